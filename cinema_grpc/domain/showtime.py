@@ -1,0 +1,309 @@
+"""A showtime as it sells its seats: who holds what, and every rule that decides who may.
+
+Each command checks everything first and only then changes anything, so a refusal leaves no trace. Time and identifiers come
+from outside, so a command can be applied again, to a fresh copy, with the same effect.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import Enum
+
+from cinema_grpc.domain.booking import (
+    MAXIMUM_SEATS_A_BOOKING,
+    PAYMENT_TIME,
+    SEAT_KEEPING,
+    AttemptStatus,
+    Booking,
+    BookingStatus,
+    PaymentAttempt,
+    Refund,
+    RefundStatus,
+    Ticket,
+)
+from cinema_grpc.domain.errors import (
+    BookingNotFound,
+    FieldViolation,
+    HoldLimit,
+    InvalidRequest,
+    NotBookingOwner,
+    PaymentInProgress,
+    SalesClosed,
+    SeatsUnavailable,
+    SingleSeatGap,
+)
+from cinema_grpc.domain.money import Money
+from cinema_grpc.domain.seating import SeatPlan
+
+MAXIMUM_SEATS_ON_HOLD = 10
+"""How many seats one customer may have on hold in one showtime."""
+
+
+class SeatGapPolicy(Enum):
+    """Whether a booking may strand a single seat."""
+
+    ALLOW = "ALLOW"
+    REFUSE = "REFUSE"
+
+
+class SeatStatus(Enum):
+    """Whether a seat can be had."""
+
+    AVAILABLE = "AVAILABLE"
+    HELD = "HELD"
+    SOLD = "SOLD"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What is fixed about a showtime for those who sell its seats; `seat_price` is what one seat costs."""
+
+    showtime_id: str
+    start_time: datetime
+    seat_price: Money
+    seat_gap_policy: SeatGapPolicy
+    seat_plan: SeatPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A booking before and after the commands that touched it; `before` is None for a new one."""
+
+    before: Booking | None
+    after: Booking
+
+
+class Showtime:
+    """The seats of one showtime and the bookings that keep them."""
+
+    def __init__(self, terms: Terms, bookings: Iterable[Booking] = ()) -> None:
+        """Take up a showtime with (at least) every booking that keeps seats."""
+        self.terms = terms
+        self._bookings: dict[str, Booking] = {}
+        self._owners: dict[int, str] = {}
+        self._holds: dict[str, set[str]] = {}
+        self._before: dict[str, Booking | None] = {}
+        self._finished: set[str] = set()
+        for booking in bookings:
+            self.restore(booking)
+
+    def restore(self, booking: Booking) -> None:
+        """Take over a booking as it was written down, in place of an older state of it; this is no change."""
+        older = self._bookings.get(booking.booking_id)
+        if older is not None:
+            self._let_go(older)
+        self._keep(booking)
+
+    def __contains__(self, booking_id: str) -> bool:
+        return booking_id in self._bookings
+
+    def changes(self) -> list[Change]:
+        """Tell what the commands have changed since the last `settle`, net: a booking each, in the order of first touch."""
+        return [Change(before, self._bookings[booking_id]) for booking_id, before in self._before.items()]
+
+    def settle(self) -> None:
+        """Take the changes as written down: forget what was before, and bookings that keep no seats."""
+        self._before.clear()
+        for booking_id in self._finished:
+            del self._bookings[booking_id]
+        self._finished.clear()
+
+    @property
+    def taken(self) -> int:
+        """The number of seats that bookings keep, holds that are over but not written down so included."""
+        return len(self._owners)
+
+    def seats(self, now: datetime) -> list[SeatStatus]:
+        """Tell the state of every seat, by position; a hold that is over leaves its seats AVAILABLE."""
+        states = [SeatStatus.AVAILABLE] * len(self.terms.seat_plan)
+        for position, booking_id in self._owners.items():
+            booking = self._bookings[booking_id]
+            if not booking.lapsed(now):
+                states[position] = SeatStatus.SOLD if booking.status is BookingStatus.CONFIRMED else SeatStatus.HELD
+        return states
+
+    def booking(self, booking_id: str, user_id: str) -> Booking:
+        """Give a booking to its owner.
+
+        Raises:
+            BookingNotFound: There is none of that name here.
+            NotBookingOwner: It belongs to someone else.
+        """
+        booking = self._bookings.get(booking_id)
+        if booking is None:
+            raise BookingNotFound(booking_id)
+        if booking.user_id != user_id:
+            raise NotBookingOwner(booking_id)
+        return booking
+
+    def hold(self, booking_id: str, user_id: str, seats: Sequence[str], hold_for: timedelta, now: datetime) -> Booking:
+        """Hold seats for a customer, until `hold_for` is over or the showtime starts: all of them, or none.
+
+        A hold that is over and keeps one of the seats is written down as EXPIRED and loses all of its seats.
+
+        Raises:
+            InvalidRequest: Not 1 to 10 different seats.
+            SalesClosed: The showtime has started.
+            SeatNotFound: The auditorium has no such seats.
+            SeatsUnavailable: Some are held or sold; it names all of them.
+            HoldLimit: The customer would have more than 10 seats on hold here.
+            SingleSeatGap: It would strand single seats; it names all of them.
+        """
+        if not 1 <= len(set(seats)) == len(seats) <= MAXIMUM_SEATS_A_BOOKING:
+            raise InvalidRequest(FieldViolation("seats", f"must be 1 to {MAXIMUM_SEATS_A_BOOKING} different seats"))
+        if now >= self.terms.start_time:
+            raise SalesClosed(self.terms.showtime_id, self.terms.start_time)
+        positions = self.terms.seat_plan.positions(seats)
+        labels = tuple(self._labels(positions))
+        unavailable = [position for position in positions if not self._is_free(position, now)]
+        if unavailable:
+            raise SeatsUnavailable(self._labels(unavailable))
+        self._check_hold_limit(user_id, len(seats), now)
+        if self.terms.seat_gap_policy is SeatGapPolicy.REFUSE:
+            stranded = self.terms.seat_plan.stranded(positions, lambda position: self._is_free(position, now))
+            if stranded:
+                raise SingleSeatGap(self._labels(stranded))
+
+        for lapsed in {self._owners[position] for position in positions if position in self._owners}:
+            self._put(self._bookings[lapsed].to(BookingStatus.EXPIRED))
+        return self._put(
+            Booking(
+                booking_id=booking_id,
+                user_id=user_id,
+                showtime_id=self.terms.showtime_id,
+                seats=labels,
+                seat_price=self.terms.seat_price,
+                status=BookingStatus.RESERVED,
+                create_time=now,
+                hold_expire_time=min(now + hold_for, self.terms.start_time),
+            )
+        )
+
+    def open_payment(self, booking_id: str, user_id: str, attempt_id: str, now: datetime) -> Booking:
+        """Write down that a charge starts; the first one makes the hold last at least 2 minutes more.
+
+        Raises:
+            BookingNotFound, NotBookingOwner, HoldExpired, BookingNotReserved, PaymentInProgress, SalesClosed.
+        """
+        booking = self.booking(booking_id, user_id)
+        booking.check_payable(self.terms.start_time, now)
+        hold_expire_time = booking.hold_expire_time
+        if not booking.hold_extended:
+            hold_expire_time = max(hold_expire_time, now + PAYMENT_TIME)
+        attempt = PaymentAttempt(attempt_id, AttemptStatus.OPEN, now)
+        return self._put(replace(booking, payment=attempt, hold_extended=True, hold_expire_time=hold_expire_time))
+
+    def settle_charge(
+        self, booking_id: str, attempt_id: str, tickets: Sequence[Ticket], refund_id: str, now: datetime
+    ) -> Booking:
+        """Write down that the money was taken: the booking is CONFIRMED, or EXPIRED with all of it owed back if its hold is over.
+
+        Settling an attempt again changes nothing.
+        """
+        booking, attempt = self._attempt(booking_id, attempt_id)
+        if attempt.status is not AttemptStatus.OPEN:
+            return booking
+        charged = replace(booking.as_of(now), payment=replace(attempt, status=AttemptStatus.CHARGED))
+        if charged.status is BookingStatus.RESERVED:
+            return self._put(replace(charged.to(BookingStatus.CONFIRMED), confirm_time=now, tickets=tuple(tickets)))
+        return self._put(replace(charged, refund=_refund(charged, refund_id, 100, now)))
+
+    def settle_decline(self, booking_id: str, attempt_id: str) -> Booking:
+        """Write down that the charge was refused; the booking stays as it is. Settling an attempt again changes nothing."""
+        booking, attempt = self._attempt(booking_id, attempt_id)
+        if attempt.status is not AttemptStatus.OPEN:
+            return booking
+        return self._put(replace(booking, payment=replace(attempt, status=AttemptStatus.DECLINED)))
+
+    def cancel(self, booking_id: str, user_id: str, refund_id: str, now: datetime) -> Booking:
+        """Give a booking up: its seats go free; what was paid for it is owed back by the policy.
+
+        Raises:
+            BookingNotFound, NotBookingOwner, BookingNotCancellable.
+            PaymentInProgress: A charge is under way.
+        """
+        booking = self.booking(booking_id, user_id)
+        quote = booking.quote(self.terms.start_time, now)
+        if booking.being_paid:
+            raise PaymentInProgress(booking_id)
+        cancelled = replace(booking.to(BookingStatus.CANCELLED), cancel_time=now)
+        if booking.status is BookingStatus.CONFIRMED:
+            cancelled = replace(cancelled, refund=_refund(booking, refund_id, quote.percent, now))
+        return self._put(cancelled)
+
+    def complete_refund(self, booking_id: str, refund_id: str) -> Booking:
+        """Write down that the provider has paid a refund. Doing so again changes nothing."""
+        booking = self._bookings[booking_id]
+        if (
+            booking.refund is None
+            or booking.refund.refund_id != refund_id
+            or booking.refund.status is RefundStatus.COMPLETED
+        ):
+            return booking
+        return self._put(replace(booking, refund=replace(booking.refund, status=RefundStatus.COMPLETED)))
+
+    def expire(self, limit: int, now: datetime) -> int:
+        """Write down holds that are over, the longest over first, at most `limit`; tell how many."""
+        lapsed = [booking for booking in self._bookings.values() if booking.lapsed(now)]
+        lapsed.sort(key=lambda booking: booking.hold_expire_time)
+        for booking in lapsed[:limit]:
+            self._put(booking.to(BookingStatus.EXPIRED))
+        return len(lapsed[:limit])
+
+    def _is_free(self, position: int, now: datetime) -> bool:
+        owner = self._owners.get(position)
+        return owner is None or self._bookings[owner].lapsed(now)
+
+    def _check_hold_limit(self, user_id: str, requested: int, now: datetime) -> None:
+        holds = [self._bookings[booking_id] for booking_id in self._holds.get(user_id, ())]
+        held = sum(len(booking.seats) for booking in holds if not booking.lapsed(now))
+        if held + requested > MAXIMUM_SEATS_ON_HOLD:
+            raise HoldLimit(MAXIMUM_SEATS_ON_HOLD, held, requested)
+
+    def _attempt(self, booking_id: str, attempt_id: str) -> tuple[Booking, PaymentAttempt]:
+        booking = self._bookings[booking_id]
+        if booking.payment is None or booking.payment.attempt_id != attempt_id:
+            raise ValueError(f"{attempt_id} is not the latest attempt to charge booking {booking_id}")
+        return booking, booking.payment
+
+    def _labels(self, positions: Iterable[int]) -> list[str]:
+        return [self.terms.seat_plan.labels[position] for position in positions]
+
+    def _put(self, booking: Booking) -> Booking:
+        """Replace a booking by its next state and remember the first one."""
+        older = self._bookings.get(booking.booking_id)
+        self._before.setdefault(booking.booking_id, older)
+        if older is not None:
+            self._let_go(older)
+        self._keep(booking)
+        return booking
+
+    def _keep(self, booking: Booking) -> None:
+        self._bookings[booking.booking_id] = booking
+        if booking.status in SEAT_KEEPING:
+            for position in self.terms.seat_plan.positions(booking.seats):
+                self._owners[position] = booking.booking_id
+        else:
+            self._finished.add(booking.booking_id)
+        if booking.status is BookingStatus.RESERVED:
+            self._holds.setdefault(booking.user_id, set()).add(booking.booking_id)
+
+    def _let_go(self, booking: Booking) -> None:
+        if booking.status in SEAT_KEEPING:
+            for position in self.terms.seat_plan.positions(booking.seats):
+                if self._owners.get(position) == booking.booking_id:
+                    del self._owners[position]
+        if booking.status is BookingStatus.RESERVED:
+            holds = self._holds[booking.user_id]
+            holds.discard(booking.booking_id)
+            if not holds:
+                del self._holds[booking.user_id]
+
+
+def _refund(booking: Booking, refund_id: str, percent: int, now: datetime) -> Refund:
+    """Owe back a share of what was paid; a refund of nothing is complete at once."""
+    if booking.payment is None:
+        raise ValueError(f"booking {booking.booking_id} was never charged")
+    amount = booking.total_price.percent(percent)
+    status = RefundStatus.PENDING if amount.minor_units else RefundStatus.COMPLETED
+    return Refund(refund_id, booking.payment.attempt_id, amount, percent, status, now)

@@ -1,0 +1,57 @@
+"""What tests are made of: a clock that stands still, and plain things to put into a store."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from cinema_grpc.domain.booking import Booking, BookingStatus
+from cinema_grpc.domain.money import Money
+from cinema_grpc.domain.seating import SeatPlan, SeatRow
+from cinema_grpc.domain.showtime import SeatGapPolicy, Showtime, Terms
+
+NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
+"""The moment at which a test begins."""
+
+
+class FakeClock:
+    """A clock that moves only when it is told to."""
+
+    def __init__(self, now: datetime = NOW) -> None:
+        self._now = now
+
+    def now(self) -> datetime:
+        """Give the present moment."""
+        return self._now
+
+    def advance(self, by: timedelta) -> None:
+        """Let time pass."""
+        self._now += by
+
+
+def a_booking(
+    seats: tuple[str, ...] = ("A1", "A2"),
+    price: Money = Money("EUR", 1_250),
+    status: BookingStatus = BookingStatus.RESERVED,
+    hold_expire_time: datetime = NOW + timedelta(minutes=10),
+    booking_id: str = "a-booking",
+    user_id: str = "a-customer",
+) -> Booking:
+    """Make a booking of NOW."""
+    return Booking(
+        booking_id=booking_id,
+        user_id=user_id,
+        showtime_id="a-showtime",
+        seats=seats,
+        seat_price=price,
+        status=status,
+        create_time=NOW,
+        hold_expire_time=hold_expire_time,
+    )
+
+
+def a_showtime(
+    rows: Sequence[SeatRow] = (SeatRow("A", (10,)), SeatRow("B", (10,))),
+    policy: SeatGapPolicy = SeatGapPolicy.REFUSE,
+    start_time: datetime = NOW + timedelta(days=2),
+) -> Showtime:
+    """Make a showtime with no bookings; it starts two days from NOW."""
+    return Showtime(Terms("a-showtime", start_time, Money("EUR", 1_250), policy, SeatPlan(rows)))

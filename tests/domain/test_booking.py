@@ -1,0 +1,66 @@
+"""The states of a booking: every step that the table allows, and every other refused."""
+
+from datetime import timedelta
+
+import pytest
+
+from cinema_grpc.domain.booking import TRANSITIONS, BookingStatus
+from cinema_grpc.domain.errors import BookingNotReserved, HoldExpired, SalesClosed
+from tests.builders import NOW, a_booking
+
+START = NOW + timedelta(days=2)
+
+
+@pytest.mark.parametrize("before", BookingStatus)
+@pytest.mark.parametrize("after", BookingStatus)
+def test_transitions(before: BookingStatus, after: BookingStatus) -> None:
+    """A step is taken if the table has it, and is a fault of ours otherwise."""
+    booking = a_booking(status=before)
+    if after in TRANSITIONS[before]:
+        assert booking.to(after).status is after
+    else:
+        with pytest.raises(ValueError, match="never goes"):
+            booking.to(after)
+
+
+def test_allowed_steps() -> None:
+    """The table itself, told once more: what is over stays over."""
+    steps = {(before.value, after.value) for before, afters in TRANSITIONS.items() for after in afters}
+    assert steps == {
+        ("RESERVED", "CONFIRMED"),
+        ("RESERVED", "CANCELLED"),
+        ("RESERVED", "EXPIRED"),
+        ("CONFIRMED", "CANCELLED"),
+    }
+
+
+def test_a_hold_ends_at_its_end() -> None:
+    """At hold_expire_time itself the hold is over; one microsecond before it is not."""
+    booking = a_booking(hold_expire_time=NOW)
+    assert not booking.lapsed(NOW - timedelta(microseconds=1))
+    assert booking.lapsed(NOW)
+    assert booking.as_of(NOW).status is BookingStatus.EXPIRED
+
+
+@pytest.mark.parametrize("status", [BookingStatus.CONFIRMED, BookingStatus.CANCELLED])
+def test_only_a_reserved_booking_is_payable(status: BookingStatus) -> None:
+    """The refusal tells the status."""
+    with pytest.raises(BookingNotReserved) as refusal:
+        a_booking(status=status).check_payable(START, NOW)
+    assert refusal.value.metadata["status"] == status.value
+
+
+@pytest.mark.parametrize("status", [BookingStatus.EXPIRED, BookingStatus.RESERVED])
+def test_an_expired_hold_is_not_payable(status: BookingStatus) -> None:
+    """Written down or not; the refusal tells when it ended."""
+    with pytest.raises(HoldExpired) as refusal:
+        a_booking(status=status, hold_expire_time=NOW).check_payable(START, NOW)
+    assert refusal.value.metadata["hold_expire_time"] == "2026-05-01T12:00:00Z"
+
+
+def test_sales_end_at_the_start() -> None:
+    """A hold that a charge made longer may outlive the start, but no new charge begins then."""
+    booking = a_booking(hold_expire_time=START + timedelta(minutes=1))
+    booking.check_payable(START, START - timedelta(microseconds=1))
+    with pytest.raises(SalesClosed):
+        booking.check_payable(START, START)
