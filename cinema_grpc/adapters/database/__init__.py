@@ -1,0 +1,1 @@
+"""The stores, in SQLAlchemy Core: one implementation for both databases."""

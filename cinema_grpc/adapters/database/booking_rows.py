@@ -1,0 +1,254 @@
+"""Bookings as rows: reading them whole, and writing the difference between two states of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Executable, Row, Select, Table, bindparam, delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cinema_grpc.adapters.database import schema
+from cinema_grpc.application.ports import StorageConflict
+from cinema_grpc.domain.booking import (
+    SEAT_KEEPING,
+    AttemptStatus,
+    Booking,
+    BookingStatus,
+    PaymentAttempt,
+    Refund,
+    RefundStatus,
+    Ticket,
+)
+from cinema_grpc.domain.money import Money
+from cinema_grpc.domain.showtime import Change
+
+_Rows = list[dict[str, Any]]
+
+
+async def load_bookings(connection: AsyncConnection, query: Select[Any]) -> list[Booking]:
+    """Read bookings whole, in the query's order; it selects the columns of `booking`."""
+    rows = (await connection.execute(query)).all()
+    paid_for = [row.booking_id for row in rows if row.hold_extended]
+    tickets: dict[str, list[Ticket]] = {}
+    payments: dict[str, PaymentAttempt] = {}
+    refunds: dict[str, Refund] = {}
+    if paid_for:  # only a booking that somebody tried to pay for has more than its own row
+        for row in await connection.execute(_of(schema.ticket, paid_for)):
+            tickets.setdefault(row.booking_id, []).append(Ticket(row.ticket_id, row.seat, row.code))
+        for row in await connection.execute(_of(schema.payment_attempt, paid_for)):  # the latest stays
+            payments[row.booking_id] = PaymentAttempt(row.attempt_id, AttemptStatus(row.status), row.create_time)
+        for row in await connection.execute(_of(schema.refund, paid_for)):
+            refunds[row.booking_id] = Refund(
+                row.refund_id,
+                row.attempt_id,
+                Money(row.currency_code, row.amount),
+                row.percent,
+                RefundStatus(row.status),
+                row.create_time,
+            )
+    return [
+        _booking(row, tickets.get(row.booking_id, ()), payments.get(row.booking_id), refunds.get(row.booking_id))
+        for row in rows
+    ]
+
+
+def _of(table: Table, booking_ids: Sequence[str]) -> Select[Any]:
+    """Select what belongs to bookings, in the order in which it was made."""
+    return select(table).where(table.c.booking_id.in_(booking_ids)).order_by(*table.primary_key.columns)
+
+
+def _booking(
+    row: Row[Any], tickets: Sequence[Ticket], payment: PaymentAttempt | None, refund: Refund | None
+) -> Booking:
+    return Booking(
+        booking_id=row.booking_id,
+        user_id=row.user_id,
+        showtime_id=row.showtime_id,
+        seats=tuple(row.seats.split(",")),
+        seat_price=Money(row.currency_code, row.seat_price),
+        status=BookingStatus(row.status),
+        create_time=row.create_time,
+        hold_expire_time=row.hold_expire_time,
+        hold_extended=row.hold_extended,
+        confirm_time=row.confirm_time,
+        cancel_time=row.cancel_time,
+        tickets=tuple(tickets),
+        payment=payment,
+        refund=refund,
+    )
+
+
+_UPDATE_BOOKING = (
+    update(schema.booking)
+    .where(schema.booking.c.booking_id == bindparam("of_booking"))
+    .values(
+        {
+            name: bindparam(f"new_{name}")
+            for name in ("status", "hold_expire_time", "hold_extended", "confirm_time", "cancel_time", "revision")
+        }
+    )
+)
+_DELETE_CLAIM = delete(schema.seat_claim).where(
+    schema.seat_claim.c.showtime_id == bindparam("of_showtime"),
+    schema.seat_claim.c.seat == bindparam("of_seat"),
+    schema.seat_claim.c.booking_id == bindparam("of_booking"),
+)
+_UPDATE_ATTEMPT = (
+    update(schema.payment_attempt)
+    .where(schema.payment_attempt.c.attempt_id == bindparam("of_attempt"))
+    .values(status=bindparam("new_status"))
+)
+_UPDATE_REFUND = (
+    update(schema.refund)
+    .where(schema.refund.c.refund_id == bindparam("of_refund"))
+    .values(status=bindparam("new_status"))
+)
+
+
+@dataclass(slots=True)
+class Difference:
+    """What has to be written so that the rows follow the bookings."""
+
+    made: _Rows = field(default_factory=list)
+    changed: _Rows = field(default_factory=list)
+    freed: _Rows = field(default_factory=list)
+    claimed: _Rows = field(default_factory=list)
+    tickets: _Rows = field(default_factory=list)
+    attempts_opened: _Rows = field(default_factory=list)
+    attempts_settled: _Rows = field(default_factory=list)
+    refunds_owed: _Rows = field(default_factory=list)
+    refunds_paid: _Rows = field(default_factory=list)
+
+    def add(self, change: Change, revision: int) -> None:
+        """Take in one booking's change, which leads to a revision of its showtime."""
+        before, after = change.before, change.after
+        if before is None:
+            self.made.append(_new_booking(after, revision))
+        else:
+            self.changed.append(_changed_booking(after, revision))
+        self._add_claims(before, after)
+        self._add_payment(before, after)
+        if before is None or before.tickets != after.tickets:
+            self.tickets += [
+                {"ticket_id": each.ticket_id, "booking_id": after.booking_id, "seat": each.seat, "code": each.code}
+                for each in after.tickets
+            ]
+        if after.refund is not None:
+            if before is None or before.refund is None:
+                self.refunds_owed.append(_new_refund(after.booking_id, after.refund))
+            elif before.refund.status is not after.refund.status:
+                self.refunds_paid.append({"of_refund": after.refund.refund_id, "new_status": after.refund.status.value})
+
+    def _add_claims(self, before: Booking | None, after: Booking) -> None:
+        kept = before is not None and before.status in SEAT_KEEPING
+        keeps = after.status in SEAT_KEEPING
+        if kept and not keeps:
+            self.freed += [
+                {"of_showtime": after.showtime_id, "of_seat": seat, "of_booking": after.booking_id}
+                for seat in after.seats
+            ]
+        elif keeps and not kept:
+            self.claimed += [
+                {"showtime_id": after.showtime_id, "seat": seat, "booking_id": after.booking_id} for seat in after.seats
+            ]
+
+    def _add_payment(self, before: Booking | None, after: Booking) -> None:
+        older = None if before is None else before.payment
+        latest = after.payment
+        if latest is None or latest == older:
+            return
+        if older is not None and older.attempt_id == latest.attempt_id:
+            self.attempts_settled.append({"of_attempt": latest.attempt_id, "new_status": latest.status.value})
+            return
+        if older is not None and older.status is AttemptStatus.OPEN:
+            # The same batch settled one attempt and opened the next, which only a declined one lets happen.
+            self.attempts_settled.append({"of_attempt": older.attempt_id, "new_status": AttemptStatus.DECLINED.value})
+        self.attempts_opened.append(
+            {
+                "attempt_id": latest.attempt_id,
+                "booking_id": after.booking_id,
+                "status": latest.status.value,
+                "create_time": latest.create_time,
+            }
+        )
+
+    async def write(self, connection: AsyncConnection) -> None:
+        """Write it: seats are given up before they are claimed anew, and attempts settled before others are opened.
+
+        Raises:
+            StorageConflict: A row that should be there is not.
+        """
+        await execute_many(connection, _DELETE_CLAIM, self.freed, exactly=True)
+        await execute_many(connection, _UPDATE_BOOKING, self.changed, exactly=True)
+        await execute_many(connection, insert(schema.booking), self.made)
+        await execute_many(connection, insert(schema.seat_claim), self.claimed)
+        await execute_many(connection, _UPDATE_ATTEMPT, self.attempts_settled, exactly=True)
+        await execute_many(connection, insert(schema.payment_attempt), self.attempts_opened)
+        await execute_many(connection, insert(schema.ticket), self.tickets)
+        await execute_many(connection, insert(schema.refund), self.refunds_owed)
+        await execute_many(connection, _UPDATE_REFUND, self.refunds_paid, exactly=True)
+
+
+async def execute_many(
+    connection: AsyncConnection, statement: Executable, rows: _Rows, *, exactly: bool = False
+) -> None:
+    """Execute a statement for each row.
+
+    Args:
+        connection: Where.
+        statement: An insert, update or delete with a parameter for each key of a row.
+        rows: The parameters; nothing is done for none.
+        exactly: Whether each row has to hit exactly one row of the table.
+
+    Raises:
+        StorageConflict: It did not: the database is not in the state that was read.
+    """
+    if not rows:
+        return
+    result = await connection.execute(statement, rows)
+    if exactly and result.rowcount != len(rows):
+        raise StorageConflict(f"{result.rowcount} rows instead of {len(rows)}")
+
+
+def _new_booking(booking: Booking, revision: int) -> dict[str, Any]:
+    return {
+        "booking_id": booking.booking_id,
+        "showtime_id": booking.showtime_id,
+        "user_id": booking.user_id,
+        "status": booking.status.value,
+        "seats": ",".join(booking.seats),
+        "seat_count": len(booking.seats),
+        "currency_code": booking.seat_price.currency_code,
+        "seat_price": booking.seat_price.minor_units,
+        "create_time": booking.create_time,
+        "hold_expire_time": booking.hold_expire_time,
+        "hold_extended": booking.hold_extended,
+        "confirm_time": booking.confirm_time,
+        "cancel_time": booking.cancel_time,
+        "revision": revision,
+    }
+
+
+def _changed_booking(booking: Booking, revision: int) -> dict[str, Any]:
+    return {
+        "of_booking": booking.booking_id,
+        "new_status": booking.status.value,
+        "new_hold_expire_time": booking.hold_expire_time,
+        "new_hold_extended": booking.hold_extended,
+        "new_confirm_time": booking.confirm_time,
+        "new_cancel_time": booking.cancel_time,
+        "new_revision": revision,
+    }
+
+
+def _new_refund(booking_id: str, refund: Refund) -> dict[str, Any]:
+    return {
+        "refund_id": refund.refund_id,
+        "booking_id": booking_id,
+        "attempt_id": refund.attempt_id,
+        "currency_code": refund.amount.currency_code,
+        "amount": refund.amount.minor_units,
+        "percent": refund.percent,
+        "status": refund.status.value,
+        "create_time": refund.create_time,
+    }

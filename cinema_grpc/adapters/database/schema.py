@@ -1,0 +1,229 @@
+"""The tables. What changes here needs a migration beside it."""
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+class Instant(TypeDecorator[datetime]):
+    """A moment, kept as microseconds since 1970 in UTC: exact, sorted, and the same in every database."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002 (SQLAlchemy's)
+        """Turn a moment into microseconds."""
+        return None if value is None else (value - EPOCH) // MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 (SQLAlchemy's)
+        """Turn microseconds into a moment."""
+        return None if value is None else EPOCH + timedelta(microseconds=value)
+
+
+class Span(TypeDecorator[timedelta]):
+    """A span of time, kept as microseconds."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: timedelta | None, dialect: Dialect) -> int | None:  # noqa: ARG002 (SQLAlchemy's)
+        """Turn a span into microseconds."""
+        return None if value is None else value // MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> timedelta | None:  # noqa: ARG002 (SQLAlchemy's)
+        """Turn microseconds into a span."""
+        return None if value is None else timedelta(microseconds=value)
+
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pk",
+        "fk": "%(table_name)s_%(column_0_name)s_fk",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ix": "%(table_name)s_%(column_0_N_name)s_index",
+    }
+)
+
+account = Table(
+    "account",
+    metadata,
+    Column("user_id", Text, primary_key=True),
+    Column("username", Text, nullable=False),
+    Column("folded_username", Text, nullable=False, unique=True),
+    Column("full_name", Text, nullable=False),
+    Column("email", Text, nullable=False),
+    Column("folded_email", Text, unique=True),  # null for an account without an email
+    Column("role", Text, nullable=False),
+    Column("password_hash", Text, nullable=False),
+    Column("create_time", Instant, nullable=False),
+)
+
+movie = Table(
+    "movie",
+    metadata,
+    Column("movie_id", Text, primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("runtime", Span, nullable=False),
+    Column("rating", Text, nullable=False),
+    Column("synopsis", Text, nullable=False),
+    Column("create_time", Instant, nullable=False),
+)
+
+cinema = Table(
+    "cinema",
+    metadata,
+    Column("cinema_id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("time_zone", Text, nullable=False),
+    Column("create_time", Instant, nullable=False),
+)
+
+auditorium = Table(
+    "auditorium",
+    metadata,
+    Column("auditorium_id", Text, primary_key=True),
+    Column("cinema_id", Text, ForeignKey("cinema.cinema_id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("rows", Text, nullable=False),  # JSON: [["A", [4, 6, 4]], ...]
+    Column("total_seats", Integer, nullable=False),
+    Column("create_time", Instant, nullable=False),
+    UniqueConstraint("cinema_id", "name"),
+)
+
+showtime = Table(
+    "showtime",
+    metadata,
+    Column("showtime_id", Text, primary_key=True),
+    Column("movie_id", Text, ForeignKey("movie.movie_id"), nullable=False),
+    Column("auditorium_id", Text, ForeignKey("auditorium.auditorium_id"), nullable=False),
+    Column("start_time", Instant, nullable=False),
+    Column("end_time", Instant, nullable=False),
+    Column("currency_code", Text, nullable=False),
+    Column("seat_price", BigInteger, nullable=False),
+    Column("seat_gap_policy", Text, nullable=False),
+    Column("taken_seats", Integer, nullable=False),  # with those of holds that are over but not written down so
+    Column("revision", BigInteger, nullable=False),
+    Column("stamp", Text, nullable=False),
+    Column("latest_time", Instant, nullable=False),  # the moment of the last decision
+    Index(None, "start_time", "showtime_id"),
+    Index(None, "auditorium_id", "start_time"),
+    Index(None, "movie_id", "start_time"),
+)
+
+booking = Table(
+    "booking",
+    metadata,
+    Column("booking_id", Text, primary_key=True),
+    Column("showtime_id", Text, ForeignKey("showtime.showtime_id"), nullable=False),
+    Column("user_id", Text, ForeignKey("account.user_id"), nullable=False),
+    Column("status", Text, nullable=False),
+    Column("seats", Text, nullable=False),  # labels in row order, with commas between them
+    Column("seat_count", Integer, nullable=False),
+    Column("currency_code", Text, nullable=False),
+    Column("seat_price", BigInteger, nullable=False),
+    Column("create_time", Instant, nullable=False),
+    Column("hold_expire_time", Instant, nullable=False),
+    Column("hold_extended", Boolean, nullable=False),
+    Column("confirm_time", Instant),
+    Column("cancel_time", Instant),
+    Column("revision", BigInteger, nullable=False),  # the showtime's, at the last change of this booking
+    Index(None, "user_id", "booking_id"),
+    Index(None, "showtime_id", "revision"),
+    Index(
+        "booking_lapse_index",
+        "hold_expire_time",
+        sqlite_where=text("status = 'RESERVED'"),
+        postgresql_where=text("status = 'RESERVED'"),
+    ),
+    Index(
+        "booking_showtime_lapse_index",
+        "showtime_id",
+        "hold_expire_time",
+        sqlite_where=text("status = 'RESERVED'"),
+        postgresql_where=text("status = 'RESERVED'"),
+    ),
+)
+
+# The row that makes a double sale impossible, whatever the code above it does: a seat of a showtime has one owner.
+seat_claim = Table(
+    "seat_claim",
+    metadata,
+    Column("showtime_id", Text, ForeignKey("showtime.showtime_id"), primary_key=True),
+    Column("seat", Text, primary_key=True),
+    Column("booking_id", Text, ForeignKey("booking.booking_id"), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+ticket = Table(
+    "ticket",
+    metadata,
+    Column("ticket_id", Text, primary_key=True),
+    Column("booking_id", Text, ForeignKey("booking.booking_id"), nullable=False, index=True),
+    Column("seat", Text, nullable=False),
+    Column("code", Text, nullable=False, unique=True),
+)
+
+payment_attempt = Table(
+    "payment_attempt",
+    metadata,
+    Column("attempt_id", Text, primary_key=True),
+    Column("booking_id", Text, ForeignKey("booking.booking_id"), nullable=False, index=True),
+    Column("status", Text, nullable=False),
+    Column("create_time", Instant, nullable=False),
+    Index(
+        "payment_attempt_open_index",
+        "booking_id",
+        unique=True,  # one charge at a time
+        sqlite_where=text("status = 'OPEN'"),
+        postgresql_where=text("status = 'OPEN'"),
+    ),
+)
+
+refund = Table(
+    "refund",
+    metadata,
+    Column("refund_id", Text, primary_key=True),
+    Column("booking_id", Text, ForeignKey("booking.booking_id"), nullable=False, unique=True),
+    Column("attempt_id", Text, ForeignKey("payment_attempt.attempt_id"), nullable=False, unique=True),
+    Column("currency_code", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("percent", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("create_time", Instant, nullable=False),
+    Index(
+        "refund_owed_index",
+        "refund_id",
+        sqlite_where=text("status = 'PENDING'"),
+        postgresql_where=text("status = 'PENDING'"),
+    ),
+)
+
+request = Table(
+    "request",
+    metadata,
+    Column("caller", Text, primary_key=True),
+    Column("rpc", Text, primary_key=True),
+    Column("request_id", Text, primary_key=True),
+    Column("content", LargeBinary, nullable=False),  # a digest
+    Column("outcome", LargeBinary, nullable=False),  # the answer, as JSON
+    Column("create_time", Instant, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)

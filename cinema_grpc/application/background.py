@@ -1,0 +1,68 @@
+"""A task in the background that runs one pass after another, and outlives any pass that fails."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+logger = structlog.get_logger()
+
+LONGEST_PAUSE = 30.0
+"""Seconds between two passes at most, however many have failed."""
+
+
+class BackgroundTask:
+    """Runs passes, with a pause between them; a failing one is logged, counted, backed off and tried again.
+
+    Attributes:
+        failures: How many passes have failed since the last one that did not.
+    """
+
+    def __init__(self, name: str, run_pass: Callable[[], Awaitable[None]], pause: float) -> None:
+        """Prepare the task.
+
+        Args:
+            name: What the log calls it.
+            run_pass: One pass of the work.
+            pause: Seconds between two passes; some tenth more or less, so that many replicas do not march in step.
+        """
+        self._name = name
+        self._run_pass = run_pass
+        self._pause = pause
+        self._woken = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.failures = 0
+
+    def start(self) -> None:
+        """Start running passes; needs a running event loop."""
+        self._task = asyncio.create_task(self._run(), name=self._name)
+
+    def wake(self) -> None:
+        """Run the next pass now, or right after the one that is running."""
+        self._woken.set()
+
+    async def stop(self) -> None:
+        """End the task, in the middle of a pass if need be, and wait until it has ended."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _run(self) -> None:
+        while True:
+            self._woken.clear()
+            pause = self._pause
+            try:
+                await self._run_pass()
+                self.failures = 0
+            except Exception:
+                self.failures += 1
+                pause = min(LONGEST_PAUSE, self._pause * 2**self.failures)
+                logger.exception(
+                    "a background task failed", task=self._name, failures=self.failures, next_try_seconds=pause
+                )
+            try:
+                async with asyncio.timeout(pause * random.uniform(0.9, 1.1)):  # noqa: S311 (no secret)
+                    await self._woken.wait()
+            except TimeoutError:
+                pass

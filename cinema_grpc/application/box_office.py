@@ -1,0 +1,372 @@
+"""The box office: decides who gets which seat, one showtime's commands in order of arrival, many commands to a transaction.
+
+A lane is one worker with one transaction at a time; each showtime belongs to one lane. While a transaction is being committed,
+commands arrive and wait; all that wait then form the next batch. So an idle lane answers at once, and in a rush each transaction
+carries more.
+
+The database is the truth. A showtime's bookings are kept between batches to save work, and are good only if the version that
+the transaction reads is theirs. A caller is answered after the commit, refusals included where they were judged on seats that the
+same batch took. What goes wrong in a batch is narrowed down to the command that is at fault: the rest is carried out without it.
+"""
+
+import asyncio
+import secrets
+import zlib
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+import structlog
+
+from cinema_grpc.application.errors import ShuttingDown, StorageUnavailable
+from cinema_grpc.application.once import Once, Recorded, RequestKey
+from cinema_grpc.application.ports import (
+    BoxOfficeStore,
+    CommitUnknown,
+    Opened,
+    OpenedBatch,
+    StorageContention,
+    Version,
+    Wanted,
+    Written,
+)
+from cinema_grpc.domain.errors import CinemaError, ShowtimeNotFound
+from cinema_grpc.domain.showtime import Showtime
+
+logger = structlog.get_logger()
+
+A = TypeVar("A")
+
+LARGEST_BATCH = 256
+"""How many commands one transaction carries at most."""
+TRIES = 3
+"""How often a batch is tried when other transactions get in its way."""
+SEATS_AT_HAND = 200_000
+"""How many seats the showtimes that a lane keeps between batches have in all, at most."""
+SECONDS_TO_FIND_OUT = 10.0
+"""How long a lane tries to learn what became of a commit whose answer was lost."""
+
+
+@dataclass(eq=False, slots=True)
+class _Command(Generic[A]):
+    showtime_id: str
+    booking_id: str | None
+    change: Callable[[Showtime, datetime], A]
+    once: Once[A] | None
+    recording: bool
+    future: "asyncio.Future[A]"
+
+    def answer(self, outcome: "A | BaseException") -> None:
+        """Settle the caller, unless the caller has gone."""
+        if self.future.done():
+            return
+        if isinstance(outcome, BaseException):
+            self.future.set_exception(outcome)
+        else:
+            self.future.set_result(outcome)
+
+
+_AnyCommand = _Command[Any]
+_Waiting = dict[str, list[_AnyCommand]]
+
+
+class _FaultyCommand(Exception):
+    """A change broke down by a fault of ours; its showtime is in no state to be trusted."""
+
+    def __init__(self, command: _AnyCommand) -> None:
+        super().__init__()
+        self.command = command
+
+
+@dataclass(slots=True)
+class _AtHand:
+    """A showtime as it was after a commit that is known."""
+
+    showtime: Showtime
+    version: Version
+    latest_time: datetime
+
+
+@dataclass(slots=True)
+class _Work:
+    """What a batch comes to: the states it leads to, and what each caller is told once it is written."""
+
+    at_hand: dict[str, _AtHand] = field(default_factory=dict)
+    written: list[Written] = field(default_factory=list)
+    recorded: dict[RequestKey, Recorded] = field(default_factory=dict)
+    answers: list[tuple[_AnyCommand, Any]] = field(default_factory=list)
+
+
+class BoxOffice:
+    """Carries out the commands on showtimes."""
+
+    def __init__(self, store: BoxOfficeStore, lanes: int = 1) -> None:
+        """Set up the lanes; `start` opens them."""
+        self._lanes = [_Lane(store) for _ in range(lanes)]
+
+    def start(self) -> None:
+        """Begin to carry out commands; needs a running event loop."""
+        for lane in self._lanes:
+            lane.start()
+
+    async def stop(self) -> None:
+        """Carry out what waits, take no more, and end the lanes."""
+        await asyncio.gather(*(lane.stop() for lane in self._lanes))
+
+    async def execute(
+        self,
+        showtime_id: str,
+        change: Callable[[Showtime, datetime], A],
+        *,
+        booking_id: str | None = None,
+        once: Once[A] | None = None,
+        recording: bool = True,
+        tidying: bool = False,
+    ) -> A:
+        """Apply a change to a showtime, and give its answer when it is written down.
+
+        Args:
+            showtime_id: The showtime.
+            change: A function of the showtime and the present moment, which may be applied again to a fresh copy.
+            booking_id: The booking that the change speaks of, if any.
+            once: Under which request the answer is recorded; a repeat gets it again.
+            recording: False only looks for a recorded answer, and records none.
+            tidying: Whether this can wait for those who are buying.
+
+        Raises:
+            ShowtimeNotFound: There is no such showtime.
+            RequestIdReused: The request was made before, with other content.
+            StorageUnavailable, ShuttingDown.
+            CinemaError: What the change refuses.
+        """
+        lane = self._lanes[zlib.crc32(showtime_id.encode()) % len(self._lanes)]
+        future: asyncio.Future[A] = asyncio.get_running_loop().create_future()
+        lane.put(_Command(showtime_id, booking_id, change, once, recording, future), tidying=tidying)
+        return await future
+
+
+class _Lane:
+    """One worker, and the commands that wait for it."""
+
+    def __init__(self, store: BoxOfficeStore) -> None:
+        self._store = store
+        self._waiting: dict[str, deque[_AnyCommand]] = {}
+        self._tidying: deque[_AnyCommand] = deque()
+        self._arrival = asyncio.Event()
+        self._open = False
+        self._worker: asyncio.Task[None] | None = None
+        self._shelf = _Shelf()
+
+    def start(self) -> None:
+        self._open = True
+        self._worker = asyncio.create_task(self._work(), name="box office lane")
+
+    async def stop(self) -> None:
+        self._open = False
+        self._arrival.set()
+        if self._worker is not None:
+            await self._worker
+
+    def put(self, command: _AnyCommand, *, tidying: bool) -> None:
+        if not self._open:
+            raise ShuttingDown
+        if tidying:
+            self._tidying.append(command)
+        else:
+            self._waiting.setdefault(command.showtime_id, deque()).append(command)
+        self._arrival.set()
+
+    async def _work(self) -> None:
+        while self._open or self._waiting or self._tidying:
+            await self._arrival.wait()
+            self._arrival.clear()
+            while batch := self._take():
+                await self._serve(batch)
+
+    def _take(self) -> _Waiting:
+        """Take the next batch: a command from each waiting showtime in turn, up to the bound, and one that only tidies."""
+        batch: _Waiting = {}
+        room = LARGEST_BATCH
+        while self._waiting and room:
+            for showtime_id in list(self._waiting)[:room]:
+                queue = self._waiting.pop(showtime_id)
+                batch.setdefault(showtime_id, []).append(queue.popleft())
+                room -= 1
+                if queue:
+                    self._waiting[showtime_id] = queue  # behind the others, whose turn comes first
+        if self._tidying:
+            command = self._tidying.popleft()
+            batch.setdefault(command.showtime_id, []).append(command)
+        return batch
+
+    async def _serve(self, batch: _Waiting, *, alone_before: bool = False) -> None:
+        """Carry a batch through to every caller's answer, whatever happens."""
+        commands = [command for commands in batch.values() for command in commands]
+        try:
+            await self._carry_out(batch)
+        except _FaultyCommand as fault:
+            cause = fault.__cause__ or fault
+            logger.error("a change broke down", showtime_id=fault.command.showtime_id, exc_info=cause)
+            fault.command.answer(cause)
+            await self._serve(_without(batch, fault.command))
+        except CinemaError as error:
+            for command in commands:
+                command.answer(error)
+        except Exception as error:
+            # A constraint of the database has the last word, say. Whose command it was shows when each runs by itself; one that
+            # fails by itself is tried once more, since another replica may have recorded the same request meanwhile.
+            if len(commands) == 1 and alone_before:
+                logger.exception("a command can't be carried out", showtime_id=commands[0].showtime_id)
+                commands[0].answer(error)
+                return
+            logger.warning("a batch broke down and is narrowed down", commands=len(commands), error=repr(error))
+            for part in _split(batch):
+                await self._serve(part, alone_before=len(commands) == 1)
+        finally:
+            for command in commands:
+                command.answer(StorageUnavailable())  # nobody is left waiting, even if the lane itself is ended
+
+    async def _carry_out(self, batch: _Waiting) -> None:
+        """Carry out a batch in one transaction, then answer.
+
+        Raises:
+            _FaultyCommand, StorageUnavailable, and whatever the store raises: nothing was written and nobody was answered.
+        """
+        for attempt in range(TRIES):
+            work = _Work()
+            try:
+                await self._transact(batch, work)
+            except StorageContention as contention:
+                if attempt == TRIES - 1:
+                    raise StorageUnavailable from contention
+                continue
+            except CommitUnknown as unknown:
+                if not await self._was_committed(work.written):
+                    raise StorageUnavailable from unknown
+            break
+        for showtime_id, at_hand in work.at_hand.items():
+            at_hand.showtime.settle()
+            self._shelf.put(showtime_id, at_hand)
+        for command, answer in work.answers:
+            command.answer(answer)
+
+    async def _transact(self, batch: _Waiting, work: _Work) -> None:
+        # What is at hand leaves the shelf, and comes back only in a state that is known to be written.
+        kept = {showtime_id: self._shelf.take(showtime_id) for showtime_id in batch}
+        keys = {command.once.key for commands in batch.values() for command in commands if command.once is not None}
+        async with self._store.batch() as transaction:
+            opened = await transaction.open([_wanted(each, kept[each], batch[each]) for each in batch], keys)
+            for showtime_id, commands in batch.items():
+                found = opened.showtimes.get(showtime_id)
+                if found is None:
+                    work.answers.extend((command, ShowtimeNotFound(showtime_id)) for command in commands)
+                else:
+                    self._apply(commands, _bring_up_to_date(kept[showtime_id], found), opened, work)
+            if work.written:
+                await transaction.commit(work.written, list(work.recorded.values()))
+
+    def _apply(self, commands: Sequence[_AnyCommand], at_hand: _AtHand, opened: OpenedBatch, work: _Work) -> None:
+        """Apply one showtime's commands, in order of arrival."""
+        now = max(opened.now, at_hand.latest_time)
+        showtime = at_hand.showtime
+        for command in commands:
+            if not command.future.done():
+                work.answers.append((command, _answer(command, showtime, now, opened, work)))
+        changes = showtime.changes()
+        if changes:
+            known = at_hand.version
+            at_hand = _AtHand(showtime, Version(known.revision + 1, secrets.token_hex(8)), now)
+            showtime_id = showtime.terms.showtime_id
+            work.written.append(Written(showtime_id, known, at_hand.version, now, showtime.taken, changes))
+        work.at_hand[showtime.terms.showtime_id] = at_hand
+
+    async def _was_committed(self, written: Sequence[Written]) -> bool:
+        """Learn what became of a commit whose answer was lost.
+
+        Raises:
+            StorageUnavailable: It could not be learned in time.
+        """
+        logger.warning("the answer to a commit was lost", showtimes=len(written))
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + SECONDS_TO_FIND_OUT
+        pause = 0.05
+        while True:
+            try:
+                return await self._store.is_committed(written)
+            except StorageUnavailable:
+                if loop.time() + pause > deadline:
+                    raise
+                await asyncio.sleep(pause)
+                pause *= 2
+
+
+class _Shelf:
+    """The showtimes that a lane keeps between batches, those used last; bounded by their seats."""
+
+    def __init__(self) -> None:
+        self._showtimes: OrderedDict[str, _AtHand] = OrderedDict()
+        self._seats = 0
+
+    def take(self, showtime_id: str) -> _AtHand | None:
+        at_hand = self._showtimes.pop(showtime_id, None)
+        if at_hand is not None:
+            self._seats -= len(at_hand.showtime.terms.seat_plan)
+        return at_hand
+
+    def put(self, showtime_id: str, at_hand: _AtHand) -> None:
+        self.take(showtime_id)
+        self._showtimes[showtime_id] = at_hand
+        self._seats += len(at_hand.showtime.terms.seat_plan)
+        while self._seats > SEATS_AT_HAND:
+            self.take(next(iter(self._showtimes)))
+
+
+def _answer(command: _AnyCommand, showtime: Showtime, now: datetime, opened: OpenedBatch, work: _Work) -> Any:
+    """Find a command's answer: the one that is on record, or what its change gives or refuses."""
+    once = command.once
+    try:
+        if once is None:
+            return command.change(showtime, now)
+        recorded = opened.recorded.get(once.key) or work.recorded.get(once.key)
+        if recorded is not None:
+            return once.replay(recorded)
+        answer = command.change(showtime, now)
+        if command.recording:
+            work.recorded[once.key] = once.record(answer)
+    except CinemaError as refusal:
+        return refusal
+    except Exception as fault:
+        raise _FaultyCommand(command) from fault
+    return answer
+
+
+def _wanted(showtime_id: str, at_hand: _AtHand | None, commands: Sequence[_AnyCommand]) -> Wanted:
+    spoken_of = {command.booking_id for command in commands if command.booking_id is not None}
+    if at_hand is None:
+        return Wanted(showtime_id, None, frozenset(spoken_of))
+    missing = frozenset(booking_id for booking_id in spoken_of if booking_id not in at_hand.showtime)
+    return Wanted(showtime_id, at_hand.version, missing)
+
+
+def _bring_up_to_date(at_hand: _AtHand | None, found: Opened) -> _AtHand:
+    if found.terms is not None:
+        return _AtHand(Showtime(found.terms, found.bookings), found.version, found.latest_time)
+    if at_hand is None:
+        raise ValueError("the store gave only changes of a showtime that is not at hand")
+    for booking in found.bookings:
+        at_hand.showtime.restore(booking)
+    return _AtHand(at_hand.showtime, found.version, found.latest_time)
+
+
+def _split(batch: _Waiting) -> list[_Waiting]:
+    """Divide a batch into its showtimes; a single showtime into its commands."""
+    if len(batch) > 1:
+        return [{showtime_id: commands} for showtime_id, commands in batch.items()]
+    return [{showtime_id: [command]} for showtime_id, commands in batch.items() for command in commands]
+
+
+def _without(batch: _Waiting, faulty: _AnyCommand) -> _Waiting:
+    rest = {showtime_id: [each for each in commands if each is not faulty] for showtime_id, commands in batch.items()}
+    return {showtime_id: commands for showtime_id, commands in rest.items() if commands}

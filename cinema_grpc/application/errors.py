@@ -1,0 +1,95 @@
+"""What callers are told when the trouble lies not in a rule of the cinema but in who calls, how often, or in what we depend on."""
+
+from datetime import datetime
+
+from cinema_grpc.domain.account import Role
+from cinema_grpc.domain.errors import CinemaError, rfc3339
+
+
+class TokenMissing(CinemaError):
+    """The call needs an access token and has none."""
+
+    reason = "TOKEN_MISSING"
+
+    def __init__(self) -> None:
+        super().__init__('sign in first, then send the metadata "authorization: Bearer <access_token>"')
+
+
+class TokenInvalid(CinemaError):
+    """The access token is none of ours, was altered, or belongs to nobody."""
+
+    reason = "TOKEN_INVALID"
+
+    def __init__(self) -> None:
+        super().__init__('the access token is not valid; sign in and send it as "authorization: Bearer <access_token>"')
+
+
+class TokenExpired(CinemaError):
+    """The access token was good once."""
+
+    reason = "TOKEN_EXPIRED"
+
+    def __init__(self, expire_time: datetime) -> None:
+        expired = rfc3339(expire_time)
+        super().__init__(f"the access token expired at {expired}; sign in again", {"expire_time": expired})
+
+
+class BadCredentials(CinemaError):
+    """The username or the password is wrong."""
+
+    reason = "BAD_CREDENTIALS"
+
+    def __init__(self) -> None:
+        super().__init__("the username or the password is wrong")
+
+
+class RoleRequired(CinemaError):
+    """The call needs a role that the caller does not have."""
+
+    reason = "ROLE_REQUIRED"
+
+    def __init__(self, role: Role) -> None:
+        super().__init__(f"this call needs the role {role.value}", {"role": role.value})
+
+
+class RequestIdReused(CinemaError):
+    """The request_id was used before for a call with other content."""
+
+    reason = "REQUEST_ID_REUSED"
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__(
+            f"the request_id {request_id} was used before for a call with other content; use a new one",
+            {"request_id": request_id},
+        )
+
+
+class StorageUnavailable(CinemaError):
+    """The database can't be reached, or refuses to work."""
+
+    reason = "STORAGE_UNAVAILABLE"
+
+    def __init__(self) -> None:
+        super().__init__("the database is not available; repeat the call with the same request_id")
+
+
+class PaymentUnavailable(CinemaError):
+    """The payment provider's answer was lost."""
+
+    reason = "PAYMENT_UNAVAILABLE"
+
+    def __init__(self, booking_id: str) -> None:
+        super().__init__(
+            f"the payment provider did not answer for booking {booking_id}; it is being settled in the background: "
+            "read the booking, or repeat the call with the same request_id",
+            {"booking_id": booking_id},
+        )
+
+
+class ShuttingDown(CinemaError):
+    """The server is stopping."""
+
+    reason = "SHUTTING_DOWN"
+
+    def __init__(self) -> None:
+        super().__init__("the server is stopping; repeat the call with the same request_id")

@@ -1,0 +1,34 @@
+"""Writing down holds that are over. It only tidies: a hold that is over is a free seat at once, written down or not."""
+
+import random
+
+from cinema_grpc.application.box_office import BoxOffice
+from cinema_grpc.application.ports import BoxOfficeStore
+
+SECONDS_BETWEEN_PASSES = 1.0
+SHOWTIMES_A_PASS = 100
+HOLDS_A_COMMAND = 25
+
+
+class HoldExpiry:
+    """Finds holds that are over and has the box office write them down as EXPIRED, a few at a time, behind those who are buying."""
+
+    def __init__(self, store: BoxOfficeStore, box_office: BoxOffice) -> None:
+        self._store = store
+        self._box_office = box_office
+
+    async def run_pass(self) -> None:
+        """Write down all holds that are over by now.
+
+        Raises:
+            StorageUnavailable, ShuttingDown.
+        """
+        while showtime_ids := await self._store.showtimes_with_lapsed_holds(SHOWTIMES_A_PASS):
+            random.shuffle(showtime_ids)  # so that replicas rarely meet at one showtime
+            expired = 0
+            for showtime_id in showtime_ids:
+                expired += await self._box_office.execute(
+                    showtime_id, lambda showtime, now: showtime.expire(HOLDS_A_COMMAND, now), tidying=True
+                )
+            if not expired:
+                return  # another replica is quicker

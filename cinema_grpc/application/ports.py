@@ -1,0 +1,373 @@
+"""What the application asks of the outside world, as protocols that the adapters fulfil.
+
+Any method of a store may raise StorageUnavailable.
+"""
+
+from collections.abc import Collection, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from cinema_grpc.application.once import Recorded, RequestKey
+from cinema_grpc.domain.account import Role, User
+from cinema_grpc.domain.booking import Booking, BookingStatus
+from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
+from cinema_grpc.domain.money import Money
+from cinema_grpc.domain.showtime import Change, SeatStatus, Terms
+
+
+class Clock(Protocol):
+    """Tells the time."""
+
+    def now(self) -> datetime:
+        """Give the present moment, in UTC."""
+        ...
+
+
+# Selling seats
+
+
+class StorageConflict(Exception):
+    """A constraint of the database refused a write; nothing of its transaction was kept."""
+
+
+class StorageContention(Exception):
+    """Another transaction got in the way (a deadlock, say); nothing was kept, and the same again may work."""
+
+
+class CommitUnknown(Exception):
+    """The answer to a COMMIT was lost: the transaction was kept whole or not at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A state of a showtime's seats: its number, and a random stamp that no other state has."""
+
+    revision: int
+    stamp: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A showtime that a batch works on.
+
+    Attributes:
+        known: The version that is at hand, or None for none.
+        booking_ids: Bookings that commands speak of and that are not at hand.
+    """
+
+    showtime_id: str
+    known: Version | None
+    booking_ids: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A showtime as the transaction sees it.
+
+    Attributes:
+        latest_time: The moment of the last decision: time never runs back behind it.
+        terms: None if what is at hand has only to be brought up to date; else everything is given anew.
+        bookings: With terms, every booking that keeps seats; without, those that changed since; with the wanted ones.
+    """
+
+    version: Version
+    latest_time: datetime
+    terms: Terms | None
+    bookings: Sequence[Booking]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a batch did to a showtime: from one version to the next."""
+
+    showtime_id: str
+    known: Version
+    version: Version
+    latest_time: datetime
+    taken: int
+    changes: Sequence[Change]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedBatch:
+    """What a transaction begins with.
+
+    Attributes:
+        now: The moment at which it decides, read after its locks were had.
+        showtimes: By identifier; one that does not exist is missing.
+        recorded: The outcomes that are stored already.
+    """
+
+    now: datetime
+    showtimes: dict[str, Opened]
+    recorded: dict[RequestKey, Recorded]
+
+
+class Batch(Protocol):
+    """One transaction of the box office."""
+
+    async def open(self, wanted: Collection[Wanted], requests: Collection[RequestKey]) -> OpenedBatch:
+        """Lock the showtimes and read what is not at hand.
+
+        Raises:
+            StorageContention.
+        """
+        ...
+
+    async def commit(self, written: Sequence[Written], recorded: Sequence[Recorded]) -> None:
+        """Write everything, once and for all.
+
+        Raises:
+            StorageConflict, StorageContention, CommitUnknown.
+        """
+        ...
+
+
+class BoxOfficeStore(Protocol):
+    """Keeps who has which seat."""
+
+    def batch(self) -> AbstractAsyncContextManager[Batch]:
+        """Begin a transaction; leaving it without a commit undoes it."""
+        ...
+
+    async def is_committed(self, written: Sequence[Written]) -> bool:
+        """Tell whether a commit whose answer was lost was kept."""
+        ...
+
+    async def showtimes_with_lapsed_holds(self, limit: int) -> list[str]:
+        """Give at most `limit` showtimes that have holds to be written down as over."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FoundBooking:
+    """A booking as written down, with the start of its showtime and the moment of the reading."""
+
+    booking: Booking
+    start_time: datetime
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OwedRefund:
+    """A refund that is written down and has still to be paid."""
+
+    showtime_id: str
+    booking_id: str
+    refund_id: str
+    attempt_id: str
+    amount: Money
+
+
+class BookingReader(Protocol):
+    """Reads bookings."""
+
+    async def find(self, booking_id: str) -> FoundBooking | None:
+        """Read a booking, or None if there is none of that name."""
+        ...
+
+    async def of_user(
+        self, user_id: str, showtime_id: str, status: BookingStatus | None, after: str, limit: int
+    ) -> list[Booking]:
+        """Read a user's bookings as they are now, newest first, from the one after booking `after` on ("" for the first)."""
+        ...
+
+    async def owed_refunds(self, after: str, limit: int) -> list[OwedRefund]:
+        """Read refunds that have still to be paid, the oldest first, from the one after refund `after` on ("" for the first)."""
+        ...
+
+
+# Payment
+
+
+class ProviderUnavailable(Exception):
+    """The payment provider did not answer: what it was asked for may have been done or not. Ask again with the same key."""
+
+
+class PaymentGateway(Protocol):
+    """The payment provider. Asking again with the same key changes nothing and gets the same answer."""
+
+    async def charge(self, key: str, amount: Money, payment_token: str) -> bool:
+        """Take money; tell whether it was taken (True) or declined (False).
+
+        Raises:
+            ProviderUnavailable.
+        """
+        ...
+
+    async def refund(self, key: str, charge_key: str, amount: Money) -> None:
+        """Give back (part of) what the charge `charge_key` took.
+
+        Raises:
+            ProviderUnavailable.
+        """
+        ...
+
+
+# The catalog and the programme
+
+
+class RequestAlreadyRecorded(Exception):
+    """A call with the same key was carried out in the meantime; nothing of this one was kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShowtimeFilter:
+    """Which showtimes to list; an empty string or None sets no condition. `start_from` is inclusive, `start_until` is not."""
+
+    movie_id: str
+    cinema_id: str
+    auditorium_id: str
+    start_from: datetime
+    start_until: datetime | None
+
+
+class CatalogStore(Protocol):
+    """Keeps movies, cinemas, auditoriums and the programme.
+
+    What is added is kept together with the record of its request, if one is given; every method that adds may raise
+    RequestAlreadyRecorded. Lists run in the order of creation, from the entry after `after` on ("" for the first).
+    """
+
+    async def now(self) -> datetime:
+        """Tell the time by the clock that decides."""
+        ...
+
+    async def recorded(self, key: RequestKey) -> Recorded | None:
+        """Read the outcome of an earlier call."""
+        ...
+
+    async def add_movie(self, movie: Movie, recorded: Recorded | None) -> None:
+        """Add a movie."""
+        ...
+
+    async def add_cinema(self, cinema: Cinema, recorded: Recorded | None) -> None:
+        """Add a cinema."""
+        ...
+
+    async def add_auditorium(self, auditorium: Auditorium, recorded: Recorded | None) -> None:
+        """Add an auditorium to an existing cinema.
+
+        Raises:
+            NameTaken: The cinema has one of that name.
+        """
+        ...
+
+    async def add_showtime(self, showtime: ListedShowtime, recorded: Recorded | None) -> None:
+        """Put a showtime on the programme, if its auditorium is free then.
+
+        Raises:
+            ShowtimeOverlap: It is not.
+        """
+        ...
+
+    async def movie(self, movie_id: str) -> Movie | None:
+        """Read a movie, or None."""
+        ...
+
+    async def cinema(self, cinema_id: str) -> Cinema | None:
+        """Read a cinema, or None."""
+        ...
+
+    async def auditorium(self, auditorium_id: str) -> Auditorium | None:
+        """Read an auditorium, or None."""
+        ...
+
+    async def movies(self, after: str, limit: int) -> list[Movie]:
+        """List movies."""
+        ...
+
+    async def cinemas(self, after: str, limit: int) -> list[Cinema]:
+        """List cinemas."""
+        ...
+
+    async def auditoriums(self, cinema_id: str, after: str, limit: int) -> list[Auditorium]:
+        """List the auditoriums of a cinema."""
+        ...
+
+    async def showtimes(
+        self, condition: ShowtimeFilter, after: tuple[datetime, str] | None, limit: int
+    ) -> list[ListedShowtime]:
+        """List showtimes by start and identifier, from the one after `after` on, with the seats that are free now."""
+        ...
+
+    async def showtime(self, showtime_id: str) -> tuple[ListedShowtime, list[tuple[str, SeatStatus]]] | None:
+        """Read a showtime and each of its seats, in row order, both as of one moment; or None."""
+        ...
+
+
+# Accounts
+
+
+class AccountStore(Protocol):
+    """Keeps accounts. Usernames and emails are unique without regard to case."""
+
+    async def add(self, user: User, password_hash: str) -> None:
+        """Add an account.
+
+        Raises:
+            UsernameTaken, EmailTaken.
+        """
+        ...
+
+    async def find(self, user_id: str) -> User | None:
+        """Read an account by its identifier, or None."""
+        ...
+
+    async def find_by_username(self, username: str) -> tuple[User, str] | None:
+        """Read an account and its password hash by its name in any case, or None."""
+        ...
+
+    async def find_by_email(self, email: str) -> User | None:
+        """Read an account by its email in any case, or None."""
+        ...
+
+    async def set_password_hash(self, user_id: str, password_hash: str) -> None:
+        """Replace the password hash of an account."""
+        ...
+
+
+class PasswordHasher(Protocol):
+    """Makes and checks password hashes, slowly on purpose; few at once, and never on the event loop."""
+
+    async def hash(self, password: str) -> str:
+        """Hash a password."""
+        ...
+
+    async def verify(self, password: str, password_hash: str | None) -> bool:
+        """Check a password. Without a hash (an unknown user) do the same work and say False."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """A token that proves who is calling, until it expires."""
+
+    text: str
+    expire_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is calling, as an access token proved it."""
+
+    user_id: str
+    role: Role
+
+
+class AccessTokens(Protocol):
+    """Issues and reads access tokens."""
+
+    def issue(self, user: User) -> AccessToken:
+        """Make a token that lasts 60 minutes."""
+        ...
+
+    def read(self, text: str) -> Caller:
+        """Tell whom a token belongs to.
+
+        Raises:
+            TokenInvalid, TokenExpired.
+        """
+        ...
