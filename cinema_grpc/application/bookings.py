@@ -1,0 +1,114 @@
+"""What customers do with their bookings."""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+import uuid_utils
+
+from cinema_grpc.application.box_office import BoxOffice
+from cinema_grpc.application.once import Once
+from cinema_grpc.application.payments import Payments
+from cinema_grpc.application.ports import BookingReader, FoundBooking
+from cinema_grpc.domain.booking import Booking, BookingStatus, CancellationQuote
+from cinema_grpc.domain.errors import BookingNotFound, NotBookingOwner
+
+
+class Bookings:
+    """Holds seats, sells them and takes them back, each booking for its owner alone."""
+
+    def __init__(
+        self,
+        box_office: BoxOffice,
+        reader: BookingReader,
+        payments: Payments,
+        hold_for: timedelta,
+        refund_owed: Callable[[], None],
+    ) -> None:
+        """Set up.
+
+        Args:
+            box_office: Decides who gets which seat.
+            reader: Reads bookings.
+            payments: Takes payments.
+            hold_for: How long a new booking holds its seats.
+            refund_owed: Called when a refund may have been written down, so that it is paid soon.
+        """
+        self._box_office = box_office
+        self._reader = reader
+        self._payments = payments
+        self._hold_for = hold_for
+        self._refund_owed = refund_owed
+
+    async def create(self, user_id: str, showtime_id: str, seats: Sequence[str], once: Once[Booking] | None) -> Booking:
+        """Hold seats.
+
+        Raises:
+            ShowtimeNotFound, and what Showtime.hold refuses.
+        """
+        booking_id = str(uuid_utils.uuid7())
+        return await self._box_office.execute(
+            showtime_id,
+            lambda showtime, now: showtime.hold(booking_id, user_id, seats, self._hold_for, now),
+            once=once,
+        )
+
+    async def get(self, user_id: str, booking_id: str) -> Booking:
+        """Read a booking as it is now.
+
+        Raises:
+            BookingNotFound, NotBookingOwner.
+        """
+        found = await self._find(user_id, booking_id)
+        return found.booking.as_of(found.now)
+
+    async def list(
+        self, user_id: str, showtime_id: str, status: BookingStatus | None, after: str, limit: int
+    ) -> Sequence[Booking]:
+        """Read a user's bookings as they are now, newest first, from the one after `after` on."""
+        return await self._reader.of_user(user_id, showtime_id, status, after, limit)
+
+    async def confirm(self, user_id: str, booking_id: str, payment_token: str, once: Once[Booking] | None) -> Booking:
+        """Charge a booking and confirm it.
+
+        Raises:
+            BookingNotFound, NotBookingOwner, and what Payments.confirm raises.
+        """
+        found = await self._find(user_id, booking_id)
+        try:
+            return await self._payments.confirm(found.booking.showtime_id, booking_id, user_id, payment_token, once)
+        finally:
+            self._refund_owed()
+
+    async def quote(self, user_id: str, booking_id: str) -> CancellationQuote:
+        """Tell what cancelling a booking now would pay back.
+
+        Raises:
+            BookingNotFound, NotBookingOwner, BookingNotCancellable.
+        """
+        found = await self._find(user_id, booking_id)
+        return found.booking.quote(found.start_time, found.now)
+
+    async def cancel(self, user_id: str, booking_id: str, once: Once[Booking] | None) -> Booking:
+        """Give a booking up.
+
+        Raises:
+            BookingNotFound, NotBookingOwner, BookingNotCancellable, PaymentInProgress.
+        """
+        found = await self._find(user_id, booking_id)
+        refund_id = str(uuid_utils.uuid7())
+        cancelled = await self._box_office.execute(
+            found.booking.showtime_id,
+            lambda showtime, now: showtime.cancel(booking_id, user_id, refund_id, now),
+            booking_id=booking_id,
+            once=once,
+        )
+        self._refund_owed()
+        return cancelled
+
+    async def _find(self, user_id: str, booking_id: str) -> FoundBooking:
+        found = await self._reader.find(booking_id)
+        if found is None:
+            raise BookingNotFound(booking_id)
+        if found.booking.user_id != user_id:
+            raise NotBookingOwner(booking_id)
+        return found

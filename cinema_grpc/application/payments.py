@@ -1,0 +1,194 @@
+"""Carrying payments through: write down the attempt, charge, write down what became of it.
+
+Each payment runs in a task of its own that belongs to the server, so a caller who hangs up changes nothing. The attempt's
+identifier is the provider's idempotency key: asking again never charges again.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+import uuid_utils
+
+from cinema_grpc.application.box_office import BoxOffice
+from cinema_grpc.application.errors import PaymentUnavailable, RequestIdReused, ShuttingDown, StorageUnavailable
+from cinema_grpc.application.once import Once, RequestKey
+from cinema_grpc.application.ports import PaymentGateway
+from cinema_grpc.domain.booking import Booking, BookingStatus, Ticket
+from cinema_grpc.domain.errors import CinemaError, HoldExpired, PaymentDeclined
+from cinema_grpc.domain.money import Money
+from cinema_grpc.domain.showtime import Showtime
+
+logger = structlog.get_logger()
+
+PROVIDER_SECONDS = 10.0
+"""How long the provider may take to answer before a caller is told that it did not."""
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 30.0
+"""Seconds between two tries to learn what became of a charge, or to write it down, at first and at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Payment:
+    """A payment under way, and the answer that its callers wait for."""
+
+    showtime_id: str
+    booking_id: str
+    user_id: str
+    payment_token: str
+    once: Once[Booking] | None
+    attempt_id: str
+    answer: "asyncio.Future[Booking]"
+
+    def settle(self, outcome: Booking | BaseException) -> None:
+        if self.answer.done():
+            return
+        if isinstance(outcome, BaseException):
+            self.answer.set_exception(outcome)
+            self.answer.exception()  # marks it as seen: perhaps nobody waits any more
+        else:
+            self.answer.set_result(outcome)
+
+
+class Payments:
+    """Takes payments for bookings."""
+
+    def __init__(self, box_office: BoxOffice, gateway: PaymentGateway) -> None:
+        self._box_office = box_office
+        self._gateway = gateway
+        self._by_request: dict[RequestKey, _Payment] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = asyncio.Event()
+
+    async def confirm(
+        self, showtime_id: str, booking_id: str, user_id: str, payment_token: str, once: Once[Booking] | None
+    ) -> Booking:
+        """Charge a booking and confirm it; a repeat of a request that is under way waits for the same answer.
+
+        Raises:
+            HoldExpired, BookingNotReserved, SalesClosed, PaymentInProgress, PaymentDeclined, PaymentUnavailable, RequestIdReused.
+        """
+        if self._stopping.is_set():
+            raise ShuttingDown
+        if once is not None and once.key in self._by_request:
+            payment = self._by_request[once.key]
+            if payment.once is not None:
+                once.check(payment.once.content)
+            return await asyncio.shield(payment.answer)
+        payment = _Payment(
+            showtime_id=showtime_id,
+            booking_id=booking_id,
+            user_id=user_id,
+            payment_token=payment_token,
+            once=once,
+            attempt_id=str(uuid_utils.uuid7()),
+            answer=asyncio.get_running_loop().create_future(),
+        )
+        if once is not None:
+            self._by_request[once.key] = payment
+            payment.answer.add_done_callback(lambda _: self._by_request.pop(once.key))
+        task = asyncio.create_task(self._carry_through(payment), name=f"payment of booking {booking_id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(payment.answer)
+
+    async def stop(self, grace: float) -> None:
+        """Let payments that are under way come to their end, for at most `grace` seconds; take no more."""
+        self._stopping.set()
+        if self._tasks:
+            _, unfinished = await asyncio.wait(self._tasks, timeout=grace)
+            for task in unfinished:
+                logger.error("a payment was cut short", payment=task.get_name())
+                task.cancel()
+            if unfinished:
+                await asyncio.wait(unfinished)
+
+    async def _carry_through(self, payment: _Payment) -> None:
+        """Open the attempt, charge and settle; the callers get their answer as early as it is certain."""
+        try:
+            booking = await self._open(payment)
+            if booking.payment is None or booking.payment.attempt_id != payment.attempt_id:
+                payment.settle(_told(booking))  # what an earlier call with the same request_id came to
+            elif await self._charge(payment, booking.total_price):
+                payment.settle(_told(await self._settle_charge(payment, booking)))
+            else:
+                await self._settle_decline(payment)
+                payment.settle(PaymentDeclined(payment.booking_id))
+        except Exception as error:
+            if not isinstance(error, CinemaError):
+                logger.exception("a payment broke down", booking_id=payment.booking_id, attempt_id=payment.attempt_id)
+            payment.settle(error)
+        finally:
+            payment.settle(ShuttingDown())
+
+    async def _open(self, payment: _Payment) -> Booking:
+        return await self._box_office.execute(
+            payment.showtime_id,
+            lambda showtime, now: showtime.open_payment(payment.booking_id, payment.user_id, payment.attempt_id, now),
+            booking_id=payment.booking_id,
+            once=payment.once,
+            recording=False,
+        )
+
+    async def _charge(self, payment: _Payment, amount: Money) -> bool:
+        """Ask the provider until it answers. Nobody waits for longer than the first time, but the money has to be found."""
+        if amount.minor_units == 0:
+            return True
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                async with asyncio.timeout(PROVIDER_SECONDS):
+                    return await self._gateway.charge(payment.attempt_id, amount, payment.payment_token)
+            except Exception as error:
+                logger.warning(
+                    "the provider did not answer for a charge; it is asked again",
+                    booking_id=payment.booking_id,
+                    attempt_id=payment.attempt_id,
+                    error=type(error).__name__,
+                )
+                payment.settle(PaymentUnavailable(payment.booking_id))
+            await asyncio.sleep(pause)
+            pause = min(LONGEST_PAUSE, pause * 2)
+
+    async def _settle_charge(self, payment: _Payment, booking: Booking) -> Booking:
+        tickets = [Ticket(str(uuid_utils.uuid7()), seat, secrets.token_urlsafe(16)) for seat in booking.seats]
+        refund_id = str(uuid_utils.uuid7())
+        return await self._write_down(
+            payment,
+            lambda showtime, now: showtime.settle_charge(
+                payment.booking_id, payment.attempt_id, tickets, refund_id, now
+            ),
+            payment.once,
+        )
+
+    async def _settle_decline(self, payment: _Payment) -> Booking:
+        return await self._write_down(
+            payment, lambda showtime, _now: showtime.settle_decline(payment.booking_id, payment.attempt_id), None
+        )
+
+    async def _write_down(
+        self, payment: _Payment, change: Callable[[Showtime, datetime], Booking], once: Once[Booking] | None
+    ) -> Booking:
+        """Write down what became of a charge, however long storage takes to come back."""
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                return await self._box_office.execute(
+                    payment.showtime_id, change, booking_id=payment.booking_id, once=once
+                )
+            except RequestIdReused:
+                once = None  # another call took the request_id meanwhile; the money must be accounted for all the same
+            except StorageUnavailable as error:
+                payment.settle(error)
+                await asyncio.sleep(pause)
+                pause = min(LONGEST_PAUSE, pause * 2)
+
+
+def _told(booking: Booking) -> Booking | CinemaError:
+    """What a caller is told of a booking whose charge went through: that it is theirs, or that the hold was over."""
+    if booking.status is BookingStatus.EXPIRED:
+        return HoldExpired(booking.booking_id, booking.hold_expire_time)
+    return booking

@@ -1,0 +1,46 @@
+"""Paying back what is owed: every refund is written down first, and carried out from what is written down."""
+
+import structlog
+
+from cinema_grpc.application.box_office import BoxOffice
+from cinema_grpc.application.ports import BookingReader, OwedRefund, PaymentGateway, ProviderUnavailable
+
+logger = structlog.get_logger()
+
+SECONDS_BETWEEN_PASSES = 15.0
+REFUNDS_AT_ONCE = 100
+
+
+class Refunds:
+    """Has the payment provider carry out the refunds that are owed, also those that an earlier run of the server left."""
+
+    def __init__(self, reader: BookingReader, box_office: BoxOffice, gateway: PaymentGateway) -> None:
+        self._reader = reader
+        self._box_office = box_office
+        self._gateway = gateway
+
+    async def run_pass(self) -> None:
+        """Try each refund that is owed, once.
+
+        Raises:
+            StorageUnavailable, ShuttingDown.
+        """
+        after = ""
+        while owed := await self._reader.owed_refunds(after, REFUNDS_AT_ONCE):
+            for refund in owed:
+                await self._pay_back(refund)
+            after = owed[-1].refund_id
+
+    async def _pay_back(self, refund: OwedRefund) -> None:
+        try:
+            await self._gateway.refund(refund.refund_id, refund.attempt_id, refund.amount)
+        except ProviderUnavailable:
+            logger.warning("the provider did not answer for a refund; it is tried again", booking_id=refund.booking_id)
+            return
+        await self._box_office.execute(
+            refund.showtime_id,
+            lambda showtime, _now: showtime.complete_refund(refund.booking_id, refund.refund_id),
+            booking_id=refund.booking_id,
+            tidying=True,
+        )
+        logger.info("refunded", booking_id=refund.booking_id, refund_id=refund.refund_id)
