@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, and_, or_, select
 
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.booking_rows import load_bookings
-from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.database.database import Database, uninterrupted
 from cinema_grpc.application.ports import FoundBooking, OwedRefund
 from cinema_grpc.domain.booking import Booking, BookingStatus, RefundStatus
 from cinema_grpc.domain.money import Money
@@ -20,6 +20,7 @@ class SqlBookingReader:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @uninterrupted
     async def find(self, booking_id: str) -> FoundBooking | None:
         """Read a booking, or None if there is none of that name."""
         async with self._database.reading() as connection:
@@ -31,6 +32,7 @@ class SqlBookingReader:
             start = await connection.execute(select(schema.showtime.c.start_time).where(of_showtime))
             return FoundBooking(bookings[0], start.scalar_one(), now)
 
+    @uninterrupted
     async def of_user(
         self, user_id: str, showtime_id: str, status: BookingStatus | None, after: str, limit: int
     ) -> list[Booking]:
@@ -47,6 +49,7 @@ class SqlBookingReader:
             bookings = await load_bookings(connection, query.order_by(_BOOKING.booking_id.desc()).limit(limit))
         return [booking.as_of(now) for booking in bookings]
 
+    @uninterrupted
     async def owed_refunds(self, after: str, limit: int) -> list[OwedRefund]:
         """Read refunds that have still to be paid, the oldest first, from the one after refund `after` on ("" for the first)."""
         refund = schema.refund.c

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.booking_rows import Difference, execute_many, load_bookings
-from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.database.database import Database, uninterrupted
 from cinema_grpc.application.once import Recorded, RequestKey
 from cinema_grpc.application.ports import CommitUnknown, Opened, OpenedBatch, Version, Wanted, Written
 from cinema_grpc.domain.booking import SEAT_KEEPING, Booking
@@ -37,6 +37,7 @@ class SqlBoxOfficeStore:
         async with self._database.deciding() as connection:
             yield SqlBatch(self._database, connection, self._seat_plans)
 
+    @uninterrupted
     async def is_committed(self, written: Sequence[Written]) -> bool:
         """Tell whether a commit whose answer was lost was kept: the stamp shows it, or a booking that it made."""
         work = written[0]
@@ -59,6 +60,7 @@ class SqlBoxOfficeStore:
             ).one_or_none()
         return row is not None and row.revision >= work.version.revision and row.status == booking.status.value
 
+    @uninterrupted
     async def showtimes_with_lapsed_holds(self, limit: int) -> list[str]:
         """Give at most `limit` showtimes that have holds to be written down as over; the index on their ends finds them."""
         async with self._database.reading() as connection:

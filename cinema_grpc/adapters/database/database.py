@@ -1,13 +1,16 @@
 """The connection to the database, and everything in which SQLite and PostgreSQL differ."""
 
+import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
-from typing import Any
+from functools import wraps
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import structlog
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -18,9 +21,32 @@ from cinema_grpc.application.ports import Clock, StorageConflict
 
 logger = structlog.get_logger()
 
+T = TypeVar("T")
+P = ParamSpec("P")
+S = TypeVar("S", bound="_Store")
+
 BUSY_SECONDS = 5
 """How long a statement waits for another process that is writing to the same SQLite file."""
 WRITES = "cinema_writes"
+
+
+class _Store(Protocol):
+    _database: "Database"
+
+
+def uninterrupted(
+    method: Callable[Concatenate[S, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
+    """Make a store's method go on when its caller is cancelled, as every client that hangs up cancels its call.
+
+    A conversation that is broken off in the middle leaves its connection in a state that nobody knows.
+    """
+
+    @wraps(method)
+    async def carried_out(store: S, /, *args: P.args, **named: P.kwargs) -> T:
+        return await store._database.to_its_end(method(store, *args, **named))  # noqa: SLF001 (the stores' own part)
+
+    return carried_out
 
 
 class Database:
@@ -38,6 +64,7 @@ class Database:
             clock: The clock that decides where the database has none of its own, as SQLite.
         """
         self._clock = clock
+        self._conversations: set[asyncio.Task[Any]] = set()
         self.engine = _sqlite_engine(make_url(url))
 
     async def now(self, connection: AsyncConnection) -> datetime:  # noqa: ARG002 (a database server tells its own time)
@@ -82,8 +109,36 @@ class Database:
                 await connection.execution_options(**{WRITES: True})
                 yield connection
 
+    async def to_its_end(self, conversation: Coroutine[Any, Any, T]) -> T:
+        """Carry a conversation with the database to its end, even if whoever waits for it is cancelled meanwhile."""
+        task = asyncio.create_task(conversation)
+        self._conversations.add(task)
+        task.add_done_callback(self._end)
+        return await asyncio.shield(task)
+
+    def _end(self, task: asyncio.Task[Any]) -> None:
+        self._conversations.discard(task)
+        if not task.cancelled():
+            task.exception()  # marks it as seen: perhaps nobody waits any more
+
+    async def check(self) -> None:
+        """Check that the database can be written to, and that the file is still the one that was opened.
+
+        Raises:
+            StorageUnavailable.
+        """
+        await self.to_its_end(self._check())
+
+    async def _check(self) -> None:
+        async with self.deciding() as connection:
+            await connection.execute(text("SELECT 1"))
+            if not await asyncio.to_thread(Path(str(self.engine.url.database)).exists):
+                raise FileNotFoundError("the database's file is gone; what is written now is lost when the server stops")
+
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, when the conversations on them have ended."""
+        if self._conversations:
+            await asyncio.wait(self._conversations)
         await self.engine.dispose()
 
 
