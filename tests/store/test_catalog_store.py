@@ -1,0 +1,148 @@
+"""The catalog in the database: kept as it is, in order, and together with the record of its request."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from cinema_grpc.adapters.database import schema
+from cinema_grpc.adapters.database.catalog_store import SqlCatalogStore
+from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.application.once import RequestKey
+from cinema_grpc.application.ports import RequestAlreadyRecorded, StorageConflict
+from cinema_grpc.domain.errors import NameTaken, ShowtimeOverlap
+from cinema_grpc.domain.showtime import SeatStatus
+from tests.builders import NOW
+from tests.store.programme import EVERYTHING, Programme, auditorium, cinema, movie, record
+
+# Entering and reading
+
+
+async def test_entries_are_read_as_they_were_entered(programme: Programme) -> None:
+    store = programme.store
+    assert await store.movie("movie-0002") == movie(2)
+    assert await store.cinema("cinema-0002") == cinema(2)
+    assert await store.auditorium("auditorium-0003") == auditorium(3, of=2)
+    shown = await programme.add(NOW + timedelta(days=1, microseconds=1))
+    found, seats = await programme.seats(shown)
+    assert found == shown
+    assert set(seats.values()) == {SeatStatus.AVAILABLE}
+
+
+async def test_what_is_not_there_is_none(programme: Programme) -> None:
+    store = programme.store
+    assert await store.movie("cinema-0001") is None
+    assert await store.cinema("movie-0001") is None
+    assert await store.auditorium("cinema-0001") is None
+    assert await store.showtime("movie-0001") is None
+    assert await store.recorded(RequestKey("caller", "RPC", "request-1")) is None
+
+
+async def test_the_time_is_that_of_the_clock(programme: Programme) -> None:
+    programme.clock.advance(timedelta(hours=3))
+    assert await programme.store.now() == NOW + timedelta(hours=3)
+
+
+async def test_what_was_entered_is_there_for_another_store_on_the_same_file(
+    programme: Programme, tmp_path: Path
+) -> None:
+    shown = await programme.add(NOW + timedelta(days=1))
+    await programme.store.add_movie(movie(3), record("request-1"))
+    await programme.database.close()
+    again = Database(f"sqlite+aiosqlite:///{tmp_path}/cinema.db", programme.clock)
+    store = SqlCatalogStore(again)
+    assert await store.recorded(record("request-1").key) == record("request-1")
+    assert await store.showtimes(EVERYTHING, None, 10) == [shown]
+    assert await store.movies("", 10) == [movie(1), movie(2), movie(3)]
+    await again.close()
+
+
+async def test_a_name_is_taken_in_its_own_cinema_alone(programme: Programme) -> None:
+    other = replace(auditorium(9, of=1), name="Screen 1")
+    with pytest.raises(NameTaken) as refusal:
+        await programme.store.add_auditorium(other, None)
+    assert refusal.value.metadata == {"name": "Screen 1"}
+    await programme.store.add_auditorium(replace(other, cinema_id="cinema-0002"), None)
+    await programme.store.add_auditorium(replace(auditorium(10, of=1), name="screen 1"), None)
+    assert [each.name for each in await programme.store.auditoriums("cinema-0002", "", 10)] == ["Screen 3", "Screen 1"]
+
+
+async def test_another_fault_is_not_taken_for_a_taken_name(programme: Programme) -> None:
+    with pytest.raises(StorageConflict):
+        await programme.store.add_auditorium(auditorium(9, of=7), None)
+
+
+# Once
+
+
+async def test_the_record_of_a_request_is_kept_with_its_effect(programme: Programme) -> None:
+    programme.clock.advance(timedelta(hours=1))
+    await programme.store.add_cinema(cinema(3), record("request-1"))
+    assert await programme.store.recorded(record("request-1").key) == record("request-1")
+    async with programme.database.reading() as connection:
+        kept = await connection.execute(select(schema.request.c.create_time))
+        assert kept.scalar_one() == NOW + timedelta(hours=1)
+
+
+async def test_nothing_is_kept_of_a_call_whose_request_is_recorded(programme: Programme) -> None:
+    store = programme.store
+    await store.add_movie(movie(3), record("request-1"))
+    second = replace(record("request-1"), outcome=b"another")
+    calls: list[Callable[[], Awaitable[None]]] = [
+        lambda: store.add_movie(movie(4), second),
+        lambda: store.add_cinema(cinema(4), second),
+        lambda: store.add_auditorium(auditorium(4), second),
+        lambda: store.add_auditorium(auditorium(1), second),
+        lambda: store.add_showtime(programme.showtime(NOW + timedelta(days=1)), second),
+    ]
+    for call in calls:
+        with pytest.raises(RequestAlreadyRecorded):
+            await call()
+    assert await store.recorded(record("request-1").key) == record("request-1")
+    assert len(await store.movies("", 10)) == 3
+    assert len(await store.cinemas("", 10)) == 2
+    assert len(await store.auditoriums("cinema-0001", "", 10)) == 2
+    assert await store.showtimes(EVERYTHING, None, 10) == []
+
+
+async def test_no_record_is_kept_of_a_refused_call(programme: Programme) -> None:
+    await programme.add(NOW + timedelta(days=1))
+    with pytest.raises(NameTaken):
+        await programme.store.add_auditorium(replace(auditorium(9), name="Screen 1"), record("request-1"))
+    with pytest.raises(ShowtimeOverlap):
+        await programme.store.add_showtime(programme.showtime(NOW + timedelta(days=1)), record("request-1"))
+    assert await programme.store.recorded(record("request-1").key) is None
+    await programme.store.add_movie(movie(3), record("request-1"))
+
+
+async def test_the_same_request_id_of_another_caller_or_call_is_another_request(programme: Programme) -> None:
+    one = record("request-1")
+    await programme.store.add_movie(movie(3), one)
+    await programme.store.add_movie(movie(4), replace(one, key=replace(one.key, caller="other")))
+    await programme.store.add_movie(movie(5), replace(one, key=replace(one.key, rpc="Other")))
+    assert len(await programme.store.movies("", 10)) == 5
+
+
+# Lists
+
+
+async def test_lists_run_in_the_order_of_their_identifiers_from_the_one_after(programme: Programme) -> None:
+    store = programme.store
+    for number in (5, 3, 4):
+        await store.add_movie(movie(number), None)
+        await store.add_cinema(cinema(number), None)
+        await store.add_auditorium(auditorium(number + 10, of=2), None)
+    assert await store.movies("", 3) == [movie(1), movie(2), movie(3)]
+    assert await store.movies("movie-0003", 3) == [movie(4), movie(5)]
+    assert await store.cinemas("cinema-0001", 2) == [cinema(2), cinema(3)]
+    assert [each.auditorium_id[-2:] for each in await store.auditoriums("cinema-0002", "", 10)] == [
+        "03",
+        "13",
+        "14",
+        "15",
+    ]
+    assert await store.auditoriums("cinema-0002", "auditorium-0013", 1) == [auditorium(14, of=2)]
+    assert await store.auditoriums("cinema-0009", "", 10) == []
