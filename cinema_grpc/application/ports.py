@@ -171,11 +171,11 @@ class BookingReader(Protocol):
     async def of_user(
         self, user_id: str, showtime_id: str, status: BookingStatus | None, after: str, limit: int
     ) -> list[Booking]:
-        """Read a user's bookings as they are now, newest first, from the one after booking `after` on ("" for the first)."""
+        """Read a user's bookings as they are now, newest first, from the one after `after` on ("" for the first)."""
         ...
 
     async def owed_refunds(self, after: str, limit: int) -> list[OwedRefund]:
-        """Read refunds that have still to be paid, the oldest first, from the one after refund `after` on ("" for the first)."""
+        """Read refunds that have still to be paid, oldest first, from the one after `after` on ("" for the first)."""
         ...
 
 
@@ -183,7 +183,7 @@ class BookingReader(Protocol):
 
 
 class ProviderUnavailable(Exception):
-    """The payment provider did not answer: what it was asked for may have been done or not. Ask again with the same key."""
+    """The provider did not answer: what it was asked for may have been done or not. Ask again with the same key."""
 
 
 class PaymentGateway(Protocol):
@@ -215,7 +215,7 @@ class RequestAlreadyRecorded(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ShowtimeFilter:
-    """Which showtimes to list; an empty string or None sets no condition. `start_from` is inclusive, `start_until` is not."""
+    """Which showtimes to list; "" or None sets no condition. `start_from` is inclusive, `start_until` is not."""
 
     movie_id: str
     cinema_id: str
@@ -338,6 +338,10 @@ class PasswordHasher(Protocol):
 
     async def verify(self, password: str, password_hash: str | None) -> bool:
         """Check a password. Without a hash (an unknown user) do the same work and say False."""
+        ...
+
+    def needs_update(self, password_hash: str) -> bool:
+        """Tell whether a hash should be made anew, from the password, with today's parameters."""
         ...
 
 

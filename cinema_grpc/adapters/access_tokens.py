@@ -1,0 +1,144 @@
+"""Access tokens: JSON Web Tokens in the profile of RFC 9068, signed with a shared secret."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+import jwt
+import uuid_utils
+
+from cinema_grpc.application.errors import TokenExpired, TokenInvalid
+from cinema_grpc.application.ports import AccessToken, Caller, Clock
+from cinema_grpc.domain.account import Role, User
+
+ALGORITHM = "HS256"
+ISSUER = "cinema"
+AUDIENCE = "cinema.v1"
+CLIENT_ID = "cinema"
+TOKEN_TYPES = frozenset({"at+jwt", "application/at+jwt"})
+CLAIMS = ("iss", "sub", "aud", "iat", "exp", "jti")
+"""What a token must have; nbf is heeded if it is there."""
+
+MAXIMUM_TOKEN_LENGTH = 4096
+# PyJWT would also take padding, which makes two texts of one token.
+COMPACT_FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+SUBJECT = re.compile(r"[!-~]{1,64}")
+CLOCK_SKEW = timedelta(seconds=60)
+"""How far the clock of another replica, which issued a token, may run ahead of ours."""
+REMEMBERED_TOKENS = 10_000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedToken:
+    """A token that is ours beyond doubt: whose it is, and from when (inclusive) until when (exclusive) it is good."""
+
+    caller: Caller
+    valid_from: datetime
+    expire_time: datetime
+
+
+class JwtAccessTokens:
+    """Issues and reads access tokens.
+
+    To verify a signature costs more than to look a text up, so a token that was found to be ours is remembered by its
+    text. Times are judged at each reading all the same.
+    """
+
+    def __init__(self, secret: bytes, clock: Clock, lifetime: timedelta = timedelta(minutes=60)) -> None:
+        """Take the secret.
+
+        Args:
+            secret: The key that signs, the same on every replica; at least 32 bytes, as RFC 7518 demands.
+            clock: Tells when a token is issued and whether it has expired.
+            lifetime: How long a token lasts, in whole seconds.
+
+        Raises:
+            ValueError: The secret is too short, or is a public key.
+        """
+        self._secret = secret
+        self._clock = clock
+        self._lifetime = lifetime
+        # PyJWT knows no clock but the machine's: it leaves times to read(), which asks ours.
+        self._jwt = jwt.PyJWT(
+            {
+                "require": list(CLAIMS),
+                "verify_exp": False,
+                "verify_iat": False,
+                "verify_nbf": False,
+                "enforce_minimum_key_length": True,
+            }
+        )
+        try:
+            self._jwt.encode({}, secret, ALGORITHM)
+        except jwt.InvalidKeyError as error:
+            raise ValueError(f"this secret can't sign access tokens: {error}") from error
+        # What is raised is not remembered, so only tokens of our own take up room.
+        self._remembered = lru_cache(REMEMBERED_TOKENS)(self._verify)
+
+    def issue(self, user: User) -> AccessToken:
+        """Make a token that lasts its lifetime, counted from the second that has begun."""
+        issue_time = self._clock.now().replace(microsecond=0)
+        expire_time = issue_time + self._lifetime
+        claims = {
+            "iss": ISSUER,
+            "sub": user.user_id,
+            "aud": AUDIENCE,
+            "iat": int(issue_time.timestamp()),
+            "exp": int(expire_time.timestamp()),
+            "jti": str(uuid_utils.uuid7()),
+            "client_id": CLIENT_ID,
+            "role": user.role.value,
+        }
+        text = self._jwt.encode(claims, self._secret, ALGORITHM, headers={"typ": "at+jwt"})
+        return AccessToken(text, expire_time)
+
+    def read(self, text: str) -> Caller:
+        """Tell whom a token belongs to.
+
+        Raises:
+            TokenInvalid, TokenExpired.
+        """
+        token = self._remembered(text)
+        now = self._clock.now()
+        if now >= token.expire_time:
+            raise TokenExpired(token.expire_time)
+        if now < token.valid_from:
+            raise TokenInvalid
+        return token.caller
+
+    def _verify(self, text: str) -> VerifiedToken:
+        if len(text) > MAXIMUM_TOKEN_LENGTH or not COMPACT_FORM.fullmatch(text):
+            raise TokenInvalid
+        try:
+            decoded = self._jwt.decode_complete(
+                text, self._secret, algorithms=[ALGORITHM], audience=AUDIENCE, issuer=ISSUER
+            )
+            return _check(decoded["header"], decoded["payload"])
+        except (jwt.PyJWTError, ValueError, OverflowError) as error:
+            raise TokenInvalid from error
+
+
+def _check(header: Mapping[str, Any], claims: Mapping[str, Any]) -> VerifiedToken:
+    """Check what PyJWT does not.
+
+    Raises:
+        ValueError, OverflowError: Something is not as we would have written it.
+    """
+    if str(header.get("typ")).lower() not in TOKEN_TYPES:
+        raise ValueError("not an access token")
+    if not SUBJECT.fullmatch(claims["sub"]):
+        raise ValueError("no identifier of a user")
+    valid_from = _moment(claims["iat"]) - CLOCK_SKEW
+    if "nbf" in claims:
+        valid_from = max(valid_from, _moment(claims["nbf"]))
+    return VerifiedToken(Caller(claims["sub"], Role(claims.get("role"))), valid_from, _moment(claims["exp"]))
+
+
+def _moment(seconds: object) -> datetime:
+    if type(seconds) is not int:  # neither a fraction nor a bool, which is an int to isinstance
+        raise ValueError("a time is not in whole seconds")
+    return EPOCH + timedelta(seconds=seconds)

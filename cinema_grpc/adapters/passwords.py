@@ -1,0 +1,83 @@
+"""Password hashes with argon2id, made in threads of their own, and the list of passwords that everyone guesses."""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib import resources
+from typing import TypeVar
+
+from passlib.hash import argon2
+
+T = TypeVar("T")
+
+
+class Argon2Passwords:
+    """Makes and checks argon2id hashes: slowly, so that a stolen one is dear to guess, and few at once.
+
+    A hash takes its memory and about 25 ms of a processor. The threads bound both, and leave the event loop free
+    meanwhile. The parameters are those that OWASP recommends.
+    """
+
+    def __init__(self, memory_kib: int = 19 * 1024, rounds: int = 2, parallelism: int = 1, workers: int = 2) -> None:
+        """Start the pool of threads.
+
+        Args:
+            memory_kib: Memory for one hash, in KiB.
+            rounds: Passes over that memory.
+            parallelism: Lanes of one hash.
+            workers: Hashes at once; more wait.
+        """
+        self._argon2 = argon2.using(type="ID", memory_cost=memory_kib, rounds=rounds, parallelism=parallelism)
+        self._executor = ThreadPoolExecutor(workers, thread_name_prefix="passwords")
+        # The hash of a password that nobody has: checking against it takes as long as checking an account's.
+        self._decoy: str = self._argon2.hash(secrets.token_bytes())
+
+    async def hash(self, password: str) -> str:
+        """Hash a password of at most 4,096 bytes in UTF-8."""
+        secret = password.encode()
+        return await self._in_thread(lambda: str(self._argon2.hash(secret)))
+
+    async def verify(self, password: str, password_hash: str | None) -> bool:
+        """Check a password of at most 4,096 bytes in UTF-8.
+
+        Without a hash (an unknown user) do the same work and say False.
+
+        Raises:
+            ValueError: The stored hash is malformed.
+        """
+        secret = password.encode()
+        checked = self._decoy if password_hash is None else password_hash
+        matches = await self._in_thread(lambda: self._matches(secret, checked))
+        return matches and password_hash is not None
+
+    def needs_update(self, password_hash: str) -> bool:
+        """Tell whether a hash was made with other parameters than these."""
+        return bool(self._argon2.needs_update(password_hash))
+
+    def close(self) -> None:
+        """End the threads, after the hashes that are being made; those that wait are dropped."""
+        self._executor.shutdown(cancel_futures=True)
+
+    def _matches(self, secret: bytes, password_hash: str) -> bool:
+        try:
+            return bool(self._argon2.verify(secret, password_hash))
+        except (ValueError, TypeError, NotImplementedError):
+            # What passlib raises here depends on the damage, and quotes the hash, which must not reach a log.
+            raise ValueError("a stored password hash is malformed, or there was no memory to check it") from None
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+
+def load_commonest_passwords() -> frozenset[str]:
+    """Read the 10,000 commonest passwords, in lower case.
+
+    The file has one a line, the commonest first. They are the first 10,000 of the list "passwords" in zxcvbn 4.5.0 for
+    Python (https://github.com/dwolfhub/zxcvbn-python, MIT licence, Copyright (c) 2016 Daniel Wolf), which took it from
+    its original (https://github.com/dropbox/zxcvbn, MIT licence, Copyright (c) 2012-2016 Dan Wheeler and Dropbox,
+    Inc.): passwords that Mark Burnett published at xato.net, by frequency. Two thirds of them are shorter than a
+    password may be, and never matter; the list is kept whole, as the rule names it.
+    """
+    text = resources.files("cinema_grpc.adapters").joinpath("commonest_passwords.txt").read_text(encoding="ascii")
+    return frozenset(text.split())

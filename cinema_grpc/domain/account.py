@@ -1,0 +1,111 @@
+"""Accounts: who uses the service, what they may do, and which names and passwords are refused."""
+
+import re
+import unicodedata
+from collections.abc import Set
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from cinema_grpc.domain.errors import FieldViolation, InvalidRequest
+
+MINIMUM_PASSWORD_LENGTH = 8
+MAXIMUM_PASSWORD_LENGTH = 256
+"""Lengths of a password, in code points after NFC; NIST SP 800-63B counts so, and asks for no rules of composition."""
+USERNAME = re.compile(r"[A-Za-z0-9._-]{3,64}")
+MAXIMUM_NAME_LENGTH = 200
+MAXIMUM_EMAIL_LENGTH = 254
+EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
+UNPRINTABLE = frozenset({"Cc", "Cs"})
+"""The Unicode categories of control characters, and of the lone surrogates that stand for bytes that are no text."""
+
+
+class Role(Enum):
+    """What a user may do."""
+
+    CUSTOMER = "CUSTOMER"
+    STAFF = "STAFF"
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person with an account; staff may have no email."""
+
+    user_id: str
+    username: str
+    full_name: str
+    email: str
+    role: Role
+    create_time: datetime
+
+
+def normalize_password(password: str) -> str:
+    """Bring a password into the one form (NFC) that it is hashed in, however the keyboard composed its letters."""
+    return unicodedata.normalize("NFC", password)
+
+
+def fold(name: str) -> str:
+    """Give the form of a username or an email in which two are the same if they differ in case alone."""
+    return unicodedata.normalize("NFC", name.casefold())
+
+
+def check_username(username: str) -> None:
+    """Check the name of a new account.
+
+    Raises:
+        InvalidRequest: It is not 3 to 64 of the letters, digits and marks that a username is made of.
+    """
+    if not USERNAME.fullmatch(username):
+        problem = 'must be 3 to 64 letters (A to Z, a to z), digits, ".", "_" or "-"'
+        raise InvalidRequest(FieldViolation("username", problem))
+
+
+def check_person(full_name: str, email: str) -> None:
+    """Check what a new account says of its person.
+
+    Args:
+        full_name: The person's name.
+        email: The person's email address; empty for none.
+
+    Raises:
+        InvalidRequest: It names each of the two that is refused.
+    """
+    violations = []
+    if not full_name.strip() or len(full_name) > MAXIMUM_NAME_LENGTH or _is_unprintable(full_name):
+        problem = f"must be 1 to {MAXIMUM_NAME_LENGTH} characters, not blank, without control characters"
+        violations.append(FieldViolation("full_name", problem))
+    if email and (not EMAIL.fullmatch(email) or len(email) > MAXIMUM_EMAIL_LENGTH or _is_unprintable(email)):
+        problem = f'must be an email address, such as "ada@example.com", of at most {MAXIMUM_EMAIL_LENGTH} characters'
+        violations.append(FieldViolation("email", problem))
+    if violations:
+        raise InvalidRequest(*violations)
+
+
+def check_password(password: str, field: str, username: str, email: str, commonest: Set[str]) -> None:
+    """Refuse a password that is too short, too long or easily guessed; `field` is its name in the request.
+
+    Args:
+        password: The password, normalized.
+        field: What the error calls it.
+        username: The name of the account.
+        email: The email of the account; may be empty.
+        commonest: The commonest passwords, in lower case.
+
+    Raises:
+        InvalidRequest: It names the rule that was broken.
+    """
+    if not MINIMUM_PASSWORD_LENGTH <= len(password) <= MAXIMUM_PASSWORD_LENGTH:
+        problem = f"must be {MINIMUM_PASSWORD_LENGTH} to {MAXIMUM_PASSWORD_LENGTH} characters"
+    elif _is_unprintable(password):
+        problem = "must not hold control characters"
+    elif fold(password) in {fold(username), fold(email)}:
+        problem = "must not be the username or the email"
+    elif password.lower() in commonest:
+        problem = "is among the 10,000 commonest passwords; choose one that nobody would guess"
+    else:
+        return
+    raise InvalidRequest(FieldViolation(field, problem))
+
+
+def _is_unprintable(text: str) -> bool:
+    return any(unicodedata.category(character) in UNPRINTABLE for character in text)

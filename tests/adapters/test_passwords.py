@@ -1,0 +1,146 @@
+"""Password hashes: argon2id, off the event loop, a few at once, and the same work for nobody as for somebody."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from cinema_grpc.adapters.passwords import Argon2Passwords, load_commonest_passwords
+
+
+@pytest.fixture
+def passwords() -> Iterator[Argon2Passwords]:
+    made = Argon2Passwords(memory_kib=8, rounds=1)
+    yield made
+    made.close()
+
+
+def password_threads() -> list[threading.Thread]:
+    """Give the threads that hash."""
+    return [thread for thread in threading.enumerate() if thread.name.startswith("passwords")]
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["correct horse", "p\u00e4ssw\u00f6rd", "zero\0within", "x" * 256, "😀" * 256, " spaces count "],
+    ids=["plain", "accents", "NUL", "256 letters", "256 characters of four bytes", "spaces"],
+)
+async def test_a_password_matches_its_hash_and_no_other_does(passwords: Argon2Passwords, password: str) -> None:
+    password_hash = await passwords.hash(password)
+    assert await passwords.verify(password, password_hash)
+    for other in (
+        password[:-1],
+        password + "x",
+        password.upper() + "!",
+        password[:-1] + "?",
+        password.partition("\0")[0] + "!",
+        "",
+    ):
+        assert not await passwords.verify(other, password_hash)
+
+
+async def test_equal_passwords_have_different_hashes(passwords: Argon2Passwords) -> None:
+    assert await passwords.hash("correct horse") != await passwords.hash("correct horse")
+
+
+async def test_a_hash_names_argon2id_and_its_parameters() -> None:
+    passwords = Argon2Passwords()
+    try:
+        assert (await passwords.hash("correct horse")).startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    finally:
+        passwords.close()
+
+
+async def test_nobody_has_a_password(passwords: Argon2Passwords) -> None:
+    assert not await passwords.verify("correct horse", None)
+    assert not await passwords.verify("", None)
+
+
+async def test_checking_for_nobody_is_the_work_of_checking_for_somebody() -> None:
+    passwords = Argon2Passwords(memory_kib=64, rounds=3, parallelism=2)
+    try:
+        assert passwords._decoy.startswith("$argon2id$v=19$m=64,t=3,p=2$")
+        passwords._decoy = await passwords.hash("correct horse")
+        assert not await passwords.verify("correct horse", None)
+        passwords._decoy = "damaged, so that it shows when it is checked"
+        with pytest.raises(ValueError, match="malformed"):
+            await passwords.verify("correct horse", None)
+    finally:
+        passwords.close()
+
+
+async def test_a_hash_of_other_parameters_matches_and_needs_an_update(passwords: Argon2Passwords) -> None:
+    stronger = Argon2Passwords(memory_kib=16, rounds=2)
+    try:
+        old = await passwords.hash("correct horse")
+        assert await stronger.verify("correct horse", old)
+        assert stronger.needs_update(old)
+        assert not passwords.needs_update(old)
+        assert not stronger.needs_update(await stronger.hash("correct horse"))
+    finally:
+        stronger.close()
+
+
+@pytest.mark.parametrize(
+    "password_hash",
+    [
+        "",
+        "plain text",
+        "$argon2id$v=19$m=8,t=1,p=1$AAAA",
+        "$argon2id$v=19$m=8,t=1,p=1$RoixNubcG2OMMQYgZGyt1Q$fsXjaQSuuBUEdIo*",
+        "$argon2id$v=19$m=1,t=1,p=1$RoixNubcG2OMMQYgZGyt1Q$fsXjaQSuuBUEdIolIKz6Roxxpwf3qn5g6QTgMwjN+9I",
+        "$argon2id$v=19$m=8,t=1,p=1,keyid=abcd$RoixNubcG2OMMQYgZGyt1Q$fsXjaQSuuBUEdIolIKz6Roxxpwf3qn5g6QTgMwjN+9I",
+        "$2b$12$abcdefghijklmnopqrstuuW7tO5aXQ7cnPPzk3b4iEqG1JbQ0N1ke",
+        "schlüssel",
+    ],
+)
+async def test_a_malformed_hash_is_an_error_that_does_not_quote_it(
+    passwords: Argon2Passwords, password_hash: str
+) -> None:
+    with pytest.raises(ValueError, match="malformed") as raised:
+        await passwords.verify("correct horse", password_hash)
+    assert not password_hash or password_hash not in str(raised.value)
+    assert raised.value.__suppress_context__
+
+
+async def test_the_event_loop_runs_on_while_a_hash_is_made() -> None:
+    passwords = Argon2Passwords()
+    try:
+        hashing = asyncio.create_task(passwords.hash("correct horse"))
+        turns = 0
+        while not hashing.done():
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns > 100
+    finally:
+        passwords.close()
+
+
+async def test_no_more_hashes_are_made_at_once_than_there_are_workers() -> None:
+    before = set(password_threads())
+    passwords = Argon2Passwords(memory_kib=1024, rounds=1, workers=2)
+    try:
+        hashes = await asyncio.gather(*(passwords.hash("correct horse") for _ in range(20)))
+        assert len(set(hashes)) == 20
+        assert len(set(password_threads()) - before) == 2
+    finally:
+        passwords.close()
+
+
+async def test_closing_ends_the_threads() -> None:
+    before = set(password_threads())
+    passwords = Argon2Passwords(memory_kib=8, rounds=1)
+    await passwords.hash("correct horse")
+    passwords.close()
+    assert set(password_threads()) <= before
+    with pytest.raises(RuntimeError, match="shutdown"):
+        await passwords.hash("correct horse")
+
+
+def test_the_commonest_passwords_are_ten_thousand_in_lower_case() -> None:
+    commonest = load_commonest_passwords()
+    assert len(commonest) == 10_000
+    assert all(password == password.lower().strip() for password in commonest)
+    assert {"password", "123456789", "qwertyuiop", "trustno1"} <= commonest
+    assert "correct horse" not in commonest

@@ -1,0 +1,342 @@
+"""Signing up, signing in, and who a caller is."""
+
+import asyncio
+import unicodedata
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from cinema_grpc.adapters.access_tokens import JwtAccessTokens
+from cinema_grpc.adapters.database import schema
+from cinema_grpc.adapters.database.account_store import SqlAccountStore
+from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.passwords import Argon2Passwords
+from cinema_grpc.application import accounts as accounts_module
+from cinema_grpc.application.accounts import Accounts
+from cinema_grpc.application.errors import BadCredentials, TokenInvalid
+from cinema_grpc.application.ports import Caller
+from cinema_grpc.domain.account import Role, User
+from cinema_grpc.domain.errors import CinemaError, EmailTaken, InvalidRequest, UsernameTaken
+from tests.builders import NOW, FakeClock
+
+PASSWORD = "correct horse"
+
+
+@dataclass
+class RecordingPasswords:
+    """Real hashes, cheap ones, with a record of the work that was asked for."""
+
+    real: Argon2Passwords = field(default_factory=lambda: Argon2Passwords(memory_kib=8, rounds=1))
+    work: list[str] = field(default_factory=list)
+    meanwhile: Callable[[], Awaitable[object]] | None = None
+
+    async def hash(self, password: str) -> str:
+        self.work.append("hash")
+        if self.meanwhile is not None:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            await meanwhile()
+        return await self.real.hash(password)
+
+    async def verify(self, password: str, password_hash: str | None) -> bool:
+        self.work.append("verify")
+        return await self.real.verify(password, password_hash)
+
+    def needs_update(self, password_hash: str) -> bool:
+        return self.real.needs_update(password_hash)
+
+
+@dataclass
+class CountingStore(SqlAccountStore):
+    """The real store, which counts how often an account is looked up by its identifier."""
+
+    database: Database
+    lookups: int = 0
+
+    def __post_init__(self) -> None:
+        super().__init__(self.database)
+
+    async def find(self, user_id: str) -> User | None:
+        self.lookups += 1
+        return await super().find(user_id)
+
+
+@pytest_asyncio.fixture
+async def store(tmp_path: Path) -> AsyncIterator[CountingStore]:
+    database = Database(f"sqlite+aiosqlite:///{tmp_path}/cinema.db", FakeClock())
+    async with database.writing() as connection:
+        await connection.run_sync(schema.metadata.create_all)
+    yield CountingStore(database)
+    await database.close()
+
+
+@pytest.fixture
+def hasher() -> Iterator[RecordingPasswords]:
+    made = RecordingPasswords()
+    yield made
+    made.real.close()
+
+
+@pytest.fixture
+def tokens() -> JwtAccessTokens:
+    return JwtAccessTokens(b"s" * 32, FakeClock())
+
+
+@pytest.fixture
+def accounts(store: CountingStore, hasher: RecordingPasswords, tokens: JwtAccessTokens) -> Accounts:
+    return Accounts(store, hasher, tokens, FakeClock(), frozenset({"password123"}))
+
+
+async def register_ada(accounts: Accounts) -> User:
+    """Make Ada's account."""
+    return (await accounts.register("Ada", PASSWORD, "Ada Lovelace", "ada@example.com")).user
+
+
+async def test_who_registers_is_a_customer_and_signed_in(accounts: Accounts, tokens: JwtAccessTokens) -> None:
+    signed_in = await accounts.register("Ada", PASSWORD, "Ada Lovelace", "Ada@example.com")
+    user = signed_in.user
+    assert user == User(user.user_id, "Ada", "Ada Lovelace", "Ada@example.com", Role.CUSTOMER, NOW)
+    assert 1 <= len(user.user_id) <= 64
+    assert tokens.read(signed_in.token.text) == Caller(user.user_id, Role.CUSTOMER)
+    assert signed_in.token.expire_time == NOW + timedelta(minutes=60)
+    assert await accounts.user(user.user_id) == user
+
+
+async def test_identifiers_sort_by_creation(accounts: Accounts) -> None:
+    made = [await accounts.register(f"user{n}", PASSWORD, "Someone", f"user{n}@example.com") for n in range(5)]
+    identifiers = [each.user.user_id for each in made]
+    assert identifiers == sorted(set(identifiers))
+
+
+async def test_the_password_is_stored_as_a_hash_alone(accounts: Accounts, store: CountingStore) -> None:
+    await register_ada(accounts)
+    found = await store.find_by_username("ada")
+    assert found is not None
+    assert found[1].startswith("$argon2id$")
+    assert PASSWORD not in found[1]
+
+
+@pytest.mark.parametrize(
+    ("username", "password", "email", "refused_field"),
+    [
+        ("a", PASSWORD, "a@example.com", "username"),
+        ("bad name", PASSWORD, "a@example.com", "username"),
+        ("grace", PASSWORD, "no email", "email"),
+        ("grace", "short", "a@example.com", "password"),
+        ("grace", "x" * 257, "a@example.com", "password"),
+        ("grace", "Password123", "a@example.com", "password"),
+        ("grace.hopper", "Grace.Hopper", "a@example.com", "password"),
+        ("grace", "Grace@Example.com", "grace@example.com", "password"),
+    ],
+)
+async def test_a_refused_username_or_password_costs_no_hash(
+    accounts: Accounts, hasher: RecordingPasswords, username: str, password: str, email: str, refused_field: str
+) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        await accounts.register(username, password, "Someone", email)
+    assert [violation.field for violation in raised.value.violations] == [refused_field]
+    assert hasher.work == []
+
+
+@pytest.mark.parametrize(
+    ("username", "email", "error"),
+    [
+        ("ADA", "other@example.com", UsernameTaken),
+        ("grace", "ADA@EXAMPLE.COM", EmailTaken),
+        ("ada", "ada@example.com", UsernameTaken),
+    ],
+)
+async def test_a_taken_username_or_email_costs_no_hash(
+    accounts: Accounts, hasher: RecordingPasswords, username: str, email: str, error: type[CinemaError]
+) -> None:
+    await register_ada(accounts)
+    hasher.work.clear()
+    with pytest.raises(error):
+        await accounts.register(username, PASSWORD, "Someone", email)
+    assert hasher.work == []
+
+
+async def test_the_password_is_judged_before_the_username_is_looked_up(accounts: Accounts) -> None:
+    await register_ada(accounts)
+    with pytest.raises(InvalidRequest):
+        await accounts.register("ada", "short", "Someone", "other@example.com")
+
+
+@pytest.mark.parametrize(
+    ("username", "email", "error"),
+    [("ada", "other@example.com", UsernameTaken), ("grace", "ada@example.com", EmailTaken)],
+)
+async def test_who_is_overtaken_while_hashing_is_told_what_is_taken(
+    accounts: Accounts, hasher: RecordingPasswords, username: str, email: str, error: type[CinemaError]
+) -> None:
+    hasher.meanwhile = lambda: register_ada(accounts)
+    with pytest.raises(error):
+        await accounts.register(username, PASSWORD, "Someone", email)
+    assert (await accounts.login("ada", PASSWORD)).user.full_name == "Ada Lovelace"
+
+
+async def test_of_many_that_register_one_name_at_once_one_gets_it(accounts: Accounts) -> None:
+    results = await asyncio.gather(
+        *(accounts.register("ada", PASSWORD, f"Ada {n}", f"ada{n}@example.com") for n in range(8)),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(result, UsernameTaken) for result in results) == 7
+
+
+async def test_a_user_signs_in_in_any_case_of_the_name(accounts: Accounts, tokens: JwtAccessTokens) -> None:
+    user = await register_ada(accounts)
+    signed_in = await accounts.login("aDA", PASSWORD)
+    assert signed_in.user == user
+    assert tokens.read(signed_in.token.text) == Caller(user.user_id, Role.CUSTOMER)
+
+
+async def test_a_password_is_right_however_its_letters_are_composed(accounts: Accounts) -> None:
+    password = "mot de passé ü"
+    await accounts.register("ada", unicodedata.normalize("NFD", password), "Ada", "ada@example.com")
+    for form in ("NFC", "NFD"):
+        assert (await accounts.login("ada", unicodedata.normalize(form, password))).user.username == "ada"
+
+
+@pytest.mark.parametrize(
+    ("username", "password"),
+    [
+        ("ada", "wrong horse"),
+        ("ada", PASSWORD.upper()),
+        ("ada", PASSWORD + " "),
+        ("ada", ""),
+        ("ada", "x" * 1024),
+        ("ada", "😀" * 5000),
+        ("nobody", PASSWORD),
+        ("nobody", "x" * 1024),
+        ("", PASSWORD),
+        ("no name\0", PASSWORD),
+    ],
+)
+async def test_wrong_credentials_get_one_answer_after_the_same_work(
+    accounts: Accounts, hasher: RecordingPasswords, username: str, password: str
+) -> None:
+    await register_ada(accounts)
+    hasher.work.clear()
+    with pytest.raises(BadCredentials) as raised:
+        await accounts.login(username, password)
+    assert (raised.value.message, raised.value.metadata) == ("the username or the password is wrong", {})
+    assert hasher.work == ["verify"]
+
+
+async def test_a_longer_password_that_begins_like_the_longest_one_is_wrong(accounts: Accounts) -> None:
+    await accounts.register("ada", "x" * 256, "Ada", "ada@example.com")
+    assert (await accounts.login("ada", "x" * 256)).user.username == "ada"
+    with pytest.raises(BadCredentials):
+        await accounts.login("ada", "x" * 257)
+
+
+async def test_a_malformed_stored_hash_is_not_a_wrong_password(accounts: Accounts, store: CountingStore) -> None:
+    user = await register_ada(accounts)
+    await store.set_password_hash(user.user_id, "damaged")
+    with pytest.raises(ValueError, match="malformed"):
+        await accounts.login("ada", PASSWORD)
+
+
+async def test_signing_in_brings_an_old_hash_up_to_date(
+    accounts: Accounts, store: CountingStore, hasher: RecordingPasswords
+) -> None:
+    user = await register_ada(accounts)
+    weaker = hasher.real
+    hasher.real = Argon2Passwords(memory_kib=16, rounds=2)
+    weaker.close()
+    with pytest.raises(BadCredentials):
+        await accounts.login("ada", "wrong horse")
+    found = await store.find_by_username("ada")
+    assert found is not None
+    assert "m=8,t=1" in found[1]
+    for _ in range(2):
+        assert (await accounts.login("ada", PASSWORD)).user == user
+    found = await store.find_by_username("ada")
+    assert found is not None
+    assert "m=16,t=2" in found[1]
+    assert hasher.work == ["hash", "verify", "verify", "hash", "verify"]
+
+
+async def test_staff_may_have_no_email(accounts: Accounts, tokens: JwtAccessTokens) -> None:
+    first = await accounts.create_staff("grace", PASSWORD, "Grace Hopper")
+    second = await accounts.create_staff("katherine", PASSWORD, "Katherine Johnson")
+    assert (first.role, first.email, second.email) == (Role.STAFF, "", "")
+    signed_in = await accounts.login("grace", PASSWORD)
+    assert tokens.read(signed_in.token.text) == Caller(first.user_id, Role.STAFF)
+
+
+@pytest.mark.parametrize(
+    ("username", "password", "error"),
+    [("bad name", PASSWORD, InvalidRequest), ("grace", "short", InvalidRequest), ("ADA", PASSWORD, UsernameTaken)],
+)
+async def test_staff_accounts_follow_the_same_rules(
+    accounts: Accounts, username: str, password: str, error: type[CinemaError]
+) -> None:
+    await register_ada(accounts)
+    with pytest.raises(error):
+        await accounts.create_staff(username, password, "Someone")
+
+
+async def test_staff_have_a_name(accounts: Accounts) -> None:
+    with pytest.raises(InvalidRequest, match="full_name"):
+        await accounts.create_staff("grace", PASSWORD, " ")
+
+
+async def test_a_password_that_is_set_replaces_the_old_one(accounts: Accounts) -> None:
+    user = await register_ada(accounts)
+    assert await accounts.set_password("ADA", "battery sta\u0301ple") == user
+    assert (await accounts.login("ada", "battery st\u00e1ple")).user == user
+    with pytest.raises(BadCredentials):
+        await accounts.login("ada", PASSWORD)
+
+
+async def test_a_password_that_is_set_follows_the_rules(accounts: Accounts) -> None:
+    await register_ada(accounts)
+    with pytest.raises(InvalidRequest):
+        await accounts.set_password("ada", "Ada@example.com")
+    assert (await accounts.login("ada", PASSWORD)).user.username == "Ada"
+
+
+async def test_no_password_is_set_for_nobody(accounts: Accounts) -> None:
+    with pytest.raises(LookupError, match="nobody"):
+        await accounts.set_password("nobody", "battery staple")
+
+
+async def test_a_token_of_an_unknown_user_is_not_valid_however_often_it_is_sent(
+    accounts: Accounts, store: CountingStore
+) -> None:
+    for _ in range(2):
+        with pytest.raises(TokenInvalid):
+            await accounts.check_exists("stranger")
+    with pytest.raises(TokenInvalid):
+        await accounts.user("stranger")
+    assert store.lookups == 3
+
+
+async def test_a_user_is_looked_up_once(store: CountingStore, hasher: RecordingPasswords, accounts: Accounts) -> None:
+    user = await register_ada(accounts)
+    await accounts.check_exists(user.user_id)
+    assert store.lookups == 0  # who has just signed in is known
+    restarted = Accounts(store, hasher, JwtAccessTokens(b"s" * 32, FakeClock()), FakeClock(), frozenset())
+    for _ in range(3):
+        await restarted.check_exists(user.user_id)
+    assert store.lookups == 1
+
+
+async def test_only_so_many_users_are_remembered_those_seen_last(
+    accounts: Accounts, store: CountingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accounts_module, "REMEMBERED_USERS", 2)
+    made = [
+        (await accounts.register(f"user{n}", PASSWORD, "Someone", f"user{n}@example.com")).user.user_id for n in (1, 2)
+    ]
+    await accounts.check_exists(made[0])
+    third = (await accounts.register("user3", PASSWORD, "Someone", "user3@example.com")).user.user_id
+    await accounts.check_exists(made[0])
+    await accounts.check_exists(third)
+    assert store.lookups == 0
+    await accounts.check_exists(made[1])
+    assert store.lookups == 1

@@ -1,0 +1,141 @@
+"""Names, emails and passwords: which are taken, and which are refused."""
+
+import pytest
+
+from cinema_grpc.domain.account import check_password, check_person, check_username, fold, normalize_password
+from cinema_grpc.domain.errors import InvalidRequest
+
+COMMONEST = frozenset({"password123", "qwertyuiop"})
+
+
+@pytest.mark.parametrize("username", ["ada", "Ada.Lovelace_1815-1852", "...", "0" * 64])
+def test_a_username_of_letters_digits_and_marks_is_taken(username: str) -> None:
+    check_username(username)
+
+
+@pytest.mark.parametrize(
+    "username",
+    ["", "ab", "a" * 65, "ada lovelace", "ada\n", "ada\0", "ädä", "ada@example.com", "ａｄａ", "ada/1", "adа"],  # noqa: RUF001
+)
+def test_any_other_username_is_refused_by_its_field(username: str) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        check_username(username)
+    assert [violation.field for violation in raised.value.violations] == ["username"]
+    assert "3 to 64" in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("full_name", "email"),
+    [
+        ("Ada Lovelace", "ada@example.com"),
+        ("山田", ""),
+        ("x" * 200, "a@b"),
+        ("O", f"{'x' * 64}@{'y' * 189}"),
+        ("René O'Brien-😀", "Ada.L+tag@x.example"),
+    ],
+)
+def test_a_person_has_a_name_and_perhaps_an_email(full_name: str, email: str) -> None:
+    check_person(full_name, email)
+
+
+@pytest.mark.parametrize(
+    ("full_name", "email", "fields"),
+    [
+        ("", "", ["full_name"]),
+        (" \u2003", "", ["full_name"]),
+        ("x" * 201, "ada@example.com", ["full_name"]),
+        ("Ada\nLovelace", "", ["full_name"]),
+        ("Ada\0", "", ["full_name"]),
+        ("Ada \udcff", "", ["full_name"]),
+        ("Ada", "ada", ["email"]),
+        ("Ada", "@example.com", ["email"]),
+        ("Ada", "ada@", ["email"]),
+        ("Ada", "ada@example@com", ["email"]),
+        ("Ada", "ada @example.com", ["email"]),
+        ("Ada", "ada@example.com\n", ["email"]),
+        ("Ada", "ada@example\0.com", ["email"]),
+        ("Ada", "ada@\udcff.com", ["email"]),
+        ("Ada", f"{'x' * 65}@{'y' * 189}", ["email"]),
+        ("", "ada", ["full_name", "email"]),
+    ],
+)
+def test_any_other_name_or_email_is_refused_by_its_field(full_name: str, email: str, fields: list[str]) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        check_person(full_name, email)
+    assert [violation.field for violation in raised.value.violations] == fields
+
+
+def check(password: str) -> None:
+    """Check a password of Ada's."""
+    check_password(normalize_password(password), "new_password", "Ada.Lovelace", "Ada@Example.com", COMMONEST)
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "12 chars ok!",
+        "eight 8c",
+        "x" * 256,
+        "😀" * 256,
+        "a\u0308" * 256,  # 512 code points as typed, 256 once composed
+        "\u0958" * 4,  # 4 as typed, 8 once normalized: NFC takes this letter apart
+        "ada.lovelace2",
+        "password1234",
+        "        ",
+        "ada@example.com ",
+    ],
+)
+def test_a_password_of_8_to_256_characters_is_taken_whatever_it_is_made_of(password: str) -> None:
+    check(password)
+
+
+@pytest.mark.parametrize(
+    ("password", "problem"),
+    [
+        ("", "8 to 256"),
+        ("seven 7", "8 to 256"),
+        ("a\u0308" * 7, "8 to 256"),
+        ("x" * 257, "8 to 256"),
+        ("\u0958" * 129, "8 to 256"),
+        ("new\nline of it", "control"),
+        ("zero\0 within it", "control"),
+        ("\x85 next line", "control"),
+        ("half \udc80 of a pair", "control"),
+        ("ada.lovelace", "the username or the email"),
+        ("ADA.LOVELACE", "the username or the email"),
+        ("ada@example.com", "the username or the email"),
+        ("password123", "commonest"),
+        ("PassWord123", "commonest"),
+    ],
+)
+def test_a_password_that_breaks_a_rule_is_refused_by_the_name_of_the_rule(password: str, problem: str) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        check(password)
+    (violation,) = raised.value.violations
+    assert violation.field == "new_password"
+    assert problem in violation.description
+
+
+def test_a_refusal_never_quotes_the_password() -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        check("Qwertyuiop")
+    assert "qwertyuiop" not in f"{raised.value.message} {raised.value.metadata}".casefold()
+
+
+def test_a_missing_email_equals_no_password() -> None:
+    check_password("a good one", "password", "ada", "", COMMONEST)
+
+
+def test_a_password_is_one_however_its_letters_are_composed() -> None:
+    assert normalize_password("Mu\u0308nchen") == normalize_password("M\u00fcnchen")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("Ada", "aDA"), ("STRASSE@x.example", "straße@x.example"), ("É", "e\u0301")]
+)
+def test_names_that_differ_in_case_alone_are_the_same(one: str, other: str) -> None:
+    assert fold(one) == fold(other)
+
+
+def test_names_that_differ_otherwise_are_not_the_same() -> None:
+    assert fold("ada") != fold("adá")
