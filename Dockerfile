@@ -1,0 +1,61 @@
+# The image of the server, and with --target test that of its tests.
+ARG PYTHON=python:3.13-slim
+
+
+FROM ${PYTHON} AS builder
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
+WORKDIR /build
+# What changes seldom comes first, so that a change of the code alone installs nothing again.
+COPY requirements.lock requirements-build.lock ./
+RUN python -m venv --without-pip /opt/cinema \
+    && pip --python /opt/cinema/bin/python install --require-hashes --requirement requirements.lock \
+    && python -m venv --without-pip /opt/build \
+    && pip --python /opt/build/bin/python install --require-hashes --requirement requirements-build.lock
+COPY pyproject.toml README.md LICENSE ./
+COPY generated generated
+COPY cinema_grpc cinema_grpc
+RUN /opt/build/bin/hatchling build --target wheel --directory dist \
+    && pip --python /opt/cinema/bin/python install --no-deps dist/*.whl
+
+
+FROM ${PYTHON} AS test
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore \
+    PATH=/opt/test/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1
+RUN useradd --uid 10001 --user-group --create-home tester \
+    && install --directory --owner=10001 --group=10001 /project
+WORKDIR /project
+COPY requirements-dev.lock ./
+RUN python -m venv --without-pip /opt/test \
+    && pip --python /opt/test/bin/python install --require-hashes --requirement requirements-dev.lock
+COPY . .
+RUN pip --python /opt/test/bin/python install --no-deps --no-build-isolation --editable .
+USER 10001:10001
+# As in `make test`.
+CMD ["pytest", "--cov"]
+
+
+FROM ${PYTHON} AS server
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="Cinema gRPC" \
+      org.opencontainers.image.description="An async gRPC service that sells cinema seats" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.revision="${REVISION}"
+RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin cinema \
+    && install --directory --owner=10001 --group=10001 /data
+COPY --from=builder /opt/cinema /opt/cinema
+ENV PATH=/opt/cinema/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    CINEMA_DATABASE_URL=sqlite+aiosqlite:////data/cinema.db \
+    CINEMA_LISTEN_ADDRESS=0.0.0.0:50051 \
+    CINEMA_LOG_FORMAT=json
+WORKDIR /data
+VOLUME /data
+EXPOSE 50051
+USER 10001:10001
+STOPSIGNAL SIGTERM
+# Each check starts an interpreter, so it is asked seldom once the server is up.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=30s --start-interval=2s CMD ["cinema", "health"]
+ENTRYPOINT ["cinema"]
+CMD ["serve"]

@@ -1,0 +1,192 @@
+# How the project is set up, run, tested and checked: `make help` lists the ways.
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.SHELLFLAGS := -eu -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+ENVIRONMENT := $(VENV)/project-installed
+
+# `make PYTHON=python3.12 run` chooses an interpreter; later calls stay with the one that the environment was made with.
+made_before := $(shell test -x $(BIN)/python && cat $(VENV)/made-for 2>/dev/null)
+ifndef PYTHON
+PYTHON := $(or $(firstword $(made_before)),python3)
+endif
+made_for := $(PYTHON) in $(CURDIR)
+
+.PHONY: help
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+
+# Running
+
+.PHONY: run
+run: $(ENVIRONMENT) ## Start the server with demo data, on SQLite (cinema.db in this folder)
+	@exec $(BIN)/cinema serve --demo
+
+.PHONY: dev
+dev: $(ENVIRONMENT) ## The same, started again whenever the code changes
+	@exec $(BIN)/watchfiles --filter python '$(BIN)/cinema serve --demo' cinema_grpc generated
+
+
+# Working on the code
+
+.PHONY: test
+test: $(ENVIRONMENT) ## Run all tests; fails when they cover less than 95% of the code
+	@$(BIN)/pytest --cov
+
+.PHONY: format
+format: $(ENVIRONMENT) ## Format the Python code and the protos, and fix what the linter can fix
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+	@$(BIN)/buf format --write protos
+
+proto_names = $(shell cd protos && find cinema -name '*.proto' | sort) buf/validate/validate.proto
+service_names = $(filter %_service.proto,$(proto_names))
+protoc = $(BIN)/python -m grpc_tools.protoc --proto_path=protos --proto_path=third_party \
+	--plugin=$(BIN)/protoc-gen-mypy --plugin=$(BIN)/protoc-gen-mypy_grpc
+
+# Only services have calls, so only their files get stubs and servicers.
+define generate_into
+	@rm -rf $(1) && mkdir -p $(1)
+	@$(protoc) --python_out=$(1) --mypy_out=quiet:$(1) $(proto_names)
+	@$(protoc) --grpc_python_out=$(1) --mypy_grpc_out=quiet,only_async:$(1) $(service_names)
+endef
+
+.PHONY: generate
+generate: $(ENVIRONMENT) ## Make generated/ anew from the protos
+	$(call generate_into,$(VENV)/generated)
+	@rm -rf generated && mv $(VENV)/generated generated
+
+# The dev lock follows the runtime lock: what is tested is what ships.
+compile_lock = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url $(LOCK_OPTIONS)
+
+.PHONY: lock
+lock: $(ENVIRONMENT) ## Rewrite the lock files from pyproject.toml; LOCK_OPTIONS=--upgrade takes newer versions
+	@$(compile_lock) pyproject.toml --output-file requirements.lock >/dev/null
+	@$(compile_lock) pyproject.toml --group dev --constraint requirements.lock --output-file requirements-dev.lock >/dev/null
+	@$(compile_lock) --group build --constraint requirements-dev.lock --output-file requirements-build.lock >/dev/null
+
+.PHONY: clean
+clean: ## Remove the environment, the caches and what was built; the database stays
+	rm -rf $(VENV) dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+
+# Checking
+
+CHECKS := check-lint check-format check-types check-imports check-security check-dependencies check-protos check-breaking \
+	check-generated check-dockerfile check-yaml
+
+.PHONY: check $(CHECKS)
+check: $(ENVIRONMENT) ## Everything but the tests: lint, format, types, imports, protos, security, files for CI and images
+	@$(MAKE) --keep-going $(CHECKS)
+
+$(CHECKS): $(ENVIRONMENT)
+
+check-lint:
+	@echo "== $@"
+	@$(BIN)/ruff check --quiet --output-format concise .
+
+check-format:
+	@echo "== $@"
+	@$(BIN)/ruff format --check --quiet . || { echo "Run make format."; exit 1; }
+
+check-types:
+	@echo "== $@"
+	@$(BIN)/mypy cinema_grpc tests $(wildcard benchmarks)
+
+check-imports:
+	@echo "== $@"
+	@$(BIN)/lint-imports --no-logo
+
+# What bandit holds for minor, ruff's S rules find too; an exemption stands beside its line once, for ruff.
+check-security:
+	@echo "== $@"
+	@$(BIN)/bandit --quiet --configfile pyproject.toml --severity-level medium --format custom \
+		--msg-template "{relpath}:{line}: {test_id} {msg}" --recursive cinema_grpc
+
+# Finds a dependency of pyproject.toml that the lock lacks, or has in another version.
+check-dependencies:
+	@echo "== $@"
+	@$(BIN)/python -m pip check
+
+check-protos:
+	@echo "== $@"
+	@$(BIN)/buf lint
+	@$(BIN)/buf format --diff --exit-code protos
+
+# The protos must not break callers of the ones at BREAKING_AGAINST, any commit that git knows: the main branch, if nothing else is
+# said. A commit from before there were protos has no callers.
+ifndef BREAKING_AGAINST
+BREAKING_AGAINST := $(shell for name in main origin/main HEAD; do git rev-parse --verify --quiet $$name 2>/dev/null && break; done)
+endif
+
+check-breaking:
+	@echo "== $@"
+	@test -n "$(BREAKING_AGAINST)" || { echo "No commit to compare with."; exit 0; }; \
+	git rev-parse --verify --quiet '$(BREAKING_AGAINST)^{commit}' >/dev/null || { echo "git knows no $(BREAKING_AGAINST)."; exit 1; }; \
+	git cat-file -e '$(BREAKING_AGAINST):protos' 2>/dev/null || { echo "No protos at $(BREAKING_AGAINST)."; exit 0; }; \
+	before=$$(mktemp -d); trap 'rm -rf "$$before"' EXIT; \
+	git archive '$(BREAKING_AGAINST)' buf.yaml protos third_party | tar -x -C "$$before"; \
+	$(BIN)/buf breaking --against "$$before"
+
+check-generated:
+	@echo "== $@"
+	$(call generate_into,$(VENV)/generated)
+	@diff --recursive --brief --exclude=__pycache__ generated $(VENV)/generated || { echo "Run make generate."; exit 1; }
+
+check-dockerfile:
+	@echo "== $@"
+	@$(BIN)/hadolint Dockerfile
+
+check-yaml:
+	@echo "== $@"
+	@$(BIN)/yamllint --strict .
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yaml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema custom.github-workflows-require-timeout .github/workflows/*.yaml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
+
+.PHONY: audit
+audit: $(ENVIRONMENT) ## Look for known vulnerabilities in the locked dependencies (asks the package index)
+	@$(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement requirements-dev.lock --requirement requirements-build.lock
+
+.PHONY: wheel-check
+wheel-check: $(ENVIRONMENT) ## Build the wheel, install it apart from this folder, and buy a seat from it
+	@.ci/check-wheel $(BIN)/python
+
+ADDRESS ?= 127.0.0.1:50051
+
+.PHONY: container-check
+container-check: $(ENVIRONMENT) ## Buy a seat from the server at ADDRESS, one with demo data
+	@$(BIN)/python tests/e2e/buy_a_seat.py $(ADDRESS)
+
+
+# The environment. Its stamps are written last, and its first part is always made from nothing, so that one that was broken off
+# is mended by the next call of make.
+
+ifneq ($(made_before),$(made_for))
+.PHONY: $(VENV)/dependencies-installed
+endif
+
+$(VENV)/dependencies-installed: requirements-dev.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	|| { echo "Python 3.11 or newer is needed, and '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo not found)." \
+		"Another one can be named: make PYTHON=python3.12 run" >&2; exit 1; }
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version): about a minute, once"
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || $(PYTHON) -m venv --clear --without-pip $(VENV)
+	@pip="$(BIN)/python -m pip"; \
+	$$pip --version >/dev/null 2>&1 || pip="$(PYTHON) -m pip --python $(BIN)/python"; \
+	$$pip --version >/dev/null 2>&1 || { echo "'$(PYTHON)' has neither ensurepip nor pip: install one of them" >&2; exit 1; }; \
+	$$pip install --quiet --disable-pip-version-check --no-input --require-hashes --requirement requirements-dev.lock
+	@echo '$(made_for)' >$(VENV)/made-for
+	@touch $@
+
+$(ENVIRONMENT): $(VENV)/dependencies-installed pyproject.toml
+	@rm -f $@
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
