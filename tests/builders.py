@@ -10,6 +10,7 @@ from cinema_grpc.domain.showtime import SeatGapPolicy, Showtime, Terms
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 """The moment at which a test begins."""
+PRICE = Money("EUR", 1_250)
 
 
 class FakeClock:
@@ -29,7 +30,7 @@ class FakeClock:
 
 def a_booking(
     seats: tuple[str, ...] = ("A1", "A2"),
-    price: Money = Money("EUR", 1_250),
+    price: Money = PRICE,
     status: BookingStatus = BookingStatus.RESERVED,
     hold_expire_time: datetime = NOW + timedelta(minutes=10),
     booking_id: str = "a-booking",

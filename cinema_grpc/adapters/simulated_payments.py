@@ -9,9 +9,10 @@ ANSWERS_KEPT = 100_000
 
 
 class SimulatedPayments:
-    """Declines the payment token "tok_declined" and takes every other; asked again with the same key, it answers the same.
+    """Declines the payment token "tok_declined" and takes every other.
 
-    It remembers its last 100,000 answers, in memory alone: it has no books that could outlive the process.
+    Asked again with the same key it answers the same. It remembers its last 100,000 answers, in memory alone: it has no
+    books that could outlive the process.
     """
 
     def __init__(self) -> None:

@@ -1,12 +1,13 @@
-"""The box office: decides who gets which seat, one showtime's commands in order of arrival, many commands to a transaction.
+"""The box office: decides who gets which seat, in order of arrival, many commands to a transaction.
 
-A lane is one worker with one transaction at a time; each showtime belongs to one lane. While a transaction is being committed,
-commands arrive and wait; all that wait then form the next batch. So an idle lane answers at once, and in a rush each transaction
-carries more.
+A lane is one worker with one transaction at a time; each showtime belongs to one lane. While a transaction is being
+committed, commands arrive and wait; all that wait then form the next batch. So an idle lane answers at once, and in a
+rush each transaction carries more.
 
-The database is the truth. A showtime's bookings are kept between batches to save work, and are good only if the version that
-the transaction reads is theirs. A caller is answered after the commit, refusals included where they were judged on seats that the
-same batch took. What goes wrong in a batch is narrowed down to the command that is at fault: the rest is carried out without it.
+The database is the truth. A showtime's bookings are kept between batches to save work, and are good only if the version
+that the transaction reads is theirs. A caller is answered after the commit, refusals included where they were judged on
+seats that the same batch took. What goes wrong in a batch is narrowed down to the command that is at fault: the rest is
+carried out without it.
 """
 
 import asyncio
@@ -186,7 +187,7 @@ class _Lane:
                 await self._serve(batch)
 
     def _take(self) -> _Waiting:
-        """Take the next batch: a command from each waiting showtime in turn, up to the bound, and one that only tidies."""
+        """Take the next batch: from each waiting showtime in turn, up to the bound, and one that only tidies."""
         batch: _Waiting = {}
         room = LARGEST_BATCH
         while self._waiting and room:
@@ -215,8 +216,9 @@ class _Lane:
             for command in commands:
                 command.answer(error)
         except Exception as error:
-            # A constraint of the database has the last word, say. Whose command it was shows when each runs by itself; one that
-            # fails by itself is tried once more, since another replica may have recorded the same request meanwhile.
+            # A constraint of the database has the last word, say. Whose command it was shows when each runs by itself;
+            # one that fails by itself is tried once more, since another replica may have recorded the same request
+            # meanwhile.
             if len(commands) == 1 and alone_before:
                 logger.exception("a command can't be carried out", showtime_id=commands[0].showtime_id)
                 commands[0].answer(error)
@@ -232,7 +234,8 @@ class _Lane:
         """Carry out a batch in one transaction, then answer.
 
         Raises:
-            _FaultyCommand, StorageUnavailable, and whatever the store raises: nothing was written and nobody was answered.
+            _FaultyCommand, StorageUnavailable, and whatever the store raises: nothing was written, nobody answered.
+            answered.
         """
         for attempt in range(TRIES):
             work = _Work()

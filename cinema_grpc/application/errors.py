@@ -1,4 +1,4 @@
-"""What callers are told when the trouble lies not in a rule of the cinema but in who calls, how often, or in what we depend on."""
+"""What callers are told when the trouble is no rule of the cinema, but who calls, or what the server depends on."""
 
 from datetime import datetime
 

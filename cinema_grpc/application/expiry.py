@@ -11,7 +11,7 @@ HOLDS_A_COMMAND = 25
 
 
 class HoldExpiry:
-    """Finds holds that are over and has the box office write them down as EXPIRED, a few at a time, behind those who are buying."""
+    """Has the box office write down holds that are over, a few at a time, behind those who are buying."""
 
     def __init__(self, store: BoxOfficeStore, box_office: BoxOffice) -> None:
         self._store = store

@@ -1,7 +1,7 @@
 """Carrying payments through: write down the attempt, charge, write down what became of it.
 
-Each payment runs in a task of its own that belongs to the server, so a caller who hangs up changes nothing. The attempt's
-identifier is the provider's idempotency key: asking again never charges again.
+Each payment runs in a task of its own that belongs to the server, so a caller who hangs up changes nothing. The
+attempt's identifier is the provider's idempotency key: asking again never charges again.
 """
 
 import asyncio
@@ -69,7 +69,8 @@ class Payments:
         """Charge a booking and confirm it; a repeat of a request that is under way waits for the same answer.
 
         Raises:
-            HoldExpired, BookingNotReserved, SalesClosed, PaymentInProgress, PaymentDeclined, PaymentUnavailable, RequestIdReused.
+            HoldExpired, BookingNotReserved, SalesClosed, PaymentInProgress, PaymentDeclined, PaymentUnavailable,
+            RequestIdReused.
         """
         if self._stopping.is_set():
             raise ShuttingDown
@@ -134,7 +135,7 @@ class Payments:
         )
 
     async def _charge(self, payment: _Payment, amount: Money) -> bool:
-        """Ask the provider until it answers. Nobody waits for longer than the first time, but the money has to be found."""
+        """Ask the provider until it answers. Callers wait for the first try alone, but the money has to be found."""
         if amount.minor_units == 0:
             return True
         pause = FIRST_PAUSE
@@ -142,7 +143,7 @@ class Payments:
             try:
                 async with asyncio.timeout(PROVIDER_SECONDS):
                     return await self._gateway.charge(payment.attempt_id, amount, payment.payment_token)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 (whatever it was, the money may have been taken)
                 logger.warning(
                     "the provider did not answer for a charge; it is asked again",
                     booking_id=payment.booking_id,

@@ -12,7 +12,7 @@ REFUNDS_AT_ONCE = 100
 
 
 class Refunds:
-    """Has the payment provider carry out the refunds that are owed, also those that an earlier run of the server left."""
+    """Has the payment provider carry out the refunds that are owed, those of an earlier run of the server too."""
 
     def __init__(self, reader: BookingReader, box_office: BoxOffice, gateway: PaymentGateway) -> None:
         self._reader = reader

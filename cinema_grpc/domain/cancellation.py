@@ -7,7 +7,7 @@ TIERS = ((timedelta(hours=24), 100), (timedelta(hours=12), 50))
 
 
 def refund_percent(start_time: datetime, now: datetime) -> tuple[int, datetime]:
-    """Tell the refund in whole percent for cancelling `now`, before `start_time`, and the last moment at which it is that."""
+    """Tell the refund in whole percent for cancelling `now`, and the last moment at which it is that."""
     for before_start, percent in TIERS:
         if now <= start_time - before_start:
             return percent, start_time - before_start

@@ -163,7 +163,7 @@ class SingleSeatGap(CinemaError):
 
     def __init__(self, stranded: Sequence[str]) -> None:
         super().__init__(
-            f"the booking would leave {_seats(stranded)} free with no free seat beside {'it' if len(stranded) == 1 else 'each'}; "
+            f"the booking would leave {_seats(stranded)} free with no free seat beside; "
             "choose seats that leave two or more side by side, or none",
             {"stranded_seats": ",".join(stranded)},
         )
@@ -189,7 +189,8 @@ class HoldLimit(CinemaError):
 
     def __init__(self, limit: int, held: int, requested: int) -> None:
         super().__init__(
-            f"at most {limit} seats can be on hold for one customer in one showtime: {held} are, and {requested} more were asked for; "
+            f"at most {limit} seats can be on hold for one customer in one showtime: {held} are, and {requested} more "
+            "were asked for; "
             "pay for a booking or cancel one first",
             {"limit": str(limit), "held": str(held), "requested": str(requested)},
         )
@@ -265,7 +266,8 @@ class ShowtimeOverlap(CinemaError):
     def __init__(self, showtime_id: str, start_time: datetime, end_time: datetime, minutes_between: int) -> None:
         start, end = rfc3339(start_time), rfc3339(end_time)
         super().__init__(
-            f"the auditorium shows {showtime_id} from {start} to {end}, and {minutes_between} minutes must lie between two showtimes",
+            f"the auditorium shows {showtime_id} from {start} to {end}, and {minutes_between} minutes must lie "
+            "between two showtimes",
             {"showtime_id": showtime_id, "start_time": start, "end_time": end, "minutes_between": str(minutes_between)},
         )
 

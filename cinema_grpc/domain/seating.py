@@ -70,15 +70,17 @@ class SeatPlan:
     def stranded(self, chosen: Sequence[int], is_free: Callable[[int], bool]) -> list[int]:
         """Find the single seats that a booking would strand.
 
-        A run is a longest stretch of free seats side by side in one section. A booking breaks the rule where it leaves a run of exactly one seat
-        that was not one before. One exemption, since no choice within that run could avoid it: it takes all but one seat of the run, side by side.
+        A run is a longest stretch of free seats side by side in one section. A booking breaks the rule where it leaves
+        a run of exactly one seat that was not one before. One exemption, since no choice within that run could avoid
+        it: it takes all but one seat of the run, side by side.
 
         Args:
             chosen: The positions that the booking takes, in row order; all of them free.
             is_free: Tells whether a position is free before the booking.
 
         Returns:
-            The positions of the stranded seats of every run that breaks the rule, in row order; empty when the booking is fine.
+            The positions of the stranded seats of every run that breaks the rule, in row order; empty when the booking
+            is fine.
         """
         stranded: list[int] = []
         start = stop = -1

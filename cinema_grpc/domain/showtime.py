@@ -1,7 +1,7 @@
 """A showtime as it sells its seats: who holds what, and every rule that decides who may.
 
-Each command checks everything first and only then changes anything, so a refusal leaves no trace. Time and identifiers come
-from outside, so a command can be applied again, to a fresh copy, with the same effect.
+Each command checks everything first and only then changes anything, so a refusal leaves no trace. Time and identifiers
+come from outside, so a command can be applied again, to a fresh copy, with the same effect.
 """
 
 from collections.abc import Iterable, Sequence
@@ -98,7 +98,7 @@ class Showtime:
         return booking_id in self._bookings
 
     def changes(self) -> list[Change]:
-        """Tell what the commands have changed since the last `settle`, net: a booking each, in the order of first touch."""
+        """Tell what the commands have changed since the last `settle`, net: one change a booking."""
         return [Change(before, self._bookings[booking_id]) for booking_id, before in self._before.items()]
 
     def settle(self) -> None:
@@ -196,9 +196,10 @@ class Showtime:
     def settle_charge(
         self, booking_id: str, attempt_id: str, tickets: Sequence[Ticket], refund_id: str, now: datetime
     ) -> Booking:
-        """Write down that the money was taken: the booking is CONFIRMED, or EXPIRED with all of it owed back if its hold is over.
+        """Write down that the money was taken.
 
-        Settling an attempt again changes nothing.
+        The booking is CONFIRMED, or EXPIRED with all of the money owed back if its hold is over. Settling an attempt
+        again changes nothing.
         """
         booking, attempt = self._attempt(booking_id, attempt_id)
         if attempt.status is not AttemptStatus.OPEN:
@@ -209,7 +210,7 @@ class Showtime:
         return self._put(replace(charged, refund=_refund(charged, refund_id, 100, now)))
 
     def settle_decline(self, booking_id: str, attempt_id: str) -> Booking:
-        """Write down that the charge was refused; the booking stays as it is. Settling an attempt again changes nothing."""
+        """Write down that the charge was refused; the booking stays as it is. Doing so again changes nothing."""
         booking, attempt = self._attempt(booking_id, attempt_id)
         if attempt.status is not AttemptStatus.OPEN:
             return booking

@@ -5,11 +5,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import event, insert
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import QueuePool
 
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.booking_reader import SqlBookingReader
@@ -63,7 +64,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     box_office.start()
     yield House(database, clock, store, SqlBookingReader(database), box_office)
     await box_office.stop()
-    assert database.engine.pool.checkedout() == 0  # type: ignore[attr-defined] (a queue pool has it)
+    assert cast("QueuePool", database.engine.pool).checkedout() == 0
     await database.close()
 
 
@@ -138,7 +139,7 @@ def failing(database: Database, fails: Callable[[str, Any], bool], after: bool =
     engine = database.engine.sync_engine
     when = "after_cursor_execute" if after else "before_cursor_execute"
     event.listen(engine, when, on_statement)
-    dialect = engine.dialect
+    dialect: Any = engine.dialect  # the driver's COMMIT has no event of its own that may fail
     do_commit = dialect.do_commit
 
     def commit(connection: Any) -> None:
@@ -148,9 +149,9 @@ def failing(database: Database, fails: Callable[[str, Any], bool], after: bool =
         if not after:
             do_commit(connection)
 
-    dialect.do_commit = commit  # type: ignore[method-assign] (the driver's COMMIT has no event of its own that may fail)
+    dialect.do_commit = commit
     try:
         yield failed
     finally:
-        dialect.do_commit = do_commit  # type: ignore[method-assign] (as above)
+        dialect.do_commit = do_commit
         event.remove(engine, when, on_statement)

@@ -233,7 +233,7 @@ class TestFaults:
         assert [type(result) for result in results] == [Booking, SeatsUnavailable, Booking]
 
     async def test_a_key_violation_is_narrowed_down(self, house: House) -> None:
-        """A seat that the database knows as taken, and nobody else: only its claimant fails, unrelated ones are served."""
+        """A seat that only the database knows as taken: its claimant alone fails."""
         mine = await house.hold("A9", at="s3")
         async with house.database.writing() as connection:
             claim = {"showtime_id": "s1", "seat": "A5", "booking_id": mine.booking_id}

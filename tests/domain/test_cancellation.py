@@ -32,7 +32,15 @@ def test_boundaries(before_start: timedelta, percent: int, valid_until_before_st
 
 @pytest.mark.parametrize(
     ("minor_units", "percent", "expected"),
-    [(1, 50, 1), (3, 50, 2), (1_250, 50, 625), (999, 50, 500), (999, 100, 999), (999, 0, 0), (10**13 - 1, 50, 5 * 10**12)],
+    [
+        (1, 50, 1),
+        (3, 50, 2),
+        (1_250, 50, 625),
+        (999, 50, 500),
+        (999, 100, 999),
+        (999, 0, 0),
+        (10**13 - 1, 50, 5 * 10**12),
+    ],
 )
 def test_half_a_minor_unit_rounds_up(minor_units: int, percent: int, expected: int) -> None:
     """Odd amounts go in the customer's favour, exactly."""
@@ -52,9 +60,7 @@ def test_quote_of_a_confirmed_booking() -> None:
 def test_quote_of_a_reserved_booking() -> None:
     """Nothing was paid, so nothing comes back; it holds as long as the hold does."""
     booking = a_booking(seats=("A1",), hold_expire_time=NOW + timedelta(minutes=10))
-    assert booking.quote(START, NOW) == CancellationQuote(
-        Money("EUR", 0), 0, NOW + timedelta(minutes=10) - MICROSECOND
-    )
+    assert booking.quote(START, NOW) == CancellationQuote(Money("EUR", 0), 0, NOW + timedelta(minutes=10) - MICROSECOND)
 
 
 def test_nothing_is_cancelled_from_the_start_on() -> None:

@@ -22,7 +22,7 @@ PICKS = st.integers(0, 30)
 
 
 class Selling(RuleBasedStateMachine):
-    """Two customers, one short row, and a clock that runs; every booking ever made is remembered beside the showtime."""
+    """Two customers, one short row, a clock that runs; every booking ever made is remembered beside the showtime."""
 
     @initialize(policy=st.sampled_from(SeatGapPolicy))
     def open(self, policy: SeatGapPolicy) -> None:
@@ -130,7 +130,5 @@ class Selling(RuleBasedStateMachine):
                 assert booking.refund.amount.minor_units == 0
 
 
-class TestSelling(Selling.TestCase):
-    """Runs the machine."""
-
-    settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestSelling = Selling.TestCase
+TestSelling.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

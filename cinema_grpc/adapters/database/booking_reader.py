@@ -36,7 +36,7 @@ class SqlBookingReader:
     async def of_user(
         self, user_id: str, showtime_id: str, status: BookingStatus | None, after: str, limit: int
     ) -> list[Booking]:
-        """Read a user's bookings as they are now, newest first, from the one after booking `after` on ("" for the first)."""
+        """Read a user's bookings as they are now, newest first, from the one after `after` on ("" for the first)."""
         async with self._database.reading() as connection:
             now = await self._database.now(connection)
             query = select(schema.booking).where(_BOOKING.user_id == user_id)
@@ -51,7 +51,7 @@ class SqlBookingReader:
 
     @uninterrupted
     async def owed_refunds(self, after: str, limit: int) -> list[OwedRefund]:
-        """Read refunds that have still to be paid, the oldest first, from the one after refund `after` on ("" for the first)."""
+        """Read refunds that have still to be paid, oldest first, from the one after `after` on ("" for the first)."""
         refund = schema.refund.c
         query = (
             select(schema.refund, _BOOKING.showtime_id)

@@ -52,8 +52,9 @@ def uninterrupted(
 class Database:
     """A database, reached through one pool of connections.
 
-    SQLite runs on a rollback journal, not in WAL mode: SQLite before 3.51.3 can lose a commit in WAL mode when two connections write
-    or checkpoint at once (https://www.sqlite.org/wal.html#walresetbug), and the command line writes beside a running server.
+    SQLite runs on a rollback journal, not in WAL mode: SQLite before 3.51.3 can lose a commit in WAL mode when two
+    connections write or checkpoint at once (https://www.sqlite.org/wal.html#walresetbug), and the command line writes
+    beside a running server.
     """
 
     def __init__(self, url: str, clock: Clock) -> None:
@@ -133,7 +134,9 @@ class Database:
         async with self.deciding() as connection:
             await connection.execute(text("SELECT 1"))
             if not await asyncio.to_thread(Path(str(self.engine.url.database)).exists):
-                raise FileNotFoundError("the database's file is gone; what is written now is lost when the server stops")
+                raise FileNotFoundError(
+                    "the database's file is gone; what is written now is lost when the server stops"
+                )
 
     async def close(self) -> None:
         """Close all connections, when the conversations on them have ended."""
@@ -156,7 +159,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor = connection.cursor()
     for pragma in (
         f"busy_timeout = {BUSY_SECONDS * 1000}",
-        "journal_mode = PERSIST",  # a rollback journal that is overwritten rather than deleted: fewer writes to the folder
+        "journal_mode = PERSIST",  # a rollback journal that is overwritten, not deleted: fewer writes to the folder
         "synchronous = FULL",  # what is acknowledged is on the disk
         "foreign_keys = ON",
         "trusted_schema = OFF",
@@ -166,7 +169,8 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that starts by reading and then writes could fail at once, without waiting, if another process wrote in between.
+    # A transaction that starts by reading and then writes could fail at once, without waiting, if another process wrote
+    # in between.
     writes = connection.get_execution_options().get(WRITES, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
