@@ -1,0 +1,124 @@
+"""The command line: `cinema serve`, `cinema create-staff` and `cinema health`."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Coroutine
+from typing import Any, NoReturn, TypeVar
+
+import click
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from cinema_grpc import __version__
+from cinema_grpc.application.errors import StorageUnavailable
+from cinema_grpc.config import BadSettings, Settings, describe_settings, read_settings
+from cinema_grpc.domain.errors import CinemaError
+
+# The server is imported by the commands that need it: `cinema health` is run every few seconds, and has to be light.
+# ruff: noqa: PLC0415
+
+PASSWORD_VARIABLE = "CINEMA_STAFF_PASSWORD"  # noqa: S105 (its name, not a password)
+HEALTH_SECONDS = 5.0
+
+A = TypeVar("A")
+
+
+class SettingsCommand(click.Command):
+    """A command whose help lists the settings."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 (click's)
+        """Write the settings, each with its default and what it is for."""
+        with formatter.section("Settings (environment variables) [default]"):
+            formatter.write_dl(describe_settings(), col_max=0)
+
+
+@click.group(context_settings={"max_content_width": 100})
+@click.version_option(__version__, package_name="cinema-grpc")
+def main() -> None:
+    """Sell cinema seats over gRPC."""
+    # What gRPC's own core would write to standard error, say of a port that is taken, is told by us, and in one line.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+
+@main.command("serve", cls=SettingsCommand)
+@click.option("--demo", is_flag=True, help="Fill an empty database with demo data, and print calls to paste.")
+def serve_command(demo: bool) -> None:  # noqa: FBT001 (click calls it)
+    """Run the server, until SIGTERM or SIGINT."""
+    from cinema_grpc.log import set_up_logging
+    from cinema_grpc.server import serve
+
+    settings = _settings()
+    set_up_logging(settings.log_format, settings.log_level)
+    _run(serve(settings, with_demo=demo))
+
+
+@main.command("create-staff", cls=SettingsCommand)
+@click.argument("username")
+@click.option("--full-name", help="The person's name, for people to read; the username if left out.")
+@click.option("--email", default="", help="The person's email address; may be left out.")
+def create_staff_command(username: str, full_name: str | None, email: str) -> None:
+    """Make a staff account, while the server runs or before its first start.
+
+    The password is asked for, or read from the environment variable CINEMA_STAFF_PASSWORD.
+    """
+    from cinema_grpc.log import set_up_logging
+    from cinema_grpc.server import create_staff
+
+    settings = _settings()
+    set_up_logging(settings.log_format, settings.log_level)
+    password = os.environ.get(PASSWORD_VARIABLE) or click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    user = _run(create_staff(settings, username, password, full_name or username, email))
+    click.echo(f"{user.username} is staff now, with the user_id {user.user_id}")
+
+
+@main.command("health")
+@click.argument("address", required=False)
+def health_command(address: str | None) -> None:
+    """Ask a server for its health, by gRPC: exit with 0 if it is serving, else with 1.
+
+    ADDRESS is HOST:PORT; if left out, the one that CINEMA_LISTEN_ADDRESS says.
+    """
+    target = address or _dialled(_settings().listen_address)
+    status = _run(_check_health(target))
+    click.echo(f"{target} is {status}")
+    sys.exit(0 if status == "SERVING" else 1)
+
+
+async def _check_health(target: str) -> str:
+    async with grpc.aio.insecure_channel(target) as channel:
+        request = health_pb2.HealthCheckRequest()
+        try:
+            answer = await health_pb2_grpc.HealthStub(channel).Check(request, timeout=HEALTH_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            return f"not answering ({error.code().name})"
+    return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
+
+
+def _dialled(listen_address: str) -> str:
+    """Give the address at which a server that listens everywhere can be called from its own machine."""
+    host, _, port = listen_address.rpartition(":")
+    loopback = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 # nosec B104 (nothing listens here)
+    return f"{loopback.get(host, host)}:{port}"
+
+
+def _settings() -> Settings:
+    try:
+        return read_settings()
+    except BadSettings as error:
+        _refuse(str(error))
+
+
+def _run(work: Coroutine[Any, Any, A]) -> A:
+    """Run it; what stands in its way is told in one line."""
+    try:
+        return asyncio.run(work)
+    except StorageUnavailable as error:
+        _refuse(f"the database can't be used: {error.__cause__ or error}")
+    except (BadSettings, CinemaError) as error:
+        _refuse(str(error))
+
+
+def _refuse(message: str) -> NoReturn:
+    click.echo(f"cinema: {' '.join(message.split())}", err=True)
+    sys.exit(2)

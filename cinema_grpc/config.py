@@ -1,0 +1,117 @@
+"""The settings: environment variables whose names begin with CINEMA_, checked before anything starts."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+PREFIX = "CINEMA_"
+SHORTEST_SECRET = 32
+
+
+class BadSettings(Exception):
+    """A setting is wrong or can't be met here; the message names it and says what would be right, in one line."""
+
+
+class Settings(BaseSettings):
+    """What a server is told from outside. Each field is the environment variable CINEMA_ and its name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, hide_input_in_errors=True)
+
+    listen_address: str = Field(
+        "127.0.0.1:50051",
+        description="Where to listen, as HOST:PORT, or [::1]:50051 for IPv6; port 0 takes any free one.",
+    )
+    database_url: str = Field(
+        "sqlite+aiosqlite:///cinema.db",
+        description="The database. sqlite+aiosqlite:///cinema.db is a file in the working folder; four slashes make "
+        "the path absolute.",
+    )
+    hold_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
+        600, description="How long a booking holds its seats before it has to be paid for, in seconds."
+    )
+    jwt_secret: SecretStr | None = Field(
+        None,
+        description=f"The secret that signs access tokens, {SHORTEST_SECRET} bytes or more, the same for all replicas. "
+        "With --demo one is made up if none is set.",
+    )
+    log_format: Literal["console", "json"] = Field(
+        "console", description="How to write log lines: for people or programs."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least log level to write.")
+    reflection: bool = Field(
+        default=True, description="Whether to answer server reflection, which grpcurl and buf curl use."
+    )
+    shutdown_seconds: Annotated[float, Field(ge=0, le=3_600)] = Field(
+        10, description="How long running calls and payments may take to finish after SIGTERM, in seconds."
+    )
+
+    @field_validator("listen_address")
+    @classmethod
+    def _check_listen_address(cls, value: str) -> str:
+        host, colon, port = value.rpartition(":")
+        if not (host and colon and port.isascii() and port.isdigit() and int(port) <= 65_535):
+            raise ValueError("must be HOST:PORT, such as 127.0.0.1:50051")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database_url(cls, value: str) -> str:
+        try:
+            url = make_url(value)
+        except ArgumentError as error:
+            raise ValueError("must be a database URL, such as sqlite+aiosqlite:///cinema.db") from error
+        if url.drivername != "sqlite+aiosqlite":
+            raise ValueError(f"must begin with sqlite+aiosqlite:///, not with {url.drivername}:")
+        if not url.database or url.database == ":memory:" or url.query:
+            raise ValueError(
+                "must name a file, such as sqlite+aiosqlite:///cinema.db, so that nothing is lost at a restart"
+            )
+        folder = Path(url.database).absolute().parent
+        if not folder.is_dir():
+            raise ValueError(f"names a file in {folder}, which is no folder; make it first")
+        return value
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _check_jwt_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value().encode()) < SHORTEST_SECRET:
+            raise ValueError(f"must be {SHORTEST_SECRET} bytes or more; `openssl rand -hex 32` makes a good one")
+        return value
+
+    @property
+    def hold_for(self) -> timedelta:
+        """How long a booking holds its seats."""
+        return timedelta(seconds=self.hold_seconds)
+
+
+def read_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        BadSettings: One is wrong.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = [
+            f"{PREFIX}{'_'.join(map(str, each['loc'])).upper()}: {_plain(each['msg'])}" for each in error.errors()
+        ]
+        raise BadSettings("; ".join(problems)) from error
+
+
+def describe_settings() -> list[tuple[str, str]]:
+    """List the settings: the name of each with its default, and what it is for."""
+    lines = []
+    for name, field in Settings.model_fields.items():
+        default = "not set" if field.default is None else str(field.default)
+        lines.append((f"{PREFIX}{name.upper()} [{default}]", field.description or ""))
+    return lines
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Value error, ").replace("Input should be", "must be")

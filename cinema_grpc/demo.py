@@ -1,0 +1,178 @@
+"""Demo data: a small chain with three weeks of showtimes, two accounts, and calls to paste that buy a seat."""
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from cinema_grpc.application.accounts import Accounts
+from cinema_grpc.application.catalog import Catalog
+from cinema_grpc.application.ports import AccountStore, ShowtimeFilter
+from cinema_grpc.domain.catalog import Auditorium, Cinema, Movie
+from cinema_grpc.domain.errors import ShowtimeOverlap
+from cinema_grpc.domain.money import Money
+from cinema_grpc.domain.seating import SeatRow
+from cinema_grpc.domain.showtime import SeatGapPolicy
+
+CUSTOMER = "demo-customer"
+STAFF = "demo-staff"
+
+MOVIES = (
+    (
+        "The Lighthouse Keeper's Daughter",
+        118,
+        "PG-13",
+        "She keeps the lamp burning; somebody else keeps putting it out.",
+    ),
+    ("Orbit of Two", 134, "PG", "Two engineers, one capsule, and ninety minutes of air for each of them."),
+    ("Nine Lives in Lisbon", 97, "PG", "A cat changes owners nine times in one summer, and each of them for good."),
+    (
+        "The Long Intermission",
+        152,
+        "R",
+        "A projectionist is locked in over the holidays with the only print of a lost film.",
+    ),
+    ("Salt and Thunder", 109, "PG-13", "The last ferry of the season leaves with one passenger too many."),
+    ("Paper Kingdoms", 88, "G", "A boy folds a city, and the city asks for a king."),
+)
+CINEMAS = (
+    ("Filmpalast am Kanal", "Europe/Berlin", "EUR", 1_250),
+    ("Harbor Picture House", "America/New_York", "USD", 1_400),
+)
+# Which cinema, which name, which rows: 300 seats with two aisles, a small room with a wedge of rows, and a club without
+# aisles.
+AUDITORIUMS = (
+    (0, "Grand Hall", tuple(SeatRow(label, (5, 10, 5)) for label in "ABCDEFGHIJKLMNO")),
+    (0, "Studio", tuple(SeatRow(label, (4 + number, 4 + number)) for number, label in enumerate("ABCDEFGH"))),
+    (1, "Screening Room", tuple(SeatRow(label, (8,)) for label in "ABCDE")),
+)
+STARTS = (time(10), time(13, 30), time(17), time(20, 30))
+"""When showtimes start, by the cinema's clock. With two time zones, one always starts within twelve hours."""
+DAYS = 22
+
+
+@dataclass(frozen=True, slots=True)
+class DemoAccess:
+    """The demo accounts' names and passwords, made up anew at each start."""
+
+    customer: str
+    customer_password: str
+    staff: str
+    staff_password: str
+
+
+async def fill(catalog: Catalog, accounts: Accounts, store: AccountStore) -> DemoAccess | None:
+    """Fill an empty database, or bring demo data of an earlier day up to date.
+
+    Returns:
+        How to sign in; None if the database holds other data, which is then left alone.
+    """
+    is_demo = await store.find_by_username(STAFF) is not None
+    if not is_demo and await catalog.list_cinemas("", 1):
+        return None
+    access = await _make_accounts(accounts, store)
+    auditoriums = await _auditoriums(catalog) or await _build(catalog)
+    movies = await catalog.list_movies("", len(MOVIES))
+    now = await catalog.now()
+    for number, (cinema, auditorium) in enumerate(auditoriums):
+        await _schedule(catalog, cinema, auditorium, movies[number:] + movies[:number], now)
+    return access
+
+
+async def _make_accounts(accounts: Accounts, store: AccountStore) -> DemoAccess:
+    access = DemoAccess(CUSTOMER, secrets.token_urlsafe(12), STAFF, secrets.token_urlsafe(12))
+    if await store.find_by_username(CUSTOMER) is None:
+        await accounts.register(CUSTOMER, access.customer_password, "Demo Customer", "demo-customer@example.com")
+    else:
+        await accounts.set_password(CUSTOMER, access.customer_password)
+    if await store.find_by_username(STAFF) is None:
+        await accounts.create_staff(STAFF, access.staff_password, "Demo Staff")
+    else:
+        await accounts.set_password(STAFF, access.staff_password)
+    return access
+
+
+async def _auditoriums(catalog: Catalog) -> list[tuple[Cinema, Auditorium]]:
+    """Find the demo's auditoriums if they are there already."""
+    return [
+        (cinema, auditorium)
+        for cinema in await catalog.list_cinemas("", len(CINEMAS))
+        for auditorium in await catalog.list_auditoriums(cinema.cinema_id, "", len(AUDITORIUMS))
+    ]
+
+
+async def _build(catalog: Catalog) -> list[tuple[Cinema, Auditorium]]:
+    for title, minutes, rating, synopsis in MOVIES:
+        await catalog.create_movie(title, timedelta(minutes=minutes), rating, synopsis, None)
+    cinemas = [await catalog.create_cinema(name, time_zone, None) for name, time_zone, _, _ in CINEMAS]
+    return [
+        (cinemas[place], await catalog.create_auditorium(cinemas[place].cinema_id, name, rows, None))
+        for place, name, rows in AUDITORIUMS
+    ]
+
+
+async def _schedule(
+    catalog: Catalog, cinema: Cinema, auditorium: Auditorium, movies: list[Movie], now: datetime
+) -> None:
+    """Put three weeks of showtimes on the programme, where it has none yet."""
+    here = ShowtimeFilter("", "", auditorium.auditorium_id, now, None)
+    planned = {showtime.start_time for showtime in await catalog.list_showtimes(here, None, DAYS * len(STARTS))}
+    prices = {name: Money(currency_code, units) for name, _, currency_code, units in CINEMAS}
+    for number, start in enumerate(_starts(cinema, now)):
+        if start in planned:
+            continue
+        try:
+            await catalog.create_showtime(
+                movies[number % len(movies)].movie_id,
+                auditorium.auditorium_id,
+                start,
+                prices[cinema.name],
+                SeatGapPolicy.REFUSE,
+                None,
+            )
+        except ShowtimeOverlap:
+            continue  # the house has plans of its own for that evening
+
+
+def _starts(cinema: Cinema, now: datetime) -> Iterator[datetime]:
+    zone = ZoneInfo(cinema.time_zone)
+    today = now.astimezone(zone).date()
+    for day in range(DAYS):
+        for start in STARTS:
+            moment = datetime.combine(today + timedelta(days=day), start, zone).astimezone(UTC)
+            if moment > now:
+                yield moment
+
+
+def describe(address: str, access: DemoAccess, showtime_id: str) -> str:
+    """Write down how to sign in, and calls to paste that buy two seats of a showtime and give them back."""
+    login = f'{{"username": "{access.customer}", "password": "{access.customer_password}"}}'
+    return rf"""
+Demo accounts (passwords made up anew at each start)
+  customer  {access.customer}  {access.customer_password}
+  staff     {access.staff}  {access.staff_password}
+
+Paste this into another terminal in this folder. It calls the server with buf, which is in the project's environment...
+
+call() {{
+  method=$1 data=$2; shift 2
+  .venv/bin/buf curl --protocol grpc --http2-prior-knowledge "$@" -d "$data" "http://{address}/cinema.v1.$method"
+}}
+value() {{ sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p" | head -n 1; }}
+
+...or, if you have grpcurl, with that:
+
+call() {{ method=$1 data=$2; shift 2; grpcurl -plaintext "$@" -d "$data" {address} "cinema.v1.$method"; }}
+
+Then buy two seats, and give them back:
+
+AUTHORIZATION="authorization: Bearer $(call AuthService/Login '{login}' | value accessToken)"
+SHOWTIME='"showtimeId": "{showtime_id}"'
+call ShowtimeService/ListShowtimes '{{"pageSize": 3}}'
+call ShowtimeService/GetShowtime "{{$SHOWTIME}}"
+call BookingService/CreateBooking "{{$SHOWTIME, \"seats\": [\"C1\", \"C2\"]}}" -H "$AUTHORIZATION" | tee booking.json
+BOOKING="\"bookingId\": \"$(value bookingId <booking.json)\""
+call BookingService/ConfirmPayment "{{$BOOKING, \"paymentToken\": \"tok_visa\"}}" -H "$AUTHORIZATION"
+call BookingService/CancelBooking "{{$BOOKING}}" -H "$AUTHORIZATION"
+"""

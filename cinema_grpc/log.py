@@ -1,0 +1,47 @@
+"""How log lines are written: structlog, for people or as JSON; what libraries log goes the same way."""
+
+import logging
+import sys
+from typing import Any, Literal
+
+import orjson
+import structlog
+
+from cinema_grpc.transport.call import add_request_id
+
+
+def set_up_logging(log_format: Literal["console", "json"], level: str) -> None:
+    """Write log lines of at least `level` to standard error."""
+    console = log_format == "console"
+    processors: list[structlog.typing.Processor] = [
+        add_request_id,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    render: structlog.typing.Processor
+    if console:
+        # Plain tracebacks: richer ones would show the values of variables, passwords among them.
+        render = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+    else:
+        processors.append(structlog.processors.format_exc_info)
+        render = structlog.processors.JSONRenderer(serializer=_to_json)
+    structlog.configure(
+        processors=[*processors, render],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=processors,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def _to_json(line: Any, **_options: Any) -> str:
+    return orjson.dumps(line, default=repr).decode()

@@ -1,0 +1,214 @@
+"""The composition root: builds a server from its settings, starts it, and stops it in good order."""
+
+import asyncio
+import secrets
+import signal
+from datetime import timedelta
+
+import click
+import structlog
+
+from cinema_grpc import demo
+from cinema_grpc.adapters.access_tokens import JwtAccessTokens
+from cinema_grpc.adapters.clock import SystemClock
+from cinema_grpc.adapters.database.account_store import SqlAccountStore
+from cinema_grpc.adapters.database.booking_reader import SqlBookingReader
+from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
+from cinema_grpc.adapters.database.catalog_store import SqlCatalogStore
+from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.database.migrate import CannotMigrate, migrate
+from cinema_grpc.adapters.passwords import Argon2Passwords, load_commonest_passwords
+from cinema_grpc.adapters.simulated_payments import SimulatedPayments
+from cinema_grpc.application import expiry, refunds
+from cinema_grpc.application.accounts import Accounts
+from cinema_grpc.application.background import BackgroundTask
+from cinema_grpc.application.bookings import Bookings
+from cinema_grpc.application.box_office import BoxOffice
+from cinema_grpc.application.catalog import Catalog
+from cinema_grpc.application.errors import StorageUnavailable
+from cinema_grpc.application.payments import Payments
+from cinema_grpc.application.ports import Clock, PaymentGateway, ShowtimeFilter
+from cinema_grpc.config import PREFIX, BadSettings, Settings
+from cinema_grpc.domain.account import User
+from cinema_grpc.transport.server import Server, build
+
+logger = structlog.get_logger()
+
+SECONDS_BETWEEN_CHECKS = 2.0
+"""How often storage is looked at, so that the health service tells the truth about it."""
+SECONDS_TO_CHECK = 10.0
+
+
+class CinemaServer:
+    """The whole program, from storage to port.
+
+    Attributes:
+        database: Where everything is kept.
+        accounts, catalog: What fills an empty database.
+        expire_holds: Writes down holds that are over, in the background.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        jwt_secret: bytes,
+        clock: Clock | None = None,
+        gateway: PaymentGateway | None = None,
+        passwords: Argon2Passwords | None = None,
+    ) -> None:
+        """Put the parts together; nothing runs yet.
+
+        Args:
+            settings: What the environment said.
+            jwt_secret: What signs access tokens.
+            clock: The clock that decides; the machine's if left out.
+            gateway: The payment provider; the simulated one if left out.
+            passwords: The hasher of passwords; the default strength if left out.
+        """
+        clock = clock or SystemClock()
+        gateway = gateway or SimulatedPayments()
+        self._settings = settings
+        self.database = Database(settings.database_url, clock)
+        self._passwords = passwords or Argon2Passwords()
+        self._tokens = JwtAccessTokens(jwt_secret, clock)
+        self.account_store = SqlAccountStore(self.database)
+        self.accounts = Accounts(self.account_store, self._passwords, self._tokens, clock, load_commonest_passwords())
+        self.catalog = Catalog(SqlCatalogStore(self.database))
+
+        store, reader = SqlBoxOfficeStore(self.database), SqlBookingReader(self.database)
+        self._box_office = BoxOffice(store)
+        self._payments = Payments(self._box_office, gateway)
+        hold_expiry = expiry.HoldExpiry(store, self._box_office)
+        pay_back = refunds.Refunds(reader, self._box_office, gateway)
+        self.expire_holds = BackgroundTask("hold expiry", hold_expiry.run_pass, expiry.SECONDS_BETWEEN_PASSES)
+        self.pay_refunds = BackgroundTask("refunds", pay_back.run_pass, refunds.SECONDS_BETWEEN_PASSES)
+        self.watch_storage = BackgroundTask("storage watch", self._check_storage, SECONDS_BETWEEN_CHECKS)
+        self._bookings = Bookings(self._box_office, reader, self._payments, settings.hold_for, self.pay_refunds.wake)
+        self._server: Server | None = None
+
+    @property
+    def address(self) -> str:
+        """Where the server listens, as HOST:PORT."""
+        host = self._settings.listen_address.rpartition(":")[0]
+        return f"{host}:{self._server.port if self._server else 0}"
+
+    async def open(self) -> None:
+        """Open storage, bring its schema up to date, and start to carry out commands.
+
+        Raises:
+            BadSettings: The database can't be used.
+        """
+        try:
+            await migrate(self.database)
+        except CannotMigrate as error:
+            raise BadSettings(f"{PREFIX}DATABASE_URL: {error}") from error
+        self._box_office.start()
+        self.expire_holds.start()
+        self.pay_refunds.start()
+
+    async def listen(self) -> None:
+        """Take calls.
+
+        Raises:
+            BadSettings: The address can't be had.
+        """
+        address = self._settings.listen_address
+        try:
+            self._server = build(
+                address=address,
+                tokens=self._tokens,
+                accounts=self.accounts,
+                catalog=self.catalog,
+                bookings=self._bookings,
+                reflection=self._settings.reflection,
+            )
+        except (OSError, RuntimeError) as error:
+            raise BadSettings(
+                f"{PREFIX}LISTEN_ADDRESS: can't listen on {address}; is it taken by another server, or no address of "
+                "this machine's?"
+            ) from error
+        await self._server.start()
+        self.watch_storage.start()
+
+    async def close(self) -> None:
+        """Stop: take no more calls, let those that run finish, and close storage last."""
+        grace = self._settings.shutdown_seconds
+        await self.watch_storage.stop()
+        if self._server is not None:
+            await self._server.stop(grace)
+        await self._payments.stop(grace)
+        await self.expire_holds.stop()
+        await self.pay_refunds.stop()
+        await self._box_office.stop()
+        self._passwords.close()
+        await self.database.close()
+
+    async def _check_storage(self) -> None:
+        serving = True
+        try:
+            async with asyncio.timeout(SECONDS_TO_CHECK):
+                await self.database.check()
+        except (StorageUnavailable, TimeoutError):
+            serving = False
+        if self._server is not None:
+            await self._server.set_serving(serving=serving)
+
+
+async def serve(settings: Settings, *, with_demo: bool) -> None:
+    """Run a server until SIGTERM or SIGINT.
+
+    Raises:
+        BadSettings.
+    """
+    server = CinemaServer(settings, _jwt_secret(settings, with_demo=with_demo))
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    try:
+        await server.open()
+        access = await demo.fill(server.catalog, server.accounts, server.account_store) if with_demo else None
+        await server.listen()
+        logger.warning("payments are simulated: no money moves")
+        logger.info("serving", address=server.address, database=settings.database_url)
+        if access is not None:
+            await _show_demo(server, access)
+        elif with_demo:
+            logger.warning("the database holds data that is no demo's: --demo leaves it alone")
+        await stop.wait()
+        logger.info("stopping")
+    finally:
+        await server.close()
+    logger.info("stopped")
+
+
+async def create_staff(settings: Settings, username: str, password: str, full_name: str, email: str) -> User:
+    """Make a staff account, beside a running server or before its first start.
+
+    Raises:
+        BadSettings: The database can't be used.
+        InvalidRequest, UsernameTaken, EmailTaken, StorageUnavailable.
+    """
+    server = CinemaServer(settings, secrets.token_bytes(32))  # issues no tokens
+    try:
+        await migrate(server.database)
+        return await server.accounts.create_staff(username, password, full_name, email)
+    finally:
+        await server.close()
+
+
+def _jwt_secret(settings: Settings, *, with_demo: bool) -> bytes:
+    if settings.jwt_secret is not None:
+        return settings.jwt_secret.get_secret_value().encode()
+    if with_demo:
+        return secrets.token_bytes(32)
+    raise BadSettings(
+        f"{PREFIX}JWT_SECRET: must be set, to 32 bytes or more that nobody can guess, the same for all replicas: "
+        f"`export {PREFIX}JWT_SECRET=$(openssl rand -hex 32)`; or try `cinema serve --demo`"
+    )
+
+
+async def _show_demo(server: CinemaServer, access: demo.DemoAccess) -> None:
+    # More than a day ahead, so that all of the money comes back.
+    late_enough = ShowtimeFilter("", "", "", await server.catalog.now() + timedelta(hours=25), None)
+    showtimes = await server.catalog.list_showtimes(late_enough, None, 1)
+    click.echo(demo.describe(server.address, access, showtimes[0].showtime_id))
