@@ -1,0 +1,317 @@
+"""Every reason of the contract, provoked over a real channel and read as a client reads it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+
+import grpc
+import pytest
+from cinema.v1 import (
+    auth_service_pb2,
+    booking_service_pb2,
+    catalog_service_pb2,
+    error_reason_pb2,
+    money_pb2,
+    showtime_service_pb2,
+)
+
+from cinema_grpc.adapters.database import schema
+from cinema_grpc.adapters.simulated_payments import SimulatedPayments
+from cinema_grpc.application.ports import ProviderUnavailable
+from cinema_grpc.domain.money import Money
+from tests.application.conftest import failing
+from tests.builders import NOW
+from tests.rpc.conftest import PASSWORD, House, Refusal, moment, new_id, refusal, running
+
+Code = grpc.StatusCode
+Provoke = Callable[[House], Awaitable[Refusal]]
+CASES: dict[str, tuple[Code, set[str], Provoke]] = {}
+
+
+class Gateway(SimulatedPayments):
+    """Loses the answer to "tok_lost", and does not answer to "tok_slow" before it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answer = asyncio.Event()
+        self.asked = asyncio.Event()
+
+    async def charge(self, key: str, amount: Money, payment_token: str) -> bool:
+        self.asked.set()
+        if payment_token == "tok_slow":
+            await self.answer.wait()
+        if payment_token == "tok_lost":
+            raise ProviderUnavailable
+        return await super().charge(key, amount, payment_token)
+
+
+GATEWAY = Gateway()
+
+
+def reason(code: Code, *details: str) -> Callable[[Provoke], Provoke]:
+    """Enter what a coroutine named after a reason provokes: its code, and the details beside the ErrorInfo."""
+
+    def enter(provoke: Provoke) -> Provoke:
+        CASES[provoke.__name__.upper()] = (code, {"ErrorInfo", *details}, provoke)
+        return provoke
+
+    return enter
+
+
+async def who_am_i(house: House, *metadata: tuple[str, str]) -> Refusal:
+    return await refusal(house.auth.GetCurrentUser(auth_service_pb2.GetCurrentUserRequest(), metadata=metadata))
+
+
+async def held(house: House) -> str:
+    return (await house.book((await house.showtime()).showtime_id, "A1", "A2")).booking_id
+
+
+@reason(Code.INVALID_ARGUMENT, "BadRequest")
+async def invalid_request(house: House) -> Refusal:
+    return await refusal(house.book("", "A1"))
+
+
+@reason(Code.UNAUTHENTICATED)
+async def token_missing(house: House) -> Refusal:
+    return await who_am_i(house)
+
+
+@reason(Code.UNAUTHENTICATED)
+async def token_invalid(house: House) -> Refusal:
+    return await who_am_i(house, ("authorization", "Bearer nonsense"))
+
+
+@reason(Code.UNAUTHENTICATED)
+async def token_expired(house: House) -> Refusal:
+    metadata = await house.customer()
+    house.clock.advance(timedelta(minutes=60))
+    return await who_am_i(house, *metadata)
+
+
+@reason(Code.UNAUTHENTICATED)
+async def bad_credentials(house: House) -> Refusal:
+    return await refusal(house.auth.Login(auth_service_pb2.LoginRequest(username="nobody", password="x")))
+
+
+@reason(Code.PERMISSION_DENIED)
+async def not_booking_owner(house: House) -> Refusal:
+    return await refusal(house.read(await held(house), by="bob"))
+
+
+@reason(Code.PERMISSION_DENIED)
+async def role_required(house: House) -> Refusal:
+    request = catalog_service_pb2.CreateCinemaRequest(name="Mine", time_zone="UTC")
+    return await refusal(house.catalog.CreateCinema(request, metadata=await house.customer()))
+
+
+@reason(Code.NOT_FOUND, "ResourceInfo")
+async def showtime_not_found(house: House) -> Refusal:
+    return await refusal(house.book("none", "A1"))
+
+
+@reason(Code.NOT_FOUND, "ResourceInfo")
+async def booking_not_found(house: House) -> Refusal:
+    return await refusal(house.read("none"))
+
+
+@reason(Code.NOT_FOUND, "ResourceInfo")
+async def movie_not_found(house: House) -> Refusal:
+    return await refusal(house.catalog.GetMovie(catalog_service_pb2.GetMovieRequest(movie_id="none")))
+
+
+@reason(Code.NOT_FOUND, "ResourceInfo")
+async def cinema_not_found(house: House) -> Refusal:
+    return await refusal(house.auditorium(cinema_id="none"))
+
+
+@reason(Code.NOT_FOUND, "ResourceInfo")
+async def auditorium_not_found(house: House) -> Refusal:
+    request = catalog_service_pb2.GetAuditoriumRequest(auditorium_id="none")
+    return await refusal(house.catalog.GetAuditorium(request))
+
+
+@reason(Code.NOT_FOUND, "ResourceInfo")
+async def seat_not_found(house: House) -> Refusal:
+    return await refusal(house.book((await house.showtime()).showtime_id, "Z9", "A11"))
+
+
+@reason(Code.ALREADY_EXISTS, "ResourceInfo")
+async def username_taken(house: House) -> Refusal:
+    await house.customer("ada")
+    request = auth_service_pb2.RegisterRequest(
+        username="ADA", password=PASSWORD, full_name="Another", email="another@example.com"
+    )
+    return await refusal(house.auth.Register(request))
+
+
+@reason(Code.ALREADY_EXISTS, "ResourceInfo")
+async def email_taken(house: House) -> Refusal:
+    await house.customer("ada")
+    request = auth_service_pb2.RegisterRequest(
+        username="another", password=PASSWORD, full_name="Another", email="ADA@example.com"
+    )
+    return await refusal(house.auth.Register(request))
+
+
+@reason(Code.ALREADY_EXISTS, "ResourceInfo")
+async def name_taken(house: House) -> Refusal:
+    cinema = await house.cinema()
+    await house.auditorium(cinema.cinema_id)
+    return await refusal(house.auditorium(cinema.cinema_id))
+
+
+@reason(Code.FAILED_PRECONDITION, "PreconditionFailure")
+async def seats_unavailable(house: House) -> Refusal:
+    showtime = await house.showtime()
+    await house.book(showtime.showtime_id, "A1", "A2")
+    return await refusal(house.book(showtime.showtime_id, "A2", "A3"))
+
+
+@reason(Code.FAILED_PRECONDITION, "PreconditionFailure")
+async def single_seat_gap(house: House) -> Refusal:
+    return await refusal(house.book((await house.showtime()).showtime_id, "A2"))
+
+
+@reason(Code.FAILED_PRECONDITION, "PreconditionFailure")
+async def hold_expired(house: House) -> Refusal:
+    booking_id = await held(house)
+    house.clock.advance(timedelta(minutes=10))
+    return await refusal(house.pay(booking_id))
+
+
+@reason(Code.FAILED_PRECONDITION, "PreconditionFailure")
+async def booking_not_reserved(house: House) -> Refusal:
+    booking_id = await held(house)
+    await house.pay(booking_id)
+    return await refusal(house.pay(booking_id))
+
+
+@reason(Code.FAILED_PRECONDITION, "PreconditionFailure")
+async def booking_not_cancellable(house: House) -> Refusal:
+    booking_id = await held(house)
+    await house.cancel(booking_id)
+    return await refusal(house.cancel(booking_id))
+
+
+@reason(Code.FAILED_PRECONDITION, "PreconditionFailure")
+async def payment_declined(house: House) -> Refusal:
+    return await refusal(house.pay(await held(house), token="tok_declined"))
+
+
+@reason(Code.FAILED_PRECONDITION, "PreconditionFailure")
+async def sales_closed(house: House) -> Refusal:
+    showtime = await house.showtime(start=NOW + timedelta(minutes=30))
+    house.clock.advance(timedelta(minutes=30))
+    return await refusal(house.book(showtime.showtime_id, "A1", "A2"))
+
+
+@reason(Code.FAILED_PRECONDITION, "PreconditionFailure")
+async def showtime_overlap(house: House) -> Refusal:
+    showtime = await house.showtime()
+    request = showtime_service_pb2.CreateShowtimeRequest(
+        movie_id=showtime.movie.movie_id,
+        auditorium_id=showtime.auditorium_id,
+        start_time=showtime.end_time,
+        price=money_pb2.Money(currency_code="EUR", minor_units=1),
+    )
+    refused = await refusal(house.showtimes.CreateShowtime(request, metadata=await house.staff()))
+    assert refused.metadata["showtime_id"] == showtime.showtime_id
+    return refused
+
+
+@reason(Code.FAILED_PRECONDITION, "PreconditionFailure")
+async def request_id_reused(house: House) -> Refusal:
+    showtime, request_id = await house.showtime(), new_id()
+    await house.book(showtime.showtime_id, "A1", "A2", request_id=request_id)
+    return await refusal(house.book(showtime.showtime_id, "A3", "A4", request_id=request_id))
+
+
+@reason(Code.ABORTED, "RetryInfo")
+async def payment_in_progress(house: House) -> Refusal:
+    booking_id = await held(house)
+    GATEWAY.asked.clear()
+    slow = asyncio.create_task(house.pay(booking_id, token="tok_slow"))
+    await GATEWAY.asked.wait()
+    refused = await refusal(house.cancel(booking_id))
+    GATEWAY.answer.set()
+    await slow
+    return refused
+
+
+@reason(Code.RESOURCE_EXHAUSTED, "QuotaFailure")
+async def hold_limit(house: House) -> Refusal:
+    showtime = await house.showtime()
+    await house.book(showtime.showtime_id, *(f"B{number}" for number in range(1, 9)))
+    return await refusal(house.book(showtime.showtime_id, "A1", "A2", "A3"))
+
+
+@reason(Code.UNAVAILABLE, "RetryInfo")
+async def storage_unavailable(house: House) -> Refusal:
+    showtime = await house.showtime()
+    await house.customer()
+    with failing(house.server.database, lambda _statement, _parameters: True):
+        return await refusal(house.book(showtime.showtime_id, "A1", "A2"))
+
+
+@reason(Code.UNAVAILABLE, "RetryInfo")
+async def payment_unavailable(house: House) -> Refusal:
+    return await refusal(house.pay(await held(house), token="tok_lost"))
+
+
+@reason(Code.UNAVAILABLE, "RetryInfo")
+async def shutting_down(house: House) -> Refusal:
+    booking_id = await held(house)
+    assert house.server._server is not None
+    house.server._server._boundary.begin_shutdown()
+    return await refusal(house.read(booking_id))
+
+
+@reason(Code.INTERNAL)
+async def internal_error(house: House) -> Refusal:
+    """A seat that the database knows as taken, and that no booking of the showtime keeps."""
+    showtime = await house.showtime()
+    other = await held(house)
+    async with house.server.database.writing() as connection:
+        claim = {"showtime_id": showtime.showtime_id, "seat": "A1", "booking_id": other}
+        await connection.execute(schema.seat_claim.insert().values(claim))
+    refused = await refusal(house.book(showtime.showtime_id, "A1", "A2"))
+    assert refused.message == "internal error"
+    assert refused.metadata == {}
+    return refused
+
+
+def test_every_reason_has_a_case() -> None:
+    """And no case is for a reason that the contract does not have."""
+    names = {name.removeprefix("ERROR_REASON_") for name in error_reason_pb2.ErrorReason.keys()}  # noqa: SIM118 (an enum)
+    assert set(CASES) == names - {"UNSPECIFIED"}
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_reason(name: str, tmp_path: Path) -> None:
+    """Its code, its details, and its message without anything that is none of the caller's business."""
+    code, details, provoke = CASES[name]
+    async with running(tmp_path, gateway=GATEWAY, shutdown_seconds=0) as house:
+        refused = await provoke(house)
+    assert (refused.code, refused.reason) == (code, name)
+    assert set(refused.details) == details
+    assert "x-request-id" in refused.trailers
+    assert all(value in refused.message for value in refused.metadata.values() if "," not in value)
+    shown = f"{refused.message} {refused.details}"
+    assert not any(word in shown for word in ("SELECT", "INSERT", "sqlite", "Traceback", "/", PASSWORD, "Bearer ey"))
+
+
+async def test_booking_service_refuses_a_request_without_a_token_first(house: House) -> None:
+    """Token, then role, then shape: a malformed request of nobody's is a missing token."""
+    refused = await refusal(house.bookings.CreateBooking(booking_service_pb2.CreateBookingRequest()))
+    assert refused.reason == "TOKEN_MISSING"
+    movie = catalog_service_pb2.CreateMovieRequest()
+    refused = await refusal(house.catalog.CreateMovie(movie, metadata=await house.customer()))
+    assert refused.reason == "ROLE_REQUIRED"
+    refused = await refusal(house.catalog.CreateMovie(movie, metadata=await house.staff()))
+    assert refused.reason == "INVALID_REQUEST"
+    showtime = showtime_service_pb2.CreateShowtimeRequest(
+        movie_id="none", auditorium_id="none", start_time=moment(NOW), price=money_pb2.Money(currency_code="EUR")
+    )
+    refused = await refusal(house.showtimes.CreateShowtime(showtime, metadata=await house.staff()))
+    assert refused.details["BadRequest"].field_violations[0].field == "start_time"
