@@ -1,0 +1,1 @@
+"""gRPC: what callers see of the service, from bytes to the application and back."""

@@ -1,0 +1,66 @@
+"""cinema.v1.BookingService: holding, buying and returning seats."""
+# ruff: noqa: N802 (the names are those of the protos)
+
+from cinema.v1 import booking_service_pb2 as pb
+from cinema.v1 import booking_service_pb2_grpc
+
+from cinema_grpc.application.bookings import Bookings
+from cinema_grpc.domain.booking import Booking
+from cinema_grpc.transport.authentication import caller
+from cinema_grpc.transport.once import once
+from cinema_grpc.transport.pages import read_page
+from cinema_grpc.transport.parsing import parse_booking_status
+from cinema_grpc.transport.rendering import render_booking, render_moment, render_money
+
+
+class BookingServicer(booking_service_pb2_grpc.BookingServiceServicer):
+    """Answers the calls of the BookingService."""
+
+    def __init__(self, bookings: Bookings) -> None:
+        self._bookings = bookings
+
+    async def CreateBooking(self, request: pb.CreateBookingRequest, _context: object) -> pb.CreateBookingResponse:
+        """Hold seats."""
+        repeat = once(request, "cinema.v1.BookingService/CreateBooking", Booking)
+        booking = await self._bookings.create(caller().user_id, request.showtime_id, tuple(request.seats), repeat)
+        return pb.CreateBookingResponse(booking=render_booking(booking))
+
+    async def GetBooking(self, request: pb.GetBookingRequest, _context: object) -> pb.GetBookingResponse:
+        """Read a booking of the caller's."""
+        booking = await self._bookings.get(caller().user_id, request.booking_id)
+        return pb.GetBookingResponse(booking=render_booking(booking))
+
+    async def ListBookings(self, request: pb.ListBookingsRequest, _context: object) -> pb.ListBookingsResponse:
+        """List the caller's bookings, a page at a time."""
+        user_id = caller().user_id
+        status = parse_booking_status(request.status)
+        bookings, next_page_token = await read_page(
+            request,
+            ("ListBookings", user_id, request.showtime_id, status.name if status else ""),
+            lambda after, limit: self._bookings.list(user_id, request.showtime_id, status, after, limit),
+            lambda booking: booking.booking_id,
+        )
+        return pb.ListBookingsResponse(bookings=map(render_booking, bookings), next_page_token=next_page_token)
+
+    async def ConfirmPayment(self, request: pb.ConfirmPaymentRequest, _context: object) -> pb.ConfirmPaymentResponse:
+        """Charge a booking and confirm it."""
+        repeat = once(request, "cinema.v1.BookingService/ConfirmPayment", Booking)
+        booking = await self._bookings.confirm(caller().user_id, request.booking_id, request.payment_token, repeat)
+        return pb.ConfirmPaymentResponse(booking=render_booking(booking))
+
+    async def GetCancellationQuote(
+        self, request: pb.GetCancellationQuoteRequest, _context: object
+    ) -> pb.GetCancellationQuoteResponse:
+        """Tell what cancelling a booking now would pay back."""
+        quote = await self._bookings.quote(caller().user_id, request.booking_id)
+        return pb.GetCancellationQuoteResponse(
+            refund_amount=render_money(quote.amount),
+            refund_percent=quote.percent,
+            valid_until_time=render_moment(quote.valid_until_time),
+        )
+
+    async def CancelBooking(self, request: pb.CancelBookingRequest, _context: object) -> pb.CancelBookingResponse:
+        """Give a booking up."""
+        repeat = once(request, "cinema.v1.BookingService/CancelBooking", Booking)
+        booking = await self._bookings.cancel(caller().user_id, request.booking_id, repeat)
+        return pb.CancelBookingResponse(booking=render_booking(booking))

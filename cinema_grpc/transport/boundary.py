@@ -1,0 +1,200 @@
+"""The outermost interceptor: every call gets its x-request-id, a log line, and a status for whatever went wrong.
+
+It also counts the calls that run, and ends them in good order when the server stops.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import grpc
+import structlog
+from grpc import StatusCode
+
+from cinema_grpc.application.errors import ShuttingDown
+from cinema_grpc.domain.errors import CinemaError
+from cinema_grpc.transport.call import REQUEST_ID_HEADER, Call, current_call
+from cinema_grpc.transport.errors import CATALOGUE, InternalError, describe
+from cinema_grpc.transport.handlers import (
+    Behaviour,
+    Context,
+    Continuation,
+    Deserializer,
+    Handler,
+    behaviour_of,
+    refusing_garbage,
+    with_behaviour,
+)
+
+STATUS_DETAILS_HEADER = "grpc-status-details-bin"
+
+
+class Boundary(grpc.aio.ServerInterceptor):
+    """Stands between gRPC and everything else; it has to be the first of the interceptors."""
+
+    def __init__(self, answered_while_stopping: frozenset[str] = frozenset()) -> None:
+        """Set up.
+
+        Args:
+            answered_while_stopping: The methods, by full name, that are answered to the last, such as health checks.
+        """
+        self._answered_while_stopping = answered_while_stopping
+        self._handlers: dict[str, Handler] = {}
+        self._running = 0
+        self._streams: set[asyncio.Task[Any]] = set()
+        self._ended_streams: set[asyncio.Task[Any]] = set()
+        self._stopping = False
+        self._idle = asyncio.Event()
+        self._logger = structlog.get_logger().bind()
+
+    def begin_shutdown(self) -> None:
+        """Refuse new calls and end streams, both with SHUTTING_DOWN; other calls that run go on."""
+        self._stopping = True
+        self._note_idle()
+        for task in self._streams - self._ended_streams:
+            self._ended_streams.add(task)
+            task.cancel()
+
+    async def idle(self) -> None:
+        """Wait, after `begin_shutdown`, until no call runs."""
+        await self._idle.wait()
+
+    async def intercept_service(
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> Handler | None:
+        """Give the handler of a method, wrapped; the inner interceptors are asked for each method once."""
+        method = handler_call_details.method
+        # gRPC runs the handler in this same task, so it finds the call in the context variable.
+        current_call.set(Call(handler_call_details.invocation_metadata))
+        handler = self._handlers.get(method)
+        if handler is None:
+            found = await continuation(handler_call_details)
+            if found is None:
+                return None  # Not remembered: there is no end to the names that a client can make up.
+            handler = self._handlers[method] = self._wrap(method, found)
+        return handler
+
+    def _wrap(self, method: str, handler: Handler) -> Handler:
+        # Requests are read and answers written within the behaviour, where what goes wrong is ours to answer.
+        behaviour = behaviour_of(handler)
+        parse, serialize = handler.request_deserializer, handler.response_serializer
+        if parse is not None:
+            parse = refusing_garbage(parse)
+        if parse is not None and not handler.request_streaming:
+            behaviour, parse = _reading(behaviour, parse), None
+        if handler.response_streaming:
+            behaviour = self._until_shutdown(behaviour)
+        elif serialize is not None:
+            behaviour, serialize = _writing(behaviour, serialize), None
+        return with_behaviour(handler, self._conducted(method, behaviour), parse, serialize)
+
+    def _conducted(self, method: str, behaviour: Behaviour) -> Behaviour:
+        """Wrap what a method does into everything that each call gets."""
+        always_answered = method in self._answered_while_stopping
+
+        async def conducted(request: Any, context: Context) -> Any:
+            call = current_call.get()
+            context.set_trailing_metadata(((REQUEST_ID_HEADER, call.request_id),))
+            self._running += 1
+            try:
+                if not always_answered:
+                    self._check_open()
+                answer = await behaviour(request, context)
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 (each gets a status)
+                return await self._conclude(method, call, context, error)
+            else:
+                self._log(method, call, StatusCode.OK)
+                return answer
+            finally:
+                self._running -= 1
+                self._note_idle()
+
+        return conducted
+
+    def _check_open(self) -> None:
+        if self._stopping:
+            raise ShuttingDown
+
+    def _until_shutdown(self, behaviour: Behaviour) -> Behaviour:
+        """Make a stream raise ShuttingDown when the server stops."""
+
+        async def until_shutdown(request: Any, context: Context) -> None:
+            task = asyncio.current_task()
+            if task is None:
+                raise RuntimeError("gRPC runs each call in a task")
+            # Else the first answer would carry the initial metadata, and a stream that is ended while that is under way would
+            # send them a second time, which gRPC refuses: the client would never hear of the end.
+            await context.send_initial_metadata(())
+            self._check_open()
+            self._streams.add(task)
+            try:
+                await behaviour(request, context)
+            except asyncio.CancelledError:
+                if task in self._ended_streams and task.uncancel() == 0:
+                    raise ShuttingDown from None
+                raise  # The client hung up, perhaps in the same moment.
+            finally:
+                self._streams.discard(task)
+                self._ended_streams.discard(task)
+
+        return until_shutdown
+
+    async def _conclude(self, method: str, call: Call, context: Context, error: BaseException) -> NoReturn:
+        """End a call that raised an error; what this raises is for gRPC to see."""
+        if isinstance(error, grpc.aio.AbortError):
+            self._log(method, call, context.code())  # A servicer that is not ours has told its caller by itself.
+            raise error
+        if isinstance(error, grpc.aio.InternalError) or (isinstance(error, asyncio.CancelledError) and _given_up()):
+            self._log(method, call, StatusCode.CANCELLED)  # The client hung up, or its deadline passed.
+            raise error
+        # A CancelledError that is left came from what the call waited for; gRPC would never answer the client.
+        refusal = error if isinstance(error, CinemaError) and error.reason in CATALOGUE else InternalError()
+        code, status = describe(refusal)
+        self._log(method, call, code, refusal.reason, None if refusal is error else error)
+        details = (STATUS_DETAILS_HEADER, status.SerializeToString())
+        request_id = (REQUEST_ID_HEADER, call.request_id)
+        await context.abort(code, status.message, trailing_metadata=(details, request_id))
+
+    def _log(
+        self, method: str, call: Call, code: StatusCode, reason: str | None = None, fault: BaseException | None = None
+    ) -> None:
+        milliseconds = round((time.perf_counter() - call.start) * 1000, 2)
+        fields: dict[str, Any] = {"method": method, "code": code.name, "milliseconds": milliseconds}
+        if call.caller is not None:
+            fields["user_id"] = call.caller.user_id
+        if reason is not None:
+            fields["reason"] = reason
+        fields["request_id"] = call.request_id
+        if fault is None:
+            self._logger.info("call", **fields)
+        else:
+            self._logger.error("call", **fields, exc_info=fault)
+
+    def _note_idle(self) -> None:
+        if self._stopping and not self._running:
+            self._idle.set()
+
+
+def _reading(behaviour: Behaviour, parse: Deserializer) -> Behaviour:
+    """Make a behaviour take bytes."""
+
+    async def reading(raw: bytes, context: Context) -> Any:
+        return await behaviour(parse(raw), context)
+
+    return reading
+
+
+def _writing(behaviour: Behaviour, serialize: Callable[[Any], bytes]) -> Behaviour:
+    """Make a behaviour give bytes."""
+
+    async def writing(request: Any, context: Context) -> bytes:
+        return serialize(await behaviour(request, context))
+
+    return writing
+
+
+def _given_up() -> bool:
+    """Tell whether the running call was cancelled, rather than something that it waited for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -1,0 +1,54 @@
+"""A call under way: what is known of it, for those who handle it and for the log."""
+
+import re
+import time
+from contextvars import ContextVar
+
+import uuid_utils
+from structlog.typing import EventDict, WrappedLogger
+
+from cinema_grpc.application.ports import Caller
+
+REQUEST_ID_HEADER = "x-request-id"
+WELL_FORMED_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+Metadata = tuple[tuple[str, str | bytes], ...]
+
+
+class Call:
+    """A call, from the arrival of its metadata on.
+
+    Attributes:
+        request_id: The x-request-id of its answer and its log lines: the caller's own if well-formed, else a new one.
+        metadata: What the client sent along, names in lower case.
+        caller: Who is calling, once an access token has proved it.
+        start: When it arrived, on the clock of `time.perf_counter`.
+    """
+
+    __slots__ = ("caller", "metadata", "request_id", "start")
+
+    def __init__(self, metadata: Metadata) -> None:
+        self.start = time.perf_counter()
+        self.metadata = metadata
+        self.caller: Caller | None = None
+        self.request_id = _request_id(metadata)
+
+
+current_call: ContextVar[Call] = ContextVar("current_call")
+
+
+def add_request_id(_logger: WrappedLogger, _level: str, event: EventDict) -> EventDict:
+    """Put the call's x-request-id into a log line; a processor for structlog."""
+    call = current_call.get(None)
+    if call is not None:
+        event.setdefault("request_id", call.request_id)
+    return event
+
+
+def _request_id(metadata: Metadata) -> str:
+    for name, value in metadata:
+        if name == REQUEST_ID_HEADER:
+            if isinstance(value, str) and WELL_FORMED_REQUEST_ID.fullmatch(value):
+                return value
+            break
+    return str(uuid_utils.uuid7())

@@ -1,0 +1,55 @@
+"""One page of a list: which entries are on it, and where the next one starts."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, TypeVar
+
+from cinema_grpc.domain.errors import FieldViolation, InvalidRequest
+from cinema_grpc.transport.page_tokens import decode, encode, page_size
+
+T = TypeVar("T")
+
+
+class ListRequest(Protocol):
+    """What every request for a page has."""
+
+    page_size: int
+    page_token: str
+
+
+async def read_page(
+    request: ListRequest,
+    query: Sequence[str],
+    read: Callable[[str, int], Awaitable[Sequence[T]]],
+    identify: Callable[[T], str],
+) -> tuple[Sequence[T], str]:
+    """Read a page of a list that runs by the identifiers of its entries.
+
+    Args:
+        request: Says which page, and how long.
+        query: The list's name and filters; a page token is good for the same query alone.
+        read: Reads entries from the one after an identifier on ("" for the first), so many at most.
+        identify: Gives the identifier of an entry.
+
+    Returns:
+        The entries, and the next page's token, empty on the last page.
+
+    Raises:
+        InvalidRequest: The page token is none of this query's.
+    """
+    after = ""
+    if request.page_token:
+        cursor = decode(query, request.page_token)
+        if len(cursor) != 1:
+            raise malformed_page_token()
+        after = cursor[0]
+    size = page_size(request.page_size)
+    entries = await read(after, size + 1)
+    if len(entries) <= size:
+        return entries, ""
+    return entries[:size], encode(query, (identify(entries[size - 1]),))
+
+
+def malformed_page_token() -> InvalidRequest:
+    """Make the refusal of a page token that is bound to its query but holds no cursor of it."""
+    problem = "must be empty or the next_page_token of an answer to the same query"
+    return InvalidRequest(FieldViolation("page_token", problem))

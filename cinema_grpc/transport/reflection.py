@@ -1,0 +1,40 @@
+"""Server reflection, by which tools such as grpcurl learn what can be called."""
+
+from collections.abc import Iterable
+
+import google.rpc.error_details_pb2  # noqa: F401 (so that tools can print the details of errors)
+import grpc
+from google.protobuf import descriptor_pb2, descriptor_pool, text_format
+from grpc_reflection.v1alpha import reflection_pb2
+from grpc_reflection.v1alpha.reflection import aio
+
+from cinema_grpc.transport.handlers import Handler
+
+SERVICES = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
+
+
+def reflection_handlers(services: Iterable[str]) -> list[grpc.GenericRpcHandler]:
+    """Make the handlers of both versions of server reflection.
+
+    Both have the same messages under different names; gRPC for Python knows only v1alpha, so v1 is made from it.
+
+    Args:
+        services: The full names of the services to show, beside reflection itself.
+    """
+    servicer = aio.ReflectionServicer([*services, *SERVICES], _pool_with_v1())
+    handler: Handler = grpc.stream_stream_rpc_method_handler(
+        servicer.ServerReflectionInfo,
+        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
+        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    return [grpc.method_handlers_generic_handler(name, {"ServerReflectionInfo": handler}) for name in SERVICES]
+
+
+def _pool_with_v1() -> descriptor_pool.DescriptorPool:
+    """Add the description of v1 to what is known of all messages."""
+    pool = descriptor_pool.Default()
+    description = descriptor_pb2.FileDescriptorProto()
+    reflection_pb2.DESCRIPTOR.CopyToProto(description)
+    renamed = text_format.MessageToString(description).replace("v1alpha", "v1")
+    pool.AddSerializedFile(text_format.Parse(renamed, descriptor_pb2.FileDescriptorProto()).SerializeToString())
+    return pool

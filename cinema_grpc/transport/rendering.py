@@ -1,0 +1,160 @@
+"""From the objects of the domain to the messages of the protos."""
+
+from datetime import datetime, timedelta
+
+from cinema.v1 import booking_pb2, catalog_pb2, money_pb2, showtime_pb2, user_pb2
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from cinema_grpc.application.ports import AccessToken
+from cinema_grpc.domain.account import Role, User
+from cinema_grpc.domain.booking import Booking, BookingStatus, Refund, RefundStatus
+from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
+from cinema_grpc.domain.money import Money
+from cinema_grpc.domain.showtime import SeatGapPolicy, SeatStatus
+from cinema_grpc.transport.parsing import EPOCH
+
+SECONDS_A_DAY = 86_400
+TOKEN_TYPE = "Bearer"  # noqa: S105 (the name of a scheme)
+
+ROLES = {each: user_pb2.Role.Value(f"ROLE_{each.name}") for each in Role}
+BOOKING_STATUSES = {each: booking_pb2.BookingStatus.Value(f"BOOKING_STATUS_{each.name}") for each in BookingStatus}
+REFUND_STATUSES = {each: booking_pb2.RefundStatus.Value(f"REFUND_STATUS_{each.name}") for each in RefundStatus}
+SEAT_STATUSES = {each: showtime_pb2.SeatStatus.Value(f"SEAT_STATUS_{each.name}") for each in SeatStatus}
+SEAT_GAP_POLICIES = {each: showtime_pb2.SeatGapPolicy.Value(f"SEAT_GAP_POLICY_{each.name}") for each in SeatGapPolicy}
+
+
+def render_moment(moment: datetime) -> Timestamp:
+    """Write a moment."""
+    since = moment - EPOCH
+    return Timestamp(seconds=since.days * SECONDS_A_DAY + since.seconds, nanos=since.microseconds * 1000)
+
+
+def render_span(span: timedelta) -> Duration:
+    """Write a span of time that is not negative."""
+    return Duration(seconds=span.days * SECONDS_A_DAY + span.seconds, nanos=span.microseconds * 1000)
+
+
+def render_money(money: Money) -> money_pb2.Money:
+    """Write an amount of money."""
+    return money_pb2.Money(currency_code=money.currency_code, minor_units=money.minor_units)
+
+
+def render_user(user: User) -> user_pb2.User:
+    """Write a user."""
+    return user_pb2.User(
+        user_id=user.user_id,
+        username=user.username,
+        full_name=user.full_name,
+        email=user.email,
+        role=ROLES[user.role],
+        create_time=render_moment(user.create_time),
+    )
+
+
+def render_tokens(token: AccessToken) -> user_pb2.Tokens:
+    """Write what signs a user in."""
+    return user_pb2.Tokens(
+        access_token=token.text,
+        token_type=TOKEN_TYPE,
+        access_token_expire_time=render_moment(token.expire_time),
+    )
+
+
+def render_movie(movie: Movie) -> catalog_pb2.Movie:
+    """Write a movie."""
+    return catalog_pb2.Movie(
+        movie_id=movie.movie_id,
+        title=movie.title,
+        runtime=render_span(movie.runtime),
+        rating=movie.rating,
+        synopsis=movie.synopsis,
+        create_time=render_moment(movie.create_time),
+    )
+
+
+def render_cinema(cinema: Cinema) -> catalog_pb2.Cinema:
+    """Write a cinema."""
+    return catalog_pb2.Cinema(
+        cinema_id=cinema.cinema_id,
+        name=cinema.name,
+        time_zone=cinema.time_zone,
+        create_time=render_moment(cinema.create_time),
+    )
+
+
+def render_auditorium(auditorium: Auditorium) -> catalog_pb2.Auditorium:
+    """Write an auditorium."""
+    return catalog_pb2.Auditorium(
+        auditorium_id=auditorium.auditorium_id,
+        cinema_id=auditorium.cinema_id,
+        name=auditorium.name,
+        rows=[catalog_pb2.SeatRow(label=row.label, sections=row.sections) for row in auditorium.rows],
+        total_seats=auditorium.total_seats,
+        create_time=render_moment(auditorium.create_time),
+    )
+
+
+def render_showtime(showtime: ListedShowtime) -> showtime_pb2.Showtime:
+    """Write a showtime."""
+    return showtime_pb2.Showtime(
+        showtime_id=showtime.showtime_id,
+        movie=render_movie(showtime.movie),
+        cinema=render_cinema(showtime.cinema),
+        auditorium_id=showtime.auditorium_id,
+        auditorium_name=showtime.auditorium_name,
+        start_time=render_moment(showtime.start_time),
+        end_time=render_moment(showtime.end_time),
+        price=render_money(showtime.seat_price),
+        status=showtime_pb2.SHOWTIME_STATUS_SCHEDULED,
+        seat_gap_policy=SEAT_GAP_POLICIES[showtime.seat_gap_policy],
+        total_seats=showtime.total_seats,
+        available_seats=showtime.available_seats,
+        revision=showtime.revision,
+    )
+
+
+def render_seat(label: str, status: SeatStatus) -> showtime_pb2.Seat:
+    """Write a seat of a showtime."""
+    return showtime_pb2.Seat(seat=label, status=SEAT_STATUSES[status])
+
+
+def render_booking(booking: Booking) -> booking_pb2.Booking:
+    """Write a booking; its tickets are valid while it is CONFIRMED, and were issued when it was."""
+    price = render_money(booking.seat_price)
+    confirm_time = None if booking.confirm_time is None else render_moment(booking.confirm_time)
+    ticket_status = (
+        booking_pb2.TICKET_STATUS_VALID if booking.status is BookingStatus.CONFIRMED else booking_pb2.TICKET_STATUS_VOID
+    )
+    return booking_pb2.Booking(
+        booking_id=booking.booking_id,
+        user_id=booking.user_id,
+        showtime_id=booking.showtime_id,
+        seats=[booking_pb2.BookedSeat(seat=seat, price=price) for seat in booking.seats],
+        total_price=render_money(booking.total_price),
+        status=BOOKING_STATUSES[booking.status],
+        create_time=render_moment(booking.create_time),
+        hold_expire_time=render_moment(booking.hold_expire_time),
+        confirm_time=confirm_time,
+        cancel_time=None if booking.cancel_time is None else render_moment(booking.cancel_time),
+        tickets=[
+            booking_pb2.Ticket(
+                ticket_id=ticket.ticket_id,
+                seat=ticket.seat,
+                code=ticket.code,
+                status=ticket_status,
+                issue_time=confirm_time,
+            )
+            for ticket in booking.tickets
+        ],
+        refund=None if booking.refund is None else _render_refund(booking.refund),
+    )
+
+
+def _render_refund(refund: Refund) -> booking_pb2.Refund:
+    return booking_pb2.Refund(
+        amount=render_money(refund.amount),
+        percent=refund.percent,
+        status=REFUND_STATUSES[refund.status],
+        create_time=render_moment(refund.create_time),
+    )

@@ -1,0 +1,147 @@
+"""The gRPC server: the services behind their interceptors, on a port."""
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Mapping
+from contextlib import suppress
+from typing import Any, cast
+
+import grpc
+from cinema.v1 import (
+    auth_service_pb2,
+    auth_service_pb2_grpc,
+    booking_service_pb2,
+    booking_service_pb2_grpc,
+    catalog_service_pb2,
+    catalog_service_pb2_grpc,
+    showtime_service_pb2,
+    showtime_service_pb2_grpc,
+)
+from grpc_health.v1 import health_pb2_grpc
+
+from cinema_grpc.application.accounts import Accounts
+from cinema_grpc.application.bookings import Bookings
+from cinema_grpc.application.catalog import Catalog
+from cinema_grpc.application.ports import AccessTokens
+from cinema_grpc.transport import health
+from cinema_grpc.transport.auth_servicer import AuthServicer
+from cinema_grpc.transport.authentication import Authentication
+from cinema_grpc.transport.booking_servicer import BookingServicer
+from cinema_grpc.transport.boundary import Boundary
+from cinema_grpc.transport.catalog_servicer import CatalogServicer
+from cinema_grpc.transport.handlers import Handler
+from cinema_grpc.transport.reflection import reflection_handlers
+from cinema_grpc.transport.shape import Shape
+from cinema_grpc.transport.showtime_servicer import ShowtimeServicer
+
+LARGEST_REQUEST = 1024 * 1024
+"""In bytes, many times what a good request needs; a larger one is refused before it is read."""
+MOMENT = 1.0
+"""In seconds, how long a server that stops waits for what should take no time."""
+OPTIONS = (
+    ("grpc.max_receive_message_length", LARGEST_REQUEST),
+    ("grpc.so_reuseport", 0),  # a second server on the same port is a mistake that should show
+)
+SERVICES = tuple(
+    service
+    for module in (auth_service_pb2, catalog_service_pb2, showtime_service_pb2, booking_service_pb2)
+    for service in module.DESCRIPTOR.services_by_name.values()
+)
+"""The services of the contract."""
+
+
+class Server:
+    """A server that was given a port.
+
+    Attributes:
+        port: The port that it listens on.
+    """
+
+    def __init__(self, server: grpc.aio.Server, boundary: Boundary, service_health: health.Health, port: int) -> None:
+        self._server = server
+        self._boundary = boundary
+        self._health = service_health
+        self.port = port
+
+    async def start(self) -> None:
+        """Begin to take calls."""
+        await self._health.set_serving(serving=True)
+        await self._server.start()
+
+    async def set_serving(self, *, serving: bool) -> None:
+        """Say whether calls can be served at present."""
+        await self._health.set_serving(serving=serving)
+
+    async def stop(self, grace: float) -> None:
+        """Turn unhealthy, refuse new calls and end streams; other calls may finish, within `grace` seconds."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + grace
+        await _within(MOMENT, self._health.set_serving(serving=False))
+        self._boundary.begin_shutdown()
+        await _within(deadline - loop.time(), self._boundary.idle())
+        await self._server.stop(max(deadline - loop.time(), 0))
+        # gRPC does not wait for the handlers of calls that it has cut off.
+        await _within(MOMENT, self._boundary.idle())
+
+
+def build(
+    address: str, accounts: Accounts, catalog: Catalog, bookings: Bookings, tokens: AccessTokens, *, reflection: bool
+) -> Server:
+    """Put a server together and take its port. It needs a running event loop.
+
+    Args:
+        address: Where to listen, such as "127.0.0.1:50051"; port 0 takes any that is free.
+        accounts: Signs people in.
+        catalog: Keeps movies, cinemas, auditoriums and the programme.
+        bookings: Sells seats.
+        tokens: Reads access tokens.
+        reflection: Whether tools may ask what can be called.
+
+    Raises:
+        OSError: The address can't be listened on: it is taken, say.
+    """
+    service_health = health.Health(service.full_name for service in SERVICES)
+    handlers = _Handlers()
+    # The functions that add servicers are typed for a server, but only hand over handlers.
+    receiver = cast("grpc.aio.Server", handlers)
+    auth_service_pb2_grpc.add_AuthServiceServicer_to_server(AuthServicer(accounts), receiver)
+    catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(CatalogServicer(catalog), receiver)
+    showtime_service_pb2_grpc.add_ShowtimeServiceServicer_to_server(ShowtimeServicer(catalog), receiver)
+    booking_service_pb2_grpc.add_BookingServiceServicer_to_server(BookingServicer(bookings), receiver)
+    health_pb2_grpc.add_HealthServicer_to_server(service_health, receiver)
+    if reflection:
+        names = [*(service.full_name for service in SERVICES), health.SERVICE]
+        handlers.add_generic_rpc_handlers(reflection_handlers(names))
+    boundary = Boundary(answered_while_stopping=frozenset({health.CHECK, health.LIST}))
+    server = grpc.aio.server(
+        handlers=handlers.collected,
+        interceptors=[boundary, Authentication(tokens, accounts), Shape(SERVICES)],
+        options=OPTIONS,
+    )
+    try:
+        port = server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise OSError(f"can't listen on {address}; is another server running there?") from error
+    return Server(server, boundary, service_health, port)
+
+
+class _Handlers:
+    """Collects the handlers of servicers, without registering their methods one by one.
+
+    A server looks through all registered methods at each call, which costs about 40 us where there are two dozen.
+    Handlers that are not registered are found by their names, which costs nothing, since Boundary remembers them.
+    """
+
+    def __init__(self) -> None:
+        self.collected: list[grpc.GenericRpcHandler] = []
+
+    def add_generic_rpc_handlers(self, handlers: Iterable[grpc.GenericRpcHandler]) -> None:
+        self.collected.extend(handlers)
+
+    def add_registered_method_handlers(self, service_name: str, handlers: Mapping[str, Handler]) -> None:
+        """Leave out what only repeats the generic handlers."""
+
+
+async def _within(seconds: float, waiting: Coroutine[Any, Any, None]) -> None:
+    """Wait for something, but no longer than so many seconds."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(waiting, seconds)

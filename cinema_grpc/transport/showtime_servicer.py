@@ -1,0 +1,83 @@
+"""cinema.v1.ShowtimeService: browsing the programme, and making it."""
+# ruff: noqa: N802 (the names are those of the protos)
+
+from datetime import datetime, timedelta
+
+from cinema.v1 import showtime_service_pb2 as pb
+from cinema.v1 import showtime_service_pb2_grpc
+
+from cinema_grpc.application.catalog import Catalog
+from cinema_grpc.application.ports import ShowtimeFilter
+from cinema_grpc.domain.catalog import ListedShowtime
+from cinema_grpc.transport.once import once
+from cinema_grpc.transport.page_tokens import decode, encode, page_size
+from cinema_grpc.transport.pages import malformed_page_token
+from cinema_grpc.transport.parsing import EPOCH, parse_moment, parse_money, parse_optional_moment, parse_seat_gap_policy
+from cinema_grpc.transport.rendering import render_seat, render_showtime
+
+
+class ShowtimeServicer(showtime_service_pb2_grpc.ShowtimeServiceServicer):
+    """Answers the calls of the ShowtimeService."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    async def ListShowtimes(self, request: pb.ListShowtimesRequest, _context: object) -> pb.ListShowtimesResponse:
+        """List showtimes, a page at a time.
+
+        Where the caller names no first moment, the first page's present moment stands for it on the later ones too.
+        """
+        first = parse_optional_moment(request, "start_time_from")
+        until = parse_optional_moment(request, "start_time_until")
+        places = (request.movie_id, request.cinema_id, request.auditorium_id)
+        query = ("ListShowtimes", *places, str(first), str(until))
+        if request.page_token:
+            start_from, after = _read_cursor(decode(query, request.page_token))
+        else:
+            start_from, after = first or await self._catalog.now(), None
+        size = page_size(request.page_size)
+        showtimes = await self._catalog.list_showtimes(ShowtimeFilter(*places, start_from, until), after, size + 1)
+        return pb.ListShowtimesResponse(
+            showtimes=map(render_showtime, showtimes[:size]),
+            next_page_token=encode(query, _cursor(start_from, showtimes[size - 1])) if len(showtimes) > size else "",
+        )
+
+    async def GetShowtime(self, request: pb.GetShowtimeRequest, _context: object) -> pb.GetShowtimeResponse:
+        """Read one showtime with its seats."""
+        showtime, seats = await self._catalog.get_showtime(request.showtime_id)
+        return pb.GetShowtimeResponse(
+            showtime=render_showtime(showtime), seats=[render_seat(label, status) for label, status in seats]
+        )
+
+    async def CreateShowtime(self, request: pb.CreateShowtimeRequest, _context: object) -> pb.CreateShowtimeResponse:
+        """Put a showtime on the programme."""
+        showtime = await self._catalog.create_showtime(
+            request.movie_id,
+            request.auditorium_id,
+            parse_moment(request.start_time, "start_time"),
+            parse_money(request.price),
+            parse_seat_gap_policy(request.seat_gap_policy),
+            once(request, "cinema.v1.ShowtimeService/CreateShowtime", ListedShowtime),
+        )
+        return pb.CreateShowtimeResponse(showtime=render_showtime(showtime))
+
+
+def _cursor(start_from: datetime, last: ListedShowtime) -> tuple[str, str, str]:
+    """Say where the next page starts, and from which moment on the whole list runs."""
+    return _microseconds(start_from), _microseconds(last.start_time), last.showtime_id
+
+
+def _read_cursor(cursor: tuple[str, ...]) -> tuple[datetime, tuple[datetime, str]]:
+    try:
+        start_from, start_time, showtime_id = cursor
+        return _moment(start_from), (_moment(start_time), showtime_id)
+    except (ValueError, OverflowError):
+        raise malformed_page_token() from None
+
+
+def _microseconds(moment: datetime) -> str:
+    return str((moment - EPOCH) // timedelta(microseconds=1))
+
+
+def _moment(microseconds: str) -> datetime:
+    return EPOCH + timedelta(microseconds=int(microseconds))
