@@ -1,0 +1,326 @@
+"""Whatever becomes of a call, its caller gets a status and an x-request-id, and the log gets one line."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import pytest
+from cinema.v1 import booking_service_pb2 as pb
+from grpc import StatusCode
+from structlog.testing import capture_logs
+
+from cinema_grpc.domain.errors import CinemaError, NameTaken, SeatsUnavailable
+from cinema_grpc.transport.boundary import Boundary
+from cinema_grpc.transport.call import add_request_id
+from cinema_grpc.transport.handlers import Context, Handler
+from tests.transport.conftest import Serve
+from tests.transport.wire import reason_of, status_of, trailing
+
+METHOD = "/test.Service/Method"
+
+
+def unary(behaviour: Any) -> dict[str, Handler]:
+    handler: Handler = grpc.unary_unary_rpc_method_handler(
+        behaviour, pb.GetBookingRequest.FromString, pb.GetBookingResponse.SerializeToString
+    )
+    return {METHOD: handler}
+
+
+def raising(error: BaseException) -> dict[str, Handler]:
+    async def fail(_request: object, _context: object) -> None:
+        raise error
+
+    return unary(fail)
+
+
+async def answer(_request: object, _context: object) -> pb.GetBookingResponse:
+    return pb.GetBookingResponse()
+
+
+async def failure(channel: grpc.aio.Channel, request: bytes = b"", **options: Any) -> grpc.aio.AioRpcError:
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await channel.unary_unary(METHOD)(request, **options)
+    return raised.value
+
+
+class TestRequestId:
+    @pytest.mark.parametrize("own", ["a", "Trace_1.2-3", "x" * 128])
+    async def test_a_well_formed_one_comes_back(self, serve: Serve, own: str) -> None:
+        channel = await serve(unary(answer), [Boundary()])
+        call = channel.unary_unary(METHOD)(b"", metadata=(("x-request-id", own),))
+        await call
+        assert (await call.trailing_metadata()).get_all("x-request-id") == [own]
+
+    @pytest.mark.parametrize("own", ["", "a b", "x" * 129, "a,b", "{}"])
+    async def test_any_other_is_replaced(self, serve: Serve, own: str) -> None:
+        channel = await serve(unary(answer), [Boundary()])
+        call = channel.unary_unary(METHOD)(b"", metadata=(("x-request-id", own),))
+        await call
+        (given,) = (await call.trailing_metadata()).get_all("x-request-id")
+        assert len(given) == 36
+        assert given != own
+
+    async def test_of_several_the_first_counts(self, serve: Serve) -> None:
+        channel = await serve(unary(answer), [Boundary()])
+        call = channel.unary_unary(METHOD)(b"", metadata=(("x-request-id", "one"), ("x-request-id", "two")))
+        await call
+        assert (await call.trailing_metadata()).get_all("x-request-id") == ["one"]
+
+    async def test_calls_without_one_get_different_ones(self, serve: Serve) -> None:
+        channel = await serve(unary(answer), [Boundary()])
+        given = set()
+        for _ in range(3):
+            call = channel.unary_unary(METHOD)(b"")
+            await call
+            given.add((await call.trailing_metadata())["x-request-id"])
+        assert len(given) == 3
+
+    async def test_a_failed_call_has_it_too(self, serve: Serve) -> None:
+        channel = await serve(raising(SeatsUnavailable(["A1"])), [Boundary()])
+        assert trailing(await failure(channel, metadata=(("x-request-id", "mine"),)), "x-request-id") == "mine"
+
+    async def test_log_lines_of_the_call_carry_it(self, serve: Serve) -> None:
+        lines = []
+
+        async def log(_request: object, _context: object) -> pb.GetBookingResponse:
+            lines.append(add_request_id(None, "info", {"event": "within"}))
+            return pb.GetBookingResponse()
+
+        channel = await serve(unary(log), [Boundary()])
+        await channel.unary_unary(METHOD)(b"", metadata=(("x-request-id", "mine"),))
+        assert lines == [{"event": "within", "request_id": "mine"}]
+        assert add_request_id(None, "info", {"event": "without"}) == {"event": "without"}
+
+
+class TestErrors:
+    async def test_an_error_that_callers_are_told_of(self, serve: Serve) -> None:
+        channel = await serve(raising(SeatsUnavailable(["A1", "A2"])), [Boundary()])
+        error = await failure(channel)
+        assert error.code() is StatusCode.FAILED_PRECONDITION
+        assert reason_of(error) == "SEATS_UNAVAILABLE"
+
+    async def test_a_message_arrives_whatever_its_letters(self, serve: Serve) -> None:
+        name = "Größter Saal 🎬 100% 名画座\n"
+        channel = await serve(raising(NameTaken(name)), [Boundary()])
+        error = await failure(channel)
+        assert error.details() == NameTaken(name).message
+        assert status_of(error).message == NameTaken(name).message
+
+    @pytest.mark.parametrize("error", [ValueError("SELECT secret"), KeyError("secret"), AssertionError(), TimeoutError()])
+    async def test_a_fault_of_ours_is_told_to_the_log_alone(self, serve: Serve, error: Exception) -> None:
+        channel = await serve(raising(error), [Boundary()])
+        with capture_logs() as logs:
+            told = await failure(channel)
+        assert told.code() is StatusCode.INTERNAL
+        assert told.details() == "internal error"
+        assert reason_of(told) == "INTERNAL_ERROR"
+        assert b"secret" not in status_of(told).SerializeToString()
+        (line,) = logs
+        assert line["exc_info"] is error
+        assert error.__traceback__ is not None
+
+    async def test_a_reason_that_is_not_in_the_contract_is_a_fault_of_ours(self, serve: Serve) -> None:
+        class Unheard(CinemaError):
+            reason = "UNHEARD_OF"
+
+        channel = await serve(raising(Unheard("what?")), [Boundary()])
+        assert reason_of(await failure(channel)) == "INTERNAL_ERROR"
+
+    async def test_bytes_that_are_no_message_are_a_malformed_request(self, serve: Serve) -> None:
+        channel = await serve(unary(answer), [Boundary()])
+        error = await failure(channel, b"\xff\xff\xff")
+        assert error.code() is StatusCode.INVALID_ARGUMENT
+        assert reason_of(error) == "INVALID_REQUEST"
+
+    async def test_an_answer_that_is_no_message_is_a_fault_of_ours(self, serve: Serve) -> None:
+        async def nothing(_request: object, _context: object) -> None:
+            return None
+
+        channel = await serve(unary(nothing), [Boundary()])
+        assert reason_of(await failure(channel)) == "INTERNAL_ERROR"
+
+    async def test_a_handler_that_is_no_coroutine_is_a_fault_of_ours(self, serve: Serve) -> None:
+        channel = await serve(unary(lambda _request, _context: pb.GetBookingResponse()), [Boundary()])
+        assert reason_of(await failure(channel)) == "INTERNAL_ERROR"
+
+    async def test_a_servicer_of_others_may_abort_by_itself(self, serve: Serve) -> None:
+        async def abort(_request: object, context: Context) -> None:
+            await context.abort(StatusCode.NOT_FOUND, "who?")
+
+        channel = await serve(unary(abort), [Boundary()])
+        with capture_logs() as logs:
+            error = await failure(channel, metadata=(("x-request-id", "mine"),))
+            while not logs:
+                await asyncio.sleep(0)
+        assert (error.code(), error.details()) == (StatusCode.NOT_FOUND, "who?")
+        assert trailing(error, "x-request-id") == "mine"
+        assert [line["code"] for line in logs] == ["NOT_FOUND"]
+
+    async def test_something_given_up_within_the_call_is_a_fault_of_ours(self, serve: Serve) -> None:
+        async def wait(_request: object, _context: object) -> None:
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            future.cancel()
+            await future
+
+        channel = await serve(unary(wait), [Boundary()])
+        assert reason_of(await failure(channel, timeout=5)) == "INTERNAL_ERROR"
+
+    async def test_a_method_that_does_not_exist_is_not_remembered(self, serve: Serve) -> None:
+        boundary = Boundary()
+        channel = await serve({}, [boundary])
+        assert (await failure(channel)).code() is StatusCode.UNIMPLEMENTED
+        assert boundary._handlers == {}
+
+
+class TestLog:
+    async def test_a_call_leaves_one_line(self, serve: Serve) -> None:
+        channel = await serve(unary(answer), [Boundary()])
+        with capture_logs() as logs:
+            await channel.unary_unary(METHOD)(b"", metadata=(("x-request-id", "mine"),))
+        (line,) = logs
+        assert 0 <= line.pop("milliseconds") < 5_000
+        assert line == {"event": "call", "log_level": "info", "method": METHOD, "code": "OK", "request_id": "mine"}
+
+    async def test_a_refusal_says_why(self, serve: Serve) -> None:
+        channel = await serve(raising(SeatsUnavailable(["A1"])), [Boundary()])
+        with capture_logs() as logs:
+            await failure(channel)
+        (line,) = logs
+        assert (line["code"], line["reason"]) == ("FAILED_PRECONDITION", "SEATS_UNAVAILABLE")
+        assert "exc_info" not in line
+
+    async def test_a_client_that_hangs_up_is_noted_and_its_call_cleans_up(self, serve: Serve) -> None:
+        started, cleaned = asyncio.Event(), asyncio.Event()
+
+        async def wait(_request: object, _context: object) -> None:
+            started.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                cleaned.set()
+
+        boundary = Boundary()
+        channel = await serve(unary(wait), [boundary])
+        with capture_logs() as logs:
+            call = channel.unary_unary(METHOD)(b"")
+            async with asyncio.timeout(5):
+                await started.wait()
+                call.cancel()
+                await cleaned.wait()
+                boundary.begin_shutdown()
+                await boundary.idle()
+        assert [line["code"] for line in logs] == ["CANCELLED"]
+
+    async def test_a_deadline_that_passes_is_noted(self, serve: Serve) -> None:
+        async def wait(_request: object, _context: object) -> None:
+            await asyncio.Event().wait()
+
+        boundary = Boundary()
+        channel = await serve(unary(wait), [boundary])
+        with capture_logs() as logs:
+            error = await failure(channel, timeout=0.05)
+            boundary.begin_shutdown()
+            async with asyncio.timeout(5):
+                await boundary.idle()
+        assert error.code() is StatusCode.DEADLINE_EXCEEDED
+        assert [line["code"] for line in logs] == ["CANCELLED"]
+
+
+async def echo_each(requests: AsyncIterator[pb.GetBookingRequest], _context: object) -> AsyncIterator[pb.GetBookingRequest]:
+    async for request in requests:
+        yield request
+
+
+async def write_each(requests: AsyncIterator[pb.GetBookingRequest], context: Context) -> None:
+    async for request in requests:
+        await context.write(request)
+
+
+async def read_each(_requests: object, context: Context) -> None:
+    while (request := await context.read()) is not grpc.aio.EOF:
+        await context.write(request)
+
+
+async def join(requests: AsyncIterator[pb.GetBookingRequest], _context: object) -> pb.GetBookingRequest:
+    return pb.GetBookingRequest(booking_id="".join([request.booking_id async for request in requests]))
+
+
+async def spell(request: pb.GetBookingRequest, _context: object) -> AsyncIterator[pb.GetBookingRequest]:
+    for letter in request.booking_id:
+        yield pb.GetBookingRequest(booking_id=letter)
+
+
+REQUEST = pb.GetBookingRequest
+CODEC: dict[str, Any] = {
+    "request_deserializer": REQUEST.FromString,
+    "response_serializer": REQUEST.SerializeToString,
+}
+CLIENT_CODEC: dict[str, Any] = {
+    "request_serializer": REQUEST.SerializeToString,
+    "response_deserializer": REQUEST.FromString,
+}
+
+
+class TestStreams:
+    @pytest.mark.parametrize("behaviour", [echo_each, write_each, read_each])
+    async def test_both_ways(self, serve: Serve, behaviour: Any) -> None:
+        channel = await serve({METHOD: grpc.stream_stream_rpc_method_handler(behaviour, **CODEC)}, [Boundary()])
+        call = channel.stream_stream(METHOD, **CLIENT_CODEC)(iter([REQUEST(booking_id="a"), REQUEST(booking_id="b")]))
+        assert [answer.booking_id async for answer in call] == ["a", "b"]
+        assert "x-request-id" in await call.trailing_metadata()
+
+    @pytest.mark.parametrize("behaviour", [echo_each, read_each])
+    async def test_bytes_in_the_stream_that_are_no_message_are_a_malformed_request(
+        self, serve: Serve, behaviour: Any
+    ) -> None:
+        channel = await serve({METHOD: grpc.stream_stream_rpc_method_handler(behaviour, **CODEC)}, [Boundary()])
+        call = channel.stream_stream(METHOD)(iter([b"", b"\xff"]))
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            assert [answer async for answer in call] == [b""]
+        assert reason_of(raised.value) == "INVALID_REQUEST"
+
+    async def test_requests_alone(self, serve: Serve) -> None:
+        channel = await serve({METHOD: grpc.stream_unary_rpc_method_handler(join, **CODEC)}, [Boundary()])
+        call = channel.stream_unary(METHOD, **CLIENT_CODEC)(iter([REQUEST(booking_id="a"), REQUEST(booking_id="b")]))
+        assert (await call).booking_id == "ab"
+        assert "x-request-id" in await call.trailing_metadata()
+
+    async def test_answers_alone(self, serve: Serve) -> None:
+        channel = await serve({METHOD: grpc.unary_stream_rpc_method_handler(spell, **CODEC)}, [Boundary()])
+        call = channel.unary_stream(METHOD, **CLIENT_CODEC)(REQUEST(booking_id="abc"))
+        assert [answer.booking_id async for answer in call] == ["a", "b", "c"]
+        assert "x-request-id" in await call.trailing_metadata()
+
+    async def test_an_error_after_some_answers(self, serve: Serve) -> None:
+        async def break_down(_request: object, _context: object) -> AsyncIterator[pb.GetBookingRequest]:
+            yield REQUEST(booking_id="a")
+            raise SeatsUnavailable(["A1"])
+
+        channel = await serve({METHOD: grpc.unary_stream_rpc_method_handler(break_down, **CODEC)}, [Boundary()])
+        call = channel.unary_stream(METHOD, **CLIENT_CODEC)(REQUEST())
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            assert [answer.booking_id async for answer in call] == ["a"]
+        assert reason_of(raised.value) == "SEATS_UNAVAILABLE"
+
+    async def test_a_client_that_hangs_up_closes_the_stream(self, serve: Serve) -> None:
+        closed = asyncio.Event()
+
+        async def endless(_request: object, _context: object) -> AsyncIterator[pb.GetBookingRequest]:
+            try:
+                while True:
+                    yield REQUEST(booking_id="a")
+                    await asyncio.sleep(0)
+            finally:
+                closed.set()
+
+        channel = await serve({METHOD: grpc.unary_stream_rpc_method_handler(endless, **CODEC)}, [Boundary()])
+        with capture_logs() as logs:
+            call = channel.unary_stream(METHOD, **CLIENT_CODEC)(REQUEST())
+            await call.read()
+            call.cancel()
+            async with asyncio.timeout(5):
+                await closed.wait()
+                while not logs:
+                    await asyncio.sleep(0)
+        assert [line["code"] for line in logs] == ["CANCELLED"]

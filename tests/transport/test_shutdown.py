@@ -1,0 +1,178 @@
+"""A server that stops takes no new calls, lets those that run finish, and tells streams that they end."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import pytest
+from grpc import StatusCode
+from structlog.testing import capture_logs
+
+from cinema_grpc.transport.boundary import Boundary
+from cinema_grpc.transport.handlers import Context, Handler
+from tests.transport.conftest import Serve
+from tests.transport.wire import reason_of
+
+UNARY, STREAM, HEALTH = "/test.Service/Unary", "/test.Service/Stream", "/test.Service/Health"
+
+
+class Work:
+    """A call that runs until it is let go."""
+
+    def __init__(self) -> None:
+        self.started = asyncio.Event()
+        self.let_go = asyncio.Event()
+        self.cleaned = False
+
+    async def unary(self, request: bytes, _context: object) -> bytes:
+        self.started.set()
+        try:
+            await self.let_go.wait()
+        finally:
+            self.cleaned = True
+        return request
+
+    async def stream(self, request: bytes, _context: object) -> AsyncIterator[bytes]:
+        self.started.set()
+        yield request
+        try:
+            await self.let_go.wait()
+        finally:
+            self.cleaned = True
+
+
+def methods(unary: Any, stream: Any) -> dict[str, Handler]:
+    async def healthy(request: bytes, _context: object) -> bytes:
+        return request
+
+    return {
+        UNARY: grpc.unary_unary_rpc_method_handler(unary),
+        STREAM: grpc.unary_stream_rpc_method_handler(stream),
+        HEALTH: grpc.unary_unary_rpc_method_handler(healthy),
+    }
+
+
+async def failure(call: Any) -> grpc.aio.AioRpcError:
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await call
+    return raised.value
+
+
+async def test_new_calls_are_refused(serve: Serve) -> None:
+    boundary, work = Boundary(), Work()
+    channel = await serve(methods(work.unary, work.stream), [boundary])
+    boundary.begin_shutdown()
+    error = await failure(channel.unary_unary(UNARY)(b""))
+    assert error.code() is StatusCode.UNAVAILABLE
+    assert reason_of(error) == "SHUTTING_DOWN"
+    assert reason_of(await failure(channel.unary_stream(STREAM)(b"").read())) == "SHUTTING_DOWN"
+
+
+async def test_health_checks_are_answered_to_the_last(serve: Serve) -> None:
+    boundary, work = Boundary(frozenset({HEALTH})), Work()
+    channel = await serve(methods(work.unary, work.stream), [boundary])
+    boundary.begin_shutdown()
+    assert await channel.unary_unary(HEALTH)(b"well") == b"well"
+
+
+async def test_calls_that_run_may_finish_and_are_waited_for(serve: Serve) -> None:
+    boundary, work = Boundary(), Work()
+    channel = await serve(methods(work.unary, work.stream), [boundary])
+    call = channel.unary_unary(UNARY)(b"done")
+    await work.started.wait()
+    boundary.begin_shutdown()
+    idle = asyncio.create_task(boundary.idle())
+    assert reason_of(await failure(channel.unary_unary(UNARY)(b""))) == "SHUTTING_DOWN"
+    assert not idle.done()
+    work.let_go.set()
+    assert await call == b"done"
+    await asyncio.wait_for(idle, 5)
+    assert work.cleaned
+
+
+async def test_a_server_without_calls_is_idle_at_once() -> None:
+    boundary = Boundary()
+    boundary.begin_shutdown()
+    await asyncio.wait_for(boundary.idle(), 1)
+
+
+async def test_streams_are_told_and_clean_up(serve: Serve) -> None:
+    boundary, work = Boundary(), Work()
+    channel = await serve(methods(work.unary, work.stream), [boundary])
+    call = channel.unary_stream(STREAM)(b"first")
+    assert await call.read() == b"first"
+    with capture_logs() as logs:
+        boundary.begin_shutdown()
+        boundary.begin_shutdown()
+        error = await failure(call.read())
+        await asyncio.wait_for(boundary.idle(), 5)
+    assert error.code() is StatusCode.UNAVAILABLE
+    assert reason_of(error) == "SHUTTING_DOWN"
+    assert work.cleaned
+    assert [line["reason"] for line in logs] == ["SHUTTING_DOWN"]
+    assert not boundary._streams
+    assert not boundary._ended_streams
+
+
+async def test_a_stream_in_the_middle_of_its_first_answer_is_told_too(serve: Serve) -> None:
+    boundary, work = Boundary(), Work()
+
+    async def write(_request: bytes, context: Context) -> None:
+        asyncio.get_running_loop().call_soon(boundary.begin_shutdown)
+        await context.write(b"first")
+        await work.let_go.wait()
+
+    channel = await serve(methods(work.unary, write), [boundary])
+    call = channel.unary_stream(STREAM)(b"")
+    async with asyncio.timeout(5):
+        assert await call.read() == b"first"
+        assert reason_of(await failure(call.read())) == "SHUTTING_DOWN"
+
+
+async def test_a_stream_that_is_about_to_begin_is_refused(serve: Serve) -> None:
+    boundary, work = Boundary(), Work()
+
+    class Late(grpc.aio.ServerInterceptor):
+        async def intercept_service(self, continuation: Any, handler_call_details: grpc.HandlerCallDetails) -> Any:
+            handler = await continuation(handler_call_details)
+            asyncio.get_running_loop().call_soon(boundary.begin_shutdown)
+            return handler
+
+    channel = await serve(methods(work.unary, work.stream), [boundary, Late()])
+    assert reason_of(await failure(channel.unary_stream(STREAM)(b"").read())) == "SHUTTING_DOWN"
+    assert not work.started.is_set()
+
+
+async def test_a_stream_that_writes_more_than_its_client_reads_is_told_too(serve: Serve) -> None:
+    boundary, work = Boundary(), Work()
+
+    async def flood(_request: bytes, context: Context) -> None:
+        while True:
+            await context.write(b"x" * 1_000_000)
+
+    channel = await serve(methods(work.unary, flood), [boundary])
+    call = channel.unary_stream(STREAM)(b"")
+    await call.read()
+    boundary.begin_shutdown()
+    await asyncio.wait_for(boundary.idle(), 5)
+
+    async def drain() -> None:
+        while True:
+            assert len(await call.read()) == 1_000_000
+
+    assert reason_of(await failure(drain())) == "SHUTTING_DOWN"
+
+
+async def test_a_client_that_hangs_up_in_the_same_moment(serve: Serve) -> None:
+    boundary, work = Boundary(), Work()
+    channel = await serve(methods(work.unary, work.stream), [boundary])
+    call = channel.unary_stream(STREAM)(b"first")
+    await call.read()
+    (task,) = boundary._streams
+    with capture_logs() as logs:
+        task.cancel()
+        boundary.begin_shutdown()
+        await asyncio.wait_for(boundary.idle(), 5)
+    assert [line["code"] for line in logs] == ["CANCELLED"]
+    call.cancel()
