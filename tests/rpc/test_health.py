@@ -1,0 +1,57 @@
+"""What the health service says of a whole server: serving while storage is there, and not while it is gone."""
+
+import asyncio
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tests.application.conftest import failing
+from tests.rpc.conftest import House, refusal, running
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+SERVICES = ("", *(f"cinema.v1.{name}Service" for name in ("Auth", "Catalog", "Showtime", "Booking")))
+
+
+async def statuses(house: House) -> set[int]:
+    """Ask for the health of each service, and of all."""
+    health = health_pb2_grpc.HealthStub(house.channel)
+    return {(await health.Check(health_pb2.HealthCheckRequest(service=name))).status for name in SERVICES}
+
+
+async def test_storage_that_fails_and_comes_back(house: House) -> None:
+    """Each service and the whole turn NOT_SERVING, and SERVING again; a watcher is told both times."""
+    watch = health_pb2_grpc.HealthStub(house.channel).Watch(health_pb2.HealthCheckRequest(), timeout=60)
+    assert (await watch.read()).status == SERVING
+    assert await statuses(house) == {SERVING}
+    with failing(house.server.database, lambda _statement, _parameters: True):
+        house.server.watch_storage.wake()
+        assert (await watch.read()).status == NOT_SERVING
+        assert await statuses(house) == {NOT_SERVING}
+    house.server.watch_storage.wake()
+    assert (await watch.read()).status == SERVING
+    assert await statuses(house) == {SERVING}
+    watch.cancel()
+
+
+async def test_a_database_file_that_is_gone(tmp_path: Path) -> None:
+    """What would be written now could never be read again: NOT_SERVING, and no booking is acknowledged."""
+    async with running(tmp_path) as house:
+        showtime = await house.showtime()
+        await house.customer()
+        watch = health_pb2_grpc.HealthStub(house.channel).Watch(health_pb2.HealthCheckRequest(), timeout=60)
+        assert (await watch.read()).status == SERVING
+        await asyncio.to_thread((tmp_path / "cinema.db").unlink)
+        house.server.watch_storage.wake()
+        assert (await watch.read()).status == NOT_SERVING
+        refused = await refusal(house.book(showtime.showtime_id, "A1", "A2"))
+        assert refused.reason == "STORAGE_UNAVAILABLE"
+        watch.cancel()
+
+
+async def test_an_unknown_service(house: House) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await health_pb2_grpc.HealthStub(house.channel).Check(health_pb2.HealthCheckRequest(service="none"))
+    assert raised.value.code() == grpc.StatusCode.NOT_FOUND
