@@ -1,15 +1,13 @@
-"""A box office over a real SQLite file, and a way to make its database fail."""
+"""A box office over a real SQLite file that can be made to fail."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from sqlalchemy import event, insert
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import insert
 from sqlalchemy.pool import QueuePool
 
 from cinema_grpc.adapters.database import schema
@@ -21,6 +19,7 @@ from cinema_grpc.application.box_office import BoxOffice
 from cinema_grpc.application.once import Once, RequestKey
 from cinema_grpc.domain.booking import Booking
 from tests.builders import NOW, FakeClock
+from tests.faults import Faults, make_breakable
 
 START = NOW + timedelta(days=2)
 CUSTOMERS = ("ada", "bob")
@@ -36,6 +35,7 @@ class House:
     store: SqlBoxOfficeStore
     reader: SqlBookingReader
     box_office: BoxOffice
+    faults: Faults
     names: int = field(default=0)
 
     async def hold(self, *seats: str, at: str = "s1", by: str = "ada", once: Once[Booking] | None = None) -> Booking:
@@ -57,12 +57,13 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     """Open the house, and close it in good order."""
     clock = FakeClock()
     database = Database(f"sqlite+aiosqlite:///{tmp_path / 'cinema.db'}", clock)
+    faults = make_breakable(database)
     await migrate(database)
     await furnish(database)
     store = SqlBoxOfficeStore(database)
     box_office = BoxOffice(store)
     box_office.start()
-    yield House(database, clock, store, SqlBookingReader(database), box_office)
+    yield House(database, clock, store, SqlBookingReader(database), box_office, faults)
     await box_office.stop()
     assert cast("QueuePool", database.engine.pool).checkedout() == 0
     await database.close()
@@ -118,40 +119,3 @@ async def furnish(database: Database) -> None:
 def once(request_id: str, content: bytes = b"content", caller: str = "ada") -> Once[Booking]:
     """Make the identity of a request."""
     return Once(RequestKey(caller, "CreateBooking", request_id), content, Booking)
-
-
-@contextmanager
-def failing(database: Database, fails: Callable[[str, Any], bool], after: bool = False) -> Any:
-    """Make each statement for which `fails(statement, parameters)` is true fail as a broken disk would.
-
-    COMMIT counts as a statement. With `after`, the statement is carried out first and its answer is lost.
-    """
-    failed: list[str] = []
-
-    def check(statement: str, parameters: Any) -> None:
-        if fails(statement, parameters):
-            failed.append(statement)
-            raise OperationalError(statement, None, OSError("the disk is on fire"))
-
-    def on_statement(_conn: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
-        check(statement, parameters)
-
-    engine = database.engine.sync_engine
-    when = "after_cursor_execute" if after else "before_cursor_execute"
-    event.listen(engine, when, on_statement)
-    dialect: Any = engine.dialect  # the driver's COMMIT has no event of its own that may fail
-    do_commit = dialect.do_commit
-
-    def commit(connection: Any) -> None:
-        if after:
-            do_commit(connection)
-        check("COMMIT", None)
-        if not after:
-            do_commit(connection)
-
-    dialect.do_commit = commit
-    try:
-        yield failed
-    finally:
-        dialect.do_commit = do_commit
-        event.remove(engine, when, on_statement)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, update
+from sqlalchemy import update
 
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.application import box_office as module
@@ -14,7 +14,8 @@ from cinema_grpc.application.errors import RequestIdReused, ShuttingDown, Storag
 from cinema_grpc.domain.booking import Booking, BookingStatus
 from cinema_grpc.domain.errors import CinemaError, SeatsUnavailable, ShowtimeNotFound
 from cinema_grpc.domain.showtime import Showtime
-from tests.application.conftest import House, failing, once
+from tests.application.conftest import House, once
+from tests.faults import failing
 
 
 async def outcomes(*calls: Any) -> list[Any]:
@@ -24,17 +25,6 @@ async def outcomes(*calls: Any) -> list[Any]:
 
 async def claims(house: House) -> dict[tuple[str, str], str]:
     return {(row["showtime_id"], row["seat"]): row["booking_id"] for row in await house.rows("seat_claim")}
-
-
-class CountedCommits:
-    """Counts the transactions that were committed."""
-
-    def __init__(self, house: House) -> None:
-        self.count = 0
-        event.listen(house.database.engine.sync_engine, "commit", self._on_commit)
-
-    def _on_commit(self, _connection: Any) -> None:
-        self.count += 1
 
 
 class TestDeciding:
@@ -53,10 +43,10 @@ class TestDeciding:
 
     async def test_what_waits_goes_in_one_transaction(self, house: House) -> None:
         """Ten bookings of three showtimes that arrive together take one commit."""
-        commits = CountedCommits(house)
+        before = house.faults.commits
         results = await outcomes(*(house.hold(f"A{number + 1}", at=f"s{number % 3 + 1}") for number in range(10)))
         assert all(isinstance(result, Booking) for result in results)
-        assert commits.count == 1
+        assert house.faults.commits == before + 1
 
     async def test_a_batch_is_bounded_and_serves_showtimes_in_turn(
         self, house: House, monkeypatch: pytest.MonkeyPatch
@@ -123,7 +113,7 @@ class TestReplicas:
         other = BoxOffice(house.store)
         other.start()
         await house.hold("A1")
-        elsewhere = House(house.database, house.clock, house.store, house.reader, other, names=100)
+        elsewhere = House(house.database, house.clock, house.store, house.reader, other, house.faults, names=100)
         await elsewhere.hold("A2", by="bob")
         results = await outcomes(house.hold("A2"), house.hold("A3"))
         assert isinstance(results[0], SeatsUnavailable)
@@ -145,7 +135,7 @@ class TestReplicas:
     async def test_two_boxes_race_on_one_seat(self, house: House) -> None:
         other = BoxOffice(house.store)
         other.start()
-        elsewhere = House(house.database, house.clock, house.store, house.reader, other, names=100)
+        elsewhere = House(house.database, house.clock, house.store, house.reader, other, house.faults, names=100)
         for number in range(1, 11):
             results = await outcomes(house.hold(f"A{number}"), elsewhere.hold(f"A{number}", by="bob"))
             winners = [result for result in results if isinstance(result, Booking)]
@@ -200,7 +190,7 @@ class TestOnce:
         """Whoever comes second finds the record, and gives the first one's answer."""
         other = BoxOffice(house.store)
         other.start()
-        elsewhere = House(house.database, house.clock, house.store, house.reader, other, names=100)
+        elsewhere = House(house.database, house.clock, house.store, house.reader, other, house.faults, names=100)
         results = await outcomes(house.hold("A1", once=once("r1")), elsewhere.hold("A1", once=once("r1")))
         assert results[0] == results[1]
         await other.stop()
@@ -224,7 +214,7 @@ class TestFaults:
     async def test_a_failing_statement_loses_nothing(self, house: House, part: str) -> None:
         """Nobody is left waiting, nothing is half done, and the next batch works."""
         await house.hold("A1")
-        with failing(house.database, lambda statement, _: statement.startswith(part)) as failed:
+        with failing(house.database, lambda statement: statement.startswith(part)) as failed:
             results = await outcomes(house.hold("A2"), house.hold("A1", at="s2"), house.hold("A1"))
         assert failed
         assert all(isinstance(result, StorageUnavailable) for result in results)
@@ -248,7 +238,7 @@ class TestFaults:
 
     async def test_a_commit_that_fails_is_undone(self, house: House) -> None:
         """It is looked up: nothing was kept, so the callers may try again."""
-        with failing(house.database, lambda statement, _: statement == "COMMIT"):
+        with failing(house.database, lambda statement: statement == "COMMIT"):
             results = await outcomes(house.hold("A1", once=once("r1")))
         assert isinstance(results[0], StorageUnavailable)
         assert await house.rows("booking") == []
@@ -256,7 +246,7 @@ class TestFaults:
 
     async def test_a_commit_whose_answer_is_lost_is_found(self, house: House) -> None:
         """It is looked up: everything was kept, so the callers get their bookings."""
-        with failing(house.database, lambda statement, _: statement == "COMMIT", after=True) as failed:
+        with failing(house.database, lambda statement: statement == "COMMIT", after=True) as failed:
             results = await outcomes(house.hold("A1"), house.hold("A1"))
         assert failed
         assert isinstance(results[0], Booking)
@@ -269,7 +259,7 @@ class TestFaults:
         monkeypatch.setattr(module, "SECONDS_TO_FIND_OUT", 0.1)
         lost: list[str] = []
 
-        def fails(statement: str, _parameters: Any) -> bool:
+        def fails(statement: str) -> bool:
             if statement == "COMMIT":
                 lost.append(statement)
             return bool(lost)
@@ -282,7 +272,7 @@ class TestFaults:
 
     async def test_refusals_wait_for_what_they_were_judged_on(self, house: House) -> None:
         """A booking that refuses others and is then not kept must not have refused anybody."""
-        with failing(house.database, lambda statement, _: statement == "COMMIT"):
+        with failing(house.database, lambda statement: statement == "COMMIT"):
             results = await outcomes(house.hold("A1"), house.hold("A1", by="bob"))
         assert all(isinstance(result, StorageUnavailable) for result in results)
 

@@ -29,7 +29,8 @@ from cinema_grpc.domain.errors import (
     PaymentInProgress,
 )
 from cinema_grpc.domain.money import Money
-from tests.application.conftest import House, failing
+from tests.application.conftest import House
+from tests.faults import failing
 
 
 class Provider(SimulatedPayments):
@@ -202,7 +203,7 @@ class TestConfirming:
         desk.provider.open.clear()
         caller = asyncio.create_task(desk.pay(held, request=request()))
         await desk.provider.arrived.wait()
-        with failing(desk.house.database, lambda statement, _: statement.startswith("UPDATE booking")):
+        with failing(desk.house.database, lambda statement: statement.startswith("UPDATE booking")):
             desk.provider.open.set()
             assert isinstance((await outcomes(caller))[0], StorageUnavailable)
         await desk.payments.stop(10)
@@ -341,7 +342,7 @@ class TestExpiry:
 
         task = BackgroundTask("hold expiry", run_pass, 0.01)
         failures = 0
-        with failing(house.database, lambda statement, _: "hold_expire_time <=" in statement) as failed:
+        with failing(house.database, lambda statement: "hold_expire_time <=" in statement) as failed:
             task.start()
             async with asyncio.timeout(30):
                 while len(failed) < 2:  # noqa: ASYNC110 (a failing statement sets no event)

@@ -7,7 +7,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.application.conftest import failing
+from tests.faults import failing
 from tests.rpc.conftest import House, refusal, running
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -26,7 +26,7 @@ async def test_storage_that_fails_and_comes_back(house: House) -> None:
     watch = health_pb2_grpc.HealthStub(house.channel).Watch(health_pb2.HealthCheckRequest(), timeout=60)
     assert (await watch.read()).status == SERVING
     assert await statuses(house) == {SERVING}
-    with failing(house.server.database, lambda _statement, _parameters: True):
+    with failing(house.server.database, lambda _statement: True):
         house.server.watch_storage.wake()
         assert (await watch.read()).status == NOT_SERVING
         assert await statuses(house) == {NOT_SERVING}

@@ -20,8 +20,8 @@ from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.simulated_payments import SimulatedPayments
 from cinema_grpc.application.ports import ProviderUnavailable
 from cinema_grpc.domain.money import Money
-from tests.application.conftest import failing
 from tests.builders import NOW
+from tests.faults import failing
 from tests.rpc.conftest import PASSWORD, House, Refusal, moment, new_id, refusal, running
 
 Code = grpc.StatusCode
@@ -250,7 +250,7 @@ async def hold_limit(house: House) -> Refusal:
 async def storage_unavailable(house: House) -> Refusal:
     showtime = await house.showtime()
     await house.customer()
-    with failing(house.server.database, lambda _statement, _parameters: True):
+    with failing(house.server.database, lambda _statement: True):
         return await refusal(house.book(showtime.showtime_id, "A1", "A2"))
 
 

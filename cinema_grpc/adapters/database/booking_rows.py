@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Executable, Row, Select, Table, bindparam, delete, insert, select, update
+from sqlalchemy import Row, Select, Table, bindparam, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cinema_grpc.adapters.database import schema
-from cinema_grpc.application.ports import StorageConflict
+from cinema_grpc.adapters.database.prepared import Prepared, Step
+from cinema_grpc.adapters.database.schema import microseconds
 from cinema_grpc.domain.booking import (
     SEAT_KEEPING,
     AttemptStatus,
@@ -78,7 +80,14 @@ def _booking(
     )
 
 
-_UPDATE_BOOKING = (
+_DELETE_CLAIM = Prepared(
+    delete(schema.seat_claim).where(
+        schema.seat_claim.c.showtime_id == bindparam("of_showtime"),
+        schema.seat_claim.c.seat == bindparam("of_seat"),
+        schema.seat_claim.c.booking_id == bindparam("of_booking"),
+    )
+)
+_UPDATE_BOOKING = Prepared(
     update(schema.booking)
     .where(schema.booking.c.booking_id == bindparam("of_booking"))
     .values(
@@ -88,17 +97,17 @@ _UPDATE_BOOKING = (
         }
     )
 )
-_DELETE_CLAIM = delete(schema.seat_claim).where(
-    schema.seat_claim.c.showtime_id == bindparam("of_showtime"),
-    schema.seat_claim.c.seat == bindparam("of_seat"),
-    schema.seat_claim.c.booking_id == bindparam("of_booking"),
-)
-_UPDATE_ATTEMPT = (
+_INSERT_BOOKING = Prepared(insert(schema.booking))
+_INSERT_CLAIM = Prepared(insert(schema.seat_claim))
+_UPDATE_ATTEMPT = Prepared(
     update(schema.payment_attempt)
     .where(schema.payment_attempt.c.attempt_id == bindparam("of_attempt"))
     .values(status=bindparam("new_status"))
 )
-_UPDATE_REFUND = (
+_INSERT_ATTEMPT = Prepared(insert(schema.payment_attempt))
+_INSERT_TICKET = Prepared(insert(schema.ticket))
+_INSERT_REFUND = Prepared(insert(schema.refund))
+_UPDATE_REFUND = Prepared(
     update(schema.refund)
     .where(schema.refund.c.refund_id == bindparam("of_refund"))
     .values(status=bindparam("new_status"))
@@ -168,46 +177,27 @@ class Difference:
                 "attempt_id": latest.attempt_id,
                 "booking_id": after.booking_id,
                 "status": latest.status.value,
-                "create_time": latest.create_time,
+                "create_time": microseconds(latest.create_time),
             }
         )
 
-    async def write(self, connection: AsyncConnection) -> None:
-        """Write it: seats are given up before they are claimed anew, and attempts settled before others are opened.
-
-        Raises:
-            StorageConflict: A row that should be there is not.
-        """
-        await execute_many(connection, _DELETE_CLAIM, self.freed, exactly=True)
-        await execute_many(connection, _UPDATE_BOOKING, self.changed, exactly=True)
-        await execute_many(connection, insert(schema.booking), self.made)
-        await execute_many(connection, insert(schema.seat_claim), self.claimed)
-        await execute_many(connection, _UPDATE_ATTEMPT, self.attempts_settled, exactly=True)
-        await execute_many(connection, insert(schema.payment_attempt), self.attempts_opened)
-        await execute_many(connection, insert(schema.ticket), self.tickets)
-        await execute_many(connection, insert(schema.refund), self.refunds_owed)
-        await execute_many(connection, _UPDATE_REFUND, self.refunds_paid, exactly=True)
+    def steps(self) -> list[Step]:
+        """List what to write: seats are given up before they are claimed, attempts settled before others are opened."""
+        return [
+            Step(_DELETE_CLAIM, self.freed, exactly=True),
+            Step(_UPDATE_BOOKING, self.changed, exactly=True),
+            Step(_INSERT_BOOKING, self.made),
+            Step(_INSERT_CLAIM, self.claimed),
+            Step(_UPDATE_ATTEMPT, self.attempts_settled, exactly=True),
+            Step(_INSERT_ATTEMPT, self.attempts_opened),
+            Step(_INSERT_TICKET, self.tickets),
+            Step(_INSERT_REFUND, self.refunds_owed),
+            Step(_UPDATE_REFUND, self.refunds_paid, exactly=True),
+        ]
 
 
-async def execute_many(
-    connection: AsyncConnection, statement: Executable, rows: _Rows, *, exactly: bool = False
-) -> None:
-    """Execute a statement for each row.
-
-    Args:
-        connection: Where.
-        statement: An insert, update or delete with a parameter for each key of a row.
-        rows: The parameters; nothing is done for none.
-        exactly: Whether each row has to hit exactly one row of the table.
-
-    Raises:
-        StorageConflict: It did not: the database is not in the state that was read.
-    """
-    if not rows:
-        return
-    result = await connection.execute(statement, rows)
-    if exactly and result.rowcount != len(rows):
-        raise StorageConflict(f"{result.rowcount} rows instead of {len(rows)}")
+def _optional(moment: datetime | None) -> int | None:
+    return None if moment is None else microseconds(moment)
 
 
 def _new_booking(booking: Booking, revision: int) -> dict[str, Any]:
@@ -220,11 +210,11 @@ def _new_booking(booking: Booking, revision: int) -> dict[str, Any]:
         "seat_count": len(booking.seats),
         "currency_code": booking.seat_price.currency_code,
         "seat_price": booking.seat_price.minor_units,
-        "create_time": booking.create_time,
-        "hold_expire_time": booking.hold_expire_time,
+        "create_time": microseconds(booking.create_time),
+        "hold_expire_time": microseconds(booking.hold_expire_time),
         "hold_extended": booking.hold_extended,
-        "confirm_time": booking.confirm_time,
-        "cancel_time": booking.cancel_time,
+        "confirm_time": _optional(booking.confirm_time),
+        "cancel_time": _optional(booking.cancel_time),
         "revision": revision,
     }
 
@@ -233,10 +223,10 @@ def _changed_booking(booking: Booking, revision: int) -> dict[str, Any]:
     return {
         "of_booking": booking.booking_id,
         "new_status": booking.status.value,
-        "new_hold_expire_time": booking.hold_expire_time,
+        "new_hold_expire_time": microseconds(booking.hold_expire_time),
         "new_hold_extended": booking.hold_extended,
-        "new_confirm_time": booking.confirm_time,
-        "new_cancel_time": booking.cancel_time,
+        "new_confirm_time": _optional(booking.confirm_time),
+        "new_cancel_time": _optional(booking.cancel_time),
         "new_revision": revision,
     }
 
@@ -250,5 +240,5 @@ def _new_refund(booking_id: str, refund: Refund) -> dict[str, Any]:
         "amount": refund.amount.minor_units,
         "percent": refund.percent,
         "status": refund.status.value,
-        "create_time": refund.create_time,
+        "create_time": microseconds(refund.create_time),
     }

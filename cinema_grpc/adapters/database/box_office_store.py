@@ -1,18 +1,21 @@
 """The box office's transactions in SQL: lock, read what is not at hand, write the difference."""
 
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, astuple
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, bindparam, insert, select, tuple_, update
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import ColumnElement, and_, bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cinema_grpc.adapters.database import schema
-from cinema_grpc.adapters.database.booking_rows import Difference, execute_many, load_bookings
+from cinema_grpc.adapters.database.booking_rows import Difference, load_bookings
 from cinema_grpc.adapters.database.database import Database, uninterrupted
+from cinema_grpc.adapters.database.prepared import Prepared, Step, read, write
+from cinema_grpc.adapters.database.schema import microseconds, moment
 from cinema_grpc.application.once import Recorded, RequestKey
 from cinema_grpc.application.ports import CommitUnknown, Opened, OpenedBatch, Version, Wanted, Written
 from cinema_grpc.domain.booking import SEAT_KEEPING, Booking
@@ -83,28 +86,39 @@ class SqlBatch:
         self._seat_plans = seat_plans
 
     async def open(self, wanted: Collection[Wanted], requests: Collection[RequestKey]) -> OpenedBatch:
-        """Lock the showtimes and read what is not at hand."""
-        versions = {row.showtime_id: row for row in await self._versions([each.showtime_id for each in wanted])}
+        """Begin to write, and read what is not at hand."""
+
+        def begin(driver: sqlite3.Connection) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+            driver.execute("BEGIN IMMEDIATE").close()
+            versions = read(driver, _VERSION, ({"of_showtime": each.showtime_id} for each in wanted))
+            return versions, read(driver, _RECORDED, (asdict(key) for key in requests))
+
+        versions, recorded = await self._database.in_one_go(self._connection, begin)
         now = await self._database.now(self._connection)
+        found = {showtime_id: (Version(revision, stamp), moment(at)) for showtime_id, revision, stamp, at in versions}
         stale, changed = [], []
         for each in wanted:
-            row = versions.get(each.showtime_id)
-            if row is None or (each.known is not None and each.known.stamp == row.stamp):
+            version, _ = found.get(each.showtime_id, (None, None))
+            if version is None or version == each.known:
                 continue
-            if each.known is None or row.revision <= each.known.revision:
+            if each.known is None or version.revision <= each.known.revision:
                 stale.append(each.showtime_id)
             else:
                 changed.append((each.showtime_id, each.known.revision))
         terms = await self._terms(stale)
         missing = [booking_id for each in wanted for booking_id in each.booking_ids]
         bookings = await self._bookings(stale, changed, missing)
-        showtimes = {
-            showtime_id: Opened(
-                Version(row.revision, row.stamp), row.latest_time, terms.get(showtime_id), bookings.get(showtime_id, ())
-            )
-            for showtime_id, row in versions.items()
-        }
-        return OpenedBatch(now, showtimes, await self._recorded(requests))
+        return OpenedBatch(
+            now,
+            {
+                showtime_id: Opened(version, at, terms.get(showtime_id), bookings.get(showtime_id, ()))
+                for showtime_id, (version, at) in found.items()
+            },
+            {
+                (key := RequestKey(caller, rpc, request_id)): Recorded(key, content, outcome)
+                for caller, rpc, request_id, content, outcome in recorded
+            },
+        )
 
     async def commit(self, written: Sequence[Written], recorded: Sequence[Recorded]) -> None:
         """Write everything, once and for all.
@@ -113,26 +127,24 @@ class SqlBatch:
             StorageConflict: A constraint refused it, or the showtime was not what it was taken for.
             CommitUnknown.
         """
-        await self._write_requests(recorded, max(work.latest_time for work in written))
-        await self._write_showtimes(written)
         difference = Difference()
         for work in written:
             for change in work.changes:
                 difference.add(change, work.version.revision)
-        await difference.write(self._connection)
-        try:
-            await self._connection.commit()
-        except DBAPIError as error:
-            raise CommitUnknown from error
+        steps = [
+            Step(_INSERT_REQUEST, _request_rows(recorded, max(work.latest_time for work in written))),
+            Step(_UPDATE_SHOWTIME, [_showtime_row(work) for work in written], exactly=True),
+            *difference.steps(),
+        ]
 
-    async def _versions(self, showtime_ids: Sequence[str]) -> Sequence[Row[str, int, str, datetime]]:
-        columns = schema.showtime.c
-        query = (
-            select(columns.showtime_id, columns.revision, columns.stamp, columns.latest_time)
-            .where(columns.showtime_id.in_(showtime_ids))
-            .order_by(columns.showtime_id)
-        )
-        return (await self._connection.execute(query)).all()
+        def write_and_commit(driver: sqlite3.Connection) -> None:
+            write(driver, steps)
+            try:
+                driver.execute("COMMIT").close()
+            except sqlite3.Error as error:
+                raise CommitUnknown from error
+
+        await self._database.in_one_go(self._connection, write_and_commit)
 
     async def _terms(self, showtime_ids: Sequence[str]) -> dict[str, Terms]:
         if not showtime_ids:
@@ -177,47 +189,51 @@ class SqlBatch:
                 bookings.setdefault(booking.showtime_id, []).append(booking)
         return bookings
 
-    async def _recorded(self, keys: Collection[RequestKey]) -> dict[RequestKey, Recorded]:
-        if not keys:
-            return {}
-        columns = schema.request.c
-        wanted = [(key.caller, key.rpc, key.request_id) for key in keys]
-        query = select(schema.request).where(tuple_(columns.caller, columns.rpc, columns.request_id).in_(wanted))
-        found = {}
-        for row in await self._connection.execute(query):
-            key = RequestKey(row.caller, row.rpc, row.request_id)
-            found[key] = Recorded(key, row.content, row.outcome)
-        return found
 
-    async def _write_requests(self, recorded: Sequence[Recorded], now: datetime) -> None:
-        # Sorted, so that two replicas that write the same requests do not wait for each other crosswise.
-        rows = [
-            {**asdict(each.key), "content": each.content, "outcome": each.outcome, "create_time": now}
-            for each in sorted(recorded, key=lambda each: astuple(each.key))
-        ]
-        await execute_many(self._connection, insert(schema.request), rows)
+_VERSION = Prepared(
+    select(
+        schema.showtime.c.showtime_id,
+        schema.showtime.c.revision,
+        schema.showtime.c.stamp,
+        schema.showtime.c.latest_time,
+    ).where(schema.showtime.c.showtime_id == bindparam("of_showtime"))
+)
+_RECORDED = Prepared(
+    select(
+        schema.request.c.caller,
+        schema.request.c.rpc,
+        schema.request.c.request_id,
+        schema.request.c.content,
+        schema.request.c.outcome,
+    ).where(*(schema.request.c[name] == bindparam(name) for name in ("caller", "rpc", "request_id")))
+)
+_INSERT_REQUEST = Prepared(insert(schema.request))
+_UPDATE_SHOWTIME = Prepared(
+    update(schema.showtime)
+    .where(schema.showtime.c.showtime_id == bindparam("of_showtime"), schema.showtime.c.stamp == bindparam("known"))
+    .values(
+        taken_seats=bindparam("taken"),
+        revision=bindparam("new_revision"),
+        stamp=bindparam("new_stamp"),
+        latest_time=bindparam("now"),
+    )
+)
 
-    async def _write_showtimes(self, written: Sequence[Written]) -> None:
-        columns = schema.showtime.c
-        statement = (
-            update(schema.showtime)
-            .where(columns.showtime_id == bindparam("of_showtime"), columns.stamp == bindparam("known_stamp"))
-            .values(
-                taken_seats=bindparam("taken"),
-                revision=bindparam("new_revision"),
-                stamp=bindparam("new_stamp"),
-                latest_time=bindparam("now"),
-            )
-        )
-        rows = [
-            {
-                "of_showtime": work.showtime_id,
-                "known_stamp": work.known.stamp,
-                "taken": work.taken,
-                "new_revision": work.version.revision,
-                "new_stamp": work.version.stamp,
-                "now": work.latest_time,
-            }
-            for work in written
-        ]
-        await execute_many(self._connection, statement, rows, exactly=True)
+
+def _showtime_row(work: Written) -> dict[str, Any]:
+    return {
+        "of_showtime": work.showtime_id,
+        "known": work.known.stamp,
+        "taken": work.taken,
+        "new_revision": work.version.revision,
+        "new_stamp": work.version.stamp,
+        "now": microseconds(work.latest_time),
+    }
+
+
+def _request_rows(recorded: Sequence[Recorded], now: datetime) -> list[dict[str, Any]]:
+    # Sorted, so that two replicas that write the same requests do not wait for each other crosswise.
+    return [
+        {**asdict(each.key), "content": each.content, "outcome": each.outcome, "create_time": microseconds(now)}
+        for each in sorted(recorded, key=lambda each: astuple(each.key))
+    ]
