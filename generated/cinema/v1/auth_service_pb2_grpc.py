@@ -28,6 +28,8 @@ if _version_not_supported:
 class AuthServiceStub:
     """Makes accounts and signs people in. A call that needs a user carries the access token as metadata, "authorization: Bearer <token>";
     a call that is open to anyone ignores it.
+
+    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN: repeat it, with the same request_id if it has one.
     """
 
     def __init__(self, channel):
@@ -56,6 +58,8 @@ class AuthServiceStub:
 class AuthServiceServicer:
     """Makes accounts and signs people in. A call that needs a user carries the access token as metadata, "authorization: Bearer <token>";
     a call that is open to anyone ignores it.
+
+    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN: repeat it, with the same request_id if it has one.
     """
 
     def Register(self, request, context):
@@ -115,6 +119,8 @@ def add_AuthServiceServicer_to_server(servicer, server):
 class AuthService:
     """Makes accounts and signs people in. A call that needs a user carries the access token as metadata, "authorization: Bearer <token>";
     a call that is open to anyone ignores it.
+
+    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN: repeat it, with the same request_id if it has one.
     """
 
     @staticmethod

@@ -247,7 +247,9 @@ class Booking(_message.Message):
 
     @_builtins.property
     def hold_expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When its hold ends, or ended: pay before then. Always set."""
+        """When its hold ends, or ended: pay before then. Always set. A charge that starts shortly before makes it later, once, even past the
+        start of the showtime, so that the charge can come through; no other charge may start from then on.
+        """
 
     @_builtins.property
     def confirm_time(self) -> _timestamp_pb2.Timestamp:

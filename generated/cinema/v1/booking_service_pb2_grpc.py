@@ -98,7 +98,7 @@ class BookingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListBookings(self, request, context):
-        """Lists the caller's bookings, newest first.
+        """Lists the caller's bookings, newest first. A filter that names a showtime which does not exist finds nothing.
 
         Errors: INVALID_ARGUMENT INVALID_REQUEST.
         """

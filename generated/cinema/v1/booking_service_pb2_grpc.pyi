@@ -33,7 +33,7 @@ class BookingServiceStub:
     Errors: INVALID_ARGUMENT INVALID_REQUEST; NOT_FOUND BOOKING_NOT_FOUND; PERMISSION_DENIED NOT_BOOKING_OWNER.
     """
     ListBookings: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.ListBookingsRequest, _booking_service_pb2.ListBookingsResponse]
-    """Lists the caller's bookings, newest first.
+    """Lists the caller's bookings, newest first. A filter that names a showtime which does not exist finds nothing.
 
     Errors: INVALID_ARGUMENT INVALID_REQUEST.
     """
@@ -98,7 +98,7 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _booking_service_pb2.ListBookingsRequest,
         context: _aio.ServicerContext[_booking_service_pb2.ListBookingsRequest, _abc.Awaitable[_booking_service_pb2.ListBookingsResponse]],
     ) -> _abc.Awaitable[_booking_service_pb2.ListBookingsResponse]:
-        """Lists the caller's bookings, newest first.
+        """Lists the caller's bookings, newest first. A filter that names a showtime which does not exist finds nothing.
 
         Errors: INVALID_ARGUMENT INVALID_REQUEST.
         """

@@ -27,6 +27,8 @@ if _version_not_supported:
 
 class CatalogServiceStub:
     """Keeps what is shown, and where. Reading is open to anyone; entering is for staff.
+
+    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN: repeat it, with the same request_id if it has one.
     """
 
     def __init__(self, channel):
@@ -84,6 +86,8 @@ class CatalogServiceStub:
 
 class CatalogServiceServicer:
     """Keeps what is shown, and where. Reading is open to anyone; entering is for staff.
+
+    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN: repeat it, with the same request_id if it has one.
     """
 
     def CreateMovie(self, request, context):
@@ -227,6 +231,8 @@ def add_CatalogServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class CatalogService:
     """Keeps what is shown, and where. Reading is open to anyone; entering is for staff.
+
+    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN: repeat it, with the same request_id if it has one.
     """
 
     @staticmethod

@@ -13,7 +13,10 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class CatalogServiceStub:
-    """Keeps what is shown, and where. Reading is open to anyone; entering is for staff."""
+    """Keeps what is shown, and where. Reading is open to anyone; entering is for staff.
+
+    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN: repeat it, with the same request_id if it has one.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateMovie: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.CreateMovieRequest, _catalog_service_pb2.CreateMovieResponse]
@@ -65,7 +68,10 @@ class CatalogServiceStub:
     """
 
 class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Keeps what is shown, and where. Reading is open to anyone; entering is for staff."""
+    """Keeps what is shown, and where. Reading is open to anyone; entering is for staff.
+
+    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN: repeat it, with the same request_id if it has one.
+    """
 
     @_abc_1.abstractmethod
     def CreateMovie(

@@ -27,7 +27,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_INVALID_REQUEST: _ErrorReason.ValueType  # 1
     """INVALID_ARGUMENT. The request is malformed. BadRequest names each bad field and what would be right.
 
-    Metadata, for example: {"fields": "seats[1],request_id"}
+    Metadata, for example: {"fields": "seats[1],request_id", "descriptions": "seats[1]: must be a seat label; request_id: must be a valid UUID"}
     """
     ERROR_REASON_TOKEN_MISSING: _ErrorReason.ValueType  # 2
     """UNAUTHENTICATED. The call needs an access token and has none.
@@ -85,7 +85,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata, for example: {"auditorium_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"}
     """
     ERROR_REASON_SEAT_NOT_FOUND: _ErrorReason.ValueType  # 13
-    """NOT_FOUND. The auditorium has no such seats; all of them are named, in the order of the request.
+    """NOT_FOUND. The auditorium has no such seats; all of them are named, in row order.
 
     Metadata, for example: {"seats": "A99,Z1"}
     """
@@ -125,7 +125,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata, for example: {"booking_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "status": "CONFIRMED"}
     """
     ERROR_REASON_BOOKING_NOT_CANCELLABLE: _ErrorReason.ValueType  # 21
-    """FAILED_PRECONDITION. The booking is EXPIRED or CANCELLED, or its showtime has started.
+    """FAILED_PRECONDITION. The booking is EXPIRED or CANCELLED, or its showtime has started, which start_time then tells.
 
     Metadata, for example: {"booking_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "status": "CANCELLED"}
     """
@@ -142,7 +142,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_SHOWTIME_OVERLAP: _ErrorReason.ValueType  # 24
     """FAILED_PRECONDITION. The auditorium is not free at that time: showtimes lie at least 15 minutes apart.
 
-    Metadata, for example: {"showtime_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "start_time": "2026-05-01T19:00:00Z", "end_time": "2026-05-01T21:00:00Z"}
+    Metadata, for example: {"showtime_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "start_time": "2026-05-01T19:00:00Z", "end_time": "2026-05-01T21:00:00Z", "minutes_between": "15"}
     """
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 25
     """FAILED_PRECONDITION. The request_id was used before for a call with other content. Use a new one.
@@ -191,7 +191,7 @@ ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 ERROR_REASON_INVALID_REQUEST: ErrorReason.ValueType  # 1
 """INVALID_ARGUMENT. The request is malformed. BadRequest names each bad field and what would be right.
 
-Metadata, for example: {"fields": "seats[1],request_id"}
+Metadata, for example: {"fields": "seats[1],request_id", "descriptions": "seats[1]: must be a seat label; request_id: must be a valid UUID"}
 """
 ERROR_REASON_TOKEN_MISSING: ErrorReason.ValueType  # 2
 """UNAUTHENTICATED. The call needs an access token and has none.
@@ -249,7 +249,7 @@ ERROR_REASON_AUDITORIUM_NOT_FOUND: ErrorReason.ValueType  # 12
 Metadata, for example: {"auditorium_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"}
 """
 ERROR_REASON_SEAT_NOT_FOUND: ErrorReason.ValueType  # 13
-"""NOT_FOUND. The auditorium has no such seats; all of them are named, in the order of the request.
+"""NOT_FOUND. The auditorium has no such seats; all of them are named, in row order.
 
 Metadata, for example: {"seats": "A99,Z1"}
 """
@@ -289,7 +289,7 @@ ERROR_REASON_BOOKING_NOT_RESERVED: ErrorReason.ValueType  # 20
 Metadata, for example: {"booking_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "status": "CONFIRMED"}
 """
 ERROR_REASON_BOOKING_NOT_CANCELLABLE: ErrorReason.ValueType  # 21
-"""FAILED_PRECONDITION. The booking is EXPIRED or CANCELLED, or its showtime has started.
+"""FAILED_PRECONDITION. The booking is EXPIRED or CANCELLED, or its showtime has started, which start_time then tells.
 
 Metadata, for example: {"booking_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "status": "CANCELLED"}
 """
@@ -306,7 +306,7 @@ Metadata, for example: {"showtime_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "
 ERROR_REASON_SHOWTIME_OVERLAP: ErrorReason.ValueType  # 24
 """FAILED_PRECONDITION. The auditorium is not free at that time: showtimes lie at least 15 minutes apart.
 
-Metadata, for example: {"showtime_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "start_time": "2026-05-01T19:00:00Z", "end_time": "2026-05-01T21:00:00Z"}
+Metadata, for example: {"showtime_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "start_time": "2026-05-01T19:00:00Z", "end_time": "2026-05-01T21:00:00Z", "minutes_between": "15"}
 """
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 25
 """FAILED_PRECONDITION. The request_id was used before for a call with other content. Use a new one.

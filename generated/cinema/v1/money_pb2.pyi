@@ -27,7 +27,9 @@ class Money(_message.Message):
     currency_code: _builtins.str
     """The ISO 4217 code of the currency: three capital letters, such as "EUR". Must be set wherever money is sent to the server."""
     minor_units: _builtins.int
-    """The amount in minor units: 1250 is 12.50 in EUR and 1,250 in JPY, which has no smaller unit. From 0 to 10^12; unset is 0."""
+    """The amount in minor units: 1250 is 12.50 in EUR and 1,250 in JPY, which has no smaller unit. From 0 to 10^12; unset is 0.
+    What the server sends for several seats together may be as many times that.
+    """
     def __init__(
         self,
         *,

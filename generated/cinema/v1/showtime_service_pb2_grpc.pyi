@@ -13,7 +13,10 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ShowtimeServiceStub:
-    """Keeps the programme: which movie is shown when and where, at what price, and which seats are free. Reading is open to anyone."""
+    """Keeps the programme: which movie is shown when and where, at what price, and which seats are free. Reading is open to anyone.
+
+    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN: repeat it, with the same request_id if it has one.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListShowtimes: _aio.UnaryUnaryMultiCallable[_showtime_service_pb2.ListShowtimesRequest, _showtime_service_pb2.ListShowtimesResponse]
@@ -37,7 +40,10 @@ class ShowtimeServiceStub:
     """
 
 class ShowtimeServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Keeps the programme: which movie is shown when and where, at what price, and which seats are free. Reading is open to anyone."""
+    """Keeps the programme: which movie is shown when and where, at what price, and which seats are free. Reading is open to anyone.
+
+    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN: repeat it, with the same request_id if it has one.
+    """
 
     @_abc_1.abstractmethod
     def ListShowtimes(
