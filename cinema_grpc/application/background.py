@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import structlog
 
@@ -39,7 +40,7 @@ class BackgroundTask:
         self._task = asyncio.create_task(self._run(), name=self._name)
 
     def wake(self) -> None:
-        """Run the next pass now, or right after the one that is running."""
+        """Run the next pass now, or right after the one that is running; without effect while passes fail."""
         self._woken.set()
 
     async def stop(self) -> None:
@@ -51,18 +52,22 @@ class BackgroundTask:
     async def _run(self) -> None:
         while True:
             self._woken.clear()
-            pause = self._pause
             try:
                 await self._run_pass()
                 self.failures = 0
+                pause = self._pause
             except Exception:
                 self.failures += 1
-                pause = min(LONGEST_PAUSE, self._pause * 2**self.failures)
+                pause = min(LONGEST_PAUSE, self._pause * 2 ** min(self.failures, 10))
                 logger.exception(
                     "a background task failed", task=self._name, failures=self.failures, next_try_seconds=pause
                 )
-            try:
-                async with asyncio.timeout(pause * random.uniform(0.9, 1.1)):  # noqa: S311 (no secret)
-                    await self._woken.wait()
-            except TimeoutError:
-                pass
+            await self._rest(pause * random.uniform(0.9, 1.1))  # noqa: S311 (no secret)
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait until the next pass; only a task that is well may be woken before."""
+        if self.failures:
+            await asyncio.sleep(seconds)
+            return
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), seconds)
