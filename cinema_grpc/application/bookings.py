@@ -31,7 +31,7 @@ class Bookings:
             reader: Reads bookings.
             payments: Takes payments.
             hold_for: How long a new booking holds its seats.
-            refund_owed: Called when a refund may have been written down, so that it is paid soon.
+            refund_owed: Called when a refund was written down, so that it is paid soon.
         """
         self._box_office = box_office
         self._reader = reader
@@ -74,10 +74,7 @@ class Bookings:
             BookingNotFound, NotBookingOwner, and what Payments.confirm raises.
         """
         found = await self._find(user_id, booking_id)
-        try:
-            return await self._payments.confirm(found.booking.showtime_id, booking_id, user_id, payment_token, once)
-        finally:
-            self._refund_owed()
+        return await self._payments.confirm(found.booking.showtime_id, booking_id, user_id, payment_token, once)
 
     async def quote(self, user_id: str, booking_id: str) -> CancellationQuote:
         """Tell what cancelling a booking now would pay back.
@@ -102,7 +99,8 @@ class Bookings:
             booking_id=booking_id,
             once=once,
         )
-        self._refund_owed()
+        if cancelled.refund is not None:
+            self._refund_owed()
         return cancelled
 
     async def _find(self, user_id: str, booking_id: str) -> FoundBooking:

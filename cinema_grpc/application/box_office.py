@@ -42,6 +42,8 @@ A = TypeVar("A")
 
 LARGEST_BATCH = 256
 """How many commands one transaction carries at most."""
+TIDYING_A_BATCH = 8
+"""How many of them may be commands that only tidy."""
 TRIES = 3
 """How often a batch is tried when other transactions get in its way."""
 SEATS_AT_HAND = 200_000
@@ -184,10 +186,13 @@ class _Lane:
             await self._arrival.wait()
             self._arrival.clear()
             while batch := self._take():
-                await self._serve(batch)
+                try:
+                    await self._serve(batch)
+                except Exception:
+                    logger.exception("a lane broke down and goes on")
 
     def _take(self) -> _Waiting:
-        """Take the next batch: from each waiting showtime in turn, up to the bound, and one that only tidies."""
+        """Take the next batch: from each waiting showtime in turn, up to the bound, and a few that only tidy."""
         batch: _Waiting = {}
         room = LARGEST_BATCH
         while self._waiting and room:
@@ -197,7 +202,7 @@ class _Lane:
                 room -= 1
                 if queue:
                     self._waiting[showtime_id] = queue  # behind the others, whose turn comes first
-        if self._tidying:
+        for _ in range(min(TIDYING_A_BATCH, len(self._tidying))):
             command = self._tidying.popleft()
             batch.setdefault(command.showtime_id, []).append(command)
         return batch
@@ -234,8 +239,8 @@ class _Lane:
         """Carry out a batch in one transaction, then answer.
 
         Raises:
-            _FaultyCommand, StorageUnavailable, and whatever the store raises: nothing was written, nobody answered.
-            answered.
+            _FaultyCommand, and whatever the store raises: nobody was answered, and nothing was written, but for a
+                StorageUnavailable after a commit whose fate could not be learned.
         """
         for attempt in range(TRIES):
             work = _Work()

@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 import structlog
 import uuid_utils
@@ -24,6 +25,8 @@ from cinema_grpc.domain.showtime import Showtime
 
 logger = structlog.get_logger()
 
+A = TypeVar("A")
+
 PROVIDER_SECONDS = 10.0
 """How long the provider may take to answer before a caller is told that it did not."""
 FIRST_PAUSE = 0.5
@@ -33,7 +36,7 @@ LONGEST_PAUSE = 30.0
 
 @dataclass(frozen=True, slots=True)
 class _Payment:
-    """A payment under way, and the answer that its callers wait for."""
+    """A payment under way: what its first caller waits for, and what it comes to in the end."""
 
     showtime_id: str
     booking_id: str
@@ -42,26 +45,40 @@ class _Payment:
     once: Once[Booking] | None
     attempt_id: str
     answer: "asyncio.Future[Booking]"
+    outcome: "asyncio.Future[Booking]"
+
+    @property
+    def content(self) -> bytes:
+        """The digest of the request's content."""
+        return b"" if self.once is None else self.once.content
+
+    def tell(self, error: CinemaError) -> None:
+        """Tell the caller that it is not known yet."""
+        _settle(self.answer, error)
 
     def settle(self, outcome: Booking | BaseException) -> None:
-        if self.answer.done():
-            return
-        if isinstance(outcome, BaseException):
-            self.answer.set_exception(outcome)
-            self.answer.exception()  # marks it as seen: perhaps nobody waits any more
-        else:
-            self.answer.set_result(outcome)
+        """Tell whoever waits what it came to."""
+        _settle(self.answer, outcome)
+        _settle(self.outcome, outcome)
 
 
 class Payments:
     """Takes payments for bookings."""
 
-    def __init__(self, box_office: BoxOffice, gateway: PaymentGateway) -> None:
+    def __init__(self, box_office: BoxOffice, gateway: PaymentGateway, refund_owed: Callable[[], None]) -> None:
+        """Set up.
+
+        Args:
+            box_office: Keeps who has paid.
+            gateway: The provider.
+            refund_owed: Called when a refund was written down, so that it is paid soon.
+        """
         self._box_office = box_office
         self._gateway = gateway
+        self._refund_owed = refund_owed
         self._by_request: dict[RequestKey, _Payment] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._stopping = asyncio.Event()
+        self._stopping = False
 
     async def confirm(
         self, showtime_id: str, booking_id: str, user_id: str, payment_token: str, once: Once[Booking] | None
@@ -72,13 +89,12 @@ class Payments:
             HoldExpired, BookingNotReserved, SalesClosed, PaymentInProgress, PaymentDeclined, PaymentUnavailable,
             RequestIdReused.
         """
-        if self._stopping.is_set():
+        if self._stopping:
             raise ShuttingDown
-        if once is not None and once.key in self._by_request:
-            payment = self._by_request[once.key]
-            if payment.once is not None:
-                once.check(payment.once.content)
-            return await asyncio.shield(payment.answer)
+        under_way = None if once is None else self._by_request.get(once.key)
+        if once is not None and under_way is not None:
+            once.check(under_way.content)
+            return await _outcome(under_way)
         payment = _Payment(
             showtime_id=showtime_id,
             booking_id=booking_id,
@@ -87,10 +103,11 @@ class Payments:
             once=once,
             attempt_id=str(uuid_utils.uuid7()),
             answer=asyncio.get_running_loop().create_future(),
+            outcome=asyncio.get_running_loop().create_future(),
         )
         if once is not None:
             self._by_request[once.key] = payment
-            payment.answer.add_done_callback(lambda _: self._by_request.pop(once.key))
+            payment.outcome.add_done_callback(lambda _: self._by_request.pop(once.key))
         task = asyncio.create_task(self._carry_through(payment), name=f"payment of booking {booking_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -98,7 +115,7 @@ class Payments:
 
     async def stop(self, grace: float) -> None:
         """Let payments that are under way come to their end, for at most `grace` seconds; take no more."""
-        self._stopping.set()
+        self._stopping = True
         if self._tasks:
             _, unfinished = await asyncio.wait(self._tasks, timeout=grace)
             for task in unfinished:
@@ -114,7 +131,10 @@ class Payments:
             if booking.payment is None or booking.payment.attempt_id != payment.attempt_id:
                 payment.settle(_told(booking))  # what an earlier call with the same request_id came to
             elif await self._charge(payment, booking.total_price):
-                payment.settle(_told(await self._settle_charge(payment, booking)))
+                settled = await self._settle_charge(payment, booking)
+                if settled.refund is not None:
+                    self._refund_owed()
+                payment.settle(_told(settled))
             else:
                 await self._settle_decline(payment)
                 payment.settle(PaymentDeclined(payment.booking_id))
@@ -126,6 +146,17 @@ class Payments:
             payment.settle(ShuttingDown())
 
     async def _open(self, payment: _Payment) -> Booking:
+        """Write the attempt down; if nobody knows whether that was done, withdraw it, as no money was asked for yet."""
+        try:
+            return await self._open_once(payment)
+        except StorageUnavailable as error:
+            payment.tell(error)
+            await self._write_down(
+                payment, lambda showtime, _now: showtime.withdraw_payment(payment.booking_id, payment.attempt_id), None
+            )
+            raise
+
+    async def _open_once(self, payment: _Payment) -> Booking:
         return await self._box_office.execute(
             payment.showtime_id,
             lambda showtime, now: showtime.open_payment(payment.booking_id, payment.user_id, payment.attempt_id, now),
@@ -150,7 +181,7 @@ class Payments:
                     attempt_id=payment.attempt_id,
                     error=type(error).__name__,
                 )
-                payment.settle(PaymentUnavailable(payment.booking_id))
+                payment.tell(PaymentUnavailable(payment.booking_id))
             await asyncio.sleep(pause)
             pause = min(LONGEST_PAUSE, pause * 2)
 
@@ -171,9 +202,9 @@ class Payments:
         )
 
     async def _write_down(
-        self, payment: _Payment, change: Callable[[Showtime, datetime], Booking], once: Once[Booking] | None
-    ) -> Booking:
-        """Write down what became of a charge, however long storage takes to come back."""
+        self, payment: _Payment, change: Callable[[Showtime, datetime], A], once: Once[A] | None
+    ) -> A:
+        """Write down what became of an attempt, however long that takes: the money must be accounted for."""
         pause = FIRST_PAUSE
         while True:
             try:
@@ -181,11 +212,42 @@ class Payments:
                     payment.showtime_id, change, booking_id=payment.booking_id, once=once
                 )
             except RequestIdReused:
-                once = None  # another call took the request_id meanwhile; the money must be accounted for all the same
+                once = None  # another call took the request_id meanwhile; this one is written down all the same
             except StorageUnavailable as error:
-                payment.settle(error)
-                await asyncio.sleep(pause)
-                pause = min(LONGEST_PAUSE, pause * 2)
+                payment.tell(error)
+            except ShuttingDown:
+                raise
+            except Exception:
+                logger.exception(
+                    "a payment can't be written down; it is tried again",
+                    booking_id=payment.booking_id,
+                    attempt_id=payment.attempt_id,
+                )
+                payment.tell(PaymentUnavailable(payment.booking_id))
+            await asyncio.sleep(pause)
+            pause = min(LONGEST_PAUSE, pause * 2)
+
+
+async def _outcome(payment: _Payment) -> Booking:
+    """Wait for what a payment comes to, though not for ever.
+
+    Raises:
+        PaymentUnavailable: It is still not known.
+    """
+    try:
+        return await asyncio.wait_for(asyncio.shield(payment.outcome), PROVIDER_SECONDS)
+    except TimeoutError:
+        raise PaymentUnavailable(payment.booking_id) from None
+
+
+def _settle(future: "asyncio.Future[Booking]", outcome: Booking | BaseException) -> None:
+    if future.done():
+        return
+    if isinstance(outcome, BaseException):
+        future.set_exception(outcome)
+        future.exception()  # marks it as seen: perhaps nobody waits any more
+    else:
+        future.set_result(outcome)
 
 
 def _told(booking: Booking) -> Booking | CinemaError:

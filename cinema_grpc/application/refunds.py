@@ -1,9 +1,12 @@
 """Paying back what is owed: every refund is written down first, and carried out from what is written down."""
 
+import asyncio
+
 import structlog
 
 from cinema_grpc.application.box_office import BoxOffice
-from cinema_grpc.application.ports import BookingReader, OwedRefund, PaymentGateway, ProviderUnavailable
+from cinema_grpc.application.payments import PROVIDER_SECONDS
+from cinema_grpc.application.ports import BookingReader, OwedRefund, PaymentGateway
 
 logger = structlog.get_logger()
 
@@ -33,9 +36,15 @@ class Refunds:
 
     async def _pay_back(self, refund: OwedRefund) -> None:
         try:
-            await self._gateway.refund(refund.refund_id, refund.attempt_id, refund.amount)
-        except ProviderUnavailable:
-            logger.warning("the provider did not answer for a refund; it is tried again", booking_id=refund.booking_id)
+            async with asyncio.timeout(PROVIDER_SECONDS):
+                await self._gateway.refund(refund.refund_id, refund.attempt_id, refund.amount)
+        except Exception as error:  # noqa: BLE001 (one refund that fails must not hold up the others)
+            logger.warning(
+                "the provider did not answer for a refund; it is tried again",
+                booking_id=refund.booking_id,
+                refund_id=refund.refund_id,
+                error=type(error).__name__,
+            )
             return
         await self._box_office.execute(
             refund.showtime_id,

@@ -167,8 +167,8 @@ class Booking:
         if now >= start_time:
             raise SalesClosed(self.showtime_id, start_time)
 
-    def check_cancellable(self, start_time: datetime, now: datetime) -> None:
-        """Check that the booking may still be given up.
+    def quote(self, start_time: datetime, now: datetime) -> CancellationQuote:
+        """Tell what cancelling now would pay back.
 
         Raises:
             BookingNotCancellable: It is EXPIRED or CANCELLED, or the showtime has started.
@@ -178,14 +178,6 @@ class Booking:
             raise BookingNotCancellable(self.booking_id, status.value)
         if now >= start_time:
             raise BookingNotCancellable(self.booking_id, status.value, start_time)
-
-    def quote(self, start_time: datetime, now: datetime) -> CancellationQuote:
-        """Tell what cancelling now would pay back.
-
-        Raises:
-            BookingNotCancellable: It is EXPIRED or CANCELLED, or the showtime has started.
-        """
-        self.check_cancellable(start_time, now)
         percent, last_moment = refund_percent(start_time, now)
         if self.status is BookingStatus.RESERVED:
             percent, last_moment = 0, min(self.hold_expire_time, start_time) - timedelta(microseconds=1)

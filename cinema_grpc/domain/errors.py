@@ -55,14 +55,12 @@ class NotFound(CinemaError):
 
     Attributes:
         kind: What was looked for, such as "showtime".
-        name: The identifier that is not known.
     """
 
     kind: ClassVar[str]
 
     def __init__(self, identifier: str) -> None:
         super().__init__(f"there is no {self.kind} {identifier!r}", {f"{self.kind}_id": identifier})
-        self.name = identifier
 
 
 class MovieNotFound(NotFound):
@@ -107,8 +105,7 @@ class SeatNotFound(NotFound):
     kind = "seat"
 
     def __init__(self, seats: Sequence[str]) -> None:
-        self.name = ",".join(seats)
-        CinemaError.__init__(self, f"the auditorium has no {_seats(seats)}", {"seats": self.name})
+        CinemaError.__init__(self, f"the auditorium has no {_seats(seats)}", {"seats": ",".join(seats)})
 
 
 class NameTaken(CinemaError):

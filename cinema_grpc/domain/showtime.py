@@ -216,6 +216,12 @@ class Showtime:
             return booking
         return self._put(replace(booking, payment=replace(attempt, status=AttemptStatus.DECLINED)))
 
+    def withdraw_payment(self, booking_id: str, attempt_id: str) -> None:
+        """Write down that an attempt which may have been opened came to nothing: the provider was never asked."""
+        booking = self._bookings[booking_id]
+        if booking.being_paid and booking.payment is not None and booking.payment.attempt_id == attempt_id:
+            self.settle_decline(booking_id, attempt_id)
+
     def cancel(self, booking_id: str, user_id: str, refund_id: str, now: datetime) -> Booking:
         """Give a booking up: its seats go free; what was paid for it is owed back by the policy.
 

@@ -1,6 +1,8 @@
 """The box office over a real SQLite file: order, batches, retries of requests, and everything that may go wrong."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -8,9 +10,11 @@ import pytest
 from sqlalchemy import update
 
 from cinema_grpc.adapters.database import schema
+from cinema_grpc.adapters.database.box_office_store import SqlBatch, SqlBoxOfficeStore
 from cinema_grpc.application import box_office as module
 from cinema_grpc.application.box_office import BoxOffice
 from cinema_grpc.application.errors import RequestIdReused, ShuttingDown, StorageUnavailable
+from cinema_grpc.application.ports import StorageContention
 from cinema_grpc.domain.booking import Booking, BookingStatus
 from cinema_grpc.domain.errors import CinemaError, SeatsUnavailable, ShowtimeNotFound
 from cinema_grpc.domain.showtime import Showtime
@@ -196,7 +200,34 @@ class TestOnce:
         await other.stop()
 
 
+class Contended(SqlBoxOfficeStore):
+    """A store in whose way other transactions get, as a database server's may."""
+
+    def __init__(self, house: House, times: int) -> None:
+        super().__init__(house.database)
+        self.times = times
+
+    @asynccontextmanager
+    async def batch(self) -> AsyncIterator[SqlBatch]:
+        async with super().batch() as batch:
+            yield batch
+            if self.times:
+                self.times -= 1
+                raise StorageContention
+
+
 class TestFaults:
+    @pytest.mark.parametrize(("times", "expected"), [(2, Booking), (3, StorageUnavailable)])
+    async def test_contention_is_tried_again_twice(self, house: House, times: int, expected: type) -> None:
+        """Here the commit had gone through, so that the second try also finds the first one's record."""
+        box_office = BoxOffice(Contended(house, times))
+        box_office.start()
+        elsewhere = House(house.database, house.clock, house.store, house.reader, box_office, house.faults)
+        (result,) = await outcomes(elsewhere.hold("A1", once=once("r1")))
+        assert isinstance(result, expected)
+        assert len(await house.rows("booking")) == 1
+        await box_office.stop()
+
     async def test_a_change_that_breaks_down_hurts_nobody_else(self, house: House) -> None:
         """Its caller gets the fault; those before and behind it, of the same showtime too, are served."""
 

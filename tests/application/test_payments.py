@@ -11,6 +11,7 @@ from sqlalchemy import update
 
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.simulated_payments import SimulatedPayments
+from cinema_grpc.application import background, box_office, refunds
 from cinema_grpc.application import payments as module
 from cinema_grpc.application.background import BackgroundTask
 from cinema_grpc.application.bookings import Bookings
@@ -82,7 +83,7 @@ class Desk:
 
     async def pay_afresh(self, booking: Booking) -> Booking:
         """Repeat a request as after a restart."""
-        payments = Payments(self.house.box_office, self.provider)
+        payments = Payments(self.house.box_office, self.provider, lambda: None)
         bookings = Bookings(self.house.box_office, self.house.reader, payments, timedelta(minutes=10), lambda: None)
         return await bookings.confirm(booking.user_id, booking.booking_id, "tok_visa", request())
 
@@ -94,7 +95,7 @@ class Desk:
 async def desk(house: House, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
     monkeypatch.setattr(module, "FIRST_PAUSE", 0.01)
     provider = Provider()
-    payments = Payments(house.box_office, provider)
+    payments = Payments(house.box_office, provider, lambda: None)
     refunds = Refunds(house.reader, house.box_office, provider)
     bookings = Bookings(house.box_office, house.reader, payments, timedelta(minutes=10), lambda: None)
     yield Desk(house, provider, payments, bookings, refunds)
@@ -186,6 +187,38 @@ class TestConfirming:
         await desk.payments.stop(10)
         assert (await desk.read(held)).status is BookingStatus.CONFIRMED
         assert (desk.provider.calls, len(desk.provider.charged)) == (3, 1)
+
+    async def test_a_repeat_after_a_lost_answer_waits_for_the_outcome(self, desk: Desk) -> None:
+        """The same request_id gets the tickets as soon as they are known; with other content it is refused."""
+        held = await desk.house.hold("A1")
+        desk.provider.lost_answers = 1
+        with pytest.raises(PaymentUnavailable):
+            await desk.pay(held, request=request())
+        with pytest.raises(RequestIdReused):
+            await desk.pay(held, request=request(content=b"other"))
+        assert (await desk.pay(held, request=request())).status is BookingStatus.CONFIRMED
+        assert (desk.provider.calls, len(desk.provider.charged)) == (2, 1)
+
+    async def test_an_attempt_that_may_not_have_been_written_down(
+        self, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The commit's answer was lost and can't be looked up: it is withdrawn, uncharged, and the next one goes."""
+        monkeypatch.setattr(box_office, "SECONDS_TO_FIND_OUT", 0.01)
+        held = await desk.house.hold("A1")
+        lost: list[str] = []
+
+        def fails(statement: str) -> bool:
+            if statement == "COMMIT":
+                lost.append(statement)
+            return bool(lost)
+
+        with failing(desk.house.database, fails, after=True), pytest.raises(StorageUnavailable):
+            await desk.pay(held, request=request())
+        repeated = await outcomes(desk.pay(held, request=request()))
+        assert isinstance(repeated[0], StorageUnavailable)
+        assert [row["status"] for row in await desk.house.rows("payment_attempt")] == ["DECLINED"]
+        assert desk.provider.calls == 0
+        assert (await desk.pay(held, request=request())).status is BookingStatus.CONFIRMED
 
     async def test_a_provider_that_never_answers(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "PROVIDER_SECONDS", 0.01)
@@ -290,6 +323,20 @@ class TestRefunds:
             assert refund.status is expected
         assert list(desk.provider.refunded.values()) == [Money("EUR", 2_500)]
 
+    async def test_one_that_hangs_does_not_hold_up_the_others(
+        self, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Nor one that fails in a way that nobody thought of."""
+        monkeypatch.setattr(refunds, "PROVIDER_SECONDS", 0.05)
+        answers = iter([asyncio.sleep(3600), asyncio.to_thread(lambda: 1 / 0), asyncio.sleep(0)])
+        monkeypatch.setattr(desk.provider, "refund", lambda *_: next(answers))
+        for seat in ("A1", "A2", "A3"):
+            booking = await desk.pay(await desk.house.hold(seat))
+            await desk.bookings.cancel("ada", booking.booking_id, None)
+        await desk.refunds.run_pass()
+        statuses = sorted(row["status"] for row in await desk.house.rows("refund"))
+        assert statuses == ["COMPLETED", "PENDING", "PENDING"]
+
     async def test_one_that_fails_does_not_hold_up_the_others(self, desk: Desk) -> None:
         for seat in ("A1", "A2"):
             booking = await desk.pay(await desk.house.hold(seat))
@@ -316,6 +363,18 @@ class TestExpiry:
         assert statuses.pop(young.booking_id) == "RESERVED"
         assert set(statuses.values()) == {"EXPIRED"}
         assert len(await house.rows("seat_claim")) == 2
+
+    async def test_many_showtimes_in_a_rush(self, desk: Desk) -> None:
+        """Tidying goes on behind those who are buying, a few showtimes to a batch."""
+        house = desk.house
+        for at in ("s1", "s2", "s3"):
+            await house.hold("A1", at=at)
+        house.clock.advance(timedelta(minutes=10))
+        commits = house.faults.commits
+        tidying = asyncio.create_task(HoldExpiry(house.store, house.box_office).run_pass())
+        await asyncio.gather(tidying, *(house.hold(f"A{number}") for number in range(2, 10)))
+        assert house.faults.commits <= commits + 3
+        assert [row["status"] for row in await house.rows("booking")].count("EXPIRED") == 3
 
     async def test_without_it_a_lapsed_hold_is_free_all_the_same(self, desk: Desk) -> None:
         """For claims, single reads, lists and status filters, at once."""
@@ -353,6 +412,28 @@ class TestExpiry:
         assert failures >= 1
         assert task.failures == 0
         assert [row["status"] for row in await house.rows("booking")] == ["EXPIRED"]
+
+    async def test_many_failures_do_not_end_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The pause between tries is bounded, after thousands of failures too; nobody wakes a task that fails."""
+        monkeypatch.setattr(background, "LONGEST_PAUSE", 0.0)
+        tried = 0
+        enough = asyncio.Event()
+
+        async def run_pass() -> None:
+            nonlocal tried
+            tried += 1
+            if tried == 3_000:
+                enough.set()
+            if not enough.is_set():
+                raise StorageUnavailable
+
+        monkeypatch.setattr(background.logger, "exception", lambda *_arguments, **_named: None)
+        task = BackgroundTask("doomed", run_pass, 1.0)
+        task.start()
+        task.wake()
+        await asyncio.wait_for(enough.wait(), 30)
+        await task.stop()
+        assert tried == 3_000
 
     async def test_waking_runs_the_next_pass_at_once(self) -> None:
         passes: asyncio.Queue[None] = asyncio.Queue()
