@@ -24,6 +24,7 @@ from cinema_grpc.domain.booking import (
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.showtime import Change
 
+BOOKINGS_A_QUERY = 1_000
 _Rows = list[dict[str, Any]]
 
 
@@ -35,11 +36,11 @@ async def load_bookings(connection: AsyncConnection, query: Select[Any]) -> list
     payments: dict[str, PaymentAttempt] = {}
     refunds: dict[str, Refund] = {}
     if paid_for:  # only a booking that somebody tried to pay for has more than its own row
-        for row in await connection.execute(_of(schema.ticket, paid_for)):
+        for row in await _of(connection, schema.ticket, paid_for):
             tickets.setdefault(row.booking_id, []).append(Ticket(row.ticket_id, row.seat, row.code))
-        for row in await connection.execute(_of(schema.payment_attempt, paid_for)):  # the latest stays
+        for row in await _of(connection, schema.payment_attempt, paid_for):  # the latest stays
             payments[row.booking_id] = PaymentAttempt(row.attempt_id, AttemptStatus(row.status), row.create_time)
-        for row in await connection.execute(_of(schema.refund, paid_for)):
+        for row in await _of(connection, schema.refund, paid_for):
             refunds[row.booking_id] = Refund(
                 row.refund_id,
                 row.attempt_id,
@@ -54,9 +55,15 @@ async def load_bookings(connection: AsyncConnection, query: Select[Any]) -> list
     ]
 
 
-def _of(table: Table, booking_ids: Sequence[str]) -> Select[Any]:
-    """Select what belongs to bookings, in the order in which it was made."""
-    return select(table).where(table.c.booking_id.in_(booking_ids)).order_by(*table.primary_key.columns)
+async def _of(connection: AsyncConnection, table: Table, booking_ids: Sequence[str]) -> list[Row[Any]]:
+    """Read what belongs to bookings, in the order in which it was made; no query may name too many of them."""
+    rows: list[Row[Any]] = []
+    for start in range(0, len(booking_ids), BOOKINGS_A_QUERY):
+        some = table.c.booking_id.in_(booking_ids[start : start + BOOKINGS_A_QUERY])
+        order = [table.c[name] for name in ("create_time",) if name in table.c]
+        query = select(table).where(some).order_by(*order, *table.primary_key.columns)
+        rows += (await connection.execute(query)).all()
+    return rows
 
 
 def _booking(
@@ -74,7 +81,7 @@ def _booking(
         hold_extended=row.hold_extended,
         confirm_time=row.confirm_time,
         cancel_time=row.cancel_time,
-        tickets=tuple(tickets),
+        tickets=tuple(sorted(tickets, key=lambda ticket: row.seats.split(",").index(ticket.seat))),
         payment=payment,
         refund=refund,
     )

@@ -1,6 +1,5 @@
 """The box office's transactions in SQL: lock, read what is not at hand, write the difference."""
 
-import json
 import sqlite3
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
@@ -16,14 +15,13 @@ from cinema_grpc.adapters.database.booking_rows import Difference, load_bookings
 from cinema_grpc.adapters.database.database import Database, uninterrupted
 from cinema_grpc.adapters.database.prepared import Prepared, Step, read, write
 from cinema_grpc.adapters.database.schema import microseconds, moment
+from cinema_grpc.adapters.database.seat_plans import seat_plan
 from cinema_grpc.application.once import Recorded, RequestKey
 from cinema_grpc.application.ports import CommitUnknown, Opened, OpenedBatch, Version, Wanted, Written
 from cinema_grpc.domain.booking import SEAT_KEEPING, Booking
 from cinema_grpc.domain.money import Money
-from cinema_grpc.domain.seating import SeatPlan, SeatRow
 from cinema_grpc.domain.showtime import SeatGapPolicy, Terms
 
-SEAT_PLANS_AT_HAND = 1_000
 KEEPING = [status.value for status in SEAT_KEEPING]
 
 
@@ -32,13 +30,12 @@ class SqlBoxOfficeStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._seat_plans: dict[str, SeatPlan] = {}
 
     @asynccontextmanager
     async def batch(self) -> AsyncIterator["SqlBatch"]:
         """Begin a transaction; leaving it without a commit undoes it."""
         async with self._database.deciding() as connection:
-            yield SqlBatch(self._database, connection, self._seat_plans)
+            yield SqlBatch(self._database, connection)
 
     @uninterrupted
     async def is_committed(self, written: Sequence[Written]) -> bool:
@@ -80,10 +77,9 @@ class SqlBoxOfficeStore:
 class SqlBatch:
     """One transaction of the box office. Fulfils the port Batch."""
 
-    def __init__(self, database: Database, connection: AsyncConnection, seat_plans: dict[str, SeatPlan]) -> None:
+    def __init__(self, database: Database, connection: AsyncConnection) -> None:
         self._database = database
         self._connection = connection
-        self._seat_plans = seat_plans
 
     async def open(self, wanted: Collection[Wanted], requests: Collection[RequestKey]) -> OpenedBatch:
         """Begin to write, and read what is not at hand."""
@@ -157,20 +153,10 @@ class SqlBatch:
                 row.start_time,
                 Money(row.currency_code, row.seat_price),
                 SeatGapPolicy(row.seat_gap_policy),
-                self._seat_plan(row.auditorium_id, row.rows),
+                seat_plan(row.rows),
             )
             for row in rows
         }
-
-    def _seat_plan(self, auditorium_id: str, rows: str) -> SeatPlan:
-        """Give the plan of an auditorium, one object for all of its showtimes, since it never changes."""
-        plan = self._seat_plans.get(auditorium_id)
-        if plan is None:
-            plan = SeatPlan([SeatRow(label, tuple(sections)) for label, sections in json.loads(rows)])
-            if len(self._seat_plans) >= SEAT_PLANS_AT_HAND:
-                self._seat_plans.clear()
-            self._seat_plans[auditorium_id] = plan
-        return plan
 
     async def _bookings(
         self, stale: Sequence[str], changed: Sequence[tuple[str, int]], missing: Sequence[str]

@@ -1,7 +1,5 @@
 """What is asked of the tables of the catalog and the programme, and how the answers are read."""
 
-import json
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -9,11 +7,11 @@ from sqlalchemy import Select, Text, func, literal, literal_column, or_, select,
 from sqlalchemy.engine import RowMapping
 
 from cinema_grpc.adapters.database import schema
+from cinema_grpc.adapters.database.seat_plans import to_rows
 from cinema_grpc.application.ports import ShowtimeFilter
 from cinema_grpc.domain.booking import BookingStatus
 from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
 from cinema_grpc.domain.money import Money
-from cinema_grpc.domain.seating import SeatRow
 from cinema_grpc.domain.showtime import SeatGapPolicy, SeatStatus
 
 Rows: TypeAlias = Select[*tuple[Any, ...]]
@@ -110,7 +108,7 @@ def to_auditorium(row: RowMapping) -> Auditorium:
         auditorium_id=row[auditorium.auditorium_id],
         cinema_id=row[auditorium.cinema_id],
         name=row[auditorium.name],
-        rows=rows_from_text(row[auditorium.rows]),
+        rows=to_rows(row[auditorium.rows]),
         create_time=row[auditorium.create_time],
     )
 
@@ -132,13 +130,3 @@ def to_listed_showtime(row: RowMapping) -> ListedShowtime:
         available_seats=row["available_seats"],
         revision=row[showtime.revision],
     )
-
-
-def rows_to_text(rows: Sequence[SeatRow]) -> str:
-    """Write a layout as JSON: [["A", [4, 6, 4]], ...]."""
-    return json.dumps([[row.label, row.sections] for row in rows])
-
-
-def rows_from_text(text: str) -> tuple[SeatRow, ...]:
-    """Read a layout that `rows_to_text` wrote."""
-    return tuple(SeatRow(label, tuple(sections)) for label, sections in json.loads(text))

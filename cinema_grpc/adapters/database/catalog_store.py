@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cinema_grpc.adapters.database import catalog_queries as queries
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.database import Database, uninterrupted
+from cinema_grpc.adapters.database.seat_plans import seat_plan, to_text
 from cinema_grpc.application.once import Recorded, RequestKey
 from cinema_grpc.application.ports import RequestAlreadyRecorded, ShowtimeFilter, StorageConflict
 from cinema_grpc.domain.catalog import (
@@ -25,7 +26,6 @@ from cinema_grpc.domain.catalog import (
     check_overlap,
 )
 from cinema_grpc.domain.errors import NameTaken
-from cinema_grpc.domain.seating import SeatPlan
 from cinema_grpc.domain.showtime import SeatStatus
 
 
@@ -87,7 +87,7 @@ class SqlCatalogStore:
                         auditorium_id=auditorium.auditorium_id,
                         cinema_id=auditorium.cinema_id,
                         name=auditorium.name,
-                        rows=queries.rows_to_text(auditorium.rows),
+                        rows=to_text(auditorium.rows),
                         total_seats=auditorium.total_seats,
                         create_time=auditorium.create_time,
                     )
@@ -193,7 +193,7 @@ class SqlCatalogStore:
                 return None
             claims = await connection.execute(queries.kept_seats(showtime_id, now))
             kept = {seat: queries.to_seat_status(status) for seat, status in claims}
-        labels = SeatPlan(queries.rows_from_text(row[schema.auditorium.c.rows])).labels
+        labels = seat_plan(row[schema.auditorium.c.rows]).labels
         seats = [(label, kept.get(label, SeatStatus.AVAILABLE)) for label in labels]
         # Counted from the seats that are shown, so that the two can't contradict each other.
         return replace(queries.to_listed_showtime(row), available_seats=len(labels) - len(kept)), seats

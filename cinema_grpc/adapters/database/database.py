@@ -28,6 +28,8 @@ S = TypeVar("S", bound="_Store")
 
 BUSY_SECONDS = 5
 """How long a statement waits for another process that is writing to the same SQLite file."""
+SECONDS_TO_CLOSE = 10.0
+"""How long a conversation may take to end when the database is closed."""
 WRITES = "cinema_writes"
 BEGUN = "cinema_begun"
 """Options of a connection: its transactions write; they are begun by whoever uses it."""
@@ -69,6 +71,9 @@ class Database:
         """
         self._clock = clock
         self._conversations: set[asyncio.Task[Any]] = set()
+        # All but the box office wait for their turn here, so that it never stands behind more than one of them.
+        self._turn = asyncio.Semaphore(1)
+        self._file: tuple[int, int] | None = None
         self.engine = _sqlite_engine(make_url(url))
 
     async def now(self, connection: AsyncConnection) -> datetime:  # noqa: ARG002 (a database server tells its own time)
@@ -83,7 +88,7 @@ class Database:
             StorageUnavailable.
         """
         with _translated():
-            async with self.engine.connect() as connection:
+            async with self._turn, self.engine.connect() as connection:
                 yield connection
 
     @asynccontextmanager
@@ -95,7 +100,7 @@ class Database:
             StorageConflict: A constraint refused it.
         """
         with _translated():
-            async with self.engine.connect() as connection:
+            async with self._turn, self.engine.connect() as connection:
                 await connection.execution_options(**{WRITES: True})
                 async with connection.begin():
                     yield connection
@@ -138,7 +143,7 @@ class Database:
             task.exception()  # marks it as seen: perhaps nobody waits any more
 
     async def check(self) -> None:
-        """Check that the database can be written to, and that the file is still the one that was opened.
+        """Check that the database can be written to, and that its file is still the one that was first seen.
 
         Raises:
             StorageUnavailable.
@@ -147,16 +152,24 @@ class Database:
 
     async def _check(self) -> None:
         async with self.deciding() as connection:
-            await self.in_one_go(connection, lambda driver: driver.execute("BEGIN IMMEDIATE").close())
-            if not await asyncio.to_thread(Path(str(self.engine.url.database)).exists):
-                raise FileNotFoundError(
-                    "the database's file is gone; what is written now is lost when the server stops"
-                )
+            if await self.in_one_go(connection, self._write_and_undo) != self._file:
+                raise FileNotFoundError("the database's file was replaced; what is written now can't be read again")
+
+    def _write_and_undo(self, driver: sqlite3.Connection) -> tuple[int, int]:
+        driver.execute("BEGIN IMMEDIATE").close()
+        driver.execute("UPDATE alembic_version SET version_num = version_num").close()
+        status = Path(str(self.engine.url.database)).stat()
+        driver.rollback()
+        file = status.st_dev, status.st_ino
+        self._file = self._file or file
+        return file
 
     async def close(self) -> None:
         """Close all connections, when the conversations on them have ended."""
         if self._conversations:
-            await asyncio.wait(self._conversations)
+            _, unfinished = await asyncio.wait(self._conversations, timeout=SECONDS_TO_CLOSE)
+            for conversation in unfinished:
+                conversation.cancel()
         await self.engine.dispose()
 
 

@@ -234,6 +234,6 @@ request = Table(
     Column("request_id", Text, primary_key=True),
     Column("content", LargeBinary, nullable=False),  # a digest
     Column("outcome", LargeBinary, nullable=False),  # the answer, as JSON
-    Column("create_time", Instant, nullable=False, index=True),
+    Column("create_time", Instant, nullable=False),
     sqlite_with_rowid=False,
 )

@@ -53,7 +53,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("caller", "rpc", "request_id", name="request_pk"),
         sqlite_with_rowid=False,
     )
-    op.create_index("request_create_time_index", "request", ["create_time"])
 
     op.create_table(
         "auditorium",
