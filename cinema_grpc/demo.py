@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.catalog import Catalog
 from cinema_grpc.application.ports import AccountStore, ShowtimeFilter
+from cinema_grpc.domain.account import Role
 from cinema_grpc.domain.catalog import Auditorium, Cinema, Movie
 from cinema_grpc.domain.errors import ShowtimeOverlap
 from cinema_grpc.domain.money import Money
@@ -63,74 +64,63 @@ class DemoAccess:
 
 
 async def fill(catalog: Catalog, accounts: Accounts, store: AccountStore) -> DemoAccess | None:
-    """Fill an empty database, or bring demo data of an earlier day up to date.
+    """Fill an empty database, or complete demo data of an earlier start and bring it up to date.
 
     Returns:
         How to sign in; None if the database holds other data, which is then left alone.
     """
-    is_demo = await store.find_by_username(STAFF) is not None
-    if not is_demo and await catalog.list_cinemas("", 1):
+    staff = await store.find_by_username(STAFF)
+    customer = await store.find_by_username(CUSTOMER)
+    houses = {cinema.name: cinema for cinema in await catalog.list_cinemas("", len(CINEMAS) + 1)}
+    movies = {movie.title: movie for movie in await catalog.list_movies("", len(MOVIES) + 1)}
+    is_empty = not (staff or customer or houses or movies)
+    is_demo = staff is not None and staff[0].role is Role.STAFF
+    is_ours = set(houses) <= {name for name, *_ in CINEMAS} and set(movies) <= {title for title, *_ in MOVIES}
+    if not (is_empty or (is_demo and is_ours)):
         return None
-    access = await _make_accounts(accounts, store)
-    auditoriums = await _auditoriums(catalog) or await _build(catalog)
-    movies = await catalog.list_movies("", len(MOVIES))
-    now = await catalog.now()
-    for number, (cinema, auditorium) in enumerate(auditoriums):
-        await _schedule(catalog, cinema, auditorium, movies[number:] + movies[:number], now)
-    return access
 
-
-async def _make_accounts(accounts: Accounts, store: AccountStore) -> DemoAccess:
     access = DemoAccess(CUSTOMER, secrets.token_urlsafe(12), STAFF, secrets.token_urlsafe(12))
-    if await store.find_by_username(CUSTOMER) is None:
-        await accounts.register(CUSTOMER, access.customer_password, "Demo Customer", "demo-customer@example.com")
-    else:
-        await accounts.set_password(CUSTOMER, access.customer_password)
-    if await store.find_by_username(STAFF) is None:
+    if staff is None:
         await accounts.create_staff(STAFF, access.staff_password, "Demo Staff")
     else:
         await accounts.set_password(STAFF, access.staff_password)
+    if customer is None:
+        await accounts.register(CUSTOMER, access.customer_password, "Demo Customer", "demo-customer@example.com")
+    else:
+        await accounts.set_password(CUSTOMER, access.customer_password)
+    for title, minutes, rating, synopsis in MOVIES:
+        if title not in movies:
+            movies[title] = await catalog.create_movie(title, timedelta(minutes=minutes), rating, synopsis, None)
+    for name, time_zone, *_ in CINEMAS:
+        if name not in houses:
+            houses[name] = await catalog.create_cinema(name, time_zone, None)
+    await _fill_auditoriums(catalog, houses, list(movies.values()))
     return access
 
 
-async def _auditoriums(catalog: Catalog) -> list[tuple[Cinema, Auditorium]]:
-    """Find the demo's auditoriums if they are there already."""
-    return [
-        (cinema, auditorium)
-        for cinema in await catalog.list_cinemas("", len(CINEMAS))
-        for auditorium in await catalog.list_auditoriums(cinema.cinema_id, "", len(AUDITORIUMS))
-    ]
-
-
-async def _build(catalog: Catalog) -> list[tuple[Cinema, Auditorium]]:
-    for title, minutes, rating, synopsis in MOVIES:
-        await catalog.create_movie(title, timedelta(minutes=minutes), rating, synopsis, None)
-    cinemas = [await catalog.create_cinema(name, time_zone, None) for name, time_zone, _, _ in CINEMAS]
-    return [
-        (cinemas[place], await catalog.create_auditorium(cinemas[place].cinema_id, name, rows, None))
-        for place, name, rows in AUDITORIUMS
-    ]
+async def _fill_auditoriums(catalog: Catalog, houses: dict[str, Cinema], movies: list[Movie]) -> None:
+    """Put three weeks of showtimes on the programme of each auditorium, which is made if need be."""
+    now = await catalog.now()
+    for number, (place, name, rows) in enumerate(AUDITORIUMS):
+        house, _, currency_code, units = CINEMAS[place]
+        cinema = houses[house]
+        known = {each.name: each for each in await catalog.list_auditoriums(cinema.cinema_id, "", len(AUDITORIUMS))}
+        auditorium = known.get(name) or await catalog.create_auditorium(cinema.cinema_id, name, rows, None)
+        shown = movies[number:] + movies[:number]
+        await _schedule(catalog, cinema, auditorium, shown, Money(currency_code, units), now)
 
 
 async def _schedule(
-    catalog: Catalog, cinema: Cinema, auditorium: Auditorium, movies: list[Movie], now: datetime
+    catalog: Catalog, cinema: Cinema, auditorium: Auditorium, movies: list[Movie], price: Money, now: datetime
 ) -> None:
-    """Put three weeks of showtimes on the programme, where it has none yet."""
     here = ShowtimeFilter("", "", auditorium.auditorium_id, now, None)
     planned = {showtime.start_time for showtime in await catalog.list_showtimes(here, None, DAYS * len(STARTS))}
-    prices = {name: Money(currency_code, units) for name, _, currency_code, units in CINEMAS}
     for number, start in enumerate(_starts(cinema, now)):
         if start in planned:
             continue
+        movie_id = movies[number % len(movies)].movie_id
         try:
-            await catalog.create_showtime(
-                movies[number % len(movies)].movie_id,
-                auditorium.auditorium_id,
-                start,
-                prices[cinema.name],
-                SeatGapPolicy.REFUSE,
-                None,
-            )
+            await catalog.create_showtime(movie_id, auditorium.auditorium_id, start, price, SeatGapPolicy.REFUSE, None)
         except ShowtimeOverlap:
             continue  # the house has plans of its own for that evening
 

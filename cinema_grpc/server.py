@@ -3,10 +3,12 @@
 import asyncio
 import secrets
 import signal
+from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import click
 import structlog
+from sqlalchemy.engine import make_url
 
 from cinema_grpc import demo
 from cinema_grpc.adapters.access_tokens import JwtAccessTokens
@@ -44,8 +46,10 @@ class CinemaServer:
 
     Attributes:
         database: Where everything is kept.
-        accounts, catalog: What fills an empty database.
+        accounts, account_store, catalog: What fills an empty database.
         expire_holds: Writes down holds that are over, in the background.
+        pay_refunds: Has owed refunds paid, in the background.
+        watch_storage: Looks after storage for the health service, in the background.
     """
 
     def __init__(
@@ -77,12 +81,12 @@ class CinemaServer:
 
         store, reader = SqlBoxOfficeStore(self.database), SqlBookingReader(self.database)
         self._box_office = BoxOffice(store)
-        self._payments = Payments(self._box_office, gateway)
         hold_expiry = expiry.HoldExpiry(store, self._box_office)
         pay_back = refunds.Refunds(reader, self._box_office, gateway)
         self.expire_holds = BackgroundTask("hold expiry", hold_expiry.run_pass, expiry.SECONDS_BETWEEN_PASSES)
         self.pay_refunds = BackgroundTask("refunds", pay_back.run_pass, refunds.SECONDS_BETWEEN_PASSES)
         self.watch_storage = BackgroundTask("storage watch", self._check_storage, SECONDS_BETWEEN_CHECKS)
+        self._payments = Payments(self._box_office, gateway, self.pay_refunds.wake)
         self._bookings = Bookings(self._box_office, reader, self._payments, settings.hold_for, self.pay_refunds.wake)
         self._server: Server | None = None
 
@@ -92,8 +96,8 @@ class CinemaServer:
         host = self._settings.listen_address.rpartition(":")[0]
         return f"{host}:{self._server.port if self._server else 0}"
 
-    async def open(self) -> None:
-        """Open storage, bring its schema up to date, and start to carry out commands.
+    async def migrate(self) -> None:
+        """Bring the schema of the database up to date.
 
         Raises:
             BadSettings: The database can't be used.
@@ -102,6 +106,14 @@ class CinemaServer:
             await migrate(self.database)
         except CannotMigrate as error:
             raise BadSettings(f"{PREFIX}DATABASE_URL: {error}") from error
+
+    async def open(self) -> None:
+        """Open storage, and start to carry out commands.
+
+        Raises:
+            BadSettings: The database can't be used.
+        """
+        await self.migrate()
         self._box_office.start()
         self.expire_holds.start()
         self.pay_refunds.start()
@@ -131,17 +143,21 @@ class CinemaServer:
         self.watch_storage.start()
 
     async def close(self) -> None:
-        """Stop: take no more calls, let those that run finish, and close storage last."""
+        """Stop: take no more calls, let those that run finish, and close storage last, whatever goes wrong before."""
         grace = self._settings.shutdown_seconds
-        await self.watch_storage.stop()
-        if self._server is not None:
-            await self._server.stop(grace)
-        await self._payments.stop(grace)
-        await self.expire_holds.stop()
-        await self.pay_refunds.stop()
-        await self._box_office.stop()
-        self._passwords.close()
-        await self.database.close()
+        async with AsyncExitStack() as last_to_first:
+            last_to_first.push_async_callback(self.database.close)
+            last_to_first.callback(self._passwords.close)
+            last_to_first.push_async_callback(self._box_office.stop)
+            last_to_first.push_async_callback(self.pay_refunds.stop)
+            last_to_first.push_async_callback(self.expire_holds.stop)
+            # Payments are cut off a moment before their callers are, who are then told so.
+            last_to_first.push_async_callback(self._payments.stop, 0.9 * grace)
+            await self.watch_storage.stop()
+            if self._server is not None:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._server.stop(grace))
+                    group.create_task(self._payments.stop(0.9 * grace))
 
     async def _check_storage(self) -> None:
         serving = True
@@ -169,7 +185,11 @@ async def serve(settings: Settings, *, with_demo: bool) -> None:
         access = await demo.fill(server.catalog, server.accounts, server.account_store) if with_demo else None
         await server.listen()
         logger.warning("payments are simulated: no money moves")
-        logger.info("serving", address=server.address, database=settings.database_url)
+        logger.info(
+            "serving",
+            address=server.address,
+            database=make_url(settings.database_url).render_as_string(hide_password=True),
+        )
         if access is not None:
             await _show_demo(server, access)
         elif with_demo:
@@ -190,7 +210,7 @@ async def create_staff(settings: Settings, username: str, password: str, full_na
     """
     server = CinemaServer(settings, secrets.token_bytes(32))  # issues no tokens
     try:
-        await migrate(server.database)
+        await server.migrate()
         return await server.accounts.create_staff(username, password, full_name, email)
     finally:
         await server.close()

@@ -28,7 +28,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from cinema_grpc.cli import main
 from cinema_grpc.config import describe_settings
 from tests.e2e.buy_a_seat import buy_a_seat
-from tests.e2e.conftest import SECONDS, SECRET, Serving, run, serving
+from tests.e2e.conftest import CINEMA, SECONDS, SECRET, Serving, environment, run, serving
 
 PROJECT = Path(__file__).parents[2]
 README = (PROJECT / "README.md").read_text()
@@ -199,6 +199,13 @@ class TestStaff:
         (line,) = ended.stderr.splitlines()
         assert hint in line
 
+    def test_an_unusable_database(self, tmp_path: Path) -> None:
+        (tmp_path / "cinema.db").write_bytes(b"this is no database at all" * 100)
+        ended = run(tmp_path, "create-staff", "ada", CINEMA_STAFF_PASSWORD="a long and private one")
+        assert ended.returncode == 2
+        (line,) = ended.stderr.splitlines()
+        assert "not a database" in line
+
     def test_a_name_that_is_taken(self, tmp_path: Path) -> None:
         secret = "a long and private one"
         assert run(tmp_path, "create-staff", "ada", CINEMA_STAFF_PASSWORD=secret).returncode == 0
@@ -255,6 +262,42 @@ class TestDemo:
             assert connection.execute("SELECT count(*) FROM showtime").fetchone()[0] == counts["showtime"]
         connection.close()
 
+    async def test_a_stranger_with_the_demos_name(self, tmp_path: Path) -> None:
+        """Is no demo: nobody's password is made anew."""
+        with serving(tmp_path) as server:
+            async with grpc.aio.insecure_channel(server.address) as channel:
+                await auth_service_pb2_grpc.AuthServiceStub(channel).Register(
+                    auth_service_pb2.RegisterRequest(
+                        username="demo-staff", password="a long and private one", full_name="X", email="x@example.com"
+                    ),
+                    timeout=SECONDS,
+                )
+            assert server.stop() == 0
+        with serving(tmp_path, "--demo") as server:
+            server.wait_for("--demo leaves it alone")
+
+    def test_a_fill_that_was_broken_off_is_completed(self, tmp_path: Path) -> None:
+        with serving(tmp_path, "--demo") as server:
+            server.wait_for("give them back")
+        with sqlite3.connect(tmp_path / "cinema.db") as connection:
+            for statement in (
+                "DELETE FROM showtime WHERE auditorium_id <> (SELECT min(auditorium_id) FROM auditorium)",
+                "DELETE FROM auditorium WHERE auditorium_id <> (SELECT min(auditorium_id) FROM auditorium)",
+                "DELETE FROM cinema WHERE cinema_id <> (SELECT min(cinema_id) FROM cinema)",
+                "DELETE FROM account WHERE username = 'demo-customer'",
+            ):
+                connection.execute(statement)
+        connection.close()
+        with serving(tmp_path, "--demo") as server:
+            server.wait_for("give them back")
+        with sqlite3.connect(tmp_path / "cinema.db") as connection:
+            counts = connection.execute(
+                "SELECT (SELECT count(*) FROM cinema), (SELECT count(*) FROM auditorium),"
+                " (SELECT count(*) FROM account)"
+            ).fetchone()
+        connection.close()
+        assert counts == (2, 3, 2)
+
     def test_other_data_is_left_alone(self, tmp_path: Path) -> None:
         run(tmp_path, "create-staff", "ada", CINEMA_STAFF_PASSWORD="a long and private one")
         with sqlite3.connect(tmp_path / "cinema.db") as connection:
@@ -283,6 +326,26 @@ class TestLog:
         written = "\n".join(server.lines)
         assert "a long and private one" not in written
         assert token not in written
+
+    def test_a_log_that_cannot_be_written_stops_nothing(self, tmp_path: Path) -> None:
+        """Standard error is closed behind the server's back: it answers, and ends in good order."""
+        process = subprocess.Popen(  # noqa: S603 (our own program)
+            [CINEMA, "serve"],
+            cwd=tmp_path,
+            env=environment(CINEMA_JWT_SECRET=SECRET),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stderr is not None
+        server = Serving(process)
+        while not any('"serving"' in line for line in server.lines):
+            server.lines.append(process.stderr.readline())
+        process.stderr.close()
+        for _ in range(5):
+            assert run(tmp_path, "health", server.address).returncode == 0
+        assert server.stop() == 0
 
 
 def paste(folder: Path, lines: str) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,60 @@
+"""Stopping a server under a call that waits: one grace for all, and every caller is told."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import grpc
+
+from cinema_grpc.adapters.simulated_payments import SimulatedPayments
+from cinema_grpc.domain.money import Money
+from tests.rpc.conftest import refusal, running
+
+
+class HangingProvider(SimulatedPayments):
+    """Never answers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+
+    async def charge(self, key: str, amount: Money, payment_token: str) -> bool:
+        self.asked.set()
+        await asyncio.Event().wait()
+        return await super().charge(key, amount, payment_token)
+
+
+async def test_a_payment_that_hangs(tmp_path: Path) -> None:
+    """Its caller gets SHUTTING_DOWN with all that belongs to it, within the grace, which is not spent twice."""
+    provider = HangingProvider()
+    async with running(tmp_path, gateway=provider, shutdown_seconds=1) as house:
+        held = await house.book((await house.showtime()).showtime_id, "A1", "A2")
+        paying = asyncio.create_task(refusal(house.pay(held.booking_id)))
+        await provider.asked.wait()
+        start = time.monotonic()
+        await house.server.close()
+        seconds = time.monotonic() - start
+        refused = await paying
+    assert (refused.code, refused.reason) == (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN")
+    assert "x-request-id" in refused.trailers
+    assert seconds < 1.9
+
+
+async def test_a_call_that_runs_is_finished(tmp_path: Path) -> None:
+    """Bookings under way when the server stops are answered, and are there afterwards."""
+    async with running(tmp_path) as house:
+        showtime = await house.showtime()
+        await house.customer()
+        calls = [asyncio.create_task(house.book(showtime.showtime_id, f"A{n}", f"A{n + 1}")) for n in (1, 3, 5)]
+        while not house.server._box_office._lanes[0]._waiting:  # noqa: ASYNC110 (the first call has arrived)
+            await asyncio.sleep(0)
+        await house.server.close()
+        results = await asyncio.gather(*calls, return_exceptions=True)
+    kept = [result.booking_id for result in results if not isinstance(result, BaseException)]
+    assert kept
+    for error in results:
+        assert not isinstance(error, grpc.aio.AioRpcError) or error.code() == grpc.StatusCode.UNAVAILABLE
+    async with running(tmp_path) as house:
+        await house.sign_in("ada")
+        for booking_id in kept:
+            assert (await house.read(booking_id)).booking_id == booking_id
