@@ -11,7 +11,7 @@ RUN python -m venv --without-pip /opt/cinema \
     && pip --python /opt/cinema/bin/python install --require-hashes --requirement requirements.lock \
     && python -m venv --without-pip /opt/build \
     && pip --python /opt/build/bin/python install --require-hashes --requirement requirements-build.lock
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY generated generated
 COPY cinema_grpc cinema_grpc
 RUN /opt/build/bin/hatchling build --target wheel --directory dist \
