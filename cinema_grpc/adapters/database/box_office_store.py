@@ -3,7 +3,6 @@
 import sqlite3
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, astuple
 from datetime import datetime
 from typing import Any
 
@@ -87,7 +86,7 @@ class SqlBatch:
         def begin(driver: sqlite3.Connection) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
             driver.execute("BEGIN IMMEDIATE").close()
             versions = read(driver, _VERSION, ({"of_showtime": each.showtime_id} for each in wanted))
-            return versions, read(driver, _RECORDED, (asdict(key) for key in requests))
+            return versions, read(driver, _RECORDED, (_key_row(key) for key in requests))
 
         versions, recorded = await self._database.in_one_go(self._connection, begin)
         now = await self._database.now(self._connection)
@@ -217,9 +216,13 @@ def _showtime_row(work: Written) -> dict[str, Any]:
     }
 
 
+def _key_row(key: RequestKey) -> dict[str, Any]:
+    return {"caller": key.caller, "rpc": key.rpc, "request_id": key.request_id}
+
+
 def _request_rows(recorded: Sequence[Recorded], now: datetime) -> list[dict[str, Any]]:
     # Sorted, so that two replicas that write the same requests do not wait for each other crosswise.
     return [
-        {**asdict(each.key), "content": each.content, "outcome": each.outcome, "create_time": microseconds(now)}
-        for each in sorted(recorded, key=lambda each: astuple(each.key))
+        {**_key_row(each.key), "content": each.content, "outcome": each.outcome, "create_time": microseconds(now)}
+        for each in sorted(recorded, key=lambda each: (each.key.caller, each.key.rpc, each.key.request_id))
     ]

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import ClauseElement
@@ -17,11 +18,14 @@ class Prepared:
     def __init__(self, statement: ClauseElement) -> None:
         compiled = statement.compile(dialect=sqlite.dialect(paramstyle="qmark"))
         self.text = str(compiled)
-        self._names: Sequence[str] = compiled.positiontup or ()  # type: ignore[attr-defined] # of a compiled SQL text
+        names: Sequence[str] = compiled.positiontup  # type: ignore[attr-defined] # of a compiled SQL text
+        pick = itemgetter(*names)
+        self._pick = pick if len(names) > 1 else lambda parameters: (pick(parameters),)
 
     def values(self, parameters: Mapping[str, Any]) -> tuple[Any, ...]:
         """Put named parameters into the order of the text."""
-        return tuple(parameters[name] for name in self._names)
+        values: tuple[Any, ...] = self._pick(parameters)
+        return values
 
 
 @dataclass(frozen=True, slots=True)
