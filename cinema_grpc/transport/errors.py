@@ -150,23 +150,21 @@ def _shortened(error: InvalidRequest) -> InvalidRequest:
     kept: list[FieldViolation] = []
     room = LONGEST_REPORT
     for violation in error.violations[:MOST_VIOLATIONS]:
-        each = FieldViolation(_clipped(violation.field), _clipped(violation.description))
+        half = LONGEST_REPORT // 2
+        each = FieldViolation(_clipped(violation.field, half), _clipped(violation.description, half))
         room -= _encoded_length(each.field) + _encoded_length(each.description)
         if kept and room < 0:
             break
         kept.append(each)
-    if len(kept) == len(error.violations):
-        return error
     shortened = InvalidRequest(*kept)
-    shortened.message += "; and others"
+    if len(kept) < len(error.violations):
+        shortened.message += "; and others"
     return shortened
 
 
-def _clipped(text: str) -> str:
+def _clipped(text: str, longest: int = LONGEST_TEXT) -> str:
     encoded = text.encode()
-    if len(encoded) <= LONGEST_TEXT:
-        return text
-    return encoded[: LONGEST_TEXT - 3].decode(errors="ignore") + "…"
+    return text if len(encoded) <= longest else encoded[: longest - 3].decode(errors="ignore") + "..."
 
 
 def _size(status: Status) -> int:
@@ -175,5 +173,6 @@ def _size(status: Status) -> int:
 
 
 def _encoded_length(text: str) -> int:
-    """Tell how long a text is when all but plain letters is percent-encoded, as gRPC does it."""
-    return len(text) if text.isascii() else 3 * len(text.encode())
+    """Tell how long a text is as gRPC sends it, with what is not ASCII percent-encoded."""
+    encoded = text.encode()
+    return len(encoded) + (0 if text.isascii() else 2 * sum(byte > 0x7F for byte in encoded))

@@ -1,12 +1,18 @@
-"""The standard health service: whether the server takes calls, as a whole and for each of its services."""
+"""The standard health service: whether the server takes calls, as a whole and for each of its services.
+
+gRPC's own servicer is not used: it tells one watcher after the other, so that one client which never reads keeps the
+others, and whoever has news, waiting for ever.
+"""
 # ruff: noqa: N802 (the names are those of the protos)
 
 import asyncio
 from collections.abc import Iterable
 from typing import Any
 
-from grpc_health.v1.health import aio
-from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse, HealthListResponse
+from grpc import StatusCode
+from grpc_health.v1.health_pb2 import HealthCheckResponse, HealthListResponse
+
+from cinema_grpc.transport.handlers import Context
 
 SERVICE = "grpc.health.v1.Health"
 CHECK = f"/{SERVICE}/Check"
@@ -15,29 +21,44 @@ OVERALL = ""
 
 
 class Health:
-    """A servicer of grpc.health.v1.Health: gRPC's own, and the List method that it lacks."""
+    """Answers the calls of grpc.health.v1.Health. Until told otherwise, nothing is served."""
 
     def __init__(self, services: Iterable[str]) -> None:
-        """Set up; until told otherwise the services are unknown and the server is serving.
+        """Set up.
 
         Args:
             services: The full names of the services that are reported on.
         """
-        self._names = (OVERALL, *services)
-        self._servicer = aio.HealthServicer()
-        self.Check = self._servicer.Check
-        self.Watch = self._servicer.Watch
-
-    async def List(self, _request: object, context: object) -> Any:
-        """Tell how every service is."""
-        statuses = {name: await self.Check(HealthCheckRequest(service=name), context) for name in self._names}
-        return HealthListResponse(statuses=statuses)
+        self._names = frozenset({OVERALL, *services})
+        self._status = HealthCheckResponse.NOT_SERVING
+        self._change = asyncio.Event()
 
     async def set_serving(self, *, serving: bool) -> None:
-        """Say whether calls are taken; when this returns, whoever watches has been sent the news."""
+        """Say whether calls are taken; when this returns, the news is on its way to those who watch."""
         status = HealthCheckResponse.SERVING if serving else HealthCheckResponse.NOT_SERVING
-        for name in self._names:
-            await self._servicer.set(name, status)
-            # A watcher holds the name's lock while it sends, and locks are had in turn: the second comes after all.
-            await asyncio.sleep(0)
-            await self._servicer.set(name, status)
+        if status != self._status:
+            self._status = status
+            self._change.set()
+            self._change = asyncio.Event()
+            await asyncio.sleep(0)  # the watchers' turn
+
+    async def Check(self, request: Any, context: Context) -> Any:
+        """Tell how a service is."""
+        if request.service not in self._names:
+            await context.abort(StatusCode.NOT_FOUND, f"there is no service {request.service!r}")
+        return HealthCheckResponse(status=self._status)
+
+    async def List(self, _request: object, _context: object) -> Any:
+        """Tell how every service is."""
+        return HealthListResponse(statuses={name: HealthCheckResponse(status=self._status) for name in self._names})
+
+    async def Watch(self, request: Any, context: Context) -> None:
+        """Tell how a service is, now and whenever that changes."""
+        told = None
+        while True:
+            change = self._change
+            status = self._status if request.service in self._names else HealthCheckResponse.SERVICE_UNKNOWN
+            if status != told:
+                await context.write(HealthCheckResponse(status=status))
+                told = status
+            await change.wait()

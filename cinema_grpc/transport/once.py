@@ -1,24 +1,26 @@
 """Tells which calls are repeats of one another: by their request_id, and by their content."""
 
 import hashlib
-from typing import TypeVar
-
-from cinema.v1 import booking_service_pb2, catalog_service_pb2, showtime_service_pb2
+from copy import deepcopy
+from typing import Literal, Protocol, TypeVar
 
 from cinema_grpc.application.once import Once, RequestKey
 from cinema_grpc.transport.authentication import caller
 
 A = TypeVar("A")
 
-ChangingRequest = (
-    booking_service_pb2.CreateBookingRequest
-    | booking_service_pb2.ConfirmPaymentRequest
-    | booking_service_pb2.CancelBookingRequest
-    | catalog_service_pb2.CreateMovieRequest
-    | catalog_service_pb2.CreateCinemaRequest
-    | catalog_service_pb2.CreateAuditoriumRequest
-    | showtime_service_pb2.CreateShowtimeRequest
-)
+
+class ChangingRequest(Protocol):
+    """A request that changes something, and that may be repeated."""
+
+    request_id: str
+
+    def ClearField(self, field_name: Literal["request_id"]) -> None:  # noqa: N802 (a message's own)
+        """Unset a field."""
+
+    def SerializeToString(self, *, deterministic: bool = ...) -> bytes:  # noqa: N802 (a message's own)
+        """Turn the message into bytes."""
+        ...
 
 
 def once(request: ChangingRequest, rpc: str, answer_type: type[A]) -> Once[A] | None:
@@ -31,8 +33,7 @@ def once(request: ChangingRequest, rpc: str, answer_type: type[A]) -> Once[A] | 
     """
     if not request.request_id:
         return None
-    content = type(request)()
-    content.MergeFrom(request)  # type: ignore[arg-type] # both are of one type, which mypy can't tell of a union
+    content = deepcopy(request)
     content.ClearField("request_id")
     digest = hashlib.sha256(content.SerializeToString(deterministic=True)).digest()
     return Once(RequestKey(caller().user_id, rpc, request.request_id.lower()), digest, answer_type)

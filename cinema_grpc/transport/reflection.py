@@ -1,10 +1,13 @@
 """Server reflection, by which tools such as grpcurl learn what can be called."""
+# ruff: noqa: N802 (the names are those of a descriptor pool)
 
 from collections.abc import Iterable
+from typing import Any
 
 import google.rpc.error_details_pb2  # noqa: F401 (so that tools can print the details of errors)
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, text_format
+from google.protobuf.descriptor import FileDescriptor
 from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.reflection import aio
 
@@ -21,7 +24,8 @@ def reflection_handlers(services: Iterable[str]) -> list[grpc.GenericRpcHandler]
     Args:
         services: The full names of the services to show, beside reflection itself.
     """
-    servicer = aio.ReflectionServicer([*services, *SERVICES], _pool_with_v1())
+    _describe_v1()
+    servicer = aio.ReflectionServicer([*services, *SERVICES], _Pool())
     handler: Handler = grpc.stream_stream_rpc_method_handler(
         servicer.ServerReflectionInfo,
         request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
@@ -30,11 +34,23 @@ def reflection_handlers(services: Iterable[str]) -> list[grpc.GenericRpcHandler]
     return [grpc.method_handlers_generic_handler(name, {"ServerReflectionInfo": handler}) for name in SERVICES]
 
 
-def _pool_with_v1() -> descriptor_pool.DescriptorPool:
-    """Add the description of v1 to what is known of all messages."""
-    pool = descriptor_pool.Default()
+def _describe_v1() -> None:
     description = descriptor_pb2.FileDescriptorProto()
     reflection_pb2.DESCRIPTOR.CopyToProto(description)
     renamed = text_format.MessageToString(description).replace("v1alpha", "v1")
-    pool.AddSerializedFile(text_format.Parse(renamed, descriptor_pb2.FileDescriptorProto()).SerializeToString())
-    return pool
+    v1 = text_format.Parse(renamed, descriptor_pb2.FileDescriptorProto())
+    descriptor_pool.Default().AddSerializedFile(v1.SerializeToString())
+
+
+class _Pool:
+    """All that is known of messages and services; unlike the pool that it asks, it finds methods by their names."""
+
+    def FindFileContainingSymbol(self, symbol: str) -> FileDescriptor:
+        pool = descriptor_pool.Default()
+        try:
+            return pool.FindFileContainingSymbol(symbol)
+        except KeyError:
+            return pool.FindMethodByName(symbol).containing_service.file
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(descriptor_pool.Default(), name)

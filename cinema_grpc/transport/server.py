@@ -75,7 +75,7 @@ class Server:
         """Turn unhealthy, refuse new calls and end streams; other calls may finish, within `grace` seconds."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + grace
-        await _within(MOMENT, self._health.set_serving(serving=False))
+        await self._health.set_serving(serving=False)
         self._boundary.begin_shutdown()
         await _within(deadline - loop.time(), self._boundary.idle())
         await self._server.stop(max(deadline - loop.time(), 0))

@@ -15,7 +15,7 @@ from cinema_grpc.transport.boundary import Boundary
 from cinema_grpc.transport.call import add_request_id
 from cinema_grpc.transport.handlers import Context, Handler
 from tests.transport.conftest import Serve
-from tests.transport.wire import reason_of, status_of, trailing
+from tests.transport.wire import failure, reason_of, status_of, trailing
 
 METHOD = "/test.Service/Method"
 
@@ -38,10 +38,8 @@ async def answer(_request: object, _context: object) -> pb.GetBookingResponse:
     return pb.GetBookingResponse()
 
 
-async def failure(channel: grpc.aio.Channel, request: bytes = b"", **options: Any) -> grpc.aio.AioRpcError:
-    with pytest.raises(grpc.aio.AioRpcError) as raised:
-        await channel.unary_unary(METHOD)(request, **options)
-    return raised.value
+async def refused(channel: Any, request: bytes = b"", **options: Any) -> grpc.aio.AioRpcError:
+    return await failure(channel.unary_unary(METHOD)(request, **options))
 
 
 class TestRequestId:
@@ -78,7 +76,7 @@ class TestRequestId:
 
     async def test_a_failed_call_has_it_too(self, serve: Serve) -> None:
         channel = await serve(raising(SeatsUnavailable(["A1"])), [Boundary()])
-        assert trailing(await failure(channel, metadata=(("x-request-id", "mine"),)), "x-request-id") == "mine"
+        assert trailing(await refused(channel, metadata=(("x-request-id", "mine"),)), "x-request-id") == "mine"
 
     async def test_log_lines_of_the_call_carry_it(self, serve: Serve) -> None:
         lines = []
@@ -96,22 +94,24 @@ class TestRequestId:
 class TestErrors:
     async def test_an_error_that_callers_are_told_of(self, serve: Serve) -> None:
         channel = await serve(raising(SeatsUnavailable(["A1", "A2"])), [Boundary()])
-        error = await failure(channel)
+        error = await refused(channel)
         assert error.code() is StatusCode.FAILED_PRECONDITION
         assert reason_of(error) == "SEATS_UNAVAILABLE"
 
     async def test_a_message_arrives_whatever_its_letters(self, serve: Serve) -> None:
         name = "Größter Saal 🎬 100% 名画座\n"
         channel = await serve(raising(NameTaken(name)), [Boundary()])
-        error = await failure(channel)
+        error = await refused(channel)
         assert error.details() == NameTaken(name).message
         assert status_of(error).message == NameTaken(name).message
 
-    @pytest.mark.parametrize("error", [ValueError("SELECT secret"), KeyError("secret"), AssertionError(), TimeoutError()])
+    @pytest.mark.parametrize(
+        "error", [ValueError("SELECT secret"), KeyError("secret"), AssertionError(), TimeoutError()]
+    )
     async def test_a_fault_of_ours_is_told_to_the_log_alone(self, serve: Serve, error: Exception) -> None:
         channel = await serve(raising(error), [Boundary()])
         with capture_logs() as logs:
-            told = await failure(channel)
+            told = await refused(channel)
         assert told.code() is StatusCode.INTERNAL
         assert told.details() == "internal error"
         assert reason_of(told) == "INTERNAL_ERROR"
@@ -125,11 +125,11 @@ class TestErrors:
             reason = "UNHEARD_OF"
 
         channel = await serve(raising(Unheard("what?")), [Boundary()])
-        assert reason_of(await failure(channel)) == "INTERNAL_ERROR"
+        assert reason_of(await refused(channel)) == "INTERNAL_ERROR"
 
     async def test_bytes_that_are_no_message_are_a_malformed_request(self, serve: Serve) -> None:
         channel = await serve(unary(answer), [Boundary()])
-        error = await failure(channel, b"\xff\xff\xff")
+        error = await refused(channel, b"\xff\xff\xff")
         assert error.code() is StatusCode.INVALID_ARGUMENT
         assert reason_of(error) == "INVALID_REQUEST"
 
@@ -138,21 +138,22 @@ class TestErrors:
             return None
 
         channel = await serve(unary(nothing), [Boundary()])
-        assert reason_of(await failure(channel)) == "INTERNAL_ERROR"
+        assert reason_of(await refused(channel)) == "INTERNAL_ERROR"
 
     async def test_a_handler_that_is_no_coroutine_is_a_fault_of_ours(self, serve: Serve) -> None:
         channel = await serve(unary(lambda _request, _context: pb.GetBookingResponse()), [Boundary()])
-        assert reason_of(await failure(channel)) == "INTERNAL_ERROR"
+        assert reason_of(await refused(channel)) == "INTERNAL_ERROR"
 
     async def test_a_servicer_of_others_may_abort_by_itself(self, serve: Serve) -> None:
         async def abort(_request: object, context: Context) -> None:
             await context.abort(StatusCode.NOT_FOUND, "who?")
 
-        channel = await serve(unary(abort), [Boundary()])
+        boundary = Boundary()
+        channel = await serve(unary(abort), [boundary])
         with capture_logs() as logs:
-            error = await failure(channel, metadata=(("x-request-id", "mine"),))
-            while not logs:
-                await asyncio.sleep(0)
+            error = await refused(channel, metadata=(("x-request-id", "mine"),))
+            boundary.begin_shutdown()
+            await asyncio.wait_for(boundary.idle(), 5)
         assert (error.code(), error.details()) == (StatusCode.NOT_FOUND, "who?")
         assert trailing(error, "x-request-id") == "mine"
         assert [line["code"] for line in logs] == ["NOT_FOUND"]
@@ -164,12 +165,12 @@ class TestErrors:
             await future
 
         channel = await serve(unary(wait), [Boundary()])
-        assert reason_of(await failure(channel, timeout=5)) == "INTERNAL_ERROR"
+        assert reason_of(await refused(channel, timeout=5)) == "INTERNAL_ERROR"
 
     async def test_a_method_that_does_not_exist_is_not_remembered(self, serve: Serve) -> None:
         boundary = Boundary()
         channel = await serve({}, [boundary])
-        assert (await failure(channel)).code() is StatusCode.UNIMPLEMENTED
+        assert (await refused(channel)).code() is StatusCode.UNIMPLEMENTED
         assert boundary._handlers == {}
 
 
@@ -185,7 +186,7 @@ class TestLog:
     async def test_a_refusal_says_why(self, serve: Serve) -> None:
         channel = await serve(raising(SeatsUnavailable(["A1"])), [Boundary()])
         with capture_logs() as logs:
-            await failure(channel)
+            await refused(channel)
         (line,) = logs
         assert (line["code"], line["reason"]) == ("FAILED_PRECONDITION", "SEATS_UNAVAILABLE")
         assert "exc_info" not in line
@@ -219,7 +220,7 @@ class TestLog:
         boundary = Boundary()
         channel = await serve(unary(wait), [boundary])
         with capture_logs() as logs:
-            error = await failure(channel, timeout=0.05)
+            error = await refused(channel, timeout=0.05)
             boundary.begin_shutdown()
             async with asyncio.timeout(5):
                 await boundary.idle()
@@ -227,7 +228,9 @@ class TestLog:
         assert [line["code"] for line in logs] == ["CANCELLED"]
 
 
-async def echo_each(requests: AsyncIterator[pb.GetBookingRequest], _context: object) -> AsyncIterator[pb.GetBookingRequest]:
+async def echo_each(
+    requests: AsyncIterator[pb.GetBookingRequest], _context: object
+) -> AsyncIterator[pb.GetBookingRequest]:
     async for request in requests:
         yield request
 
@@ -314,13 +317,14 @@ class TestStreams:
             finally:
                 closed.set()
 
-        channel = await serve({METHOD: grpc.unary_stream_rpc_method_handler(endless, **CODEC)}, [Boundary()])
+        boundary = Boundary()
+        channel = await serve({METHOD: grpc.unary_stream_rpc_method_handler(endless, **CODEC)}, [boundary])
         with capture_logs() as logs:
             call = channel.unary_stream(METHOD, **CLIENT_CODEC)(REQUEST())
             await call.read()
             call.cancel()
             async with asyncio.timeout(5):
                 await closed.wait()
-                while not logs:
-                    await asyncio.sleep(0)
+                boundary.begin_shutdown()
+                await boundary.idle()
         assert [line["code"] for line in logs] == ["CANCELLED"]

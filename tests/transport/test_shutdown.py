@@ -5,14 +5,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
-import pytest
 from grpc import StatusCode
 from structlog.testing import capture_logs
 
 from cinema_grpc.transport.boundary import Boundary
 from cinema_grpc.transport.handlers import Context, Handler
 from tests.transport.conftest import Serve
-from tests.transport.wire import reason_of
+from tests.transport.wire import failure, reason_of
 
 UNARY, STREAM, HEALTH = "/test.Service/Unary", "/test.Service/Stream", "/test.Service/Health"
 
@@ -35,8 +34,8 @@ class Work:
 
     async def stream(self, request: bytes, _context: object) -> AsyncIterator[bytes]:
         self.started.set()
-        yield request
         try:
+            yield request
             await self.let_go.wait()
         finally:
             self.cleaned = True
@@ -51,12 +50,6 @@ def methods(unary: Any, stream: Any) -> dict[str, Handler]:
         STREAM: grpc.unary_stream_rpc_method_handler(stream),
         HEALTH: grpc.unary_unary_rpc_method_handler(healthy),
     }
-
-
-async def failure(call: Any) -> grpc.aio.AioRpcError:
-    with pytest.raises(grpc.aio.AioRpcError) as raised:
-        await call
-    return raised.value
 
 
 async def test_new_calls_are_refused(serve: Serve) -> None:

@@ -1,21 +1,18 @@
 """Reads what a call brought back."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import grpc
-from google.protobuf.message import Message
+import pytest
 from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 
-DETAILS = (
-    error_details_pb2.ErrorInfo,
-    error_details_pb2.BadRequest,
-    error_details_pb2.PreconditionFailure,
-    error_details_pb2.QuotaFailure,
-    error_details_pb2.ResourceInfo,
-    error_details_pb2.RetryInfo,
-)
+
+async def failure(call: Any) -> grpc.aio.AioRpcError:
+    """Make a call that has to fail."""
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await call
+    return raised.value
 
 
 def trailing(error: grpc.aio.AioRpcError, name: str) -> Any:
@@ -23,27 +20,33 @@ def trailing(error: grpc.aio.AioRpcError, name: str) -> Any:
     return (error.trailing_metadata() or {}).get(name)
 
 
-def status_of(error: grpc.aio.AioRpcError) -> Status:
+def status_of(error: grpc.aio.AioRpcError) -> Any:
     """Give the status that an error came with."""
     return Status.FromString(trailing(error, "grpc-status-details-bin"))
 
 
-def unpack(details: Sequence[Any]) -> list[Message]:
-    """Unpack the details of a status."""
-    unpacked = []
-    for detail in details:
-        (found,) = (each() for each in DETAILS if detail.Is(each.DESCRIPTOR))
-        detail.Unpack(found)
-        unpacked.append(found)
-    return unpacked
+def details_of(status: Any) -> dict[str, Any]:
+    """Unpack the details of a status; those that come several times are in a list."""
+    found: dict[str, Any] = {}
+    for packed in status.details:
+        name = packed.TypeName().removeprefix("google.rpc.")
+        detail = getattr(error_details_pb2, name).FromString(packed.value)
+        found[name] = [*found.get(name, []), detail] if name == "ResourceInfo" else detail
+    return found
 
 
 def reason_of(error: grpc.aio.AioRpcError) -> str:
     """Give the reason of an error, once it is clear that it says the same everywhere."""
     status = status_of(error)
-    info = unpack(status.details)[0]
-    assert isinstance(info, error_details_pb2.ErrorInfo) or info.DESCRIPTOR.name == "ErrorInfo"
+    info = details_of(status)["ErrorInfo"]
     assert info.domain == "cinema.v1"
     assert status.code == error.code().value[0]
     assert status.message == error.details()
     return str(info.reason)
+
+
+def violations_of(error: grpc.aio.AioRpcError) -> dict[str, str]:
+    """Give the bad fields of a malformed request, and what is wrong with each."""
+    assert reason_of(error) == "INVALID_REQUEST"
+    bad = details_of(status_of(error))["BadRequest"]
+    return {each.field: each.description for each in bad.field_violations}

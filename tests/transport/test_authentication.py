@@ -1,0 +1,206 @@
+"""Who may call what, and in which order a call is checked."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+import pytest_asyncio
+from cinema.v1 import booking_service_pb2 as pb
+from google.protobuf import descriptor_pool
+from grpc import StatusCode
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
+from structlog.testing import capture_logs
+
+from cinema_grpc.adapters.access_tokens import JwtAccessTokens
+from cinema_grpc.adapters.database import schema
+from cinema_grpc.adapters.database.account_store import SqlAccountStore
+from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.passwords import Argon2Passwords
+from cinema_grpc.application.accounts import Accounts
+from cinema_grpc.domain.account import Role, User
+from cinema_grpc.transport.authentication import ACCESS, Access, Authentication, caller
+from cinema_grpc.transport.boundary import Boundary
+from cinema_grpc.transport.handlers import Handler
+from cinema_grpc.transport.reflection import reflection_handlers
+from cinema_grpc.transport.server import SERVICES
+from cinema_grpc.transport.shape import Shape
+from tests.builders import NOW, FakeClock
+from tests.transport.conftest import Serve
+from tests.transport.wire import failure, reason_of
+
+PUBLIC, CUSTOMER, STAFF, FORGOTTEN = (f"/test.Service/{name}" for name in ("Public", "Customer", "Staff", "Forgotten"))
+TABLE = {PUBLIC: Access.PUBLIC, CUSTOMER: Access.CUSTOMER, STAFF: Access.STAFF}
+GET_BOOKING = "/cinema.v1.BookingService/GetBooking"
+
+
+class House:
+    """Accounts on a database of their own, their tokens, and a server that asks them."""
+
+    def __init__(self, accounts: Accounts, tokens: JwtAccessTokens, clock: FakeClock, channel: Any) -> None:
+        self.accounts, self.tokens, self.clock, self.channel = accounts, tokens, clock, channel
+
+    async def token(self, role: Role) -> str:
+        name = role.name.lower()
+        if role is Role.STAFF:
+            return self.tokens.issue(await self.accounts.create_staff(name, "correct horse battery", "Staff")).text
+        return (await self.accounts.register(name, "correct horse battery", "Ada", f"{name}@example.com")).token.text
+
+    def call(self, method: str, *authorizations: str, request: bytes = b"") -> Any:
+        return self.channel.unary_unary(method)(request, metadata=[("authorization", each) for each in authorizations])
+
+    async def reason(self, method: str, *authorizations: str, request: bytes = b"") -> str:
+        return reason_of(await failure(self.call(method, *authorizations, request=request)))
+
+
+@pytest_asyncio.fixture
+async def house(tmp_path: Path, serve: Serve) -> AsyncIterator[House]:
+    clock = FakeClock()
+    database = Database(f"sqlite+aiosqlite:///{tmp_path}/cinema.db", clock)
+    async with database.writing() as connection:
+        await connection.run_sync(schema.metadata.create_all)
+    tokens = JwtAccessTokens(b"x" * 32, clock)
+    hasher = Argon2Passwords(memory_kib=64, rounds=1)
+    accounts = Accounts(SqlAccountStore(database), hasher, tokens, clock, frozenset())
+
+    async def who(_request: object, _context: object) -> bytes:
+        return caller().user_id.encode()
+
+    async def anyone(_request: object, _context: object) -> bytes:
+        return b"welcome"
+
+    methods: dict[str, Handler] = {
+        method: grpc.unary_unary_rpc_method_handler(who) for method in (CUSTOMER, STAFF, FORGOTTEN)
+    }
+    methods[PUBLIC] = grpc.unary_unary_rpc_method_handler(anyone)
+    methods[GET_BOOKING] = grpc.unary_unary_rpc_method_handler(anyone, pb.GetBookingRequest.FromString)
+    table = TABLE | {GET_BOOKING: Access.STAFF}
+    channel = await serve(methods, [Boundary(), Authentication(tokens, accounts, table), Shape(SERVICES)])
+    yield House(accounts, tokens, clock, channel)
+    hasher.close()
+    await database.close()
+
+
+def test_every_method_of_the_contract_says_whom_it_is_for() -> None:
+    promised = {f"/{service.full_name}/{method.name}" for service in SERVICES for method in service.methods}
+    pool = descriptor_pool.Default()
+    handlers = reflection_handlers([])
+    assert len(handlers) == 2
+    others = {
+        f"/{name}/{method.name}"
+        for name in (
+            health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
+            reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"].full_name,
+            "grpc.reflection.v1.ServerReflection",
+        )
+        for method in pool.FindServiceByName(name).methods
+    }
+    assert set(ACCESS) == promised | others
+    assert {method for method in others if ACCESS[method] is not Access.PUBLIC} == set()
+
+
+def test_every_service_of_the_contract_is_served() -> None:
+    package = Path(__file__).parents[2] / "protos/cinema/v1"
+    services = {path.stem for path in package.glob("*_service.proto")}
+    assert {service.file.name.split("/")[-1].removesuffix(".proto") for service in SERVICES} == services
+
+
+async def test_a_caller_is_known_to_the_servicer_and_to_the_log(house: House) -> None:
+    token = await house.token(Role.CUSTOMER)
+    user_id = house.tokens.read(token).user_id
+    with capture_logs() as logs:
+        assert await house.call(CUSTOMER, f"Bearer {token}") == user_id.encode()
+    assert [line["user_id"] for line in logs] == [user_id]
+    assert token not in str(logs)
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+async def test_the_case_of_the_scheme_does_not_matter(house: House, scheme: str) -> None:
+    assert await house.call(CUSTOMER, f"{scheme} {await house.token(Role.CUSTOMER)}")
+
+
+async def test_staff_are_signed_in_too(house: House) -> None:
+    token = await house.token(Role.STAFF)
+    assert await house.call(CUSTOMER, f"Bearer {token}")
+    assert await house.call(STAFF, f"Bearer {token}")
+
+
+async def test_without_a_token(house: House) -> None:
+    error = await failure(house.call(CUSTOMER))
+    assert error.code() is StatusCode.UNAUTHENTICATED
+    assert reason_of(error) == "TOKEN_MISSING"
+
+
+@pytest.mark.parametrize(
+    "authorizations",
+    [
+        [""],
+        ["Bearer"],
+        ["Bearer "],
+        ["Bearer nonsense"],
+        ["Basic {token}"],
+        ["{token}"],
+        ["Bearer{token}"],
+        ["Bearer {token}x"],
+        ["Bearer {token}, Bearer {token}"],
+        ["Bearer {token}", "Bearer {token}"],
+    ],
+)
+async def test_with_something_that_is_no_token(house: House, authorizations: list[str]) -> None:
+    token = await house.token(Role.CUSTOMER)
+    given = [each.format(token=token) for each in authorizations]
+    assert await house.reason(CUSTOMER, *given) == "TOKEN_INVALID"
+
+
+async def test_with_a_token_of_nobody(house: House) -> None:
+    stranger = User("nobody", "nobody", "Nobody", "", Role.STAFF, NOW)
+    assert await house.reason(CUSTOMER, f"Bearer {house.tokens.issue(stranger).text}") == "TOKEN_INVALID"
+
+
+async def test_with_a_token_that_was_good_once(house: House) -> None:
+    issued = house.tokens.issue(User("a", "a", "A", "", Role.CUSTOMER, NOW))
+    house.clock.advance(issued.expire_time - NOW)
+    assert await house.reason(CUSTOMER, f"Bearer {issued.text}") == "TOKEN_EXPIRED"
+
+
+async def test_what_is_open_to_anyone_looks_at_no_token(house: House) -> None:
+    with capture_logs() as logs:
+        assert await house.call(PUBLIC) == b"welcome"
+        assert await house.call(PUBLIC, "Bearer nonsense") == b"welcome"
+        assert await house.call(PUBLIC, f"Bearer {await house.token(Role.CUSTOMER)}") == b"welcome"
+    assert not any("user_id" in line for line in logs)
+
+
+async def test_a_customer_is_no_staff(house: House) -> None:
+    error = await failure(house.call(STAFF, f"Bearer {await house.token(Role.CUSTOMER)}"))
+    assert error.code() is StatusCode.PERMISSION_DENIED
+    assert reason_of(error) == "ROLE_REQUIRED"
+
+
+async def test_a_method_that_nobody_thought_of_is_closed(house: House) -> None:
+    token = await house.token(Role.STAFF)
+    with capture_logs() as logs:
+        assert await house.reason(FORGOTTEN, f"Bearer {token}") == "INTERNAL_ERROR"
+    (line,) = (line for line in logs if line["event"] == "call")
+    assert FORGOTTEN in str(line["exc_info"])
+
+
+async def test_a_call_is_checked_for_its_token_then_its_role_then_its_shape(house: House) -> None:
+    garbage = b"\xff"
+    assert await house.reason(GET_BOOKING, request=garbage) == "TOKEN_MISSING"
+    customer, staff = await house.token(Role.CUSTOMER), await house.token(Role.STAFF)
+    assert await house.reason(GET_BOOKING, f"Bearer {customer}", request=garbage) == "ROLE_REQUIRED"
+    assert await house.reason(GET_BOOKING, f"Bearer {staff}", request=garbage) == "INVALID_REQUEST"
+    good = pb.GetBookingRequest(booking_id="b").SerializeToString()
+    assert await house.call(GET_BOOKING, f"Bearer {staff}", request=good) == b"welcome"
+
+
+async def test_a_public_method_has_no_caller(serve: Serve, house: House) -> None:
+    async def who(_request: object, _context: object) -> bytes:
+        return caller().user_id.encode()
+
+    authentication = Authentication(house.tokens, house.accounts, TABLE)
+    channel = await serve({PUBLIC: grpc.unary_unary_rpc_method_handler(who)}, [Boundary(), authentication])
+    assert reason_of(await failure(channel.unary_unary(PUBLIC)(b""))) == "INTERNAL_ERROR"

@@ -1,0 +1,65 @@
+"""Pages of a list: none repeats or skips an entry, and the last one says that it is the last."""
+
+from collections.abc import Sequence
+
+import pytest
+from cinema.v1.catalog_service_pb2 import ListMoviesRequest
+
+from cinema_grpc.domain.errors import InvalidRequest
+from cinema_grpc.transport.page_tokens import encode
+from cinema_grpc.transport.pages import read_page
+
+QUERY = ("ListMovies",)
+
+
+class Shelf:
+    """A list of identifiers in order, and what was asked of it."""
+
+    def __init__(self, length: int) -> None:
+        self.entries = [f"{number:04}" for number in range(length)]
+        self.limits: list[int] = []
+
+    async def read(self, after: str, limit: int) -> Sequence[str]:
+        self.limits.append(limit)
+        return [entry for entry in self.entries if entry > after][:limit]
+
+    async def page(self, size: int, token: str) -> tuple[Sequence[str], str]:
+        request = ListMoviesRequest(page_size=size, page_token=token)
+        return await read_page(request, QUERY, self.read, lambda entry: entry)
+
+
+@pytest.mark.parametrize(
+    ("length", "size", "pages"), [(0, 3, 1), (2, 3, 1), (3, 3, 1), (4, 3, 2), (6, 3, 2), (7, 3, 3)]
+)
+async def test_all_entries_come_once(length: int, size: int, pages: int) -> None:
+    shelf, found, token = Shelf(length), list[str](), ""
+    for number in range(pages):
+        entries, token = await shelf.page(size, token)
+        assert len(entries) <= size
+        assert bool(token) == (number < pages - 1)
+        found += entries
+    assert found == shelf.entries
+
+
+async def test_an_entry_more_is_asked_for_to_know_the_last_page() -> None:
+    shelf = Shelf(1_000)
+    for size, limit in ((0, 51), (1, 2), (200, 201), (201, 201), (2**31 - 1, 201)):
+        await shelf.page(size, "")
+        assert shelf.limits[-1] == limit
+
+
+async def test_the_size_may_change_from_page_to_page() -> None:
+    shelf = Shelf(10)
+    first, token = await shelf.page(3, "")
+    second, token = await shelf.page(100, token)
+    assert [*first, *second] == shelf.entries
+    assert token == ""
+
+
+@pytest.mark.parametrize(
+    "token", ["x", "....", encode(("ListCinemas",), ("a",)), encode(QUERY, ("a", "b")), encode(QUERY, ())]
+)
+async def test_a_token_of_anything_else_is_malformed(token: str) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        await Shelf(1).page(1, token)
+    assert [each.field for each in raised.value.violations] == ["page_token"]

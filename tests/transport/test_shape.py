@@ -1,0 +1,242 @@
+"""Malformed requests are refused, each bad field by its path, with what would be right."""
+
+import time
+from typing import Any
+
+import grpc
+import pytest
+from buf.validate import validate_pb2
+from cinema.v1 import auth_service_pb2 as auth
+from cinema.v1 import booking_service_pb2 as booking
+from cinema.v1 import catalog_pb2, money_pb2
+from cinema.v1 import catalog_service_pb2 as catalog
+from cinema.v1 import showtime_service_pb2 as showtime
+from google.protobuf import descriptor_pb2, descriptor_pool
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.timestamp_pb2 import Timestamp
+from protovalidate import Validator
+
+from cinema_grpc.transport.boundary import Boundary
+from cinema_grpc.transport.handlers import Handler
+from cinema_grpc.transport.phrasing import describe_violation
+from cinema_grpc.transport.server import SERVICES
+from cinema_grpc.transport.shape import Shape
+from tests.transport.conftest import Serve
+from tests.transport.wire import failure, reason_of, violations_of
+
+METHODS = {
+    method.input_type.full_name: f"/{service.full_name}/{method.name}"
+    for service in SERVICES
+    for method in service.methods
+}
+UUID = "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"
+LABEL = 'must be a seat label: one or two capital letters, then a number from 1 to 999, such as "A1"'
+ROW_LABEL = 'must be one or two capital letters, such as "A" or "AA"'
+IDENTIFIER = "must be 1 to 64 characters"
+TEXT = "must be 1 to 200 characters, not blank, without control characters"
+UNIQUE = "must not have an entry twice"
+NO_UUID = f'must be empty or a UUID, such as "{UUID}"'
+SPAN = "must be 1 minute to 12 hours"
+YEARS = "must lie in the years 1 to 9999, with nanos from 0 to 999,999,999"
+EUR = money_pb2.Money(currency_code="EUR", minor_units=1)
+SOON = Timestamp(seconds=1)
+LAST_MOMENT = Timestamp(seconds=253_402_300_799, nanos=999_999_000)
+
+GOOD: list[Message] = [
+    booking.CreateBookingRequest(showtime_id="s", seats=["A1", "AA999"], request_id=UUID),
+    booking.CreateBookingRequest(showtime_id="x" * 64, seats=[f"A{n}" for n in range(1, 11)], request_id=UUID.upper()),
+    booking.ListBookingsRequest(),
+    catalog.CreateMovieRequest(title="名画座", runtime=Duration(seconds=60)),
+    catalog.CreateMovieRequest(title="x" * 200, synopsis="🎬" * 5000, runtime=Duration(seconds=43_200)),
+    catalog.CreateAuditoriumRequest(
+        cinema_id="c",
+        name="One",
+        rows=[catalog_pb2.SeatRow(label=f"A{chr(65 + n % 26)}", sections=[1] * 200) for n in range(60)],
+    ),
+    showtime.CreateShowtimeRequest(movie_id="m", auditorium_id="a", start_time=SOON, price=EUR),
+    showtime.ListShowtimesRequest(start_time_from=Timestamp(seconds=-62_135_596_800), start_time_until=LAST_MOMENT),
+    auth.LoginRequest(username="ada", password="x"),
+]
+
+BAD: list[tuple[Message, dict[str, str]]] = [
+    (
+        booking.CreateBookingRequest(seats=["A1", "A1", "z9"], request_id="x"),
+        {"showtime_id": IDENTIFIER, "seats": UNIQUE, "seats[2]": LABEL, "request_id": NO_UUID},
+    ),
+    (
+        booking.CreateBookingRequest(showtime_id="x" * 65),
+        {"showtime_id": IDENTIFIER, "seats": "must have 1 to 10 entries"},
+    ),
+    (
+        booking.CreateBookingRequest(showtime_id="s", seats=[f"A{n}" for n in range(1, 12)]),
+        {"seats": "must have 1 to 10 entries, not 11"},
+    ),
+    (
+        booking.ListBookingsRequest(showtime_id="x" * 65, status=9, page_size=-1, page_token="x" * 1025),  # type: ignore[arg-type]
+        {
+            "showtime_id": "must be at most 64 characters",
+            "status": "must be BOOKING_STATUS_RESERVED, BOOKING_STATUS_CONFIRMED, BOOKING_STATUS_CANCELLED or "
+            "BOOKING_STATUS_EXPIRED, or unset",
+            "page_size": "must not be negative",
+            "page_token": "must be at most 1,024 characters",
+        },
+    ),
+    (catalog.CreateMovieRequest(title=" "), {"title": TEXT, "runtime": "must be set"}),
+    (catalog.CreateMovieRequest(title="a\0b", runtime=Duration(seconds=59)), {"title": TEXT, "runtime": SPAN}),
+    (catalog.CreateMovieRequest(title="a", runtime=Duration(seconds=43_200, nanos=1000)), {"runtime": SPAN}),
+    (
+        catalog.CreateMovieRequest(title="a", runtime=Duration(seconds=60, nanos=1)),
+        {"runtime": "must not be finer than a microsecond"},
+    ),
+    (
+        catalog.CreateAuditoriumRequest(
+            cinema_id="c",
+            name="One",
+            rows=[
+                catalog_pb2.SeatRow(label="A", sections=[4]),
+                catalog_pb2.SeatRow(),
+                catalog_pb2.SeatRow(label="abc", sections=[0, 201]),
+            ],
+        ),
+        {
+            "rows[1].label": ROW_LABEL,
+            "rows[1].sections": "must have 1 to 200 entries",
+            "rows[2].label": ROW_LABEL,
+            "rows[2].sections[0]": "must be 1 to 200",
+            "rows[2].sections[1]": "must be 1 to 200",
+        },
+    ),
+    (
+        catalog.CreateAuditoriumRequest(
+            cinema_id="c", name="One", rows=[catalog_pb2.SeatRow(label="A", sections=[1] * 201)]
+        ),
+        {"rows[0].sections": "must have 1 to 200 entries, not 201"},
+    ),
+    (
+        showtime.CreateShowtimeRequest(seat_gap_policy=7),  # type: ignore[arg-type]
+        {
+            "movie_id": IDENTIFIER,
+            "auditorium_id": IDENTIFIER,
+            "start_time": "must be set",
+            "price": "must be set",
+            "seat_gap_policy": "must be SEAT_GAP_POLICY_ALLOW or SEAT_GAP_POLICY_REFUSE, or unset",
+        },
+    ),
+    (
+        showtime.CreateShowtimeRequest(
+            movie_id="m", auditorium_id="a", start_time=Timestamp(nanos=1), price=money_pb2.Money(minor_units=-1)
+        ),
+        {
+            "start_time": "must not be finer than a microsecond",
+            "price.currency_code": 'must be an ISO 4217 code: three capital letters, such as "EUR"',
+            "price.minor_units": "must be 0 to 1,000,000,000,000",
+        },
+    ),
+    (
+        showtime.ListShowtimesRequest(
+            start_time_from=Timestamp(seconds=-62_135_596_801), start_time_until=Timestamp(seconds=2**63 - 1, nanos=-1)
+        ),
+        {"start_time_from": YEARS, "start_time_until": YEARS},
+    ),
+    (auth.LoginRequest(), {"username": IDENTIFIER, "password": "must be 1 to 1,024 characters"}),
+]
+
+
+async def accept(_request: object, _context: object) -> bytes:
+    return b"fine"
+
+
+@pytest.fixture
+async def channel(serve: Serve) -> Any:
+    methods: dict[str, Handler] = {
+        f"/{service.full_name}/{method.name}": grpc.unary_unary_rpc_method_handler(
+            accept, GetMessageClass(method.input_type).FromString
+        )
+        for service in SERVICES
+        for method in service.methods
+    }
+    return await serve(methods, [Boundary(), Shape(SERVICES)])
+
+
+def send(channel: Any, request: Message) -> Any:
+    return channel.unary_unary(METHODS[request.DESCRIPTOR.full_name])(request.SerializeToString())
+
+
+@pytest.mark.parametrize("request_", GOOD, ids=range(len(GOOD)))
+async def test_what_is_right_passes(channel: Any, request_: Message) -> None:
+    assert await send(channel, request_) == b"fine"
+
+
+@pytest.mark.parametrize(("request_", "violations"), BAD, ids=range(len(BAD)))
+async def test_each_bad_field_is_named(channel: Any, request_: Message, violations: dict[str, str]) -> None:
+    assert violations_of(await failure(send(channel, request_))) == violations
+
+
+@pytest.mark.parametrize("method", sorted(METHODS.values()))
+@pytest.mark.parametrize("raw", [b"\xff", b"\x0a\x05abc"], ids=["garbage", "cut"])
+async def test_bytes_that_are_no_message_are_refused(channel: Any, method: str, raw: bytes) -> None:
+    assert list(violations_of(await failure(channel.unary_unary(method)(raw)))) == [""]
+
+
+async def test_text_that_is_no_text_is_refused(channel: Any) -> None:
+    raw = booking.GetBookingRequest(booking_id="AB").SerializeToString().replace(b"AB", b"\xff\xfe")
+    assert list(violations_of(await failure(channel.unary_unary("/cinema.v1.BookingService/GetBooking")(raw)))) == [""]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        booking.CreateBookingRequest(showtime_id="s", seats=[""] * 500_000),
+        catalog.CreateAuditoriumRequest(rows=[catalog_pb2.SeatRow()] * 500_000),
+        catalog.CreateAuditoriumRequest(rows=[catalog_pb2.SeatRow(sections=[0] * 500_000)] * 2),
+        auth.RegisterRequest(password="é" * 500_000, full_name="\0" * 500_000),
+    ],
+    ids=["seats", "rows", "sections", "texts"],
+)
+async def test_a_huge_request_is_refused_quickly(channel: Any, request_: Message) -> None:
+    begin = time.process_time()
+    assert reason_of(await failure(send(channel, request_))) == "INVALID_REQUEST"
+    assert time.process_time() - begin < 1
+
+
+async def test_services_of_others_pass_by(serve: Serve) -> None:
+    channel = await serve({"/test.Service/Method": grpc.unary_unary_rpc_method_handler(accept)}, [Shape(SERVICES)])
+    assert await channel.unary_unary("/test.Service/Method")(b"\xff") == b"fine"
+
+
+def test_a_list_without_a_bound_is_a_fault_of_the_protos() -> None:
+    endless = descriptor_pb2.FileDescriptorProto(name="endless.proto", package="test", syntax="proto3")
+    message = endless.message_type.add(name="Request")
+    message.field.add(name="words", number=1, type="TYPE_STRING", label="LABEL_REPEATED")
+    endless.service.add(name="Service").method.add(
+        name="Method", input_type=".test.Request", output_type=".test.Request"
+    )
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(endless.SerializeToString())
+    with pytest.raises(ValueError, match=r"test\.Request\.words needs a max_items"):
+        Shape([pool.FindServiceByName("test.Service")])
+
+
+def test_rules_that_no_request_has_yet_are_put_in_words_too() -> None:
+    file = descriptor_pb2.FileDescriptorProto(name="phrases.proto", package="phrases", syntax="proto3")
+    file.dependency[:] = ["buf/validate/validate.proto", "google/protobuf/duration.proto"]
+    message = file.message_type.add(name="Request")
+    word = message.field.add(name="word", number=1, type="TYPE_STRING", label="LABEL_OPTIONAL")
+    word.options.Extensions[validate_pb2.field].string.min_len = 2
+    span = message.field.add(name="span", number=2, type="TYPE_MESSAGE", label="LABEL_OPTIONAL")
+    span.type_name = ".google.protobuf.Duration"
+    span.options.Extensions[validate_pb2.field].duration.gte.seconds = 90
+    span.options.Extensions[validate_pb2.field].duration.lte.seconds = 3600
+    count = message.field.add(name="count", number=3, type="TYPE_INT32", label="LABEL_OPTIONAL")
+    count.options.Extensions[validate_pb2.field].int32.gt = 5
+    descriptor_pool.Default().AddSerializedFile(file.SerializeToString())
+    descriptor = descriptor_pool.Default().FindMessageTypeByName("phrases.Request")
+    request = GetMessageClass(descriptor).FromString(b"\x12\x00")
+    found = [describe_violation(descriptor, each) for each in Validator().collect_violations(request)]
+    assert {each.field: each.description for each in found} == {
+        "word": "must be at least 2 characters",
+        "span": "must be 90 seconds to 1 hour",
+        "count": "must be greater than 5",
+    }
