@@ -34,12 +34,21 @@ from cinema_grpc.application.ports import PaymentGateway
 from cinema_grpc.config import Settings
 from cinema_grpc.server import CinemaServer
 from tests.builders import NOW, FakeClock
+from tests.faults import make_breakable
 
 SECRET = b"a secret that only the tests know of"
 PASSWORD = "correct horse battery staple"
 ROWS = (("A", (10,)), ("B", (4, 4)))
 Metadata = tuple[tuple[str, str], ...]
 DEADLINE = 60
+SERVICES = (auth_service_pb2, catalog_service_pb2, showtime_service_pb2, booking_service_pb2)
+METHODS = {
+    f"/{service.full_name}/{method.name}": method
+    for module in SERVICES
+    for service in module.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+}
+"""Every method of the contract, by its full name."""
 
 
 @dataclass
@@ -53,12 +62,22 @@ class Refusal:
     details: dict[str, Any]
     trailers: dict[str, str | bytes]
 
+    @property
+    def fields(self) -> list[str]:
+        """The fields that a malformed request was refused for."""
+        assert (self.code, self.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
+        return [violation.field for violation in self.details["BadRequest"].field_violations]
+
 
 async def refusal(call: Awaitable[Any]) -> Refusal:
     """Make a call that has to fail with an error of ours, and read it as a client would."""
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await call
-    error = raised.value
+    return read_refusal(raised.value)
+
+
+def read_refusal(error: grpc.aio.AioRpcError) -> Refusal:
+    """Read an error of ours as a client would."""
     trailers = dict(error.trailing_metadata())
     status = status_pb2.Status.FromString(bytes(trailers["grpc-status-details-bin"]))
     details: dict[str, Any] = {}
@@ -97,6 +116,11 @@ class House:
         self.catalog = catalog_service_pb2_grpc.CatalogServiceStub(self.channel)
         self.showtimes = showtime_service_pb2_grpc.ShowtimeServiceStub(self.channel)
         self.bookings = booking_service_pb2_grpc.BookingServiceStub(self.channel)
+
+    def send(self, method: str, request: bytes, metadata: Metadata = ()) -> grpc.aio.UnaryUnaryCall[bytes, bytes]:
+        """Call a method, by its full name, with any bytes for a request; the answer is bytes too."""
+        call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self.channel.unary_unary(method)
+        return call(request, metadata=metadata, timeout=DEADLINE)
 
     async def customer(self, name: str = "ada") -> Metadata:
         """Give the metadata of a customer, who is registered if need be."""
@@ -215,6 +239,7 @@ async def running(
     clock = clock or FakeClock()
     passwords = Argon2Passwords(memory_kib=64, rounds=1)
     server = CinemaServer(Settings(**given), SECRET, clock, gateway or SimulatedPayments(), passwords)
+    make_breakable(server.database)
     await server.open()
     await server.listen()
     try:

@@ -1,0 +1,194 @@
+"""Arbitrary requests to every method over a real channel: whatever comes in, the contract knows the answer."""
+
+import sqlite3
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import closing
+from datetime import timedelta
+from typing import Any
+
+import grpc
+import pytest
+import pytest_asyncio
+from cinema.v1 import showtime_pb2
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.timestamp_pb2 import Timestamp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.builders import NOW
+from tests.rpc.conftest import METHODS, PASSWORD, House, Metadata, moment, new_id, read_refusal, running
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+Code = grpc.StatusCode
+REFUSED_UNSEEN = {Code.INVALID_ARGUMENT, Code.UNAUTHENTICATED, Code.PERMISSION_DENIED, Code.NOT_FOUND}
+"""The codes of calls that can't have changed anything."""
+REFUSED_BY_A_RULE = {Code.ALREADY_EXISTS, Code.FAILED_PRECONDITION, Code.RESOURCE_EXHAUSTED}
+EXAMPLES = settings(max_examples=30, deadline=None)
+
+INT32 = st.sampled_from([0, 1, -1, 3, 199, 201, 2**31 - 1, -(2**31)]) | st.integers(-(2**31), 2**31 - 1)
+INT64 = st.sampled_from([0, 1, -1, 10**12, 10**12 + 1, 2**63 - 1, -(2**63)]) | st.integers(-(2**63), 2**63 - 1)
+ODD_TEXT = ["", " ", "\0", "\n", "a\0b", "🎬", "🎬" * 70, "é" * 201, "x" * 65, "x" * 1_025, "A1", "a\u0301", "'; --"]
+TEXT = st.sampled_from(ODD_TEXT) | st.text(max_size=300)
+SECONDS = st.sampled_from([-62_135_596_801, -62_135_596_800, 253_402_300_799, 253_402_300_800, moment(NOW).seconds])
+NANOS = st.sampled_from([0, 1, 999, 1_000, 999_999_000, 999_999_999, 10**9, -1, -1_000]) | INT32
+ODD_LENGTHS = st.sampled_from([0, 2, 10, 11, 60, 61, 200, 201])
+
+
+class World:
+    """A server with something of everything in it, and who may call it.
+
+    Attributes:
+        likely: For the name of a field, values that are sound there, among them identifiers of what exists.
+        callers: The metadata of a customer, of staff and of nobody.
+    """
+
+    def __init__(self, house: House, likely: Mapping[str, Sequence[Any]], callers: Sequence[Metadata]) -> None:
+        self.house = house
+        self.likely = likely
+        self.callers = callers
+        self._connection = sqlite3.connect(str(house.server.database.engine.url.database))
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def version(self) -> int:
+        """Give a number that changes whenever anything is written to the database."""
+        version: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
+        return version
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    async with running(tmp_path_factory.mktemp("any")) as house:
+        showtime = await house.showtime()
+        held = await house.book(showtime.showtime_id, "A1", "A2")
+        other = await house.book(showtime.showtime_id, "A3", "A4", by="bob")
+        likely: dict[str, Sequence[Any]] = {
+            "movie_id": [showtime.movie.movie_id],
+            "cinema_id": [showtime.cinema.cinema_id],
+            "auditorium_id": [showtime.auditorium_id],
+            "showtime_id": [showtime.showtime_id],
+            "booking_id": [held.booking_id, other.booking_id],
+            "username": ["ada", "staff", "someone"],
+            "password": [PASSWORD],
+            "full_name": ["Someone"],
+            "email": ["ada@example.com", "someone@example.com"],
+            "title": ["A Film"],
+            "rating": ["PG-13"],
+            "synopsis": ["A film about films."],
+            "runtime": [Duration(seconds=5400)],
+            "name": ["One", "Two"],
+            "time_zone": ["Europe/Berlin"],
+            "label": ["A", "B", "AA"],
+            "sections": [1, 4],
+            "seats": ["A5", "A6", "B1", "B2", "Z99"],
+            "start_time": [moment(NOW + timedelta(days=days)) for days in (0, 1, 2)],
+            "start_time_from": [None, moment(NOW)],
+            "start_time_until": [None, moment(NOW + timedelta(days=9))],
+            "currency_code": ["EUR"],
+            "minor_units": [1_250],
+            "seat_gap_policy": [0, showtime_pb2.SEAT_GAP_POLICY_ALLOW],
+            "payment_token": ["tok_visa", "tok_declined"],
+            "page_size": [0, 2],
+            "page_token": [""],
+            "status": [0, 1, 2],
+            "request_id": ["", new_id()],
+        }
+        await house.server.pay_refunds.stop()  # so that nothing is written but by calls
+        world = World(house, likely, [await house.customer(), await house.staff(), ()])
+        with closing(world):
+            yield world
+
+
+@st.composite
+def requests(draw: st.DrawFn, kind: Descriptor, likely: Mapping[str, Sequence[Any]]) -> Any:
+    """Make a message, of which most fields are sound and some are anything that their type can hold."""
+    return GetMessageClass(kind)(**{field.name: draw(content(field, likely)) for field in kind.fields})
+
+
+@st.composite
+def content(draw: st.DrawFn, field: FieldDescriptor, likely: Mapping[str, Sequence[Any]]) -> Any:
+    """Make what a field holds."""
+    odd = draw(st.integers(0, 3)) == 3
+    kind = field.message_type
+    if kind is not None and kind.file.package == "cinema.v1":
+        value: st.SearchStrategy[Any] = requests(kind, likely)
+    elif odd:
+        value = anything(field)
+    else:
+        value = st.sampled_from(likely[field.name])
+    if not field.is_repeated:
+        return None if odd and kind is not None and draw(st.booleans()) else draw(value)
+    if odd and draw(st.booleans()):
+        return [draw(value)] * draw(ODD_LENGTHS)
+    return draw(st.lists(value, min_size=1, max_size=3))
+
+
+def anything(field: FieldDescriptor) -> st.SearchStrategy[Any]:
+    """Make a value that only the field's type bounds."""
+    if field.message_type is not None:
+        times = {"google.protobuf.Timestamp": Timestamp, "google.protobuf.Duration": Duration}
+        return st.builds(times[field.message_type.full_name], seconds=SECONDS | INT64, nanos=NANOS)
+    return {
+        FieldDescriptor.TYPE_STRING: TEXT,
+        FieldDescriptor.TYPE_INT32: INT32,
+        FieldDescriptor.TYPE_INT64: INT64,
+        FieldDescriptor.TYPE_ENUM: INT32,
+    }[field.type]
+
+
+@st.composite
+def damaged(draw: st.DrawFn, message: Message) -> bytes:
+    """Make bytes that are almost a message: cut, with others put in, or with some repeated."""
+    raw = message.SerializeToString()[:2_000]
+    start, stop = sorted(draw(st.tuples(*(st.integers(0, len(raw)),) * 2)))
+    return raw[:start] + draw(st.binary(max_size=8) | st.just(raw[start:stop] * 2)) + raw[stop:]
+
+
+async def check(world: World, method: str, request: bytes) -> None:
+    """Call a method as everyone, and check that each answer is one that the contract knows."""
+    for caller in world.callers:
+        before = world.version()
+        try:
+            await world.house.send(method, request, caller)
+        except grpc.aio.AioRpcError as error:
+            refused = read_refusal(error)
+        else:
+            continue
+        assert refused.code in REFUSED_UNSEEN | REFUSED_BY_A_RULE, refused
+        assert "x-request-id" in refused.trailers
+        if refused.code in REFUSED_UNSEEN:
+            assert world.version() == before, refused
+        if refused.code is Code.INVALID_ARGUMENT:
+            assert refused.fields
+
+
+async def test_whether_anything_was_written_can_be_told(world: World) -> None:
+    """A refused call leaves the version of the database as it is; a good one does not."""
+    before = world.version()
+    await check(world, "/cinema.v1.CatalogService/CreateMovie", b"")
+    assert world.version() == before
+    await world.house.movie()
+    assert world.version() != before
+
+
+@pytest.mark.parametrize("method", METHODS)
+@given(data=st.data())
+@EXAMPLES
+async def test_any_message(world: World, method: str, data: st.DataObject) -> None:
+    """Of the right type, with anything in its fields."""
+    request = data.draw(requests(METHODS[method].input_type, world.likely))
+    await check(world, method, request.SerializeToString())
+
+
+@pytest.mark.parametrize("method", METHODS)
+@given(data=st.data())
+@EXAMPLES
+async def test_any_bytes(world: World, method: str, data: st.DataObject) -> None:
+    """Whether or not they are a message."""
+    near = requests(METHODS[method].input_type, world.likely).flatmap(damaged)
+    await check(world, method, data.draw(near | st.binary(max_size=200)))

@@ -1,0 +1,318 @@
+"""The AuthService over a real channel: signing up, signing in, how long that lasts, and who may call what."""
+
+import asyncio
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc
+import jwt
+from cinema.v1 import auth_service_pb2 as pb
+from cinema.v1 import booking_service_pb2, catalog_service_pb2, user_pb2
+
+from cinema_grpc.adapters.access_tokens import JwtAccessTokens
+from cinema_grpc.domain.account import Role, User
+from tests.builders import NOW, FakeClock
+from tests.rpc.conftest import METHODS, PASSWORD, SECRET, House, Metadata, moment, refusal, running
+
+Code = grpc.StatusCode
+HOUR = timedelta(minutes=60)
+MICROSECOND = timedelta(microseconds=1)
+ADA = {"username": "Ada.L_1-x", "password": PASSWORD, "full_name": "Ada Lovelace", "email": "Ada@example.com"}
+PUBLIC = {
+    "/cinema.v1.AuthService/Register",
+    "/cinema.v1.AuthService/Login",
+    "/cinema.v1.CatalogService/GetMovie",
+    "/cinema.v1.CatalogService/GetCinema",
+    "/cinema.v1.CatalogService/GetAuditorium",
+    "/cinema.v1.CatalogService/ListMovies",
+    "/cinema.v1.CatalogService/ListCinemas",
+    "/cinema.v1.CatalogService/ListAuditoriums",
+    "/cinema.v1.ShowtimeService/ListShowtimes",
+    "/cinema.v1.ShowtimeService/GetShowtime",
+}
+FOR_STAFF = {
+    "/cinema.v1.CatalogService/CreateMovie",
+    "/cinema.v1.CatalogService/CreateCinema",
+    "/cinema.v1.CatalogService/CreateAuditorium",
+    "/cinema.v1.ShowtimeService/CreateShowtime",
+}
+
+
+async def register(house: House, **changes: str) -> pb.RegisterResponse:
+    """Register Ada, or someone who differs from her in some fields."""
+    return await house.auth.Register(pb.RegisterRequest(**(ADA | changes)))
+
+
+async def login(house: House, username: str, password: str = PASSWORD) -> pb.LoginResponse:
+    return await house.auth.Login(pb.LoginRequest(username=username, password=password))
+
+
+def bearer(token: str, scheme: str = "Bearer") -> Metadata:
+    return (("authorization", f"{scheme} {token}"),)
+
+
+async def whoami(house: House, metadata: Metadata) -> user_pb2.User:
+    return (await house.auth.GetCurrentUser(pb.GetCurrentUserRequest(), metadata=metadata)).user
+
+
+class TestRegister:
+    async def test_the_account_and_what_signs_it_in(self, house: House) -> None:
+        """Username and email stay as they were written."""
+        answer = await register(house)
+        user, tokens = answer.user, answer.tokens
+        assert 1 <= len(user.user_id) <= 64
+        assert (user.username, user.full_name, user.email) == ("Ada.L_1-x", "Ada Lovelace", "Ada@example.com")
+        assert user.role == user_pb2.ROLE_CUSTOMER
+        assert user.create_time == moment(NOW)
+        assert tokens.token_type == "Bearer"
+        assert tokens.access_token_expire_time == moment(NOW + HOUR)
+        assert await whoami(house, bearer(tokens.access_token)) == user
+
+    async def test_usernames_and_emails_are_unique_without_regard_to_case(self, house: House) -> None:
+        """The metadata says what was asked for; the username is judged first; a refused name stays free."""
+        await register(house)
+        taken = await refusal(register(house, username="ADA.l_1-X", email="other@example.com"))
+        assert (taken.code, taken.reason) == (Code.ALREADY_EXISTS, "USERNAME_TAKEN")
+        assert taken.metadata == {"username": "ADA.l_1-X"}
+        assert taken.details["ResourceInfo"].resource_name == "ADA.l_1-X"
+        taken = await refusal(register(house, username="other", email="aDA@EXAMPLE.com"))
+        assert (taken.code, taken.reason) == (Code.ALREADY_EXISTS, "EMAIL_TAKEN")
+        assert taken.metadata == {"email": "aDA@EXAMPLE.com"}
+        assert taken.details["ResourceInfo"].resource_name == "aDA@EXAMPLE.com"
+        assert (await refusal(register(house))).reason == "USERNAME_TAKEN"
+        assert (await register(house, username="other", email="other@example.com")).user.username == "other"
+
+    async def test_of_twenty_at_once_one_gets_the_name(self, house: House) -> None:
+        names = ("ada", "ADA", "Ada", "aDa") * 5
+        calls = (register(house, username=name, email=f"{n}@a.example") for n, name in enumerate(names))
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        codes = Counter(each.code() if isinstance(each, grpc.aio.AioRpcError) else Code.OK for each in results)
+        assert codes == {Code.OK: 1, Code.ALREADY_EXISTS: 19}
+
+    async def test_lengths_and_letters_of_names(self, house: House) -> None:
+        """Usernames have 3 to 64 plain characters; names 1 to 200 of any script; emails up to 254 characters."""
+        email = f"{'x' * 64}@{'.'.join(['y' * 46] * 4)}.z"
+        assert len(email) == 254
+        for number, name in enumerate(("abc", "a" * 64, "._-", "007")):
+            await register(house, username=name, email=f"{number}@example.com")
+        await register(house, username="one", full_name="李", email="one@example.com")
+        await register(house, username="two", full_name="🎬" * 200, email=email)
+        bad = {
+            "username": ("ab", "a" * 65, "a b", "ada\n", "ädä", "ada@x", "\u0430da"),
+            "full_name": ("", " \u2003", "x" * 201, "Ada\0", "Ada\nL", "\x7fAda"),
+            "email": ("", "ada", "@x.example", "a@", "a b@x.example", "ada@x.example\n", f"x{email}"),
+        }
+        for field, texts in bad.items():
+            for text in texts:
+                assert (await refusal(register(house, **{field: text}))).fields == [field], text
+
+
+class TestPasswords:
+    async def test_eight_to_256_characters(self, house: House) -> None:
+        """Counted in code points after NFC, whatever the keyboard sent; letters alone are enough."""
+        accent, ligature = "e\u0301", "\ufb2c"
+        assert [len(unicodedata.normalize("NFC", text)) for text in (accent, ligature)] == [1, 3]
+        good = ("qzvkwxyj", "x" * 255 + "y", "😀" * 8, accent * 8, accent * 256, ligature * 85, "  spaces ")
+        for number, password in enumerate(good):
+            await register(house, username=f"good-{number}", email=f"{number}@a.example", password=password)
+            await login(house, f"good-{number}", password)
+        for password in ("", "qzvkwxy", "x" * 256 + "y", "😀" * 7, accent * 7, accent * 257, ligature * 86):
+            assert (await refusal(register(house, password=password))).fields == ["password"], password
+
+    async def test_what_anyone_would_guess_is_refused(self, house: House) -> None:
+        """The username, the email and the commonest passwords, in any case; and control characters."""
+        for password in (
+            "Ada.L_1-x",
+            "ADA.L_1-X",
+            "Ada@example.com",
+            "ada@EXAMPLE.COM",
+            "password",
+            "PASSWORD1",
+            "12345678",
+        ):
+            assert (await refusal(register(house, password=password))).fields == ["password"], password
+        for password in ("long enough\0", "long\tenough", "long enough\n", "\x7flong enough", "long\x85enough"):
+            assert (await refusal(register(house, password=password))).fields == ["password"], password
+
+    async def test_a_refusal_does_not_repeat_the_password(self, house: House) -> None:
+        refused = await refusal(register(house, password="Iloveyou"))
+        assert "iloveyou" not in f"{refused.message} {refused.details} {refused.metadata}".lower()
+
+
+class TestLogin:
+    async def test_in_any_case_of_the_name(self, house: House) -> None:
+        """The answer has the account as it is, and a token of its own that lasts an hour from now."""
+        registered = await register(house)
+        house.clock.advance(timedelta(minutes=7))
+        for name in ("Ada.L_1-x", "ada.l_1-x", "ADA.L_1-X"):
+            answer = await login(house, name)
+            assert answer.user == registered.user
+            assert answer.tokens.token_type == "Bearer"
+            assert answer.tokens.access_token_expire_time == moment(NOW + timedelta(minutes=67))
+            assert await whoami(house, bearer(answer.tokens.access_token)) == registered.user
+
+    async def test_a_password_is_right_however_its_letters_are_composed(self, house: House) -> None:
+        """But its case counts, and so do the blanks around it."""
+        composed, apart = "Señor Ünïcödé", unicodedata.normalize("NFD", "Señor Ünïcödé")
+        assert composed != apart
+        await register(house, password=composed)
+        await register(house, username="other", email="other@example.com", password=apart)
+        for name in ("other", "Ada.L_1-x"):
+            for password in (composed, apart):
+                await login(house, name, password)
+            for password in (composed.lower(), f" {composed}", f"{composed} ", composed[:-1]):
+                assert (await refusal(login(house, name, password))).reason == "BAD_CREDENTIALS"
+
+    async def test_an_unknown_user_and_a_wrong_password_look_the_same(self, house: House) -> None:
+        """The same code, text, reason and details; also for a password that no account could have."""
+        await register(house)
+        answers = [
+            replace(await refusal(login(house, name, password)), trailers={})
+            for name in ("Ada.L_1-x", "nobody", "no such name!", "Ada@example.com")
+            for password in ("wrong", "wrong but long", "x" * 257, "wrong\0")
+        ]
+        assert (answers[0].code, answers[0].reason) == (Code.UNAUTHENTICATED, "BAD_CREDENTIALS")
+        assert answers[0].metadata == {}
+        assert all(asdict(answer) == asdict(answers[0]) for answer in answers)
+
+    async def test_what_is_left_out_is_malformed(self, house: House) -> None:
+        assert (await refusal(login(house, "", ""))).fields == ["username", "password"]
+
+
+class TestTokens:
+    async def test_an_hour_to_the_microsecond(self, house: House) -> None:
+        registered = await register(house)
+        metadata = bearer(registered.tokens.access_token)
+        house.clock.advance(HOUR - MICROSECOND)
+        assert await whoami(house, metadata) == registered.user
+        house.clock.advance(MICROSECOND)
+        refused = await refusal(whoami(house, metadata))
+        assert (refused.code, refused.reason) == (Code.UNAUTHENTICATED, "TOKEN_EXPIRED")
+        assert refused.metadata == {"expire_time": "2026-05-01T13:00:00Z"}
+
+    async def test_the_case_of_the_scheme_does_not_matter(self, house: House) -> None:
+        registered = await register(house)
+        for scheme in ("Bearer", "bearer", "BEARER", "bEaReR"):
+            assert await whoami(house, bearer(registered.tokens.access_token, scheme)) == registered.user
+
+    async def test_forged_and_malformed_ones(self, house: House) -> None:
+        """Altered, unsigned, signed by another, for a role that was not given, or no token at all: all one answer."""
+        token = (await register(house)).tokens.access_token
+        head, claims, signature = token.split(".")
+        body = jwt.decode(token, options={"verify_signature": False}) | {"role": "STAFF"}
+        kind = {"typ": "at+jwt"}
+        other_claims = jwt.encode(body, SECRET, headers=kind).split(".")[1]
+        forged = [
+            *(bearer(text) for text in (token[:-2], f"{token}x", f"{head}.{claims}.", f"{head}.{claims}", "nonsense")),
+            bearer(f"{head}.{other_claims}.{signature}"),
+            bearer(jwt.encode(body, SECRET[::-1], headers=kind)),
+            bearer(jwt.encode(body, SECRET, headers={"typ": "JWT"})),
+            bearer(jwt.encode(body, "", algorithm="none", headers=kind)),
+            *(bearer(token, scheme) for scheme in ("Basic", "Bearer:", "Bear", "")),
+            *((("authorization", value),) for value in ("", "Bearer", "Bearer ", token)),
+            bearer(token) * 2,
+        ]
+        for metadata in forged:
+            refused = await refusal(whoami(house, metadata))
+            assert (refused.code, refused.reason) == (Code.UNAUTHENTICATED, "TOKEN_INVALID"), metadata
+            assert refused.metadata == {}
+
+    async def test_a_token_outlives_a_restart(self, tmp_path: Path) -> None:
+        clock = FakeClock()
+        async with running(tmp_path, clock) as house:
+            registered = await register(house)
+        async with running(tmp_path, clock) as house:
+            assert await whoami(house, bearer(registered.tokens.access_token)) == registered.user
+
+
+class TestAccess:
+    async def refusals(self, house: House, methods: Iterable[str], metadata: Metadata) -> dict[str, tuple[Code, str]]:
+        """Call methods with an empty request, each of which has to be refused."""
+        refused = {method: await refusal(house.send(method, b"", metadata)) for method in methods}
+        return {method: (each.code, each.reason) for method, each in refused.items()}
+
+    async def outcome(self, house: House, method: str, metadata: Metadata) -> bytes | tuple[Any, str]:
+        """Call a method with an empty request; give its answer, or its code and text."""
+        try:
+            return await house.send(method, b"", metadata)
+        except grpc.aio.AioRpcError as error:
+            return error.code(), str(error.details())
+
+    async def test_a_token_is_due_on_every_method_that_is_not_public(self, house: House) -> None:
+        """Before anything is said of the request."""
+        methods = METHODS.keys() - PUBLIC
+        assert methods
+        missing = await self.refusals(house, methods, ())
+        assert missing == dict.fromkeys(methods, (Code.UNAUTHENTICATED, "TOKEN_MISSING"))
+
+    async def test_a_token_of_an_unknown_user_is_good_for_nothing(self, house: House) -> None:
+        """Even one with our own signature, of staff."""
+        nobody = User("0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "nobody", "Nobody", "", Role.STAFF, NOW)
+        token = JwtAccessTokens(SECRET, house.clock).issue(nobody).text
+        methods = METHODS.keys() - PUBLIC
+        refused = await self.refusals(house, methods, bearer(token))
+        assert refused == dict.fromkeys(methods, (Code.UNAUTHENTICATED, "TOKEN_INVALID"))
+
+    async def test_public_methods_do_not_look_at_tokens(self, house: House) -> None:
+        """They answer alike without a token, with a bad one and with one that has expired."""
+        expired = await house.customer()
+        house.clock.advance(HOUR)
+        for method in PUBLIC:
+            expected = await self.outcome(house, method, ())
+            for metadata in (bearer("nonsense"), (("authorization", ""),), expired, expired * 2):
+                assert await self.outcome(house, method, metadata) == expected, method
+
+    async def test_what_is_for_staff_is_refused_to_customers(self, house: House) -> None:
+        """And nothing else is: any other method has something to say of an empty request, or answers it."""
+        assert await self.refusals(house, FOR_STAFF, await house.customer()) == dict.fromkeys(
+            FOR_STAFF, (Code.PERMISSION_DENIED, "ROLE_REQUIRED")
+        )
+        for method in METHODS.keys() - FOR_STAFF:
+            outcome = await self.outcome(house, method, await house.customer())
+            assert isinstance(outcome, bytes) or outcome[0] is Code.INVALID_ARGUMENT, method
+
+    async def test_staff_are_signed_in_like_anyone(self, house: House) -> None:
+        """They come from the command line alone, may have no email, and may do what customers may."""
+        metadata = await house.staff()
+        staff = await whoami(house, metadata)
+        assert (staff.username, staff.full_name, staff.email) == ("staff", "Staff", "")
+        assert staff.role == user_pb2.ROLE_STAFF
+        request = catalog_service_pb2.CreateCinemaRequest(name="Odeon", time_zone="UTC")
+        assert (await house.catalog.CreateCinema(request, metadata=metadata)).cinema.name == "Odeon"
+        booking = await house.book((await house.showtime()).showtime_id, "A1", "A2", by="staff")
+        assert booking.user_id == staff.user_id
+        assert (await login(house, "STAFF")).user == staff
+        assert (await refusal(register(house, username="Staff"))).reason == "USERNAME_TAKEN"
+
+
+class TestRequestIdOfTheAnswer:
+    async def answered(self, house: House, *sent: str, metadata: Metadata = ()) -> list[str]:
+        """Make a call that succeeds and one that fails; give the x-request-id of both answers."""
+        headers = (*metadata, *(("x-request-id", value) for value in sent))
+        call = house.catalog.ListMovies(catalog_service_pb2.ListMoviesRequest(), metadata=headers)
+        await call
+        request = booking_service_pb2.GetBookingRequest(booking_id="none")
+        refused = await refusal(house.bookings.GetBooking(request, metadata=headers))
+        return [str(dict(await call.trailing_metadata())["x-request-id"]), str(refused.trailers["x-request-id"])]
+
+    async def test_a_well_formed_one_comes_back(self, house: House) -> None:
+        """On success, on a refusal before the caller is known, and after."""
+        for own in ("7", "Aa0._-", "x" * 128):
+            assert await self.answered(house, own) == [own, own]
+            assert await self.answered(house, own, metadata=await house.customer()) == [own, own]
+
+    async def test_any_other_is_replaced(self, house: House) -> None:
+        """By a new one for each call, well-formed itself."""
+        seen = await self.answered(house)
+        for own in ("", "x" * 129, "a b", "a/b", "a,b", "{}"):
+            given = await self.answered(house, own)
+            assert own not in given
+            seen += given
+        assert len(set(seen)) == len(seen)
+        for each in seen:
+            assert await self.answered(house, each) == [each, each]

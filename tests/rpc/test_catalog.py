@@ -1,0 +1,324 @@
+"""The CatalogService over a real channel: what is entered is read and listed, by staff, each once."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from cinema.v1 import catalog_pb2
+from cinema.v1 import catalog_service_pb2 as pb
+from google.protobuf.duration_pb2 import Duration
+
+from cinema_grpc.adapters.database import schema
+from tests.builders import NOW, FakeClock
+from tests.rpc.conftest import House, moment, new_id, refusal, running
+
+Code = grpc.StatusCode
+SYNOPSIS = "Ein Mädchen, ein Drache, 千と千尋. "
+TITLE = "Amélie 👩‍🚀 — «Le Fabuleux Destin» \u2028 千と千尋の神隠し"
+MOVIE: dict[str, Any] = {"title": "A Film", "runtime": Duration(seconds=5400)}
+CINEMA: dict[str, Any] = {"name": "A House", "time_zone": "Europe/Berlin"}
+ROW = catalog_pb2.SeatRow(label="A", sections=[2])
+
+
+async def enter(house: House, kind: str, metadata: Any = None, **fields: Any) -> Any:
+    """Enter a Movie, a Cinema or an Auditorium, as staff unless told otherwise."""
+    request = getattr(pb, f"Create{kind}Request")(**fields)
+    metadata = await house.staff() if metadata is None else metadata
+    answer = await getattr(house.catalog, f"Create{kind}")(request, metadata=metadata)
+    return getattr(answer, kind.lower())
+
+
+async def read(house: House, kind: str, identifier: str) -> Any:
+    """Read one by its identifier, as nobody."""
+    request = getattr(pb, f"Get{kind}Request")(**{f"{kind.lower()}_id": identifier})
+    return getattr(await getattr(house.catalog, f"Get{kind}")(request), kind.lower())
+
+
+async def page(house: House, kind: str, **fields: Any) -> tuple[list[Any], str]:
+    """Read a page of a list, as nobody; give its entries and the next page's token."""
+    answer = await getattr(house.catalog, f"List{kind}s")(getattr(pb, f"List{kind}sRequest")(**fields))
+    return list(getattr(answer, f"{kind.lower()}s")), answer.next_page_token
+
+
+def rows(*layout: tuple[str, Sequence[int]]) -> list[catalog_pb2.SeatRow]:
+    return [catalog_pb2.SeatRow(label=label, sections=sections) for label, sections in layout]
+
+
+class TestEntering:
+    async def test_a_movie(self, house: House) -> None:
+        """Every field comes back as it was sent, whatever its script."""
+        sent: dict[str, Any] = {
+            "title": TITLE,
+            "runtime": Duration(seconds=7200, nanos=7_000),
+            "rating": "Ab 12, déconseillé 🔞",
+            "synopsis": SYNOPSIS * 100,
+        }
+        movie = await enter(house, "Movie", **sent)
+        assert 1 <= len(movie.movie_id) <= 64
+        assert movie == catalog_pb2.Movie(movie_id=movie.movie_id, create_time=moment(NOW), **sent)
+        assert await read(house, "Movie", movie.movie_id) == movie
+        assert await page(house, "Movie") == ([movie], "")
+
+    async def test_the_bounds_of_a_movie(self, house: House) -> None:
+        """Lengths are counted in code points; rating and synopsis may be left out."""
+        for seconds in (60, 43_200):
+            movie = await enter(house, "Movie", title="🎬" * 200, runtime=Duration(seconds=seconds))
+            assert (movie.runtime.seconds, movie.rating, movie.synopsis) == (seconds, "", "")
+        full = await enter(house, "Movie", **(MOVIE | {"rating": "é" * 200, "synopsis": "é" * 5_000}))
+        assert (len(full.rating), len(full.synopsis)) == (200, 5_000)
+
+    async def test_a_cinema(self, house: House) -> None:
+        sent = {"name": "Kino «Åsgård» 🎦", "time_zone": "America/Argentina/Buenos_Aires"}
+        cinema = await enter(house, "Cinema", **sent)
+        assert cinema == catalog_pb2.Cinema(cinema_id=cinema.cinema_id, create_time=moment(NOW), **sent)
+        assert await read(house, "Cinema", cinema.cinema_id) == cinema
+        assert await page(house, "Cinema") == ([cinema], "")
+        assert (await enter(house, "Cinema", **sent)).cinema_id != cinema.cinema_id
+
+    async def test_a_time_zone_that_iana_does_not_know(self, house: House) -> None:
+        for time_zone in ("Mars/Olympus", "europe/berlin", "+02:00", "../UTC", "Factory", "UTC\0", ""):
+            refused = await refusal(enter(house, "Cinema", name="A House", time_zone=time_zone))
+            assert refused.fields == ["time_zone"], time_zone
+
+    async def test_an_auditorium(self, house: House) -> None:
+        """Its rows stay in the order in which they were sent."""
+        house.clock.advance(timedelta(microseconds=1))
+        layout = rows(("B", (4, 6, 4)), ("AA", (1,)), ("A", (200,)))
+        cinema = await house.cinema()
+        sent: dict[str, Any] = {"cinema_id": cinema.cinema_id, "name": "Saal Ä", "rows": layout}
+        auditorium = await enter(house, "Auditorium", **sent)
+        assert auditorium == catalog_pb2.Auditorium(
+            auditorium_id=auditorium.auditorium_id,
+            total_seats=215,
+            create_time=moment(NOW + timedelta(microseconds=1)),
+            **sent,
+        )
+        assert await read(house, "Auditorium", auditorium.auditorium_id) == auditorium
+        assert await page(house, "Auditorium", cinema_id=cinema.cinema_id) == ([auditorium], "")
+
+    async def test_control_characters(self, house: House) -> None:
+        """All 65 are refused in every text, NUL first among them; what only looks odd is fine."""
+        controls = [chr(code) for code in (*range(32), *range(127, 160))]
+        for control in controls:
+            for field in ("title", "rating", "synopsis"):
+                refused = await refusal(enter(house, "Movie", **(MOVIE | {field: f"ab{control}cd"})))
+                assert refused.fields == [field], control
+        for text in ("a\u200db", "a\ufeffb", "a\u00adb", "a\u202eb", "\ue000", "a\u2029b", "'; DROP TABLE movie; --"):
+            assert (await enter(house, "Movie", **(MOVIE | {"title": text}))).title == text
+
+    async def test_what_is_not_known(self, house: House) -> None:
+        """NOT_FOUND names it, whatever it is; an auditorium needs its cinema to exist."""
+        for identifier in ("none", "x" * 64, "🎬", "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "'; --"):
+            for kind in ("Movie", "Cinema", "Auditorium"):
+                refused = await refusal(read(house, kind, identifier))
+                assert (refused.code, refused.reason) == (Code.NOT_FOUND, f"{kind.upper()}_NOT_FOUND")
+                assert refused.metadata == {f"{kind.lower()}_id": identifier}
+                found = refused.details["ResourceInfo"]
+                assert (found.resource_type, found.resource_name) == (f"cinema.v1.{kind}", identifier)
+        refused = await refusal(page(house, "Auditorium", cinema_id="none"))
+        assert (refused.reason, refused.metadata) == ("CINEMA_NOT_FOUND", {"cinema_id": "none"})
+        refused = await refusal(enter(house, "Auditorium", cinema_id="none", name="One", rows=[ROW]))
+        assert (refused.reason, refused.metadata) == ("CINEMA_NOT_FOUND", {"cinema_id": "none"})
+
+
+class TestLayouts:
+    @pytest.fixture
+    async def build(self, house: House) -> Callable[..., Awaitable[catalog_pb2.Auditorium]]:
+        """Give what enters an auditorium with some rows into one cinema."""
+        cinema_id = (await house.cinema()).cinema_id
+
+        async def build(layout: Sequence[catalog_pb2.SeatRow], name: str = "One") -> catalog_pb2.Auditorium:
+            auditorium: catalog_pb2.Auditorium = await enter(
+                house, "Auditorium", cinema_id=cinema_id, name=name, rows=layout
+            )
+            return auditorium
+
+        return build
+
+    async def test_the_largest(self, build: Callable[..., Awaitable[catalog_pb2.Auditorium]]) -> None:
+        """60 rows; 2,000 seats; 200 seats a row, even each in a stretch of its own."""
+        labels = [f"{first}{second}" for first in "ABC" for second in "ABCDEFGHIJKLMNOPQRST"]
+        sixty = rows(*((label, (33,)) for label in labels))
+        assert (await build(sixty, "60 rows")).total_seats == 1_980
+        ten = rows(*((label, (1,) * 200) for label in labels[:10]))
+        assert (await build(ten, "2,000 seats")).total_seats == 2_000
+
+    async def test_what_is_no_layout(self, build: Callable[..., Awaitable[catalog_pb2.Auditorium]]) -> None:
+        """Each fault is named by its path."""
+        labels = [f"{first}{second}" for first in "ABCD" for second in "ABCDEFGHIJKLMNOPQRST"]
+        cases: list[tuple[list[catalog_pb2.SeatRow], list[str]]] = [
+            ([], ["rows"]),
+            (rows(*((label, (1,)) for label in labels[:61])), ["rows"]),
+            (rows(*((label, (200,)) for label in labels[:10]), ("ZZ", (1,))), ["rows"]),
+            (rows(("A", ())), ["rows[0].sections"]),
+            (rows(("A", (1,)), ("B", (1,) * 201)), ["rows[1].sections"]),
+            (rows(("A", (100, 101))), ["rows[0].sections"]),
+            (rows(("A", (201,))), ["rows[0].sections[0]"]),
+            (rows(("A", (1,)), ("B", (1,)), ("C", (0, 5))), ["rows[2].sections[0]"]),
+            (rows(("A", (5, -1)), ("B", (2**31 - 1,))), ["rows[0].sections[1]", "rows[1].sections[0]"]),
+            (rows(("A", (1,)), ("B", (1,)), ("A", (1,)), ("A", (1,))), ["rows[2].label", "rows[3].label"]),
+            *(
+                (rows(("A", (1,)), (label, (1,))), ["rows[1].label"])
+                for label in ("", "a", "ABC", "1", "Ä", "A1", "A ", "A\n", "\0", "🎬")
+            ),
+        ]
+        for layout, expected in cases:
+            assert (await refusal(build(layout))).fields == expected, layout
+
+    async def test_a_name_is_taken_in_its_own_cinema(self, house: House) -> None:
+        one, other = await house.cinema(), await house.cinema()
+        await house.auditorium(one.cinema_id, name="Große 🎬")
+        refused = await refusal(house.auditorium(one.cinema_id, name="Große 🎬"))
+        assert (refused.code, refused.reason) == (Code.ALREADY_EXISTS, "NAME_TAKEN")
+        assert refused.metadata == {"name": "Große 🎬"}
+        assert refused.details["ResourceInfo"].resource_name == "Große 🎬"
+        await house.auditorium(other.cinema_id, name="Große 🎬")
+        calls = (house.auditorium(one.cinema_id, name="Kleine") for _ in range(10))
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        losers = [each.code() for each in results if isinstance(each, grpc.aio.AioRpcError)]
+        assert losers == [Code.ALREADY_EXISTS] * 9
+        entered, _ = await page(house, "Auditorium", cinema_id=one.cinema_id)
+        assert [each.name for each in entered] == ["Große 🎬", "Kleine"]
+
+
+class TestLists:
+    async def test_in_the_order_of_creation_in_pages_of_any_size(self, house: House) -> None:
+        """What is entered while paging repeats and skips nothing that was there; it comes last."""
+        cinema = await house.cinema()
+        for kind, entry, filters in (
+            ("Movie", MOVIE, {}),
+            ("Auditorium", {"cinema_id": cinema.cinema_id, "rows": [ROW]}, {"cinema_id": cinema.cinema_id}),
+        ):
+            name = "title" if kind == "Movie" else "name"
+            made = [await enter(house, kind, **(entry | {name: f"Z{9 - number}"})) for number in range(7)]
+            first, token = await page(house, kind, page_size=3, **filters)
+            made.append(await enter(house, kind, **(entry | {name: "A0"})))
+            second, token = await page(house, kind, page_size=1, page_token=token, **filters)
+            last, token = await page(house, kind, page_token=token, **filters)
+            assert (len(first), len(second), len(last), token) == (3, 1, 4, "")
+            assert first + second + last == made
+
+    async def test_the_size_of_a_page(self, house: House) -> None:
+        """None asked for: 50. Over 200: 200. The last page has no token, even when it is full."""
+        made = [f"cinema-{number:03}" for number in range(201)]
+        async with house.server.database.writing() as connection:
+            entry = {"name": "A House", "time_zone": "UTC", "create_time": NOW}
+            await connection.execute(schema.cinema.insert(), [{"cinema_id": each, **entry} for each in made])
+        for size, length in ((0, 50), (1, 1), (199, 199), (200, 200), (201, 200), (2**31 - 1, 200)):
+            entries, token = await page(house, "Cinema", page_size=size)
+            assert [each.cinema_id for each in entries] == made[:length]
+            entries, end = await page(house, "Cinema", page_size=200, page_token=token)
+            assert [each.cinema_id for each in entries] == made[length:]
+            assert end == ""
+        for size in (-1, -(2**31)):
+            assert (await refusal(page(house, "Cinema", page_size=size))).fields == ["page_size"]
+
+    async def test_a_token_is_good_for_its_list_alone(self, house: House) -> None:
+        """Not for another list or cinema, and not when it was altered or cut; but after a restart."""
+        one, other = await house.cinema(), await house.cinema()
+        for name in ("One", "Two"):
+            await house.auditorium(one.cinema_id, name=name)
+            await house.auditorium(other.cinema_id, name=name)
+        _, token = await page(house, "Auditorium", cinema_id=one.cinema_id, page_size=1)
+        others: list[tuple[str, dict[str, str]]] = [
+            ("Auditorium", {"cinema_id": other.cinema_id, "page_token": token}),
+            ("Cinema", {"page_token": token}),
+            ("Movie", {"page_token": token}),
+        ]
+        others += [
+            ("Auditorium", {"cinema_id": one.cinema_id, "page_token": altered})
+            for altered in (token[:-1], f"{token}A", token.swapcase(), f" {token}", "x", "\0", "x" * 1_025)
+        ]
+        for kind, fields in others:
+            assert (await refusal(page(house, kind, **fields))).fields == ["page_token"], fields
+
+    async def test_a_token_outlives_a_restart(self, tmp_path: Path) -> None:
+        async with running(tmp_path) as house:
+            made = [await enter(house, "Movie", **MOVIE) for _ in range(2)]
+            _, token = await page(house, "Movie", page_size=1)
+        async with running(tmp_path) as house:
+            assert await page(house, "Movie", page_token=token) == (made[1:], "")
+
+
+class TestOnce:
+    async def contents(self, house: House) -> list[tuple[str, dict[str, Any], str]]:
+        """Give one call of each kind, with the field that another call might differ in."""
+        cinema_id = (await house.cinema()).cinema_id
+        return [
+            ("Movie", MOVIE, "title"),
+            ("Cinema", CINEMA, "name"),
+            ("Auditorium", {"cinema_id": cinema_id, "name": "One", "rows": [ROW]}, "name"),
+        ]
+
+    async def test_twenty_at_once_have_one_effect_and_one_answer(self, tmp_path: Path) -> None:
+        """So has a repeat after a restart and later, in any case; the id counts for each RPC and caller apart."""
+        clock, request_id = FakeClock(), new_id()
+        answers = {}
+        async with running(tmp_path, clock) as house:
+            contents = await self.contents(house)
+            for kind, content, _ in contents:
+                calls = (enter(house, kind, **content, request_id=request_id) for _ in range(20))
+                given = await asyncio.gather(*calls)
+                assert all(each == given[0] for each in given)
+                answers[kind] = given[0]
+        async with running(tmp_path, clock) as house:
+            clock.advance(timedelta(minutes=30))
+            await house.sign_in("staff")
+            for kind, content, _ in contents:
+                for repeated in (request_id, request_id.upper()):
+                    assert await enter(house, kind, **content, request_id=repeated) == answers[kind]
+            assert (await page(house, "Movie"))[0] == [answers["Movie"]]
+            assert len((await page(house, "Cinema"))[0]) == 2
+            cinema_id = answers["Auditorium"].cinema_id
+            assert (await page(house, "Auditorium", cinema_id=cinema_id))[0] == [answers["Auditorium"]]
+            await house.server.accounts.create_staff("another", "correct horse battery staple", "Another")
+            await house.sign_in("another")
+            other = await enter(house, "Movie", metadata=house.tokens["another"], **MOVIE, request_id=request_id)
+            assert other.movie_id != answers["Movie"].movie_id
+
+    async def test_other_content(self, house: House) -> None:
+        """Refused, whatever the field, and it has no effect."""
+        for kind, content, name in await self.contents(house):
+            request_id = new_id()
+            await enter(house, kind, **content, request_id=request_id)
+            refused = await refusal(enter(house, kind, **(content | {name: "Else"}), request_id=request_id))
+            assert (refused.code, refused.reason) == (Code.FAILED_PRECONDITION, "REQUEST_ID_REUSED")
+            assert refused.metadata == {"request_id": request_id}
+            assert refused.details["PreconditionFailure"].violations[0].type == "REQUEST_ID_REUSED"
+        assert [movie.title for movie in (await page(house, "Movie"))[0]] == ["A Film"]
+
+    async def test_a_refusal_is_not_kept(self, house: House) -> None:
+        """After one, the same id may be tried again, with other content too."""
+        cinema_id, request_id = (await house.cinema()).cinema_id, new_id()
+        await house.auditorium(cinema_id, name="One")
+        content = {"cinema_id": cinema_id, "rows": [ROW], "request_id": request_id}
+        assert (await refusal(enter(house, "Auditorium", name="One", **content))).reason == "NAME_TAKEN"
+        assert (await refusal(enter(house, "Auditorium", name="", **content))).reason == "INVALID_REQUEST"
+        assert (await enter(house, "Auditorium", name="Two", **content)).name == "Two"
+
+    async def test_without_an_id_every_call_is_a_new_one(self, house: House) -> None:
+        first, second = [await enter(house, "Movie", **MOVIE) for _ in range(2)]
+        assert first.movie_id < second.movie_id
+
+
+async def test_only_staff_enter_anything(house: House) -> None:
+    """Others are refused before a look at the request, and nothing is entered."""
+    cinema_id = (await house.cinema()).cinema_id
+    customer = await house.customer()
+    for kind, content in (
+        ("Movie", MOVIE),
+        ("Cinema", CINEMA),
+        ("Auditorium", {"cinema_id": cinema_id, "name": "One", "rows": [ROW]}),
+    ):
+        for sent in (content, {}):
+            refused = await refusal(enter(house, kind, metadata=customer, **sent))
+            assert (refused.code, refused.reason) == (Code.PERMISSION_DENIED, "ROLE_REQUIRED")
+            assert refused.metadata == {"role": "STAFF"}
+            assert (await refusal(enter(house, kind, metadata=(), **sent))).reason == "TOKEN_MISSING"
+    assert await page(house, "Movie") == ([], "")
+    assert len((await page(house, "Cinema"))[0]) == 1
+    assert await page(house, "Auditorium", cinema_id=cinema_id) == ([], "")
