@@ -37,6 +37,13 @@ dev: $(ENVIRONMENT) ## The same, started again whenever the code changes
 test: $(ENVIRONMENT) ## Run all tests; fails when they cover less than 95% of the code
 	@$(BIN)/pytest --cov
 
+.PHONY: bench bench-quick
+bench: $(ENVIRONMENT) ## Measure a booking against two yardsticks: about ten minutes
+	@$(BIN)/python -m benchmarks
+
+bench-quick: $(ENVIRONMENT) ## The same with fewer calls: about a minute
+	@$(BIN)/python -m benchmarks --quick
+
 .PHONY: format
 format: $(ENVIRONMENT) ## Format the Python code and the protos, and fix what the linter can fix
 	@$(BIN)/ruff check --fix-only --quiet .
