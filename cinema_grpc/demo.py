@@ -157,12 +157,12 @@ call() {{ method=$1 data=$2; shift 2; grpcurl -plaintext "$@" -d "$data" {addres
 
 Then buy two seats, and give them back:
 
-AUTHORIZATION="authorization: Bearer $(call AuthService/Login '{login}' | value accessToken)"
+AUTHORIZATION="authorization: Bearer $(call AuthService/Login '{login}' | value 'access_*[tT]oken')"
 SHOWTIME='"showtimeId": "{showtime_id}"'
 call ShowtimeService/ListShowtimes '{{"pageSize": 3}}'
 call ShowtimeService/GetShowtime "{{$SHOWTIME}}"
 call BookingService/CreateBooking "{{$SHOWTIME, \"seats\": [\"C1\", \"C2\"]}}" -H "$AUTHORIZATION" | tee booking.json
-BOOKING="\"bookingId\": \"$(value bookingId <booking.json)\""
+BOOKING="\"bookingId\": \"$(value 'booking_*[iI]d' <booking.json)\""
 call BookingService/ConfirmPayment "{{$BOOKING, \"paymentToken\": \"tok_visa\"}}" -H "$AUTHORIZATION"
 call BookingService/CancelBooking "{{$BOOKING}}" -H "$AUTHORIZATION"
 """

@@ -39,8 +39,9 @@ class BookingServicer(booking_service_pb2_grpc.BookingServiceServicer):
             ("ListBookings", user_id, request.showtime_id, status.name if status else ""),
             lambda after, limit: self._bookings.list(user_id, request.showtime_id, status, after, limit),
             lambda booking: booking.booking_id,
+            render_booking,
         )
-        return pb.ListBookingsResponse(bookings=map(render_booking, bookings), next_page_token=next_page_token)
+        return pb.ListBookingsResponse(bookings=bookings, next_page_token=next_page_token)
 
     async def ConfirmPayment(self, request: pb.ConfirmPaymentRequest, _context: object) -> pb.ConfirmPaymentResponse:
         """Charge a booking and confirm it."""

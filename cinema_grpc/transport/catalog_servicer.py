@@ -63,16 +63,16 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
     async def ListMovies(self, request: pb.ListMoviesRequest, _context: object) -> pb.ListMoviesResponse:
         """List all movies, a page at a time."""
         movies, next_page_token = await read_page(
-            request, ("ListMovies",), self._catalog.list_movies, lambda movie: movie.movie_id
+            request, ("ListMovies",), self._catalog.list_movies, lambda movie: movie.movie_id, render_movie
         )
-        return pb.ListMoviesResponse(movies=map(render_movie, movies), next_page_token=next_page_token)
+        return pb.ListMoviesResponse(movies=movies, next_page_token=next_page_token)
 
     async def ListCinemas(self, request: pb.ListCinemasRequest, _context: object) -> pb.ListCinemasResponse:
         """List all cinemas, a page at a time."""
         cinemas, next_page_token = await read_page(
-            request, ("ListCinemas",), self._catalog.list_cinemas, lambda cinema: cinema.cinema_id
+            request, ("ListCinemas",), self._catalog.list_cinemas, lambda cinema: cinema.cinema_id, render_cinema
         )
-        return pb.ListCinemasResponse(cinemas=map(render_cinema, cinemas), next_page_token=next_page_token)
+        return pb.ListCinemasResponse(cinemas=cinemas, next_page_token=next_page_token)
 
     async def ListAuditoriums(self, request: pb.ListAuditoriumsRequest, _context: object) -> pb.ListAuditoriumsResponse:
         """List the auditoriums of one cinema, a page at a time."""
@@ -81,7 +81,6 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
             ("ListAuditoriums", request.cinema_id),
             lambda after, limit: self._catalog.list_auditoriums(request.cinema_id, after, limit),
             lambda auditorium: auditorium.auditorium_id,
+            render_auditorium,
         )
-        return pb.ListAuditoriumsResponse(
-            auditoriums=map(render_auditorium, auditoriums), next_page_token=next_page_token
-        )
+        return pb.ListAuditoriumsResponse(auditoriums=auditoriums, next_page_token=next_page_token)

@@ -45,7 +45,7 @@ class Health:
     async def Check(self, request: Any, context: Context) -> Any:
         """Tell how a service is."""
         if request.service not in self._names:
-            await context.abort(StatusCode.NOT_FOUND, f"there is no service {request.service!r}")
+            await context.abort(StatusCode.NOT_FOUND, "there is no such service")
         return HealthCheckResponse(status=self._status)
 
     async def List(self, _request: object, _context: object) -> Any:

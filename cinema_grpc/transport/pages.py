@@ -3,10 +3,17 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
+from google.protobuf.message import Message
+
 from cinema_grpc.domain.errors import FieldViolation, InvalidRequest
 from cinema_grpc.transport.page_tokens import decode, encode, page_size
 
 T = TypeVar("T")
+M = TypeVar("M", bound=Message)
+
+LARGEST_PAGE = 3 * 1024 * 1024
+BYTES_AN_ENTRY = 8
+"""In bytes: of all entries of a page, below the 4 MiB that clients take unless told otherwise; and what frames each."""
 
 
 class ListRequest(Protocol):
@@ -21,7 +28,8 @@ async def read_page(
     query: Sequence[str],
     read: Callable[[str, int], Awaitable[Sequence[T]]],
     identify: Callable[[T], str],
-) -> tuple[Sequence[T], str]:
+    render: Callable[[T], M],
+) -> tuple[Sequence[M], str]:
     """Read a page of a list that runs by the identifiers of its entries.
 
     Args:
@@ -29,9 +37,10 @@ async def read_page(
         query: The list's name and filters; a page token is good for the same query alone.
         read: Reads entries from the one after an identifier on ("" for the first), so many at most.
         identify: Gives the identifier of an entry.
+        render: Writes an entry as a message.
 
     Returns:
-        The entries, and the next page's token, empty on the last page.
+        The messages, and the next page's token, empty on the last page.
 
     Raises:
         InvalidRequest: The page token is none of this query's.
@@ -44,9 +53,20 @@ async def read_page(
         after = cursor[0]
     size = page_size(request.page_size)
     entries = await read(after, size + 1)
-    if len(entries) <= size:
-        return entries, ""
-    return entries[:size], encode(query, (identify(entries[size - 1]),))
+    messages = fitting([render(entry) for entry in entries[:size]])
+    if len(messages) == len(entries):
+        return messages, ""
+    return messages, encode(query, (identify(entries[len(messages) - 1]),))
+
+
+def fitting(messages: Sequence[M]) -> Sequence[M]:
+    """Give as many of the messages as one answer has room for, but at least one; what is left is on the next page."""
+    room = LARGEST_PAGE
+    for number, message in enumerate(messages):
+        room -= message.ByteSize() + BYTES_AN_ENTRY
+        if number and room < 0:
+            return messages[:number]
+    return messages
 
 
 def malformed_page_token() -> InvalidRequest:

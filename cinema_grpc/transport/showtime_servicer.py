@@ -11,7 +11,7 @@ from cinema_grpc.application.ports import ShowtimeFilter
 from cinema_grpc.domain.catalog import ListedShowtime
 from cinema_grpc.transport.once import once
 from cinema_grpc.transport.page_tokens import decode, encode, page_size
-from cinema_grpc.transport.pages import malformed_page_token
+from cinema_grpc.transport.pages import fitting, malformed_page_token
 from cinema_grpc.transport.parsing import EPOCH, parse_moment, parse_money, parse_optional_moment, parse_seat_gap_policy
 from cinema_grpc.transport.rendering import render_seat, render_showtime
 
@@ -37,9 +37,11 @@ class ShowtimeServicer(showtime_service_pb2_grpc.ShowtimeServiceServicer):
             start_from, after = first or await self._catalog.now(), None
         size = page_size(request.page_size)
         showtimes = await self._catalog.list_showtimes(ShowtimeFilter(*places, start_from, until), after, size + 1)
+        messages = fitting([render_showtime(showtime) for showtime in showtimes[:size]])
+        more = len(messages) < len(showtimes)
         return pb.ListShowtimesResponse(
-            showtimes=map(render_showtime, showtimes[:size]),
-            next_page_token=encode(query, _cursor(start_from, showtimes[size - 1])) if len(showtimes) > size else "",
+            showtimes=messages,
+            next_page_token=encode(query, _cursor(start_from, showtimes[len(messages) - 1])) if more else "",
         )
 
     async def GetShowtime(self, request: pb.GetShowtimeRequest, _context: object) -> pb.GetShowtimeResponse:

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 import pytest
+from cinema.v1.catalog_pb2 import Movie
 from cinema.v1.catalog_service_pb2 import ListMoviesRequest
 
 from cinema_grpc.domain.errors import InvalidRequest
 from cinema_grpc.transport.page_tokens import encode
-from cinema_grpc.transport.pages import read_page
+from cinema_grpc.transport.pages import fitting, read_page
 
 QUERY = ("ListMovies",)
 
@@ -25,7 +26,8 @@ class Shelf:
 
     async def page(self, size: int, token: str) -> tuple[Sequence[str], str]:
         request = ListMoviesRequest(page_size=size, page_token=token)
-        return await read_page(request, QUERY, self.read, lambda entry: entry)
+        messages, next_page_token = await read_page(request, QUERY, self.read, str, lambda entry: Movie(movie_id=entry))
+        return [message.movie_id for message in messages], next_page_token
 
 
 @pytest.mark.parametrize(
@@ -63,3 +65,12 @@ async def test_a_token_of_anything_else_is_malformed(token: str) -> None:
     with pytest.raises(InvalidRequest) as raised:
         await Shelf(1).page(1, token)
     assert [each.field for each in raised.value.violations] == ["page_token"]
+
+
+def test_a_page_holds_no_more_than_a_client_takes() -> None:
+    """Nor less than one entry, however large that is."""
+    large = Movie(synopsis="x" * 1_000_000)
+    assert len(fitting([large] * 10)) == 3
+    assert len(fitting([Movie(synopsis="x" * 5_000_000)] * 2)) == 1
+    assert len(fitting([Movie()] * 200)) == 200
+    assert list(fitting([])) == []
