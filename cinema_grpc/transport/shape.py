@@ -80,7 +80,8 @@ def _check(request_type: Descriptor, validator: Validator) -> Deserializer:
         if not violations:
             broken = validator.collect_violations(message)[: MOST_VIOLATIONS + 1]
             violations = [describe_violation(request_type, each) for each in broken]
-            violations.extend(_unreadable(message, times))
+            named = {each.field for each in violations}
+            violations.extend(each for each in _unreadable(message, times) if each.field not in named)
         if violations:
             raise InvalidRequest(*violations)
         return message

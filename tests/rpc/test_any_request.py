@@ -27,7 +27,7 @@ Code = grpc.StatusCode
 REFUSED_UNSEEN = {Code.INVALID_ARGUMENT, Code.UNAUTHENTICATED, Code.PERMISSION_DENIED, Code.NOT_FOUND}
 """The codes of calls that can't have changed anything."""
 REFUSED_BY_A_RULE = {Code.ALREADY_EXISTS, Code.FAILED_PRECONDITION, Code.RESOURCE_EXHAUSTED}
-EXAMPLES = settings(max_examples=30, deadline=None)
+EXAMPLES = settings(max_examples=25, deadline=None)
 
 INT32 = st.sampled_from([0, 1, -1, 3, 199, 201, 2**31 - 1, -(2**31)]) | st.integers(-(2**31), 2**31 - 1)
 INT64 = st.sampled_from([0, 1, -1, 10**12, 10**12 + 1, 2**63 - 1, -(2**63)]) | st.integers(-(2**63), 2**63 - 1)

@@ -196,9 +196,7 @@ class TestLists:
             await house.catalog.CreateMovie(request, metadata=metadata)
         first = await house.catalog.ListMovies(pb.ListMoviesRequest(page_size=200))
         assert 100 < len(first.movies) < 200
-        second = await house.catalog.ListMovies(
-            pb.ListMoviesRequest(page_size=200, page_token=first.next_page_token)
-        )
+        second = await house.catalog.ListMovies(pb.ListMoviesRequest(page_size=200, page_token=first.next_page_token))
         titles = [movie.title[:3] for page in (first, second) for movie in page.movies]
         assert titles == [f"{number:03}" for number in range(200)]
         assert second.next_page_token == ""
