@@ -98,7 +98,7 @@ async def _check_health(target: str) -> str:
 def _dialled(listen_address: str) -> str:
     """Give the address at which a server that listens everywhere can be called from its own machine."""
     host, _, port = listen_address.rpartition(":")
-    loopback = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 # nosec B104 (nothing listens here)
+    loopback = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 # nosec B104
     return f"{loopback.get(host, host)}:{port}"
 
 
