@@ -35,7 +35,7 @@ dev: $(ENVIRONMENT) ## The same, started again whenever the code changes
 
 .PHONY: test
 test: $(ENVIRONMENT) ## Run all tests; fails when they cover less than 95% of the code
-	@$(BIN)/pytest --cov
+	@$(BIN)/pytest --cov --numprocesses auto
 
 .PHONY: bench bench-quick
 bench: $(ENVIRONMENT) ## Measure a booking against two yardsticks: about ten minutes

@@ -37,8 +37,6 @@ class SettingsCommand(click.Command):
 @click.version_option(__version__, package_name="cinema-grpc")
 def main() -> None:
     """Sell cinema seats over gRPC."""
-    # What gRPC's own core would write to standard error, say of a port that is taken, is told by us, and in one line.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 
 @main.command("serve", cls=SettingsCommand)

@@ -42,6 +42,8 @@ def set_up_logging(log_format: Literal["console", "json"], level: str) -> None:
         )
     )
     logging.raiseExceptions = False
+    # gRPC quotes metadata that it can't decode, an access token perhaps.
+    logging.getLogger("grpc._cython.cygrpc").addFilter(lambda record: "Invalid encoding" not in record.getMessage())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
 
 

@@ -36,6 +36,11 @@ from cinema_grpc.transport.server import Server, build
 
 logger = structlog.get_logger()
 
+
+class ServerEnded(Exception):
+    """The server has ended though nobody asked it to."""
+
+
 SECONDS_BETWEEN_CHECKS = 2.0
 """How often storage is looked at, so that the health service tells the truth about it."""
 SECONDS_TO_CHECK = 10.0
@@ -142,6 +147,22 @@ class CinemaServer:
         await self._server.start()
         self.watch_storage.start()
 
+    async def wait(self, stop: asyncio.Event) -> None:
+        """Wait for the word to stop.
+
+        Raises:
+            ServerEnded: gRPC has ended the server by itself, and nobody listens any more.
+        """
+        if self._server is None:
+            raise ValueError("the server does not listen")
+        ended = asyncio.create_task(self._server.ended())
+        asked = asyncio.create_task(stop.wait())
+        await asyncio.wait([ended, asked], return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        if ended.done():
+            raise ServerEnded("gRPC has ended the server; it has to be started again") from ended.exception()
+        ended.cancel()
+
     async def close(self) -> None:
         """Stop: take no more calls, let those that run finish, and close storage last, whatever goes wrong before."""
         grace = self._settings.shutdown_seconds
@@ -194,7 +215,12 @@ async def serve(settings: Settings, *, with_demo: bool) -> None:
             await _show_demo(server, access)
         elif with_demo:
             logger.warning("the database holds data that is no demo's: --demo leaves it alone")
-        await stop.wait()
+        try:
+            await server.wait(stop)
+        except ServerEnded as error:
+            # Whoever supervises the process starts it again.
+            logger.error("nobody listens any more", exc_info=error)
+            raise SystemExit(1) from error
         logger.info("stopping")
     finally:
         await server.close()

@@ -49,7 +49,6 @@ ACCESS: Mapping[str, Access] = MappingProxyType(
         "/cinema.v1.BookingService/GetCancellationQuote": Access.CUSTOMER,
         "/cinema.v1.BookingService/CancelBooking": Access.CUSTOMER,
         "/grpc.health.v1.Health/Check": Access.PUBLIC,
-        "/grpc.health.v1.Health/List": Access.PUBLIC,
         "/grpc.health.v1.Health/Watch": Access.PUBLIC,
         "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo": Access.PUBLIC,
         "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": Access.PUBLIC,

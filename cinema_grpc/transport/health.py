@@ -10,13 +10,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from grpc import StatusCode
-from grpc_health.v1.health_pb2 import HealthCheckResponse, HealthListResponse
+from grpc_health.v1.health_pb2 import HealthCheckResponse
 
 from cinema_grpc.transport.handlers import Context
 
 SERVICE = "grpc.health.v1.Health"
 CHECK = f"/{SERVICE}/Check"
-LIST = f"/{SERVICE}/List"
 OVERALL = ""
 
 
@@ -47,10 +46,6 @@ class Health:
         if request.service not in self._names:
             await context.abort(StatusCode.NOT_FOUND, "there is no such service")
         return HealthCheckResponse(status=self._status)
-
-    async def List(self, _request: object, _context: object) -> Any:
-        """Tell how every service is."""
-        return HealthListResponse(statuses={name: HealthCheckResponse(status=self._status) for name in self._names})
 
     async def Watch(self, request: Any, context: Context) -> None:
         """Tell how a service is, now and whenever that changes."""

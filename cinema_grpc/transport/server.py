@@ -71,6 +71,10 @@ class Server:
         """Say whether calls can be served at present."""
         await self._health.set_serving(serving=serving)
 
+    async def ended(self) -> None:
+        """Wait until gRPC has ended the server, by `stop` or by a fault of its own, which is raised."""
+        await self._server.wait_for_termination()
+
     async def stop(self, grace: float) -> None:
         """Turn unhealthy, refuse new calls and end streams; other calls may finish, within `grace` seconds."""
         loop = asyncio.get_running_loop()
@@ -111,7 +115,7 @@ def build(
     if reflection:
         names = [*(service.full_name for service in SERVICES), health.SERVICE]
         handlers.add_generic_rpc_handlers(reflection_handlers(names))
-    boundary = Boundary(answered_while_stopping=frozenset({health.CHECK, health.LIST}))
+    boundary = Boundary(answered_while_stopping=frozenset({health.CHECK}))
     server = grpc.aio.server(
         handlers=handlers.collected,
         interceptors=[boundary, Authentication(tokens, accounts), Shape(SERVICES)],

@@ -214,11 +214,13 @@ class TestConfirming:
 
         with failing(desk.house.database, fails, after=True), pytest.raises(StorageUnavailable):
             await desk.pay(held, request=request())
-        repeated = await outcomes(desk.pay(held, request=request()))
-        assert isinstance(repeated[0], StorageUnavailable)
-        assert [row["status"] for row in await desk.house.rows("payment_attempt")] == ["DECLINED"]
-        assert desk.provider.calls == 0
-        assert (await desk.pay(held, request=request())).status is BookingStatus.CONFIRMED
+        (repeated,) = await outcomes(desk.pay(held, request=request()))
+        if isinstance(repeated, StorageUnavailable):  # it came before the attempt was withdrawn, and was told the same
+            repeated = await desk.pay(held, request=request())
+        assert repeated.status is BookingStatus.CONFIRMED
+        statuses = [row["status"] for row in await desk.house.rows("payment_attempt")]
+        assert sorted(statuses) == ["CHARGED", "DECLINED"]
+        assert desk.provider.calls == 1
 
     async def test_a_provider_that_never_answers(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "PROVIDER_SECONDS", 0.01)

@@ -136,6 +136,34 @@ class TestStopping:
             assert server.process.wait(timeout=SECONDS) == 0
         assert "stopped" in server.lines[-1]
 
+    def test_a_method_name_that_is_no_text(self, tmp_path: Path) -> None:
+        """One call with such a name is that call's trouble alone (grpcio 1.84 to 1.85.1 end the server)."""
+
+        def header(name: bytes, value: bytes) -> bytes:
+            return b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value
+
+        def frame(kind: int, flags: int, stream: int, body: bytes) -> bytes:
+            return len(body).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + body
+
+        fields = (
+            (b":method", b"POST"),
+            (b":scheme", b"http"),
+            (b":path", b"/\xff"),
+            (b":authority", b"x"),
+            (b"te", b"trailers"),
+            (b"content-type", b"application/grpc"),
+        )
+        headers = b"".join(header(*field) for field in fields)
+        with serving(tmp_path) as server:
+            host, _, port = server.address.rpartition(":")
+            for _ in range(3):
+                with socket.create_connection((host, int(port)), SECONDS) as connection:
+                    connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b""))
+                    connection.sendall(frame(1, 4, 1, headers) + frame(0, 1, 1, b"\0" * 5))
+                    connection.recv(999)
+            assert run(tmp_path, "health", server.address).returncode == 0
+            assert server.stop() == 0
+
     async def test_what_was_acknowledged_outlives_a_kill(self, tmp_path: Path) -> None:
         """SIGKILL right after the answer: the booking is there when the server is back."""
         with serving(tmp_path, "--demo") as server:

@@ -5,9 +5,11 @@ import time
 from pathlib import Path
 
 import grpc
+import pytest
 
 from cinema_grpc.adapters.simulated_payments import SimulatedPayments
 from cinema_grpc.domain.money import Money
+from cinema_grpc.server import ServerEnded
 from tests.rpc.conftest import refusal, running
 
 
@@ -58,3 +60,13 @@ async def test_a_call_that_runs_is_finished(tmp_path: Path) -> None:
         await house.sign_in("ada")
         for booking_id in kept:
             assert (await house.read(booking_id)).booking_id == booking_id
+
+
+async def test_a_server_that_ends_by_itself(tmp_path: Path) -> None:
+    """The process must not live on without anybody listening."""
+    async with running(tmp_path) as house:
+        assert house.server._server is not None
+        waiting = asyncio.create_task(house.server.wait(asyncio.Event()))
+        await house.server._server._server.stop(None)
+        with pytest.raises(ServerEnded):
+            await asyncio.wait_for(waiting, 30)
