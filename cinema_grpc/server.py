@@ -129,21 +129,17 @@ class CinemaServer:
         Raises:
             BadSettings: The address can't be had.
         """
-        address = self._settings.listen_address
         try:
             self._server = build(
-                address=address,
+                address=self._settings.listen_address,
                 tokens=self._tokens,
                 accounts=self.accounts,
                 catalog=self.catalog,
                 bookings=self._bookings,
                 reflection=self._settings.reflection,
             )
-        except (OSError, RuntimeError) as error:
-            raise BadSettings(
-                f"{PREFIX}LISTEN_ADDRESS: can't listen on {address}; is it taken by another server, or no address of "
-                "this machine's?"
-            ) from error
+        except OSError as error:
+            raise BadSettings(f"{PREFIX}LISTEN_ADDRESS: {error}") from error
         await self._server.start()
         self.watch_storage.start()
 

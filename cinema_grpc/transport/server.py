@@ -124,7 +124,9 @@ def build(
     try:
         port = server.add_insecure_port(address)
     except RuntimeError as error:
-        raise OSError(f"can't listen on {address}; is another server running there?") from error
+        raise OSError(
+            f"can't listen on {address}; is it taken by another server, or no address of this machine's?"
+        ) from error
     return Server(server, boundary, service_health, port)
 
 
