@@ -6,13 +6,13 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.booking_rows import Difference, load_bookings
 from cinema_grpc.adapters.database.database import Database, uninterrupted
-from cinema_grpc.adapters.database.prepared import Prepared, Step, read, write
+from cinema_grpc.adapters.database.prepared import Step, insert_into, read, select_by, update_by, write
 from cinema_grpc.adapters.database.schema import microseconds, moment
 from cinema_grpc.adapters.database.seat_plans import seat_plan
 from cinema_grpc.application.once import Recorded, RequestKey
@@ -85,8 +85,8 @@ class SqlBatch:
 
         def begin(driver: sqlite3.Connection) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
             driver.execute("BEGIN IMMEDIATE").close()
-            versions = read(driver, _VERSION, ({"of_showtime": each.showtime_id} for each in wanted))
-            return versions, read(driver, _RECORDED, (_key_row(key) for key in requests))
+            versions = read(driver, _VERSION, [{"showtime_id": each.showtime_id} for each in wanted])
+            return versions, read(driver, _RECORDED, [_key_row(key) for key in requests])
 
         versions, recorded = await self._database.in_one_go(self._connection, begin)
         now = await self._database.now(self._connection)
@@ -175,44 +175,24 @@ class SqlBatch:
         return bookings
 
 
-_VERSION = Prepared(
-    select(
-        schema.showtime.c.showtime_id,
-        schema.showtime.c.revision,
-        schema.showtime.c.stamp,
-        schema.showtime.c.latest_time,
-    ).where(schema.showtime.c.showtime_id == bindparam("of_showtime"))
+_VERSION = select_by(schema.showtime, ("showtime_id",), ("showtime_id", "revision", "stamp", "latest_time"))
+_RECORDED = select_by(
+    schema.request, ("caller", "rpc", "request_id"), ("caller", "rpc", "request_id", "content", "outcome")
 )
-_RECORDED = Prepared(
-    select(
-        schema.request.c.caller,
-        schema.request.c.rpc,
-        schema.request.c.request_id,
-        schema.request.c.content,
-        schema.request.c.outcome,
-    ).where(*(schema.request.c[name] == bindparam(name) for name in ("caller", "rpc", "request_id")))
-)
-_INSERT_REQUEST = Prepared(insert(schema.request))
-_UPDATE_SHOWTIME = Prepared(
-    update(schema.showtime)
-    .where(schema.showtime.c.showtime_id == bindparam("of_showtime"), schema.showtime.c.stamp == bindparam("known"))
-    .values(
-        taken_seats=bindparam("taken"),
-        revision=bindparam("new_revision"),
-        stamp=bindparam("new_stamp"),
-        latest_time=bindparam("now"),
-    )
+_INSERT_REQUEST = insert_into(schema.request)
+_UPDATE_SHOWTIME = update_by(
+    schema.showtime, ("showtime_id", "known_stamp"), ("taken_seats", "revision", "stamp", "latest_time")
 )
 
 
 def _showtime_row(work: Written) -> dict[str, Any]:
     return {
-        "of_showtime": work.showtime_id,
-        "known": work.known.stamp,
-        "taken": work.taken,
-        "new_revision": work.version.revision,
-        "new_stamp": work.version.stamp,
-        "now": microseconds(work.latest_time),
+        "showtime_id": work.showtime_id,
+        "known_stamp": work.known.stamp,
+        "taken_seats": work.taken,
+        "revision": work.version.revision,
+        "stamp": work.version.stamp,
+        "latest_time": microseconds(work.latest_time),
     }
 
 

@@ -28,6 +28,8 @@ S = TypeVar("S", bound="_Store")
 
 BUSY_SECONDS = 5
 """How long a statement waits for another process that is writing to the same SQLite file."""
+CACHE_KIB = 64 * 1024
+"""How much of an SQLite file is kept in memory; the default of 2 MiB would not hold the showtimes on sale."""
 SECONDS_TO_CLOSE = 10.0
 """How long a conversation may take to end when the database is closed."""
 WRITES = "cinema_writes"
@@ -191,6 +193,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
         "synchronous = FULL",  # what is acknowledged is on the disk
         "foreign_keys = ON",
         "trusted_schema = OFF",
+        f"cache_size = -{CACHE_KIB}",
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
