@@ -85,6 +85,11 @@ def at_least(what: str, limit: float, got: Spread, form: str = ".2f", unit: str 
     return Target(f"{what}: at least {limit:{form}}{unit}", got.text(form, unit), got.median >= limit)
 
 
+def none(what: str, got: int) -> Target:
+    """Hold that something never happened."""
+    return Target(f"{what}: none", f"{got:,}", got == 0)
+
+
 def reported(what: str, got: str) -> Target:
     """Tell a figure that nothing hangs on."""
     return Target(what, got, None)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from benchmarks.bench import Bench
 from benchmarks.figures import Result
-from benchmarks.scenarios import changes, create_booking, reads
+from benchmarks.scenarios import changes, create_booking, on_sale, reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class Scenario:
 
 SCENARIOS = {
     "create-booking": Scenario("CreateBooking of 2 seats, 400 showtimes", create_booking.run),
+    "on-sale": Scenario("On-sale of one showtime", on_sale.run),
     "changes": Scenario("CancelBooking and ConfirmPayment", changes.run),
     "get-showtime": Scenario("GetShowtime of 300 seats while bookings run", reads.get_showtime),
     "list-showtimes": Scenario("ListShowtimes, a page of 50 of 10,000", reads.list_showtimes),
