@@ -1,9 +1,11 @@
 """What every scenario works with: a folder, clients, and how much there is time for."""
 
+import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from grpc import StatusCode
 
@@ -13,12 +15,20 @@ from benchmarks.servers import Server
 
 IN_FLIGHT = 128
 OK = StatusCode.OK
+SECONDS_BETWEEN_LOOKS = 0.1
 
 T = TypeVar("T")
 
 
 class BrokeDown(Exception):
     """A scenario did not go as it must, so its figures mean nothing."""
+
+
+class Look(NamedTuple):
+    """How much memory a server had resident at a moment of the machine's monotonic clock."""
+
+    moment: float
+    memory_mib: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +84,14 @@ class Bench:
             BrokeDown: A call was answered by another code.
         """
         return must_answer(self.clients.start(drive, load).result(), code)
+
+    def watch(self, server: Server, work: "Future[T]") -> tuple[T, list[Look]]:
+        """Look at the server's memory until a client's work is done."""
+        looks: list[Look] = []
+        while not work.done():
+            looks.append(Look(time.monotonic(), server.memory_mib()))
+            wait([work], SECONDS_BETWEEN_LOOKS)
+        return work.result(), looks
 
 
 def must_answer(samples: list[Sample], code: StatusCode = OK) -> list[Sample]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from benchmarks.bench import Bench
 from benchmarks.figures import Result
-from benchmarks.scenarios import changes, create_booking, on_sale, reads
+from benchmarks.scenarios import changes, create_booking, on_sale, overload, reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,4 +27,5 @@ SCENARIOS = {
     "changes": Scenario("CancelBooking and ConfirmPayment", changes.run),
     "get-showtime": Scenario("GetShowtime of 300 seats while bookings run", reads.get_showtime),
     "list-showtimes": Scenario("ListShowtimes, a page of 50 of 10,000", reads.list_showtimes),
+    "overload": Scenario("Offered more than the top rate", overload.run),
 }

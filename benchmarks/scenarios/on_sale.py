@@ -27,14 +27,14 @@ SECONDS_FOR_TEXTBOOK = 10.0
 SECONDS_AT_MOST = 120.0
 METHOD = (
     "One showtime, and buyers who all begin at the same moment, on 8 connections. Each asks for a pair of seats, one "
-    "nearer to the middle of the house more often; who is refused asks for another pair, and gives up after the third. "
-    "Who is shed asks again when told to. All of them have called once before. *Textbook* is stopped after 10 seconds, "
-    "in which nearly every try still finds its seats free: that is in its favour. *A refusal*: when all is sold, calls "
-    "for seats that are gone, 128 in flight.\n\n"
-    "What was sold is checked by the answers and, when the server has ended, by SQL. Who came earlier can be told from "
-    "outside in two ways. Calls on one connection arrive in the order in which they were sent: of those who asked "
-    "there for one pair, no other than the first may get it. And whoever was refused before another had even asked, "
-    "on whatever connection, came first. Whoever lost to a later one by either is counted."
+    "nearer to the middle of the house more often; who is refused asks for another pair, and gives up after the "
+    "third. Who is shed asks again when told to. All of them have called once before. *Textbook* is stopped after 10 "
+    "seconds, in which nearly every try still finds its seats free: that is in its favour. *A refusal*: when all is "
+    "sold, calls for seats that are gone, 128 in flight.\n\n"
+    "What was sold is checked by the answers and, when the server has ended, by SQL. Who came earlier can be told "
+    "from outside in two ways. Calls on one connection arrive in the order in which they were sent: of those who "
+    "asked there for one pair, no other than the first may get it. And whoever was refused before another had even "
+    "asked, on whatever connection, came first. Whoever lost to a later one by either is counted."
 )
 
 

@@ -15,9 +15,9 @@ from benchmarks.servers import Server
 
 BOOKINGS_A_SECOND = 100
 GET_METHOD = (
-    "400 showtimes of 300 seats are read at random, 128 calls in flight, while 100 bookings a second are made in them, "
-    "evenly spread. What the bookings cost the server was measured by themselves just before, at the same rate, and is "
-    "taken off. *Empty* holds the message that ours gave and gets the reads alone."
+    "400 showtimes of 300 seats are read at random, 128 calls in flight, while 100 bookings a second are made in "
+    "them, evenly spread. What the bookings cost the server was measured by themselves just before, at the same rate, "
+    "and is taken off. *Empty* holds the message that ours gave and gets the reads alone."
 )
 LIST_METHOD = (
     "The programme has 10,000 showtimes. *First page* asks for the first 50 from now on, over and over. *From any "
