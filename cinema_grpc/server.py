@@ -20,6 +20,7 @@ from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
 from cinema_grpc.adapters.database.catalog_store import SqlCatalogStore
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.migrate import CannotMigrate, migrate
+from cinema_grpc.adapters.database.programme_reader import SqlProgrammeReader
 from cinema_grpc.adapters.passwords import Argon2Passwords, load_commonest_passwords
 from cinema_grpc.adapters.simulated_payments import SimulatedPayments
 from cinema_grpc.application import expiry, refunds
@@ -31,6 +32,7 @@ from cinema_grpc.application.catalog import Catalog
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.payments import Payments
 from cinema_grpc.application.ports import Clock, PaymentGateway, ShowtimeFilter
+from cinema_grpc.application.programme import Programme
 from cinema_grpc.config import PREFIX, BadSettings, Settings
 from cinema_grpc.domain.account import User
 from cinema_grpc.transport.server import Server, build
@@ -54,7 +56,7 @@ class CinemaServer:
 
     Attributes:
         database: Where everything is kept.
-        accounts, account_store, catalog: What fills an empty database.
+        accounts, account_store, catalog, programme: What fills an empty database, and looks at it.
         expire_holds: Writes down holds that are over, in the background.
         pay_refunds: Has owed refunds paid, in the background.
         watch_storage: Looks after storage for the health service, in the background.
@@ -86,9 +88,10 @@ class CinemaServer:
         self.account_store = SqlAccountStore(self.database)
         self.accounts = Accounts(self.account_store, self._passwords, self._tokens, clock, load_commonest_passwords())
         self.catalog = Catalog(SqlCatalogStore(self.database))
+        self.programme = Programme(SqlProgrammeReader(self.database))
 
         store, reader = SqlBoxOfficeStore(self.database), SqlBookingReader(self.database)
-        self._box_office = BoxOffice(store)
+        self._box_office = BoxOffice(store, self.programme.follow)
         hold_expiry = expiry.HoldExpiry(store, self._box_office)
         pay_back = refunds.Refunds(reader, self._box_office, gateway)
         self.expire_holds = BackgroundTask("hold expiry", hold_expiry.run_pass, expiry.SECONDS_BETWEEN_PASSES)
@@ -138,6 +141,7 @@ class CinemaServer:
                 tokens=self._tokens,
                 accounts=self.accounts,
                 catalog=self.catalog,
+                programme=self.programme,
                 bookings=self._bookings,
                 reflection=self._settings.reflection,
             )
@@ -202,7 +206,11 @@ async def serve(settings: Settings, *, with_demo: bool) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
         await server.open()
-        access = await demo.fill(server.catalog, server.accounts, server.account_store) if with_demo else None
+        access = (
+            await demo.fill(server.catalog, server.programme, server.accounts, server.account_store)
+            if with_demo
+            else None
+        )
         await server.listen()
         _collect_garbage_rarely()
         logger.warning("payments are simulated: no money moves")
@@ -263,5 +271,5 @@ def _jwt_secret(settings: Settings, *, with_demo: bool) -> bytes:
 async def _show_demo(server: CinemaServer, access: demo.DemoAccess) -> None:
     # More than a day ahead, so that all of the money comes back.
     late_enough = ShowtimeFilter("", "", "", await server.catalog.now() + timedelta(hours=25), None)
-    showtimes = await server.catalog.list_showtimes(late_enough, None, 1)
+    _, showtimes = await server.programme.list_showtimes(late_enough, None, 1)
     click.echo(demo.describe(server.address, access, showtimes[0].showtime_id))

@@ -105,9 +105,15 @@ class _Work:
 class BoxOffice:
     """Carries out the commands on showtimes."""
 
-    def __init__(self, store: BoxOfficeStore, lanes: int = 1) -> None:
-        """Set up the lanes; `start` opens them."""
-        self._lanes = [_Lane(store) for _ in range(lanes)]
+    def __init__(self, store: BoxOfficeStore, follow: Callable[[Sequence[Written]], None], lanes: int = 1) -> None:
+        """Set up the lanes; `start` opens them.
+
+        Args:
+            store: Keeps who has which seat.
+            follow: Told of what was committed.
+            lanes: How many transactions may run at once.
+        """
+        self._lanes = [_Lane(store, follow) for _ in range(lanes)]
 
     def start(self) -> None:
         """Begin to carry out commands; needs a running event loop."""
@@ -153,8 +159,9 @@ class BoxOffice:
 class _Lane:
     """One worker, and the commands that wait for it."""
 
-    def __init__(self, store: BoxOfficeStore) -> None:
+    def __init__(self, store: BoxOfficeStore, follow: Callable[[Sequence[Written]], None]) -> None:
         self._store = store
+        self._follow = follow
         self._waiting: dict[str, deque[_AnyCommand]] = {}
         self._tidying: deque[_AnyCommand] = deque()
         self._arrival = asyncio.Event()
@@ -259,6 +266,7 @@ class _Lane:
             self._shelf.put(showtime_id, at_hand)
         for command, answer in work.answers:
             command.answer(answer)
+        self._follow(work.written)
 
     async def _transact(self, batch: _Waiting, work: _Work) -> None:
         # What is at hand leaves the shelf, and comes back only in a state that is known to be written.

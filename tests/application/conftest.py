@@ -61,7 +61,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     await migrate(database)
     await furnish(database)
     store = SqlBoxOfficeStore(database)
-    box_office = BoxOffice(store)
+    box_office = BoxOffice(store, lambda _: None)
     box_office.start()
     yield House(database, clock, store, SqlBookingReader(database), box_office, faults)
     await box_office.stop()

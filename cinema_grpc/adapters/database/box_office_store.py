@@ -11,17 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.booking_rows import Difference, load_bookings
+from cinema_grpc.adapters.database.catalog_queries import to_terms
 from cinema_grpc.adapters.database.database import Database, uninterrupted
 from cinema_grpc.adapters.database.prepared import Step, insert_into, read, select_by, update_by, write
 from cinema_grpc.adapters.database.schema import microseconds, moment
-from cinema_grpc.adapters.database.seat_plans import seat_plan
 from cinema_grpc.application.once import Recorded, RequestKey
 from cinema_grpc.application.ports import CommitUnknown, Opened, OpenedBatch, Version, Wanted, Written
-from cinema_grpc.domain.booking import SEAT_KEEPING, Booking
-from cinema_grpc.domain.money import Money
-from cinema_grpc.domain.showtime import SeatGapPolicy, Terms
-
-KEEPING = [status.value for status in SEAT_KEEPING]
+from cinema_grpc.domain.booking import Booking
+from cinema_grpc.domain.showtime import Terms
 
 
 class SqlBoxOfficeStore:
@@ -133,11 +130,14 @@ class SqlBatch:
         ]
 
         def write_and_commit(driver: sqlite3.Connection) -> None:
-            write(driver, steps)
             try:
-                driver.execute("COMMIT").close()
-            except sqlite3.Error as error:
-                raise CommitUnknown from error
+                write(driver, steps)
+                try:
+                    driver.execute("COMMIT").close()
+                except sqlite3.Error as error:
+                    raise CommitUnknown from error
+            finally:
+                driver.rollback()  # nothing, after a commit; else nobody who peeks may see what was not committed
 
         await self._database.in_one_go(self._connection, write_and_commit)
 
@@ -146,16 +146,7 @@ class SqlBatch:
             return {}
         query = select(schema.showtime, schema.auditorium.c.rows).join(schema.auditorium)
         rows = await self._connection.execute(query.where(schema.showtime.c.showtime_id.in_(showtime_ids)))
-        return {
-            row.showtime_id: Terms(
-                row.showtime_id,
-                row.start_time,
-                Money(row.currency_code, row.seat_price),
-                SeatGapPolicy(row.seat_gap_policy),
-                seat_plan(row.rows),
-            )
-            for row in rows
-        }
+        return {row[schema.showtime.c.showtime_id]: to_terms(row) for row in rows.mappings()}
 
     async def _bookings(
         self, stale: Sequence[str], changed: Sequence[tuple[str, int]], missing: Sequence[str]
@@ -165,7 +156,8 @@ class SqlBatch:
             and_(columns.showtime_id == showtime_id, columns.revision > revision) for showtime_id, revision in changed
         ]
         if stale:
-            conditions.append(and_(columns.showtime_id.in_(stale), columns.status.in_(KEEPING)))
+            claims = schema.seat_claim.c
+            conditions.append(columns.booking_id.in_(select(claims.booking_id).where(claims.showtime_id.in_(stale))))
         if missing:
             conditions.append(columns.booking_id.in_(missing))
         bookings: dict[str, list[Booking]] = {}

@@ -75,8 +75,13 @@ class Database:
         self._conversations: set[asyncio.Task[Any]] = set()
         # All but the box office wait for their turn here, so that it never stands behind more than one of them.
         self._turn = asyncio.Semaphore(1)
+        self._nothing_pending = asyncio.Event()
+        self._nothing_pending.set()
+        self._driver: aiosqlite.Connection | None = None
         self._file: tuple[int, int] | None = None
         self.engine = _sqlite_engine(make_url(url))
+        event.listen(self.engine.sync_engine, "connect", self._remember)
+        event.listen(self.engine.sync_engine, "close", self._forget)
 
     async def now(self, connection: AsyncConnection) -> datetime:  # noqa: ARG002 (a database server tells its own time)
         """Tell the time by the clock that decides."""
@@ -104,8 +109,12 @@ class Database:
         with _translated():
             async with self._turn, self.engine.connect() as connection:
                 await connection.execution_options(**{WRITES: True})
-                async with connection.begin():
-                    yield connection
+                self._nothing_pending.clear()
+                try:
+                    async with connection.begin():
+                        yield connection
+                finally:
+                    self._nothing_pending.set()
 
     @asynccontextmanager
     async def deciding(self) -> AsyncIterator[AsyncConnection]:
@@ -128,9 +137,44 @@ class Database:
         """
         driver = (await connection.get_raw_connection()).driver_connection
         assert isinstance(driver, aiosqlite.Connection)  # noqa: S101 (for mypy: the engine is made below)
-        # aiosqlite lends its thread to its own methods only; a test holds that this way in is there.
-        result: T = await driver._execute(work, driver._conn)  # type: ignore[no-untyped-call] # noqa: SLF001
-        return result
+        return await _on_its_thread(driver, work)
+
+    def time(self) -> datetime:
+        """Tell the time by the clock that decides, where that needs no connection."""
+        return self._clock.now()
+
+    async def peek(self, look: Callable[[sqlite3.Connection], T]) -> T:
+        """Run queries in one go, from one state of the database.
+
+        They do not wait until the connection is free, but go between the box office's own: its transactions write and
+        commit in one go too, so what is seen here is always committed.
+
+        Raises:
+            StorageUnavailable.
+        """
+
+        def look_once(driver: sqlite3.Connection) -> T:
+            if driver.in_transaction:
+                return look(driver)
+            driver.execute("BEGIN").close()
+            try:
+                return look(driver)
+            finally:
+                driver.rollback()
+
+        with _translated():
+            while self._driver is None:
+                async with self.engine.connect():
+                    pass
+            while not self._nothing_pending.is_set():
+                await self._nothing_pending.wait()
+            return await _on_its_thread(self._driver, look_once)
+
+    def _remember(self, connection: Any, _record: object) -> None:
+        self._driver = connection.driver_connection
+
+    def _forget(self, *_: object) -> None:
+        self._driver = None
 
     async def to_its_end(self, conversation: Coroutine[Any, Any, T]) -> T:
         """Carry a conversation with the database to its end, even if whoever waits for it is cancelled meanwhile."""
@@ -173,6 +217,12 @@ class Database:
             for conversation in unfinished:
                 conversation.cancel()
         await self.engine.dispose()
+
+
+async def _on_its_thread(driver: aiosqlite.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    # aiosqlite lends its thread to its own methods only; a test holds that this way in is there.
+    result: T = await driver._execute(work, driver._conn)  # type: ignore[no-untyped-call] # noqa: SLF001
+    return result
 
 
 def _sqlite_engine(url: URL) -> AsyncEngine:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Table
+from sqlalchemy import Select, Table
+from sqlalchemy.dialects import sqlite
 
 from cinema_grpc.application.ports import StorageConflict
 
@@ -90,6 +91,23 @@ def select_by(table: Table, keys: Sequence[str], wanted: Sequence[str]) -> Prepa
         keys,
         lambda rows: f"SELECT {columns} FROM ({rows}) AS given CROSS JOIN {table.name} ON {found}",  # noqa: S608 (names of ours)
     )
+
+
+class Query:
+    """A query of SQLAlchemy's, compiled once; its parameters are what the driver takes."""
+
+    def __init__(self, query: Select[Any]) -> None:
+        compiled = query.compile(dialect=sqlite.dialect(paramstyle="named"))
+        self._text = str(compiled)
+        self._constants = {name: value for name, value in compiled.params.items() if value is not None}
+
+    def rows(self, driver: sqlite3.Connection, parameters: Mapping[str, Any]) -> list[Any]:
+        """Run the query on the connection's thread.
+
+        Raises:
+            sqlite3.Error.
+        """
+        return driver.execute(self._text, {**self._constants, **parameters}).fetchall()
 
 
 @dataclass(frozen=True, slots=True)
