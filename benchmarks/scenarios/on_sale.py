@@ -12,7 +12,7 @@ from benchmarks import calls, house, servers
 from benchmarks.bench import Bench, BrokeDown, interleaved
 from benchmarks.buyers import REFUSED, Rush, Try, rush
 from benchmarks.figures import Measured, Result, Spread, Table, Target, at_least, at_most, costs, none, ratios
-from benchmarks.house import House, Pair
+from benchmarks.house import House, Seats
 from benchmarks.load import PROCESSES, Call
 from benchmarks.picture import draw_sale
 from benchmarks.servers import Server
@@ -43,7 +43,7 @@ class Sale:
     """What a sale came to; `wanted` has the pair that each buyer asked for, try by try."""
 
     tries: Sequence[Try]
-    wanted: Sequence[Sequence[Pair]]
+    wanted: Sequence[Sequence[Seats]]
     begin: float
 
     @property
@@ -56,7 +56,7 @@ class Sale:
         """From the beginning to the last pair sold."""
         return max(each.start + each.seconds for each in self.sold) - self.begin
 
-    def pair(self, each: Try) -> Pair:
+    def pair(self, each: Try) -> Seats:
         """Tell what a try was for."""
         return self.wanted[each.buyer][each.attempt]
 
@@ -98,7 +98,7 @@ def run(bench: Bench) -> Result:
     return Result(METHOD, _targets(sales, refused), [_table(sales), costs(refused, "a refusal")], [picture])
 
 
-def _wanted(pairs: Sequence[Pair], buyers: int, chance: random.Random) -> list[list[Pair]]:
+def _wanted(pairs: Sequence[Seats], buyers: int, chance: random.Random) -> list[list[Seats]]:
     """Choose what each buyer asks for: one of the better half more than twice as often as one of the worse half."""
     across, along = sum(SECTIONS), len(pairs) * 2 // sum(SECTIONS)
 
@@ -110,14 +110,14 @@ def _wanted(pairs: Sequence[Pair], buyers: int, chance: random.Random) -> list[l
     return [[best_first[int(len(pairs) * chance.random() ** 2)] for _ in range(TRIES)] for _ in range(buyers)]
 
 
-def _asked(building: House, wanted: Sequence[Sequence[Pair]]) -> list[list[Call]]:
+def _asked(building: House, wanted: Sequence[Sequence[Seats]]) -> list[list[Call]]:
     return [
         [calls.create_booking(building.showtime_ids[0], pair, customer.token) for pair in pairs]
         for customer, pairs in zip(building.customers, wanted, strict=True)
     ]
 
 
-def _again(building: House, pairs: Sequence[Pair], count: int, chance: random.Random) -> list[Call]:
+def _again(building: House, pairs: Sequence[Seats], count: int, chance: random.Random) -> list[Call]:
     return [
         calls.create_booking(building.showtime_ids[0], chance.choice(pairs), chance.choice(building.customers).token)
         for _ in range(count)
@@ -125,7 +125,7 @@ def _again(building: House, pairs: Sequence[Pair], count: int, chance: random.Ra
 
 
 def _sell(
-    bench: Bench, server: Server, asked: Sequence[Sequence[Call]], wanted: Sequence[Sequence[Pair]], seconds: float
+    bench: Bench, server: Server, asked: Sequence[Sequence[Call]], wanted: Sequence[Sequence[Seats]], seconds: float
 ) -> Sale:
     begin = time.monotonic() + 2  # by then the clients have their plans and their connections
     parts = [
@@ -164,7 +164,7 @@ def _audit(building: House, sale: Sale) -> None:
 
 def _overtaken(sale: Sale) -> int:
     """Count those who came earlier than the one who got the pair, and were refused it."""
-    refused: dict[Pair, list[Try]] = defaultdict(list)
+    refused: dict[Seats, list[Try]] = defaultdict(list)
     for each in sale.tries:
         if each.code == REFUSED.value[0]:
             refused[sale.pair(each)].append(each)
