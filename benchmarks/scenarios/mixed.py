@@ -28,7 +28,7 @@ METHOD = (
 
 def run(bench: Bench) -> Result:
     """Measure."""
-    rounds, count, seconds = bench.choose((3, 40_000, 8.0), (1, 20_000, 4.0))
+    rounds, count, seconds = bench.choose((3, 40_000, 6.0), (1, 20_000, 4.0))
     original = house.furnish(bench.folder / "mixed.db", 400, 400)
     now = datetime.now(UTC)
     holds = house.plan_holds(original, original.pairs[:PAIRS_TO_PAY_FOR], now + timedelta(hours=4))

@@ -64,7 +64,7 @@ class Overload:
 
 def run(bench: Bench) -> Result:
     """Measure."""
-    rounds, count, seconds = bench.choose((3, 5_000, 8.0), (1, 2_000, 4.0))
+    rounds, count, seconds = bench.choose((2, 5_000, 8.0), (1, 2_000, 3.0))
     original = house.furnish(bench.folder / "overload.db", 400, 400)
     overloads: dict[int, list[Overload]] = {factor: [] for factor in FACTORS}
     for _ in range(rounds):
