@@ -2,10 +2,10 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -78,6 +78,8 @@ class Database:
         self._nothing_pending = asyncio.Event()
         self._nothing_pending.set()
         self._driver: aiosqlite.Connection | None = None
+        self._looks: dict[Hashable, tuple[Callable[[sqlite3.Connection], Any], asyncio.Future[Any]]] = {}
+        self._looking: asyncio.Task[None] | None = None
         self._file: tuple[int, int] | None = None
         self.engine = _sqlite_engine(make_url(url))
         event.listen(self.engine.sync_engine, "connect", self._remember)
@@ -143,32 +145,52 @@ class Database:
         """Tell the time by the clock that decides, where that needs no connection."""
         return self._clock.now()
 
-    async def peek(self, look: Callable[[sqlite3.Connection], T]) -> T:
-        """Run queries in one go, from one state of the database.
+    async def peek(self, look: Callable[[sqlite3.Connection], T], key: Hashable = None) -> T:
+        """Run queries in one go, from one state of the database, together with all that wait to be run meanwhile.
 
         They do not wait until the connection is free, but go between the box office's own: its transactions write and
         commit in one go too, so what is seen here is always committed.
 
+        Args:
+            look: Runs the queries, on the connection's thread.
+            key: What is asked. Of those who wait with the same question one is asked for all.
+
         Raises:
             StorageUnavailable.
         """
+        key = look if key is None else key
+        if key in self._looks:
+            _, future = self._looks[key]
+        else:
+            future = asyncio.get_running_loop().create_future()
+            self._looks[key] = look, future
+            if self._looking is None:
+                self._looking = asyncio.create_task(self._look_for_all(), name="reads")
+        found: T = await asyncio.shield(future)
+        return found
 
-        def look_once(driver: sqlite3.Connection) -> T:
-            if driver.in_transaction:
-                return look(driver)
-            driver.execute("BEGIN").close()
+    async def _look_for_all(self) -> None:
+        while self._looks:
+            looks: list[tuple[Callable[[sqlite3.Connection], Any], asyncio.Future[Any]]] = []
             try:
-                return look(driver)
-            finally:
-                driver.rollback()
-
-        with _translated():
-            while self._driver is None:
-                async with self.engine.connect():
-                    pass
-            while not self._nothing_pending.is_set():
-                await self._nothing_pending.wait()
-            return await _on_its_thread(self._driver, look_once)
+                with _translated():
+                    while self._driver is None:
+                        async with self.engine.connect():
+                            pass
+                    while not self._nothing_pending.is_set():
+                        await self._nothing_pending.wait()
+                    looks, self._looks = [*self._looks.values()], {}
+                    found = await _on_its_thread(self._driver, partial(_look, [look for look, _ in looks]))
+            except Exception as error:  # noqa: BLE001 (it is theirs who asked)
+                looks = looks or [self._looks.popitem()[1]]
+                found = [error] * len(looks)
+            for (_, future), answer in zip(looks, found, strict=True):
+                if isinstance(answer, Exception):
+                    future.set_exception(answer)
+                    future.exception()  # marks it as seen: perhaps nobody waits any more
+                else:
+                    future.set_result(answer)
+        self._looking = None
 
     def _remember(self, connection: Any, _record: object) -> None:
         self._driver = connection.driver_connection
@@ -223,6 +245,24 @@ async def _on_its_thread(driver: aiosqlite.Connection, work: Callable[[sqlite3.C
     # aiosqlite lends its thread to its own methods only; a test holds that this way in is there.
     result: T = await driver._execute(work, driver._conn)  # type: ignore[no-untyped-call] # noqa: SLF001
     return result
+
+
+def _look(looks: Sequence[Callable[[sqlite3.Connection], Any]], driver: sqlite3.Connection) -> list[Any]:
+    """Run several reads on the connection's thread, from one state of the database; one that fails gives its error."""
+    found: list[Any] = []
+    begun = driver.in_transaction
+    if not begun:
+        driver.execute("BEGIN").close()
+    try:
+        for look in looks:
+            try:
+                found.append(look(driver))
+            except sqlite3.Error as error:
+                found.append(error)
+    finally:
+        if not begun:
+            driver.rollback()
+    return found
 
 
 def _sqlite_engine(url: URL) -> AsyncEngine:

@@ -1,12 +1,12 @@
 """Reading the programme: pages of showtimes, their versions, and one with all who have seats in it."""
 
 import sqlite3
-from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+import orjson
 from sqlalchemy import select
 
 from cinema_grpc.adapters.database import catalog_queries as queries
@@ -30,7 +30,7 @@ class SqlProgrammeReader:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._entries: OrderedDict[str, ListedShowtime] = OrderedDict()
+        self._entries: dict[str, ListedShowtime] = {}
 
     async def page(
         self, condition: ShowtimeFilter, after: tuple[datetime, str] | None, limit: int
@@ -40,22 +40,25 @@ class SqlProgrammeReader:
         A showtime that has not changed is the same object as before.
         """
         places = {name: identifier for name in PLACES if (identifier := getattr(condition, name))}
-        query = queries.programme_page(tuple(places), after=after is not None, until=condition.start_until is not None)
-        now = self._database.time()
-        start_from = condition.start_from or now
-        parameters: dict[str, Any] = {**places, "start_from": microseconds(start_from), "limit": limit}
+        parameters: dict[str, Any] = {**places, "limit": limit}
+        if condition.start_from is not None:
+            parameters["start_from"] = microseconds(condition.start_from)
         if condition.start_until is not None:
             parameters["until"] = microseconds(condition.start_until)
         if after is not None:
             start_time, showtime_id = after
-            parameters["start_from"] = microseconds(max(start_from, start_time))
+            parameters["start_from"] = max(parameters.get("start_from", 0), microseconds(start_time))
             parameters["after_start"], parameters["after_id"] = microseconds(start_time), showtime_id
+        query = queries.programme_page(tuple(places), after=after is not None, until="until" in parameters)
 
-        def look(driver: sqlite3.Connection) -> tuple[list[Any], dict[str, int]]:
-            found = query.rows(driver, parameters)
-            return found, dict(queries.LAPSED_SEATS.rows(driver, {"now": microseconds(now)}))
+        def look(driver: sqlite3.Connection) -> tuple[datetime, list[Any], dict[str, int]]:
+            now = self._database.time()
+            parameters.setdefault("start_from", microseconds(now))
+            ((page,),) = query.rows(driver, parameters)
+            lapsed = dict(queries.LAPSED_SEATS.rows(driver, {"now": microseconds(now)}))
+            return now, orjson.loads(page), lapsed
 
-        rows, lapsed = await self._database.peek(look)
+        now, rows, lapsed = await self._database.peek(look, key=tuple(parameters.items()))
         while missing := [showtime_id for showtime_id, _, _ in rows if showtime_id not in self._entries]:
             await self._load_entries(missing)
         page = [
@@ -63,7 +66,7 @@ class SqlProgrammeReader:
             for showtime_id, revision, taken in rows
         ]
         while len(self._entries) > ENTRIES_AT_HAND:
-            self._entries.popitem(last=False)
+            del self._entries[next(iter(self._entries))]
         return now, page
 
     async def versions(self, showtime_ids: Collection[str]) -> tuple[datetime, dict[str, Version]]:
@@ -97,9 +100,8 @@ class SqlProgrammeReader:
                 self._entries[entry.showtime_id] = entry
 
     def _entry(self, showtime_id: str, revision: int, taken: int) -> ListedShowtime:
-        entry = self._entries.pop(showtime_id)
+        entry = self._entries[showtime_id]
         available = entry.total_seats - taken
-        if (entry.revision, entry.available_seats) != (revision, available):
-            entry = replace(entry, revision=revision, available_seats=available)
-        self._entries[showtime_id] = entry
+        if entry.revision != revision or entry.available_seats != available:
+            entry = self._entries[showtime_id] = replace(entry, revision=revision, available_seats=available)
         return entry
