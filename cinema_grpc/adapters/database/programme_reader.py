@@ -1,6 +1,7 @@
 """Reading the programme: pages of showtimes, their versions, and one with all who have seats in it."""
 
 import sqlite3
+from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
@@ -30,7 +31,7 @@ class SqlProgrammeReader:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._entries: dict[str, ListedShowtime] = {}
+        self._entries: OrderedDict[str, ListedShowtime] = OrderedDict()
 
     async def page(
         self, condition: ShowtimeFilter, after: tuple[datetime, str] | None, limit: int
@@ -66,7 +67,7 @@ class SqlProgrammeReader:
             for showtime_id, revision, taken in rows
         ]
         while len(self._entries) > ENTRIES_AT_HAND:
-            del self._entries[next(iter(self._entries))]
+            self._entries.popitem(last=False)
         return now, page
 
     async def versions(self, showtime_ids: Collection[str]) -> tuple[datetime, dict[str, Version]]:
