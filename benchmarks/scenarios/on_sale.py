@@ -54,7 +54,16 @@ class Sale:
     @property
     def seconds(self) -> float:
         """From the beginning to the last pair sold."""
-        return max(each.start + each.seconds for each in self.sold) - self.begin
+        return self._seconds_to_sell(len(self.sold))
+
+    @property
+    def seats_a_second(self) -> float:
+        """How quickly nine tenths were sold; when somebody happens to ask for the last pairs is a matter of luck."""
+        most = max(len(self.sold) * 9 // 10, 1)
+        return 2 * most / self._seconds_to_sell(most)
+
+    def _seconds_to_sell(self, pairs: int) -> float:
+        return sorted(each.start + each.seconds for each in self.sold)[pairs - 1] - self.begin
 
     def pair(self, each: Try) -> Seats:
         """Tell what a try was for."""
@@ -182,9 +191,14 @@ def _came_before(one: Try, other: Try) -> bool:
 
 def _targets(sales: Mapping[str, Sequence[Sale]], refused: Mapping[str, Sequence[Measured]]) -> list[Target]:
     cpu = {kind: [each.cpu_microseconds for each in rounds] for kind, rounds in refused.items()}
-    speed = {kind: [2 * len(each.sold) / each.seconds for each in rounds] for kind, rounds in sales.items()}
+    speed = {kind: [each.seats_a_second for each in rounds] for kind, rounds in sales.items()}
     return [
-        at_least("seats sold a second, times *textbook*", 6.0, ratios(speed["ours"], speed["textbook"]), ".1f"),
+        at_least(
+            "seats sold a second, up to nine tenths, times *textbook*",
+            6.0,
+            ratios(speed["ours"], speed["textbook"]),
+            ".1f",
+        ),
         at_most("a refusal's CPU, times *empty*", 1.5, ratios(cpu["ours"], cpu["empty"])),
         none("buyers who came earlier and lost to a later one, in all rounds", sum(map(_overtaken, sales["ours"]))),
     ]
@@ -198,7 +212,7 @@ def _table(sales: Mapping[str, Sequence[Sale]]) -> Table:
             kind,
             Spread([2 * len(sale.sold) for sale in rounds]).text(",.0f"),
             Spread([sale.seconds for sale in rounds]).text(".1f", " s"),
-            Spread([2 * len(sale.sold) / sale.seconds for sale in rounds]).text(",.0f"),
+            Spread([sale.seats_a_second for sale in rounds]).text(",.0f"),
             Spread([len(sale.tries) for sale in rounds]).text(",.0f"),
             Spread([sum(each.code not in known for each in sale.tries) for sale in rounds]).text(",.0f"),
             Spread([each[len(each) // 2] for each in seconds]).text(".2f", " s"),
