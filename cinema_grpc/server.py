@@ -8,7 +8,6 @@ from datetime import timedelta
 
 import click
 import structlog
-from sqlalchemy.engine import make_url
 
 from cinema_grpc import demo
 from cinema_grpc.adapters.access_tokens import JwtAccessTokens
@@ -17,7 +16,7 @@ from cinema_grpc.adapters.database.account_store import SqlAccountStore
 from cinema_grpc.adapters.database.booking_reader import SqlBookingReader
 from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
 from cinema_grpc.adapters.database.catalog_store import SqlCatalogStore
-from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.database.database import Database, without_secrets
 from cinema_grpc.adapters.database.migrate import CannotMigrate, migrate
 from cinema_grpc.adapters.passwords import Argon2Passwords, load_commonest_passwords
 from cinema_grpc.adapters.simulated_payments import SimulatedPayments
@@ -70,14 +69,14 @@ class CinemaServer:
         Args:
             settings: What the environment said.
             jwt_secret: What signs access tokens.
-            clock: The clock that decides; the machine's if left out.
+            clock: The clock that decides; the database server's if left out, or the machine's for SQLite.
             gateway: The payment provider; the simulated one if left out.
             passwords: The hasher of passwords; the default strength if left out.
         """
-        clock = clock or SystemClock()
         gateway = gateway or SimulatedPayments()
         self._settings = settings
-        self.database = Database(settings.database_url, clock)
+        self.database = Database(settings.database_url, clock, settings.database_pool_size)
+        clock = clock or SystemClock()
         self._passwords = passwords or Argon2Passwords()
         self._tokens = JwtAccessTokens(jwt_secret, clock)
         self.account_store = SqlAccountStore(self.database)
@@ -85,7 +84,8 @@ class CinemaServer:
         self.catalog = Catalog(SqlCatalogStore(self.database))
 
         store, reader = SqlBoxOfficeStore(self.database), SqlBookingReader(self.database)
-        self._box_office = BoxOffice(store)
+        driver = self.database.driver
+        self._box_office = BoxOffice(store, driver.lanes, driver.apart)
         hold_expiry = expiry.HoldExpiry(store, self._box_office)
         pay_back = refunds.Refunds(reader, self._box_office, gateway)
         self.expire_holds = BackgroundTask("hold expiry", hold_expiry.run_pass, expiry.SECONDS_BETWEEN_PASSES)
@@ -205,7 +205,7 @@ async def serve(settings: Settings, *, with_demo: bool) -> None:
         logger.info(
             "serving",
             address=server.address,
-            database=make_url(settings.database_url).render_as_string(hide_password=True),
+            database=without_secrets(settings.database_url),
         )
         if access is not None:
             await _show_demo(server, access)

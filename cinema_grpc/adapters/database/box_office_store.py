@@ -1,27 +1,32 @@
 """The box office's transactions in SQL: lock, read what is not at hand, write the difference."""
 
-import sqlite3
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, insert, select, update
+from sqlalchemy import Table, Text, literal_column, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql import Select
 
 from cinema_grpc.adapters.database import schema
-from cinema_grpc.adapters.database.booking_rows import Difference, load_bookings
+from cinema_grpc.adapters.database.booking_rows import PARTS, Difference, parted, to_bookings
+from cinema_grpc.adapters.database.catalog_queries import RESERVED
 from cinema_grpc.adapters.database.database import Database, uninterrupted
-from cinema_grpc.adapters.database.prepared import Prepared, Step, read, write
+from cinema_grpc.adapters.database.prepared import Given, Prepared, Step, insertion, reader_of
 from cinema_grpc.adapters.database.schema import microseconds, moment
 from cinema_grpc.adapters.database.seat_plans import seat_plan
 from cinema_grpc.application.once import Recorded, RequestKey
-from cinema_grpc.application.ports import CommitUnknown, Opened, OpenedBatch, Version, Wanted, Written
+from cinema_grpc.application.ports import Opened, OpenedBatch, Version, Wanted, Written
 from cinema_grpc.domain.booking import SEAT_KEEPING, Booking
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.showtime import SeatGapPolicy, Terms
 
-KEEPING = [status.value for status in SEAT_KEEPING]
+KEEPING = [literal_column(f"'{status.value}'", Text) for status in SEAT_KEEPING]
+
+_BOOKING = schema.booking.c
+_SHOWTIME = schema.showtime.c
+_REQUEST = schema.request.c
 
 
 class SqlBoxOfficeStore:
@@ -38,26 +43,32 @@ class SqlBoxOfficeStore:
 
     @uninterrupted
     async def is_committed(self, written: Sequence[Written]) -> bool:
-        """Tell whether a commit whose answer was lost was kept: the stamp shows it, or a booking that it made."""
+        """Tell whether a commit whose answer was lost was kept.
+
+        The stamp of a showtime shows it, or, where another process has written to that since, a row that only this
+        commit can have made. Failing that the state of a booking does: what is left then is safe to do again.
+        """
         work = written[0]
-        async with self._database.reading() as connection:
-            found = (
-                await connection.execute(
-                    select(schema.showtime.c.stamp).where(schema.showtime.c.showtime_id == work.showtime_id)
-                )
-            ).scalar_one()
+        async with self._database.deciding() as connection:
+            # The lock waits until the lost transaction has ended, should the server still be at it.
+            of_showtime = [{"of_showtime": work.showtime_id}]
+            (version,), _ = await self._database.driver.begin(connection, _LOCK_PATIENTLY, of_showtime, _RECORDED, [])
+            found = version[2]
             if found in {work.version.stamp, work.known.stamp}:
                 return bool(found == work.version.stamp)
-            # Another replica has written to the showtime since; whether before it came ours, the bookings tell.
+            difference = Difference()
+            for change in work.changes:
+                difference.add(change, work.version.revision)
+            evidence = difference.evidence()
+            if evidence is not None:
+                return (await connection.execute(evidence)).first() is not None
             booking = work.changes[0].after
             row = (
                 await connection.execute(
-                    select(schema.booking.c.revision, schema.booking.c.status).where(
-                        schema.booking.c.booking_id == booking.booking_id
-                    )
+                    select(_BOOKING.revision, _BOOKING.status).where(_BOOKING.booking_id == booking.booking_id)
                 )
-            ).one_or_none()
-        return row is not None and row.revision >= work.version.revision and row.status == booking.status.value
+            ).one()
+        return bool(row.revision >= work.version.revision and row.status == booking.status.value)
 
     @uninterrupted
     async def showtimes_with_lapsed_holds(self, limit: int) -> list[str]:
@@ -65,9 +76,9 @@ class SqlBoxOfficeStore:
         async with self._database.reading() as connection:
             now = await self._database.now(connection)
             lapsed = (
-                select(schema.booking.c.showtime_id)
-                .where(schema.booking.c.status == "RESERVED", schema.booking.c.hold_expire_time <= now)
-                .order_by(schema.booking.c.hold_expire_time)
+                select(_BOOKING.showtime_id)
+                .where(_BOOKING.status == RESERVED, _BOOKING.hold_expire_time <= now)
+                .order_by(_BOOKING.hold_expire_time)
                 .limit(limit)
             )
             return sorted(set((await connection.execute(lapsed)).scalars()))
@@ -78,31 +89,35 @@ class SqlBatch:
 
     def __init__(self, database: Database, connection: AsyncConnection) -> None:
         self._database = database
+        self._driver = database.driver
         self._connection = connection
 
-    async def open(self, wanted: Collection[Wanted], requests: Collection[RequestKey]) -> OpenedBatch:
-        """Begin to write, and read what is not at hand."""
-
-        def begin(driver: sqlite3.Connection) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
-            driver.execute("BEGIN IMMEDIATE").close()
-            versions = read(driver, _VERSION, ({"of_showtime": each.showtime_id} for each in wanted))
-            return versions, read(driver, _RECORDED, (_key_row(key) for key in requests))
-
-        versions, recorded = await self._database.in_one_go(self._connection, begin)
+    async def open(
+        self, wanted: Collection[Wanted], requests: Collection[RequestKey], *, patient: bool = False
+    ) -> OpenedBatch:
+        """Lock the showtimes, and read what is not at hand."""
+        versions, recorded = await self._driver.begin(
+            self._connection,
+            _LOCK_PATIENTLY if patient else _LOCK,
+            [{"of_showtime": each.showtime_id} for each in wanted if "\0" not in each.showtime_id],
+            _RECORDED,
+            [_key_row(key) for key in requests],
+        )
         now = await self._database.now(self._connection)
         found = {showtime_id: (Version(revision, stamp), moment(at)) for showtime_id, revision, stamp, at in versions}
-        stale, changed = [], []
+        stale, changed, missing = [], [], []
         for each in wanted:
             version, _ = found.get(each.showtime_id, (None, None))
-            if version is None or version == each.known:
+            if version is None:
+                continue
+            missing += [{"of_booking": booking_id} for booking_id in each.booking_ids]
+            if version == each.known:
                 continue
             if each.known is None or version.revision <= each.known.revision:
-                stale.append(each.showtime_id)
+                stale.append({"of_showtime": each.showtime_id})
             else:
-                changed.append((each.showtime_id, each.known.revision))
-        terms = await self._terms(stale)
-        missing = [booking_id for each in wanted for booking_id in each.booking_ids]
-        bookings = await self._bookings(stale, changed, missing)
+                changed.append({"of_showtime": each.showtime_id, "known": each.known.revision})
+        terms, bookings = await self._load(stale, changed, missing)
         return OpenedBatch(
             now,
             {
@@ -113,6 +128,7 @@ class SqlBatch:
                 (key := RequestKey(caller, rpc, request_id)): Recorded(key, content, outcome)
                 for caller, rpc, request_id, content, outcome in recorded
             },
+            await self._skipped([each.showtime_id for each in wanted if each.showtime_id not in found]),
         )
 
     async def commit(self, written: Sequence[Written], recorded: Sequence[Recorded]) -> None:
@@ -131,78 +147,135 @@ class SqlBatch:
             Step(_UPDATE_SHOWTIME, [_showtime_row(work) for work in written], exactly=True),
             *difference.steps(),
         ]
+        await self._driver.write_and_commit(self._connection, steps)
 
-        def write_and_commit(driver: sqlite3.Connection) -> None:
-            write(driver, steps)
-            try:
-                driver.execute("COMMIT").close()
-            except sqlite3.Error as error:
-                raise CommitUnknown from error
-
-        await self._database.in_one_go(self._connection, write_and_commit)
-
-    async def _terms(self, showtime_ids: Sequence[str]) -> dict[str, Terms]:
+    async def _skipped(self, showtime_ids: Sequence[str]) -> frozenset[str]:
+        """Tell which showtimes were not locked though they exist: other processes are busy with them."""
         if not showtime_ids:
-            return {}
-        query = select(schema.showtime, schema.auditorium.c.rows).join(schema.auditorium)
-        rows = await self._connection.execute(query.where(schema.showtime.c.showtime_id.in_(showtime_ids)))
-        return {
-            row.showtime_id: Terms(
-                row.showtime_id,
-                row.start_time,
-                Money(row.currency_code, row.seat_price),
-                SeatGapPolicy(row.seat_gap_policy),
-                seat_plan(row.rows),
-            )
-            for row in rows
-        }
+            return frozenset()
+        rows = [{"of_showtime": showtime_id} for showtime_id in showtime_ids if "\0" not in showtime_id]
+        (found,) = await self._driver.read(self._connection, [(_EXISTING, rows)])
+        return frozenset(showtime_id for (showtime_id,) in found)
 
-    async def _bookings(
-        self, stale: Sequence[str], changed: Sequence[tuple[str, int]], missing: Sequence[str]
-    ) -> dict[str, list[Booking]]:
-        columns = schema.booking.c
-        conditions: list[ColumnElement[bool]] = [
-            and_(columns.showtime_id == showtime_id, columns.revision > revision) for showtime_id, revision in changed
-        ]
-        if stale:
-            conditions.append(and_(columns.showtime_id.in_(stale), columns.status.in_(KEEPING)))
-        if missing:
-            conditions.append(columns.booking_id.in_(missing))
+    async def _load(
+        self,
+        stale: Sequence[Mapping[str, Any]],
+        changed: Sequence[Mapping[str, Any]],
+        missing: Sequence[Mapping[str, Any]],
+    ) -> tuple[dict[str, Terms], dict[str, list[Booking]]]:
+        """Read showtimes anew that are stale, of others the bookings that changed, and bookings by their names."""
+        if not (stale or changed or missing):
+            return {}, {}
+        questions = [(_TERMS, stale), (_OF_SHOWTIME, stale), (_CHANGED, changed), (_NAMED, missing)]
+        terms, *answers = await self._driver.read(self._connection, questions)
+        rows = [_read_booking(row) for answer in answers for row in answer]
+        paid_for = [{"of_booking": booking_id} for booking_id in parted(rows)]
+        parts: list[list[Any]] = [[] for _ in PARTS]
+        if paid_for:
+            found = await self._driver.read(self._connection, [(statement, paid_for) for statement in _PARTS])
+            parts = [[read(row) for row in some] for read, some in zip(_READ_PARTS, found, strict=True)]
         bookings: dict[str, list[Booking]] = {}
-        for condition in conditions:
-            for booking in await load_bookings(self._connection, select(schema.booking).where(condition)):
-                bookings.setdefault(booking.showtime_id, []).append(booking)
-        return bookings
+        for booking in to_bookings(rows, *parts):
+            bookings.setdefault(booking.showtime_id, []).append(booking)
+        return {row[0]: _to_terms(*row) for row in terms}, bookings
 
 
-_VERSION = Prepared(
-    select(
-        schema.showtime.c.showtime_id,
-        schema.showtime.c.revision,
-        schema.showtime.c.stamp,
-        schema.showtime.c.latest_time,
-    ).where(schema.showtime.c.showtime_id == bindparam("of_showtime"))
+def _versions(given: Given) -> Select[*tuple[Any, ...]]:
+    return (
+        select(_SHOWTIME.showtime_id, _SHOWTIME.revision, _SHOWTIME.stamp, _SHOWTIME.latest_time)
+        .where(_SHOWTIME.showtime_id == given["of_showtime"])
+        .order_by(_SHOWTIME.showtime_id)
+    )
+
+
+_OF_ONE = {"of_showtime": _SHOWTIME.showtime_id}
+# Whoever has locked a showtime goes on at once, whatever others have locked; so nobody's delay becomes everybody's. Who
+# has locked nothing yet may wait. SQLite knows no such locks, and has one writer.
+_LOCK = Prepared(
+    _OF_ONE,
+    lambda given: _versions(given).with_for_update(key_share=True, skip_locked=True, of=schema.showtime),
+)
+_LOCK_PATIENTLY = Prepared(_OF_ONE, lambda given: _versions(given).with_for_update(key_share=True, of=schema.showtime))
+_EXISTING = Prepared(
+    _OF_ONE, lambda given: select(_SHOWTIME.showtime_id).where(_SHOWTIME.showtime_id == given["of_showtime"])
 )
 _RECORDED = Prepared(
-    select(
-        schema.request.c.caller,
-        schema.request.c.rpc,
-        schema.request.c.request_id,
-        schema.request.c.content,
-        schema.request.c.outcome,
-    ).where(*(schema.request.c[name] == bindparam(name) for name in ("caller", "rpc", "request_id")))
+    {name: _REQUEST[name] for name in ("caller", "rpc", "request_id")},
+    lambda given: select(_REQUEST.caller, _REQUEST.rpc, _REQUEST.request_id, _REQUEST.content, _REQUEST.outcome).where(
+        *(_REQUEST[name] == given[name] for name in ("caller", "rpc", "request_id"))
+    ),
 )
-_INSERT_REQUEST = Prepared(insert(schema.request))
-_UPDATE_SHOWTIME = Prepared(
-    update(schema.showtime)
-    .where(schema.showtime.c.showtime_id == bindparam("of_showtime"), schema.showtime.c.stamp == bindparam("known"))
-    .values(
-        taken_seats=bindparam("taken"),
-        revision=bindparam("new_revision"),
-        stamp=bindparam("new_stamp"),
-        latest_time=bindparam("now"),
+_TERMS = Prepared(
+    _OF_ONE,
+    lambda given: (
+        select(
+            _SHOWTIME.showtime_id,
+            _SHOWTIME.start_time,
+            _SHOWTIME.currency_code,
+            _SHOWTIME.seat_price,
+            _SHOWTIME.seat_gap_policy,
+            schema.auditorium.c.rows,
+        )
+        .join_from(schema.showtime, schema.auditorium)
+        .where(_SHOWTIME.showtime_id == given["of_showtime"])
+    ),
+)
+_OF_SHOWTIME = Prepared(
+    _OF_ONE,
+    lambda given: select(schema.booking).where(
+        _BOOKING.showtime_id == given["of_showtime"], _BOOKING.status.in_(KEEPING)
+    ),
+)
+_CHANGED = Prepared(
+    {"of_showtime": _BOOKING.showtime_id, "known": _BOOKING.revision},
+    lambda given: select(schema.booking).where(
+        _BOOKING.showtime_id == given["of_showtime"], _BOOKING.revision > given["known"]
+    ),
+)
+_NAMED = Prepared(
+    {"of_booking": _BOOKING.booking_id},
+    lambda given: select(schema.booking).where(_BOOKING.booking_id == given["of_booking"]),
+)
+
+
+def _of_booking(table: Table) -> Prepared:
+    return Prepared(
+        {"of_booking": table.c.booking_id},
+        lambda given: select(table).where(table.c.booking_id == given["of_booking"]),
     )
+
+
+_PARTS = [_of_booking(table) for table in PARTS]
+_INSERT_REQUEST = insertion(schema.request)
+_UPDATE_SHOWTIME = Prepared(
+    {
+        "of_showtime": _SHOWTIME.showtime_id,
+        "known": _SHOWTIME.stamp,
+        "taken": _SHOWTIME.taken_seats,
+        "new_revision": _SHOWTIME.revision,
+        "new_stamp": _SHOWTIME.stamp,
+        "now": _SHOWTIME.latest_time,
+    },
+    lambda given: (
+        update(schema.showtime)
+        .where(_SHOWTIME.showtime_id == given["of_showtime"], _SHOWTIME.stamp == given["known"])
+        .values(
+            taken_seats=given["taken"],
+            revision=given["new_revision"],
+            stamp=given["new_stamp"],
+            latest_time=given["now"],
+        )
+    ),
 )
+_read_booking = reader_of(schema.booking.c)
+_READ_PARTS = [reader_of(table.c) for table in PARTS]
+
+
+def _to_terms(
+    showtime_id: str, start_time: int, currency_code: str, seat_price: int, seat_gap_policy: str, rows: str
+) -> Terms:
+    price = Money(currency_code, seat_price)
+    return Terms(showtime_id, moment(start_time), price, SeatGapPolicy(seat_gap_policy), seat_plan(rows))
 
 
 def _showtime_row(work: Written) -> dict[str, Any]:

@@ -1,0 +1,176 @@
+"""SQLite: one connection to a file, its clock, its errors, and a batch in one go on the connection's own thread."""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiosqlite
+from sqlalchemy import event
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from cinema_grpc.adapters.clock import SystemClock
+from cinema_grpc.adapters.database.driver import Parameters, Rows
+from cinema_grpc.adapters.database.prepared import Prepared, Step
+from cinema_grpc.application.errors import StorageUnavailable
+from cinema_grpc.application.ports import CommitUnknown, StorageConflict
+
+T = TypeVar("T")
+
+BUSY_SECONDS = 5
+"""How long a statement waits for another process that is writing to the same file."""
+WRITES = "cinema_writes"
+BEGUN = "cinema_begun"
+"""Options of a connection: its transactions write; they are begun by whoever uses it."""
+
+
+class SqliteDriver:
+    """A file of SQLite, on a rollback journal. Fulfils Driver.
+
+    Not in WAL mode: SQLite before 3.51.3 can lose a commit in it when two connections write or checkpoint at once
+    (https://www.sqlite.org/wal.html#walresetbug), and the command line writes beside a running server.
+    """
+
+    lanes = 1
+    apart = 0
+    conversations = 1
+    reading: Mapping[str, Any] = {}
+    writing: Mapping[str, Any] = {WRITES: True}
+    deciding: Mapping[str, Any] = {BEGUN: True}
+
+    def __init__(self, url: str) -> None:
+        # One connection is enough, and more would only wait for each other's locks.
+        self.engine = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=30, hide_parameters=True)
+        event.listen(self.engine.sync_engine, "connect", _prepare)
+        event.listen(self.engine.sync_engine, "begin", _begin)
+        self._clock = SystemClock()
+        self._file: tuple[int, int] | None = None
+
+    async def now(self, connection: AsyncConnection) -> datetime:  # noqa: ARG002 (SQLite has no clock of its own)
+        """Tell the time of this machine."""
+        return self._clock.now()
+
+    async def begin(
+        self, connection: AsyncConnection, lock: Prepared, locked: Parameters, lookup: Prepared, looked_up: Parameters
+    ) -> tuple[Rows, Rows]:
+        """Begin a transaction, which locks the whole file, and read."""
+
+        def begin_and_read(driver: sqlite3.Connection) -> tuple[Rows, Rows]:
+            driver.execute("BEGIN IMMEDIATE").close()
+            return _read(driver, lock, locked), _read(driver, lookup, looked_up)
+
+        return await self._in_one_go(connection, begin_and_read)
+
+    async def read(self, connection: AsyncConnection, questions: Sequence[tuple[Prepared, Parameters]]) -> list[Rows]:
+        """Ask many questions in one go."""
+        return await self._in_one_go(
+            connection, lambda driver: [_read(driver, statement, rows) for statement, rows in questions]
+        )
+
+    async def write_and_commit(self, connection: AsyncConnection, steps: Sequence[Step]) -> None:
+        """Run steps one after another, and commit.
+
+        Raises:
+            StorageConflict, CommitUnknown.
+        """
+
+        def write_and_commit(driver: sqlite3.Connection) -> None:
+            _write(driver, steps)
+            try:
+                driver.execute("COMMIT").close()
+            except sqlite3.Error as error:
+                raise CommitUnknown from error
+
+        await self._in_one_go(connection, write_and_commit)
+
+    async def undo(self, connection: AsyncConnection) -> None:
+        """Leave it to the pool, which rolls back whatever comes back to it."""
+
+    async def prepare_to_migrate(self, connection: AsyncConnection) -> None:
+        """Do nothing: a transaction that writes has the file for itself."""
+
+    async def check(self, connection: AsyncConnection) -> None:
+        """Check that the file can be written to, and that it is still the one that was first seen.
+
+        Raises:
+            OSError: It is not.
+        """
+
+        def write_and_undo(driver: sqlite3.Connection) -> tuple[int, int]:
+            driver.execute("BEGIN IMMEDIATE").close()
+            driver.execute("UPDATE alembic_version SET version_num = version_num").close()
+            status = Path(str(self.engine.url.database)).stat()
+            driver.rollback()
+            return status.st_dev, status.st_ino
+
+        file = await self._in_one_go(connection, write_and_undo)
+        self._file = self._file or file
+        if file != self._file:
+            raise FileNotFoundError("the database's file was replaced; what is written now can't be read again")
+
+    def translate(self, error: Exception) -> Exception | None:
+        """Give what an error of the driver's is to the stores, or None for a fault of our own statements."""
+        match error:
+            case IntegrityError() | sqlite3.IntegrityError():
+                return StorageConflict(str(getattr(error, "orig", error)))
+            case DataError() | NotSupportedError() | ProgrammingError() | sqlite3.ProgrammingError():
+                return None
+            case DBAPIError() | PoolTimeout() | sqlite3.Error() | OSError():
+                return StorageUnavailable()
+        return None
+
+    async def _in_one_go(self, connection: AsyncConnection, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run many statements on the connection's own thread, without coming back to the event loop between them.
+
+        Each statement that goes through SQLAlchemy crosses to that thread and back four times, which costs more than
+        the statement itself.
+        """
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert isinstance(driver, aiosqlite.Connection)  # noqa: S101 (for mypy: the engine is made above)
+        # aiosqlite lends its thread to its own methods only; a test holds that this way in is there.
+        result: T = await driver._execute(work, driver._conn)  # type: ignore[no-untyped-call] # noqa: SLF001
+        return result
+
+
+def _read(driver: sqlite3.Connection, statement: Prepared, rows: Parameters) -> Rows:
+    text, names = statement.sqlite
+    return [found for row in rows for found in driver.execute(text, [row[name] for name in names])]
+
+
+def _write(driver: sqlite3.Connection, steps: Iterable[Step]) -> None:
+    for step in steps:
+        if not step.rows:
+            continue
+        text, names = step.statement.sqlite
+        cursor = driver.executemany(text, [[row[name] for name in names] for row in step.rows])
+        hit = cursor.rowcount
+        cursor.close()
+        if step.exactly and hit != len(step.rows):
+            raise StorageConflict(f"{hit} rows instead of {len(step.rows)}")
+
+
+def _prepare(connection: Any, _record: object) -> None:
+    # Transactions are begun by _begin, not by the driver's guess.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        f"busy_timeout = {BUSY_SECONDS * 1000}",
+        "journal_mode = PERSIST",  # a rollback journal that is overwritten, not deleted: fewer writes to the folder
+        "synchronous = FULL",  # what is acknowledged is on the disk
+        "foreign_keys = ON",
+        "trusted_schema = OFF",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    # A transaction that starts by reading and then writes could fail at once, without waiting, if another process wrote
+    # in between.
+    options = connection.get_execution_options()
+    if not options.get(BEGUN, False):
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(WRITES, False) else "BEGIN")
