@@ -42,7 +42,7 @@ class ExactText(TypeDecorator[str]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[str]:
         """Choose the type for a database."""
-        return dialect.type_descriptor(Text(collation="C" if dialect.name == "postgresql" else None))
+        return Text(collation="C") if dialect.name == "postgresql" else Text()
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Turn what can't be in the database into what is not.
