@@ -1,62 +1,233 @@
-"""A database to sell seats from: showtimes of 300 seats, customers, and a token for each of them."""
+"""Databases to measure on, made in bulk with plain SQL: showtimes to sell, customers with tokens, and bookings."""
 
 import asyncio
-from dataclasses import dataclass
+import secrets
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
+
+import uuid_utils
+from sqlalchemy import Table, create_engine, insert, update
+from sqlalchemy.engine import Connection
 
 from cinema_grpc.adapters.access_tokens import JwtAccessTokens
 from cinema_grpc.adapters.clock import SystemClock
-from cinema_grpc.adapters.passwords import Argon2Passwords
+from cinema_grpc.adapters.database import schema
+from cinema_grpc.adapters.database.seat_plans import to_text
 from cinema_grpc.config import Settings
-from cinema_grpc.domain.money import Money
-from cinema_grpc.domain.seating import SeatRow
-from cinema_grpc.domain.showtime import SeatGapPolicy
+from cinema_grpc.domain.account import Role, User
+from cinema_grpc.domain.seating import SeatPlan, SeatRow
 from cinema_grpc.server import CinemaServer
 
 SECRET = "a secret that signs nothing of value"  # noqa: S105 (of a database that is thrown away)
 ROWS = tuple(SeatRow(label, (6, 8, 6)) for label in "ABCDEFGHIJKLMNO")
-SHOWTIMES_AN_AUDITORIUM = 20
+"""300 seats, the auditorium of most scenarios."""
+SHOWTIMES_AN_AUDITORIUM = 100
+RUNTIME = timedelta(minutes=100)
+BETWEEN_STARTS = timedelta(hours=3)
+SEAT_PRICE = 1_250
+
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """An account, and a token that says so."""
+
+    user_id: str
+    username: str
+    token: str
 
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """What a client needs to know of a database."""
+    """A database, and what a client needs to know of it.
 
-    showtime_ids: list[str]
-    tokens: list[str]
+    Attributes:
+        pairs: The seats of each showtime, two by two from the wall on, so that no pair ever strands a single seat.
+    """
+
+    path: Path
+    showtime_ids: Sequence[str]
+    customers: Sequence[Customer]
+    pairs: Sequence[Pair]
+
+    def copy(self) -> "House":
+        """Make a copy of the database, beside it."""
+        path = self.path.with_name(f"{self.path.stem}-{secrets.token_hex(4)}.db")
+        shutil.copy(self.path, path)
+        return replace(self, path=path)
 
 
-def furnish(path: Path, showtimes: int, customers: int = 64) -> House:
-    """Make a database at `path`."""
-    return asyncio.run(_furnish(path, showtimes, customers))
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A booking that is RESERVED."""
+
+    booking_id: str
+    showtime_id: str
+    customer: Customer
+    seats: Pair
+    expire_time: datetime
 
 
-async def _furnish(path: Path, showtimes: int, customers: int) -> House:
-    settings = Settings(database_url=f"sqlite+aiosqlite:///{path}")
+def furnish(
+    path: Path,
+    showtimes: int,
+    customers: int,
+    rows: Sequence[SeatRow] = ROWS,
+    password_hash: str = "none: nobody signs in",  # noqa: S107 (a hash)
+) -> House:
+    """Make a database at `path` with showtimes from two days ahead on, none of whose seats is taken."""
+    asyncio.run(_migrate(path))
+    now = datetime.now(UTC)
+    users = [_user(number, now) for number in range(customers)]
+    start = now.replace(minute=0, second=0, microsecond=0) + timedelta(days=2)
+    with create_engine(f"sqlite:///{path}").begin() as connection:
+        _insert(connection, schema.account, [_account_row(user, password_hash) for user in users])
+        showtime_ids = _add_programme(connection, showtimes, rows, start, now)
     tokens = JwtAccessTokens(SECRET.encode(), SystemClock())
-    passwords = Argon2Passwords(memory_kib=64, rounds=1)
-    server = CinemaServer(settings, SECRET.encode(), passwords=passwords)
-    await server.migrate()
-    catalog = server.catalog
-    movie = await catalog.create_movie("A Film", timedelta(minutes=100), "PG", "", None)
-    cinema = await catalog.create_cinema("A House", "UTC", None)
-    ids: list[str] = []
-    tomorrow = datetime.now(UTC) + timedelta(days=2)
-    while len(ids) < showtimes:
-        name = f"Screen {len(ids)}"
-        auditorium = await catalog.create_auditorium(cinema.cinema_id, name, ROWS, None)
-        for number in range(min(SHOWTIMES_AN_AUDITORIUM, showtimes - len(ids))):
-            start = tomorrow + timedelta(hours=3 * number)
-            price = Money("EUR", 1_250)
-            showtime = await catalog.create_showtime(
-                movie.movie_id, auditorium.auditorium_id, start, price, SeatGapPolicy.REFUSE, None
+    return House(
+        path,
+        showtime_ids,
+        [Customer(user.user_id, user.username, tokens.issue(user).text) for user in users],
+        [(left, right) for left, right in _two_by_two(SeatPlan(rows).labels)],
+    )
+
+
+def add_holds(path: Path, holds: Sequence[Hold], now: datetime) -> None:
+    """Write holds into a database, as the program would have."""
+    taken = Counter(hold.showtime_id for hold in holds)
+    with create_engine(f"sqlite:///{path}").begin() as connection:
+        _insert(connection, schema.booking, [_booking_row(hold, now) for hold in holds])
+        claims = [
+            {"showtime_id": hold.showtime_id, "seat": seat, "booking_id": hold.booking_id}
+            for hold in holds
+            for seat in hold.seats
+        ]
+        _insert(connection, schema.seat_claim, claims)
+        showtime = schema.showtime.c
+        for showtime_id, count in taken.items():
+            connection.execute(
+                update(schema.showtime)
+                .where(showtime.showtime_id == showtime_id)
+                .values(
+                    taken_seats=showtime.taken_seats + 2 * count,
+                    revision=showtime.revision + 1,
+                    stamp=secrets.token_hex(8),
+                    latest_time=now,
+                )
             )
-            ids.append(showtime.showtime_id)
-    texts = []
-    for number in range(customers):
-        name = f"customer{number}"
-        user = (await server.accounts.register(name, "a long and private one", name, f"{name}@example.com")).user
-        texts.append(tokens.issue(user).text)
+
+
+def hold_everything(house: House, count: int, expire_time: datetime) -> list[Hold]:
+    """Plan holds of a pair each, `count` in all, round the showtimes and the customers, pair after pair."""
+    showtimes, customers = house.showtime_ids, house.customers
+    return [
+        Hold(
+            str(uuid_utils.uuid7()),
+            showtimes[number % len(showtimes)],
+            customers[number % len(customers)],
+            house.pairs[number // len(showtimes)],
+            expire_time,
+        )
+        for number in range(count)
+    ]
+
+
+async def _migrate(path: Path) -> None:
+    server = CinemaServer(Settings(database_url=f"sqlite+aiosqlite:///{path}"), SECRET.encode())
+    await server.migrate()
     await server.close()
-    return House(ids, texts)
+
+
+def _two_by_two(labels: Sequence[str]) -> Iterable[Pair]:
+    return zip(labels[::2], labels[1::2], strict=True)
+
+
+def _insert(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        connection.execute(insert(table), rows)
+
+
+def _user(number: int, now: datetime) -> User:
+    name = f"customer{number}"
+    return User(str(uuid_utils.uuid7()), name, f"Customer {number}", f"{name}@example.com", Role.CUSTOMER, now)
+
+
+def _account_row(user: User, password_hash: str) -> dict[str, Any]:
+    return {
+        "user_id": user.user_id,
+        "username": user.username,
+        "folded_username": user.username,
+        "full_name": user.full_name,
+        "email": user.email,
+        "folded_email": user.email,
+        "role": user.role.value,
+        "password_hash": password_hash,
+        "create_time": user.create_time,
+    }
+
+
+def _add_programme(
+    connection: Connection, showtimes: int, rows: Sequence[SeatRow], start: datetime, now: datetime
+) -> list[str]:
+    movie_id, cinema_id = str(uuid_utils.uuid7()), str(uuid_utils.uuid7())
+    movie = {"movie_id": movie_id, "title": "A Film", "runtime": RUNTIME, "rating": "PG", "synopsis": ""}
+    _insert(connection, schema.movie, [{**movie, "create_time": now}])
+    cinema = {"cinema_id": cinema_id, "name": "A House", "time_zone": "UTC", "create_time": now}
+    _insert(connection, schema.cinema, [cinema])
+    auditoriums = [
+        {
+            "auditorium_id": str(uuid_utils.uuid7()),
+            "cinema_id": cinema_id,
+            "name": f"Screen {number + 1}",
+            "rows": to_text(rows),
+            "total_seats": len(SeatPlan(rows)),
+            "create_time": now,
+        }
+        for number in range(-(-showtimes // SHOWTIMES_AN_AUDITORIUM))
+    ]
+    _insert(connection, schema.auditorium, auditoriums)
+    made = []
+    for number in range(showtimes):
+        auditorium, slot = divmod(number, SHOWTIMES_AN_AUDITORIUM)
+        begin = start + slot * BETWEEN_STARTS
+        made.append(
+            {
+                "showtime_id": str(uuid_utils.uuid7()),
+                "movie_id": movie_id,
+                "auditorium_id": auditoriums[auditorium]["auditorium_id"],
+                "start_time": begin,
+                "end_time": begin + RUNTIME,
+                "currency_code": "EUR",
+                "seat_price": SEAT_PRICE,
+                "seat_gap_policy": "REFUSE",
+                "taken_seats": 0,
+                "revision": 0,
+                "stamp": secrets.token_hex(8),
+                "latest_time": now,
+            }
+        )
+    _insert(connection, schema.showtime, made)
+    return [str(row["showtime_id"]) for row in made]
+
+
+def _booking_row(hold: Hold, now: datetime) -> dict[str, Any]:
+    return {
+        "booking_id": hold.booking_id,
+        "showtime_id": hold.showtime_id,
+        "user_id": hold.customer.user_id,
+        "status": "RESERVED",
+        "seats": ",".join(hold.seats),
+        "seat_count": len(hold.seats),
+        "currency_code": "EUR",
+        "seat_price": SEAT_PRICE,
+        "create_time": now,
+        "hold_expire_time": hold.expire_time,
+        "hold_extended": False,
+        "revision": 1,
+    }

@@ -6,11 +6,11 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Row, Select, delete, select, update
+from sqlalchemy import Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cinema_grpc.adapters.database import schema
-from cinema_grpc.adapters.database.prepared import Prepared, Step, insertion
+from cinema_grpc.adapters.database.prepared import Step, delete_by, insert_into, update_by
 from cinema_grpc.adapters.database.schema import microseconds
 from cinema_grpc.domain.booking import (
     SEAT_KEEPING,
@@ -96,47 +96,19 @@ def _booking(row: Any, tickets: Sequence[Ticket], payment: PaymentAttempt | None
     )
 
 
-_CLAIM = schema.seat_claim.c
-_BOOKING = schema.booking.c
-_ATTEMPT = schema.payment_attempt.c
-_REFUND = schema.refund.c
-_CHANGING = ("status", "hold_expire_time", "hold_extended", "confirm_time", "cancel_time", "revision")
-
-_DELETE_CLAIM = Prepared(
-    {"of_showtime": _CLAIM.showtime_id, "of_seat": _CLAIM.seat, "of_booking": _CLAIM.booking_id},
-    lambda given: delete(schema.seat_claim).where(
-        _CLAIM.showtime_id == given["of_showtime"],
-        _CLAIM.seat == given["of_seat"],
-        _CLAIM.booking_id == given["of_booking"],
-    ),
+_DELETE_CLAIM = delete_by(schema.seat_claim, ("showtime_id", "seat", "booking_id"))
+_INSERT_BOOKING = insert_into(schema.booking)
+_UPDATE_BOOKING = update_by(
+    schema.booking,
+    ("booking_id",),
+    ("status", "hold_expire_time", "hold_extended", "confirm_time", "cancel_time", "revision"),
 )
-_UPDATE_BOOKING = Prepared(
-    {"of_booking": _BOOKING.booking_id, **{f"new_{name}": _BOOKING[name] for name in _CHANGING}},
-    lambda given: (
-        update(schema.booking)
-        .where(_BOOKING.booking_id == given["of_booking"])
-        .values({name: given[f"new_{name}"] for name in _CHANGING})
-    ),
-)
-_INSERT_BOOKING = insertion(schema.booking)
-_INSERT_CLAIM = insertion(schema.seat_claim)
-_UPDATE_ATTEMPT = Prepared(
-    {"of_attempt": _ATTEMPT.attempt_id, "new_status": _ATTEMPT.status},
-    lambda given: (
-        update(schema.payment_attempt)
-        .where(_ATTEMPT.attempt_id == given["of_attempt"])
-        .values(status=given["new_status"])
-    ),
-)
-_INSERT_ATTEMPT = insertion(schema.payment_attempt)
-_INSERT_TICKET = insertion(schema.ticket)
-_INSERT_REFUND = insertion(schema.refund)
-_UPDATE_REFUND = Prepared(
-    {"of_refund": _REFUND.refund_id, "new_status": _REFUND.status},
-    lambda given: (
-        update(schema.refund).where(_REFUND.refund_id == given["of_refund"]).values(status=given["new_status"])
-    ),
-)
+_INSERT_CLAIM = insert_into(schema.seat_claim)
+_INSERT_ATTEMPT = insert_into(schema.payment_attempt)
+_UPDATE_ATTEMPT = update_by(schema.payment_attempt, ("attempt_id",), ("status",))
+_INSERT_TICKET = insert_into(schema.ticket)
+_INSERT_REFUND = insert_into(schema.refund)
+_UPDATE_REFUND = update_by(schema.refund, ("refund_id",), ("status",))
 
 
 @dataclass(slots=True)
@@ -157,9 +129,9 @@ class Difference:
         """Take in one booking's change, which leads to a revision of its showtime."""
         before, after = change.before, change.after
         if before is None:
-            self.made.append(_new_booking(after, revision))
+            self.made.append(_booking_row(after, revision))
         else:
-            self.changed.append(_changed_booking(after, revision))
+            self.changed.append(_booking_row(after, revision))
         self._add_claims(before, after)
         self._add_payment(before, after)
         if before is None or before.tickets != after.tickets:
@@ -171,20 +143,15 @@ class Difference:
             if before is None or before.refund is None:
                 self.refunds_owed.append(_new_refund(after.booking_id, after.refund))
             elif before.refund.status is not after.refund.status:
-                self.refunds_paid.append({"of_refund": after.refund.refund_id, "new_status": after.refund.status.value})
+                self.refunds_paid.append({"refund_id": after.refund.refund_id, "status": after.refund.status.value})
 
     def _add_claims(self, before: Booking | None, after: Booking) -> None:
         kept = before is not None and before.status in SEAT_KEEPING
         keeps = after.status in SEAT_KEEPING
-        if kept and not keeps:
-            self.freed += [
-                {"of_showtime": after.showtime_id, "of_seat": seat, "of_booking": after.booking_id}
-                for seat in after.seats
-            ]
-        elif keeps and not kept:
-            self.claimed += [
-                {"showtime_id": after.showtime_id, "seat": seat, "booking_id": after.booking_id} for seat in after.seats
-            ]
+        if kept is not keeps:
+            claims = self.claimed if keeps else self.freed
+            for seat in after.seats:
+                claims.append({"showtime_id": after.showtime_id, "seat": seat, "booking_id": after.booking_id})
 
     def _add_payment(self, before: Booking | None, after: Booking) -> None:
         older = None if before is None else before.payment
@@ -192,11 +159,11 @@ class Difference:
         if latest is None or latest == older:
             return
         if older is not None and older.attempt_id == latest.attempt_id:
-            self.attempts_settled.append({"of_attempt": latest.attempt_id, "new_status": latest.status.value})
+            self.attempts_settled.append({"attempt_id": latest.attempt_id, "status": latest.status.value})
             return
         if older is not None and older.status is AttemptStatus.OPEN:
             # The same batch settled one attempt and opened the next, which only a declined one lets happen.
-            self.attempts_settled.append({"of_attempt": older.attempt_id, "new_status": AttemptStatus.DECLINED.value})
+            self.attempts_settled.append({"attempt_id": older.attempt_id, "status": AttemptStatus.DECLINED.value})
         self.attempts_opened.append(
             {
                 "attempt_id": latest.attempt_id,
@@ -209,10 +176,10 @@ class Difference:
     def evidence(self) -> Select[Any] | None:
         """Look for a row that nothing but this difference can have made, if it makes one."""
         made_here = (
-            (_BOOKING.booking_id, self.made),
-            (_ATTEMPT.attempt_id, self.attempts_opened),
+            (schema.booking.c.booking_id, self.made),
+            (schema.payment_attempt.c.attempt_id, self.attempts_opened),
             (schema.ticket.c.ticket_id, self.tickets),
-            (_REFUND.refund_id, self.refunds_owed),
+            (schema.refund.c.refund_id, self.refunds_owed),
         )
         for key, rows in made_here:
             if rows:
@@ -238,7 +205,7 @@ def _optional(moment: datetime | None) -> int | None:
     return None if moment is None else microseconds(moment)
 
 
-def _new_booking(booking: Booking, revision: int) -> dict[str, Any]:
+def _booking_row(booking: Booking, revision: int) -> dict[str, Any]:
     return {
         "booking_id": booking.booking_id,
         "showtime_id": booking.showtime_id,
@@ -254,18 +221,6 @@ def _new_booking(booking: Booking, revision: int) -> dict[str, Any]:
         "confirm_time": _optional(booking.confirm_time),
         "cancel_time": _optional(booking.cancel_time),
         "revision": revision,
-    }
-
-
-def _changed_booking(booking: Booking, revision: int) -> dict[str, Any]:
-    return {
-        "of_booking": booking.booking_id,
-        "new_status": booking.status.value,
-        "new_hold_expire_time": microseconds(booking.hold_expire_time),
-        "new_hold_extended": booking.hold_extended,
-        "new_confirm_time": _optional(booking.confirm_time),
-        "new_cancel_time": _optional(booking.cancel_time),
-        "new_revision": revision,
     }
 
 

@@ -5,15 +5,14 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, Text, literal_column, select, update
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.sql import Select
 
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.booking_rows import PARTS, Difference, parted, to_bookings
 from cinema_grpc.adapters.database.catalog_queries import RESERVED
 from cinema_grpc.adapters.database.database import Database, uninterrupted
-from cinema_grpc.adapters.database.prepared import Given, Prepared, Step, insertion, reader_of
+from cinema_grpc.adapters.database.prepared import Prepared, Step, insert_into, reader_of, select_by, update_by
 from cinema_grpc.adapters.database.schema import microseconds, moment
 from cinema_grpc.adapters.database.seat_plans import seat_plan
 from cinema_grpc.application.once import Recorded, RequestKey
@@ -22,11 +21,7 @@ from cinema_grpc.domain.booking import SEAT_KEEPING, Booking
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.showtime import SeatGapPolicy, Terms
 
-KEEPING = [literal_column(f"'{status.value}'", Text) for status in SEAT_KEEPING]
-
 _BOOKING = schema.booking.c
-_SHOWTIME = schema.showtime.c
-_REQUEST = schema.request.c
 
 
 class SqlBoxOfficeStore:
@@ -51,7 +46,7 @@ class SqlBoxOfficeStore:
         work = written[0]
         async with self._database.deciding() as connection:
             # The lock waits until the lost transaction has ended, should the server still be at it.
-            of_showtime = [{"of_showtime": work.showtime_id}]
+            of_showtime = [{"showtime_id": work.showtime_id}]
             (version,), _ = await self._database.driver.begin(connection, _LOCK_PATIENTLY, of_showtime, _RECORDED, [])
             found = version[2]
             if found in {work.version.stamp, work.known.stamp}:
@@ -99,7 +94,7 @@ class SqlBatch:
         versions, recorded = await self._driver.begin(
             self._connection,
             _LOCK_PATIENTLY if patient else _LOCK,
-            [{"of_showtime": each.showtime_id} for each in wanted if "\0" not in each.showtime_id],
+            [{"showtime_id": each.showtime_id} for each in wanted if "\0" not in each.showtime_id],
             _RECORDED,
             [_key_row(key) for key in requests],
         )
@@ -110,13 +105,13 @@ class SqlBatch:
             version, _ = found.get(each.showtime_id, (None, None))
             if version is None:
                 continue
-            missing += [{"of_booking": booking_id} for booking_id in each.booking_ids]
+            missing += [{"booking_id": booking_id} for booking_id in each.booking_ids]
             if version == each.known:
                 continue
             if each.known is None or version.revision <= each.known.revision:
-                stale.append({"of_showtime": each.showtime_id})
+                stale.append({"showtime_id": each.showtime_id})
             else:
-                changed.append({"of_showtime": each.showtime_id, "known": each.known.revision})
+                changed.append({"showtime_id": each.showtime_id, "known_revision": each.known.revision})
         terms, bookings = await self._load(stale, changed, missing)
         return OpenedBatch(
             now,
@@ -153,7 +148,7 @@ class SqlBatch:
         """Tell which showtimes were not locked though they exist: other processes are busy with them."""
         if not showtime_ids:
             return frozenset()
-        rows = [{"of_showtime": showtime_id} for showtime_id in showtime_ids if "\0" not in showtime_id]
+        rows = [{"showtime_id": showtime_id} for showtime_id in showtime_ids if "\0" not in showtime_id]
         (found,) = await self._driver.read(self._connection, [(_EXISTING, rows)])
         return frozenset(showtime_id for (showtime_id,) in found)
 
@@ -169,7 +164,7 @@ class SqlBatch:
         questions = [(_TERMS, stale), (_OF_SHOWTIME, stale), (_CHANGED, changed), (_NAMED, missing)]
         terms, *answers = await self._driver.read(self._connection, questions)
         rows = [_read_booking(row) for answer in answers for row in answer]
-        paid_for = [{"of_booking": booking_id} for booking_id in parted(rows)]
+        paid_for = [{"booking_id": booking_id} for booking_id in parted(rows)]
         parts: list[list[Any]] = [[] for _ in PARTS]
         if paid_for:
             found = await self._driver.read(self._connection, [(statement, paid_for) for statement in _PARTS])
@@ -180,95 +175,34 @@ class SqlBatch:
         return {row[0]: _to_terms(*row) for row in terms}, bookings
 
 
-def _versions(given: Given) -> Select[*tuple[Any, ...]]:
-    return (
-        select(_SHOWTIME.showtime_id, _SHOWTIME.revision, _SHOWTIME.stamp, _SHOWTIME.latest_time)
-        .where(_SHOWTIME.showtime_id == given["of_showtime"])
-        .order_by(_SHOWTIME.showtime_id)
-    )
-
-
-_OF_ONE = {"of_showtime": _SHOWTIME.showtime_id}
+_VERSION = "showtime_id, revision, stamp, latest_time"
 # Whoever has locked a showtime goes on at once, whatever others have locked; so nobody's delay becomes everybody's. Who
-# has locked nothing yet may wait. SQLite knows no such locks, and has one writer.
-_LOCK = Prepared(
-    _OF_ONE,
-    lambda given: _versions(given).with_for_update(key_share=True, skip_locked=True, of=schema.showtime),
-)
-_LOCK_PATIENTLY = Prepared(_OF_ONE, lambda given: _versions(given).with_for_update(key_share=True, of=schema.showtime))
-_EXISTING = Prepared(
-    _OF_ONE, lambda given: select(_SHOWTIME.showtime_id).where(_SHOWTIME.showtime_id == given["of_showtime"])
-)
-_RECORDED = Prepared(
-    {name: _REQUEST[name] for name in ("caller", "rpc", "request_id")},
-    lambda given: select(_REQUEST.caller, _REQUEST.rpc, _REQUEST.request_id, _REQUEST.content, _REQUEST.outcome).where(
-        *(_REQUEST[name] == given[name] for name in ("caller", "rpc", "request_id"))
-    ),
-)
+# has locked nothing yet may wait.
+_LOCKED = " ORDER BY showtime.showtime_id FOR NO KEY UPDATE OF showtime"
+_LOCK = select_by(schema.showtime, ("showtime_id",), _VERSION, locking=f"{_LOCKED} SKIP LOCKED")
+_LOCK_PATIENTLY = select_by(schema.showtime, ("showtime_id",), _VERSION, locking=_LOCKED)
+_EXISTING = select_by(schema.showtime, ("showtime_id",), "showtime_id")
+_RECORDED = select_by(schema.request, ("caller", "rpc", "request_id"), "caller, rpc, request_id, content, outcome")
 _TERMS = Prepared(
-    _OF_ONE,
-    lambda given: (
-        select(
-            _SHOWTIME.showtime_id,
-            _SHOWTIME.start_time,
-            _SHOWTIME.currency_code,
-            _SHOWTIME.seat_price,
-            _SHOWTIME.seat_gap_policy,
-            schema.auditorium.c.rows,
-        )
-        .join_from(schema.showtime, schema.auditorium)
-        .where(_SHOWTIME.showtime_id == given["of_showtime"])
+    schema.showtime,
+    ("showtime_id",),
+    lambda rows: (
+        "SELECT showtime_id, start_time, currency_code, seat_price, seat_gap_policy, auditorium.rows"  # noqa: S608 (ours)
+        f" FROM ({rows}) AS given CROSS JOIN showtime JOIN auditorium USING (auditorium_id)"
+        " WHERE showtime.showtime_id = given.column1"
     ),
 )
-_OF_SHOWTIME = Prepared(
-    _OF_ONE,
-    lambda given: select(schema.booking).where(
-        _BOOKING.showtime_id == given["of_showtime"], _BOOKING.status.in_(KEEPING)
-    ),
+_KEEPING = ", ".join(f"'{status.value}'" for status in SEAT_KEEPING)
+_OF_SHOWTIME = select_by(schema.booking, ("showtime_id",), also=f" AND booking.status IN ({_KEEPING})")
+_CHANGED = select_by(schema.booking, ("showtime_id", "known_revision"))
+_NAMED = select_by(schema.booking, ("booking_id",))
+_PARTS = [select_by(table, ("booking_id",)) for table in PARTS]
+_INSERT_REQUEST = insert_into(schema.request)
+_UPDATE_SHOWTIME = update_by(
+    schema.showtime, ("showtime_id", "known_stamp"), ("taken_seats", "revision", "stamp", "latest_time")
 )
-_CHANGED = Prepared(
-    {"of_showtime": _BOOKING.showtime_id, "known": _BOOKING.revision},
-    lambda given: select(schema.booking).where(
-        _BOOKING.showtime_id == given["of_showtime"], _BOOKING.revision > given["known"]
-    ),
-)
-_NAMED = Prepared(
-    {"of_booking": _BOOKING.booking_id},
-    lambda given: select(schema.booking).where(_BOOKING.booking_id == given["of_booking"]),
-)
-
-
-def _of_booking(table: Table) -> Prepared:
-    return Prepared(
-        {"of_booking": table.c.booking_id},
-        lambda given: select(table).where(table.c.booking_id == given["of_booking"]),
-    )
-
-
-_PARTS = [_of_booking(table) for table in PARTS]
-_INSERT_REQUEST = insertion(schema.request)
-_UPDATE_SHOWTIME = Prepared(
-    {
-        "of_showtime": _SHOWTIME.showtime_id,
-        "known": _SHOWTIME.stamp,
-        "taken": _SHOWTIME.taken_seats,
-        "new_revision": _SHOWTIME.revision,
-        "new_stamp": _SHOWTIME.stamp,
-        "now": _SHOWTIME.latest_time,
-    },
-    lambda given: (
-        update(schema.showtime)
-        .where(_SHOWTIME.showtime_id == given["of_showtime"], _SHOWTIME.stamp == given["known"])
-        .values(
-            taken_seats=given["taken"],
-            revision=given["new_revision"],
-            stamp=given["new_stamp"],
-            latest_time=given["now"],
-        )
-    ),
-)
-_read_booking = reader_of(schema.booking.c)
-_READ_PARTS = [reader_of(table.c) for table in PARTS]
+_read_booking = reader_of(schema.booking)
+_READ_PARTS = [reader_of(table) for table in PARTS]
 
 
 def _to_terms(
@@ -280,12 +214,12 @@ def _to_terms(
 
 def _showtime_row(work: Written) -> dict[str, Any]:
     return {
-        "of_showtime": work.showtime_id,
-        "known": work.known.stamp,
-        "taken": work.taken,
-        "new_revision": work.version.revision,
-        "new_stamp": work.version.stamp,
-        "now": microseconds(work.latest_time),
+        "showtime_id": work.showtime_id,
+        "known_stamp": work.known.stamp,
+        "taken_seats": work.taken,
+        "revision": work.version.revision,
+        "stamp": work.version.stamp,
+        "latest_time": microseconds(work.latest_time),
     }
 
 

@@ -6,10 +6,7 @@ from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from cinema_grpc.adapters.database.prepared import Prepared, Step
-
-Parameters = Sequence[Mapping[str, Any]]
-Rows = Sequence[Sequence[Any]]
+from cinema_grpc.adapters.database.prepared import Found, Prepared, Rows, Step
 
 
 class Driver(Protocol):
@@ -37,12 +34,12 @@ class Driver(Protocol):
         ...
 
     async def begin(
-        self, connection: AsyncConnection, lock: Prepared, locked: Parameters, lookup: Prepared, looked_up: Parameters
-    ) -> tuple[Rows, Rows]:
+        self, connection: AsyncConnection, lock: Prepared, locked: Rows, lookup: Prepared, looked_up: Rows
+    ) -> tuple[Found, Found]:
         """Begin a transaction that writes, lock rows, and then look up others; give both."""
         ...
 
-    async def read(self, connection: AsyncConnection, questions: Sequence[tuple[Prepared, Parameters]]) -> list[Rows]:
+    async def read(self, connection: AsyncConnection, questions: Sequence[tuple[Prepared, Rows]]) -> list[Found]:
         """Ask many questions in one go."""
         ...
 

@@ -11,8 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from cinema_grpc.adapters.database.driver import Parameters, Rows
-from cinema_grpc.adapters.database.prepared import Prepared, Step
+from cinema_grpc.adapters.database.prepared import Found, Prepared, Rows, Step
 from cinema_grpc.adapters.database.schema import moment
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.ports import CommitUnknown, StorageConflict, StorageContention
@@ -81,14 +80,14 @@ class PostgresqlDriver:
         return moment((await connection.exec_driver_sql(CLOCK)).scalar_one())
 
     async def begin(
-        self, connection: AsyncConnection, lock: Prepared, locked: Parameters, lookup: Prepared, looked_up: Parameters
-    ) -> tuple[Rows, Rows]:
+        self, connection: AsyncConnection, lock: Prepared, locked: Rows, lookup: Prepared, looked_up: Rows
+    ) -> tuple[Found, Found]:
         """Begin a transaction, lock rows, and look up others as they are once the locks are had."""
         driver = await _raw(connection)
         await driver.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
         return await _read(driver, lock, locked), await _read(driver, lookup, looked_up)
 
-    async def read(self, connection: AsyncConnection, questions: Sequence[tuple[Prepared, Parameters]]) -> list[Rows]:
+    async def read(self, connection: AsyncConnection, questions: Sequence[tuple[Prepared, Rows]]) -> list[Found]:
         """Ask questions, each in a round trip."""
         driver = await _raw(connection)
         return [await _read(driver, statement, rows) for statement, rows in questions]
@@ -102,8 +101,8 @@ class PostgresqlDriver:
         driver = await _raw(connection)
         for step in steps:
             if step.rows:
-                text, names = step.statement.postgresql
-                status = await driver.execute(text, *_arrays(names, step.rows))
+                text, arrays = step.statement.at_once(step.rows)
+                status = await driver.execute(text, *arrays)
                 hit = int(status.rpartition(" ")[2])
                 if step.exactly and hit != len(step.rows):
                     raise StorageConflict(f"{hit} rows instead of {len(step.rows)}")
@@ -191,15 +190,11 @@ async def _raw(connection: AsyncConnection) -> "asyncpg.Connection[asyncpg.Recor
     return driver
 
 
-async def _read(driver: "asyncpg.Connection[asyncpg.Record]", statement: Prepared, rows: Parameters) -> Rows:
+async def _read(driver: "asyncpg.Connection[asyncpg.Record]", statement: Prepared, rows: Rows) -> Found:
     if not rows:
         return []
-    text, names = statement.postgresql
-    return [tuple(record) for record in await driver.fetch(text, *_arrays(names, rows))]
-
-
-def _arrays(names: Sequence[str], rows: Parameters) -> list[list[Any]]:
-    return [[row[name] for row in rows] for name in names]
+    text, arrays = statement.at_once(rows)
+    return [tuple(record) for record in await driver.fetch(text, *arrays)]
 
 
 def _notice_death(connection: "asyncpg.Connection[asyncpg.Record]") -> None:

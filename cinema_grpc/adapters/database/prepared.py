@@ -1,91 +1,143 @@
-"""Statements that are compiled once and run for many rows of parameters, as either database takes them in one go."""
+"""Statements that carry many rows of values at once, as either database's own driver takes them.
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+SQLite's driver lets go of Python's lock, and queues for it again behind the event loop, at every step of a statement;
+to PostgreSQL each statement is a round trip. A statement for each row would pay for that a hundred times in a batch.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import (
-    Boolean,
-    ClauseElement,
-    Column,
-    ColumnElement,
-    Table,
-    TypeDecorator,
-    bindparam,
-    column,
-    func,
-    insert,
-    select,
-)
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.types import TypeEngine
+from sqlalchemy import Boolean, Column, Table, TypeDecorator
+from sqlalchemy.dialects import postgresql
 
 from cinema_grpc.adapters.database.schema import Instant, moment
 
-Given = Mapping[str, ColumnElement[Any]]
-"""The parameters of one row, by name, for use in a statement."""
+MOST_ROWS = 64
+"""How many rows one statement of SQLite's carries at most; smaller numbers are powers of two, so that texts are few."""
+
+Rows = Sequence[Mapping[str, Any]]
+Found = Sequence[Sequence[Any]]
 
 
 class Prepared:
-    """A statement over rows of parameters. A parameter is what the driver takes: a moment is a number of microseconds.
+    """A statement over rows of values, by their names; a moment is a number of microseconds."""
 
-    SQLite runs it once for each row; PostgreSQL gets all rows as arrays, one for each parameter, and runs it once.
-    """
-
-    def __init__(self, parameters: Mapping[str, Column[Any]], statement: Callable[[Given], ClauseElement]) -> None:
-        """Describe a statement.
+    def __init__(self, table: Table, names: Sequence[str], text: Callable[[str], str], locking: str = "") -> None:
+        """Make a statement.
 
         Args:
-            parameters: The name of each parameter, and a column that has its type.
-            statement: Makes the statement from the parameters of a row.
+            table: The table whose columns the values are of.
+            names: What a row's values are called, in the order of its columns: as the columns of the table are, or with
+                "known_" before that.
+            text: Gives the SQL around a query for the rows, whose columns are column1, column2 and so on.
+            locking: What locks the rows that are read, for PostgreSQL: a transaction of SQLite's has locked everything.
         """
-        self.names = tuple(parameters)
-        self._types = {name: _kept_as(column.type) for name, column in parameters.items()}
-        self._statement = statement
+        pick = itemgetter(*names)
+        self._pick = pick if len(names) > 1 else lambda row: (pick(row),)
+        self._columns = [table.columns[name.removeprefix("known_")] for name in names]
+        self._text = text
+        self._locking = locking
+
+    def in_parts(self, rows: Rows) -> Iterator[tuple[str, list[Any]]]:
+        """Give texts for SQLite, each with the values of as many rows as it takes."""
+        start = 0
+        while start < len(rows):
+            size = min(MOST_ROWS, 1 << (len(rows) - start).bit_length() - 1)
+            yield self._sqlite[size], [value for row in rows[start : start + size] for value in self._pick(row)]
+            start += size
+
+    def at_once(self, rows: Rows) -> tuple[str, list[list[Any]]]:
+        """Give a text for PostgreSQL, and the values of all rows as arrays, one for each column."""
+        return self._postgresql, [list(column) for column in zip(*map(self._pick, rows), strict=True)]
 
     @cached_property
-    def sqlite(self) -> tuple[str, tuple[str, ...]]:
-        """The text for SQLite, and the names of its parameters in order."""
-        given = {name: bindparam(name, type_=kind) for name, kind in self._types.items()}
-        compiled = self._statement(given).compile(dialect=sqlite.dialect(paramstyle="qmark"))
-        return str(compiled), tuple(compiled.positiontup)  # type: ignore[attr-defined] # of a compiled SQL text
+    def _sqlite(self) -> dict[int, str]:
+        row = f"({', '.join('?' * len(self._columns))})"
+        sizes = (1 << power for power in range(MOST_ROWS.bit_length()))
+        return {size: self._text("VALUES " + ", ".join([row] * size)) for size in sizes}
 
     @cached_property
-    def postgresql(self) -> tuple[str, tuple[str, ...]]:
-        """The text for PostgreSQL, and the names of its arrays in order."""
-        arrays = [bindparam(name, type_=postgresql.ARRAY(kind)) for name, kind in self._types.items()]
-        columns = [column(name, kind) for name, kind in self._types.items()]
-        given = func.unnest(*arrays).table_valued(*columns, name="given").render_derived()
-        parameters = {name: given.c[name] for name in self.names}
-        dialect = postgresql.asyncpg.dialect()  # type: ignore[no-untyped-call]
-        compiled = self._statement(parameters).compile(dialect=dialect)
-        return str(compiled), tuple(compiled.positiontup)  # type: ignore[attr-defined] # of a compiled SQL text
+    def _postgresql(self) -> str:
+        arrays = ", ".join(f"${number}::{_kept_as(column)}[]" for number, column in enumerate(self._columns, 1))
+        names = ", ".join(f"column{number}" for number in range(1, len(self._columns) + 1))
+        return self._text(f"SELECT * FROM unnest({arrays}) AS given({names})") + self._locking  # noqa: S608 (names of ours)
 
 
-def insertion(table: Table) -> Prepared:
-    """Describe the insertion of rows into a table; the parameters are its columns."""
-    names = table.columns.keys()
+def insert_into(table: Table) -> Prepared:
+    """Prepare to insert whole rows."""
+    names = [column.name for column in table.columns]
+    return Prepared(table, names, lambda rows: f"INSERT INTO {table.name} ({', '.join(names)}) {rows}")
+
+
+def update_by(table: Table, keys: Sequence[str], changing: Sequence[str]) -> Prepared:
+    """Prepare to change some columns of the rows that have the given keys.
+
+    A row's values are called as the columns are, a key that changes too has "known_" before its name.
+    """
+    given = {name: f"given.column{number}" for number, name in enumerate((*keys, *changing), 1)}
+    changes = ", ".join(f"{name} = {given[name]}" for name in changing)
+    found = " AND ".join(f"{table.name}.{name.removeprefix('known_')} = {given[name]}" for name in keys)
     return Prepared(
-        dict(table.columns), lambda given: insert(table).from_select(names, select(*(given[name] for name in names)))
+        table,
+        (*keys, *changing),
+        lambda rows: f"UPDATE {table.name} SET {changes} FROM ({rows}) AS given WHERE {found}",  # noqa: S608 (names of ours)
+    )
+
+
+def delete_by(table: Table, keys: Sequence[str]) -> Prepared:
+    """Prepare to delete the rows that have the given values."""
+    # SQLite looks into an index for a subquery, but not for bare rows of values.
+    columns = ", ".join(f"column{number}" for number in range(1, len(keys) + 1))
+    found = f"({', '.join(keys)}) IN (SELECT {columns} FROM"
+    return Prepared(
+        table,
+        keys,
+        lambda rows: f"DELETE FROM {table.name} WHERE {found} ({rows}) AS given)",  # noqa: S608 (names of ours)
+    )
+
+
+def select_by(table: Table, keys: Sequence[str], wanted: str = "*", also: str = "", locking: str = "") -> Prepared:
+    """Prepare to read some columns of the rows that have the given values, in any order.
+
+    Args:
+        table: The table.
+        keys: The columns that have the given values; one with "known_" before its name has a larger value.
+        wanted: The columns to read, separated by commas; all of them if left out.
+        also: Another condition.
+        locking: As in Prepared.
+    """
+    columns = ", ".join(f"{table.name}.{name}" for name in wanted.split(", "))
+    found = " AND ".join(
+        f"{table.name}.{name.removeprefix('known_')} {'>' if name.startswith('known_') else '='} given.column{number}"
+        for number, name in enumerate(keys, 1)
+    )
+    return Prepared(
+        table,
+        keys,
+        # CROSS JOIN has SQLite go from the given rows to the table, through its index.
+        lambda rows: f"SELECT {columns} FROM ({rows}) AS given CROSS JOIN {table.name} WHERE {found}{also}",  # noqa: S608 (names of ours)
+        locking,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A statement to run for rows of parameters; `exactly` demands that each hits one row of its table."""
+    """A statement and the rows to write with it; `exactly` demands that each hits one row of its table."""
 
     statement: Prepared
-    rows: Sequence[Mapping[str, Any]]
+    rows: Rows
     exactly: bool = False
 
 
-def reader_of(columns: Iterable[Column[Any]]) -> Callable[[Sequence[Any]], Any]:
-    """Make what reads a driver's row of these columns: each value by its column's name, moments and flags as such."""
+def reader_of(table: Table) -> Callable[[Sequence[Any]], Any]:
+    """Make what reads a driver's whole row: each value by its column's name, moments and flags as such."""
     conversions: list[tuple[str, Callable[[Any], Any] | None]] = [
         (each.name, moment if isinstance(each.type, Instant) else bool if isinstance(each.type, Boolean) else None)
-        for each in columns
+        for each in table.columns
     ]
 
     def read(values: Sequence[Any]) -> Any:
@@ -99,5 +151,6 @@ def reader_of(columns: Iterable[Column[Any]]) -> Callable[[Sequence[Any]], Any]:
     return read
 
 
-def _kept_as(kind: TypeEngine[Any]) -> TypeEngine[Any]:
-    return kind.impl_instance if isinstance(kind, TypeDecorator) else kind
+def _kept_as(column: Column[Any]) -> str:
+    kind = column.type.impl_instance if isinstance(column.type, TypeDecorator) else column.type
+    return str(kind.compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]

@@ -14,8 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from cinema_grpc.adapters.clock import SystemClock
-from cinema_grpc.adapters.database.driver import Parameters, Rows
-from cinema_grpc.adapters.database.prepared import Prepared, Step
+from cinema_grpc.adapters.database.prepared import Found, Prepared, Rows, Step
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.ports import CommitUnknown, StorageConflict
 
@@ -23,6 +22,8 @@ T = TypeVar("T")
 
 BUSY_SECONDS = 5
 """How long a statement waits for another process that is writing to the same file."""
+CACHE_KIB = 64 * 1024
+"""How much of the file is kept in memory; the default of 2 MiB would not hold the showtimes on sale."""
 WRITES = "cinema_writes"
 BEGUN = "cinema_begun"
 """Options of a connection: its transactions write; they are begun by whoever uses it."""
@@ -55,17 +56,17 @@ class SqliteDriver:
         return self._clock.now()
 
     async def begin(
-        self, connection: AsyncConnection, lock: Prepared, locked: Parameters, lookup: Prepared, looked_up: Parameters
-    ) -> tuple[Rows, Rows]:
+        self, connection: AsyncConnection, lock: Prepared, locked: Rows, lookup: Prepared, looked_up: Rows
+    ) -> tuple[Found, Found]:
         """Begin a transaction, which locks the whole file, and read."""
 
-        def begin_and_read(driver: sqlite3.Connection) -> tuple[Rows, Rows]:
+        def begin_and_read(driver: sqlite3.Connection) -> tuple[Found, Found]:
             driver.execute("BEGIN IMMEDIATE").close()
             return _read(driver, lock, locked), _read(driver, lookup, looked_up)
 
         return await self._in_one_go(connection, begin_and_read)
 
-    async def read(self, connection: AsyncConnection, questions: Sequence[tuple[Prepared, Parameters]]) -> list[Rows]:
+    async def read(self, connection: AsyncConnection, questions: Sequence[tuple[Prepared, Rows]]) -> list[Found]:
         """Ask many questions in one go."""
         return await self._in_one_go(
             connection, lambda driver: [_read(driver, statement, rows) for statement, rows in questions]
@@ -136,19 +137,22 @@ class SqliteDriver:
         return result
 
 
-def _read(driver: sqlite3.Connection, statement: Prepared, rows: Parameters) -> Rows:
-    text, names = statement.sqlite
-    return [found for row in rows for found in driver.execute(text, [row[name] for name in names])]
+def _read(driver: sqlite3.Connection, statement: Prepared, rows: Rows) -> Found:
+    found: list[tuple[Any, ...]] = []
+    for text, values in statement.in_parts(rows):
+        cursor = driver.execute(text, values)
+        found += cursor.fetchall()
+        cursor.close()
+    return found
 
 
 def _write(driver: sqlite3.Connection, steps: Iterable[Step]) -> None:
     for step in steps:
-        if not step.rows:
-            continue
-        text, names = step.statement.sqlite
-        cursor = driver.executemany(text, [[row[name] for name in names] for row in step.rows])
-        hit = cursor.rowcount
-        cursor.close()
+        hit = 0
+        for text, values in step.statement.in_parts(step.rows):
+            cursor = driver.execute(text, values)
+            hit += cursor.rowcount
+            cursor.close()
         if step.exactly and hit != len(step.rows):
             raise StorageConflict(f"{hit} rows instead of {len(step.rows)}")
 
@@ -163,6 +167,7 @@ def _prepare(connection: Any, _record: object) -> None:
         "synchronous = FULL",  # what is acknowledged is on the disk
         "foreign_keys = ON",
         "trusted_schema = OFF",
+        f"cache_size = -{CACHE_KIB}",
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

@@ -1,0 +1,67 @@
+"""ConfirmPayment and CancelBooking, against the empty handler."""
+
+from datetime import UTC, datetime, timedelta
+
+from benchmarks import calls, house, servers
+from benchmarks.bench import Bench, interleaved
+from benchmarks.figures import Measured, Result, at_most, costs, ratios, reported
+from benchmarks.load import Call
+
+SHOWTIMES = 400
+CUSTOMERS = 400
+CONFIRM, CANCEL, CANCEL_PAID = "ConfirmPayment", "CancelBooking", "CancelBooking, paid for"
+METHOD = (
+    "Bookings of two seats in 400 showtimes are there, RESERVED. Some are paid for (two transactions, with the "
+    "simulated provider between them), others are cancelled; then some of those that were paid for are cancelled too, "
+    "which makes refunds that are paid in the background while the calls run. 128 calls in flight. *Empty* gives the "
+    "same messages."
+)
+
+
+def run(bench: Bench) -> Result:
+    """Measure."""
+    rounds, count = bench.choose((3, 3_000), (2, 1_000))
+    original = house.furnish(bench.folder / "changes.db", SHOWTIMES, CUSTOMERS)
+    now = datetime.now(UTC)
+    holds = house.hold_everything(original, 3 * count, now + timedelta(hours=4))
+    house.add_holds(original.path, holds, now)
+    paid, cancelled = holds[: 2 * count], holds[2 * count :]
+    to_make: dict[str, list[Call]] = {
+        CONFIRM: [calls.confirm_payment(each.booking_id, each.customer.token) for each in paid],
+        CANCEL: [calls.cancel_booking(each.booking_id, each.customer.token) for each in cancelled],
+        CANCEL_PAID: [calls.cancel_booking(each.booking_id, each.customer.token) for each in paid],
+    }
+    warm_up = count // 5
+    measured: dict[str, dict[str, list[Measured]]] = {"ours": {}, "empty": {}}
+    answers: dict[str, bytes] = {}
+    for kind in interleaved(["ours", "empty"], rounds):
+        building = original.copy()
+        with servers.of_kind(kind, building.path, answers) as server:
+            for name, made in to_make.items():
+                method = made[0].method
+                if method not in answers:
+                    answers[method] = bench.answer(server, made[0])
+                bench.closed_loop(server, made[1:warm_up])
+                measured[kind].setdefault(name, []).append(bench.closed_loop(server, made[warm_up : warm_up + count]))
+                if name == CONFIRM:  # all of what is cancelled later was paid for
+                    bench.closed_loop(server, made[warm_up + count :])
+        building.path.unlink()
+    cpu = {
+        (kind, name): [each.cpu_microseconds for each in rounds_of]
+        for kind, by_name in measured.items()
+        for name, rounds_of in by_name.items()
+    }
+    ratio = {name: ratios(cpu["ours", name], cpu["empty", name]) for name in to_make}
+    return Result(
+        METHOD,
+        [
+            at_most("ConfirmPayment, CPU a call, times *empty*", 3.0, ratio[CONFIRM]),
+            at_most("CancelBooking, CPU a call, times *empty*", 2.3, ratio[CANCEL]),
+            reported(
+                "CancelBooking of a paid one and its refund, CPU a call, times *empty*", ratio[CANCEL_PAID].text(".2f")
+            ),
+        ],
+        [
+            costs({f"{name}, {kind}": measured[kind][name] for name in to_make for kind in ("ours", "empty")}, "call"),
+        ],
+    )

@@ -1,0 +1,63 @@
+"""CreateBooking of two seats, against both yardsticks."""
+
+from collections.abc import Sequence
+
+from benchmarks import calls, house, servers
+from benchmarks.bench import Bench, interleaved
+from benchmarks.figures import Measured, Result, Target, at_least, at_most, costs, latencies, ratios
+from benchmarks.house import House
+from benchmarks.load import Call, Sample
+
+SHOWTIMES = 400
+CUSTOMERS = 400
+METHOD = (
+    "Pairs of seats of 400 showtimes are held, each once, for 400 customers, with a `request_id`; every showtime "
+    "refuses single-seat gaps. The upper table has 128 calls in flight. The lower one has a fixed rate, half of what "
+    "the server reached above; *empty* gets the same as ours."
+)
+
+
+def bookings(building: House, first: int, count: int) -> list[Call]:
+    """Make calls that hold pairs, round the showtimes and the customers; no two for the same pair."""
+    showtimes, customers = building.showtime_ids, building.customers
+    return [
+        calls.create_booking(
+            showtimes[number % len(showtimes)],
+            building.pairs[number // len(showtimes)],
+            # Each round of the showtimes begins with another customer, or each showtime would have few.
+            customers[(number + number // len(showtimes)) % len(customers)].token,
+        )
+        for number in range(first, first + count)
+    ]
+
+
+def run(bench: Bench) -> Result:
+    """Measure."""
+    rounds, count = bench.choose((5, 6_000), (2, 3_000))
+    original = house.furnish(bench.folder / "create-booking.db", SHOWTIMES, CUSTOMERS)
+    measured: dict[str, list[Measured]] = {"ours": [], "empty": [], "textbook": []}
+    timed: dict[str, list[Sequence[Sample]]] = {"ours": [], "empty": [], "textbook": []}
+    rates: dict[str, float] = {}
+    answers: dict[str, bytes] = {}
+    for kind in interleaved(list(measured), rounds):
+        building = original.copy()
+        few = count // 5 if kind == "textbook" else count
+        with servers.of_kind(kind, building.path, answers) as server:
+            if not answers:
+                answers[calls.CREATE_BOOKING] = bench.answer(server, bookings(building, 0, 1)[0])
+            bench.closed_loop(server, bookings(building, 1, few // 5))
+            measured[kind].append(bench.closed_loop(server, bookings(building, few // 4, few)))
+            rates.setdefault(kind, measured["ours" if kind == "empty" else kind][0].calls_a_second / 2)
+            timed[kind].append(bench.at_rate(server, bookings(building, few // 4 + few, few // 2), rates[kind]))
+        building.path.unlink()
+    tables = [costs(measured), latencies(timed, "server", rates)]
+    return Result(METHOD, _targets(measured), tables)
+
+
+def _targets(measured: dict[str, list[Measured]]) -> list[Target]:
+    cpu = {kind: [each.cpu_microseconds for each in rounds] for kind, rounds in measured.items()}
+    rate = {kind: [each.calls_a_second for each in rounds] for kind, rounds in measured.items()}
+    return [
+        at_most("CPU a call, times *empty*", 2.0, ratios(cpu["ours"], cpu["empty"])),
+        at_least("calls a second, times *textbook*", 6.0, ratios(rate["ours"], rate["textbook"]), ".1f"),
+    ]

@@ -1,0 +1,117 @@
+"""Server processes: starting ours and the yardsticks, and reading what they cost from /proc."""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
+
+from benchmarks.house import SECRET
+
+ROOT = Path(__file__).parent.parent
+TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+BYTES_A_PAGE = os.sysconf("SC_PAGE_SIZE")
+SECONDS_TO_START = 60.0
+
+
+class ServerFailed(Exception):
+    """A server did not start, or did not live on; the message is the end of its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server process that takes calls at `address`."""
+
+    address: str
+    process_id: int
+
+    def cpu_seconds(self) -> float:
+        """Tell how long it has kept processors busy, in user and system mode, all threads together."""
+        fields = Path(f"/proc/{self.process_id}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS_A_SECOND
+
+    def memory_mib(self) -> float:
+        """Tell how much memory it has resident."""
+        return int(Path(f"/proc/{self.process_id}/statm").read_text().split()[1]) * BYTES_A_PAGE / 2**20
+
+
+def of_kind(kind: str, database: Path, answers: Mapping[str, bytes]) -> AbstractContextManager[Server]:
+    """Run "ours", "empty" or "textbook"."""
+    if kind == "ours":
+        return ours(database)
+    return empty(answers) if kind == "empty" else textbook(database)
+
+
+@contextmanager
+def ours(database: Path, **settings: object) -> Iterator[Server]:
+    """Run the program on a database, with its default settings but for those given, such as hold_seconds=5."""
+    environment = {
+        "CINEMA_DATABASE_URL": f"sqlite+aiosqlite:///{database}",
+        "CINEMA_LISTEN_ADDRESS": "127.0.0.1:0",
+        "CINEMA_JWT_SECRET": SECRET,
+        "CINEMA_LOG_FORMAT": "json",
+        **{f"CINEMA_{name.upper()}": str(value) for name, value in settings.items()},
+    }
+    with _running(["-m", "cinema_grpc", "serve"], environment) as server:
+        yield server
+
+
+@contextmanager
+def empty(answers: Mapping[str, bytes]) -> Iterator[Server]:
+    """Run the yardstick that does nothing but give ready-made answers, by method."""
+    texts = {method: base64.b64encode(answer).decode() for method, answer in answers.items()}
+    with _running(["-m", "benchmarks.yardsticks", "empty"], {}, json.dumps(texts)) as server:
+        yield server
+
+
+@contextmanager
+def textbook(database: Path) -> Iterator[Server]:
+    """Run the yardstick that books as people usually write it."""
+    with _running(["-m", "benchmarks.yardsticks", "textbook"], {}, json.dumps(str(database))) as server:
+        yield server
+
+
+@contextmanager
+def _running(arguments: Sequence[str], settings: Mapping[str, str], said: str = "") -> Iterator[Server]:
+    """Run Python until the body is done; `said` goes to its standard input."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("CINEMA_")}
+    with TemporaryFile("w+") as log, TemporaryFile("w+") as standard_input:
+        standard_input.write(said)
+        standard_input.seek(0)
+        with subprocess.Popen(
+            [sys.executable, *arguments],
+            env={**inherited, **settings},
+            cwd=ROOT,
+            stdin=standard_input,
+            stdout=log,
+            stderr=log,
+        ) as process:
+            try:
+                yield Server(_address(log, process), process.pid)
+                if process.poll() is not None:
+                    raise ServerFailed(f"a server ended by itself: {_tail(log)}")
+            finally:
+                process.kill()
+
+
+def _address(log: IO[str], process: "subprocess.Popen[bytes]") -> str:
+    deadline = time.monotonic() + SECONDS_TO_START
+    while process.poll() is None and time.monotonic() < deadline:
+        log.seek(0)
+        for line in log:
+            if line.startswith("{") and line.endswith("}\n") and "address" in (entry := json.loads(line)):
+                return str(entry["address"])
+        time.sleep(0.05)
+    raise ServerFailed(f"a server did not start: {_tail(log)}")
+
+
+def _tail(log: IO[str]) -> str:
+    log.seek(0)
+    return log.read()[-2_000:]
