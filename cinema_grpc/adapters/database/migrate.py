@@ -11,7 +11,6 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from cinema_grpc.adapters.database.database import Database
-from cinema_grpc.application.errors import StorageUnavailable
 
 
 class CannotMigrate(Exception):
@@ -26,10 +25,12 @@ async def migrate(database: Database) -> None:
     Raises:
         CannotMigrate: The message says why.
     """
-    with _explained():
-        async with database.writing() as connection:
-            await database.driver.prepare_to_migrate(connection)
-            await connection.run_sync(_upgrade)
+    with _explained(database):
+        async with database.engine.connect() as connection:
+            await connection.execution_options(**database.driver.writing)
+            async with connection.begin():
+                await database.driver.prepare_to_migrate(connection)
+                await connection.run_sync(_upgrade)
 
 
 async def check_schema(database: Database) -> None:
@@ -38,8 +39,8 @@ async def check_schema(database: Database) -> None:
     Raises:
         CannotMigrate: It is not; the message says what to do.
     """
-    with _explained():
-        async with database.reading() as connection:
+    with _explained(database):
+        async with database.engine.connect() as connection:
             current = await connection.run_sync(_current_revision)
     latest = ScriptDirectory.from_config(configuration()).get_current_head()
     if current != latest:
@@ -48,19 +49,15 @@ async def check_schema(database: Database) -> None:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _explained(database: Database) -> Iterator[None]:
     try:
         yield
-    except StorageUnavailable as error:
-        raise CannotMigrate(f"the database can't be used: {_words(error.__cause__ or error)}") from error
-    except DBAPIError as error:
-        raise CannotMigrate(f"the database can't be used: {_words(error)}") from error
-
-
-def _words(error: BaseException) -> str:
-    # SQLAlchemy puts its own words around the driver's.
-    original = getattr(error, "driver_exception", None) or getattr(error, "orig", None) or error
-    return str(original) or type(original).__name__
+    except Exception as error:
+        if isinstance(error, DBAPIError):  # SQLAlchemy puts its own words around the driver's
+            raise CannotMigrate(f"the database can't be used: {error.orig}") from error
+        if database.driver.translate(error) is not None:
+            raise CannotMigrate(f"the database can't be used: {str(error) or type(error).__name__}") from error
+        raise
 
 
 def configuration() -> Config:
