@@ -7,6 +7,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 ENVIRONMENT := $(VENV)/project-installed
+BENCH_ENVIRONMENT := $(VENV)/bench-installed
 
 # `make PYTHON=python3.12 run` chooses an interpreter; later calls stay with the one that the environment was made with.
 made_before := $(shell test -x $(BIN)/python && cat $(VENV)/made-for 2>/dev/null)
@@ -39,10 +40,10 @@ test: $(ENVIRONMENT) ## Run all tests; fails when they cover less than 95% of th
 
 # `make bench SCENARIO=create-booking` measures one scenario alone.
 .PHONY: bench bench-quick
-bench: $(ENVIRONMENT) ## Measure against yardsticks, into bench-report: 20 minutes; SCENARIO=create-booking measures one thing
+bench: $(ENVIRONMENT) $(BENCH_ENVIRONMENT) ## Measure against yardsticks, into bench-report: 20 minutes; SCENARIO=create-booking measures one thing
 	@$(BIN)/python -m benchmarks $(addprefix --scenario ,$(SCENARIO))
 
-bench-quick: $(ENVIRONMENT) ## The same with fewer calls, without what takes long: 3 minutes
+bench-quick: $(ENVIRONMENT) $(BENCH_ENVIRONMENT) ## The same with fewer calls, without what takes long: 3 minutes
 	@$(BIN)/python -m benchmarks --quick $(addprefix --scenario ,$(SCENARIO))
 
 .PHONY: format
@@ -77,6 +78,7 @@ lock: $(ENVIRONMENT) ## Rewrite the lock files from pyproject.toml; LOCK_OPTIONS
 	@$(compile_lock) pyproject.toml --all-extras --output-file requirements.lock >/dev/null
 	@$(compile_lock) pyproject.toml --all-extras --group dev --constraint requirements.lock --output-file requirements-dev.lock >/dev/null
 	@$(compile_lock) --group build --constraint requirements-dev.lock --output-file requirements-build.lock >/dev/null
+	@$(compile_lock) --group bench --constraint requirements-dev.lock --output-file requirements-bench.lock >/dev/null
 
 .PHONY: clean
 clean: ## Remove the environment, the caches and what was built; the database stays
@@ -160,7 +162,8 @@ check-yaml:
 
 .PHONY: audit
 audit: $(ENVIRONMENT) ## Look for known vulnerabilities in the locked dependencies (asks the package index)
-	@$(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement requirements-dev.lock --requirement requirements-build.lock
+	@$(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement requirements-dev.lock --requirement requirements-build.lock \
+		--requirement requirements-bench.lock
 
 .PHONY: wheel-check
 wheel-check: $(ENVIRONMENT) ## Build the wheel, install it apart from this folder, and buy a seat from it
@@ -192,6 +195,11 @@ $(VENV)/dependencies-installed: requirements-dev.lock
 	$$pip --version >/dev/null 2>&1 || { echo "'$(PYTHON)' has neither ensurepip nor pip: install one of them" >&2; exit 1; }; \
 	$$pip install --quiet --disable-pip-version-check --no-input --require-hashes --requirement requirements-dev.lock
 	@echo '$(made_for)' >$(VENV)/made-for
+	@touch $@
+
+$(BENCH_ENVIRONMENT): $(VENV)/dependencies-installed requirements-bench.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes \
+		--requirement requirements-bench.lock
 	@touch $@
 
 $(ENVIRONMENT): $(VENV)/dependencies-installed pyproject.toml

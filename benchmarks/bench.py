@@ -1,21 +1,34 @@
 """What every scenario works with: a folder, clients, and how much there is time for."""
 
+import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
+
+from grpc import StatusCode
 
 from benchmarks.figures import Measured
-from benchmarks.load import Call, Clients, Load, Sample, codes
+from benchmarks.load import Call, Clients, Load, Sample, codes, drive
 from benchmarks.servers import Server
 
 IN_FLIGHT = 128
+OK = StatusCode.OK
+SECONDS_BETWEEN_LOOKS = 0.1
 
 T = TypeVar("T")
 
 
 class BrokeDown(Exception):
     """A scenario did not go as it must, so its figures mean nothing."""
+
+
+class Look(NamedTuple):
+    """How much memory a server had resident at a moment of the machine's monotonic clock."""
+
+    moment: float
+    memory_mib: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +50,16 @@ class Bench:
         """Choose a size by how much time there is."""
         return quick if self.quick else full
 
-    def closed_loop(self, server: Server, calls: Sequence[Call], seconds: float = 0) -> Measured:
+    def closed_loop(self, server: Server, calls: Sequence[Call], seconds: float = 0, code: StatusCode = OK) -> Measured:
         """Make calls, 128 in flight, and measure the server meanwhile.
 
         Raises:
-            BrokeDown: A call failed.
+            BrokeDown: A call was answered by another code.
         """
         load = Load(server.address, calls, in_flight=IN_FLIGHT, seconds=seconds)
         before = server.cpu_seconds()
-        samples = self.clients.drive(load)
-        cpu_seconds = server.cpu_seconds() - before
-        return Measured(must_succeed(samples), cpu_seconds, server.memory_mib())
+        samples = self.drive(load, code)
+        return Measured(samples, server.cpu_seconds() - before, server.memory_mib())
 
     def at_rate(self, server: Server, calls: Sequence[Call], rate: float, seconds: float = 0) -> list[Sample]:
         """Make calls at a fixed rate.
@@ -55,7 +67,7 @@ class Bench:
         Raises:
             BrokeDown: A call failed.
         """
-        return must_succeed(self.clients.drive(Load(server.address, calls, rate=rate, seconds=seconds)))
+        return self.drive(Load(server.address, calls, rate=rate, seconds=seconds))
 
     def answer(self, server: Server, call: Call) -> bytes:
         """Make one call and give its answer.
@@ -63,18 +75,33 @@ class Bench:
         Raises:
             BrokeDown: It failed.
         """
-        samples = self.clients.drive(Load(server.address, [call], in_flight=1, connections=1, keep_answers=True))
-        return must_succeed(samples)[0].answer
+        return self.drive(Load(server.address, [call], in_flight=1, connections=1, keep_answers=True))[0].answer
+
+    def drive(self, load: Load, code: StatusCode = OK) -> list[Sample]:
+        """Make the calls of a load and wait for their answers.
+
+        Raises:
+            BrokeDown: A call was answered by another code.
+        """
+        return must_answer(self.clients.start(drive, load).result(), code)
+
+    def watch(self, server: Server, work: "Future[T]") -> tuple[T, list[Look]]:
+        """Look at the server's memory until a client's work is done."""
+        looks: list[Look] = []
+        while not work.done():
+            looks.append(Look(time.monotonic(), server.memory_mib()))
+            wait([work], SECONDS_BETWEEN_LOOKS)
+        return work.result(), looks
 
 
-def must_succeed(samples: list[Sample]) -> list[Sample]:
-    """Give the samples back if all calls succeeded.
+def must_answer(samples: list[Sample], code: StatusCode = OK) -> list[Sample]:
+    """Give the samples back if all calls were answered by the code.
 
     Raises:
-        BrokeDown: One failed.
+        BrokeDown: One was not.
     """
-    if any(sample.code for sample in samples):
-        raise BrokeDown(f"calls failed that must not: {dict(codes(samples))}")
+    if any(sample.code != code.value[0] for sample in samples):
+        raise BrokeDown(f"calls must get {code.name}, and got {dict(codes(samples))}")
     return samples
 
 

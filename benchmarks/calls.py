@@ -15,6 +15,7 @@ CONFIRM_PAYMENT = "/cinema.v1.BookingService/ConfirmPayment"
 LIST_BOOKINGS = "/cinema.v1.BookingService/ListBookings"
 GET_SHOWTIME = "/cinema.v1.ShowtimeService/GetShowtime"
 LIST_SHOWTIMES = "/cinema.v1.ShowtimeService/ListShowtimes"
+GET_CURRENT_USER = "/cinema.v1.AuthService/GetCurrentUser"
 LOGIN = "/cinema.v1.AuthService/Login"
 
 
@@ -61,6 +62,11 @@ def list_showtimes(start_from: datetime | None = None) -> Call:
         moment.FromDatetime(start_from)
         request.start_time_from.CopyFrom(moment)
     return Call(LIST_SHOWTIMES, request.SerializeToString())
+
+
+def get_current_user(token: str) -> Call:
+    """Ask who is calling."""
+    return Call(GET_CURRENT_USER, auth_service_pb2.GetCurrentUserRequest().SerializeToString(), token)
 
 
 def login(username: str, password: str) -> Call:

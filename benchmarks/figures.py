@@ -85,6 +85,11 @@ def at_least(what: str, limit: float, got: Spread, form: str = ".2f", unit: str 
     return Target(f"{what}: at least {limit:{form}}{unit}", got.text(form, unit), got.median >= limit)
 
 
+def none(what: str, got: int) -> Target:
+    """Hold that something never happened."""
+    return Target(f"{what}: none", f"{got:,}", got == 0)
+
+
 def reported(what: str, got: str) -> Target:
     """Tell a figure that nothing hangs on."""
     return Target(what, got, None)
@@ -133,12 +138,17 @@ def costs(rounds: Mapping[str, Sequence[Measured]], first_column: str = "server"
     return Table((first_column, "CPU a call", "calls a second", "p50", "p99", "memory"), rows)
 
 
-def latencies(rounds: Mapping[str, Sequence[Sequence[Sample]]], first_column: str, rates: Mapping[str, float]) -> Table:
+def latencies(rounds: Mapping[str, Sequence[Sequence[Sample]]], first_column: str = "server") -> Table:
     """Tabulate what loads at a fixed rate came to."""
+
+    def offered(samples: Sequence[Sample]) -> float:
+        starts = [each.start for each in samples]
+        return (len(starts) - 1) / (max(starts) - min(starts))
+
     rows = [
         (
             name,
-            f"{rates[name]:,.0f}",
+            Spread([offered(samples) for samples in measured]).text(",.0f"),
             Spread([milliseconds(samples, 0.50) for samples in measured]).text(",.1f", " ms"),
             Spread([milliseconds(samples, 0.99) for samples in measured]).text(",.1f", " ms"),
         )

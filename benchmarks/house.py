@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import uuid_utils
 from sqlalchemy import Table, create_engine, insert, update
@@ -31,7 +32,7 @@ RUNTIME = timedelta(minutes=100)
 BETWEEN_STARTS = timedelta(hours=3)
 SEAT_PRICE = 1_250
 
-Pair = tuple[str, str]
+Seats: TypeAlias = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +55,17 @@ class House:
     path: Path
     showtime_ids: Sequence[str]
     customers: Sequence[Customer]
-    pairs: Sequence[Pair]
+    pairs: Sequence[Seats]
 
     def copy(self) -> "House":
         """Make a copy of the database, beside it."""
         path = self.path.with_name(f"{self.path.stem}-{secrets.token_hex(4)}.db")
         shutil.copy(self.path, path)
         return replace(self, path=path)
+
+    def part(self, first: int, end: int) -> "House":
+        """Give the same house as if it had no more than some of its showtimes."""
+        return replace(self, showtime_ids=self.showtime_ids[first:end])
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,7 @@ class Hold:
     booking_id: str
     showtime_id: str
     customer: Customer
-    seats: Pair
+    seats: Seats
     expire_time: datetime
 
 
@@ -100,7 +105,7 @@ def furnish(
 
 def add_holds(path: Path, holds: Sequence[Hold], now: datetime) -> None:
     """Write holds into a database, as the program would have."""
-    taken = Counter(hold.showtime_id for hold in holds)
+    taken = Counter(hold.showtime_id for hold in holds for _ in hold.seats)
     with create_engine(f"sqlite:///{path}").begin() as connection:
         _insert(connection, schema.booking, [_booking_row(hold, now) for hold in holds])
         claims = [
@@ -115,7 +120,7 @@ def add_holds(path: Path, holds: Sequence[Hold], now: datetime) -> None:
                 update(schema.showtime)
                 .where(showtime.showtime_id == showtime_id)
                 .values(
-                    taken_seats=showtime.taken_seats + 2 * count,
+                    taken_seats=showtime.taken_seats + count,
                     revision=showtime.revision + 1,
                     stamp=secrets.token_hex(8),
                     latest_time=now,
@@ -123,18 +128,27 @@ def add_holds(path: Path, holds: Sequence[Hold], now: datetime) -> None:
             )
 
 
-def hold_everything(house: House, count: int, expire_time: datetime) -> list[Hold]:
-    """Plan holds of a pair each, `count` in all, round the showtimes and the customers, pair after pair."""
-    showtimes, customers = house.showtime_ids, house.customers
+def plan_holds(
+    house: House, seats: Sequence[Seats], expire_time: datetime, spread: timedelta = timedelta()
+) -> list[Hold]:
+    """Plan holds in every showtime, each of some seats, round the customers.
+
+    Args:
+        house: Where.
+        seats: What each hold of a showtime keeps.
+        expire_time: When the first one is over.
+        spread: How much later the last one is; those between are evenly spread, showtime after showtime.
+    """
+    count = len(house.showtime_ids) * len(seats)
     return [
         Hold(
             str(uuid_utils.uuid7()),
-            showtimes[number % len(showtimes)],
-            customers[number % len(customers)],
-            house.pairs[number // len(showtimes)],
-            expire_time,
+            showtime_id,
+            house.customers[number % len(house.customers)],
+            kept,
+            expire_time + spread * (number / count),
         )
-        for number in range(count)
+        for number, (kept, showtime_id) in enumerate(product(seats, house.showtime_ids))
     ]
 
 
@@ -144,7 +158,7 @@ async def _migrate(path: Path) -> None:
     await server.close()
 
 
-def _two_by_two(labels: Sequence[str]) -> Iterable[Pair]:
+def _two_by_two(labels: Sequence[str]) -> Iterable[Seats]:
     return zip(labels[::2], labels[1::2], strict=True)
 
 

@@ -6,11 +6,11 @@ import itertools
 import multiprocessing
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, TypeVar
 
 import grpc
 
@@ -19,6 +19,9 @@ PROCESSES = 2
 CONNECTIONS = 4
 # Without it, channels to one address share one connection.
 OWN_CONNECTION = (("grpc.use_local_subchannel_pool", 1),)
+
+A = TypeVar("A")
+T = TypeVar("T")
 
 Method: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]"
 
@@ -79,13 +82,9 @@ class Clients:
         # A process that was forked from one that has used gRPC can't use it.
         self._processes = ProcessPoolExecutor(PROCESSES, mp_context=multiprocessing.get_context("spawn"))
 
-    def start(self, load: Load) -> "Future[list[Sample]]":
-        """Make the calls of a load, beside whatever else runs."""
-        return self._processes.submit(drive, load)
-
-    def drive(self, load: Load) -> list[Sample]:
-        """Make the calls of a load and wait for all answers; the samples come in the order of the answers."""
-        return self.start(load).result()
+    def start(self, work: Callable[[A], T], what: A) -> "Future[T]":
+        """Have a client do its work, such as `drive` a load, beside whatever else runs."""
+        return self._processes.submit(work, what)
 
     def close(self) -> None:
         """End the processes."""
@@ -93,7 +92,7 @@ class Clients:
 
 
 def drive(load: Load) -> list[Sample]:
-    """Make the calls of a load from this process."""
+    """Make the calls of a load from this process; the samples come in the order of the answers."""
     # A collection in here would look like a slow server.
     gc.collect()
     gc.disable()

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.catalog import Catalog
 from cinema_grpc.application.ports import AccountStore, ShowtimeFilter
+from cinema_grpc.application.programme import Programme
 from cinema_grpc.domain.account import Role
 from cinema_grpc.domain.catalog import Auditorium, Cinema, Movie
 from cinema_grpc.domain.errors import ShowtimeOverlap
@@ -63,7 +64,7 @@ class DemoAccess:
     staff_password: str
 
 
-async def fill(catalog: Catalog, accounts: Accounts, store: AccountStore) -> DemoAccess | None:
+async def fill(catalog: Catalog, programme: Programme, accounts: Accounts, store: AccountStore) -> DemoAccess | None:
     """Fill an empty database, or complete demo data of an earlier start and bring it up to date.
 
     Returns:
@@ -94,11 +95,13 @@ async def fill(catalog: Catalog, accounts: Accounts, store: AccountStore) -> Dem
     for name, time_zone, *_ in CINEMAS:
         if name not in houses:
             houses[name] = await catalog.create_cinema(name, time_zone, None)
-    await _fill_auditoriums(catalog, houses, list(movies.values()))
+    await _fill_auditoriums(catalog, programme, houses, list(movies.values()))
     return access
 
 
-async def _fill_auditoriums(catalog: Catalog, houses: dict[str, Cinema], movies: list[Movie]) -> None:
+async def _fill_auditoriums(
+    catalog: Catalog, programme: Programme, houses: dict[str, Cinema], movies: list[Movie]
+) -> None:
     """Put three weeks of showtimes on the programme of each auditorium, which is made if need be."""
     now = await catalog.now()
     for number, (place, name, rows) in enumerate(AUDITORIUMS):
@@ -107,17 +110,16 @@ async def _fill_auditoriums(catalog: Catalog, houses: dict[str, Cinema], movies:
         known = {each.name: each for each in await catalog.list_auditoriums(cinema.cinema_id, "", len(AUDITORIUMS))}
         auditorium = known.get(name) or await catalog.create_auditorium(cinema.cinema_id, name, rows, None)
         shown = movies[number:] + movies[:number]
-        await _schedule(catalog, cinema, auditorium, shown, Money(currency_code, units), now)
+        here = ShowtimeFilter("", "", auditorium.auditorium_id, now, None)
+        _, planned = await programme.list_showtimes(here, None, DAYS * len(STARTS))
+        starts = set(_starts(cinema, now)) - {showtime.start_time for showtime in planned}
+        await _schedule(catalog, auditorium, shown, Money(currency_code, units), sorted(starts))
 
 
 async def _schedule(
-    catalog: Catalog, cinema: Cinema, auditorium: Auditorium, movies: list[Movie], price: Money, now: datetime
+    catalog: Catalog, auditorium: Auditorium, movies: list[Movie], price: Money, starts: list[datetime]
 ) -> None:
-    here = ShowtimeFilter("", "", auditorium.auditorium_id, now, None)
-    planned = {showtime.start_time for showtime in await catalog.list_showtimes(here, None, DAYS * len(STARTS))}
-    for number, start in enumerate(_starts(cinema, now)):
-        if start in planned:
-            continue
+    for number, start in enumerate(starts):
         movie_id = movies[number % len(movies)].movie_id
         try:
             await catalog.create_showtime(movie_id, auditorium.auditorium_id, start, price, SeatGapPolicy.REFUSE, None)

@@ -20,6 +20,7 @@ from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
 from cinema_grpc.adapters.database.catalog_store import SqlCatalogStore
 from cinema_grpc.adapters.database.database import Database, without_secrets
 from cinema_grpc.adapters.database.migrate import CannotMigrate, check_schema, migrate
+from cinema_grpc.adapters.database.programme_reader import SqlProgrammeReader
 from cinema_grpc.adapters.passwords import Argon2Passwords, load_commonest_passwords
 from cinema_grpc.adapters.simulated_payments import SimulatedPayments
 from cinema_grpc.application import expiry, refunds
@@ -31,6 +32,7 @@ from cinema_grpc.application.catalog import Catalog
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.payments import Payments
 from cinema_grpc.application.ports import Clock, PaymentGateway, ShowtimeFilter
+from cinema_grpc.application.programme import Programme
 from cinema_grpc.config import PREFIX, BadSettings, Settings
 from cinema_grpc.domain.account import User
 from cinema_grpc.transport.server import Server, build
@@ -55,7 +57,7 @@ class CinemaServer:
 
     Attributes:
         database: Where everything is kept.
-        accounts, account_store, catalog: What fills an empty database.
+        accounts, account_store, catalog, programme: What fills an empty database, and looks at it.
         expire_holds: Writes down holds that are over, in the background.
         pay_refunds: Has owed refunds paid, in the background.
         watch_storage: Looks after storage for the health service, in the background.
@@ -87,10 +89,11 @@ class CinemaServer:
         self.account_store = SqlAccountStore(self.database)
         self.accounts = Accounts(self.account_store, self._passwords, self._tokens, clock, load_commonest_passwords())
         self.catalog = Catalog(SqlCatalogStore(self.database))
+        self.programme = Programme(SqlProgrammeReader(self.database))
 
         store, reader = SqlBoxOfficeStore(self.database), SqlBookingReader(self.database)
         driver = self.database.driver
-        self._box_office = BoxOffice(store, driver.lanes, driver.apart)
+        self._box_office = BoxOffice(store, self.programme.follow, driver.lanes, driver.apart)
         hold_expiry = expiry.HoldExpiry(store, self._box_office)
         pay_back = refunds.Refunds(reader, self._box_office, gateway)
         self.expire_holds = BackgroundTask("hold expiry", hold_expiry.run_pass, expiry.SECONDS_BETWEEN_PASSES)
@@ -135,6 +138,7 @@ class CinemaServer:
                 tokens=self._tokens,
                 accounts=self.accounts,
                 catalog=self.catalog,
+                programme=self.programme,
                 bookings=self._bookings,
                 reflection=self._settings.reflection,
                 shared_port=shared_port,
@@ -235,7 +239,11 @@ async def serve(
         asyncio.get_running_loop().add_reader(sys.stdin, stop.set)  # at the latest when whoever started it is gone
     try:
         await server.open(with_migration=with_migration)
-        access = await demo.fill(server.catalog, server.accounts, server.account_store) if with_demo else None
+        access = (
+            await demo.fill(server.catalog, server.programme, server.accounts, server.account_store)
+            if with_demo
+            else None
+        )
         await server.listen(shared_port=as_worker)
         _collect_garbage_rarely()
         logger.warning("payments are simulated: no money moves")
@@ -312,5 +320,5 @@ def _jwt_secret(settings: Settings, *, with_demo: bool) -> bytes:
 async def _show_demo(server: CinemaServer, access: demo.DemoAccess) -> None:
     # More than a day ahead, so that all of the money comes back.
     late_enough = ShowtimeFilter("", "", "", await server.catalog.now() + timedelta(hours=25), None)
-    showtimes = await server.catalog.list_showtimes(late_enough, None, 1)
+    _, showtimes = await server.programme.list_showtimes(late_enough, None, 1)
     click.echo(demo.describe(server.address, access, showtimes[0].showtime_id))

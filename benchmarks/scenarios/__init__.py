@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from benchmarks.bench import Bench
 from benchmarks.figures import Result
-from benchmarks.scenarios import changes, create_booking, reads
+from benchmarks.scenarios import big, changes, create_booking, logins, memory, mixed, on_sale, overload, reads, sweep
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,14 @@ class Scenario:
 
 SCENARIOS = {
     "create-booking": Scenario("CreateBooking of 2 seats, 400 showtimes", create_booking.run),
+    "on-sale": Scenario("On-sale of one showtime", on_sale.run),
     "changes": Scenario("CancelBooking and ConfirmPayment", changes.run),
     "get-showtime": Scenario("GetShowtime of 300 seats while bookings run", reads.get_showtime),
     "list-showtimes": Scenario("ListShowtimes, a page of 50 of 10,000", reads.list_showtimes),
+    "mixed": Scenario("A mix of reads and writes at half the top rate", mixed.run),
+    "sweep": Scenario("Lapsed holds swept while selling", sweep.run),
+    "big-database": Scenario("2,000,000 bookings in the database", big.run, quick=False),
+    "logins": Scenario("Logins beside GetShowtime", logins.run),
+    "memory": Scenario("Memory over 200,000 bookings", memory.run, quick=False),
+    "overload": Scenario("Offered more than the top rate", overload.run),
 }

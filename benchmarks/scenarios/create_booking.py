@@ -50,7 +50,7 @@ def run(bench: Bench) -> Result:
             rates.setdefault(kind, measured["ours" if kind == "empty" else kind][0].calls_a_second / 2)
             timed[kind].append(bench.at_rate(server, bookings(building, few // 4 + few, few // 2), rates[kind]))
         building.path.unlink()
-    tables = [costs(measured), latencies(timed, "server", rates)]
+    tables = [costs(measured), latencies(timed)]
     return Result(METHOD, _targets(measured), tables)
 
 

@@ -117,15 +117,18 @@ class _Work:
 class BoxOffice:
     """Carries out the commands on showtimes."""
 
-    def __init__(self, store: BoxOfficeStore, lanes: int = 1, apart: int = 0) -> None:
+    def __init__(
+        self, store: BoxOfficeStore, follow: Callable[[Sequence[Written]], None], lanes: int = 1, apart: int = 0
+    ) -> None:
         """Set up the lanes; `start` opens them.
 
         Args:
             store: Keeps who has which seat.
+            follow: Told of what was committed.
             lanes: How many transactions may run at once.
             apart: How many more of them, in each lane, may wait for showtimes that other processes are busy with.
         """
-        self._lanes = [_Lane(store, apart) for _ in range(lanes)]
+        self._lanes = [_Lane(store, follow, apart) for _ in range(lanes)]
 
     def start(self) -> None:
         """Begin to carry out commands; needs a running event loop."""
@@ -172,8 +175,9 @@ class BoxOffice:
 class _Lane:
     """One worker, and the commands that wait for it."""
 
-    def __init__(self, store: BoxOfficeStore, most_apart: int) -> None:
+    def __init__(self, store: BoxOfficeStore, follow: Callable[[Sequence[Written]], None], most_apart: int) -> None:
         self._store = store
+        self._follow = follow
         self._most_apart = most_apart
         self._skips: dict[str, int] = {}
         self._apart: dict[str, asyncio.Task[None]] = {}
@@ -331,6 +335,7 @@ class _Lane:
             self._shelf.put(showtime_id, at_hand)
         for command, answer in work.answers:
             command.answer(answer)
+        self._follow(work.written)
         return [command for showtime_id in work.skipped for command in batch[showtime_id]]
 
     async def _transact(self, batch: _Waiting, work: _Work, *, patient: bool) -> None:

@@ -10,7 +10,7 @@ from iso4217 import Currency
 from uuid_utils import uuid7
 
 from cinema_grpc.application.once import Once, Recorded
-from cinema_grpc.application.ports import CatalogStore, RequestAlreadyRecorded, ShowtimeFilter
+from cinema_grpc.application.ports import CatalogStore, RequestAlreadyRecorded
 from cinema_grpc.domain.catalog import (
     Auditorium,
     Cinema,
@@ -25,11 +25,10 @@ from cinema_grpc.domain.errors import (
     FieldViolation,
     InvalidRequest,
     MovieNotFound,
-    ShowtimeNotFound,
 )
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.seating import SeatPlan, SeatRow
-from cinema_grpc.domain.showtime import SeatGapPolicy, SeatStatus
+from cinema_grpc.domain.showtime import SeatGapPolicy
 
 A = TypeVar("A")
 
@@ -172,17 +171,6 @@ class Catalog:
             raise AuditoriumNotFound(auditorium_id)
         return auditorium
 
-    async def get_showtime(self, showtime_id: str) -> tuple[ListedShowtime, list[tuple[str, SeatStatus]]]:
-        """Read a showtime with the label and the state of each seat, in row order, all as of one moment.
-
-        Raises:
-            ShowtimeNotFound.
-        """
-        found = await self._store.showtime(showtime_id)
-        if found is None:
-            raise ShowtimeNotFound(showtime_id)
-        return found
-
     async def list_movies(self, after: str, limit: int) -> list[Movie]:
         """List movies."""
         return await self._store.movies(after, limit)
@@ -199,12 +187,6 @@ class Catalog:
         """
         await self.get_cinema(cinema_id)
         return await self._store.auditoriums(cinema_id, after, limit)
-
-    async def list_showtimes(
-        self, condition: ShowtimeFilter, after: tuple[datetime, str] | None, limit: int
-    ) -> list[ListedShowtime]:
-        """List showtimes by start and identifier, from the one after `after` on, with the seats that are free now."""
-        return await self._store.showtimes(condition, after, limit)
 
     async def now(self) -> datetime:
         """Tell the time by the clock that decides."""

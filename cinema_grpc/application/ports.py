@@ -14,7 +14,7 @@ from cinema_grpc.domain.account import Role, User
 from cinema_grpc.domain.booking import Booking, BookingStatus
 from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
 from cinema_grpc.domain.money import Money
-from cinema_grpc.domain.showtime import Change, SeatStatus, Terms
+from cinema_grpc.domain.showtime import Change, Terms
 
 
 class Clock(Protocol):
@@ -226,12 +226,17 @@ class RequestAlreadyRecorded(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ShowtimeFilter:
-    """Which showtimes to list; "" or None sets no condition. `start_from` is inclusive, `start_until` is not."""
+    """Which showtimes to list; "" sets no condition.
+
+    Attributes:
+        start_from: Inclusive; None is the present moment.
+        start_until: Exclusive; None is no end.
+    """
 
     movie_id: str
     cinema_id: str
     auditorium_id: str
-    start_from: datetime
+    start_from: datetime | None
     start_until: datetime | None
 
 
@@ -298,14 +303,32 @@ class CatalogStore(Protocol):
         """List the auditoriums of a cinema."""
         ...
 
-    async def showtimes(
+
+@dataclass(frozen=True, slots=True)
+class FoundShowtime:
+    """A showtime as written down, with every booking that keeps seats."""
+
+    listed: ListedShowtime
+    version: Version
+    terms: Terms
+    bookings: Sequence[Booking]
+
+
+class ProgrammeReader(Protocol):
+    """Reads the programme."""
+
+    async def page(
         self, condition: ShowtimeFilter, after: tuple[datetime, str] | None, limit: int
-    ) -> list[ListedShowtime]:
+    ) -> tuple[datetime, list[ListedShowtime]]:
         """List showtimes by start and identifier, from the one after `after` on, with the seats that are free now."""
         ...
 
-    async def showtime(self, showtime_id: str) -> tuple[ListedShowtime, list[tuple[str, SeatStatus]]] | None:
-        """Read a showtime and each of its seats, in row order, both as of one moment; or None."""
+    async def versions(self, showtime_ids: Collection[str]) -> tuple[datetime, dict[str, Version]]:
+        """Tell at which version showtimes are, and what time it is; unknown ones are missing."""
+        ...
+
+    async def showtime(self, showtime_id: str) -> FoundShowtime | None:
+        """Read a showtime, or None."""
         ...
 
 

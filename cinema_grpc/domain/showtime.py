@@ -122,6 +122,11 @@ class Showtime:
                 states[position] = SeatStatus.SOLD if booking.status is BookingStatus.CONFIRMED else SeatStatus.HELD
         return states
 
+    def next_lapse(self, now: datetime) -> datetime | None:
+        """Tell when the next hold ends after `now`, or None if there is none."""
+        reserved = (booking for booking in self._bookings.values() if booking.status is BookingStatus.RESERVED)
+        return min((each.hold_expire_time for each in reserved if each.hold_expire_time > now), default=None)
+
     def booking(self, booking_id: str, user_id: str) -> Booking:
         """Give a booking to its owner.
 

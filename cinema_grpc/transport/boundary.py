@@ -181,6 +181,7 @@ class Boundary(grpc.aio.ServerInterceptor):
 
     def _note_idle(self) -> None:
         if self._stopping and not self._running:
+            self._write_lines()
             self._idle.set()
 
 
@@ -197,7 +198,8 @@ def _writing(behaviour: Behaviour, serialize: Callable[[Any], bytes]) -> Behavio
     """Make a behaviour give bytes."""
 
     async def writing(request: Any, context: Context) -> bytes:
-        return serialize(await behaviour(request, context))
+        answer = await behaviour(request, context)
+        return answer if isinstance(answer, bytes) else serialize(answer)  # some are kept in the form they are sent in
 
     return writing
 

@@ -53,20 +53,20 @@ async def read_page(
         after = cursor[0]
     size = page_size(request.page_size)
     entries = await read(after, size + 1)
-    messages = fitting([render(entry) for entry in entries[:size]])
+    messages = fitting([render(entry) for entry in entries[:size]], lambda message: message.ByteSize())
     if len(messages) == len(entries):
         return messages, ""
     return messages, encode(query, (identify(entries[len(messages) - 1]),))
 
 
-def fitting(messages: Sequence[M]) -> Sequence[M]:
-    """Give as many of the messages as one answer has room for, but at least one; what is left is on the next page."""
+def fitting(entries: Sequence[T], size: Callable[[T], int]) -> Sequence[T]:
+    """Give as many entries as one answer has room for, but at least one; what is left is on the next page."""
     room = LARGEST_PAGE
-    for number, message in enumerate(messages):
-        room -= message.ByteSize() + BYTES_AN_ENTRY
+    for number, entry in enumerate(entries):
+        room -= size(entry) + BYTES_AN_ENTRY
         if number and room < 0:
-            return messages[:number]
-    return messages
+            return entries[:number]
+    return entries
 
 
 def malformed_page_token() -> InvalidRequest:

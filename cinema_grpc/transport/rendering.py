@@ -114,11 +114,6 @@ def render_showtime(showtime: ListedShowtime) -> showtime_pb2.Showtime:
     )
 
 
-def render_seat(label: str, status: SeatStatus) -> showtime_pb2.Seat:
-    """Write a seat of a showtime."""
-    return showtime_pb2.Seat(seat=label, status=SEAT_STATUSES[status])
-
-
 def render_booking(booking: Booking) -> booking_pb2.Booking:
     """Write a booking; its tickets are valid while it is CONFIRMED, and were issued when it was."""
     price = render_money(booking.seat_price)

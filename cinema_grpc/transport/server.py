@@ -22,6 +22,7 @@ from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.bookings import Bookings
 from cinema_grpc.application.catalog import Catalog
 from cinema_grpc.application.ports import AccessTokens
+from cinema_grpc.application.programme import Programme
 from cinema_grpc.transport import health
 from cinema_grpc.transport.auth_servicer import AuthServicer
 from cinema_grpc.transport.authentication import Authentication
@@ -88,6 +89,7 @@ def build(
     address: str,
     accounts: Accounts,
     catalog: Catalog,
+    programme: Programme,
     bookings: Bookings,
     tokens: AccessTokens,
     *,
@@ -99,7 +101,8 @@ def build(
     Args:
         address: Where to listen, such as "127.0.0.1:50051"; port 0 takes any that is free.
         accounts: Signs people in.
-        catalog: Keeps movies, cinemas, auditoriums and the programme.
+        catalog: Keeps movies, cinemas and auditoriums, and makes the programme.
+        programme: Shows it.
         bookings: Sells seats.
         tokens: Reads access tokens.
         reflection: Whether tools may ask what can be called.
@@ -115,7 +118,7 @@ def build(
     receiver = cast("grpc.aio.Server", handlers)
     auth_service_pb2_grpc.add_AuthServiceServicer_to_server(AuthServicer(accounts), receiver)
     catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(CatalogServicer(catalog), receiver)
-    showtime_service_pb2_grpc.add_ShowtimeServiceServicer_to_server(ShowtimeServicer(catalog), receiver)
+    showtime_service_pb2_grpc.add_ShowtimeServiceServicer_to_server(ShowtimeServicer(catalog, programme), receiver)
     booking_service_pb2_grpc.add_BookingServiceServicer_to_server(BookingServicer(bookings), receiver)
     health_pb2_grpc.add_HealthServicer_to_server(service_health, receiver)
     if reflection:

@@ -2,25 +2,29 @@
 # ruff: noqa: N802 (the names are those of the protos)
 
 from datetime import datetime, timedelta
+from typing import cast
 
 from cinema.v1 import showtime_service_pb2 as pb
 from cinema.v1 import showtime_service_pb2_grpc
 
 from cinema_grpc.application.catalog import Catalog
 from cinema_grpc.application.ports import ShowtimeFilter
+from cinema_grpc.application.programme import Programme
 from cinema_grpc.domain.catalog import ListedShowtime
 from cinema_grpc.transport.once import once
 from cinema_grpc.transport.page_tokens import decode, encode, page_size
 from cinema_grpc.transport.pages import fitting, malformed_page_token
 from cinema_grpc.transport.parsing import EPOCH, parse_moment, parse_money, parse_optional_moment, parse_seat_gap_policy
-from cinema_grpc.transport.rendering import render_seat, render_showtime
+from cinema_grpc.transport.rendering import render_showtime
+from cinema_grpc.transport.seat_maps import render_entry, render_seat_map
 
 
 class ShowtimeServicer(showtime_service_pb2_grpc.ShowtimeServiceServicer):
     """Answers the calls of the ShowtimeService."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, programme: Programme) -> None:
         self._catalog = catalog
+        self._programme = programme
 
     async def ListShowtimes(self, request: pb.ListShowtimesRequest, _context: object) -> pb.ListShowtimesResponse:
         """List showtimes, a page at a time.
@@ -31,25 +35,23 @@ class ShowtimeServicer(showtime_service_pb2_grpc.ShowtimeServiceServicer):
         until = parse_optional_moment(request, "start_time_until")
         places = (request.movie_id, request.cinema_id, request.auditorium_id)
         query = ("ListShowtimes", *places, str(first), str(until))
+        start_from, after = first, None
         if request.page_token:
             start_from, after = _read_cursor(decode(query, request.page_token))
-        else:
-            start_from, after = first or await self._catalog.now(), None
         size = page_size(request.page_size)
-        showtimes = await self._catalog.list_showtimes(ShowtimeFilter(*places, start_from, until), after, size + 1)
-        messages = fitting([render_showtime(showtime) for showtime in showtimes[:size]])
-        more = len(messages) < len(showtimes)
-        return pb.ListShowtimesResponse(
-            showtimes=messages,
-            next_page_token=encode(query, _cursor(start_from, showtimes[len(messages) - 1])) if more else "",
-        )
+        condition = ShowtimeFilter(*places, start_from, until)
+        now, showtimes = await self._programme.list_showtimes(condition, after, size + 1)
+        entries = fitting([render_entry(showtime) for showtime in showtimes[:size]], len)
+        token = ""
+        if len(entries) < len(showtimes):
+            token = encode(query, _cursor(start_from or now, showtimes[len(entries) - 1]))
+        rest = pb.ListShowtimesResponse(next_page_token=token).SerializeToString()
+        return cast("pb.ListShowtimesResponse", b"".join([*entries, rest]))
 
     async def GetShowtime(self, request: pb.GetShowtimeRequest, _context: object) -> pb.GetShowtimeResponse:
         """Read one showtime with its seats."""
-        showtime, seats = await self._catalog.get_showtime(request.showtime_id)
-        return pb.GetShowtimeResponse(
-            showtime=render_showtime(showtime), seats=[render_seat(label, status) for label, status in seats]
-        )
+        seat_map = await self._programme.seat_map(request.showtime_id)
+        return cast("pb.GetShowtimeResponse", render_seat_map(seat_map))
 
     async def CreateShowtime(self, request: pb.CreateShowtimeRequest, _context: object) -> pb.CreateShowtimeResponse:
         """Put a showtime on the programme."""

@@ -7,9 +7,11 @@ from datetime import datetime, timedelta
 
 from cinema_grpc.adapters.database.catalog_store import SqlCatalogStore
 from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.database.programme_reader import SqlProgrammeReader
 from cinema_grpc.application.catalog import Catalog
 from cinema_grpc.application.once import Once
 from cinema_grpc.application.ports import ShowtimeFilter
+from cinema_grpc.application.programme import Programme
 from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.seating import SeatRow
@@ -30,6 +32,7 @@ class House:
 
     database: Database
     catalog: Catalog
+    programme: Programme
     clock: FakeClock
     movie: Movie
     cinema: Cinema
@@ -53,7 +56,7 @@ class House:
         )
 
     async def shown(self) -> list[ListedShowtime]:
-        return await self.catalog.list_showtimes(EVERYTHING, None, 100)
+        return (await self.programme.list_showtimes(EVERYTHING, None, 100))[1]
 
 
 @asynccontextmanager
@@ -62,8 +65,9 @@ async def open_house(database_url: str) -> AsyncIterator[House]:
     clock = FakeClock()
     database = Database(database_url, clock)
     catalog = Catalog(SqlCatalogStore(database))
+    programme = Programme(SqlProgrammeReader(database))
     movie = await catalog.create_movie("Metropolis", RUNTIME, "PG-13", "A city and its machine.", None)
     cinema = await catalog.create_cinema("Odeon", "Europe/Berlin", None)
     auditorium = await catalog.create_auditorium(cinema.cinema_id, "Screen 1", ROWS, None)
-    yield House(database, catalog, clock, movie, cinema, auditorium)
+    yield House(database, catalog, programme, clock, movie, cinema, auditorium)
     await database.close()

@@ -58,7 +58,7 @@ async def house(database_url: str) -> AsyncIterator[House]:
     faults = make_breakable(database)
     await furnish(database)
     store = SqlBoxOfficeStore(database)
-    box_office = BoxOffice(store, apart=database.driver.apart)
+    box_office = BoxOffice(store, lambda _: None, apart=database.driver.apart)
     box_office.start()
     yield House(database, clock, store, SqlBookingReader(database), box_office, faults)
     await box_office.stop()

@@ -114,7 +114,7 @@ class TestDeciding:
 class TestReplicas:
     async def test_what_another_replica_did_is_seen(self, house: House) -> None:
         """Its stamp tells that what is at hand is old; what changed since is loaded, and no seat is sold twice."""
-        other = BoxOffice(house.store)
+        other = BoxOffice(house.store, lambda _: None)
         other.start()
         await house.hold("A1")
         elsewhere = House(house.database, house.clock, house.store, house.reader, other, house.faults, names=100)
@@ -137,7 +137,7 @@ class TestReplicas:
         assert again.booking_id != booking.booking_id
 
     async def test_two_boxes_race_on_one_seat(self, house: House) -> None:
-        other = BoxOffice(house.store)
+        other = BoxOffice(house.store, lambda _: None)
         other.start()
         elsewhere = House(house.database, house.clock, house.store, house.reader, other, house.faults, names=100)
         for number in range(1, 11):
@@ -192,7 +192,7 @@ class TestOnce:
 
     async def test_two_replicas_with_one_request(self, house: House) -> None:
         """Whoever comes second finds the record, and gives the first one's answer."""
-        other = BoxOffice(house.store)
+        other = BoxOffice(house.store, lambda _: None)
         other.start()
         elsewhere = House(house.database, house.clock, house.store, house.reader, other, house.faults, names=100)
         results = await outcomes(house.hold("A1", once=once("r1")), elsewhere.hold("A1", once=once("r1")))
@@ -220,7 +220,7 @@ class TestFaults:
     @pytest.mark.parametrize(("times", "expected"), [(2, Booking), (3, StorageUnavailable)])
     async def test_contention_is_tried_again_twice(self, house: House, times: int, expected: type) -> None:
         """Here the commit had gone through, so that the second try also finds the first one's record."""
-        box_office = BoxOffice(Contended(house, times))
+        box_office = BoxOffice(Contended(house, times), lambda _: None)
         box_office.start()
         elsewhere = House(house.database, house.clock, house.store, house.reader, box_office, house.faults)
         (result,) = await outcomes(elsewhere.hold("A1", once=once("r1")))

@@ -67,9 +67,10 @@ async def test_a_showtime_tells_all_about_itself(house: House) -> None:
         available_seats=9,
         revision=0,
     )
-    found, seats = await house.catalog.get_showtime(shown.showtime_id)
-    assert found == shown
-    assert seats == [(label, SeatStatus.AVAILABLE) for label in ["A1", "A2", "A3", "A4", "A5", "B1", "B2", "B3", "B4"]]
+    seat_map = await house.programme.seat_map(shown.showtime_id)
+    assert seat_map.listed == shown
+    assert seat_map.seat_plan.labels == ("A1", "A2", "A3", "A4", "A5", "B1", "B2", "B3", "B4")
+    assert seat_map.seats == [SeatStatus.AVAILABLE] * 9
     assert await house.shown() == [shown]
 
 
@@ -95,7 +96,7 @@ async def test_what_is_not_known_is_not_found(house: House) -> None:
     with pytest.raises(AuditoriumNotFound):
         await catalog.get_auditorium("nothing")
     with pytest.raises(ShowtimeNotFound):
-        await catalog.get_showtime("nothing")
+        await house.programme.seat_map("nothing")
     with pytest.raises(CinemaNotFound):
         await catalog.list_auditoriums("nothing", "", 10)
     with pytest.raises(CinemaNotFound):

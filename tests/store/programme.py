@@ -11,8 +11,10 @@ from sqlalchemy import func, insert, select, update
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.catalog_store import SqlCatalogStore
 from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.database.programme_reader import SqlProgrammeReader
 from cinema_grpc.application.once import Recorded, RequestKey
 from cinema_grpc.application.ports import ShowtimeFilter
+from cinema_grpc.application.programme import Programme as ShownProgramme
 from cinema_grpc.domain.booking import BookingStatus
 from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
 from cinema_grpc.domain.money import Money
@@ -48,6 +50,7 @@ class Programme:
 
     database: Database
     store: SqlCatalogStore
+    reader: SqlProgrammeReader
     clock: FakeClock
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
@@ -135,10 +138,15 @@ class Programme:
             )
 
     async def seats(self, showtime: ListedShowtime) -> tuple[ListedShowtime, dict[str, SeatStatus]]:
-        found = await self.store.showtime(showtime.showtime_id)
-        assert found is not None
-        assert [label for label, _ in found[1]] == LABELS
-        return found[0], dict(found[1])
+        """Tell how a showtime and its seats are shown to somebody who has not looked before."""
+        seat_map = await ShownProgramme(self.reader).seat_map(showtime.showtime_id)
+        assert list(seat_map.seat_plan.labels) == LABELS
+        return seat_map.listed, dict(zip(LABELS, seat_map.seats, strict=True))
+
+    async def page(
+        self, condition: ShowtimeFilter, after: tuple[datetime, str] | None, limit: int
+    ) -> list[ListedShowtime]:
+        return (await self.reader.page(condition, after, limit))[1]
 
     async def count(self, table: Any) -> int:
         async with self.database.reading() as connection:

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.catalog_store import SqlCatalogStore
 from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.database.programme_reader import SqlProgrammeReader
 from cinema_grpc.application.once import RequestKey
 from cinema_grpc.application.ports import RequestAlreadyRecorded, StorageConflict
 from cinema_grpc.domain.errors import NameTaken, ShowtimeOverlap
@@ -36,7 +37,7 @@ async def test_what_is_not_there_is_none(programme: Programme) -> None:
     assert await store.movie("cinema-0001") is None
     assert await store.cinema("movie-0001") is None
     assert await store.auditorium("cinema-0001") is None
-    assert await store.showtime("movie-0001") is None
+    assert await programme.reader.showtime("movie-0001") is None
     assert await store.recorded(RequestKey("caller", "RPC", "request-1")) is None
 
 
@@ -54,7 +55,7 @@ async def test_what_was_entered_is_there_for_another_store_on_the_same_file(
     again = Database(database_url, programme.clock)
     store = SqlCatalogStore(again)
     assert await store.recorded(record("request-1").key) == record("request-1")
-    assert await store.showtimes(EVERYTHING, None, 10) == [shown]
+    assert (await SqlProgrammeReader(again).page(EVERYTHING, None, 10))[1] == [shown]
     assert await store.movies("", 10) == [movie(1), movie(2), movie(3)]
     await again.close()
 
@@ -104,7 +105,7 @@ async def test_nothing_is_kept_of_a_call_whose_request_is_recorded(programme: Pr
     assert len(await store.movies("", 10)) == 3
     assert len(await store.cinemas("", 10)) == 2
     assert len(await store.auditoriums("cinema-0001", "", 10)) == 2
-    assert await store.showtimes(EVERYTHING, None, 10) == []
+    assert await programme.page(EVERYTHING, None, 10) == []
 
 
 async def test_no_record_is_kept_of_a_refused_call(programme: Programme) -> None:

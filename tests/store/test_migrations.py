@@ -24,8 +24,12 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 async def test_they_make_what_is_declared(database: Database) -> None:
     await migrate(database)
 
+    def is_for_all(_thing: object, name: str | None, *_: object) -> bool:
+        return name != "booking_showtime_id_revision_index"  # PostgreSQL has it alone
+
     def differences(connection: Connection) -> list[object]:
-        return list(compare_metadata(MigrationContext.configure(connection), metadata))
+        context = MigrationContext.configure(connection, opts={"include_object": is_for_all})
+        return list(compare_metadata(context, metadata))
 
     async with database.reading() as connection:
         assert await connection.run_sync(differences) == []

@@ -80,7 +80,7 @@ async def test_the_earliest_showtime_in_the_way_is_named(programme: Programme) -
     with pytest.raises(ShowtimeOverlap) as refusal:
         await programme.add(NOW + timedelta(hours=20), film=film)
     assert refusal.value.metadata["showtime_id"] == earlier.showtime_id
-    assert await programme.store.showtimes(EVERYTHING, None, 10) == [earlier, later]
+    assert await programme.page(EVERYTHING, None, 10) == [earlier, later]
 
 
 async def test_of_many_showtimes_that_overlap_and_come_at_once_one_is_kept(programme: Programme) -> None:
@@ -120,7 +120,7 @@ async def test_seats_on_hold_and_sold_ones_are_not_free(programme: Programme) ->
     assert [label for label, status in seats.items() if status is SeatStatus.HELD] == ["B2", "A1"]
     assert [label for label, status in seats.items() if status is SeatStatus.SOLD] == ["AA1"]
     assert found == replace(shown, available_seats=3, revision=2)
-    assert await programme.store.showtimes(EVERYTHING, None, 10) == [found]
+    assert await programme.page(EVERYTHING, None, 10) == [found]
 
 
 async def test_a_hold_is_over_at_its_very_end_whether_or_not_that_is_written_down(programme: Programme) -> None:
@@ -134,14 +134,14 @@ async def test_a_hold_is_over_at_its_very_end_whether_or_not_that_is_written_dow
     before, seats = await programme.seats(shown)
     assert {label for label in LABELS if seats[label] is SeatStatus.HELD} == {"B1", "B2", "B3"}
     assert before.available_seats == 1
-    assert [each.available_seats for each in await programme.store.showtimes(EVERYTHING, None, 10)] == [1, 6]
+    assert [each.available_seats for each in await programme.page(EVERYTHING, None, 10)] == [1, 6]
 
     programme.clock.advance(MICROSECOND)
     after, seats = await programme.seats(shown)
     assert {label for label in LABELS if seats[label] is SeatStatus.HELD} == {"B3"}
     assert {label for label in LABELS if seats[label] is SeatStatus.SOLD} == {"A1", "A2"}
     assert after == replace(before, available_seats=3)
-    assert await programme.store.showtimes(EVERYTHING, None, 1) == [after]
+    assert await programme.page(EVERYTHING, None, 1) == [after]
 
 
 # Pages
@@ -159,10 +159,10 @@ async def test_showtimes_run_by_start_and_those_that_start_together_by_identifie
     for each in reversed(everything):
         await programme.store.add_showtime(each, None)
     condition = ShowtimeFilter(movie_id, "", "", NOW, None)
-    assert await programme.store.showtimes(condition, None, 10) == everything
+    assert await programme.page(condition, None, 10) == everything
     for position, each in enumerate(everything):
         after = (each.start_time, each.showtime_id)
-        assert await programme.store.showtimes(condition, after, 10) == everything[position + 1 :]
+        assert await programme.page(condition, after, 10) == everything[position + 1 :]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -181,7 +181,7 @@ async def test_a_walk_through_the_pages_meets_everything_that_was_there_once(pro
     was_there = await enter(40)
     met: list[ListedShowtime] = []
     after = None
-    while page := await programme.store.showtimes(EVERYTHING, after, chance.randint(1, 7)):
+    while page := await programme.page(EVERYTHING, after, chance.randint(1, 7)):
         met += page
         after = (page[-1].start_time, page[-1].showtime_id)
         await enter(min(2, len(slots)))
@@ -216,12 +216,12 @@ async def test_each_filter_leaves_what_meets_it(programme: Programme) -> None:
         (ShowtimeFilter("", "", "auditorium-0009", start(0), None), []),
     ]
     for condition, expected in cases:
-        assert await programme.store.showtimes(condition, None, 10) == expected, condition
+        assert await programme.page(condition, None, 10) == expected, condition
         if expected:
             after = (expected[0].start_time, expected[0].showtime_id)
-            assert await programme.store.showtimes(condition, after, 10) == expected[1:], condition
+            assert await programme.page(condition, after, 10) == expected[1:], condition
     before_everything = (start(0), "")
-    assert await programme.store.showtimes(ShowtimeFilter("", "", "", start(3), None), before_everything, 10) == [
+    assert await programme.page(ShowtimeFilter("", "", "", start(3), None), before_everything, 10) == [
         three,
         four,
     ]

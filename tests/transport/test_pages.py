@@ -70,7 +70,7 @@ async def test_a_token_of_anything_else_is_malformed(token: str) -> None:
 def test_a_page_holds_no_more_than_a_client_takes() -> None:
     """Nor less than one entry, however large that is."""
     large = Movie(synopsis="x" * 1_000_000)
-    assert len(fitting([large] * 10)) == 3
-    assert len(fitting([Movie(synopsis="x" * 5_000_000)] * 2)) == 1
-    assert len(fitting([Movie()] * 200)) == 200
-    assert list(fitting([])) == []
+    assert len(fitting([large] * 10, Movie.ByteSize)) == 3
+    assert len(fitting([Movie(synopsis="x" * 5_000_000)] * 2, Movie.ByteSize)) == 1
+    assert len(fitting([Movie()] * 200, Movie.ByteSize)) == 200
+    assert list(fitting([], len)) == []

@@ -47,7 +47,15 @@ REFLECTIONS = ["grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.S
 
 def make(house: House, address: str = "127.0.0.1:0", *, reflection: bool = True) -> Server:
     whole = house.server
-    return build(address, whole.accounts, whole.catalog, whole._bookings, whole._tokens, reflection=reflection)
+    return build(
+        address,
+        whole.accounts,
+        whole.catalog,
+        whole.programme,
+        whole._bookings,
+        whole._tokens,
+        reflection=reflection,
+    )
 
 
 class Running:

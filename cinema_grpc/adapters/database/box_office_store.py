@@ -17,7 +17,7 @@ from cinema_grpc.adapters.database.schema import microseconds, moment
 from cinema_grpc.adapters.database.seat_plans import seat_plan
 from cinema_grpc.application.once import Recorded, RequestKey
 from cinema_grpc.application.ports import Opened, OpenedBatch, Version, Wanted, Written
-from cinema_grpc.domain.booking import SEAT_KEEPING, Booking
+from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.showtime import SeatGapPolicy, Terms
 
@@ -94,7 +94,7 @@ class SqlBatch:
         versions, recorded = await self._driver.begin(
             self._connection,
             _LOCK_PATIENTLY if patient else _LOCK,
-            [{"showtime_id": each.showtime_id} for each in wanted if "\0" not in each.showtime_id],
+            [{"showtime_id": each.showtime_id} for each in wanted],
             _RECORDED,
             [_key_row(key) for key in requests],
         )
@@ -148,7 +148,7 @@ class SqlBatch:
         """Tell which showtimes were not locked though they exist: other processes are busy with them."""
         if not showtime_ids:
             return frozenset()
-        rows = [{"showtime_id": showtime_id} for showtime_id in showtime_ids if "\0" not in showtime_id]
+        rows = [{"showtime_id": showtime_id} for showtime_id in showtime_ids]
         (found,) = await self._driver.read(self._connection, [(_EXISTING, rows)])
         return frozenset(showtime_id for (showtime_id,) in found)
 
@@ -192,8 +192,15 @@ _TERMS = Prepared(
         " WHERE showtime.showtime_id = given.column1"
     ),
 )
-_KEEPING = ", ".join(f"'{status.value}'" for status in SEAT_KEEPING)
-_OF_SHOWTIME = select_by(schema.booking, ("showtime_id",), also=f" AND booking.status IN ({_KEEPING})")
+_OF_SHOWTIME = Prepared(
+    schema.showtime,
+    ("showtime_id",),
+    lambda rows: (
+        "SELECT booking.* FROM booking WHERE booking.booking_id IN ("  # noqa: S608 (names of ours)
+        f"SELECT seat_claim.booking_id FROM ({rows}) AS given CROSS JOIN seat_claim"
+        " WHERE seat_claim.showtime_id = given.column1)"
+    ),
+)
 _CHANGED = select_by(schema.booking, ("showtime_id", "known_revision"))
 _NAMED = select_by(schema.booking, ("booking_id",))
 _PARTS = [select_by(table, ("booking_id",)) for table in PARTS]

@@ -1,18 +1,17 @@
 """What is asked of the tables of the catalog and the programme, and how the answers are read."""
 
-from datetime import datetime
+from functools import cache
 from typing import Any, TypeAlias
 
-from sqlalchemy import Select, Text, func, literal, literal_column, or_, select, tuple_
+from sqlalchemy import BigInteger, Select, Text, bindparam, func, literal_column, select, tuple_
 from sqlalchemy.engine import RowMapping
 
 from cinema_grpc.adapters.database import schema
-from cinema_grpc.adapters.database.seat_plans import to_rows
-from cinema_grpc.application.ports import ShowtimeFilter
-from cinema_grpc.domain.booking import BookingStatus
+from cinema_grpc.adapters.database.prepared import Query
+from cinema_grpc.adapters.database.seat_plans import seat_plan, to_rows
 from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
 from cinema_grpc.domain.money import Money
-from cinema_grpc.domain.showtime import SeatGapPolicy, SeatStatus
+from cinema_grpc.domain.showtime import SeatGapPolicy, Terms
 
 Rows: TypeAlias = Select[*tuple[Any, ...]]
 
@@ -20,75 +19,49 @@ Rows: TypeAlias = Select[*tuple[Any, ...]]
 RESERVED = literal_column("'RESERVED'", Text)
 
 
-def listed_showtimes(now: datetime) -> Rows:
-    """Select showtimes with all that `to_listed_showtime` reads; seats whose hold is over at `now` count as free."""
-    booking = schema.booking.c
-    lapsed = (
-        select(func.coalesce(func.sum(booking.seat_count), 0))
-        .where(
-            booking.showtime_id == schema.showtime.c.showtime_id,
-            booking.status == RESERVED,
-            booking.hold_expire_time <= now,
-        )
-        .scalar_subquery()
-    )
-    free = schema.auditorium.c.total_seats - schema.showtime.c.taken_seats + lapsed
+def listed_showtimes() -> Rows:
+    """Select showtimes with all that `to_listed_showtime` reads, and the rows of their auditoriums."""
+    auditorium = schema.auditorium.c
     return (
-        select(
-            schema.showtime,
-            schema.movie,
-            schema.cinema,
-            schema.auditorium.c.name,
-            schema.auditorium.c.total_seats,
-            free.label("available_seats"),
-        )
+        select(schema.showtime, schema.movie, schema.cinema, auditorium.name, auditorium.total_seats, auditorium.rows)
         .join_from(schema.showtime, schema.movie)
-        .join(schema.auditorium, schema.auditorium.c.auditorium_id == schema.showtime.c.auditorium_id)
-        .join(schema.cinema, schema.cinema.c.cinema_id == schema.auditorium.c.cinema_id)
+        .join(schema.auditorium, auditorium.auditorium_id == schema.showtime.c.auditorium_id)
+        .join(schema.cinema, schema.cinema.c.cinema_id == auditorium.cinema_id)
     )
 
 
-def programme_page(condition: ShowtimeFilter, after: tuple[datetime, str] | None, limit: int, now: datetime) -> Rows:
-    """Select the showtimes that meet a condition, by start and identifier, from the one after `after` on."""
+@cache
+def programme_page(places: tuple[str, ...], *, after: bool, until: bool) -> Query:
+    """Make the query for a page of the programme: identifier, revision and taken seats, by start and identifier.
+
+    Args:
+        places: By which of movie_id, cinema_id and auditorium_id it is filtered.
+        after: Whether it goes on after a start and an identifier, `after_start` and `after_id`.
+        until: Whether it ends before `until`.
+    """
     showtime = schema.showtime.c
-    page = listed_showtimes(now)
-    if after is None:
-        page = page.where(showtime.start_time >= condition.start_from)
-    else:
-        start_time, showtime_id = after
+    page = select(showtime.showtime_id, showtime.revision, showtime.taken_seats)
+    # With `after`, this is implied by the key; said all the same, it lets any index with start_time be entered there.
+    page = page.where(showtime.start_time >= bindparam("start_from", type_=BigInteger))
+    if after:
         key = tuple_(showtime.start_time, showtime.showtime_id)
-        page = page.where(
-            # Implied by the key, and said so that any index with start_time in it is entered there, not at start_from.
-            showtime.start_time >= max(start_time, condition.start_from),
-            key > tuple_(literal(start_time, schema.Instant), literal(showtime_id)),
-        )
-    if condition.start_until is not None:
-        page = page.where(showtime.start_time < condition.start_until)
-    if condition.movie_id:
-        page = page.where(showtime.movie_id == condition.movie_id)
-    if condition.auditorium_id:
-        page = page.where(showtime.auditorium_id == condition.auditorium_id)
-    if condition.cinema_id:
-        page = page.where(schema.auditorium.c.cinema_id == condition.cinema_id)
-    return page.order_by(showtime.start_time, showtime.showtime_id).limit(limit)
+        page = page.where(key > tuple_(bindparam("after_start", type_=BigInteger), bindparam("after_id")))
+    if until:
+        page = page.where(showtime.start_time < bindparam("until", type_=BigInteger))
+    for place in places:
+        if place == "cinema_id":
+            page = page.join(schema.auditorium).where(schema.auditorium.c.cinema_id == bindparam(place))
+        else:
+            page = page.where(showtime[place] == bindparam(place))
+    return Query(page.order_by(showtime.start_time, showtime.showtime_id).limit(bindparam("limit")))
 
 
-def kept_seats(showtime_id: str, now: datetime) -> Select[str, str]:
-    """Select the seats of a showtime that are not free at `now`, each with the status of its booking."""
-    booking = schema.booking.c
-    return (
-        select(schema.seat_claim.c.seat, booking.status)
-        .join(schema.booking, booking.booking_id == schema.seat_claim.c.booking_id)
-        .where(
-            schema.seat_claim.c.showtime_id == showtime_id,
-            or_(booking.status == BookingStatus.CONFIRMED.value, booking.hold_expire_time > now),
-        )
-    )
-
-
-def to_seat_status(booking_status: str) -> SeatStatus:
-    """Tell the state of a seat that is not free from the status of its booking."""
-    return SeatStatus.SOLD if booking_status == BookingStatus.CONFIRMED.value else SeatStatus.HELD
+LAPSED_SEATS = Query(
+    select(schema.booking.c.showtime_id, func.sum(schema.booking.c.seat_count))
+    .where(schema.booking.c.status == RESERVED, schema.booking.c.hold_expire_time <= bindparam("now", type_=BigInteger))
+    .group_by(schema.booking.c.showtime_id)
+)
+"""The seats of holds that are over and not written down so, by showtime: few, since somebody sees to that."""
 
 
 def to_movie(row: RowMapping) -> Movie:
@@ -114,7 +87,7 @@ def to_auditorium(row: RowMapping) -> Auditorium:
 
 
 def to_listed_showtime(row: RowMapping) -> ListedShowtime:
-    """Read a showtime as the programme shows it."""
+    """Read a showtime as the programme shows it; holds that are over count as taken."""
     showtime = schema.showtime.c
     return ListedShowtime(
         showtime_id=row[showtime.showtime_id],
@@ -127,6 +100,18 @@ def to_listed_showtime(row: RowMapping) -> ListedShowtime:
         seat_price=Money(row[showtime.currency_code], row[showtime.seat_price]),
         seat_gap_policy=SeatGapPolicy(row[showtime.seat_gap_policy]),
         total_seats=row[schema.auditorium.c.total_seats],
-        available_seats=row["available_seats"],
+        available_seats=row[schema.auditorium.c.total_seats] - row[showtime.taken_seats],
         revision=row[showtime.revision],
+    )
+
+
+def to_terms(row: RowMapping) -> Terms:
+    """Read what is fixed about a showtime for those who sell its seats."""
+    showtime = schema.showtime.c
+    return Terms(
+        row[showtime.showtime_id],
+        row[showtime.start_time],
+        Money(row[showtime.currency_code], row[showtime.seat_price]),
+        SeatGapPolicy(row[showtime.seat_gap_policy]),
+        seat_plan(row[schema.auditorium.c.rows]),
     )

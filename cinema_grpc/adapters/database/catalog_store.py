@@ -1,9 +1,9 @@
-"""The catalog and the programme in the database: movies, cinemas, auditoriums and showtimes."""
+"""The catalog in the database: movies, cinemas and auditoriums, and the showtimes that are entered."""
 
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import datetime
 
 from sqlalchemy import insert, select
@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cinema_grpc.adapters.database import catalog_queries as queries
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.database import Database, uninterrupted
-from cinema_grpc.adapters.database.seat_plans import seat_plan, to_text
+from cinema_grpc.adapters.database.seat_plans import to_text
 from cinema_grpc.application.once import Recorded, RequestKey
-from cinema_grpc.application.ports import RequestAlreadyRecorded, ShowtimeFilter, StorageConflict
+from cinema_grpc.application.ports import RequestAlreadyRecorded, StorageConflict
 from cinema_grpc.domain.catalog import (
     LONGEST_RUNTIME,
     TIME_BETWEEN_SHOWTIMES,
@@ -26,7 +26,6 @@ from cinema_grpc.domain.catalog import (
     check_overlap,
 )
 from cinema_grpc.domain.errors import NameTaken
-from cinema_grpc.domain.showtime import SeatStatus
 
 
 class SqlCatalogStore:
@@ -167,36 +166,6 @@ class SqlCatalogStore:
             queries.to_auditorium(row)
             for row in await self._all(of_cinema.order_by(auditorium.auditorium_id).limit(limit))
         ]
-
-    @uninterrupted
-    async def showtimes(
-        self, condition: ShowtimeFilter, after: tuple[datetime, str] | None, limit: int
-    ) -> list[ListedShowtime]:
-        """List showtimes by start and identifier, from the one after `after` on, with the seats that are free now."""
-        async with self._database.reading() as connection:
-            now = await self._database.now(connection)
-            rows = await connection.execute(queries.programme_page(condition, after, limit, now))
-            return [queries.to_listed_showtime(row) for row in rows.mappings()]
-
-    @uninterrupted
-    async def showtime(self, showtime_id: str) -> tuple[ListedShowtime, list[tuple[str, SeatStatus]]] | None:
-        """Read a showtime and each of its seats, in row order, both as of one moment; or None."""
-        async with self._database.reading() as connection:
-            now = await self._database.now(connection)
-            found = await connection.execute(
-                queries.listed_showtimes(now)
-                .add_columns(schema.auditorium.c.rows)
-                .where(schema.showtime.c.showtime_id == showtime_id)
-            )
-            row = found.mappings().first()
-            if row is None:
-                return None
-            claims = await connection.execute(queries.kept_seats(showtime_id, now))
-            kept = {seat: queries.to_seat_status(status) for seat, status in claims}
-        labels = seat_plan(row[schema.auditorium.c.rows]).labels
-        seats = [(label, kept.get(label, SeatStatus.AVAILABLE)) for label in labels]
-        # Counted from the seats that are shown, so that the two can't contradict each other.
-        return replace(queries.to_listed_showtime(row), available_seats=len(labels) - len(kept)), seats
 
     async def _first(self, statement: queries.Rows) -> RowMapping | None:
         async with self._database.reading() as connection:

@@ -1,7 +1,7 @@
 """The way to the database: conversations that read, write or decide, each carried to its end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from functools import wraps
@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from cinema_grpc.adapters.database.driver import Driver
+from cinema_grpc.adapters.database.prepared import Found, Question
 from cinema_grpc.adapters.database.sqlite import SqliteDriver
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.ports import Clock, StorageContention
@@ -62,7 +63,7 @@ class Database:
             pool_size: How many connections there may be; SQLite has one.
         """
         self.driver = _driver(url, pool_size)
-        self._clock = clock
+        self._clock = clock or self.driver.clock
         self._conversations: set[asyncio.Task[Any]] = set()
         # All but the box office wait for their turn here, so that it never stands behind them for a connection.
         self._turn = asyncio.Semaphore(self.driver.conversations)
@@ -99,8 +100,9 @@ class Database:
         with self._translated():
             async with self._turn, self.engine.connect() as connection:
                 await connection.execution_options(**self.driver.writing)
-                async with connection.begin():
-                    yield connection
+                with self.driver.while_pending():
+                    async with connection.begin():
+                        yield connection
 
     @asynccontextmanager
     async def deciding(self) -> AsyncIterator[AsyncConnection]:
@@ -118,6 +120,23 @@ class Database:
                     yield connection
                 finally:
                     await self.driver.undo(connection)
+
+    async def peek(self, ask: Callable[[datetime], Sequence[Question]]) -> tuple[datetime, list[Found]]:
+        """Tell the time, and ask what depends on it, of one state of the database, in the quickest way there is.
+
+        Raises:
+            StorageUnavailable.
+        """
+        if self.driver.peeks and self._clock:
+            now = self._clock.now()
+            with self._translated():
+                return now, await self.driver.peek(ask(now))
+        return await self.to_its_end(self._look(ask))
+
+    async def _look(self, ask: Callable[[datetime], Sequence[Question]]) -> tuple[datetime, list[Found]]:
+        async with self.reading() as connection:
+            now = await self.now(connection)
+            return now, await self.driver.read(connection, ask(now))
 
     async def to_its_end(self, conversation: Coroutine[Any, Any, T]) -> T:
         """Carry a conversation with the database to its end, even if whoever waits for it is cancelled meanwhile."""

@@ -1,12 +1,14 @@
 """Everything in which SQLite and PostgreSQL differ, as a protocol that `sqlite.py` and `postgresql.py` fulfil."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from cinema_grpc.adapters.database.prepared import Found, Prepared, Rows, Step
+from cinema_grpc.adapters.database.prepared import Found, Prepared, Question, Rows, Step
+from cinema_grpc.application.ports import Clock
 
 
 class Driver(Protocol):
@@ -17,6 +19,8 @@ class Driver(Protocol):
         lanes: How many transactions of the box office may run at once.
         apart: How many more of them, in each lane, may wait for showtimes that other processes hold.
         conversations: How many connections are left for everything else.
+        clock: The clock of this process, if that is the one that decides.
+        peeks: Whether `peek` is the way to read quickly.
         reading, writing, deciding: Options of a connection that reads from one state of the database, that writes, or
             that leaves the beginning and the end of its transactions to whoever uses it.
     """
@@ -25,6 +29,8 @@ class Driver(Protocol):
     lanes: int
     apart: int
     conversations: int
+    clock: Clock | None
+    peeks: bool
     reading: Mapping[str, Any]
     writing: Mapping[str, Any]
     deciding: Mapping[str, Any]
@@ -39,8 +45,16 @@ class Driver(Protocol):
         """Begin a transaction that writes, lock rows, and then look up others; give both."""
         ...
 
-    async def read(self, connection: AsyncConnection, questions: Sequence[tuple[Prepared, Rows]]) -> list[Found]:
+    async def read(self, connection: AsyncConnection, questions: Sequence[Question]) -> list[Found]:
         """Ask many questions in one go."""
+        ...
+
+    async def peek(self, questions: Sequence[Question]) -> list[Found]:
+        """Ask many questions in one go, of one state of the database, without waiting for a connection."""
+        ...
+
+    def while_pending(self) -> AbstractContextManager[None]:
+        """Enclose a transaction that writes in several goes, so that nobody peeks at what is not committed."""
         ...
 
     async def write_and_commit(self, connection: AsyncConnection, steps: Sequence[Step]) -> None:

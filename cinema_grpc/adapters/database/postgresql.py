@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -11,10 +12,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from cinema_grpc.adapters.database.prepared import Found, Prepared, Rows, Step
+from cinema_grpc.adapters.database.prepared import Found, Prepared, Query, Question, Rows, Step
 from cinema_grpc.adapters.database.schema import moment
 from cinema_grpc.application.errors import StorageUnavailable
-from cinema_grpc.application.ports import CommitUnknown, StorageConflict, StorageContention
+from cinema_grpc.application.ports import Clock, CommitUnknown, StorageConflict, StorageContention
 
 LANES = 2
 APART = 2
@@ -48,6 +49,8 @@ class PostgresqlDriver:
 
     lanes = LANES
     apart = APART
+    clock: Clock | None = None
+    peeks = False
     reading: Mapping[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     writing: Mapping[str, Any] = {"isolation_level": "READ COMMITTED"}
     deciding: Mapping[str, Any] = {}
@@ -87,10 +90,18 @@ class PostgresqlDriver:
         await driver.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
         return await _read(driver, lock, locked), await _read(driver, lookup, looked_up)
 
-    async def read(self, connection: AsyncConnection, questions: Sequence[tuple[Prepared, Rows]]) -> list[Found]:
+    async def read(self, connection: AsyncConnection, questions: Sequence[Question]) -> list[Found]:
         """Ask questions, each in a round trip."""
         driver = await _raw(connection)
         return [await _read(driver, statement, rows) for statement, rows in questions]
+
+    async def peek(self, questions: Sequence[Question]) -> list[Found]:
+        """Refuse: there is no such way here, and no need of it."""
+        raise NotImplementedError
+
+    def while_pending(self) -> AbstractContextManager[None]:
+        """Enclose nothing: nobody sees what is not committed."""
+        return nullcontext()
 
     async def write_and_commit(self, connection: AsyncConnection, steps: Sequence[Step]) -> None:
         """Run steps one after another, and commit, for as long as that takes.
@@ -190,11 +201,18 @@ async def _raw(connection: AsyncConnection) -> "asyncpg.Connection[asyncpg.Recor
     return driver
 
 
-async def _read(driver: "asyncpg.Connection[asyncpg.Record]", statement: Prepared, rows: Rows) -> Found:
+async def _read(driver: "asyncpg.Connection[asyncpg.Record]", statement: Prepared | Query, rows: Rows) -> Found:
     if not rows:
         return []
-    text, arrays = statement.at_once(rows)
-    return [tuple(record) for record in await driver.fetch(text, *arrays)]
+    text, values = statement.at_once([_askable(row) for row in rows])
+    return [tuple(record) for record in await driver.fetch(text, *values)]
+
+
+def _askable(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Put what is nowhere in the place of text with a NUL, which PostgreSQL has none of; as ExactText does."""
+    if any(isinstance(value, str) and "\0" in value for value in row.values()):
+        return {name: "" if isinstance(value, str) and "\0" in value else value for name, value in row.items()}
+    return row
 
 
 def _notice_death(connection: "asyncpg.Connection[asyncpg.Record]") -> None:

@@ -11,8 +11,8 @@ from operator import itemgetter
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Table, TypeDecorator
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import Boolean, Column, Dialect, Select, Table, TypeDecorator
+from sqlalchemy.dialects import postgresql, sqlite
 
 from cinema_grpc.adapters.database.schema import Instant, moment
 
@@ -122,6 +122,43 @@ def select_by(table: Table, keys: Sequence[str], wanted: str = "*", also: str = 
         lambda rows: f"SELECT {columns} FROM ({rows}) AS given CROSS JOIN {table.name} WHERE {found}{also}",  # noqa: S608 (names of ours)
         locking,
     )
+
+
+class Query:
+    """A query of SQLAlchemy's, compiled once; its parameters are what the driver takes."""
+
+    def __init__(self, query: Select[Any]) -> None:
+        self._query = query
+
+    def in_parts(self, rows: Rows) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Give the text for SQLite, with its values by name, for each row of parameters."""
+        text, constants, _ = self._sqlite
+        for row in rows:
+            yield text, {**constants, **row}
+
+    def at_once(self, rows: Rows) -> tuple[str, list[Any]]:
+        """Give the text for PostgreSQL, with its values in order, for one row of parameters."""
+        (row,) = rows
+        text, constants, names = self._postgresql
+        values = {**constants, **row}
+        return text, [values[name] for name in names]
+
+    @cached_property
+    def _sqlite(self) -> tuple[str, dict[str, Any], Sequence[str]]:
+        return self._compiled(sqlite.dialect(paramstyle="named"))
+
+    @cached_property
+    def _postgresql(self) -> tuple[str, dict[str, Any], Sequence[str]]:
+        return self._compiled(postgresql.asyncpg.dialect())  # type: ignore[no-untyped-call]
+
+    def _compiled(self, dialect: Dialect) -> tuple[str, dict[str, Any], Sequence[str]]:
+        compiled: Any = self._query.compile(dialect=dialect)
+        constants = {name: value for name, value in compiled.params.items() if value is not None}
+        return str(compiled), constants, compiled.positiontup or ()
+
+
+Question = tuple["Prepared | Query", Rows]
+"""What is asked, and the rows of values that it is asked for; a Query takes one."""
 
 
 @dataclass(frozen=True, slots=True)

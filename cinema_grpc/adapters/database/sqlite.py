@@ -1,7 +1,9 @@
 """SQLite: one connection to a file, its clock, its errors, and a batch in one go on the connection's own thread."""
 
+import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,9 +16,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from cinema_grpc.adapters.clock import SystemClock
-from cinema_grpc.adapters.database.prepared import Found, Prepared, Rows, Step
+from cinema_grpc.adapters.database.prepared import Found, Prepared, Query, Question, Rows, Step
 from cinema_grpc.application.errors import StorageUnavailable
-from cinema_grpc.application.ports import CommitUnknown, StorageConflict
+from cinema_grpc.application.ports import Clock, CommitUnknown, StorageConflict
 
 T = TypeVar("T")
 
@@ -39,6 +41,7 @@ class SqliteDriver:
     lanes = 1
     apart = 0
     conversations = 1
+    peeks = True
     reading: Mapping[str, Any] = {}
     writing: Mapping[str, Any] = {WRITES: True}
     deciding: Mapping[str, Any] = {BEGUN: True}
@@ -48,12 +51,17 @@ class SqliteDriver:
         self.engine = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=30, hide_parameters=True)
         event.listen(self.engine.sync_engine, "connect", _prepare)
         event.listen(self.engine.sync_engine, "begin", _begin)
-        self._clock = SystemClock()
+        event.listen(self.engine.sync_engine, "connect", self._remember)
+        event.listen(self.engine.sync_engine, "close", self._forget)
+        self.clock: Clock | None = SystemClock()
+        self._connection: aiosqlite.Connection | None = None
+        self._nothing_pending = asyncio.Event()
+        self._nothing_pending.set()
         self._file: tuple[int, int] | None = None
 
     async def now(self, connection: AsyncConnection) -> datetime:  # noqa: ARG002 (SQLite has no clock of its own)
         """Tell the time of this machine."""
-        return self._clock.now()
+        return SystemClock().now()
 
     async def begin(
         self, connection: AsyncConnection, lock: Prepared, locked: Rows, lookup: Prepared, looked_up: Rows
@@ -66,11 +74,43 @@ class SqliteDriver:
 
         return await self._in_one_go(connection, begin_and_read)
 
-    async def read(self, connection: AsyncConnection, questions: Sequence[tuple[Prepared, Rows]]) -> list[Found]:
+    async def read(self, connection: AsyncConnection, questions: Sequence[Question]) -> list[Found]:
         """Ask many questions in one go."""
         return await self._in_one_go(
             connection, lambda driver: [_read(driver, statement, rows) for statement, rows in questions]
         )
+
+    async def peek(self, questions: Sequence[Question]) -> list[Found]:
+        """Ask many questions in one go, from one state of the database.
+
+        They do not wait until the connection is free, but go between the box office's own: its transactions write and
+        commit in one go too, so what is seen here is always committed.
+        """
+
+        def look(driver: sqlite3.Connection) -> list[Found]:
+            if driver.in_transaction:
+                return [_read(driver, query, rows) for query, rows in questions]
+            driver.execute("BEGIN").close()
+            try:
+                return [_read(driver, query, rows) for query, rows in questions]
+            finally:
+                driver.rollback()
+
+        while self._connection is None:
+            async with self.engine.connect():
+                pass
+        while not self._nothing_pending.is_set():
+            await self._nothing_pending.wait()
+        return await _on_its_thread(self._connection, look)
+
+    @contextmanager
+    def while_pending(self) -> Iterator[None]:
+        """Enclose a transaction that writes in several goes, so that nobody peeks at what is not committed."""
+        self._nothing_pending.clear()
+        try:
+            yield
+        finally:
+            self._nothing_pending.set()
 
     async def write_and_commit(self, connection: AsyncConnection, steps: Sequence[Step]) -> None:
         """Run steps one after another, and commit.
@@ -80,11 +120,14 @@ class SqliteDriver:
         """
 
         def write_and_commit(driver: sqlite3.Connection) -> None:
-            _write(driver, steps)
             try:
-                driver.execute("COMMIT").close()
-            except sqlite3.Error as error:
-                raise CommitUnknown from error
+                _write(driver, steps)
+                try:
+                    driver.execute("COMMIT").close()
+                except sqlite3.Error as error:
+                    raise CommitUnknown from error
+            finally:
+                driver.rollback()  # nothing, after a commit; else nobody who peeks may see what was not committed
 
         await self._in_one_go(connection, write_and_commit)
 
@@ -132,12 +175,22 @@ class SqliteDriver:
         """
         driver = (await connection.get_raw_connection()).driver_connection
         assert isinstance(driver, aiosqlite.Connection)  # noqa: S101 (for mypy: the engine is made above)
-        # aiosqlite lends its thread to its own methods only; a test holds that this way in is there.
-        result: T = await driver._execute(work, driver._conn)  # type: ignore[no-untyped-call] # noqa: SLF001
-        return result
+        return await _on_its_thread(driver, work)
+
+    def _remember(self, connection: Any, _record: object) -> None:
+        self._connection = connection.driver_connection
+
+    def _forget(self, *_: object) -> None:
+        self._connection = None
 
 
-def _read(driver: sqlite3.Connection, statement: Prepared, rows: Rows) -> Found:
+async def _on_its_thread(driver: aiosqlite.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    # aiosqlite lends its thread to its own methods only; a test holds that this way in is there.
+    result: T = await driver._execute(work, driver._conn)  # type: ignore[no-untyped-call] # noqa: SLF001
+    return result
+
+
+def _read(driver: sqlite3.Connection, statement: Prepared | Query, rows: Rows) -> Found:
     found: list[tuple[Any, ...]] = []
     for text, values in statement.in_parts(rows):
         cursor = driver.execute(text, values)

@@ -1,0 +1,90 @@
+"""A history: any number of bookings of showtimes that are over, written straight into the tables."""
+
+import secrets
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import uuid_utils
+
+from benchmarks.house import BETWEEN_STARTS, RUNTIME, SEAT_PRICE, Customer, House
+from cinema_grpc.adapters.database.schema import microseconds
+
+BOOKINGS_A_SHOWTIME = 250
+PAID_A_SHOWTIME = 60
+"""Each of them has a pair of seats, a payment and two tickets; the others were holds that nobody paid for."""
+SHOWTIMES_AT_ONCE = 200
+COLUMNS = {
+    "showtime": "showtime_id movie_id auditorium_id start_time end_time currency_code seat_price seat_gap_policy "
+    "taken_seats revision stamp latest_time",
+    "booking": "booking_id showtime_id user_id status seats seat_count currency_code seat_price create_time "
+    "hold_expire_time hold_extended confirm_time revision",
+    "seat_claim": "showtime_id seat booking_id",
+    "payment_attempt": "attempt_id booking_id status create_time",
+    "ticket": "ticket_id booking_id seat code",
+}
+Rows = dict[str, list[tuple[Any, ...]]]
+
+
+def add_past(house: House, bookings: int, regulars: Sequence[Customer], others: Sequence[Customer], each: int) -> None:
+    """Write bookings of the past.
+
+    Args:
+        house: Where.
+        bookings: How many in all.
+        regulars: Customers with many bookings, spread over all the time.
+        others: Those who made the rest.
+        each: How many every regular made.
+    """
+    stride = bookings // (len(regulars) * each)
+    # A prime, so that the bookings of a showtime are many customers'.
+    whose = [others[number * 7_919 % len(others)].user_id for number in range(bookings)]
+    for number in range(0, bookings, stride):
+        whose[number] = regulars[number // stride % len(regulars)].user_id
+    with closing(sqlite3.connect(house.path)) as connection:
+        # Nothing is lost if this is broken off: it is made anew.
+        for pragma in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -1000000"):
+            connection.execute(f"PRAGMA {pragma}").close()
+        auditoriums = connection.execute(
+            "SELECT movie_id, auditorium_id FROM showtime GROUP BY auditorium_id"
+        ).fetchall()
+        count = -(-bookings // BOOKINGS_A_SHOWTIME)
+        first_start = datetime.now(UTC) - timedelta(days=2) - count // len(auditoriums) * BETWEEN_STARTS
+        for first in range(0, count, SHOWTIMES_AT_ONCE):
+            rows: Rows = {table: [] for table in COLUMNS}
+            for number in range(first, min(first + SHOWTIMES_AT_ONCE, count)):
+                start_time = first_start + number // len(auditoriums) * BETWEEN_STARTS
+                buyers = whose[number * BOOKINGS_A_SHOWTIME : (number + 1) * BOOKINGS_A_SHOWTIME]
+                _add_showtime(rows, house, auditoriums[number % len(auditoriums)], start_time, buyers)
+            for table, columns in COLUMNS.items():
+                names = columns.split()
+                marks = ", ".join("?" * len(names))
+                connection.executemany(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})", rows[table])  # noqa: S608 (our names)
+            connection.commit()
+
+
+def _add_showtime(
+    rows: Rows, house: House, auditorium: tuple[str, str], start_time: datetime, buyers: Sequence[str]
+) -> None:
+    showtime_id = str(uuid_utils.uuid7())
+    start, end = microseconds(start_time), microseconds(start_time + RUNTIME)
+    taken = 2 * min(PAID_A_SHOWTIME, len(buyers))
+    stamp = secrets.token_hex(16)
+    terms = ("EUR", SEAT_PRICE, "REFUSE")
+    rows["showtime"].append((showtime_id, *auditorium, start, end, *terms, taken, 2 * len(buyers), stamp, start))
+    for number, user_id in enumerate(buyers):
+        booking_id = str(uuid_utils.uuid7())
+        seats = house.pairs[number % len(house.pairs)]
+        made = start - 86_400_000_000 + number * 1_000_000
+        hold_end = made + 600_000_000
+        kept = (booking_id, showtime_id, user_id)
+        what = (",".join(seats), len(seats), "EUR", SEAT_PRICE, made, hold_end)
+        if number >= PAID_A_SHOWTIME:
+            rows["booking"].append((*kept, "EXPIRED", *what, 0, None, 2 * number + 2))
+            continue
+        rows["booking"].append((*kept, "CONFIRMED", *what, 1, made, 2 * number + 2))
+        rows["seat_claim"] += [(showtime_id, seat, booking_id) for seat in seats]
+        rows["payment_attempt"].append((str(uuid_utils.uuid7()), booking_id, "CHARGED", made))
+        rows["ticket"] += [(str(uuid_utils.uuid7()), booking_id, seat, secrets.token_hex(16)) for seat in seats]

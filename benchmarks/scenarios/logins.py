@@ -1,0 +1,59 @@
+"""People sign in, which takes a processor 25 ms each, while others read."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+from benchmarks import calls, house, servers
+from benchmarks.bench import Bench, must_answer
+from benchmarks.figures import Result, at_most, latencies, milliseconds, ratios, reported
+from benchmarks.load import Load, Sample, drive
+from cinema_grpc.adapters.passwords import Argon2Passwords
+
+LOGINS_A_SECOND = 8
+PASSWORD = "a long and private one"  # noqa: S105 (of nobody)
+METHOD = (
+    "GetShowtime of 300 seats over 400 showtimes comes at half of what the server reached with 128 calls in flight: "
+    "for some seconds by itself, and for as many while 8 people a second sign in, whose passwords are hashed as by "
+    "default. A call's time counts from when it was due."
+)
+
+
+def run(bench: Bench) -> Result:
+    """Measure."""
+    rounds, seconds = bench.choose((3, 8.0), (2, 4.0))
+    original = house.furnish(bench.folder / "logins.db", 400, 100, password_hash=asyncio.run(_hash()))
+    chance = random.Random(5)
+    reads = [calls.get_showtime(chance.choice(original.showtime_ids)) for _ in range(5_000)]
+    signing_in = [calls.login(customer.username, PASSWORD) for customer in original.customers]
+    timed: dict[str, list[Sequence[Sample]]] = {"alone": [], "beside logins": [], "the logins": []}
+    rate = 0.0
+    for _ in range(rounds):
+        with servers.ours(original.path) as server:
+            bench.closed_loop(server, reads, 1)
+            rate = rate or bench.closed_loop(server, reads, seconds / 2).calls_a_second / 2
+            timed["alone"].append(bench.at_rate(server, reads, rate, seconds))
+            logins = bench.clients.start(
+                drive, Load(server.address, signing_in, rate=LOGINS_A_SECOND, seconds=seconds, connections=1)
+            )
+            timed["beside logins"].append(bench.at_rate(server, reads, rate, seconds))
+            timed["the logins"].append(must_answer(logins.result()))
+    p99 = {name: [milliseconds(samples, 0.99) for samples in measured] for name, measured in timed.items()}
+    return Result(
+        METHOD,
+        [
+            at_most(
+                "GetShowtime's p99 beside logins, times its p99 alone", 1.5, ratios(p99["beside logins"], p99["alone"])
+            ),
+            reported("the rate of GetShowtime", f"{rate:,.0f} a second"),
+        ],
+        [latencies(timed, "calls")],
+    )
+
+
+async def _hash() -> str:
+    passwords = Argon2Passwords()
+    try:
+        return await passwords.hash(PASSWORD)
+    finally:
+        passwords.close()

@@ -1,0 +1,89 @@
+"""A day's mix of calls at half the rate that the server can take."""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from benchmarks import calls, house, servers
+from benchmarks.bench import Bench, interleaved
+from benchmarks.figures import Result, Spread, at_most, latencies, milliseconds, ratios, reported
+from benchmarks.house import House
+from benchmarks.load import Call, Sample
+from benchmarks.scenarios.create_booking import bookings
+
+SHARES = {calls.GET_SHOWTIME: 70, calls.LIST_SHOWTIMES: 20, calls.CREATE_BOOKING: 8, calls.CONFIRM_PAYMENT: 2}
+GROUPS = {
+    "reads": {calls.GET_SHOWTIME, calls.LIST_SHOWTIMES},
+    "writes": {calls.CREATE_BOOKING, calls.CONFIRM_PAYMENT},
+    **{method.rpartition("/")[2]: {method} for method in SHARES},
+}
+PAIRS_TO_PAY_FOR = 10
+"""In each showtime; more than there are confirmations in a run."""
+METHOD = (
+    "Of 100 calls 70 are GetShowtime, 20 ListShowtimes (50 from now on), 8 CreateBooking and 2 ConfirmPayment, over "
+    "400 showtimes of 300 seats. The top rate is what the first round reached with 128 calls in flight. Then calls "
+    "come at half of it, evenly spaced; a call's time counts from when it was due."
+)
+
+
+def run(bench: Bench) -> Result:
+    """Measure."""
+    rounds, count, seconds = bench.choose((3, 40_000, 8.0), (1, 20_000, 4.0))
+    original = house.furnish(bench.folder / "mixed.db", 400, 400)
+    now = datetime.now(UTC)
+    holds = house.plan_holds(original, original.pairs[:PAIRS_TO_PAY_FOR], now + timedelta(hours=4))
+    house.add_holds(original.path, holds, now)
+    paying = [calls.confirm_payment(each.booking_id, each.customer.token) for each in holds]
+    mix = _mix(original, paying, count)
+    timed: dict[str, dict[str, list[Sequence[Sample]]]] = {"ours": {}, "empty": {}}
+    answers: dict[str, bytes] = {}
+    top_rate = 0.0
+    for kind in interleaved(["ours", "empty"], rounds):
+        building = original.copy()
+        with servers.of_kind(kind, building.path, answers) as server:
+            if not answers:
+                first = {call.method: call for call in reversed(mix)}
+                answers |= {method: bench.answer(server, call) for method, call in first.items()}
+            bench.closed_loop(server, mix[: count // 20])
+            if not top_rate:
+                top_rate = bench.closed_loop(server, mix[count // 20 : count // 2], seconds / 2).calls_a_second
+            made = mix[count // 2 :]
+            samples = bench.at_rate(server, made, top_rate / 2, seconds)
+            for name, methods in GROUPS.items():
+                of_them = [sample for sample in samples if made[sample.number].method in methods]
+                timed[kind].setdefault(name, []).append(of_them)
+        building.path.unlink()
+    return _result(timed, top_rate / 2)
+
+
+def _mix(building: House, paying: Sequence[Call], count: int) -> list[Call]:
+    chance = random.Random(4)
+    booking = iter(bookings(building, PAIRS_TO_PAY_FOR * len(building.showtime_ids), count // 10))
+    confirming = iter(paying)
+    makers: dict[str, Callable[[], Call]] = {
+        calls.GET_SHOWTIME: lambda: calls.get_showtime(chance.choice(building.showtime_ids)),
+        calls.LIST_SHOWTIMES: calls.list_showtimes,
+        calls.CREATE_BOOKING: lambda: next(booking),
+        calls.CONFIRM_PAYMENT: lambda: next(confirming),
+    }
+    return [makers[method]() for method in chance.choices(list(SHARES), list(SHARES.values()), k=count)]
+
+
+def _result(timed: Mapping[str, Mapping[str, Sequence[Sequence[Sample]]]], rate: float) -> Result:
+    p99 = {
+        (kind, name): [milliseconds(samples, 0.99) for samples in rounds]
+        for kind, by_name in timed.items()
+        for name, rounds in by_name.items()
+    }
+    rows = {f"{name}, {kind}": timed[kind][name] for name in timed["ours"] for kind in timed}
+    return Result(
+        METHOD,
+        [
+            at_most(
+                "reads' p99, times *empty* at the same rate", 3.0, ratios(p99["ours", "reads"], p99["empty", "reads"])
+            ),
+            reported("writes' p99 (aim: 40 ms)", Spread(p99["ours", "writes"]).text(",.1f", " ms")),
+            reported("the rate of all calls together", f"{rate:,.0f} a second"),
+        ],
+        [latencies(rows, "calls")],
+    )

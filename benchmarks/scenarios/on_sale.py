@@ -1,0 +1,205 @@
+"""An on-sale: everybody wants seats of one showtime at once, until it is sold out."""
+
+import random
+import time
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import create_engine, select
+
+from benchmarks import calls, house, servers
+from benchmarks.bench import Bench, BrokeDown, interleaved
+from benchmarks.buyers import REFUSED, Rush, Try, rush
+from benchmarks.figures import Measured, Result, Spread, Table, Target, at_least, at_most, costs, none, ratios
+from benchmarks.house import House, Seats
+from benchmarks.load import PROCESSES, Call
+from benchmarks.picture import draw_sale
+from benchmarks.servers import Server
+from cinema_grpc.adapters.database import schema
+from cinema_grpc.domain.seating import SeatRow
+
+LABELS = [chr(65 + number) if number < 26 else f"A{chr(39 + number)}" for number in range(40)]
+SECTIONS = (10, 30, 10)
+TRIES = 3
+CONNECTIONS_A_PROCESS = 4
+SECONDS_FOR_TEXTBOOK = 10.0
+SECONDS_AT_MOST = 120.0
+METHOD = (
+    "One showtime, and buyers who all begin at the same moment, on 8 connections. Each asks for a pair of seats, one "
+    "nearer to the middle of the house more often; who is refused asks for another pair, and gives up after the "
+    "third. Who is shed asks again when told to. All of them have called once before. *Textbook* is stopped after 10 "
+    "seconds, in which nearly every try still finds its seats free: that is in its favour. *A refusal*: when all is "
+    "sold, calls for seats that are gone, 128 in flight.\n\n"
+    "What was sold is checked by the answers and, when the server has ended, by SQL. Who came earlier can be told "
+    "from outside in two ways. Calls on one connection arrive in the order in which they were sent: of those who "
+    "asked there for one pair, no other than the first may get it. And whoever was refused before another had even "
+    "asked, on whatever connection, came first. Whoever lost to a later one by either is counted."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sale:
+    """What a sale came to; `wanted` has the pair that each buyer asked for, try by try."""
+
+    tries: Sequence[Try]
+    wanted: Sequence[Sequence[Seats]]
+    begin: float
+
+    @property
+    def sold(self) -> list[Try]:
+        """The tries that were answered with a booking."""
+        return [each for each in self.tries if each.code == 0]
+
+    @property
+    def seconds(self) -> float:
+        """From the beginning to the last pair sold."""
+        return max(each.start + each.seconds for each in self.sold) - self.begin
+
+    def pair(self, each: Try) -> Seats:
+        """Tell what a try was for."""
+        return self.wanted[each.buyer][each.attempt]
+
+
+def run(bench: Bench) -> Result:
+    """Measure."""
+    rounds, rows, buyers, refusals = bench.choose((3, 40, 10_000, 6_000), (1, 8, 2_000, 2_000))
+    plan = [SeatRow(label, SECTIONS) for label in LABELS[:rows]]
+    original = house.furnish(bench.folder / "on-sale.db", 2, buyers, plan)
+    sales: dict[str, list[Sale]] = {"ours": [], "textbook": []}
+    refused: dict[str, list[Measured]] = {"ours": [], "empty": []}
+    answers: dict[str, bytes] = {}
+    chance = random.Random(3)
+    for kind in interleaved(["ours", "empty", "textbook"], rounds):
+        building = original.copy()
+        wanted = _wanted(building.pairs, buyers, chance)
+        asked = _asked(building, wanted)
+        with servers.of_kind(kind, building.path, answers) as server:
+            if kind == "ours":
+                bench.closed_loop(server, [calls.get_current_user(each.token) for each in building.customers])
+                elsewhere = calls.create_booking(
+                    building.showtime_ids[1], building.pairs[0], building.customers[0].token
+                )
+                answers[calls.CREATE_BOOKING] = bench.answer(server, elsewhere)
+            if kind == "empty":
+                bench.closed_loop(server, _again(building, building.pairs, refusals, chance))
+                refused[kind].append(bench.closed_loop(server, _again(building, building.pairs, refusals, chance)))
+            else:
+                seconds = SECONDS_FOR_TEXTBOOK if kind == "textbook" else SECONDS_AT_MOST
+                sales[kind].append(_sell(bench, server, asked, wanted, seconds))
+            if kind == "ours":
+                gone = [sales[kind][-1].pair(each) for each in sales[kind][-1].sold]
+                refused[kind].append(bench.closed_loop(server, _again(building, gone, refusals, chance), code=REFUSED))
+        if kind == "ours":
+            _audit(building, sales[kind][-1])
+        building.path.unlink()
+    picture = bench.report_folder / "on-sale.svg"
+    draw_sale(picture, sales["ours"][-1].tries, sales["ours"][-1].begin)
+    return Result(METHOD, _targets(sales, refused), [_table(sales), costs(refused, "a refusal")], [picture])
+
+
+def _wanted(pairs: Sequence[Seats], buyers: int, chance: random.Random) -> list[list[Seats]]:
+    """Choose what each buyer asks for: one of the better half more than twice as often as one of the worse half."""
+    across, along = sum(SECTIONS), len(pairs) * 2 // sum(SECTIONS)
+
+    def distance(number: int) -> float:
+        row, seat = divmod(2 * number, across)
+        return abs(row - along / 2) / along + abs(seat - across / 2) / across
+
+    best_first = [pairs[number] for number in sorted(range(len(pairs)), key=distance)]
+    return [[best_first[int(len(pairs) * chance.random() ** 2)] for _ in range(TRIES)] for _ in range(buyers)]
+
+
+def _asked(building: House, wanted: Sequence[Sequence[Seats]]) -> list[list[Call]]:
+    return [
+        [calls.create_booking(building.showtime_ids[0], pair, customer.token) for pair in pairs]
+        for customer, pairs in zip(building.customers, wanted, strict=True)
+    ]
+
+
+def _again(building: House, pairs: Sequence[Seats], count: int, chance: random.Random) -> list[Call]:
+    return [
+        calls.create_booking(building.showtime_ids[0], chance.choice(pairs), chance.choice(building.customers).token)
+        for _ in range(count)
+    ]
+
+
+def _sell(
+    bench: Bench, server: Server, asked: Sequence[Sequence[Call]], wanted: Sequence[Sequence[Seats]], seconds: float
+) -> Sale:
+    begin = time.monotonic() + 2  # by then the clients have their plans and their connections
+    parts = [
+        bench.clients.start(rush, Rush(server.address, asked[part::PROCESSES], CONNECTIONS_A_PROCESS, begin, seconds))
+        for part in range(PROCESSES)
+    ]
+    tries = [
+        each._replace(buyer=each.buyer * PROCESSES + part, connection=each.connection * PROCESSES + part)
+        for part, done in enumerate(parts)
+        for each in done.result()
+    ]
+    return Sale(tries, wanted, begin)
+
+
+def _audit(building: House, sale: Sale) -> None:
+    """Check that no seat was sold twice, by the answers and by the database.
+
+    Raises:
+        BrokeDown: One was, or the two don't agree.
+    """
+    showtime_id = building.showtime_ids[0]
+    answered = Counter(seat for each in sale.sold for seat in sale.pair(each))
+    with create_engine(f"sqlite:///{building.path}").connect() as connection:
+        booking, claim = schema.booking.c, schema.seat_claim.c
+        rows = connection.execute(select(booking.seats).where(booking.showtime_id == showtime_id)).scalars()
+        booked = Counter(seat for seats in rows for seat in seats.split(","))
+        claimed = Counter(connection.execute(select(claim.seat).where(claim.showtime_id == showtime_id)).scalars())
+        of_showtime = schema.showtime.c.showtime_id == showtime_id
+        taken = connection.execute(select(schema.showtime.c.taken_seats).where(of_showtime)).scalar_one()
+    if not (answered == booked == claimed and taken == claimed.total() and max(answered.values()) == 1):
+        raise BrokeDown(
+            f"{answered.total()} seats were sold by the answers, {booked.total()} by the bookings, {claimed.total()} "
+            f"by the claims and {taken} by the showtime; the most often sold one {max(answered.values())} times"
+        )
+
+
+def _overtaken(sale: Sale) -> int:
+    """Count those who came earlier than the one who got the pair, and were refused it."""
+    refused: dict[Seats, list[Try]] = defaultdict(list)
+    for each in sale.tries:
+        if each.code == REFUSED.value[0]:
+            refused[sale.pair(each)].append(each)
+    return sum(_came_before(loser, winner) for winner in sale.sold for loser in refused[sale.pair(winner)])
+
+
+def _came_before(one: Try, other: Try) -> bool:
+    on_one_connection = one.connection == other.connection and one.order < other.order
+    return on_one_connection or one.start + one.seconds < other.start
+
+
+def _targets(sales: Mapping[str, Sequence[Sale]], refused: Mapping[str, Sequence[Measured]]) -> list[Target]:
+    cpu = {kind: [each.cpu_microseconds for each in rounds] for kind, rounds in refused.items()}
+    speed = {kind: [2 * len(each.sold) / each.seconds for each in rounds] for kind, rounds in sales.items()}
+    return [
+        at_least("seats sold a second, times *textbook*", 6.0, ratios(speed["ours"], speed["textbook"]), ".1f"),
+        at_most("a refusal's CPU, times *empty*", 1.5, ratios(cpu["ours"], cpu["empty"])),
+        none("buyers who came earlier and lost to a later one, in all rounds", sum(map(_overtaken, sales["ours"]))),
+    ]
+
+
+def _table(sales: Mapping[str, Sequence[Sale]]) -> Table:
+    def row(kind: str, rounds: Sequence[Sale]) -> list[str]:
+        seconds = [sorted(each.seconds for each in sale.tries) for sale in rounds]
+        known = {0, REFUSED.value[0]}
+        return [
+            kind,
+            Spread([2 * len(sale.sold) for sale in rounds]).text(",.0f"),
+            Spread([sale.seconds for sale in rounds]).text(".1f", " s"),
+            Spread([2 * len(sale.sold) / sale.seconds for sale in rounds]).text(",.0f"),
+            Spread([len(sale.tries) for sale in rounds]).text(",.0f"),
+            Spread([sum(each.code not in known for each in sale.tries) for sale in rounds]).text(",.0f"),
+            Spread([each[len(each) // 2] for each in seconds]).text(".2f", " s"),
+            Spread([each[len(each) * 99 // 100] for each in seconds]).text(".2f", " s"),
+        ]
+
+    columns = ("server", "seats sold", "the last after", "seats a second", "answers", "shed", "p50", "p99")
+    return Table(columns, [row(kind, rounds) for kind, rounds in sales.items()])

@@ -1,0 +1,134 @@
+"""More calls than the server can answer: twice as many, and ten times."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from grpc import StatusCode
+
+from benchmarks import house, servers
+from benchmarks.bench import Bench, Look
+from benchmarks.figures import Result, Spread, Table, Target, at_least, at_most, milliseconds, ratios
+from benchmarks.flood import Flood, pour
+from benchmarks.load import Sample, codes
+from benchmarks.scenarios.create_booking import bookings
+from cinema_grpc.config import Settings
+
+FACTORS = (2, 10)
+LONGEST_FACTOR_OF_NORMAL = 3
+DECIDED = {StatusCode.OK.value[0], StatusCode.FAILED_PRECONDITION.value[0]}
+METHOD = (
+    "CreateBooking of two seats in 400 showtimes. The top rate is what the server reached just before with 128 calls "
+    "in flight, and normal is its p99 at half of that. Then calls come at a fixed rate for some seconds, whether or "
+    "not they are answered; nobody retries. *Admitted* are those that were decided: booked, or refused because the "
+    "pair was gone, since at ten times the top rate there are not pairs enough. Goodput is how many of them were "
+    "answered a second while calls came in. All others were shed, by the program (RESOURCE_EXHAUSTED) or within gRPC "
+    "(CANCELLED). Memory is flat if its peak in the second half of the flood is no more than 1.1 times that in the "
+    "first."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Overload:
+    """What one flood came to."""
+
+    samples: Sequence[Sample]
+    seconds: float
+    top_rate: float
+    normal_p99: float
+    looks: Sequence[Look]
+
+    @property
+    def admitted(self) -> list[Sample]:
+        """The calls that were decided."""
+        return [each for each in self.samples if each.code in DECIDED]
+
+    @property
+    def goodput(self) -> float:
+        """Calls decided a second while calls came in, as a share of the top rate."""
+        end = self._start + self.seconds
+        return sum(each.start + each.seconds <= end for each in self.admitted) / self.seconds / self.top_rate
+
+    @property
+    def growth(self) -> float:
+        """The peak of memory in the second half of the flood, by that in the first half."""
+        start, half = self._start, self.seconds / 2
+        return self._peak(start + half, start + 2 * half) / self._peak(start, start + half)
+
+    def _peak(self, start: float, end: float) -> float:
+        return max(look.memory_mib for look in self.looks if start <= look.moment < end)
+
+    @property
+    def _start(self) -> float:
+        return min(each.start for each in self.samples)
+
+
+def run(bench: Bench) -> Result:
+    """Measure."""
+    rounds, count, seconds = bench.choose((3, 5_000, 8.0), (1, 2_000, 4.0))
+    original = house.furnish(bench.folder / "overload.db", 400, 400)
+    overloads: dict[int, list[Overload]] = {factor: [] for factor in FACTORS}
+    for _ in range(rounds):
+        for factor, done in overloads.items():
+            building = original.copy()
+            everything = bookings(building, 0, len(building.showtime_ids) * len(building.pairs))
+            with servers.ours(building.path) as server:
+                bench.closed_loop(server, everything[: count // 2])
+                top_rate = bench.closed_loop(server, everything[count // 2 : count // 2 + count]).calls_a_second
+                start = 2 * count
+                normal = milliseconds(bench.at_rate(server, everything[start : start + count], top_rate / 2), 0.99)
+                plan = Flood(server.address, everything[start + count :], factor * top_rate, seconds)
+                samples, looks = bench.watch(server, bench.clients.start(pour, plan))
+            done.append(Overload(samples, seconds, top_rate, normal, looks))
+            building.path.unlink()
+    return Result(METHOD, _targets(overloads), [_table(overloads)])
+
+
+def _targets(overloads: Mapping[int, Sequence[Overload]]) -> list[Target]:
+    twice, tenfold = overloads[2], overloads[10]
+    return [
+        _p99_target(twice),
+        at_least("goodput at twice the top rate, as a share of it", 0.8, Spread([each.goodput for each in twice])),
+        at_least(
+            "goodput at ten times the top rate, as a share of it", 0.5, Spread([each.goodput for each in tenfold])
+        ),
+        *(
+            at_most(f"memory at {factor} times, second half by first", 1.1, Spread([each.growth for each in done]))
+            for factor, done in overloads.items()
+        ),
+    ]
+
+
+def _p99_target(twice: Sequence[Overload]) -> Target:
+    longest_wait = getattr(Settings(), "longest_wait_seconds", float("nan"))
+    limits = [1e3 * longest_wait + LONGEST_FACTOR_OF_NORMAL * each.normal_p99 for each in twice]
+    return at_most(
+        f"p99 of admitted calls, by the longest wait ({longest_wait} s) and {LONGEST_FACTOR_OF_NORMAL} times normal",
+        1.0,
+        ratios([milliseconds(each.admitted, 0.99) for each in twice], limits),
+    )
+
+
+def _table(overloads: Mapping[int, Sequence[Overload]]) -> Table:
+    def row(factor: int, done: Sequence[Overload]) -> list[str]:
+        return [
+            f"{factor} times the top rate",
+            Spread([each.top_rate for each in done]).text(",.0f"),
+            Spread([len(each.samples) / each.seconds for each in done]).text(",.0f"),
+            Spread([each.goodput * each.top_rate for each in done]).text(",.0f"),
+            Spread([each.normal_p99 for each in done]).text(",.0f", " ms"),
+            Spread([milliseconds(each.admitted, 0.99) for each in done]).text(",.0f", " ms"),
+            ", ".join(f"{name} {number:,}" for name, number in codes(done[-1].samples).most_common()),
+            Spread([max(look.memory_mib for look in each.looks) for each in done]).text(",.0f", " MiB"),
+        ]
+
+    columns = (
+        "offered",
+        "top rate",
+        "offered a second",
+        "goodput",
+        "normal p99",
+        "admitted p99",
+        "answers, last round",
+        "memory",
+    )
+    return Table(columns, [row(factor, done) for factor, done in overloads.items()])

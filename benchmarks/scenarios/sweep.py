@@ -1,0 +1,199 @@
+"""Holds that nobody paid for lapse all at once and are written down as over: while others buy, and by themselves."""
+
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from benchmarks import house, servers
+from benchmarks.bench import Bench, BrokeDown, must_answer
+from benchmarks.figures import Result, Spread, Table, at_least, at_most, latencies, milliseconds, ratios
+from benchmarks.house import House
+from benchmarks.load import Call, Load, Sample, drive
+from benchmarks.scenarios.create_booking import bookings
+from benchmarks.servers import Server
+from cinema_grpc.adapters.database.schema import microseconds
+from cinema_grpc.domain.seating import SeatRow
+
+SHOWTIMES = 400
+SECTIONS = (4, 6)
+SEATS_A_ROW = sum(SECTIONS)
+ROWS = [SeatRow(chr(65 + number % 26) * (1 + number // 26), SECTIONS) for number in range(50)]
+SEATS_OF_HOLDS = 250
+"""Of the 500 seats of a showtime; the others are sold."""
+SPREAD = timedelta(seconds=1)
+FAR = timedelta(days=1)
+SECONDS_TO_BE_READY = 6.0
+SECONDS_TO_SWEEP = 150.0
+SECONDS_BETWEEN_LOOKS = 0.1
+METHOD = (
+    "400 showtimes of 500 seats, with holds of one seat each that lapse within one second. *While selling*: bookings "
+    "of two other seats come at half the top rate (measured before, 128 in flight), for some seconds until the holds "
+    "lapse, and on while they are swept. A call's time counts from when it was due. *By itself*: nobody calls, and "
+    "the server's CPU time is divided by the number of holds. When all are written down is seen in the database."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What one sweep came to, from when the first hold lapsed until all were written down."""
+
+    holds: int
+    start: float
+    end: float
+    cpu_seconds: float
+
+    @property
+    def holds_a_second(self) -> float:
+        """How quick it was."""
+        return self.holds / (self.end - self.start)
+
+    @property
+    def cpu_microseconds(self) -> float:
+        """The server's CPU time for each hold."""
+        return self.cpu_seconds / self.holds * 1e6
+
+
+def run(bench: Bench) -> Result:
+    """Measure."""
+    rounds, in_each = bench.choose((2, SEATS_OF_HOLDS), (1, SEATS_OF_HOLDS // 5))
+    empty = house.furnish(bench.folder / "sweep.db", SHOWTIMES, 400, ROWS)
+    all_lapse = _with_holds(empty, in_each, SHOWTIMES, SHOWTIMES)
+    few_lapse = _with_holds(empty, in_each, SHOWTIMES // 10, SHOWTIMES // 10)
+    few_of_many = _with_holds(empty, in_each, SHOWTIMES // 10, SHOWTIMES)
+    few, many = SHOWTIMES // 10 * in_each, SHOWTIMES * in_each
+    rate = _top_rate(bench, empty) / 2
+    selling: dict[str, list[Sequence[Sample]]] = {"before": [], "while holds are swept": []}
+    sweeps: dict[str, list[Sweep]] = {
+        f"{many:,} lapse, while selling": [],
+        f"{few:,} lapse": [],
+        f"{many:,} lapse": [],
+        f"{few:,} of {many:,} lapse": [],
+    }
+    while_selling, *by_itself = sweeps.values()
+    for _ in range(rounds):
+        samples, sweep = _sell_and_sweep(bench, all_lapse, many, rate)
+        while_selling.append(sweep)
+        selling["before"].append([each for each in samples if each.start < sweep.start])
+        selling["while holds are swept"].append([each for each in samples if sweep.start <= each.start < sweep.end])
+        for building, holds, done in zip((few_lapse, all_lapse, few_of_many), (few, many, few), by_itself, strict=True):
+            copied, lapse_time = _lapsing(building, SECONDS_TO_BE_READY)
+            with servers.ours(copied.path) as server:
+                done.append(_sweep(server, copied, lapse_time, holds))
+            copied.path.unlink()
+    return _result(selling, sweeps)
+
+
+def _with_holds(building: House, in_each: int, lapsing: int, in_all: int) -> House:
+    """Make a copy with so many holds in each of some showtimes; in the first of them they can be made to lapse."""
+    now = datetime.now(UTC)
+    made = building.copy()
+    seats = [(f"{row.label}{number}",) for row in ROWS for number in range(1, SEATS_A_ROW + 1)][:in_each]
+    house.add_holds(made.path, house.plan_holds(made.part(0, lapsing), seats, now + FAR, SPREAD), now)
+    house.add_holds(made.path, house.plan_holds(made.part(lapsing, in_all), seats, now + 2 * FAR), now)
+    return made
+
+
+def _lapsing(building: House, seconds: float) -> tuple[House, datetime]:
+    """Make a copy whose holds begin to lapse so many seconds from now, and tell when."""
+    made = building.copy()
+    with closing(sqlite3.connect(made.path)) as connection:
+        (first,) = connection.execute("SELECT min(hold_expire_time) FROM booking").fetchone()
+        lapse_time = datetime.now(UTC) + timedelta(seconds=seconds)
+        connection.execute(
+            "UPDATE booking SET hold_expire_time = hold_expire_time + ? WHERE hold_expire_time <= ?",
+            (microseconds(lapse_time) - first, first + SPREAD // timedelta(microseconds=1)),
+        )
+        connection.commit()
+    return made, lapse_time
+
+
+def _top_rate(bench: Bench, empty: House) -> float:
+    building = empty.copy()
+    with servers.ours(building.path) as server:
+        bench.closed_loop(server, _bookings(building, 0, 1_500))
+        rate = bench.closed_loop(server, _bookings(building, 1_500, 4_000)).calls_a_second
+    building.path.unlink()
+    return rate
+
+
+def _bookings(building: House, first: int, count: int) -> list[Call]:
+    """Make bookings in the rows that have no holds."""
+    return bookings(building, SHOWTIMES * SEATS_OF_HOLDS // 2 + first, count)
+
+
+def _sell_and_sweep(bench: Bench, original: House, holds: int, rate: float) -> tuple[list[Sample], Sweep]:
+    before, meanwhile = bench.choose((8.0, 30.0), (4.0, 8.0))
+    building, lapse_time = _lapsing(original, SECONDS_TO_BE_READY + before)
+    with servers.ours(building.path) as server:
+        warm_up = 1_000
+        bench.closed_loop(server, _bookings(building, 0, warm_up))
+        _wait_until(lapse_time - timedelta(seconds=before))
+        made = _bookings(building, warm_up, int(rate * (before + meanwhile)))
+        selling = bench.clients.start(drive, Load(server.address, made, rate=rate))
+        sweep = _sweep(server, building, lapse_time, holds)
+        samples = must_answer(selling.result())
+    building.path.unlink()
+    return samples, sweep
+
+
+def _sweep(server: Server, building: House, lapse_time: datetime, holds: int) -> Sweep:
+    """Wait for the holds to lapse, and until they are all written down as over.
+
+    Raises:
+        BrokeDown: They were not in time.
+    """
+    start = _wait_until(lapse_time)
+    before = server.cpu_seconds()
+    with closing(sqlite3.connect(f"file:{building.path}?mode=ro", uri=True)) as connection:
+        lapsed = "SELECT 1 FROM booking WHERE status = 'RESERVED' AND hold_expire_time <= ? LIMIT 1"
+        last = microseconds(lapse_time + SPREAD)
+        while connection.execute(lapsed, (last,)).fetchone() is not None:
+            if time.monotonic() > start + SECONDS_TO_SWEEP:
+                raise BrokeDown(f"{holds:,} holds were not written down as over within {SECONDS_TO_SWEEP:.0f} s")
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+    return Sweep(holds, start, time.monotonic(), server.cpu_seconds() - before)
+
+
+def _wait_until(moment: datetime) -> float:
+    """Wait for a moment, and give it by the machine's monotonic clock.
+
+    Raises:
+        BrokeDown: It is over.
+    """
+    seconds = (moment - datetime.now(UTC)).total_seconds()
+    if seconds < 0:
+        raise BrokeDown("this machine is too slow: holds lapsed before the server was ready")
+    time.sleep(seconds)
+    return time.monotonic()
+
+
+def _result(selling: Mapping[str, Sequence[Sequence[Sample]]], sweeps: Mapping[str, Sequence[Sweep]]) -> Result:
+    before, meanwhile = ([milliseconds(samples, 0.99) for samples in rounds] for rounds in selling.values())
+    cpu = [[each.cpu_microseconds for each in done] for done in sweeps.values()]
+    _, few, many, few_of_many = cpu
+    speed = Spread([each.holds_a_second for each in next(iter(sweeps.values()))])
+    rows = [
+        (
+            name,
+            Spread([each.end - each.start for each in done]).text(".1f", " s"),
+            Spread([each.holds_a_second for each in done]).text(",.0f"),
+            Spread([each.cpu_microseconds for each in done]).text(",.0f", " µs"),
+        )
+        for name, done in sweeps.items()
+    ]
+    return Result(
+        METHOD,
+        [
+            at_most("CreateBooking's p99 while holds are swept, times before", 1.5, ratios(meanwhile, before)),
+            at_least("holds swept a second, while selling", 1_000, speed, ",.0f"),
+            at_most("CPU a hold with ten times as many lapsed, times with few", 1.3, ratios(many, few)),
+            at_most("CPU a hold with ten times as many in the table, times with few", 1.3, ratios(few_of_many, few)),
+        ],
+        [
+            latencies(selling, "CreateBooking"),
+            Table(("holds", "swept in", "holds a second", "CPU a hold, with all else"), rows),
+        ],
+    )

@@ -1,0 +1,103 @@
+"""Reading the programme: pages of showtimes, their versions, and one with all who have seats in it."""
+
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from cinema_grpc.adapters.database import catalog_queries as queries
+from cinema_grpc.adapters.database import schema
+from cinema_grpc.adapters.database.booking_rows import load_bookings
+from cinema_grpc.adapters.database.database import Database, uninterrupted
+from cinema_grpc.adapters.database.prepared import Question, select_by
+from cinema_grpc.adapters.database.schema import microseconds
+from cinema_grpc.application.ports import FoundShowtime, ShowtimeFilter, Version
+from cinema_grpc.domain.catalog import ListedShowtime
+
+ENTRIES_AT_HAND = 20_000
+"""Of how many showtimes the names and times are kept in memory, which never change: some 2 KB each."""
+
+PLACES = ("movie_id", "cinema_id", "auditorium_id")
+_VERSIONS = select_by(schema.showtime, ("showtime_id",), "showtime_id, revision, stamp")
+
+
+class SqlProgrammeReader:
+    """Reads the programme. Fulfils the port ProgrammeReader."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._entries: OrderedDict[str, ListedShowtime] = OrderedDict()
+
+    async def page(
+        self, condition: ShowtimeFilter, after: tuple[datetime, str] | None, limit: int
+    ) -> tuple[datetime, list[ListedShowtime]]:
+        """List showtimes by start and identifier, from the one after `after` on, with the seats that are free now.
+
+        A showtime that has not changed is the same object as before.
+        """
+        places = {name: identifier for name in PLACES if (identifier := getattr(condition, name))}
+        query = queries.programme_page(tuple(places), after=after is not None, until=condition.start_until is not None)
+
+        def ask(now: datetime) -> Sequence[Question]:
+            start_from = condition.start_from or now
+            parameters: dict[str, Any] = {**places, "start_from": microseconds(start_from), "limit": limit}
+            if condition.start_until is not None:
+                parameters["until"] = microseconds(condition.start_until)
+            if after is not None:
+                start_time, showtime_id = after
+                parameters["start_from"] = microseconds(max(start_from, start_time))
+                parameters["after_start"], parameters["after_id"] = microseconds(start_time), showtime_id
+            return (query, [parameters]), (queries.LAPSED_SEATS, [{"now": microseconds(now)}])
+
+        now, (rows, lapsed_seats) = await self._database.peek(ask)
+        lapsed = {showtime_id: int(seats) for showtime_id, seats in lapsed_seats}
+        while missing := [showtime_id for showtime_id, _, _ in rows if showtime_id not in self._entries]:
+            await self._load_entries(missing)
+        page = [
+            self._entry(showtime_id, revision, taken - lapsed.get(showtime_id, 0))
+            for showtime_id, revision, taken in rows
+        ]
+        while len(self._entries) > ENTRIES_AT_HAND:
+            self._entries.popitem(last=False)
+        return now, page
+
+    async def versions(self, showtime_ids: Collection[str]) -> tuple[datetime, dict[str, Version]]:
+        """Tell at which version showtimes are, and what time it is; unknown ones are missing."""
+        asked = [{"showtime_id": showtime_id} for showtime_id in showtime_ids]
+        now, (rows,) = await self._database.peek(lambda _now: [(_VERSIONS, asked)])
+        return now, {showtime_id: Version(revision, stamp) for showtime_id, revision, stamp in rows}
+
+    @uninterrupted
+    async def showtime(self, showtime_id: str) -> FoundShowtime | None:
+        """Read a showtime with every booking that keeps seats, or None."""
+        claims = schema.seat_claim.c
+        keeping = select(claims.booking_id).where(claims.showtime_id == showtime_id)
+        async with self._database.reading() as connection:
+            query = queries.listed_showtimes().where(schema.showtime.c.showtime_id == showtime_id)
+            row = (await connection.execute(query)).mappings().first()
+            if row is None:
+                return None
+            bookings = await load_bookings(
+                connection, select(schema.booking).where(schema.booking.c.booking_id.in_(keeping))
+            )
+        version = Version(row[schema.showtime.c.revision], row[schema.showtime.c.stamp])
+        return FoundShowtime(queries.to_listed_showtime(row), version, queries.to_terms(row), bookings)
+
+    @uninterrupted
+    async def _load_entries(self, showtime_ids: list[str]) -> None:
+        async with self._database.reading() as connection:
+            query = queries.listed_showtimes().where(schema.showtime.c.showtime_id.in_(showtime_ids))
+            for row in (await connection.execute(query)).mappings():
+                entry = queries.to_listed_showtime(row)
+                self._entries[entry.showtime_id] = entry
+
+    def _entry(self, showtime_id: str, revision: int, taken: int) -> ListedShowtime:
+        entry = self._entries.pop(showtime_id)
+        available = entry.total_seats - taken
+        if (entry.revision, entry.available_seats) != (revision, available):
+            entry = replace(entry, revision=revision, available_seats=available)
+        self._entries[showtime_id] = entry
+        return entry

@@ -1,0 +1,154 @@
+"""The programme for those who browse: pages of showtimes, and the map of who may still have which seat.
+
+Seat maps are kept in memory and follow each commit. None is shown before storage has said that it is of the latest
+version, so what any process has acknowledged is seen at once; that question is asked for many callers together.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from cinema_grpc.application.ports import FoundShowtime, ProgrammeReader, ShowtimeFilter, Version, Written
+from cinema_grpc.domain.catalog import ListedShowtime
+from cinema_grpc.domain.errors import ShowtimeNotFound
+from cinema_grpc.domain.seating import SeatPlan
+from cinema_grpc.domain.showtime import SeatStatus, Showtime
+
+SEATS_AT_HAND = 200_000
+"""How many seats the maps that are kept have in all, at most."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeatMap:
+    """A showtime and the state of each of its seats, by position, all as of one moment."""
+
+    listed: ListedShowtime
+    seat_plan: SeatPlan
+    seats: Sequence[SeatStatus]
+
+
+class _Kept:
+    """A showtime at hand, and its map as it was last shown."""
+
+    def __init__(self, found: FoundShowtime) -> None:
+        self.version = found.version
+        self.size = len(found.terms.seat_plan)
+        self._listed = found.listed
+        self._showtime = Showtime(found.terms, found.bookings)
+        self._map: SeatMap | None = None
+        self._good_until: datetime | None = None
+
+    def follow(self, written: Written) -> None:
+        for change in written.changes:
+            self._showtime.restore(change.after)
+        self._showtime.settle()
+        self.version = written.version
+        self._map = None
+
+    def map(self, now: datetime) -> SeatMap:
+        if self._map is None or (self._good_until is not None and now >= self._good_until):
+            seats = self._showtime.seats(now)
+            free = seats.count(SeatStatus.AVAILABLE)
+            listed = replace(self._listed, available_seats=free, revision=self.version.revision)
+            self._map = SeatMap(listed, self._showtime.terms.seat_plan, seats)
+            self._good_until = self._showtime.next_lapse(now)
+        return self._map
+
+
+class Programme:
+    """Shows what is on, and which seats are free."""
+
+    def __init__(self, reader: ProgrammeReader) -> None:
+        self._reader = reader
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._seats = 0
+        self._asked: dict[str, asyncio.Future[tuple[datetime, Version | None]]] = {}
+        self._asking: asyncio.Task[None] | None = None
+        self._loading: dict[str, asyncio.Task[_Kept]] = {}
+
+    async def list_showtimes(
+        self, condition: ShowtimeFilter, after: tuple[datetime, str] | None, limit: int
+    ) -> tuple[datetime, list[ListedShowtime]]:
+        """Tell the time, and list showtimes by start and identifier, from the one after `after` on."""
+        return await self._reader.page(condition, after, limit)
+
+    async def seat_map(self, showtime_id: str) -> SeatMap:
+        """Show a showtime with the state of each seat; the same object as before, if nothing has changed.
+
+        Raises:
+            ShowtimeNotFound.
+        """
+        now, latest = await self._latest(showtime_id)
+        if latest is None:
+            raise ShowtimeNotFound(showtime_id)
+        kept = self._kept.get(showtime_id)
+        while kept is None or _is_behind(kept.version, latest):
+            kept = await self._load(showtime_id)
+        if showtime_id in self._kept:
+            self._kept.move_to_end(showtime_id)
+        return kept.map(now)
+
+    def follow(self, written: Sequence[Written]) -> None:
+        """Take over what was committed to the showtimes at hand."""
+        for work in written:
+            kept = self._kept.get(work.showtime_id)
+            if kept is not None and kept.version == work.known:
+                kept.follow(work)
+
+    async def _latest(self, showtime_id: str) -> tuple[datetime, Version | None]:
+        """Ask storage for the time and a showtime's version, together with all who ask meanwhile."""
+        future = self._asked.get(showtime_id)
+        if future is None:
+            future = self._asked[showtime_id] = asyncio.get_running_loop().create_future()
+            if self._asking is None:
+                self._asking = asyncio.create_task(self._ask(), name="versions of showtimes")
+        return await asyncio.shield(future)
+
+    async def _ask(self) -> None:
+        while self._asked:
+            asked, self._asked = self._asked, {}
+            try:
+                now, versions = await self._reader.versions(asked)
+            except Exception as error:  # noqa: BLE001 (it is theirs who asked)
+                for future in asked.values():
+                    future.set_exception(error)
+                    future.exception()  # marks it as seen: perhaps nobody waits any more
+            else:
+                for showtime_id, future in asked.items():
+                    future.set_result((now, versions.get(showtime_id)))
+        self._asking = None
+
+    async def _load(self, showtime_id: str) -> _Kept:
+        """Read a showtime anew, once for all who want it.
+
+        Raises:
+            ShowtimeNotFound.
+        """
+        loading = self._loading.get(showtime_id)
+        if loading is None:
+            loading = self._loading[showtime_id] = asyncio.create_task(self._load_once(showtime_id))
+            loading.add_done_callback(lambda _: self._loading.pop(showtime_id))
+        return await asyncio.shield(loading)
+
+    async def _load_once(self, showtime_id: str) -> _Kept:
+        found = await self._reader.showtime(showtime_id)
+        if found is None:
+            raise ShowtimeNotFound(showtime_id)
+        self._drop(showtime_id)
+        kept = self._kept[showtime_id] = _Kept(found)
+        self._seats += kept.size
+        while self._seats > SEATS_AT_HAND:
+            self._drop(next(iter(self._kept)))
+        return kept
+
+    def _drop(self, showtime_id: str) -> None:
+        kept = self._kept.pop(showtime_id, None)
+        if kept is not None:
+            self._seats -= kept.size
+
+
+def _is_behind(version: Version, latest: Version) -> bool:
+    # A later one than storage named was committed by this process meanwhile.
+    return version != latest and version.revision <= latest.revision
