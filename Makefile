@@ -75,8 +75,8 @@ compile_lock = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 -
 
 .PHONY: lock
 lock: $(ENVIRONMENT) ## Rewrite the lock files from pyproject.toml; LOCK_OPTIONS=--upgrade takes newer versions
-	@$(compile_lock) pyproject.toml --output-file requirements.lock >/dev/null
-	@$(compile_lock) pyproject.toml --group dev --constraint requirements.lock --output-file requirements-dev.lock >/dev/null
+	@$(compile_lock) pyproject.toml --all-extras --output-file requirements.lock >/dev/null
+	@$(compile_lock) pyproject.toml --all-extras --group dev --constraint requirements.lock --output-file requirements-dev.lock >/dev/null
 	@$(compile_lock) --group build --constraint requirements-dev.lock --output-file requirements-build.lock >/dev/null
 	@$(compile_lock) --group bench --constraint requirements-dev.lock --output-file requirements-bench.lock >/dev/null
 

@@ -1,4 +1,4 @@
-"""The command line: `cinema serve`, `cinema create-staff` and `cinema health`."""
+"""The command line: `cinema serve`, `cinema migrate`, `cinema create-staff` and `cinema health`."""
 
 import asyncio
 import os
@@ -20,6 +20,7 @@ from cinema_grpc.domain.errors import CinemaError
 
 PASSWORD_VARIABLE = "CINEMA_STAFF_PASSWORD"  # noqa: S105 (its name, not a password)
 HEALTH_SECONDS = 5.0
+MOST_WORKERS = 256
 
 A = TypeVar("A")
 
@@ -41,14 +42,43 @@ def main() -> None:
 
 @main.command("serve", cls=SettingsCommand)
 @click.option("--demo", is_flag=True, help="Fill an empty database with demo data, and print calls to paste.")
-def serve_command(demo: bool) -> None:  # noqa: FBT001 (click calls it)
+@click.option("--migrate/--no-migrate", default=True, help="Whether to bring the database's schema up to date first.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, MOST_WORKERS),
+    default=1,
+    metavar="N",
+    help="Serve from so many processes on one port; needs PostgreSQL.",
+)
+@click.option("--worker-at", hidden=True, help="Be one of the processes that serve at this address.")
+def serve_command(demo: bool, migrate: bool, workers: int, worker_at: str | None) -> None:  # noqa: FBT001 (click calls it)
     """Run the server, until SIGTERM or SIGINT."""
     from cinema_grpc.log import set_up_logging
-    from cinema_grpc.server import serve
+    from cinema_grpc.server import serve, serve_from_workers
 
     settings = _settings()
     set_up_logging(settings.log_format, settings.log_level)
-    _run(serve(settings, with_demo=demo))
+    if worker_at is not None:
+        settings = settings.model_copy(update={"listen_address": worker_at})
+        _run(serve(settings, with_migration=False, as_worker=True))
+    elif workers == 1:
+        _run(serve(settings, with_demo=demo, with_migration=migrate))
+    elif demo:
+        _refuse("--demo runs in one process; leave --workers out")
+    else:
+        sys.exit(_run(serve_from_workers(settings, workers, with_migration=migrate)))
+
+
+@main.command("migrate", cls=SettingsCommand)
+def migrate_command() -> None:
+    """Bring the database's schema up to date, as the server does when it starts."""
+    from cinema_grpc.log import set_up_logging
+    from cinema_grpc.server import migrate_alone
+
+    settings = _settings()
+    set_up_logging(settings.log_format, settings.log_level)
+    _run(migrate_alone(settings))
+    click.echo("the schema is up to date")
 
 
 @main.command("create-staff", cls=SettingsCommand)

@@ -1,8 +1,10 @@
 """The settings: environment variables whose names begin with CINEMA_, checked before anything starts."""
 
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -11,6 +13,8 @@ from sqlalchemy.exc import ArgumentError
 
 PREFIX = "CINEMA_"
 SHORTEST_SECRET = 32
+SMALLEST_POOL = 8
+"""What the box office takes at most (two lanes, and two showtimes apart from each), and two for everything else."""
 
 
 class BadSettings(Exception):
@@ -29,7 +33,11 @@ class Settings(BaseSettings):
     database_url: str = Field(
         "sqlite+aiosqlite:///cinema.db",
         description="The database. sqlite+aiosqlite:///cinema.db is a file in the working folder; four slashes make "
-        "the path absolute.",
+        "the path absolute. postgresql+asyncpg://cinema:password@localhost/cinema is PostgreSQL, for any number of "
+        "processes and machines.",
+    )
+    database_pool_size: Annotated[int, Field(ge=SMALLEST_POOL, le=1_000)] = Field(
+        10, description="How many connections a process opens to PostgreSQL at most. SQLite needs one and has one."
     )
     hold_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
         600, description="How long a booking holds its seats before it has to be paid for, in seconds."
@@ -61,12 +69,14 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _check_database_url(cls, value: str) -> str:
+        if value.startswith("postgresql+asyncpg:"):
+            return _check_postgresql_url(value)
         try:
             url = make_url(value)
         except ArgumentError as error:
             raise ValueError("must be a database URL, such as sqlite+aiosqlite:///cinema.db") from error
         if url.drivername != "sqlite+aiosqlite":
-            raise ValueError(f"must begin with sqlite+aiosqlite:///, not with {url.drivername}:")
+            raise ValueError(f"must begin with sqlite+aiosqlite:/// or postgresql+asyncpg://, not {url.drivername}:")
         if not url.database or url.database == ":memory:" or url.query:
             raise ValueError(
                 "must name a file, such as sqlite+aiosqlite:///cinema.db, so that nothing is lost at a restart"
@@ -87,6 +97,19 @@ class Settings(BaseSettings):
     def hold_for(self) -> timedelta:
         """How long a booking holds its seats."""
         return timedelta(seconds=self.hold_seconds)
+
+
+def _check_postgresql_url(value: str) -> str:
+    if find_spec("asyncpg") is None:
+        raise ValueError("needs the driver for PostgreSQL: pip install 'cinema-grpc[postgres]'")
+    try:
+        parts = urlsplit(value)
+        parse_qsl(parts.query, strict_parsing=bool(parts.query))
+    except ValueError as error:
+        raise ValueError(f"is no URL: {error}") from error
+    if not parts.path.strip("/"):
+        raise ValueError("must name a database, such as postgresql+asyncpg://cinema@localhost/cinema")
+    return value
 
 
 def read_settings() -> Settings:

@@ -4,12 +4,12 @@ import asyncio
 import gc
 import secrets
 import signal
+import sys
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import click
 import structlog
-from sqlalchemy.engine import make_url
 
 from cinema_grpc import demo
 from cinema_grpc.adapters.access_tokens import JwtAccessTokens
@@ -18,8 +18,8 @@ from cinema_grpc.adapters.database.account_store import SqlAccountStore
 from cinema_grpc.adapters.database.booking_reader import SqlBookingReader
 from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
 from cinema_grpc.adapters.database.catalog_store import SqlCatalogStore
-from cinema_grpc.adapters.database.database import Database
-from cinema_grpc.adapters.database.migrate import CannotMigrate, migrate
+from cinema_grpc.adapters.database.database import Database, without_secrets
+from cinema_grpc.adapters.database.migrate import CannotMigrate, check_schema, migrate
 from cinema_grpc.adapters.database.programme_reader import SqlProgrammeReader
 from cinema_grpc.adapters.passwords import Argon2Passwords, load_commonest_passwords
 from cinema_grpc.adapters.simulated_payments import SimulatedPayments
@@ -36,6 +36,7 @@ from cinema_grpc.application.programme import Programme
 from cinema_grpc.config import PREFIX, BadSettings, Settings
 from cinema_grpc.domain.account import User
 from cinema_grpc.transport.server import Server, build
+from cinema_grpc.workers import Workers
 
 logger = structlog.get_logger()
 
@@ -75,14 +76,14 @@ class CinemaServer:
         Args:
             settings: What the environment said.
             jwt_secret: What signs access tokens.
-            clock: The clock that decides; the machine's if left out.
+            clock: The clock that decides; the database server's if left out, or the machine's for SQLite.
             gateway: The payment provider; the simulated one if left out.
             passwords: The hasher of passwords; the default strength if left out.
         """
-        clock = clock or SystemClock()
         gateway = gateway or SimulatedPayments()
         self._settings = settings
-        self.database = Database(settings.database_url, clock)
+        self.database = Database(settings.database_url, clock, settings.database_pool_size)
+        clock = clock or SystemClock()
         self._passwords = passwords or Argon2Passwords()
         self._tokens = JwtAccessTokens(jwt_secret, clock)
         self.account_store = SqlAccountStore(self.database)
@@ -91,7 +92,8 @@ class CinemaServer:
         self.programme = Programme(SqlProgrammeReader(self.database))
 
         store, reader = SqlBoxOfficeStore(self.database), SqlBookingReader(self.database)
-        self._box_office = BoxOffice(store, self.programme.follow)
+        driver = self.database.driver
+        self._box_office = BoxOffice(store, self.programme.follow, driver.lanes, driver.apart)
         hold_expiry = expiry.HoldExpiry(store, self._box_office)
         pay_back = refunds.Refunds(reader, self._box_office, gateway)
         self.expire_holds = BackgroundTask("hold expiry", hold_expiry.run_pass, expiry.SECONDS_BETWEEN_PASSES)
@@ -107,30 +109,25 @@ class CinemaServer:
         host = self._settings.listen_address.rpartition(":")[0]
         return f"{host}:{self._server.port if self._server else 0}"
 
-    async def migrate(self) -> None:
-        """Bring the schema of the database up to date.
-
-        Raises:
-            BadSettings: The database can't be used.
-        """
-        try:
-            await migrate(self.database)
-        except CannotMigrate as error:
-            raise BadSettings(f"{PREFIX}DATABASE_URL: {error}") from error
-
-    async def open(self) -> None:
+    async def open(self, *, with_migration: bool = True) -> None:
         """Open storage, and start to carry out commands.
 
+        Args:
+            with_migration: Whether the schema is brought up to date; if not, it has to be.
+
         Raises:
             BadSettings: The database can't be used.
         """
-        await self.migrate()
+        await bring_up_to_date(self.database, with_migration=with_migration)
         self._box_office.start()
         self.expire_holds.start()
         self.pay_refunds.start()
 
-    async def listen(self) -> None:
+    async def listen(self, *, shared_port: bool = False) -> None:
         """Take calls.
+
+        Args:
+            shared_port: Whether other processes listen on the same port.
 
         Raises:
             BadSettings: The address can't be had.
@@ -144,6 +141,7 @@ class CinemaServer:
                 programme=self.programme,
                 bookings=self._bookings,
                 reflection=self._settings.reflection,
+                shared_port=shared_port,
             )
         except OSError as error:
             raise BadSettings(f"{PREFIX}LISTEN_ADDRESS: {error}") from error
@@ -194,30 +192,65 @@ class CinemaServer:
             await self._server.set_serving(serving=serving)
 
 
-async def serve(settings: Settings, *, with_demo: bool) -> None:
+async def bring_up_to_date(database: Database, *, with_migration: bool = True) -> None:
+    """Bring the schema of a database up to date, or only check that it is.
+
+    Raises:
+        BadSettings: It is not, or the database can't be used.
+    """
+    try:
+        await (migrate(database) if with_migration else check_schema(database))
+    except CannotMigrate as error:
+        raise BadSettings(f"{PREFIX}DATABASE_URL: {error}") from error
+
+
+async def migrate_alone(settings: Settings, *, with_migration: bool = True) -> None:
+    """Bring the schema up to date, or only check that it is, and do nothing else.
+
+    Raises:
+        BadSettings: It is not, or the database can't be used.
+    """
+    database = Database(settings.database_url)
+    try:
+        await bring_up_to_date(database, with_migration=with_migration)
+    finally:
+        await database.close()
+
+
+async def serve(
+    settings: Settings, *, with_demo: bool = False, with_migration: bool = True, as_worker: bool = False
+) -> None:
     """Run a server until SIGTERM or SIGINT.
+
+    Args:
+        settings: What the environment said.
+        with_demo: Whether an empty database is filled with demo data.
+        with_migration: Whether the schema is brought up to date; if not, it has to be.
+        as_worker: Whether this is one of many on a port, which also ends when its standard input does.
 
     Raises:
         BadSettings.
     """
-    server = CinemaServer(settings, _jwt_secret(settings, with_demo=with_demo))
     stop = asyncio.Event()
+    server = CinemaServer(settings, _jwt_secret(settings, with_demo=with_demo))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if as_worker:
+        asyncio.get_running_loop().add_reader(sys.stdin, stop.set)  # at the latest when whoever started it is gone
     try:
-        await server.open()
+        await server.open(with_migration=with_migration)
         access = (
             await demo.fill(server.catalog, server.programme, server.accounts, server.account_store)
             if with_demo
             else None
         )
-        await server.listen()
+        await server.listen(shared_port=as_worker)
         _collect_garbage_rarely()
         logger.warning("payments are simulated: no money moves")
         logger.info(
             "serving",
             address=server.address,
-            database=make_url(settings.database_url).render_as_string(hide_password=True),
+            database=without_secrets(settings.database_url),
         )
         if access is not None:
             await _show_demo(server, access)
@@ -233,6 +266,22 @@ async def serve(settings: Settings, *, with_demo: bool) -> None:
     finally:
         await server.close()
     logger.info("stopped")
+
+
+async def serve_from_workers(settings: Settings, number: int, *, with_migration: bool) -> int:
+    """Run several processes on one port, until SIGTERM or SIGINT; give the exit code.
+
+    Raises:
+        BadSettings.
+    """
+    if settings.database_url.startswith("sqlite"):
+        raise BadSettings(
+            f"{PREFIX}DATABASE_URL: --workers needs PostgreSQL, as in postgresql+asyncpg://cinema@localhost/cinema: "
+            "a file of SQLite has one writer at a time, and more processes would only wait for each other"
+        )
+    _jwt_secret(settings, with_demo=False)
+    await migrate_alone(settings, with_migration=with_migration)
+    return await Workers(settings, number).run()
 
 
 def _collect_garbage_rarely() -> None:
@@ -251,7 +300,7 @@ async def create_staff(settings: Settings, username: str, password: str, full_na
     """
     server = CinemaServer(settings, secrets.token_bytes(32))  # issues no tokens
     try:
-        await server.migrate()
+        await bring_up_to_date(server.database)
         return await server.accounts.create_staff(username, password, full_name, email)
     finally:
         await server.close()

@@ -1,5 +1,92 @@
-"""What all tests share: log lines in a plain form, which a failing test shows."""
+"""What all tests share: databases of both kinds, and log lines in a plain form, which a failing test shows."""
 
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
 import structlog
 
+from tests.postgresql import Databases, PostgresServer, fetch, in_thread, make_tables, make_template
+
 structlog.configure(processors=[structlog.processors.add_log_level, structlog.processors.JSONRenderer()])
+
+KINDS = ("sqlite", "postgresql")
+SERVER = pytest.StashKey[PostgresServer]()
+SERVER_URL = pytest.StashKey[str]()
+DATABASES = pytest.StashKey[Databases]()
+SERVER_URL_VARIABLE = "CINEMA_TEST_DATABASE_URL"
+"""The URL of a server that is there already, with a user who may make databases."""
+
+Lend = Callable[[str, Path], AbstractContextManager[str]]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the server, once for all workers."""
+    worker = getattr(config, "workerinput", None)
+    if worker is not None:
+        config.stash[SERVER_URL] = worker["server_url"]
+    elif not config.option.collectonly:
+        given = os.environ.get(SERVER_URL_VARIABLE)
+        if given is None:
+            server = config.stash[SERVER] = PostgresServer()
+            server.start()
+        config.stash[SERVER_URL] = given or server.url()
+        in_thread(make_template(config.stash[SERVER_URL]))
+
+
+def pytest_configure_node(node: object) -> None:
+    """Tell a worker of pytest-xdist's where the server is."""
+    node.workerinput["server_url"] = node.config.stash[SERVER_URL]  # type: ignore[attr-defined] # of pytest-xdist
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the server."""
+    if DATABASES in config.stash and SERVER not in config.stash:
+        config.stash[DATABASES].close()
+    if SERVER in config.stash:
+        config.stash[SERVER].close()
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Tell which PostgreSQL this is."""
+    if SERVER in config.stash:
+        server = config.stash[SERVER]
+        return f"{server.version}, from {server.binaries}"
+    if SERVER_URL in config.stash:
+        ((version,),) = in_thread(fetch(config.stash[SERVER_URL], "SHOW server_version"))
+        return f"PostgreSQL {version}, by {SERVER_URL_VARIABLE}"
+    return None
+
+
+@pytest.fixture(scope="session")
+def lend(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Lend:
+    """Lend databases by their kind, for as long as a context lasts; an SQLite file lies in the given folder."""
+    worker = getattr(pytestconfig, "workerinput", {"workerid": "alone"})["workerid"]
+    if DATABASES not in pytestconfig.stash:
+        name = f"cinema_test_{os.getpid()}_{worker}"
+        pytestconfig.stash[DATABASES] = Databases(pytestconfig.stash[SERVER_URL], name)
+    databases = pytestconfig.stash[DATABASES]
+
+    empty_file = tmp_path_factory.mktemp("template") / "cinema.db"
+    in_thread(make_tables(f"sqlite+aiosqlite:///{empty_file}"))
+
+    @contextmanager
+    def lent(kind: str, folder: Path) -> Iterator[str]:
+        if kind == "sqlite":
+            shutil.copy(empty_file, folder / "cinema.db")
+            yield f"sqlite+aiosqlite:///{folder}/cinema.db"
+        else:
+            with databases.lend() as url:
+                yield url
+
+    return lent
+
+
+@pytest.fixture(params=KINDS)
+def database_url(request: pytest.FixtureRequest, lend: Lend, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database of each kind in turn, with all tables and nothing in them."""
+    with lend(request.param, tmp_path) as url:
+        yield url

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import asyncpg
 from sqlalchemy import event
 
 from cinema_grpc.adapters.database.database import Database
@@ -20,20 +21,21 @@ class Faults:
         self.failed: list[str] = []
         self.commits = 0
 
-    def around(self, statement: str, run: Callable[[], Any]) -> Any:
-        """Run a statement, or fail before or after it."""
+    @contextmanager
+    def around(self, statement: str, error: Callable[[str], Exception]) -> Iterator[None]:
+        """Let a statement run, or fail before or after it."""
+        statement = statement.rstrip(";")
         if not self.after:
-            self._check(statement)
-        result = run()
+            self._check(statement, error)
+        yield
         self.commits += statement == "COMMIT"
         if self.after:
-            self._check(statement)
-        return result
+            self._check(statement, error)
 
-    def _check(self, statement: str) -> None:
+    def _check(self, statement: str, error: Callable[[str], Exception]) -> None:
         if self.fails(statement):
             self.failed.append(statement)
-            raise sqlite3.OperationalError("the disk is on fire")
+            raise error("the disk is on fire")
 
 
 _faults: WeakKeyDictionary[Database, Faults] = WeakKeyDictionary()
@@ -42,14 +44,22 @@ _faults: WeakKeyDictionary[Database, Faults] = WeakKeyDictionary()
 def make_breakable(database: Database) -> Faults:
     """Give a database that has no connection yet a driver that can fail."""
     faults = _faults[database] = Faults()
+    options = {"sqlite": sqlite_options, "postgresql": postgresql_options}[database.engine.dialect.name](faults)
+
+    def on_connect(_dialect: object, _record: object, _arguments: object, named: dict[str, Any]) -> None:
+        named.update(options)
+
+    event.listen(database.engine.sync_engine, "do_connect", on_connect)
+    return faults
+
+
+def sqlite_options(faults: Faults) -> dict[str, Any]:
+    """Make what an SQLite connection is opened with."""
 
     class Cursor(sqlite3.Cursor):
         def execute(self, statement: str, *parameters: Any) -> "Cursor":
-            faults.around(statement, lambda: sqlite3.Cursor.execute(self, statement, *parameters))
-            return self
-
-        def executemany(self, statement: str, *parameters: Any) -> "Cursor":
-            faults.around(statement, lambda: sqlite3.Cursor.executemany(self, statement, *parameters))
+            with faults.around(statement, sqlite3.OperationalError):
+                super().execute(statement, *parameters)
             return self
 
     class Connection(sqlite3.Connection):
@@ -59,17 +69,32 @@ def make_breakable(database: Database) -> Faults:
         def execute(self, *arguments: Any) -> Any:
             return self.cursor().execute(*arguments)
 
-        def executemany(self, *arguments: Any) -> Any:
-            return self.cursor().executemany(*arguments)
-
         def commit(self) -> None:
-            faults.around("COMMIT", super().commit)
+            with faults.around("COMMIT", sqlite3.OperationalError):
+                super().commit()
 
-    def on_connect(_dialect: object, _record: object, _arguments: object, named: dict[str, Any]) -> None:
-        named["factory"] = Connection
+    return {"factory": Connection}
 
-    event.listen(database.engine.sync_engine, "do_connect", on_connect)
-    return faults
+
+def postgresql_options(faults: Faults) -> dict[str, Any]:
+    """Make what a PostgreSQL connection is opened with."""
+
+    class Connection(asyncpg.Connection):
+        async def execute(self, query: str, *arguments: Any, **named: Any) -> str:
+            if arguments:
+                return await super().execute(query, *arguments, **named)
+            with faults.around(query, asyncpg.DiskFullError):
+                return await super().execute(query, **named)
+
+        async def _execute(self, query: str, *arguments: Any, **named: Any) -> Any:
+            with faults.around(query, asyncpg.DiskFullError):
+                return await super()._execute(query, *arguments, **named)  # type: ignore[misc] # it is not in the stubs
+
+        async def prepare(self, query: str, **named: Any) -> Any:
+            with faults.around(query, asyncpg.DiskFullError):
+                return await super().prepare(query, **named)
+
+    return {"connection_class": Connection, "prepared_statement_cache_size": 0}
 
 
 @contextmanager

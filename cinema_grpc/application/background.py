@@ -69,5 +69,7 @@ class BackgroundTask:
         if self.failures:
             await asyncio.sleep(seconds)
             return
+        # Not wait_for, which before Python 3.12 forgets that it was cancelled if it is woken in the same moment.
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()

@@ -4,6 +4,11 @@ A lane is one worker with one transaction at a time; each showtime belongs to on
 committed, commands arrive and wait; all that wait then form the next batch. So an idle lane answers at once, and in a
 rush each transaction carries more.
 
+Other processes may sell seats of the same showtimes. A showtime that one of them is busy with is skipped: its commands
+stay first in their queue and are taken again. After a few turns, or if nothing else is to be done, it is served apart
+from the lane, in a transaction that waits for it alone. So a process that is slow, or frozen, delays nobody else's
+showtimes.
+
 The database is the truth. A showtime's bookings are kept between batches to save work, and are good only if the version
 that the transaction reads is theirs. A caller is answered after the commit, refusals included where they were judged on
 seats that the same batch took. What goes wrong in a batch is narrowed down to the command that is at fault: the rest is
@@ -28,6 +33,7 @@ from cinema_grpc.application.ports import (
     CommitUnknown,
     Opened,
     OpenedBatch,
+    StorageConflict,
     StorageContention,
     Version,
     Wanted,
@@ -40,6 +46,10 @@ logger = structlog.get_logger()
 
 A = TypeVar("A")
 
+SKIPS = 3
+"""How often a showtime that another process is busy with is skipped before it is waited for."""
+SECONDS_BETWEEN_SKIPS = 0.005
+"""How long a lane rests when all that is to be done is skipped, and as many as may be waited for already are."""
 LARGEST_BATCH = 256
 """How many commands one transaction carries at most."""
 TIDYING_A_BATCH = 8
@@ -59,6 +69,7 @@ class _Command(Generic[A]):
     change: Callable[[Showtime, datetime], A]
     once: Once[A] | None
     recording: bool
+    tidying: bool
     future: "asyncio.Future[A]"
 
     def answer(self, outcome: "A | BaseException") -> None:
@@ -100,20 +111,24 @@ class _Work:
     written: list[Written] = field(default_factory=list)
     recorded: dict[RequestKey, Recorded] = field(default_factory=dict)
     answers: list[tuple[_AnyCommand, Any]] = field(default_factory=list)
+    skipped: frozenset[str] = frozenset()
 
 
 class BoxOffice:
     """Carries out the commands on showtimes."""
 
-    def __init__(self, store: BoxOfficeStore, follow: Callable[[Sequence[Written]], None], lanes: int = 1) -> None:
+    def __init__(
+        self, store: BoxOfficeStore, follow: Callable[[Sequence[Written]], None], lanes: int = 1, apart: int = 0
+    ) -> None:
         """Set up the lanes; `start` opens them.
 
         Args:
             store: Keeps who has which seat.
             follow: Told of what was committed.
             lanes: How many transactions may run at once.
+            apart: How many more of them, in each lane, may wait for showtimes that other processes are busy with.
         """
-        self._lanes = [_Lane(store, follow) for _ in range(lanes)]
+        self._lanes = [_Lane(store, follow, apart) for _ in range(lanes)]
 
     def start(self) -> None:
         """Begin to carry out commands; needs a running event loop."""
@@ -148,20 +163,24 @@ class BoxOffice:
             ShowtimeNotFound: There is no such showtime.
             RequestIdReused: The request was made before, with other content.
             StorageUnavailable, ShuttingDown.
+            StorageContention: With `tidying`: another process is busy with the showtime; it may be left to that.
             CinemaError: What the change refuses.
         """
         lane = self._lanes[zlib.crc32(showtime_id.encode()) % len(self._lanes)]
         future: asyncio.Future[A] = asyncio.get_running_loop().create_future()
-        lane.put(_Command(showtime_id, booking_id, change, once, recording, future), tidying=tidying)
+        lane.put(_Command(showtime_id, booking_id, change, once, recording, tidying, future))
         return await future
 
 
 class _Lane:
     """One worker, and the commands that wait for it."""
 
-    def __init__(self, store: BoxOfficeStore, follow: Callable[[Sequence[Written]], None]) -> None:
+    def __init__(self, store: BoxOfficeStore, follow: Callable[[Sequence[Written]], None], most_apart: int) -> None:
         self._store = store
         self._follow = follow
+        self._most_apart = most_apart
+        self._skips: dict[str, int] = {}
+        self._apart: dict[str, asyncio.Task[None]] = {}
         self._waiting: dict[str, deque[_AnyCommand]] = {}
         self._tidying: deque[_AnyCommand] = deque()
         self._arrival = asyncio.Event()
@@ -179,107 +198,162 @@ class _Lane:
         if self._worker is not None:
             await self._worker
 
-    def put(self, command: _AnyCommand, *, tidying: bool) -> None:
+    def put(self, command: _AnyCommand) -> None:
         if not self._open:
             raise ShuttingDown
-        if tidying:
+        if command.tidying:
             self._tidying.append(command)
         else:
             self._waiting.setdefault(command.showtime_id, deque()).append(command)
         self._arrival.set()
 
     async def _work(self) -> None:
-        while self._open or self._waiting or self._tidying:
+        while self._open or self._waiting or self._tidying or self._apart:
             await self._arrival.wait()
             self._arrival.clear()
             while batch := self._take():
+                skipped: list[_AnyCommand] = []
                 try:
-                    await self._serve(batch)
+                    skipped = await self._serve(batch)
                 except Exception:
                     logger.exception("a lane broke down and goes on")
+                for showtime_id in self._skips.keys() & batch.keys() - {command.showtime_id for command in skipped}:
+                    del self._skips[showtime_id]
+                if skipped:
+                    await self._step_aside(skipped)
 
     def _take(self) -> _Waiting:
         """Take the next batch: from each waiting showtime in turn, up to the bound, and a few that only tidy."""
         batch: _Waiting = {}
         room = LARGEST_BATCH
-        while self._waiting and room:
-            for showtime_id in list(self._waiting)[:room]:
-                queue = self._waiting.pop(showtime_id)
-                batch.setdefault(showtime_id, []).append(queue.popleft())
-                room -= 1
-                if queue:
-                    self._waiting[showtime_id] = queue  # behind the others, whose turn comes first
+        turns = deque(showtime_id for showtime_id in self._waiting if showtime_id not in self._apart)
+        while turns and room:
+            showtime_id = turns.popleft()
+            queue = self._waiting.pop(showtime_id)
+            batch.setdefault(showtime_id, []).append(queue.popleft())
+            room -= 1
+            if queue:
+                self._waiting[showtime_id] = queue
+                turns.append(showtime_id)  # behind the others, whose turn comes first
         for _ in range(min(TIDYING_A_BATCH, len(self._tidying))):
             command = self._tidying.popleft()
-            batch.setdefault(command.showtime_id, []).append(command)
+            if command.showtime_id in self._apart:
+                command.answer(StorageContention())
+            else:
+                batch.setdefault(command.showtime_id, []).append(command)
         return batch
 
-    async def _serve(self, batch: _Waiting, *, alone_before: bool = False) -> None:
-        """Carry a batch through to every caller's answer, whatever happens."""
-        commands = [command for commands in batch.values() for command in commands]
+    async def _step_aside(self, skipped: Sequence[_AnyCommand]) -> None:
+        """Let commands whose showtimes another process is busy with wait on; those that only tidy are left to that."""
+        for command in reversed(skipped):
+            if command.tidying:
+                command.answer(StorageContention())
+            else:
+                self._waiting.setdefault(command.showtime_id, deque()).appendleft(command)
+        showtime_ids = {command.showtime_id for command in skipped if not command.tidying}
+        idle = not (self._tidying or self._waiting.keys() - showtime_ids - self._apart.keys())
+        for showtime_id in showtime_ids:
+            self._skips[showtime_id] = self._skips.get(showtime_id, 0) + 1
+            if (idle or self._skips[showtime_id] >= SKIPS) and len(self._apart) < self._most_apart:
+                del self._skips[showtime_id]
+                self._apart[showtime_id] = asyncio.create_task(
+                    self._serve_apart(showtime_id), name=f"box office, apart for showtime {showtime_id}"
+                )
+        if idle and not showtime_ids <= self._apart.keys():
+            await asyncio.sleep(SECONDS_BETWEEN_SKIPS)
+
+    async def _serve_apart(self, showtime_id: str) -> None:
+        """Serve a showtime for as long as commands wait for it, and wait for whoever else is busy with it."""
         try:
-            await self._carry_out(batch)
+            while queue := self._waiting.pop(showtime_id, None):
+                commands = [queue.popleft() for _ in range(min(LARGEST_BATCH, len(queue)))]
+                if queue:
+                    self._waiting[showtime_id] = queue
+                await self._serve({showtime_id: commands}, patient=True)
+        except Exception:
+            logger.exception("a showtime can't be served apart", showtime_id=showtime_id)
+        finally:
+            del self._apart[showtime_id]
+            self._arrival.set()
+
+    async def _serve(self, batch: _Waiting, *, patient: bool = False) -> list[_AnyCommand]:
+        """Carry a batch through to every caller's answer, whatever happens; give the commands that were skipped."""
+        commands = [command for commands in batch.values() for command in commands]
+        skipped: list[_AnyCommand] = []
+        try:
+            skipped += await self._carry_out(batch, patient=patient)
         except _FaultyCommand as fault:
             cause = fault.__cause__ or fault
             logger.error("a change broke down", showtime_id=fault.command.showtime_id, exc_info=cause)
             fault.command.answer(cause)
-            await self._serve(_without(batch, fault.command))
+            skipped += await self._serve(_without(batch, fault.command), patient=patient)
         except CinemaError as error:
             for command in commands:
                 command.answer(error)
         except Exception as error:
-            # A constraint of the database has the last word, say. Whose command it was shows when each runs by itself;
-            # one that fails by itself is tried once more, since another replica may have recorded the same request
-            # meanwhile.
-            if len(commands) == 1 and alone_before:
+            # A constraint of the database has the last word, say. Whose command it was shows when each runs by itself.
+            if len(commands) == 1:
                 logger.exception("a command can't be carried out", showtime_id=commands[0].showtime_id)
                 commands[0].answer(error)
-                return
+                return []
             logger.warning("a batch broke down and is narrowed down", commands=len(commands), error=repr(error))
             for part in _split(batch):
-                await self._serve(part, alone_before=len(commands) == 1)
+                skipped += await self._serve(part, patient=patient)
         finally:
-            for command in commands:
+            for command in set(commands).difference(skipped):
                 command.answer(StorageUnavailable())  # nobody is left waiting, even if the lane itself is ended
+        return skipped
 
-    async def _carry_out(self, batch: _Waiting) -> None:
-        """Carry out a batch in one transaction, then answer.
+    async def _carry_out(self, batch: _Waiting, *, patient: bool) -> list[_AnyCommand]:
+        """Carry out a batch in one transaction, then answer; give the commands that were skipped.
 
         Raises:
             _FaultyCommand, and whatever the store raises: nobody was answered, and nothing was written, but for a
                 StorageUnavailable after a commit whose fate could not be learned.
         """
-        for attempt in range(TRIES):
+        failure: Exception | None = None
+        for _ in range(TRIES):
             work = _Work()
             try:
-                await self._transact(batch, work)
+                await self._transact(batch, work, patient=patient)
+                break
+            except StorageConflict as conflict:
+                # Another replica may have recorded one of the requests meanwhile: then its answer is found now.
+                if isinstance(failure, StorageConflict):
+                    raise
+                failure = conflict
             except StorageContention as contention:
-                if attempt == TRIES - 1:
-                    raise StorageUnavailable from contention
-                continue
+                failure = contention
             except CommitUnknown as unknown:
-                if not await self._was_committed(work.written):
-                    raise StorageUnavailable from unknown
-            break
+                if await self._was_committed(work.written):
+                    break
+                failure = unknown
+        else:
+            raise StorageUnavailable from failure
         for showtime_id, at_hand in work.at_hand.items():
             at_hand.showtime.settle()
             self._shelf.put(showtime_id, at_hand)
         for command, answer in work.answers:
             command.answer(answer)
         self._follow(work.written)
+        return [command for showtime_id in work.skipped for command in batch[showtime_id]]
 
-    async def _transact(self, batch: _Waiting, work: _Work) -> None:
+    async def _transact(self, batch: _Waiting, work: _Work, *, patient: bool) -> None:
         # What is at hand leaves the shelf, and comes back only in a state that is known to be written.
         kept = {showtime_id: self._shelf.take(showtime_id) for showtime_id in batch}
         keys = {command.once.key for commands in batch.values() for command in commands if command.once is not None}
         async with self._store.batch() as transaction:
-            opened = await transaction.open([_wanted(each, kept[each], batch[each]) for each in batch], keys)
+            wanted = [_wanted(each, kept[each], batch[each]) for each in batch]
+            opened = await transaction.open(wanted, keys, patient=patient)
+            work.skipped = opened.skipped
             for showtime_id, commands in batch.items():
-                found = opened.showtimes.get(showtime_id)
-                if found is None:
+                found, at_hand = opened.showtimes.get(showtime_id), kept[showtime_id]
+                if found is not None:
+                    self._apply(commands, _bring_up_to_date(at_hand, found), opened, work)
+                elif showtime_id not in opened.skipped:
                     work.answers.extend((command, ShowtimeNotFound(showtime_id)) for command in commands)
-                else:
-                    self._apply(commands, _bring_up_to_date(kept[showtime_id], found), opened, work)
+                elif at_hand is not None:
+                    self._shelf.put(showtime_id, at_hand)
             if work.written:
                 await transaction.commit(work.written, list(work.recorded.values()))
 
@@ -311,9 +385,9 @@ class _Lane:
         while True:
             try:
                 return await self._store.is_committed(written)
-            except StorageUnavailable:
+            except (StorageUnavailable, StorageContention) as error:
                 if loop.time() + pause > deadline:
-                    raise
+                    raise StorageUnavailable from error
                 await asyncio.sleep(pause)
                 pause *= 2
 

@@ -98,18 +98,25 @@ class OpenedBatch:
         now: The moment at which it decides, read after its locks were had.
         showtimes: By identifier; one that does not exist is missing.
         recorded: The outcomes that are stored already.
+        skipped: The showtimes that another process is busy with.
     """
 
     now: datetime
     showtimes: dict[str, Opened]
     recorded: dict[RequestKey, Recorded]
+    skipped: frozenset[str]
 
 
 class Batch(Protocol):
     """One transaction of the box office."""
 
-    async def open(self, wanted: Collection[Wanted], requests: Collection[RequestKey]) -> OpenedBatch:
+    async def open(
+        self, wanted: Collection[Wanted], requests: Collection[RequestKey], *, patient: bool = False
+    ) -> OpenedBatch:
         """Lock the showtimes and read what is not at hand.
+
+        Showtimes that another process is busy with are skipped, unless this is `patient`: then they are waited for,
+        which is for one showtime alone, so that nobody who keeps others waiting waits.
 
         Raises:
             StorageContention.
@@ -133,7 +140,11 @@ class BoxOfficeStore(Protocol):
         ...
 
     async def is_committed(self, written: Sequence[Written]) -> bool:
-        """Tell whether a commit whose answer was lost was kept."""
+        """Tell whether a commit whose answer was lost was kept.
+
+        Raises:
+            StorageContention: The showtime is locked; the server may be at that very commit.
+        """
         ...
 
     async def showtimes_with_lapsed_holds(self, limit: int) -> list[str]:

@@ -6,7 +6,7 @@ import structlog
 
 from cinema_grpc.application.box_office import BoxOffice
 from cinema_grpc.application.payments import PROVIDER_SECONDS
-from cinema_grpc.application.ports import BookingReader, OwedRefund, PaymentGateway
+from cinema_grpc.application.ports import BookingReader, OwedRefund, PaymentGateway, StorageContention
 
 logger = structlog.get_logger()
 
@@ -46,10 +46,13 @@ class Refunds:
                 error=type(error).__name__,
             )
             return
-        await self._box_office.execute(
-            refund.showtime_id,
-            lambda showtime, _now: showtime.complete_refund(refund.booking_id, refund.refund_id),
-            booking_id=refund.booking_id,
-            tidying=True,
-        )
+        try:
+            await self._box_office.execute(
+                refund.showtime_id,
+                lambda showtime, _now: showtime.complete_refund(refund.booking_id, refund.refund_id),
+                booking_id=refund.booking_id,
+                tidying=True,
+            )
+        except StorageContention:
+            return  # another replica is busy with the showtime; the next pass asks the provider again, which pays once
         logger.info("refunded", booking_id=refund.booking_id, refund_id=refund.refund_id)

@@ -38,10 +38,7 @@ LARGEST_REQUEST = 1024 * 1024
 """In bytes, many times what a good request needs; a larger one is refused before it is read."""
 MOMENT = 1.0
 """In seconds, how long a server that stops waits for what should take no time."""
-OPTIONS = (
-    ("grpc.max_receive_message_length", LARGEST_REQUEST),
-    ("grpc.so_reuseport", 0),  # a second server on the same port is a mistake that should show
-)
+OPTIONS = (("grpc.max_receive_message_length", LARGEST_REQUEST),)
 SERVICES = tuple(
     service
     for module in (auth_service_pb2, catalog_service_pb2, showtime_service_pb2, booking_service_pb2)
@@ -97,6 +94,7 @@ def build(
     tokens: AccessTokens,
     *,
     reflection: bool,
+    shared_port: bool = False,
 ) -> Server:
     """Put a server together and take its port. It needs a running event loop.
 
@@ -108,6 +106,8 @@ def build(
         bookings: Sells seats.
         tokens: Reads access tokens.
         reflection: Whether tools may ask what can be called.
+        shared_port: Whether other processes may listen on the same port; if not, a second server there is a mistake
+            that shows.
 
     Raises:
         OSError: The address can't be listened on: it is taken, say.
@@ -128,7 +128,7 @@ def build(
     server = grpc.aio.server(
         handlers=handlers.collected,
         interceptors=[boundary, Authentication(tokens, accounts), Shape(SERVICES)],
-        options=OPTIONS,
+        options=(*OPTIONS, ("grpc.so_reuseport", int(shared_port))),
     )
     try:
         port = server.add_insecure_port(address)

@@ -4,9 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
-from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.catalog_store import SqlCatalogStore
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.programme_reader import SqlProgrammeReader
@@ -62,12 +60,10 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(folder: Path) -> AsyncIterator[House]:
-    """Open a new database in a folder and enter the cinema, its screen and the movie."""
+async def open_house(database_url: str) -> AsyncIterator[House]:
+    """Enter into an empty database the cinema, its screen and the movie."""
     clock = FakeClock()
-    database = Database(f"sqlite+aiosqlite:///{folder}/cinema.db", clock)
-    async with database.writing() as connection:
-        await connection.run_sync(schema.metadata.create_all)
+    database = Database(database_url, clock)
     catalog = Catalog(SqlCatalogStore(database))
     programme = Programme(SqlProgrammeReader(database))
     movie = await catalog.create_movie("Metropolis", RUNTIME, "PG-13", "A city and its machine.", None)

@@ -1,9 +1,8 @@
-"""A box office over a real SQLite file that can be made to fail."""
+"""A box office over a real database that can be made to fail."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -14,7 +13,6 @@ from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.booking_reader import SqlBookingReader
 from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
 from cinema_grpc.adapters.database.database import Database
-from cinema_grpc.adapters.database.migrate import migrate
 from cinema_grpc.application.box_office import BoxOffice
 from cinema_grpc.application.once import Once, RequestKey
 from cinema_grpc.domain.booking import Booking
@@ -53,15 +51,14 @@ class House:
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
+async def house(database_url: str) -> AsyncIterator[House]:
     """Open the house, and close it in good order."""
     clock = FakeClock()
-    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'cinema.db'}", clock)
+    database = Database(database_url, clock)
     faults = make_breakable(database)
-    await migrate(database)
     await furnish(database)
     store = SqlBoxOfficeStore(database)
-    box_office = BoxOffice(store, lambda _: None)
+    box_office = BoxOffice(store, lambda _: None, apart=database.driver.apart)
     box_office.start()
     yield House(database, clock, store, SqlBookingReader(database), box_office, faults)
     await box_office.stop()

@@ -5,13 +5,11 @@ import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from cinema_grpc.adapters.access_tokens import JwtAccessTokens
-from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.account_store import SqlAccountStore
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.passwords import Argon2Passwords
@@ -65,10 +63,8 @@ class CountingStore(SqlAccountStore):
 
 
 @pytest_asyncio.fixture
-async def store(tmp_path: Path) -> AsyncIterator[CountingStore]:
-    database = Database(f"sqlite+aiosqlite:///{tmp_path}/cinema.db", FakeClock())
-    async with database.writing() as connection:
-        await connection.run_sync(schema.metadata.create_all)
+async def store(database_url: str) -> AsyncIterator[CountingStore]:
+    database = Database(database_url, FakeClock())
     yield CountingStore(database)
     await database.close()
 

@@ -446,3 +446,13 @@ class TestExpiry:
         await asyncio.wait_for(passes.get(), 10)
         await task.stop()
         await BackgroundTask("never started", lambda: passes.put(None), 1).stop()
+
+    async def test_a_stop_that_comes_with_a_wake_is_not_forgotten(self) -> None:
+        """Both may come in one moment, as at the end of a server whose last call made a refund owed."""
+        passes: asyncio.Queue[None] = asyncio.Queue()
+        task = BackgroundTask("woken and stopped", lambda: passes.put(None), 3600)
+        task.start()
+        await passes.get()
+        await asyncio.sleep(0)  # it rests
+        task.wake()
+        await asyncio.wait_for(task.stop(), 5)

@@ -1,11 +1,10 @@
-"""A whole server on a real SQLite file and a free port, a clock to turn, and a client's way of calling it."""
+"""A whole server on a real database and a free port, a clock to turn, and a client's way of calling it."""
 
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -228,12 +227,12 @@ class House:
 
 @asynccontextmanager
 async def running(
-    folder: Path, clock: FakeClock | None = None, gateway: PaymentGateway | None = None, **settings: Any
+    database_url: str, clock: FakeClock | None = None, gateway: PaymentGateway | None = None, **settings: Any
 ) -> AsyncIterator[House]:
-    """Run a server on the SQLite file of a folder."""
+    """Run a server on a database."""
     given: dict[str, Any] = {
         "listen_address": "127.0.0.1:0",
-        "database_url": f"sqlite+aiosqlite:///{folder / 'cinema.db'}",
+        "database_url": database_url,
         **settings,
     }
     clock = clock or FakeClock()
@@ -250,7 +249,7 @@ async def running(
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
+async def house(database_url: str) -> AsyncIterator[House]:
     """A running server on an empty database."""
-    async with running(tmp_path) as house:
+    async with running(database_url) as house:
         yield house

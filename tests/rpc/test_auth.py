@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -222,11 +221,11 @@ class TestTokens:
             assert (refused.code, refused.reason) == (Code.UNAUTHENTICATED, "TOKEN_INVALID"), metadata
             assert refused.metadata == {}
 
-    async def test_a_token_outlives_a_restart(self, tmp_path: Path) -> None:
+    async def test_a_token_outlives_a_restart(self, database_url: str) -> None:
         clock = FakeClock()
-        async with running(tmp_path, clock) as house:
+        async with running(database_url, clock) as house:
             registered = await register(house)
-        async with running(tmp_path, clock) as house:
+        async with running(database_url, clock) as house:
             assert await whoami(house, bearer(registered.tokens.access_token)) == registered.user
 
 

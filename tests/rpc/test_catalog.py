@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -251,11 +250,11 @@ class TestLists:
         for kind, fields in others:
             assert (await refusal(page(house, kind, **fields))).fields == ["page_token"], fields
 
-    async def test_a_token_outlives_a_restart(self, tmp_path: Path) -> None:
-        async with running(tmp_path) as house:
+    async def test_a_token_outlives_a_restart(self, database_url: str) -> None:
+        async with running(database_url) as house:
             made = [await enter(house, "Movie", **MOVIE) for _ in range(2)]
             _, token = await page(house, "Movie", page_size=1)
-        async with running(tmp_path) as house:
+        async with running(database_url) as house:
             assert await page(house, "Movie", page_token=token) == (made[1:], "")
 
 
@@ -269,18 +268,18 @@ class TestOnce:
             ("Auditorium", {"cinema_id": cinema_id, "name": "One", "rows": [ROW]}, "name"),
         ]
 
-    async def test_twenty_at_once_have_one_effect_and_one_answer(self, tmp_path: Path) -> None:
+    async def test_twenty_at_once_have_one_effect_and_one_answer(self, database_url: str) -> None:
         """So has a repeat after a restart and later, in any case; the id counts for each RPC and caller apart."""
         clock, request_id = FakeClock(), new_id()
         answers = {}
-        async with running(tmp_path, clock) as house:
+        async with running(database_url, clock) as house:
             contents = await self.contents(house)
             for kind, content, _ in contents:
                 calls = (enter(house, kind, **content, request_id=request_id) for _ in range(20))
                 given = await asyncio.gather(*calls)
                 assert all(each == given[0] for each in given)
                 answers[kind] = given[0]
-        async with running(tmp_path, clock) as house:
+        async with running(database_url, clock) as house:
             clock.advance(timedelta(minutes=30))
             await house.sign_in("staff")
             for kind, content, _ in contents:

@@ -3,7 +3,6 @@
 import asyncio
 from collections import Counter
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -18,13 +17,13 @@ ALLOW = showtime_pb2.SEAT_GAP_POLICY_ALLOW
 
 
 async def test_a_hundred_clients_on_one_seat(house: House) -> None:
-    """One winner and 99 SEATS_UNAVAILABLE, 200 times over, with holds and sales of others in between."""
+    """One winner and 99 SEATS_UNAVAILABLE, 100 times over, with holds and sales of others in between."""
     showtime = await house.showtime(rows=LONG_ROW, policy=ALLOW)
     clients = [f"client-{number}" for number in range(100)]
     for client in clients:
         await house.customer(client)
-    for number in range(200):
-        seat = f"{'AB'[number // 100]}{number % 100 + 1}"
+    for number in range(100):
+        seat = f"A{number + 1}"
         results = await asyncio.gather(
             *(house.book(showtime.showtime_id, seat, by=client) for client in clients), return_exceptions=True
         )
@@ -38,13 +37,13 @@ async def test_a_hundred_clients_on_one_seat(house: House) -> None:
         else:
             await house.cancel(winners[0].booking_id, by=by)
     states = Counter((await house.seat_states(showtime.showtime_id)).values())
-    assert states == {"SOLD": 100}
+    assert states == {"SOLD": 50}
 
 
-async def test_twenty_calls_with_one_request_id(tmp_path: Path) -> None:
+async def test_twenty_calls_with_one_request_id(database_url: str) -> None:
     """One effect and one answer for each changing RPC, also after a restart."""
     request_id, clock = new_id(), FakeClock()
-    async with running(tmp_path, clock) as house:
+    async with running(database_url, clock) as house:
         showtime = await house.showtime()
         await house.customer()
 
@@ -57,7 +56,7 @@ async def test_twenty_calls_with_one_request_id(tmp_path: Path) -> None:
         paid = await twenty(house.pay, held.booking_id)
         cancelled = await twenty(house.cancel, held.booking_id)
         tokens = house.tokens
-    async with running(tmp_path, clock) as house:
+    async with running(database_url, clock) as house:
         house.tokens = tokens
         clock.advance(timedelta(minutes=30))
         assert await house.book(showtime.showtime_id, "A1", "A2", request_id=request_id) == held
@@ -106,17 +105,17 @@ async def test_two_payments_at_once(house: House) -> None:
     assert codes <= {grpc.StatusCode.ABORTED, grpc.StatusCode.FAILED_PRECONDITION}
 
 
-async def test_a_restart_loses_nothing(tmp_path: Path) -> None:
+async def test_a_restart_loses_nothing(database_url: str) -> None:
     """Holds, tickets and users are there again, to the last byte."""
     clock = FakeClock()
-    async with running(tmp_path, clock) as house:
+    async with running(database_url, clock) as house:
         showtime = await house.showtime()
         held = await house.book(showtime.showtime_id, "A1", "A2")
         paid = await house.book(showtime.showtime_id, "B1", "B2")
         paid = await house.pay(paid.booking_id)
         states = await house.seat_states(showtime.showtime_id)
         tokens = house.tokens
-    async with running(tmp_path, clock) as house:
+    async with running(database_url, clock) as house:
         house.tokens = tokens
         assert await house.read(held.booking_id) == held
         assert await house.read(paid.booking_id) == paid
@@ -163,9 +162,9 @@ async def test_a_payment_whose_client_hangs_up(house: House) -> None:
         assert paid.status == pb.BOOKING_STATUS_CONFIRMED
 
 
-async def test_hold_seconds_is_a_setting(tmp_path: Path) -> None:
+async def test_hold_seconds_is_a_setting(database_url: str) -> None:
     """A hold of one second is free after it."""
-    async with running(tmp_path, hold_seconds=1) as house:
+    async with running(database_url, hold_seconds=1) as house:
         showtime = await house.showtime()
         held = await house.book(showtime.showtime_id, "A1", "A2")
         assert held.hold_expire_time.ToDatetime() - held.create_time.ToDatetime() == timedelta(seconds=1)

@@ -38,7 +38,7 @@ async def test_storage_that_fails_and_comes_back(house: House) -> None:
 
 async def test_a_database_file_that_is_gone(tmp_path: Path) -> None:
     """What would be written now could never be read again: NOT_SERVING, and no booking is acknowledged."""
-    async with running(tmp_path) as house:
+    async with running(f"sqlite+aiosqlite:///{tmp_path}/cinema.db") as house:
         showtime = await house.showtime()
         await house.customer()
         watch = health_pb2_grpc.HealthStub(house.channel).Watch(health_pb2.HealthCheckRequest(), timeout=60)

@@ -168,7 +168,7 @@ NO_MESSAGES = (b"\xff", b"\x00", b"\x0a\x05abc", b"\x0b", b"\x0c", b"\x0f\x00", 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
     """One server for all: what is malformed leaves no trace in it."""
-    async with running(tmp_path_factory.mktemp("malformed")) as house:
+    async with running(f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('malformed')}/cinema.db") as house:
         await house.staff()
         yield house
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from pathlib import Path
 
 import grpc
 import pytest
@@ -230,7 +229,7 @@ async def request_id_reused(house: House) -> Refusal:
 @reason(Code.ABORTED, "RetryInfo")
 async def payment_in_progress(house: House) -> Refusal:
     booking_id = await held(house)
-    GATEWAY.asked.clear()
+    GATEWAY.asked, GATEWAY.answer = asyncio.Event(), asyncio.Event()  # of this test's loop
     slow = asyncio.create_task(house.pay(booking_id, token="tok_slow"))
     await GATEWAY.asked.wait()
     refused = await refusal(house.cancel(booking_id))
@@ -288,10 +287,10 @@ def test_every_reason_has_a_case() -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_reason(name: str, tmp_path: Path) -> None:
+async def test_reason(name: str, database_url: str) -> None:
     """Its code, its details, and its message without anything that is none of the caller's business."""
     code, details, provoke = CASES[name]
-    async with running(tmp_path, gateway=GATEWAY, shutdown_seconds=0) as house:
+    async with running(database_url, gateway=GATEWAY, shutdown_seconds=0) as house:
         refused = await provoke(house)
     assert (refused.code, refused.reason) == (code, name)
     assert set(refused.details) == details

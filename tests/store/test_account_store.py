@@ -4,12 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.account_store import SqlAccountStore
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.application.ports import StorageConflict
@@ -22,10 +20,8 @@ GRACE = User("user-2", "grace", "Grace Hopper", "grace@example.com", Role.STAFF,
 
 
 @pytest_asyncio.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqlAccountStore]:
-    database = Database(f"sqlite+aiosqlite:///{tmp_path}/cinema.db", FakeClock())
-    async with database.writing() as connection:
-        await connection.run_sync(schema.metadata.create_all)
+async def store(database_url: str) -> AsyncIterator[SqlAccountStore]:
+    database = Database(database_url, FakeClock())
     yield SqlAccountStore(database)
     await database.close()
 
@@ -119,6 +115,7 @@ async def test_who_hangs_up_leaves_a_whole_account_and_a_store_that_works(store:
     adding.cancel()
     with pytest.raises(asyncio.CancelledError):
         await adding
+    await asyncio.gather(*store._database._conversations)  # it goes on by itself, beside others where there can be any
     assert await store.find_by_username("ada") == (ADA, "hash")
     await store.add(GRACE, "hash of grace")
     assert await store.find("user-2") == GRACE

@@ -3,10 +3,16 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from typing import Any
 
+import asyncpg
 import pytest
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.database.postgresql import libpq_url
+from cinema_grpc.adapters.database.programme_reader import SqlProgrammeReader
 from cinema_grpc.application.ports import ShowtimeFilter
 from tests.builders import NOW
 from tests.store.programme import EVERYTHING, Programme, record
@@ -21,11 +27,18 @@ async def questions(database: Database) -> AsyncIterator[list[str]]:
         if statement.startswith("SELECT"):
             sent.append(statement)
 
-    await database.peek(lambda driver: driver.set_trace_callback(remember))
+    async with database.reading() as connection:
+        await _trace(connection, remember)
     try:
         yield sent
     finally:
-        await database.peek(lambda driver: driver.set_trace_callback(None))
+        async with database.reading() as connection:
+            await _trace(connection, None)
+
+
+async def _trace(connection: AsyncConnection, callback: Callable[[str], None] | None) -> None:
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    await driver.set_trace_callback(callback)
 
 
 async def plan(programme: Programme, call: Callable[[], Awaitable[object]]) -> list[str]:
@@ -40,6 +53,8 @@ async def plan(programme: Programme, call: Callable[[], Awaitable[object]]) -> l
     return steps
 
 
+ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+ON_POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 GIVEN = {"SCAN CONSTANT ROW", "SCAN given"}
 """Walks over the values of the question itself."""
 FILTERS = [
@@ -50,6 +65,7 @@ FILTERS = [
 ]
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("until", [None, NOW + timedelta(days=9)])
 @pytest.mark.parametrize("after", [None, (NOW + timedelta(days=1), "showtime-0001")])
 @pytest.mark.parametrize(("movie_id", "cinema_id", "auditorium_id", "index"), FILTERS)
@@ -64,7 +80,7 @@ async def test_a_page_of_the_programme_is_found_by_indexes(
 ) -> None:
     condition = ShowtimeFilter(movie_id, cinema_id, auditorium_id, NOW, until)
     steps = await plan(programme, lambda: programme.page(condition, after, 50))
-    assert [step for step in steps if step.startswith("SCAN") and step != "SCAN page"] == []
+    assert [step for step in steps if step.startswith("SCAN") and step != "SCAN found"] == []
     (walk,) = [step for step in steps if step.startswith("SEARCH showtime")]
     assert f"USING INDEX {index} " in walk
     assert "start_time>" in walk
@@ -73,6 +89,7 @@ async def test_a_page_of_the_programme_is_found_by_indexes(
         assert [step for step in steps if "TEMP B-TREE" in step] == ["USE TEMP B-TREE FOR GROUP BY"]
 
 
+@ON_SQLITE
 async def test_a_page_of_the_programme_is_two_questions_once_its_showtimes_are_known(programme: Programme) -> None:
     for day in range(5):
         await programme.add(NOW + timedelta(days=day))
@@ -83,6 +100,7 @@ async def test_a_page_of_the_programme_is_two_questions_once_its_showtimes_are_k
     assert [id(each) for each in again] == [id(each) for each in first]
 
 
+@ON_SQLITE
 async def test_everything_else_is_found_by_indexes(programme: Programme) -> None:
     store = programme.store
     shown = await programme.add(NOW + timedelta(days=1))
@@ -102,3 +120,34 @@ async def test_everything_else_is_found_by_indexes(programme: Programme) -> None
         steps = await plan(programme, call)
         assert steps
         assert [step for step in steps if step.startswith("SCAN") and step not in GIVEN] == []
+
+
+@ON_POSTGRESQL
+@pytest.mark.parametrize(("movie_id", "cinema_id", "auditorium_id", "_index"), FILTERS)
+async def test_on_postgresql_no_table_is_read_from_end_to_end(
+    database_url: str, programme: Programme, movie_id: str, cinema_id: str, auditorium_id: str, _index: str
+) -> None:
+    """Not for a page, and not for the versions of showtimes."""
+    shown = await programme.add(NOW + timedelta(days=1))
+    asked: list[tuple[str, Any]] = []
+    database = Database(database_url, programme.clock)
+
+    def remember(query: Any) -> None:
+        asked.append((query.query, query.args))
+
+    event.listen(
+        database.engine.sync_engine, "connect", lambda each, _: each.driver_connection.add_query_logger(remember)
+    )
+    reader = SqlProgrammeReader(database)
+    await reader.versions([shown.showtime_id])
+    await reader.page(ShowtimeFilter(movie_id, cinema_id, auditorium_id, NOW, None), (NOW, shown.showtime_id), 50)
+    await database.close()
+    questions = [(query, arguments) for query, arguments in asked if query.startswith("SELECT showtime")]
+    assert len(questions) == 2
+    connection = await asyncpg.connect(libpq_url(database_url))
+    await connection.execute("SET enable_seqscan = off")  # so that tables as small as these are no exception
+    for query, arguments in questions:
+        plan = [row[0] for row in await connection.fetch(f"EXPLAIN {query}", *arguments)]
+        assert any("Index" in step for step in plan)
+        assert [step for step in plan if "Seq Scan" in step] == []
+    await connection.close()

@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -48,12 +47,12 @@ async def test_the_time_is_that_of_the_clock(programme: Programme) -> None:
 
 
 async def test_what_was_entered_is_there_for_another_store_on_the_same_file(
-    programme: Programme, tmp_path: Path
+    programme: Programme, database_url: str
 ) -> None:
     shown = await programme.add(NOW + timedelta(days=1))
     await programme.store.add_movie(movie(3), record("request-1"))
     await programme.database.close()
-    again = Database(f"sqlite+aiosqlite:///{tmp_path}/cinema.db", programme.clock)
+    again = Database(database_url, programme.clock)
     store = SqlCatalogStore(again)
     assert await store.recorded(record("request-1").key) == record("request-1")
     assert (await SqlProgrammeReader(again).page(EVERYTHING, None, 10))[1] == [shown]

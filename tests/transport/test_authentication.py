@@ -15,7 +15,6 @@ from grpc_reflection.v1alpha import reflection_pb2
 from structlog.testing import capture_logs
 
 from cinema_grpc.adapters.access_tokens import JwtAccessTokens
-from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.account_store import SqlAccountStore
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.passwords import Argon2Passwords
@@ -56,11 +55,9 @@ class House:
 
 
 @pytest_asyncio.fixture
-async def house(tmp_path: Path, serve: Serve) -> AsyncIterator[House]:
+async def house(database_url: str, serve: Serve) -> AsyncIterator[House]:
     clock = FakeClock()
-    database = Database(f"sqlite+aiosqlite:///{tmp_path}/cinema.db", clock)
-    async with database.writing() as connection:
-        await connection.run_sync(schema.metadata.create_all)
+    database = Database(database_url, clock)
     tokens = JwtAccessTokens(b"x" * 32, clock)
     hasher = Argon2Passwords(memory_kib=64, rounds=1)
     accounts = Accounts(SqlAccountStore(database), hasher, tokens, clock, frozenset())

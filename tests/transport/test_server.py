@@ -88,7 +88,7 @@ def trailing_of(metadata: Any, name: str) -> Any:
 
 @pytest_asyncio.fixture
 async def running_server(tmp_path: Path) -> AsyncIterator[Running]:
-    async with running(tmp_path) as house:
+    async with running(f"sqlite+aiosqlite:///{tmp_path}/cinema.db") as house:
         server = make(house)
         await server.start()
         async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:

@@ -1,11 +1,12 @@
 """Bookings as rows: reading them whole, and writing the difference between two states of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Row, Select, Table, select
+from sqlalchemy import Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cinema_grpc.adapters.database import schema
@@ -27,48 +28,56 @@ from cinema_grpc.domain.showtime import Change
 BOOKINGS_A_QUERY = 1_000
 _Rows = list[dict[str, Any]]
 
+PARTS = (schema.ticket, schema.payment_attempt, schema.refund)
+"""What belongs to a booking that somebody tried to pay for, beside its own row."""
+
 
 async def load_bookings(connection: AsyncConnection, query: Select[Any]) -> list[Booking]:
     """Read bookings whole, in the query's order; it selects the columns of `booking`."""
     rows = (await connection.execute(query)).all()
-    paid_for = [row.booking_id for row in rows if row.hold_extended]
-    tickets: dict[str, list[Ticket]] = {}
-    payments: dict[str, PaymentAttempt] = {}
-    refunds: dict[str, Refund] = {}
-    if paid_for:  # only a booking that somebody tried to pay for has more than its own row
-        for row in await _of(connection, schema.ticket, paid_for):
-            tickets.setdefault(row.booking_id, []).append(Ticket(row.ticket_id, row.seat, row.code))
-        for row in await _of(connection, schema.payment_attempt, paid_for):  # the latest stays
-            payments[row.booking_id] = PaymentAttempt(row.attempt_id, AttemptStatus(row.status), row.create_time)
-        for row in await _of(connection, schema.refund, paid_for):
-            refunds[row.booking_id] = Refund(
-                row.refund_id,
-                row.attempt_id,
-                Money(row.currency_code, row.amount),
-                row.percent,
-                RefundStatus(row.status),
-                row.create_time,
-            )
+    paid_for = parted(rows)
+    parts: list[list[Row[Any]]] = [[], [], []]
+    for start in range(0, len(paid_for), BOOKINGS_A_QUERY):  # no query may name too many
+        for table, part in zip(PARTS, parts, strict=True):
+            of_some = select(table).where(table.c.booking_id.in_(paid_for[start : start + BOOKINGS_A_QUERY]))
+            part.extend(await connection.execute(of_some))
+    return to_bookings(rows, *parts)
+
+
+def parted(rows: Iterable[Any]) -> list[str]:
+    """Tell which bookings have more than their own row: those that somebody tried to pay for."""
+    return [row.booking_id for row in rows if row.hold_extended]
+
+
+def to_bookings(
+    rows: Iterable[Any], tickets: Iterable[Any], attempts: Iterable[Any], refunds: Iterable[Any]
+) -> list[Booking]:
+    """Put bookings together from their rows and those of their parts, which may come in any order."""
+    tickets_of: dict[str, list[Ticket]] = {}
+    for row in tickets:
+        tickets_of.setdefault(row.booking_id, []).append(Ticket(row.ticket_id, row.seat, row.code))
+    payment_of = {  # the latest stays
+        row.booking_id: PaymentAttempt(row.attempt_id, AttemptStatus(row.status), row.create_time)
+        for row in sorted(attempts, key=attrgetter("create_time", "attempt_id"))
+    }
+    refund_of = {
+        row.booking_id: Refund(
+            row.refund_id,
+            row.attempt_id,
+            Money(row.currency_code, row.amount),
+            row.percent,
+            RefundStatus(row.status),
+            row.create_time,
+        )
+        for row in refunds
+    }
     return [
-        _booking(row, tickets.get(row.booking_id, ()), payments.get(row.booking_id), refunds.get(row.booking_id))
+        _booking(row, tickets_of.get(row.booking_id, ()), payment_of.get(row.booking_id), refund_of.get(row.booking_id))
         for row in rows
     ]
 
 
-async def _of(connection: AsyncConnection, table: Table, booking_ids: Sequence[str]) -> list[Row[Any]]:
-    """Read what belongs to bookings, in the order in which it was made; no query may name too many of them."""
-    rows: list[Row[Any]] = []
-    for start in range(0, len(booking_ids), BOOKINGS_A_QUERY):
-        some = table.c.booking_id.in_(booking_ids[start : start + BOOKINGS_A_QUERY])
-        order = [table.c[name] for name in ("create_time",) if name in table.c]
-        query = select(table).where(some).order_by(*order, *table.primary_key.columns)
-        rows += (await connection.execute(query)).all()
-    return rows
-
-
-def _booking(
-    row: Row[Any], tickets: Sequence[Ticket], payment: PaymentAttempt | None, refund: Refund | None
-) -> Booking:
+def _booking(row: Any, tickets: Sequence[Ticket], payment: PaymentAttempt | None, refund: Refund | None) -> Booking:
     return Booking(
         booking_id=row.booking_id,
         user_id=row.user_id,
@@ -163,6 +172,19 @@ class Difference:
                 "create_time": microseconds(latest.create_time),
             }
         )
+
+    def evidence(self) -> Select[Any] | None:
+        """Look for a row that nothing but this difference can have made, if it makes one."""
+        made_here = (
+            (schema.booking.c.booking_id, self.made),
+            (schema.payment_attempt.c.attempt_id, self.attempts_opened),
+            (schema.ticket.c.ticket_id, self.tickets),
+            (schema.refund.c.refund_id, self.refunds_owed),
+        )
+        for key, rows in made_here:
+            if rows:
+                return select(key).where(key == rows[0][key.name])
+        return None
 
     def steps(self) -> list[Step]:
         """List what to write: seats are given up before they are claimed, attempts settled before others are opened."""

@@ -1,24 +1,27 @@
 """The box office's transactions in SQL: lock, read what is not at hand, write the difference."""
 
-import sqlite3
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cinema_grpc.adapters.database import schema
-from cinema_grpc.adapters.database.booking_rows import Difference, load_bookings
-from cinema_grpc.adapters.database.catalog_queries import to_terms
+from cinema_grpc.adapters.database.booking_rows import PARTS, Difference, parted, to_bookings
+from cinema_grpc.adapters.database.catalog_queries import RESERVED
 from cinema_grpc.adapters.database.database import Database, uninterrupted
-from cinema_grpc.adapters.database.prepared import Step, insert_into, read, select_by, update_by, write
+from cinema_grpc.adapters.database.prepared import Prepared, Step, insert_into, reader_of, select_by, update_by
 from cinema_grpc.adapters.database.schema import microseconds, moment
+from cinema_grpc.adapters.database.seat_plans import seat_plan
 from cinema_grpc.application.once import Recorded, RequestKey
-from cinema_grpc.application.ports import CommitUnknown, Opened, OpenedBatch, Version, Wanted, Written
+from cinema_grpc.application.ports import Opened, OpenedBatch, Version, Wanted, Written
 from cinema_grpc.domain.booking import Booking
-from cinema_grpc.domain.showtime import Terms
+from cinema_grpc.domain.money import Money
+from cinema_grpc.domain.showtime import SeatGapPolicy, Terms
+
+_BOOKING = schema.booking.c
 
 
 class SqlBoxOfficeStore:
@@ -35,26 +38,32 @@ class SqlBoxOfficeStore:
 
     @uninterrupted
     async def is_committed(self, written: Sequence[Written]) -> bool:
-        """Tell whether a commit whose answer was lost was kept: the stamp shows it, or a booking that it made."""
+        """Tell whether a commit whose answer was lost was kept.
+
+        The stamp of a showtime shows it, or, where another process has written to that since, a row that only this
+        commit can have made. Failing that the state of a booking does: what is left then is safe to do again.
+        """
         work = written[0]
-        async with self._database.reading() as connection:
-            found = (
-                await connection.execute(
-                    select(schema.showtime.c.stamp).where(schema.showtime.c.showtime_id == work.showtime_id)
-                )
-            ).scalar_one()
+        async with self._database.deciding() as connection:
+            # The lock waits until the lost transaction has ended, should the server still be at it.
+            of_showtime = [{"showtime_id": work.showtime_id}]
+            (version,), _ = await self._database.driver.begin(connection, _LOCK_PATIENTLY, of_showtime, _RECORDED, [])
+            found = version[2]
             if found in {work.version.stamp, work.known.stamp}:
                 return bool(found == work.version.stamp)
-            # Another replica has written to the showtime since; whether before it came ours, the bookings tell.
+            difference = Difference()
+            for change in work.changes:
+                difference.add(change, work.version.revision)
+            evidence = difference.evidence()
+            if evidence is not None:
+                return (await connection.execute(evidence)).first() is not None
             booking = work.changes[0].after
             row = (
                 await connection.execute(
-                    select(schema.booking.c.revision, schema.booking.c.status).where(
-                        schema.booking.c.booking_id == booking.booking_id
-                    )
+                    select(_BOOKING.revision, _BOOKING.status).where(_BOOKING.booking_id == booking.booking_id)
                 )
-            ).one_or_none()
-        return row is not None and row.revision >= work.version.revision and row.status == booking.status.value
+            ).one()
+        return bool(row.revision >= work.version.revision and row.status == booking.status.value)
 
     @uninterrupted
     async def showtimes_with_lapsed_holds(self, limit: int) -> list[str]:
@@ -62,9 +71,9 @@ class SqlBoxOfficeStore:
         async with self._database.reading() as connection:
             now = await self._database.now(connection)
             lapsed = (
-                select(schema.booking.c.showtime_id)
-                .where(schema.booking.c.status == "RESERVED", schema.booking.c.hold_expire_time <= now)
-                .order_by(schema.booking.c.hold_expire_time)
+                select(_BOOKING.showtime_id)
+                .where(_BOOKING.status == RESERVED, _BOOKING.hold_expire_time <= now)
+                .order_by(_BOOKING.hold_expire_time)
                 .limit(limit)
             )
             return sorted(set((await connection.execute(lapsed)).scalars()))
@@ -75,31 +84,35 @@ class SqlBatch:
 
     def __init__(self, database: Database, connection: AsyncConnection) -> None:
         self._database = database
+        self._driver = database.driver
         self._connection = connection
 
-    async def open(self, wanted: Collection[Wanted], requests: Collection[RequestKey]) -> OpenedBatch:
-        """Begin to write, and read what is not at hand."""
-
-        def begin(driver: sqlite3.Connection) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
-            driver.execute("BEGIN IMMEDIATE").close()
-            versions = read(driver, _VERSION, [{"showtime_id": each.showtime_id} for each in wanted])
-            return versions, read(driver, _RECORDED, [_key_row(key) for key in requests])
-
-        versions, recorded = await self._database.in_one_go(self._connection, begin)
+    async def open(
+        self, wanted: Collection[Wanted], requests: Collection[RequestKey], *, patient: bool = False
+    ) -> OpenedBatch:
+        """Lock the showtimes, and read what is not at hand."""
+        versions, recorded = await self._driver.begin(
+            self._connection,
+            _LOCK_PATIENTLY if patient else _LOCK,
+            [{"showtime_id": each.showtime_id} for each in wanted],
+            _RECORDED,
+            [_key_row(key) for key in requests],
+        )
         now = await self._database.now(self._connection)
         found = {showtime_id: (Version(revision, stamp), moment(at)) for showtime_id, revision, stamp, at in versions}
-        stale, changed = [], []
+        stale, changed, missing = [], [], []
         for each in wanted:
             version, _ = found.get(each.showtime_id, (None, None))
-            if version is None or version == each.known:
+            if version is None:
+                continue
+            missing += [{"booking_id": booking_id} for booking_id in each.booking_ids]
+            if version == each.known:
                 continue
             if each.known is None or version.revision <= each.known.revision:
-                stale.append(each.showtime_id)
+                stale.append({"showtime_id": each.showtime_id})
             else:
-                changed.append((each.showtime_id, each.known.revision))
-        terms = await self._terms(stale)
-        missing = [booking_id for each in wanted for booking_id in each.booking_ids]
-        bookings = await self._bookings(stale, changed, missing)
+                changed.append({"showtime_id": each.showtime_id, "known_revision": each.known.revision})
+        terms, bookings = await self._load(stale, changed, missing)
         return OpenedBatch(
             now,
             {
@@ -110,6 +123,7 @@ class SqlBatch:
                 (key := RequestKey(caller, rpc, request_id)): Recorded(key, content, outcome)
                 for caller, rpc, request_id, content, outcome in recorded
             },
+            await self._skipped([each.showtime_id for each in wanted if each.showtime_id not in found]),
         )
 
     async def commit(self, written: Sequence[Written], recorded: Sequence[Recorded]) -> None:
@@ -128,53 +142,81 @@ class SqlBatch:
             Step(_UPDATE_SHOWTIME, [_showtime_row(work) for work in written], exactly=True),
             *difference.steps(),
         ]
+        await self._driver.write_and_commit(self._connection, steps)
 
-        def write_and_commit(driver: sqlite3.Connection) -> None:
-            try:
-                write(driver, steps)
-                try:
-                    driver.execute("COMMIT").close()
-                except sqlite3.Error as error:
-                    raise CommitUnknown from error
-            finally:
-                driver.rollback()  # nothing, after a commit; else nobody who peeks may see what was not committed
-
-        await self._database.in_one_go(self._connection, write_and_commit)
-
-    async def _terms(self, showtime_ids: Sequence[str]) -> dict[str, Terms]:
+    async def _skipped(self, showtime_ids: Sequence[str]) -> frozenset[str]:
+        """Tell which showtimes were not locked though they exist: other processes are busy with them."""
         if not showtime_ids:
-            return {}
-        query = select(schema.showtime, schema.auditorium.c.rows).join(schema.auditorium)
-        rows = await self._connection.execute(query.where(schema.showtime.c.showtime_id.in_(showtime_ids)))
-        return {row[schema.showtime.c.showtime_id]: to_terms(row) for row in rows.mappings()}
+            return frozenset()
+        rows = [{"showtime_id": showtime_id} for showtime_id in showtime_ids]
+        (found,) = await self._driver.read(self._connection, [(_EXISTING, rows)])
+        return frozenset(showtime_id for (showtime_id,) in found)
 
-    async def _bookings(
-        self, stale: Sequence[str], changed: Sequence[tuple[str, int]], missing: Sequence[str]
-    ) -> dict[str, list[Booking]]:
-        columns = schema.booking.c
-        conditions: list[ColumnElement[bool]] = [
-            and_(columns.showtime_id == showtime_id, columns.revision > revision) for showtime_id, revision in changed
-        ]
-        if stale:
-            claims = schema.seat_claim.c
-            conditions.append(columns.booking_id.in_(select(claims.booking_id).where(claims.showtime_id.in_(stale))))
-        if missing:
-            conditions.append(columns.booking_id.in_(missing))
+    async def _load(
+        self,
+        stale: Sequence[Mapping[str, Any]],
+        changed: Sequence[Mapping[str, Any]],
+        missing: Sequence[Mapping[str, Any]],
+    ) -> tuple[dict[str, Terms], dict[str, list[Booking]]]:
+        """Read showtimes anew that are stale, of others the bookings that changed, and bookings by their names."""
+        if not (stale or changed or missing):
+            return {}, {}
+        questions = [(_TERMS, stale), (_OF_SHOWTIME, stale), (_CHANGED, changed), (_NAMED, missing)]
+        terms, *answers = await self._driver.read(self._connection, questions)
+        rows = [_read_booking(row) for answer in answers for row in answer]
+        paid_for = [{"booking_id": booking_id} for booking_id in parted(rows)]
+        parts: list[list[Any]] = [[] for _ in PARTS]
+        if paid_for:
+            found = await self._driver.read(self._connection, [(statement, paid_for) for statement in _PARTS])
+            parts = [[read(row) for row in some] for read, some in zip(_READ_PARTS, found, strict=True)]
         bookings: dict[str, list[Booking]] = {}
-        for condition in conditions:
-            for booking in await load_bookings(self._connection, select(schema.booking).where(condition)):
-                bookings.setdefault(booking.showtime_id, []).append(booking)
-        return bookings
+        for booking in to_bookings(rows, *parts):
+            bookings.setdefault(booking.showtime_id, []).append(booking)
+        return {row[0]: _to_terms(*row) for row in terms}, bookings
 
 
-_VERSION = select_by(schema.showtime, ("showtime_id",), ("showtime_id", "revision", "stamp", "latest_time"))
-_RECORDED = select_by(
-    schema.request, ("caller", "rpc", "request_id"), ("caller", "rpc", "request_id", "content", "outcome")
+_VERSION = "showtime_id, revision, stamp, latest_time"
+# Whoever has locked a showtime goes on at once, whatever others have locked; so nobody's delay becomes everybody's. Who
+# has locked nothing yet may wait.
+_LOCKED = " ORDER BY showtime.showtime_id FOR NO KEY UPDATE OF showtime"
+_LOCK = select_by(schema.showtime, ("showtime_id",), _VERSION, locking=f"{_LOCKED} SKIP LOCKED")
+_LOCK_PATIENTLY = select_by(schema.showtime, ("showtime_id",), _VERSION, locking=_LOCKED)
+_EXISTING = select_by(schema.showtime, ("showtime_id",), "showtime_id")
+_RECORDED = select_by(schema.request, ("caller", "rpc", "request_id"), "caller, rpc, request_id, content, outcome")
+_TERMS = Prepared(
+    schema.showtime,
+    ("showtime_id",),
+    lambda rows: (
+        "SELECT showtime_id, start_time, currency_code, seat_price, seat_gap_policy, auditorium.rows"  # noqa: S608 (ours)
+        f" FROM ({rows}) AS given CROSS JOIN showtime JOIN auditorium USING (auditorium_id)"
+        " WHERE showtime.showtime_id = given.column1"
+    ),
 )
+_OF_SHOWTIME = Prepared(
+    schema.showtime,
+    ("showtime_id",),
+    lambda rows: (
+        "SELECT booking.* FROM booking WHERE booking.booking_id IN ("  # noqa: S608 (names of ours)
+        f"SELECT seat_claim.booking_id FROM ({rows}) AS given CROSS JOIN seat_claim"
+        " WHERE seat_claim.showtime_id = given.column1)"
+    ),
+)
+_CHANGED = select_by(schema.booking, ("showtime_id", "known_revision"))
+_NAMED = select_by(schema.booking, ("booking_id",))
+_PARTS = [select_by(table, ("booking_id",)) for table in PARTS]
 _INSERT_REQUEST = insert_into(schema.request)
 _UPDATE_SHOWTIME = update_by(
     schema.showtime, ("showtime_id", "known_stamp"), ("taken_seats", "revision", "stamp", "latest_time")
 )
+_read_booking = reader_of(schema.booking)
+_READ_PARTS = [reader_of(table) for table in PARTS]
+
+
+def _to_terms(
+    showtime_id: str, start_time: int, currency_code: str, seat_price: int, seat_gap_policy: str, rows: str
+) -> Terms:
+    price = Money(currency_code, seat_price)
+    return Terms(showtime_id, moment(start_time), price, SeatGapPolicy(seat_gap_policy), seat_plan(rows))
 
 
 def _showtime_row(work: Written) -> dict[str, Any]:

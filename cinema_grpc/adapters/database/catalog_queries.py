@@ -32,9 +32,7 @@ def listed_showtimes() -> Rows:
 
 @cache
 def programme_page(places: tuple[str, ...], *, after: bool, until: bool) -> Query:
-    """Make the query for a page of the programme, by start and identifier: [[identifier, revision, taken seats], ...].
-
-    It gives one row of JSON, since each row costs the connection's thread a turn at Python's lock.
+    """Make the query for a page of the programme: identifier, revision and taken seats, by start and identifier.
 
     Args:
         places: By which of movie_id, cinema_id and auditorium_id it is filtered.
@@ -55,9 +53,7 @@ def programme_page(places: tuple[str, ...], *, after: bool, until: bool) -> Quer
             page = page.join(schema.auditorium).where(schema.auditorium.c.cinema_id == bindparam(place))
         else:
             page = page.where(showtime[place] == bindparam(place))
-    page = page.order_by(showtime.start_time, showtime.showtime_id).limit(bindparam("limit"))
-    rows = page.subquery("page")
-    return Query(select(func.json_group_array(func.json_array(*rows.c))))
+    return Query(page.order_by(showtime.start_time, showtime.showtime_id).limit(bindparam("limit")))
 
 
 LAPSED_SEATS = Query(

@@ -1,5 +1,8 @@
 """Bringing the schema up to date."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -7,26 +10,54 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
-from cinema_grpc.adapters.database.database import WRITES, Database
+from cinema_grpc.adapters.database.database import Database
 
 
 class CannotMigrate(Exception):
-    """The database can't be used, or its schema is of a later version than this program."""
+    """The database can't be used, or its schema is not the one that this program needs."""
 
 
 async def migrate(database: Database) -> None:
     """Bring the schema up to date, in one transaction; an empty database gets all of it.
 
+    Any number of processes may do so at once: one does it, and the others wait and find it done.
+
     Raises:
         CannotMigrate: The message says why.
     """
-    try:
+    with _explained(database):
         async with database.engine.connect() as connection:
-            await connection.execution_options(**{WRITES: True})
-            await connection.run_sync(_upgrade)
-            await connection.commit()
-    except DBAPIError as error:
-        raise CannotMigrate(f"the database {database.engine.url.database} can't be used: {error.orig}") from error
+            await connection.execution_options(**database.driver.writing)
+            async with connection.begin():
+                await database.driver.prepare_to_migrate(connection)
+                await connection.run_sync(_upgrade)
+
+
+async def check_schema(database: Database) -> None:
+    """Check that the schema is up to date, and change nothing.
+
+    Raises:
+        CannotMigrate: It is not; the message says what to do.
+    """
+    with _explained(database):
+        async with database.engine.connect() as connection:
+            current = await connection.run_sync(_current_revision)
+    latest = ScriptDirectory.from_config(configuration()).get_current_head()
+    if current != latest:
+        version = f"of version {current}" if current else "empty"
+        raise CannotMigrate(f"the database's schema is {version} and has to be {latest}: run `cinema migrate` first")
+
+
+@contextmanager
+def _explained(database: Database) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, DBAPIError):  # SQLAlchemy puts its own words around the driver's
+            raise CannotMigrate(f"the database can't be used: {error.orig}") from error
+        if database.driver.translate(error) is not None:
+            raise CannotMigrate(f"the database can't be used: {str(error) or type(error).__name__}") from error
+        raise
 
 
 def configuration() -> Config:
@@ -36,9 +67,13 @@ def configuration() -> Config:
     return config
 
 
+def _current_revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
 def _upgrade(connection: Connection) -> None:
     config = configuration()
-    current = MigrationContext.configure(connection).get_current_revision()
+    current = _current_revision(connection)
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if current is not None and current not in known:
         raise CannotMigrate(f"the database's schema is of version {current}, which is later than this program")

@@ -1,64 +1,81 @@
-"""Statements that carry many rows at once, run by SQLite's own driver.
+"""Statements that carry many rows of values at once, as either database's own driver takes them.
 
-The driver lets go of Python's lock, and queues for it again behind the event loop, at every step of a statement. A
-statement for each row would do so a hundred times in a batch.
+SQLite's driver lets go of Python's lock, and queues for it again behind the event loop, at every step of a statement;
+to PostgreSQL each statement is a round trip. A statement for each row would pay for that a hundred times in a batch.
 """
 
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from operator import itemgetter
+from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import Select, Table
-from sqlalchemy.dialects import sqlite
+import orjson
+from sqlalchemy import Boolean, Column, Dialect, Select, Table, TypeDecorator, func, select
+from sqlalchemy.dialects import postgresql, sqlite
 
-from cinema_grpc.application.ports import StorageConflict
+from cinema_grpc.adapters.database.schema import Instant, moment
 
 MOST_ROWS = 64
-"""How many rows one call of the driver carries at most; smaller numbers are powers of two, so that texts are few."""
+"""How many rows one statement of SQLite's carries at most; smaller numbers are powers of two, so that texts are few."""
 
 Rows = Sequence[Mapping[str, Any]]
+Found = Sequence[Sequence[Any]]
 
 
 class Prepared:
     """A statement over rows of values, by their names; a moment is a number of microseconds."""
 
-    def __init__(self, names: Sequence[str], text: Callable[[str], str]) -> None:
+    def __init__(self, table: Table, names: Sequence[str], text: Callable[[str], str], locking: str = "") -> None:
         """Make a statement.
 
         Args:
-            names: What a row's values are called, in the order of its columns.
-            text: Gives the SQL around the rows, which come as "VALUES (?, ?), (?, ?)".
+            table: The table whose columns the values are of.
+            names: What a row's values are called, in the order of its columns: as the columns of the table are, or with
+                "known_" before that.
+            text: Gives the SQL around a query for the rows, whose columns are column1, column2 and so on.
+            locking: What locks the rows that are read, for PostgreSQL: a transaction of SQLite's has locked everything.
         """
         pick = itemgetter(*names)
         self._pick = pick if len(names) > 1 else lambda row: (pick(row),)
-        placeholders = f"({', '.join('?' * len(names))})"
-        sizes = (1 << power for power in range(MOST_ROWS.bit_length()))
-        self._texts = {size: text("VALUES " + ", ".join([placeholders] * size)) for size in sizes}
+        self._columns = [table.columns[name.removeprefix("known_")] for name in names]
+        self._text = text
+        self._locking = locking
 
-    def run(self, driver: sqlite3.Connection, rows: Rows) -> Iterator[sqlite3.Cursor]:
-        """Run the statement on the connection's thread, with as few calls as its sizes allow.
-
-        Raises:
-            sqlite3.Error.
-        """
+    def in_parts(self, rows: Rows) -> Iterator[tuple[str, list[Any]]]:
+        """Give texts for SQLite, each with the values of as many rows as it takes."""
         start = 0
         while start < len(rows):
             size = min(MOST_ROWS, 1 << (len(rows) - start).bit_length() - 1)
-            values = [value for row in rows[start : start + size] for value in self._pick(row)]
-            cursor = driver.execute(self._texts[size], values)
-            try:
-                yield cursor
-            finally:
-                cursor.close()
+            yield self._sqlite[size], [value for row in rows[start : start + size] for value in self._pick(row)]
             start += size
+
+    def unpack(self, found: Found) -> Found:
+        """Give the rows that SQLite has found."""
+        return found
+
+    def at_once(self, rows: Rows) -> tuple[str, list[list[Any]]]:
+        """Give a text for PostgreSQL, and the values of all rows as arrays, one for each column."""
+        return self._postgresql, [list(column) for column in zip(*map(self._pick, rows), strict=True)]
+
+    @cached_property
+    def _sqlite(self) -> dict[int, str]:
+        row = f"({', '.join('?' * len(self._columns))})"
+        sizes = (1 << power for power in range(MOST_ROWS.bit_length()))
+        return {size: self._text("VALUES " + ", ".join([row] * size)) for size in sizes}
+
+    @cached_property
+    def _postgresql(self) -> str:
+        arrays = ", ".join(f"${number}::{_kept_as(column)}[]" for number, column in enumerate(self._columns, 1))
+        names = ", ".join(f"column{number}" for number in range(1, len(self._columns) + 1))
+        return self._text(f"SELECT * FROM unnest({arrays}) AS given({names})") + self._locking  # noqa: S608 (names of ours)
 
 
 def insert_into(table: Table) -> Prepared:
     """Prepare to insert whole rows."""
     names = [column.name for column in table.columns]
-    return Prepared(names, lambda rows: f"INSERT INTO {table.name} ({', '.join(names)}) {rows}")
+    return Prepared(table, names, lambda rows: f"INSERT INTO {table.name} ({', '.join(names)}) {rows}")
 
 
 def update_by(table: Table, keys: Sequence[str], changing: Sequence[str]) -> Prepared:
@@ -70,6 +87,7 @@ def update_by(table: Table, keys: Sequence[str], changing: Sequence[str]) -> Pre
     changes = ", ".join(f"{name} = {given[name]}" for name in changing)
     found = " AND ".join(f"{table.name}.{name.removeprefix('known_')} = {given[name]}" for name in keys)
     return Prepared(
+        table,
         (*keys, *changing),
         lambda rows: f"UPDATE {table.name} SET {changes} FROM ({rows}) AS given WHERE {found}",  # noqa: S608 (names of ours)
     )
@@ -80,16 +98,34 @@ def delete_by(table: Table, keys: Sequence[str]) -> Prepared:
     # SQLite looks into an index for a subquery, but not for bare rows of values.
     columns = ", ".join(f"column{number}" for number in range(1, len(keys) + 1))
     found = f"({', '.join(keys)}) IN (SELECT {columns} FROM"
-    return Prepared(keys, lambda rows: f"DELETE FROM {table.name} WHERE {found} ({rows}))")  # noqa: S608 (names of ours)
-
-
-def select_by(table: Table, keys: Sequence[str], wanted: Sequence[str]) -> Prepared:
-    """Prepare to read some columns of the rows that have the given values, in any order."""
-    columns = ", ".join(f"{table.name}.{name}" for name in wanted)
-    found = " AND ".join(f"{table.name}.{name} = given.column{number}" for number, name in enumerate(keys, 1))
     return Prepared(
+        table,
         keys,
-        lambda rows: f"SELECT {columns} FROM ({rows}) AS given CROSS JOIN {table.name} ON {found}",  # noqa: S608 (names of ours)
+        lambda rows: f"DELETE FROM {table.name} WHERE {found} ({rows}) AS given)",  # noqa: S608 (names of ours)
+    )
+
+
+def select_by(table: Table, keys: Sequence[str], wanted: str = "*", also: str = "", locking: str = "") -> Prepared:
+    """Prepare to read some columns of the rows that have the given values, in any order.
+
+    Args:
+        table: The table.
+        keys: The columns that have the given values; one with "known_" before its name has a larger value.
+        wanted: The columns to read, separated by commas; all of them if left out.
+        also: Another condition.
+        locking: As in Prepared.
+    """
+    columns = ", ".join(f"{table.name}.{name}" for name in wanted.split(", "))
+    found = " AND ".join(
+        f"{table.name}.{name.removeprefix('known_')} {'>' if name.startswith('known_') else '='} given.column{number}"
+        for number, name in enumerate(keys, 1)
+    )
+    return Prepared(
+        table,
+        keys,
+        # CROSS JOIN has SQLite go from the given rows to the table, through its index.
+        lambda rows: f"SELECT {columns} FROM ({rows}) AS given CROSS JOIN {table.name} WHERE {found}{also}",  # noqa: S608 (names of ours)
+        locking,
     )
 
 
@@ -97,17 +133,43 @@ class Query:
     """A query of SQLAlchemy's, compiled once; its parameters are what the driver takes."""
 
     def __init__(self, query: Select[Any]) -> None:
-        compiled = query.compile(dialect=sqlite.dialect(paramstyle="named"))
-        self._text = str(compiled)
-        self._constants = {name: value for name, value in compiled.params.items() if value is not None}
+        self._query = query
 
-    def rows(self, driver: sqlite3.Connection, parameters: Mapping[str, Any]) -> list[Any]:
-        """Run the query on the connection's thread.
+    def in_parts(self, rows: Rows) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Give the text for SQLite, with its values by name, for each row of parameters."""
+        text, constants, _ = self._sqlite
+        for row in rows:
+            yield text, {**constants, **row}
 
-        Raises:
-            sqlite3.Error.
-        """
-        return driver.execute(self._text, {**self._constants, **parameters}).fetchall()
+    def unpack(self, found: Found) -> Found:
+        """Give the rows that SQLite has found: all come in one text, as each would cost a turn at the lock."""
+        return [row for (rows,) in found for row in orjson.loads(rows)]
+
+    def at_once(self, rows: Rows) -> tuple[str, list[Any]]:
+        """Give the text for PostgreSQL, with its values in order, for one row of parameters."""
+        (row,) = rows
+        text, constants, names = self._postgresql
+        values = {**constants, **row}
+        return text, [values[name] for name in names]
+
+    @cached_property
+    def _sqlite(self) -> tuple[str, dict[str, Any], Sequence[str]]:
+        rows = self._query.subquery("found")
+        as_json = select(func.json_group_array(func.json_array(*rows.c)))
+        return self._compiled(as_json, sqlite.dialect(paramstyle="named"))
+
+    @cached_property
+    def _postgresql(self) -> tuple[str, dict[str, Any], Sequence[str]]:
+        return self._compiled(self._query, postgresql.asyncpg.dialect())  # type: ignore[no-untyped-call]
+
+    def _compiled(self, query: Select[Any], dialect: Dialect) -> tuple[str, dict[str, Any], Sequence[str]]:
+        compiled: Any = query.compile(dialect=dialect)
+        constants = {name: value for name, value in compiled.params.items() if value is not None}
+        return str(compiled), constants, compiled.positiontup or ()
+
+
+Question = tuple["Prepared | Query", Rows]
+"""What is asked, and the rows of values that it is asked for; a Query takes one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,23 +181,24 @@ class Step:
     exactly: bool = False
 
 
-def write(driver: sqlite3.Connection, steps: Sequence[Step]) -> None:
-    """Run steps one after another, on the connection's thread.
+def reader_of(table: Table) -> Callable[[Sequence[Any]], Any]:
+    """Make what reads a driver's whole row: each value by its column's name, moments and flags as such."""
+    conversions: list[tuple[str, Callable[[Any], Any] | None]] = [
+        (each.name, moment if isinstance(each.type, Instant) else bool if isinstance(each.type, Boolean) else None)
+        for each in table.columns
+    ]
 
-    Raises:
-        StorageConflict: A row that should be there is not: the database is not in the state that was read.
-        sqlite3.Error.
-    """
-    for step in steps:
-        hit = sum(cursor.rowcount for cursor in step.statement.run(driver, step.rows))
-        if step.exactly and hit != len(step.rows):
-            raise StorageConflict(f"{hit} rows instead of {len(step.rows)}")
+    def read(values: Sequence[Any]) -> Any:
+        return SimpleNamespace(
+            **{
+                name: value if convert is None or value is None else convert(value)
+                for (name, convert), value in zip(conversions, values, strict=True)
+            }
+        )
+
+    return read
 
 
-def read(driver: sqlite3.Connection, statement: Prepared, rows: Rows) -> list[tuple[Any, ...]]:
-    """Run a query for rows of values, on the connection's thread, and give all that it finds.
-
-    Raises:
-        sqlite3.Error.
-    """
-    return [found for cursor in statement.run(driver, rows) for found in cursor.fetchall()]
+def _kept_as(column: Column[Any]) -> str:
+    kind = column.type.impl_instance if isinstance(column.type, TypeDecorator) else column.type
+    return str(kind.compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]

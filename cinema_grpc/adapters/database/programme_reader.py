@@ -1,20 +1,20 @@
 """Reading the programme: pages of showtimes, their versions, and one with all who have seats in it."""
 
-import sqlite3
+import asyncio
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-import orjson
 from sqlalchemy import select
 
 from cinema_grpc.adapters.database import catalog_queries as queries
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.booking_rows import load_bookings
 from cinema_grpc.adapters.database.database import Database, uninterrupted
-from cinema_grpc.adapters.database.prepared import read, select_by
+from cinema_grpc.adapters.database.prepared import Question, select_by
 from cinema_grpc.adapters.database.schema import microseconds
 from cinema_grpc.application.ports import FoundShowtime, ShowtimeFilter, Version
 from cinema_grpc.domain.catalog import ListedShowtime
@@ -23,7 +23,8 @@ ENTRIES_AT_HAND = 20_000
 """Of how many showtimes the names and times are kept in memory, which never change: some 2 KB each."""
 
 PLACES = ("movie_id", "cinema_id", "auditorium_id")
-_VERSIONS = select_by(schema.showtime, ("showtime_id",), ("showtime_id", "revision", "stamp"))
+_Page = tuple[ShowtimeFilter, tuple[datetime, str] | None, int]
+_VERSIONS = select_by(schema.showtime, ("showtime_id",), "showtime_id, revision, stamp")
 
 
 class SqlProgrammeReader:
@@ -32,34 +33,43 @@ class SqlProgrammeReader:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._entries: OrderedDict[str, ListedShowtime] = OrderedDict()
+        self._to_be_read: dict[_Page, asyncio.Task[tuple[datetime, list[ListedShowtime]]]] = {}
 
     async def page(
         self, condition: ShowtimeFilter, after: tuple[datetime, str] | None, limit: int
     ) -> tuple[datetime, list[ListedShowtime]]:
         """List showtimes by start and identifier, from the one after `after` on, with the seats that are free now.
 
-        A showtime that has not changed is the same object as before.
+        A showtime that has not changed is the same object as before. Callers who ask for the same page before the
+        reading of it begins get one answer.
         """
+        key = (condition, after, limit)
+        reading = self._to_be_read.get(key)
+        if reading is None:
+            reading = self._to_be_read[key] = asyncio.create_task(self._read_page(condition, after, limit))
+            reading.add_done_callback(partial(self._forget, key))
+        return await asyncio.shield(reading)
+
+    async def _read_page(
+        self, condition: ShowtimeFilter, after: tuple[datetime, str] | None, limit: int
+    ) -> tuple[datetime, list[ListedShowtime]]:
         places = {name: identifier for name in PLACES if (identifier := getattr(condition, name))}
-        parameters: dict[str, Any] = {**places, "limit": limit}
-        if condition.start_from is not None:
-            parameters["start_from"] = microseconds(condition.start_from)
-        if condition.start_until is not None:
-            parameters["until"] = microseconds(condition.start_until)
-        if after is not None:
-            start_time, showtime_id = after
-            parameters["start_from"] = max(parameters.get("start_from", 0), microseconds(start_time))
-            parameters["after_start"], parameters["after_id"] = microseconds(start_time), showtime_id
-        query = queries.programme_page(tuple(places), after=after is not None, until="until" in parameters)
+        query = queries.programme_page(tuple(places), after=after is not None, until=condition.start_until is not None)
 
-        def look(driver: sqlite3.Connection) -> tuple[datetime, list[Any], dict[str, int]]:
-            now = self._database.time()
-            parameters.setdefault("start_from", microseconds(now))
-            ((page,),) = query.rows(driver, parameters)
-            lapsed = dict(queries.LAPSED_SEATS.rows(driver, {"now": microseconds(now)}))
-            return now, orjson.loads(page), lapsed
+        def ask(now: datetime) -> Sequence[Question]:
+            self._to_be_read.pop((condition, after, limit), None)
+            start_from = condition.start_from or now
+            parameters: dict[str, Any] = {**places, "start_from": microseconds(start_from), "limit": limit}
+            if condition.start_until is not None:
+                parameters["until"] = microseconds(condition.start_until)
+            if after is not None:
+                start_time, showtime_id = after
+                parameters["start_from"] = microseconds(max(start_from, start_time))
+                parameters["after_start"], parameters["after_id"] = microseconds(start_time), showtime_id
+            return (query, [parameters]), (queries.LAPSED_SEATS, [{"now": microseconds(now)}])
 
-        now, rows, lapsed = await self._database.peek(look, key=tuple(parameters.items()))
+        now, (rows, lapsed_seats) = await self._database.peek(ask)
+        lapsed = {showtime_id: int(seats) for showtime_id, seats in lapsed_seats}
         while missing := [showtime_id for showtime_id, _, _ in rows if showtime_id not in self._entries]:
             await self._load_entries(missing)
         page = [
@@ -73,8 +83,8 @@ class SqlProgrammeReader:
     async def versions(self, showtime_ids: Collection[str]) -> tuple[datetime, dict[str, Version]]:
         """Tell at which version showtimes are, and what time it is; unknown ones are missing."""
         asked = [{"showtime_id": showtime_id} for showtime_id in showtime_ids]
-        rows = await self._database.peek(lambda driver: read(driver, _VERSIONS, asked))
-        return self._database.time(), {showtime_id: Version(revision, stamp) for showtime_id, revision, stamp in rows}
+        now, (rows,) = await self._database.peek(lambda _now: [(_VERSIONS, asked)])
+        return now, {showtime_id: Version(revision, stamp) for showtime_id, revision, stamp in rows}
 
     @uninterrupted
     async def showtime(self, showtime_id: str) -> FoundShowtime | None:
@@ -100,9 +110,17 @@ class SqlProgrammeReader:
                 entry = queries.to_listed_showtime(row)
                 self._entries[entry.showtime_id] = entry
 
+    def _forget(self, key: _Page, reading: "asyncio.Task[tuple[datetime, list[ListedShowtime]]]") -> None:
+        """Let nobody wait for a reading that broke down before it began."""
+        if self._to_be_read.get(key) is reading:
+            del self._to_be_read[key]
+        if not reading.cancelled():
+            reading.exception()  # marks it as seen: perhaps nobody waits any more
+
     def _entry(self, showtime_id: str, revision: int, taken: int) -> ListedShowtime:
-        entry = self._entries[showtime_id]
+        entry = self._entries.pop(showtime_id)
         available = entry.total_seats - taken
-        if entry.revision != revision or entry.available_seats != available:
-            entry = self._entries[showtime_id] = replace(entry, revision=revision, available_seats=available)
+        if (entry.revision, entry.available_seats) != (revision, available):
+            entry = replace(entry, revision=revision, available_seats=available)
+        self._entries[showtime_id] = entry
         return entry

@@ -18,6 +18,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.types import TypeEngine
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -31,6 +32,25 @@ def microseconds(moment: datetime) -> int:
 def moment(microseconds: int) -> datetime:
     """Give a kept moment."""
     return EPOCH + timedelta(microseconds=microseconds)
+
+
+class ExactText(TypeDecorator[str]):
+    """Text that is compared character by character in every database, whatever language the database speaks."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[str]:
+        """Choose the type for a database."""
+        return Text(collation="C") if dialect.name == "postgresql" else Text()
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Turn what can't be in the database into what is not.
+
+        PostgreSQL's text holds no NUL. The transport lets none be written, but names and identifiers that are looked up
+        may be anything; no name and no identifier is empty.
+        """
+        return "" if value is not None and "\0" in value and dialect.name == "postgresql" else value
 
 
 class Instant(TypeDecorator[datetime]):
@@ -75,44 +95,44 @@ metadata = MetaData(
 account = Table(
     "account",
     metadata,
-    Column("user_id", Text, primary_key=True),
-    Column("username", Text, nullable=False),
-    Column("folded_username", Text, nullable=False, unique=True),
-    Column("full_name", Text, nullable=False),
-    Column("email", Text, nullable=False),
-    Column("folded_email", Text, unique=True),  # null for an account without an email
-    Column("role", Text, nullable=False),
-    Column("password_hash", Text, nullable=False),
+    Column("user_id", ExactText, primary_key=True),
+    Column("username", ExactText, nullable=False),
+    Column("folded_username", ExactText, nullable=False, unique=True),
+    Column("full_name", ExactText, nullable=False),
+    Column("email", ExactText, nullable=False),
+    Column("folded_email", ExactText, unique=True),  # null for an account without an email
+    Column("role", ExactText, nullable=False),
+    Column("password_hash", ExactText, nullable=False),
     Column("create_time", Instant, nullable=False),
 )
 
 movie = Table(
     "movie",
     metadata,
-    Column("movie_id", Text, primary_key=True),
-    Column("title", Text, nullable=False),
+    Column("movie_id", ExactText, primary_key=True),
+    Column("title", ExactText, nullable=False),
     Column("runtime", Span, nullable=False),
-    Column("rating", Text, nullable=False),
-    Column("synopsis", Text, nullable=False),
+    Column("rating", ExactText, nullable=False),
+    Column("synopsis", ExactText, nullable=False),
     Column("create_time", Instant, nullable=False),
 )
 
 cinema = Table(
     "cinema",
     metadata,
-    Column("cinema_id", Text, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("time_zone", Text, nullable=False),
+    Column("cinema_id", ExactText, primary_key=True),
+    Column("name", ExactText, nullable=False),
+    Column("time_zone", ExactText, nullable=False),
     Column("create_time", Instant, nullable=False),
 )
 
 auditorium = Table(
     "auditorium",
     metadata,
-    Column("auditorium_id", Text, primary_key=True),
-    Column("cinema_id", Text, ForeignKey("cinema.cinema_id"), nullable=False),
-    Column("name", Text, nullable=False),
-    Column("rows", Text, nullable=False),  # JSON: [["A", [4, 6, 4]], ...]
+    Column("auditorium_id", ExactText, primary_key=True),
+    Column("cinema_id", ExactText, ForeignKey("cinema.cinema_id"), nullable=False),
+    Column("name", ExactText, nullable=False),
+    Column("rows", ExactText, nullable=False),  # JSON: [["A", [4, 6, 4]], ...]
     Column("total_seats", Integer, nullable=False),
     Column("create_time", Instant, nullable=False),
     UniqueConstraint("cinema_id", "name"),
@@ -121,17 +141,17 @@ auditorium = Table(
 showtime = Table(
     "showtime",
     metadata,
-    Column("showtime_id", Text, primary_key=True),
-    Column("movie_id", Text, ForeignKey("movie.movie_id"), nullable=False),
-    Column("auditorium_id", Text, ForeignKey("auditorium.auditorium_id"), nullable=False),
+    Column("showtime_id", ExactText, primary_key=True),
+    Column("movie_id", ExactText, ForeignKey("movie.movie_id"), nullable=False),
+    Column("auditorium_id", ExactText, ForeignKey("auditorium.auditorium_id"), nullable=False),
     Column("start_time", Instant, nullable=False),
     Column("end_time", Instant, nullable=False),
-    Column("currency_code", Text, nullable=False),
+    Column("currency_code", ExactText, nullable=False),
     Column("seat_price", BigInteger, nullable=False),
-    Column("seat_gap_policy", Text, nullable=False),
+    Column("seat_gap_policy", ExactText, nullable=False),
     Column("taken_seats", Integer, nullable=False),  # with those of holds that are over but not written down so
     Column("revision", BigInteger, nullable=False),
-    Column("stamp", Text, nullable=False),
+    Column("stamp", ExactText, nullable=False),
     Column("latest_time", Instant, nullable=False),  # the moment of the last decision
     Index(None, "start_time", "showtime_id"),
     Index(None, "auditorium_id", "start_time"),
@@ -141,13 +161,13 @@ showtime = Table(
 booking = Table(
     "booking",
     metadata,
-    Column("booking_id", Text, primary_key=True),
-    Column("showtime_id", Text, ForeignKey("showtime.showtime_id"), nullable=False),
-    Column("user_id", Text, ForeignKey("account.user_id"), nullable=False),
-    Column("status", Text, nullable=False),
-    Column("seats", Text, nullable=False),  # labels in row order, with commas between them
+    Column("booking_id", ExactText, primary_key=True),
+    Column("showtime_id", ExactText, ForeignKey("showtime.showtime_id"), nullable=False),
+    Column("user_id", ExactText, ForeignKey("account.user_id"), nullable=False),
+    Column("status", ExactText, nullable=False),
+    Column("seats", ExactText, nullable=False),  # labels in row order, with commas between them
     Column("seat_count", Integer, nullable=False),
-    Column("currency_code", Text, nullable=False),
+    Column("currency_code", ExactText, nullable=False),
     Column("seat_price", BigInteger, nullable=False),
     Column("create_time", Instant, nullable=False),
     Column("hold_expire_time", Instant, nullable=False),
@@ -173,27 +193,27 @@ Index("booking_showtime_id_revision_index", booking.c.showtime_id, booking.c.rev
 seat_claim = Table(
     "seat_claim",
     metadata,
-    Column("showtime_id", Text, ForeignKey("showtime.showtime_id"), primary_key=True),
-    Column("seat", Text, primary_key=True),
-    Column("booking_id", Text, ForeignKey("booking.booking_id"), nullable=False),
+    Column("showtime_id", ExactText, ForeignKey("showtime.showtime_id"), primary_key=True),
+    Column("seat", ExactText, primary_key=True),
+    Column("booking_id", ExactText, ForeignKey("booking.booking_id"), nullable=False),
     sqlite_with_rowid=False,
 )
 
 ticket = Table(
     "ticket",
     metadata,
-    Column("ticket_id", Text, primary_key=True),
-    Column("booking_id", Text, ForeignKey("booking.booking_id"), nullable=False, index=True),
-    Column("seat", Text, nullable=False),
-    Column("code", Text, nullable=False, unique=True),
+    Column("ticket_id", ExactText, primary_key=True),
+    Column("booking_id", ExactText, ForeignKey("booking.booking_id"), nullable=False, index=True),
+    Column("seat", ExactText, nullable=False),
+    Column("code", ExactText, nullable=False, unique=True),
 )
 
 payment_attempt = Table(
     "payment_attempt",
     metadata,
-    Column("attempt_id", Text, primary_key=True),
-    Column("booking_id", Text, ForeignKey("booking.booking_id"), nullable=False, index=True),
-    Column("status", Text, nullable=False),
+    Column("attempt_id", ExactText, primary_key=True),
+    Column("booking_id", ExactText, ForeignKey("booking.booking_id"), nullable=False, index=True),
+    Column("status", ExactText, nullable=False),
     Column("create_time", Instant, nullable=False),
     Index(
         "payment_attempt_open_index",
@@ -207,13 +227,13 @@ payment_attempt = Table(
 refund = Table(
     "refund",
     metadata,
-    Column("refund_id", Text, primary_key=True),
-    Column("booking_id", Text, ForeignKey("booking.booking_id"), nullable=False, unique=True),
-    Column("attempt_id", Text, ForeignKey("payment_attempt.attempt_id"), nullable=False, unique=True),
-    Column("currency_code", Text, nullable=False),
+    Column("refund_id", ExactText, primary_key=True),
+    Column("booking_id", ExactText, ForeignKey("booking.booking_id"), nullable=False, unique=True),
+    Column("attempt_id", ExactText, ForeignKey("payment_attempt.attempt_id"), nullable=False, unique=True),
+    Column("currency_code", ExactText, nullable=False),
     Column("amount", BigInteger, nullable=False),
     Column("percent", Integer, nullable=False),
-    Column("status", Text, nullable=False),
+    Column("status", ExactText, nullable=False),
     Column("create_time", Instant, nullable=False),
     Index(
         "refund_owed_index",
@@ -226,9 +246,9 @@ refund = Table(
 request = Table(
     "request",
     metadata,
-    Column("caller", Text, primary_key=True),
-    Column("rpc", Text, primary_key=True),
-    Column("request_id", Text, primary_key=True),
+    Column("caller", ExactText, primary_key=True),
+    Column("rpc", ExactText, primary_key=True),
+    Column("request_id", ExactText, primary_key=True),
     Column("content", LargeBinary, nullable=False),  # a digest
     Column("outcome", LargeBinary, nullable=False),  # the answer, as JSON
     Column("create_time", Instant, nullable=False),

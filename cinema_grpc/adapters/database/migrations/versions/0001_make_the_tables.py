@@ -6,19 +6,21 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
 
 def upgrade() -> None:
     """Make the tables."""
     op.create_table(
         "account",
-        sa.Column("user_id", sa.Text(), nullable=False),
-        sa.Column("username", sa.Text(), nullable=False),
-        sa.Column("folded_username", sa.Text(), nullable=False),
-        sa.Column("full_name", sa.Text(), nullable=False),
-        sa.Column("email", sa.Text(), nullable=False),
-        sa.Column("folded_email", sa.Text(), nullable=True),
-        sa.Column("role", sa.Text(), nullable=False),
-        sa.Column("password_hash", sa.Text(), nullable=False),
+        sa.Column("user_id", TEXT, nullable=False),
+        sa.Column("username", TEXT, nullable=False),
+        sa.Column("folded_username", TEXT, nullable=False),
+        sa.Column("full_name", TEXT, nullable=False),
+        sa.Column("email", TEXT, nullable=False),
+        sa.Column("folded_email", TEXT, nullable=True),
+        sa.Column("role", TEXT, nullable=False),
+        sa.Column("password_hash", TEXT, nullable=False),
         sa.Column("create_time", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("user_id", name="account_pk"),
         sa.UniqueConstraint("folded_email", name="account_folded_email_key"),
@@ -26,27 +28,27 @@ def upgrade() -> None:
     )
     op.create_table(
         "cinema",
-        sa.Column("cinema_id", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("time_zone", sa.Text(), nullable=False),
+        sa.Column("cinema_id", TEXT, nullable=False),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("time_zone", TEXT, nullable=False),
         sa.Column("create_time", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("cinema_id", name="cinema_pk"),
     )
     op.create_table(
         "movie",
-        sa.Column("movie_id", sa.Text(), nullable=False),
-        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("movie_id", TEXT, nullable=False),
+        sa.Column("title", TEXT, nullable=False),
         sa.Column("runtime", sa.BigInteger(), nullable=False),
-        sa.Column("rating", sa.Text(), nullable=False),
-        sa.Column("synopsis", sa.Text(), nullable=False),
+        sa.Column("rating", TEXT, nullable=False),
+        sa.Column("synopsis", TEXT, nullable=False),
         sa.Column("create_time", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("movie_id", name="movie_pk"),
     )
     op.create_table(
         "request",
-        sa.Column("caller", sa.Text(), nullable=False),
-        sa.Column("rpc", sa.Text(), nullable=False),
-        sa.Column("request_id", sa.Text(), nullable=False),
+        sa.Column("caller", TEXT, nullable=False),
+        sa.Column("rpc", TEXT, nullable=False),
+        sa.Column("request_id", TEXT, nullable=False),
         sa.Column("content", sa.LargeBinary(), nullable=False),
         sa.Column("outcome", sa.LargeBinary(), nullable=False),
         sa.Column("create_time", sa.BigInteger(), nullable=False),
@@ -56,10 +58,10 @@ def upgrade() -> None:
 
     op.create_table(
         "auditorium",
-        sa.Column("auditorium_id", sa.Text(), nullable=False),
-        sa.Column("cinema_id", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("rows", sa.Text(), nullable=False),
+        sa.Column("auditorium_id", TEXT, nullable=False),
+        sa.Column("cinema_id", TEXT, nullable=False),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("rows", TEXT, nullable=False),
         sa.Column("total_seats", sa.Integer(), nullable=False),
         sa.Column("create_time", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["cinema_id"], ["cinema.cinema_id"], name="auditorium_cinema_id_fk"),
@@ -68,17 +70,17 @@ def upgrade() -> None:
     )
     op.create_table(
         "showtime",
-        sa.Column("showtime_id", sa.Text(), nullable=False),
-        sa.Column("movie_id", sa.Text(), nullable=False),
-        sa.Column("auditorium_id", sa.Text(), nullable=False),
+        sa.Column("showtime_id", TEXT, nullable=False),
+        sa.Column("movie_id", TEXT, nullable=False),
+        sa.Column("auditorium_id", TEXT, nullable=False),
         sa.Column("start_time", sa.BigInteger(), nullable=False),
         sa.Column("end_time", sa.BigInteger(), nullable=False),
-        sa.Column("currency_code", sa.Text(), nullable=False),
+        sa.Column("currency_code", TEXT, nullable=False),
         sa.Column("seat_price", sa.BigInteger(), nullable=False),
-        sa.Column("seat_gap_policy", sa.Text(), nullable=False),
+        sa.Column("seat_gap_policy", TEXT, nullable=False),
         sa.Column("taken_seats", sa.Integer(), nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
-        sa.Column("stamp", sa.Text(), nullable=False),
+        sa.Column("stamp", TEXT, nullable=False),
         sa.Column("latest_time", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["auditorium_id"], ["auditorium.auditorium_id"], name="showtime_auditorium_id_fk"),
         sa.ForeignKeyConstraint(["movie_id"], ["movie.movie_id"], name="showtime_movie_id_fk"),
@@ -90,13 +92,13 @@ def upgrade() -> None:
 
     op.create_table(
         "booking",
-        sa.Column("booking_id", sa.Text(), nullable=False),
-        sa.Column("showtime_id", sa.Text(), nullable=False),
-        sa.Column("user_id", sa.Text(), nullable=False),
-        sa.Column("status", sa.Text(), nullable=False),
-        sa.Column("seats", sa.Text(), nullable=False),
+        sa.Column("booking_id", TEXT, nullable=False),
+        sa.Column("showtime_id", TEXT, nullable=False),
+        sa.Column("user_id", TEXT, nullable=False),
+        sa.Column("status", TEXT, nullable=False),
+        sa.Column("seats", TEXT, nullable=False),
         sa.Column("seat_count", sa.Integer(), nullable=False),
-        sa.Column("currency_code", sa.Text(), nullable=False),
+        sa.Column("currency_code", TEXT, nullable=False),
         sa.Column("seat_price", sa.BigInteger(), nullable=False),
         sa.Column("create_time", sa.BigInteger(), nullable=False),
         sa.Column("hold_expire_time", sa.BigInteger(), nullable=False),
@@ -127,9 +129,9 @@ def upgrade() -> None:
 
     op.create_table(
         "payment_attempt",
-        sa.Column("attempt_id", sa.Text(), nullable=False),
-        sa.Column("booking_id", sa.Text(), nullable=False),
-        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("attempt_id", TEXT, nullable=False),
+        sa.Column("booking_id", TEXT, nullable=False),
+        sa.Column("status", TEXT, nullable=False),
         sa.Column("create_time", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["booking_id"], ["booking.booking_id"], name="payment_attempt_booking_id_fk"),
         sa.PrimaryKeyConstraint("attempt_id", name="payment_attempt_pk"),
@@ -146,9 +148,9 @@ def upgrade() -> None:
 
     op.create_table(
         "seat_claim",
-        sa.Column("showtime_id", sa.Text(), nullable=False),
-        sa.Column("seat", sa.Text(), nullable=False),
-        sa.Column("booking_id", sa.Text(), nullable=False),
+        sa.Column("showtime_id", TEXT, nullable=False),
+        sa.Column("seat", TEXT, nullable=False),
+        sa.Column("booking_id", TEXT, nullable=False),
         sa.ForeignKeyConstraint(["booking_id"], ["booking.booking_id"], name="seat_claim_booking_id_fk"),
         sa.ForeignKeyConstraint(["showtime_id"], ["showtime.showtime_id"], name="seat_claim_showtime_id_fk"),
         sa.PrimaryKeyConstraint("showtime_id", "seat", name="seat_claim_pk"),
@@ -156,10 +158,10 @@ def upgrade() -> None:
     )
     op.create_table(
         "ticket",
-        sa.Column("ticket_id", sa.Text(), nullable=False),
-        sa.Column("booking_id", sa.Text(), nullable=False),
-        sa.Column("seat", sa.Text(), nullable=False),
-        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("ticket_id", TEXT, nullable=False),
+        sa.Column("booking_id", TEXT, nullable=False),
+        sa.Column("seat", TEXT, nullable=False),
+        sa.Column("code", TEXT, nullable=False),
         sa.ForeignKeyConstraint(["booking_id"], ["booking.booking_id"], name="ticket_booking_id_fk"),
         sa.PrimaryKeyConstraint("ticket_id", name="ticket_pk"),
         sa.UniqueConstraint("code", name="ticket_code_key"),
@@ -168,13 +170,13 @@ def upgrade() -> None:
 
     op.create_table(
         "refund",
-        sa.Column("refund_id", sa.Text(), nullable=False),
-        sa.Column("booking_id", sa.Text(), nullable=False),
-        sa.Column("attempt_id", sa.Text(), nullable=False),
-        sa.Column("currency_code", sa.Text(), nullable=False),
+        sa.Column("refund_id", TEXT, nullable=False),
+        sa.Column("booking_id", TEXT, nullable=False),
+        sa.Column("attempt_id", TEXT, nullable=False),
+        sa.Column("currency_code", TEXT, nullable=False),
         sa.Column("amount", sa.BigInteger(), nullable=False),
         sa.Column("percent", sa.Integer(), nullable=False),
-        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("status", TEXT, nullable=False),
         sa.Column("create_time", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["attempt_id"], ["payment_attempt.attempt_id"], name="refund_attempt_id_fk"),
         sa.ForeignKeyConstraint(["booking_id"], ["booking.booking_id"], name="refund_booking_id_fk"),

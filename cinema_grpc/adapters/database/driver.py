@@ -1,0 +1,87 @@
+"""Everything in which SQLite and PostgreSQL differ, as a protocol that `sqlite.py` and `postgresql.py` fulfil."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any, Protocol
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from cinema_grpc.adapters.database.prepared import Found, Prepared, Question, Rows, Step
+from cinema_grpc.application.ports import Clock
+
+
+class Driver(Protocol):
+    """A kind of database.
+
+    Attributes:
+        engine: Gives connections.
+        lanes: How many transactions of the box office may run at once.
+        apart: How many more of them, in each lane, may wait for showtimes that other processes hold.
+        conversations: How many connections are left for everything else.
+        clock: The clock of this process, if that is the one that decides.
+        peeks: Whether `peek` is the way to read quickly.
+        reading, writing, deciding: Options of a connection that reads from one state of the database, that writes, or
+            that leaves the beginning and the end of its transactions to whoever uses it.
+    """
+
+    engine: AsyncEngine
+    lanes: int
+    apart: int
+    conversations: int
+    clock: Clock | None
+    peeks: bool
+    reading: Mapping[str, Any]
+    writing: Mapping[str, Any]
+    deciding: Mapping[str, Any]
+
+    async def now(self, connection: AsyncConnection) -> datetime:
+        """Tell the time by the clock that all processes at this database share."""
+        ...
+
+    async def begin(
+        self, connection: AsyncConnection, lock: Prepared, locked: Rows, lookup: Prepared, looked_up: Rows
+    ) -> tuple[Found, Found]:
+        """Begin a transaction that writes, lock rows, and then look up others; give both."""
+        ...
+
+    async def read(self, connection: AsyncConnection, questions: Sequence[Question]) -> list[Found]:
+        """Ask many questions in one go."""
+        ...
+
+    async def peek(self, ask: Callable[[datetime], Sequence[Question]], clock: Clock) -> tuple[datetime, list[Found]]:
+        """Tell the time, and ask what depends on it, of one state of the database, without waiting for a connection."""
+        ...
+
+    def while_pending(self) -> AbstractContextManager[None]:
+        """Enclose a transaction that writes in several goes, so that nobody peeks at what is not committed."""
+        ...
+
+    async def write_and_commit(self, connection: AsyncConnection, steps: Sequence[Step]) -> None:
+        """Run steps one after another, and commit.
+
+        Raises:
+            StorageConflict: A row that should be there is not: the database is not in the state that was read.
+            CommitUnknown: The answer to the COMMIT was lost.
+        """
+        ...
+
+    async def undo(self, connection: AsyncConnection) -> None:
+        """Roll back what was begun and not committed; a connection on which that fails is given up."""
+        ...
+
+    async def prepare_to_migrate(self, connection: AsyncConnection) -> None:
+        """Wait until no other process migrates the same database, until the end of the transaction."""
+        ...
+
+    async def check(self, connection: AsyncConnection) -> None:
+        """Check that the database can be written to.
+
+        Raises:
+            OSError: It can't, though it answers.
+        """
+        ...
+
+    def translate(self, error: Exception) -> Exception | None:
+        """Give what an error of the driver's is to the stores, or None for a fault of our own statements."""
+        ...

@@ -1,0 +1,231 @@
+"""PostgreSQL: its connections, its clock, its errors, and a batch in a few round trips."""
+
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from cinema_grpc.adapters.database.prepared import Found, Prepared, Query, Question, Rows, Step
+from cinema_grpc.adapters.database.schema import moment
+from cinema_grpc.application.errors import StorageUnavailable
+from cinema_grpc.application.ports import Clock, CommitUnknown, StorageConflict, StorageContention
+
+LANES = 2
+APART = 2
+CONNECT_SECONDS = 5.0
+POOL_SECONDS = 10.0
+"""How long a connection may take to be made, and to come free."""
+SECONDS_UNTIL_DEAD = 10
+"""How long a server may leave the network's own packets unanswered before the connection counts as lost."""
+
+PARAMETERS = {
+    "application_name": "cinema-grpc",
+    "statement_timeout": "10s",
+    "lock_timeout": "2s",
+    "idle_in_transaction_session_timeout": "10s",
+}
+"""What each connection is set to where its URL says nothing else. The server counts no COMMIT as a statement here: it
+stops the clock before the commit begins."""
+
+CLOCK = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+MIGRATION_LOCK = 7_209_385_611
+"""A number that is this program's own among the advisory locks of a database."""
+
+CONTENTION = {"40001", "40P01", "55P03"}
+"""Serialization failure, deadlock, lock not available."""
+OURS = ("0A", "22", "42")
+"""Classes of errors that our own statements are at fault for: what is not supported, bad data, bad syntax or names."""
+
+
+class PostgresqlDriver:
+    """A database of PostgreSQL. Fulfils Driver."""
+
+    lanes = LANES
+    apart = APART
+    clock: Clock | None = None
+    peeks = False
+    reading: Mapping[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    writing: Mapping[str, Any] = {"isolation_level": "READ COMMITTED"}
+    deciding: Mapping[str, Any] = {}
+
+    def __init__(self, url: str, pool_size: int) -> None:
+        """Prepare the pool.
+
+        Args:
+            url: As `libpq_url` takes it.
+            pool_size: How many connections there may be, of which the box office takes LANES * (1 + APART).
+        """
+        self._url = libpq_url(url)
+        self._parameters = PARAMETERS.copy()
+        for name, _ in parse_qsl(urlsplit(self._url).query):
+            self._parameters.pop(name, None)
+        self.conversations = pool_size - LANES * (1 + APART)
+        self.engine = create_async_engine(
+            "postgresql+asyncpg://",
+            connect_args={"async_creator_fn": self._connect},
+            isolation_level="AUTOCOMMIT",  # where no transaction is asked for, none has to be begun and ended
+            pool_pre_ping=True,  # replaces connections that were lost, as by a restart of the server
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=POOL_SECONDS,
+            hide_parameters=True,
+        )
+
+    async def now(self, connection: AsyncConnection) -> datetime:
+        """Tell the server's time."""
+        return moment((await connection.exec_driver_sql(CLOCK)).scalar_one())
+
+    async def begin(
+        self, connection: AsyncConnection, lock: Prepared, locked: Rows, lookup: Prepared, looked_up: Rows
+    ) -> tuple[Found, Found]:
+        """Begin a transaction, lock rows, and look up others as they are once the locks are had."""
+        driver = await _raw(connection)
+        await driver.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+        return await _read(driver, lock, locked), await _read(driver, lookup, looked_up)
+
+    async def read(self, connection: AsyncConnection, questions: Sequence[Question]) -> list[Found]:
+        """Ask questions, each in a round trip."""
+        driver = await _raw(connection)
+        return [await _read(driver, statement, rows) for statement, rows in questions]
+
+    async def peek(self, ask: Callable[[datetime], Sequence[Question]], clock: Clock) -> tuple[datetime, list[Found]]:
+        """Refuse: there is no such way here, and no need of it."""
+        raise NotImplementedError
+
+    def while_pending(self) -> AbstractContextManager[None]:
+        """Enclose nothing: nobody sees what is not committed."""
+        return nullcontext()
+
+    async def write_and_commit(self, connection: AsyncConnection, steps: Sequence[Step]) -> None:
+        """Run steps one after another, and commit, for as long as that takes.
+
+        Raises:
+            StorageConflict, CommitUnknown.
+        """
+        driver = await _raw(connection)
+        for step in steps:
+            if step.rows:
+                text, arrays = step.statement.at_once(step.rows)
+                status = await driver.execute(text, *arrays)
+                hit = int(status.rpartition(" ")[2])
+                if step.exactly and hit != len(step.rows):
+                    raise StorageConflict(f"{hit} rows instead of {len(step.rows)}")
+        try:
+            ended = await driver.execute("COMMIT")
+        except Exception as error:
+            if getattr(error, "sqlstate", "")[:2] == "23" or getattr(error, "sqlstate", "") in CONTENTION:
+                raise
+            raise CommitUnknown from error
+        if ended != "COMMIT":
+            raise StorageContention(f"the transaction ended with {ended}")
+
+    async def undo(self, connection: AsyncConnection) -> None:
+        """Roll back what was begun and not committed; a connection on which that fails is given up."""
+        driver = await _raw(connection)
+        try:
+            if driver.is_in_transaction() or driver.is_closed():
+                await driver.execute("ROLLBACK")
+        except Exception:  # noqa: BLE001 (whatever it was, nobody else may get this connection)
+            await connection.invalidate()
+
+    async def prepare_to_migrate(self, connection: AsyncConnection) -> None:
+        """Wait until no other process migrates this database, however long that takes; so may the migrations."""
+        for timeout in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
+            await connection.exec_driver_sql(f"SET LOCAL {timeout} = 0")
+        await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
+
+    async def check(self, connection: AsyncConnection) -> None:
+        """Check that the server takes writes; one that has become a standby is left.
+
+        Raises:
+            OSError: It does not.
+        """
+        driver = await _raw(connection)
+        if await driver.fetchval("SHOW transaction_read_only") == "on":
+            await self.engine.dispose()
+            raise ConnectionError("the database server is read-only, as a standby is")
+
+    def translate(self, error: Exception) -> Exception | None:
+        """Give what an error of the driver's is to the stores, or None for a fault of our own statements."""
+        if isinstance(error, DBAPIError):
+            error = error.driver_exception
+        sqlstate = str(getattr(error, "sqlstate", None) or "")
+        # After a migration by a newer replica a plan may have to be made anew, which the driver does the next time.
+        outdated = isinstance(error, asyncpg.InvalidCachedStatementError | asyncpg.OutdatedSchemaCacheError)
+        if outdated or sqlstate in CONTENTION:
+            return StorageContention(str(error))
+        if sqlstate.startswith("23"):
+            return StorageConflict(str(error))
+        if sqlstate.startswith(OURS) or isinstance(error, asyncpg.DataError):
+            return None
+        lost = asyncpg.InterfaceError | asyncpg.InternalClientError
+        if sqlstate or isinstance(error, lost | PoolTimeout | OSError):
+            return StorageUnavailable()
+        return None
+
+    async def _connect(self, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
+        connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
+            self._url, timeout=CONNECT_SECONDS, server_settings=self._parameters, **options
+        )
+        _notice_death(connection)
+        return connection
+
+
+def libpq_url(url: str) -> str:
+    """Turn the URL of the settings into one as PostgreSQL's own programs take it.
+
+    Raises:
+        ValueError: It is none.
+    """
+    parts = urlsplit(url)
+    query = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+    hosts = [value for name, value in query if name == "host"]
+    if len(hosts) > 1:  # SQLAlchemy's way to name several: ?host=one:5432&host=two:5432
+        split = [host.rpartition(":") if ":" in host else (host, "", "5432") for host in hosts]
+        query = [(name, value) for name, value in query if name != "host"]
+        query += [("host", ",".join(host for host, _, _ in split)), ("port", ",".join(port for _, _, port in split))]
+    query = [("sslmode" if name == "ssl" else name, value) for name, value in query]
+    return urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(query), ""))
+
+
+async def _raw(connection: AsyncConnection) -> "asyncpg.Connection[asyncpg.Record]":
+    driver = (await connection.get_raw_connection()).driver_connection
+    assert isinstance(driver, asyncpg.Connection)  # noqa: S101 (for mypy: the engine is made above)
+    return driver
+
+
+async def _read(driver: "asyncpg.Connection[asyncpg.Record]", statement: Prepared | Query, rows: Rows) -> Found:
+    if not rows:
+        return []
+    text, values = statement.at_once([_askable(row) for row in rows])
+    return [tuple(record) for record in await driver.fetch(text, *values)]
+
+
+def _askable(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Put what is nowhere in the place of text with a NUL, which PostgreSQL has none of; as ExactText does."""
+    if any(isinstance(value, str) and "\0" in value for value in row.values()):
+        return {name: "" if isinstance(value, str) and "\0" in value else value for name, value in row.items()}
+    return row
+
+
+def _notice_death(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Have the kernel end the connection when the server's machine is gone, which closes nothing as it dies.
+
+    A timeout for statements would not do: it could cut short a COMMIT that is only slow.
+    """
+    # asyncpg shows it in no other way.
+    link: socket.socket = connection._transport.get_extra_info("socket")  # type: ignore[attr-defined] # noqa: SLF001
+    if link.family == socket.AF_UNIX or not hasattr(socket, "TCP_USER_TIMEOUT"):
+        return
+    link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    link.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, SECONDS_UNTIL_DEAD // 2)
+    link.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
+    link.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, SECONDS_UNTIL_DEAD // 2)
+    link.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SECONDS_UNTIL_DEAD * 1000)

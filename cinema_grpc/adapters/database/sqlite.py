@@ -1,0 +1,271 @@
+"""SQLite: one connection to a file, its clock, its errors, and a batch in one go on the connection's own thread."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiosqlite
+from sqlalchemy import event
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from cinema_grpc.adapters.clock import SystemClock
+from cinema_grpc.adapters.database.prepared import Found, Prepared, Query, Question, Rows, Step
+from cinema_grpc.application.errors import StorageUnavailable
+from cinema_grpc.application.ports import Clock, CommitUnknown, StorageConflict
+
+T = TypeVar("T")
+
+BUSY_SECONDS = 5
+"""How long a statement waits for another process that is writing to the same file."""
+CACHE_KIB = 64 * 1024
+"""How much of the file is kept in memory; the default of 2 MiB would not hold the showtimes on sale."""
+WRITES = "cinema_writes"
+BEGUN = "cinema_begun"
+"""Options of a connection: its transactions write; they are begun by whoever uses it."""
+
+
+class SqliteDriver:
+    """A file of SQLite, on a rollback journal. Fulfils Driver.
+
+    Not in WAL mode: SQLite before 3.51.3 can lose a commit in it when two connections write or checkpoint at once
+    (https://www.sqlite.org/wal.html#walresetbug), and the command line writes beside a running server.
+    """
+
+    lanes = 1
+    apart = 0
+    conversations = 1
+    peeks = True
+    reading: Mapping[str, Any] = {}
+    writing: Mapping[str, Any] = {WRITES: True}
+    deciding: Mapping[str, Any] = {BEGUN: True}
+
+    def __init__(self, url: str) -> None:
+        # One connection is enough, and more would only wait for each other's locks.
+        self.engine = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=30, hide_parameters=True)
+        event.listen(self.engine.sync_engine, "connect", _prepare)
+        event.listen(self.engine.sync_engine, "begin", _begin)
+        event.listen(self.engine.sync_engine, "connect", self._remember)
+        event.listen(self.engine.sync_engine, "close", self._forget)
+        self.clock: Clock | None = SystemClock()
+        self._connection: aiosqlite.Connection | None = None
+        self._nothing_pending = asyncio.Event()
+        self._nothing_pending.set()
+        self._file: tuple[int, int] | None = None
+        self._peeks: list[
+            tuple[Callable[[datetime], Sequence[Question]], asyncio.Future[tuple[datetime, list[Found]]]]
+        ] = []
+        self._peeking: asyncio.Task[None] | None = None
+
+    async def now(self, connection: AsyncConnection) -> datetime:  # noqa: ARG002 (SQLite has no clock of its own)
+        """Tell the time of this machine."""
+        return SystemClock().now()
+
+    async def begin(
+        self, connection: AsyncConnection, lock: Prepared, locked: Rows, lookup: Prepared, looked_up: Rows
+    ) -> tuple[Found, Found]:
+        """Begin a transaction, which locks the whole file, and read."""
+
+        def begin_and_read(driver: sqlite3.Connection) -> tuple[Found, Found]:
+            driver.execute("BEGIN IMMEDIATE").close()
+            return _read(driver, lock, locked), _read(driver, lookup, looked_up)
+
+        return await self._in_one_go(connection, begin_and_read)
+
+    async def read(self, connection: AsyncConnection, questions: Sequence[Question]) -> list[Found]:
+        """Ask many questions in one go."""
+        return await self._in_one_go(
+            connection, lambda driver: [_read(driver, statement, rows) for statement, rows in questions]
+        )
+
+    async def peek(self, ask: Callable[[datetime], Sequence[Question]], clock: Clock) -> tuple[datetime, list[Found]]:
+        """Tell the time, and ask what depends on it, in one go with all who ask meanwhile.
+
+        They do not wait until the connection is free, but go between the box office's own: its transactions write and
+        commit in one go too, so what is seen here is always committed.
+        """
+        future: asyncio.Future[tuple[datetime, list[Found]]] = asyncio.get_running_loop().create_future()
+        self._peeks.append((ask, future))
+        if self._peeking is None:
+            self._peeking = asyncio.create_task(self._peek_for_all(clock), name="reads")
+        return await future
+
+    async def _peek_for_all(self, clock: Clock) -> None:
+        while self._peeks:
+            now = clock.now()
+            found: list[list[Found] | Exception]
+            try:
+                while self._connection is None:
+                    async with self.engine.connect():
+                        pass
+                while not self._nothing_pending.is_set():
+                    await self._nothing_pending.wait()
+                peeks, self._peeks = self._peeks, []
+                now = clock.now()
+                found = await _on_its_thread(self._connection, partial(_look, [ask(now) for ask, _ in peeks]))
+            except Exception as error:  # noqa: BLE001 (it is theirs who asked)
+                peeks, self._peeks = self._peeks, []
+                found = [error] * len(peeks)
+            for (_, future), answer in zip(peeks, found, strict=True):
+                if future.done():
+                    continue  # whoever asked has gone
+                if isinstance(answer, Exception):
+                    future.set_exception(answer)
+                else:
+                    future.set_result((now, answer))
+        self._peeking = None
+
+    @contextmanager
+    def while_pending(self) -> Iterator[None]:
+        """Enclose a transaction that writes in several goes, so that nobody peeks at what is not committed."""
+        self._nothing_pending.clear()
+        try:
+            yield
+        finally:
+            self._nothing_pending.set()
+
+    async def write_and_commit(self, connection: AsyncConnection, steps: Sequence[Step]) -> None:
+        """Run steps one after another, and commit.
+
+        Raises:
+            StorageConflict, CommitUnknown.
+        """
+
+        def write_and_commit(driver: sqlite3.Connection) -> None:
+            try:
+                _write(driver, steps)
+                try:
+                    driver.execute("COMMIT").close()
+                except sqlite3.Error as error:
+                    raise CommitUnknown from error
+            finally:
+                driver.rollback()  # nothing, after a commit; else nobody who peeks may see what was not committed
+
+        await self._in_one_go(connection, write_and_commit)
+
+    async def undo(self, connection: AsyncConnection) -> None:
+        """Leave it to the pool, which rolls back whatever comes back to it."""
+
+    async def prepare_to_migrate(self, connection: AsyncConnection) -> None:
+        """Do nothing: a transaction that writes has the file for itself."""
+
+    async def check(self, connection: AsyncConnection) -> None:
+        """Check that the file can be written to, and that it is still the one that was first seen.
+
+        Raises:
+            OSError: It is not.
+        """
+
+        def write_and_undo(driver: sqlite3.Connection) -> tuple[int, int]:
+            driver.execute("BEGIN IMMEDIATE").close()
+            driver.execute("UPDATE alembic_version SET version_num = version_num").close()
+            status = Path(str(self.engine.url.database)).stat()
+            driver.rollback()
+            return status.st_dev, status.st_ino
+
+        file = await self._in_one_go(connection, write_and_undo)
+        self._file = self._file or file
+        if file != self._file:
+            raise FileNotFoundError("the database's file was replaced; what is written now can't be read again")
+
+    def translate(self, error: Exception) -> Exception | None:
+        """Give what an error of the driver's is to the stores, or None for a fault of our own statements."""
+        match error:
+            case IntegrityError() | sqlite3.IntegrityError():
+                return StorageConflict(str(getattr(error, "orig", error)))
+            case DataError() | NotSupportedError() | ProgrammingError() | sqlite3.ProgrammingError():
+                return None
+            case DBAPIError() | PoolTimeout() | sqlite3.Error() | OSError():
+                return StorageUnavailable()
+        return None
+
+    async def _in_one_go(self, connection: AsyncConnection, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run many statements on the connection's own thread, without coming back to the event loop between them.
+
+        Each statement that goes through SQLAlchemy crosses to that thread and back four times, which costs more than
+        the statement itself.
+        """
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert isinstance(driver, aiosqlite.Connection)  # noqa: S101 (for mypy: the engine is made above)
+        return await _on_its_thread(driver, work)
+
+    def _remember(self, connection: Any, _record: object) -> None:
+        self._connection = connection.driver_connection
+
+    def _forget(self, *_: object) -> None:
+        self._connection = None
+
+
+async def _on_its_thread(driver: aiosqlite.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    # aiosqlite lends its thread to its own methods only; a test holds that this way in is there.
+    result: T = await driver._execute(work, driver._conn)  # type: ignore[no-untyped-call] # noqa: SLF001
+    return result
+
+
+def _look(asked: Sequence[Sequence[Question]], driver: sqlite3.Connection) -> list[list[Found] | Exception]:
+    """Answer several callers from one state of the database; a question that can't be asked is its caller's fault."""
+    answers: list[list[Found] | Exception] = []
+    begun = driver.in_transaction
+    if not begun:
+        driver.execute("BEGIN").close()
+    try:
+        for questions in asked:
+            try:
+                answers.append([_read(driver, query, rows) for query, rows in questions])
+            except Exception as error:  # noqa: BLE001
+                answers.append(error)
+    finally:
+        if not begun:
+            driver.rollback()
+    return answers
+
+
+def _read(driver: sqlite3.Connection, statement: Prepared | Query, rows: Rows) -> Found:
+    found: list[tuple[Any, ...]] = []
+    for text, values in statement.in_parts(rows):
+        cursor = driver.execute(text, values)
+        found += cursor.fetchall()
+        cursor.close()
+    return statement.unpack(found)
+
+
+def _write(driver: sqlite3.Connection, steps: Iterable[Step]) -> None:
+    for step in steps:
+        hit = 0
+        for text, values in step.statement.in_parts(step.rows):
+            cursor = driver.execute(text, values)
+            hit += cursor.rowcount
+            cursor.close()
+        if step.exactly and hit != len(step.rows):
+            raise StorageConflict(f"{hit} rows instead of {len(step.rows)}")
+
+
+def _prepare(connection: Any, _record: object) -> None:
+    # Transactions are begun by _begin, not by the driver's guess.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        f"busy_timeout = {BUSY_SECONDS * 1000}",
+        "journal_mode = PERSIST",  # a rollback journal that is overwritten, not deleted: fewer writes to the folder
+        "synchronous = FULL",  # what is acknowledged is on the disk
+        "foreign_keys = ON",
+        "trusted_schema = OFF",
+        f"cache_size = -{CACHE_KIB}",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    # A transaction that starts by reading and then writes could fail at once, without waiting, if another process wrote
+    # in between.
+    options = connection.get_execution_options()
+    if not options.get(BEGUN, False):
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(WRITES, False) else "BEGIN")

