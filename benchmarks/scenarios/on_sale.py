@@ -14,7 +14,6 @@ from benchmarks.buyers import REFUSED, Rush, Try, rush
 from benchmarks.figures import Measured, Result, Spread, Table, Target, at_least, at_most, costs, none, ratios
 from benchmarks.house import House, Seats
 from benchmarks.load import PROCESSES, Call
-from benchmarks.picture import draw_sale
 from benchmarks.servers import Server
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.domain.seating import SeatRow
@@ -106,6 +105,8 @@ def run(bench: Bench) -> Result:
         if kind == "ours":
             _audit(building, sales[kind][-1])
         building.path.unlink()
+    from benchmarks.picture import draw_sale  # noqa: PLC0415 (nothing else needs what only `make bench` installs)
+
     picture = bench.report_folder / "on-sale.svg"
     draw_sale(picture, sales["ours"][-1].tries, sales["ours"][-1].begin)
     return Result(METHOD, _targets(sales, refused), [_table(sales), costs(refused, "a refusal")], [picture])

@@ -80,7 +80,7 @@ class Bookings:
         Raises:
             BookingNotFound, NotBookingOwner, and what Payments.confirm raises.
         """
-        showtime_id = await self._showtime_of(user_id, booking_id)
+        showtime_id = await self._showtime_of(booking_id)
         return await self._payments.confirm(showtime_id, booking_id, user_id, payment_token, once)
 
     async def quote(self, user_id: str, booking_id: str) -> CancellationQuote:
@@ -98,7 +98,7 @@ class Bookings:
         Raises:
             BookingNotFound, NotBookingOwner, BookingNotCancellable, PaymentInProgress.
         """
-        showtime_id = await self._showtime_of(user_id, booking_id)
+        showtime_id = await self._showtime_of(booking_id)
         refund_id = str(uuid_utils.uuid7())
         cancelled = await self._box_office.execute(
             showtime_id,
@@ -116,18 +116,17 @@ class Bookings:
             raise BookingNotFound(booking_id)
         if found.booking.user_id != user_id:
             raise NotBookingOwner(booking_id)
-        self._remember(found.booking)
         return found
 
-    async def _showtime_of(self, user_id: str, booking_id: str) -> str:
+    async def _showtime_of(self, booking_id: str) -> str:
         """Tell to which showtime a booking belongs, which never changes; the box office checks whose it is.
 
         Raises:
-            BookingNotFound, NotBookingOwner.
+            BookingNotFound.
         """
-        showtime_id = self._showtime_ids.get(booking_id)
+        showtime_id = self._showtime_ids.get(booking_id) or await self._reader.showtime_of(booking_id)
         if showtime_id is None:
-            showtime_id = (await self._find(user_id, booking_id)).booking.showtime_id
+            raise BookingNotFound(booking_id)
         return showtime_id
 
     def _remember(self, booking: Booking) -> None:
