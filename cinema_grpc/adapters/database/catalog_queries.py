@@ -8,10 +8,10 @@ from sqlalchemy.engine import RowMapping
 
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.prepared import Query
-from cinema_grpc.adapters.database.seat_plans import seat_plan, to_rows
+from cinema_grpc.adapters.database.seat_plans import to_rows
 from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
 from cinema_grpc.domain.money import Money
-from cinema_grpc.domain.showtime import SeatGapPolicy, Terms
+from cinema_grpc.domain.showtime import SeatGapPolicy
 
 Rows: TypeAlias = Select[*tuple[Any, ...]]
 
@@ -20,10 +20,10 @@ RESERVED = literal_column("'RESERVED'", Text)
 
 
 def listed_showtimes() -> Rows:
-    """Select showtimes with all that `to_listed_showtime` reads, and the rows of their auditoriums."""
+    """Select showtimes with all that `to_listed_showtime` reads."""
     auditorium = schema.auditorium.c
     return (
-        select(schema.showtime, schema.movie, schema.cinema, auditorium.name, auditorium.total_seats, auditorium.rows)
+        select(schema.showtime, schema.movie, schema.cinema, auditorium.name, auditorium.total_seats)
         .join_from(schema.showtime, schema.movie)
         .join(schema.auditorium, auditorium.auditorium_id == schema.showtime.c.auditorium_id)
         .join(schema.cinema, schema.cinema.c.cinema_id == auditorium.cinema_id)
@@ -102,16 +102,4 @@ def to_listed_showtime(row: RowMapping) -> ListedShowtime:
         total_seats=row[schema.auditorium.c.total_seats],
         available_seats=row[schema.auditorium.c.total_seats] - row[showtime.taken_seats],
         revision=row[showtime.revision],
-    )
-
-
-def to_terms(row: RowMapping) -> Terms:
-    """Read what is fixed about a showtime for those who sell its seats."""
-    showtime = schema.showtime.c
-    return Terms(
-        row[showtime.showtime_id],
-        row[showtime.start_time],
-        Money(row[showtime.currency_code], row[showtime.seat_price]),
-        SeatGapPolicy(row[showtime.seat_gap_policy]),
-        seat_plan(row[schema.auditorium.c.rows]),
     )

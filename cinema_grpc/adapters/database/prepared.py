@@ -4,11 +4,11 @@ SQLite's driver lets go of Python's lock, and queues for it again behind the eve
 to PostgreSQL each statement is a round trip. A statement for each row would pay for that a hundred times in a batch.
 """
 
+from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
-from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -183,18 +183,18 @@ class Step:
 
 def reader_of(table: Table) -> Callable[[Sequence[Any]], Any]:
     """Make what reads a driver's whole row: each value by its column's name, moments and flags as such."""
-    conversions: list[tuple[str, Callable[[Any], Any] | None]] = [
-        (each.name, moment if isinstance(each.type, Instant) else bool if isinstance(each.type, Boolean) else None)
-        for each in table.columns
-    ]
+    make: Any = namedtuple(table.name, [each.name for each in table.columns])  # type: ignore[misc] # no literal
+    moments = [number for number, each in enumerate(table.columns) if isinstance(each.type, Instant)]
+    flags = [number for number, each in enumerate(table.columns) if isinstance(each.type, Boolean)]
 
-    def read(values: Sequence[Any]) -> Any:
-        return SimpleNamespace(
-            **{
-                name: value if convert is None or value is None else convert(value)
-                for (name, convert), value in zip(conversions, values, strict=True)
-            }
-        )
+    def read(row: Sequence[Any]) -> Any:
+        values = list(row)
+        for number in moments:
+            if values[number] is not None:
+                values[number] = moment(values[number])
+        for number in flags:
+            values[number] = bool(values[number])
+        return make(*values)
 
     return read
 

@@ -8,14 +8,13 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import select
-
 from cinema_grpc.adapters.database import catalog_queries as queries
 from cinema_grpc.adapters.database import schema
-from cinema_grpc.adapters.database.booking_rows import load_bookings
+from cinema_grpc.adapters.database.booking_rows import to_bookings
 from cinema_grpc.adapters.database.database import Database, uninterrupted
 from cinema_grpc.adapters.database.prepared import Question, select_by
 from cinema_grpc.adapters.database.schema import microseconds
+from cinema_grpc.adapters.database.showtime_rows import KEEPING_SEATS, TERMS, read_booking, to_terms
 from cinema_grpc.application.ports import FoundShowtime, ShowtimeFilter, Version
 from cinema_grpc.domain.catalog import ListedShowtime
 
@@ -86,21 +85,20 @@ class SqlProgrammeReader:
         now, (rows,) = await self._database.peek(lambda _now: [(_VERSIONS, asked)])
         return now, {showtime_id: Version(revision, stamp) for showtime_id, revision, stamp in rows}
 
-    @uninterrupted
     async def showtime(self, showtime_id: str) -> FoundShowtime | None:
-        """Read a showtime with every booking that keeps seats, or None."""
-        claims = schema.seat_claim.c
-        keeping = select(claims.booking_id).where(claims.showtime_id == showtime_id)
-        async with self._database.reading() as connection:
-            query = queries.listed_showtimes().where(schema.showtime.c.showtime_id == showtime_id)
-            row = (await connection.execute(query)).mappings().first()
-            if row is None:
-                return None
-            bookings = await load_bookings(
-                connection, select(schema.booking).where(schema.booking.c.booking_id.in_(keeping))
-            )
-        version = Version(row[schema.showtime.c.revision], row[schema.showtime.c.stamp])
-        return FoundShowtime(queries.to_listed_showtime(row), version, queries.to_terms(row), bookings)
+        """Read a showtime with every booking that keeps seats, its tickets and payments left out, or None."""
+        of_showtime = [{"showtime_id": showtime_id}]
+        questions = [(_VERSIONS, of_showtime), (TERMS, of_showtime), (KEEPING_SEATS, of_showtime)]
+        _, (versions, terms, bookings) = await self._database.peek(lambda _now: questions)
+        if not versions:
+            return None
+        if showtime_id not in self._entries:
+            await self._load_entries([showtime_id])
+        _, revision, stamp = versions[0]
+        rows = [read_booking(row) for row in bookings]
+        return FoundShowtime(
+            self._entries[showtime_id], Version(revision, stamp), to_terms(*terms[0]), to_bookings(rows, (), (), ())
+        )
 
     @uninterrupted
     async def _load_entries(self, showtime_ids: list[str]) -> None:
