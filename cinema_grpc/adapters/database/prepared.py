@@ -7,6 +7,7 @@ to PostgreSQL each statement is a round trip. A statement for each row would pay
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from operator import itemgetter
 from typing import Any
@@ -15,7 +16,7 @@ import orjson
 from sqlalchemy import Boolean, Column, Dialect, Select, Table, TypeDecorator, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from cinema_grpc.adapters.database.schema import Instant, moment
+from cinema_grpc.adapters.database.schema import Instant, Span, moment
 
 MOST_ROWS = 64
 """How many rows one statement of SQLite's carries at most; smaller numbers are powers of two, so that texts are few."""
@@ -182,9 +183,10 @@ class Step:
 
 
 def reader_of(table: Table) -> Callable[[Sequence[Any]], Any]:
-    """Make what reads a driver's whole row: each value by its column's name, moments and flags as such."""
+    """Make what reads a driver's whole row: each value by its column's name, moments, spans and flags as such."""
     make: Any = namedtuple(table.name, [each.name for each in table.columns])  # type: ignore[misc] # no literal
     moments = [number for number, each in enumerate(table.columns) if isinstance(each.type, Instant)]
+    spans = [number for number, each in enumerate(table.columns) if isinstance(each.type, Span)]
     flags = [number for number, each in enumerate(table.columns) if isinstance(each.type, Boolean)]
 
     def read(row: Sequence[Any]) -> Any:
@@ -192,6 +194,8 @@ def reader_of(table: Table) -> Callable[[Sequence[Any]], Any]:
         for number in moments:
             if values[number] is not None:
                 values[number] = moment(values[number])
+        for number in spans:
+            values[number] = timedelta(microseconds=values[number])
         for number in flags:
             values[number] = bool(values[number])
         return make(*values)

@@ -11,10 +11,17 @@ from typing import Any
 from cinema_grpc.adapters.database import catalog_queries as queries
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.booking_rows import to_bookings
-from cinema_grpc.adapters.database.database import Database, uninterrupted
+from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.prepared import Question, select_by
 from cinema_grpc.adapters.database.schema import microseconds
-from cinema_grpc.adapters.database.showtime_rows import KEEPING_SEATS, TERMS, read_booking, to_terms
+from cinema_grpc.adapters.database.showtime_rows import (
+    KEEPING_SEATS,
+    LISTED,
+    TERMS,
+    read_booking,
+    to_listed_showtime,
+    to_terms,
+)
 from cinema_grpc.application.ports import FoundShowtime, ShowtimeFilter, Version
 from cinema_grpc.domain.catalog import ListedShowtime
 
@@ -100,13 +107,12 @@ class SqlProgrammeReader:
             self._entries[showtime_id], Version(revision, stamp), to_terms(*terms[0]), to_bookings(rows, (), (), ())
         )
 
-    @uninterrupted
     async def _load_entries(self, showtime_ids: list[str]) -> None:
-        async with self._database.reading() as connection:
-            query = queries.listed_showtimes().where(schema.showtime.c.showtime_id.in_(showtime_ids))
-            for row in (await connection.execute(query)).mappings():
-                entry = queries.to_listed_showtime(row)
-                self._entries[entry.showtime_id] = entry
+        asked = [{"showtime_id": showtime_id} for showtime_id in showtime_ids]
+        _, (rows,) = await self._database.peek(lambda _now: [(LISTED, asked)])
+        for row in rows:
+            entry = to_listed_showtime(row)
+            self._entries[entry.showtime_id] = entry
 
     def _forget(self, key: _Page, reading: "asyncio.Task[tuple[datetime, list[ListedShowtime]]]") -> None:
         """Let nobody wait for a reading that broke down before it began."""
