@@ -3,7 +3,8 @@
 import asyncio
 import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from importlib.util import find_spec
 from typing import Any, NoReturn, TypeVar
 
 import click
@@ -138,13 +139,22 @@ def _settings() -> Settings:
 
 
 def _run(work: Coroutine[Any, Any, A]) -> A:
-    """Run it; what stands in its way is told in one line."""
+    """Run it, on uvloop where that is installed; what stands in its way is told in one line."""
     try:
-        return asyncio.run(work)
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(work)
     except StorageUnavailable as error:
         _refuse(f"the database can't be used: {error.__cause__ or error}")
     except (BadSettings, CinemaError) as error:
         _refuse(str(error))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if find_spec("uvloop") is None:
+        return None
+    import uvloop
+
+    return uvloop.new_event_loop
 
 
 def _refuse(message: str) -> NoReturn:

@@ -39,6 +39,11 @@ class Settings(BaseSettings):
     database_pool_size: Annotated[int, Field(ge=SMALLEST_POOL, le=1_000)] = Field(
         10, description="How many connections a process opens to PostgreSQL at most. SQLite needs one and has one."
     )
+    longest_wait_seconds: Annotated[float, Field(gt=0, le=600)] = Field(
+        2,
+        description="How long a call may be expected to wait, in seconds. When more is asked than can be done by then, "
+        "newcomers get OVERLOADED at once.",
+    )
     hold_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
         600, description="How long a booking holds its seats before it has to be paid for, in seconds."
     )

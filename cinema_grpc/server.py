@@ -82,9 +82,10 @@ class CinemaServer:
         """
         gateway = gateway or SimulatedPayments()
         self._settings = settings
-        self.database = Database(settings.database_url, clock, settings.database_pool_size)
+        longest_wait = settings.longest_wait_seconds
+        self.database = Database(settings.database_url, clock, settings.database_pool_size, longest_wait)
         clock = clock or SystemClock()
-        self._passwords = passwords or Argon2Passwords()
+        self._passwords = passwords or Argon2Passwords(longest_wait=longest_wait)
         self._tokens = JwtAccessTokens(jwt_secret, clock)
         self.account_store = SqlAccountStore(self.database)
         self.accounts = Accounts(self.account_store, self._passwords, self._tokens, clock, load_commonest_passwords())
@@ -93,7 +94,7 @@ class CinemaServer:
 
         store, reader = SqlBoxOfficeStore(self.database), SqlBookingReader(self.database)
         driver = self.database.driver
-        self._box_office = BoxOffice(store, self.programme.follow, driver.lanes, driver.apart)
+        self._box_office = BoxOffice(store, self.programme.follow, driver.lanes, driver.apart, longest_wait)
         hold_expiry = expiry.HoldExpiry(store, self._box_office)
         pay_back = refunds.Refunds(reader, self._box_office, gateway)
         self.expire_holds = BackgroundTask("hold expiry", hold_expiry.run_pass, expiry.SECONDS_BETWEEN_PASSES)

@@ -1,13 +1,17 @@
 """Password hashes with argon2id, made in threads of their own, and the list of passwords that everyone guesses."""
 
 import asyncio
+import math
 import secrets
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from passlib.hash import argon2
+
+from cinema_grpc.application.patience import Patience
 
 T = TypeVar("T")
 
@@ -19,7 +23,14 @@ class Argon2Passwords:
     meanwhile. The parameters are those that OWASP recommends.
     """
 
-    def __init__(self, memory_kib: int = 19 * 1024, rounds: int = 2, parallelism: int = 1, workers: int = 2) -> None:
+    def __init__(
+        self,
+        memory_kib: int = 19 * 1024,
+        rounds: int = 2,
+        parallelism: int = 1,
+        workers: int = 2,
+        longest_wait: float = math.inf,
+    ) -> None:
         """Start the pool of threads.
 
         Args:
@@ -27,7 +38,11 @@ class Argon2Passwords:
             rounds: Passes over that memory.
             parallelism: Lanes of one hash.
             workers: Hashes at once; more wait.
+            longest_wait: How long a hash may be expected to wait, in seconds.
         """
+        self._workers = workers
+        self._asked = 0
+        self._patience = Patience(longest_wait)
         self._argon2 = argon2.using(type="ID", memory_cost=memory_kib, rounds=rounds, parallelism=parallelism)
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="passwords")
         # The hash of a password that nobody has: checking against it takes as long as checking an account's.
@@ -67,7 +82,26 @@ class Argon2Passwords:
             raise ValueError("a stored password hash is malformed, or there was no memory to check it") from None
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        """Hash in a thread.
+
+        Raises:
+            Overloaded: Too many wait already.
+        """
+        self._patience.check(self._asked // self._workers)
+
+        def timed() -> tuple[T, float]:
+            start = time.monotonic()
+            return work(), time.monotonic() - start
+
+        self._asked += 1
+        future = asyncio.get_running_loop().run_in_executor(self._executor, timed)
+        future.add_done_callback(self._note)
+        return (await future)[0]
+
+    def _note(self, done: "asyncio.Future[tuple[Any, float]]") -> None:
+        self._asked -= 1
+        if not done.cancelled() and done.exception() is None:
+            self._patience.took(done.result()[1])
 
 
 def load_commonest_passwords() -> frozenset[str]:

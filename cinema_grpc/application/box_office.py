@@ -16,7 +16,9 @@ carried out without it.
 """
 
 import asyncio
+import math
 import secrets
+import time
 import zlib
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
@@ -28,6 +30,7 @@ import structlog
 
 from cinema_grpc.application.errors import ShuttingDown, StorageUnavailable
 from cinema_grpc.application.once import Once, Recorded, RequestKey
+from cinema_grpc.application.patience import Patience
 from cinema_grpc.application.ports import (
     BoxOfficeStore,
     CommitUnknown,
@@ -118,7 +121,12 @@ class BoxOffice:
     """Carries out the commands on showtimes."""
 
     def __init__(
-        self, store: BoxOfficeStore, follow: Callable[[Sequence[Written]], None], lanes: int = 1, apart: int = 0
+        self,
+        store: BoxOfficeStore,
+        follow: Callable[[Sequence[Written]], None],
+        lanes: int = 1,
+        apart: int = 0,
+        longest_wait: float = math.inf,
     ) -> None:
         """Set up the lanes; `start` opens them.
 
@@ -127,8 +135,9 @@ class BoxOffice:
             follow: Told of what was committed.
             lanes: How many transactions may run at once.
             apart: How many more of them, in each lane, may wait for showtimes that other processes are busy with.
+            longest_wait: How long a command may be expected to wait, in seconds.
         """
-        self._lanes = [_Lane(store, follow, apart) for _ in range(lanes)]
+        self._lanes = [_Lane(store, follow, apart, Patience(longest_wait)) for _ in range(lanes)]
 
     def start(self) -> None:
         """Begin to carry out commands; needs a running event loop."""
@@ -148,6 +157,7 @@ class BoxOffice:
         once: Once[A] | None = None,
         recording: bool = True,
         tidying: bool = False,
+        owed: bool = False,
     ) -> A:
         """Apply a change to a showtime, and give its answer when it is written down.
 
@@ -158,16 +168,20 @@ class BoxOffice:
             once: Under which request the answer is recorded; a repeat gets it again.
             recording: False only looks for a recorded answer, and records none.
             tidying: Whether this can wait for those who are buying.
+            owed: Whether this must be carried out however long it has to wait, since money was moved.
 
         Raises:
             ShowtimeNotFound: There is no such showtime.
             RequestIdReused: The request was made before, with other content.
             StorageUnavailable, ShuttingDown.
+            Overloaded: It would have to wait too long, and is not `owed`.
             StorageContention: With `tidying`: another process is busy with the showtime; it may be left to that.
             CinemaError: What the change refuses.
         """
         lane = self._lanes[zlib.crc32(showtime_id.encode()) % len(self._lanes)]
         future: asyncio.Future[A] = asyncio.get_running_loop().create_future()
+        if not (tidying or owed):
+            lane.check_wait()
         lane.put(_Command(showtime_id, booking_id, change, once, recording, tidying, future))
         return await future
 
@@ -175,8 +189,17 @@ class BoxOffice:
 class _Lane:
     """One worker, and the commands that wait for it."""
 
-    def __init__(self, store: BoxOfficeStore, follow: Callable[[Sequence[Written]], None], most_apart: int) -> None:
+    def __init__(
+        self,
+        store: BoxOfficeStore,
+        follow: Callable[[Sequence[Written]], None],
+        most_apart: int,
+        patience: Patience,
+    ) -> None:
         self._store = store
+        self._patience = patience
+        self._ahead = 0
+        self._began: float | None = None
         self._follow = follow
         self._most_apart = most_apart
         self._skips: dict[str, int] = {}
@@ -198,6 +221,15 @@ class _Lane:
         if self._worker is not None:
             await self._worker
 
+    def check_wait(self) -> None:
+        """Check that a newcomer would not have to wait too long.
+
+        Raises:
+            Overloaded.
+        """
+        if self._began is not None:
+            self._patience.check(1 + self._ahead // LARGEST_BATCH, time.monotonic() - self._began)
+
     def put(self, command: _AnyCommand) -> None:
         if not self._open:
             raise ShuttingDown
@@ -205,6 +237,7 @@ class _Lane:
             self._tidying.append(command)
         else:
             self._waiting.setdefault(command.showtime_id, deque()).append(command)
+            self._ahead += 1
         self._arrival.set()
 
     async def _work(self) -> None:
@@ -212,6 +245,8 @@ class _Lane:
             await self._arrival.wait()
             self._arrival.clear()
             while batch := self._take():
+                self._ahead = sum(map(len, self._waiting.values()))
+                self._began = began = time.monotonic()
                 skipped: list[_AnyCommand] = []
                 try:
                     skipped = await self._serve(batch)
@@ -221,6 +256,8 @@ class _Lane:
                     del self._skips[showtime_id]
                 if skipped:
                     await self._step_aside(skipped)
+                self._patience.took(time.monotonic() - began)
+                self._began = None
 
     def _take(self) -> _Waiting:
         """Take the next batch: from each waiting showtime in turn, up to the bound, and a few that only tidy."""

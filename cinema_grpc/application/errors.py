@@ -5,6 +5,8 @@ from datetime import datetime
 from cinema_grpc.domain.account import Role
 from cinema_grpc.domain.errors import CinemaError, rfc3339
 
+LONGEST_RETRY_SECONDS = 30
+
 
 class TokenMissing(CinemaError):
     """The call needs an access token and has none."""
@@ -93,3 +95,18 @@ class ShuttingDown(CinemaError):
 
     def __init__(self) -> None:
         super().__init__("the server is stopping; repeat the call with the same request_id")
+
+
+class Overloaded(CinemaError):
+    """More is asked of the server than it can do in time; nothing of the call was done."""
+
+    reason = "OVERLOADED"
+
+    def __init__(self, longest_wait: float, wait: float) -> None:
+        """Say how long it may take, and how long it would have taken, in seconds."""
+        self.retry_after = min(max(1, round(wait)), LONGEST_RETRY_SECONDS)
+        super().__init__(
+            f"the server is too busy to answer within {longest_wait:g} s; "
+            f"repeat the call with the same request_id in {self.retry_after} s",
+            {"longest_wait_seconds": f"{longest_wait:g}", "retry_after_seconds": str(self.retry_after)},
+        )

@@ -209,7 +209,7 @@ class Payments:
         while True:
             try:
                 return await self._box_office.execute(
-                    payment.showtime_id, change, booking_id=payment.booking_id, once=once
+                    payment.showtime_id, change, booking_id=payment.booking_id, once=once, owed=True
                 )
             except RequestIdReused:
                 once = None  # another call took the request_id meanwhile; this one is written down all the same

@@ -107,6 +107,10 @@ def _try_again(seconds: int) -> Detail:
     return lambda _error: [RetryInfo(retry_delay=Duration(seconds=seconds))]
 
 
+def _when_less_busy(error: CinemaError) -> list[Message]:
+    return [RetryInfo(retry_delay=Duration(seconds=int(error.metadata["retry_after_seconds"])))]
+
+
 CATALOGUE: Mapping[str, tuple[StatusCode, Detail]] = MappingProxyType(
     {
         "INVALID_REQUEST": (StatusCode.INVALID_ARGUMENT, _bad_fields),
@@ -136,6 +140,7 @@ CATALOGUE: Mapping[str, tuple[StatusCode, Detail]] = MappingProxyType(
         "REQUEST_ID_REUSED": (StatusCode.FAILED_PRECONDITION, _broken_rule("request_id")),
         "PAYMENT_IN_PROGRESS": (StatusCode.ABORTED, _try_again(1)),
         "HOLD_LIMIT": (StatusCode.RESOURCE_EXHAUSTED, _seats_on_hold),
+        "OVERLOADED": (StatusCode.RESOURCE_EXHAUSTED, _when_less_busy),
         "STORAGE_UNAVAILABLE": (StatusCode.UNAVAILABLE, _try_again(1)),
         "PAYMENT_UNAVAILABLE": (StatusCode.UNAVAILABLE, _try_again(5)),
         "SHUTTING_DOWN": (StatusCode.UNAVAILABLE, _try_again(1)),

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.box_office_store import SqlBatch, SqlBoxOfficeStore
 from cinema_grpc.application import box_office as module
 from cinema_grpc.application.box_office import BoxOffice
-from cinema_grpc.application.errors import RequestIdReused, ShuttingDown, StorageUnavailable
+from cinema_grpc.application.errors import Overloaded, RequestIdReused, ShuttingDown, StorageUnavailable
 from cinema_grpc.application.ports import StorageContention
 from cinema_grpc.domain.booking import Booking, BookingStatus
 from cinema_grpc.domain.errors import CinemaError, SeatsUnavailable, ShowtimeNotFound
@@ -316,3 +317,21 @@ class TestFaults:
         assert list(lane._shelf._showtimes) == ["s2", "s3"]
         with pytest.raises(SeatsUnavailable):
             await house.hold("A1", at="s1")
+
+
+class TestPatience:
+    async def test_who_would_wait_too_long_is_turned_away_but_not_what_is_owed(self, house: House) -> None:
+        box_office = BoxOffice(house.store, lambda _: None, longest_wait=0)
+        box_office.start()
+        impatient = replace(house, box_office=box_office)
+        first = asyncio.create_task(impatient.hold("A1"))
+        await asyncio.sleep(0)  # it waits,
+        await asyncio.sleep(0)  # and is being served
+        late = [asyncio.create_task(replace(impatient, names=10).hold("A2", by="bob")) for _ in range(2)]
+        owed = asyncio.create_task(box_office.execute("s1", lambda showtime, _now: showtime.taken, owed=True))
+        results = await outcomes(first, *late, owed)
+        assert isinstance(results[0], Booking)
+        assert [type(result) for result in results[1:3]] == [Overloaded, Overloaded]
+        assert results[3] == 1
+        assert isinstance(await impatient.hold("A2", by="bob"), Booking)
+        await box_office.stop()

@@ -17,11 +17,12 @@ from cinema.v1 import (
 
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.simulated_payments import SimulatedPayments
+from cinema_grpc.application.patience import Patience
 from cinema_grpc.application.ports import ProviderUnavailable
 from cinema_grpc.domain.money import Money
 from tests.builders import NOW
 from tests.faults import failing
-from tests.rpc.conftest import PASSWORD, House, Refusal, moment, new_id, refusal, running
+from tests.rpc.conftest import PASSWORD, House, Refusal, moment, new_id, read_refusal, refusal, running
 
 Code = grpc.StatusCode
 Provoke = Callable[[House], Awaitable[Refusal]]
@@ -243,6 +244,21 @@ async def hold_limit(house: House) -> Refusal:
     showtime = await house.showtime()
     await house.book(showtime.showtime_id, *(f"B{number}" for number in range(1, 9)))
     return await refusal(house.book(showtime.showtime_id, "A1", "A2", "A3"))
+
+
+@reason(Code.RESOURCE_EXHAUSTED, "RetryInfo")
+async def overloaded(house: House) -> Refusal:
+    """Of many calls at once the first is carried out, and those that would have to wait for it are not."""
+    showtime = await house.showtime()
+    await house.customer()
+    for lane in house.server._box_office._lanes:
+        lane._patience = Patience(longest_wait=0)
+    calls = [house.book(showtime.showtime_id, f"A{number}", f"A{number + 1}") for number in (1, 3, 5, 7, 9)]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    refused = [read_refusal(each) for each in answers if isinstance(each, grpc.aio.AioRpcError)]
+    assert 1 <= len(refused) < len(calls)
+    assert refused[0].details["RetryInfo"].retry_delay.seconds == int(refused[0].metadata["retry_after_seconds"]) == 1
+    return refused[0]
 
 
 @reason(Code.UNAVAILABLE, "RetryInfo")

@@ -67,7 +67,7 @@ class SqlBookingReader:
             .order_by(refund.refund_id)
             .limit(limit)
         )
-        async with self._database.reading() as connection:
+        async with self._database.reading(owed=True) as connection:
             rows = (await connection.execute(query)).all()
         return [
             OwedRefund(

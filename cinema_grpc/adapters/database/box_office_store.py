@@ -67,7 +67,7 @@ class SqlBoxOfficeStore:
     @uninterrupted
     async def showtimes_with_lapsed_holds(self, limit: int) -> list[str]:
         """Give at most `limit` showtimes that have holds to be written down as over, found by an index."""
-        async with self._database.reading() as connection:
+        async with self._database.reading(owed=True) as connection:
             now = await self._database.now(connection)
             lapsed = (
                 select(_BOOKING.showtime_id)

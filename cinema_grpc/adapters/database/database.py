@@ -1,6 +1,8 @@
 """The way to the database: conversations that read, write or decide, each carried to its end."""
 
 import asyncio
+import math
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
@@ -15,6 +17,7 @@ from cinema_grpc.adapters.database.driver import Driver
 from cinema_grpc.adapters.database.prepared import Found, Question
 from cinema_grpc.adapters.database.sqlite import SqliteDriver
 from cinema_grpc.application.errors import StorageUnavailable
+from cinema_grpc.application.patience import Patience
 from cinema_grpc.application.ports import Clock, StorageContention
 
 logger = structlog.get_logger()
@@ -54,19 +57,24 @@ class Database:
         driver: What depends on the kind of database.
     """
 
-    def __init__(self, url: str, clock: Clock | None = None, pool_size: int = POOL_SIZE) -> None:
+    def __init__(
+        self, url: str, clock: Clock | None = None, pool_size: int = POOL_SIZE, longest_wait: float = math.inf
+    ) -> None:
         """Prepare the pool; nothing is connected yet.
 
         Args:
             url: Such as "sqlite+aiosqlite:///cinema.db" or "postgresql+asyncpg://cinema@localhost/cinema".
             clock: The clock that decides; if left out the database server's own, or the machine's for SQLite.
             pool_size: How many connections there may be; SQLite has one.
+            longest_wait: How long a conversation may be expected to wait for its turn, in seconds.
         """
         self.driver = _driver(url, pool_size)
         self._clock = clock or self.driver.clock
         self._conversations: set[asyncio.Task[Any]] = set()
         # All but the box office wait for their turn here, so that it never stands behind them for a connection.
         self._turn = asyncio.Semaphore(self.driver.conversations)
+        self._in_line = 0
+        self._patience = Patience(longest_wait)
 
     @property
     def engine(self) -> AsyncEngine:
@@ -78,14 +86,17 @@ class Database:
         return self._clock.now() if self._clock else await self.driver.now(connection)
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
+    async def reading(self, *, owed: bool = False) -> AsyncIterator[AsyncConnection]:
         """Open a transaction that only reads, from one state of the database.
 
+        Args:
+            owed: Whether it has to be done however long it has to wait.
+
         Raises:
-            StorageUnavailable.
+            StorageUnavailable, Overloaded.
         """
         with self._translated():
-            async with self._turn, self.engine.connect() as connection:
+            async with self._its_turn(owed=owed), self.engine.connect() as connection:
                 await connection.execution_options(**self.driver.reading)
                 yield connection
 
@@ -94,15 +105,28 @@ class Database:
         """Open a transaction that writes; it is committed at the end, or undone if anything is raised.
 
         Raises:
-            StorageUnavailable.
+            StorageUnavailable, Overloaded.
             StorageConflict: A constraint refused it.
         """
         with self._translated():
-            async with self._turn, self.engine.connect() as connection:
+            async with self._its_turn(), self.engine.connect() as connection:
                 await connection.execution_options(**self.driver.writing)
                 with self.driver.while_pending():
                     async with connection.begin():
                         yield connection
+
+    @asynccontextmanager
+    async def _its_turn(self, *, owed: bool = False) -> AsyncIterator[None]:
+        if not owed:
+            self._patience.check(self._in_line // self.driver.conversations)
+        self._in_line += 1
+        try:
+            async with self._turn:
+                start = time.monotonic()
+                yield
+                self._patience.took(time.monotonic() - start)
+        finally:
+            self._in_line -= 1
 
     @asynccontextmanager
     async def deciding(self) -> AsyncIterator[AsyncConnection]:
@@ -128,9 +152,11 @@ class Database:
             ask: Gives the questions; called when the reading begins.
 
         Raises:
-            StorageUnavailable.
+            StorageUnavailable, Overloaded.
         """
         if self.driver.peeks and self._clock:
+            if self.driver.peeking_since is not None:
+                self._patience.check(1, time.monotonic() - self.driver.peeking_since)
             with self._translated():
                 return await self.driver.peek(ask, self._clock)
         return await self.to_its_end(self._look(ask))

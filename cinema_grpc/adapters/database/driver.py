@@ -21,6 +21,7 @@ class Driver(Protocol):
         conversations: How many connections are left for everything else.
         clock: The clock of this process, if that is the one that decides.
         peeks: Whether `peek` is the way to read quickly.
+        peeking_since: When the present reading of those who peek began, on the clock of `time.monotonic`.
         reading, writing, deciding: Options of a connection that reads from one state of the database, that writes, or
             that leaves the beginning and the end of its transactions to whoever uses it.
     """
@@ -31,6 +32,7 @@ class Driver(Protocol):
     conversations: int
     clock: Clock | None
     peeks: bool
+    peeking_since: float | None
     reading: Mapping[str, Any]
     writing: Mapping[str, Any]
     deciding: Mapping[str, Any]

@@ -51,6 +51,7 @@ class PostgresqlDriver:
     apart = APART
     clock: Clock | None = None
     peeks = False
+    peeking_since: float | None = None
     reading: Mapping[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     writing: Mapping[str, Any] = {"isolation_level": "READ COMMITTED"}
     deciding: Mapping[str, Any] = {}

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -56,6 +57,7 @@ class SqliteDriver:
         event.listen(self.engine.sync_engine, "close", self._forget)
         self.clock: Clock | None = SystemClock()
         self._connection: aiosqlite.Connection | None = None
+        self.peeking_since: float | None = None
         self._nothing_pending = asyncio.Event()
         self._nothing_pending.set()
         self._file: tuple[int, int] | None = None
@@ -100,6 +102,7 @@ class SqliteDriver:
     async def _peek_for_all(self, clock: Clock) -> None:
         while self._peeks:
             now = clock.now()
+            self.peeking_since = time.monotonic()
             found: list[list[Found] | Exception]
             try:
                 while self._connection is None:
@@ -120,7 +123,7 @@ class SqliteDriver:
                     future.set_exception(answer)
                 else:
                     future.set_result((now, answer))
-        self._peeking = None
+        self._peeking = self.peeking_since = None
 
     @contextmanager
     def while_pending(self) -> Iterator[None]:

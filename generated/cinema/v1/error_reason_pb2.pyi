@@ -179,6 +179,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
     Metadata, for example: {}
     """
+    ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 32
+    """RESOURCE_EXHAUSTED. The server has more to do than it can do in time; nothing of the call was done. Repeat it with the same request_id,
+    after the delay that RetryInfo tells. Any call may get this.
+
+    Metadata, for example: {"longest_wait_seconds": "2", "retry_after_seconds": "3"}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reason of an error. Every error that the service raises carries one google.rpc.ErrorInfo with the domain "cinema.v1" and, as its reason,
@@ -342,5 +348,11 @@ ERROR_REASON_INTERNAL_ERROR: ErrorReason.ValueType  # 31
 """INTERNAL. A fault of the server's. Its log has the cause under the call's x-request-id.
 
 Metadata, for example: {}
+"""
+ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 32
+"""RESOURCE_EXHAUSTED. The server has more to do than it can do in time; nothing of the call was done. Repeat it with the same request_id,
+after the delay that RetryInfo tells. Any call may get this.
+
+Metadata, for example: {"longest_wait_seconds": "2", "retry_after_seconds": "3"}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
