@@ -39,6 +39,10 @@ test: $(ENVIRONMENT) ## Run all tests; fails when they cover less than 95% of th
 	@$(BIN)/pytest --cov --numprocesses auto
 
 # `make bench SCENARIO=create-booking` measures one scenario alone.
+.PHONY: torture
+torture: $(ENVIRONMENT) ## Run the long form of the tests of replicas and restarts: some ten minutes
+	@$(BIN)/pytest -m torture
+
 .PHONY: bench bench-quick
 bench: $(ENVIRONMENT) $(BENCH_ENVIRONMENT) ## Measure against yardsticks, into bench-report: 20 minutes; SCENARIO=create-booking measures one thing
 	@$(BIN)/python -m benchmarks $(addprefix --scenario ,$(SCENARIO))

@@ -107,9 +107,9 @@ class PostgresServer:
             while True:
                 try:
                     connection = await asyncpg.connect(libpq_url(self.url()))
-                except (OSError, asyncpg.CannotConnectNowError):
+                except (OSError, asyncpg.CannotConnectNowError) as error:
                     if self._supervisor is None or self._supervisor.poll() is not None:
-                        raise
+                        raise RuntimeError((self.folder / "log").read_text()[-2_000:]) from error
                     await asyncio.sleep(0.02)
                 else:
                     await connection.close()

@@ -29,11 +29,12 @@ PARAMETERS = {
     "application_name": "cinema-grpc",
     "statement_timeout": "10s",
     "lock_timeout": "2s",
-    "idle_in_transaction_session_timeout": "10s",
+    "idle_in_transaction_session_timeout": "5s",
 }
 """What each connection is set to where its URL says nothing else. The server counts no COMMIT as a statement here: it
 stops the clock before the commit begins."""
 
+PREPARED = "cinema_prepared"
 CLOCK = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 MIGRATION_LOCK = 7_209_385_611
 """A number that is this program's own among the advisory locks of a database."""
@@ -87,6 +88,10 @@ class PostgresqlDriver:
     ) -> tuple[Found, Found]:
         """Begin a transaction, lock rows, and look up others as they are once the locks are had."""
         driver = await _raw(connection)
+        remembered = (await connection.get_raw_connection()).info
+        if PREPARED not in remembered:
+            await _prepare(driver)
+            remembered[PREPARED] = True
         await driver.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
         return await _read(driver, lock, locked), await _read(driver, lookup, looked_up)
 
@@ -172,7 +177,11 @@ class PostgresqlDriver:
 
     async def _connect(self, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
         connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
-            self._url, timeout=CONNECT_SECONDS, server_settings=self._parameters, **options
+            self._url,
+            timeout=CONNECT_SECONDS,
+            server_settings=self._parameters,
+            max_cached_statement_lifetime=0,  # what is prepared stays so
+            **options,
         )
         _notice_death(connection)
         return connection
@@ -206,6 +215,17 @@ async def _read(driver: "asyncpg.Connection[asyncpg.Record]", statement: Prepare
         return []
     text, values = statement.at_once([_askable(row) for row in rows])
     return [tuple(record) for record in await driver.fetch(text, *values)]
+
+
+async def _prepare(driver: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Run each statement of the box office on no rows, so that none has to be prepared while locks are held.
+
+    A process that freezes between the preparation of a statement and its execution is not idle in the server's eyes, so
+    no timeout would end its transaction.
+    """
+    for statement in Prepared.known:
+        text, nothing = statement.at_once([])
+        await driver.fetch(text, *nothing)
 
 
 def _askable(row: Mapping[str, Any]) -> Mapping[str, Any]:
