@@ -14,7 +14,6 @@ import grpc
 import pytest
 from cinema.v1 import booking_service_pb2, booking_service_pb2_grpc
 
-from tests.e2e.conftest import Serving
 from tests.postgresql import PostgresServer, in_thread, make_tables
 from tests.replicas.audit import Log, audit
 from tests.replicas.conftest import Chain, a_chain, processes
@@ -148,9 +147,3 @@ async def test_a_rolling_restart(postgresql_url: str, tmp_path: Path) -> None:
                 await load.more(30)
             await load.stop()
     assert load.failures == []
-
-
-def worker_ids(server: Serving) -> list[int]:
-    """List the processes that a supervisor has started and that are alive."""
-    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text()
-    return [int(each) for each in children.split()]
