@@ -2,6 +2,7 @@
 
 import argparse
 import shlex
+import signal
 import sys
 import tempfile
 import time
@@ -22,6 +23,9 @@ CONSOLE = Console() if sys.stdout.isatty() else Console(width=120)
 def main() -> int:
     """Measure; the exit code is 1 if a scenario broke down. A target that is missed is a finding, not a failure."""
     options = _options()
+    if not Path("/proc/self/stat").exists():
+        sys.exit("The benchmarks read what servers cost from /proc, so they need Linux.")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # or servers would stay behind
     options.report.mkdir(parents=True, exist_ok=True)
     names = options.scenario or [name for name, scenario in SCENARIOS.items() if scenario.quick or not options.quick]
     facts = machine.describe(options.report)

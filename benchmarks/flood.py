@@ -17,7 +17,7 @@ from itertools import cycle
 
 from benchmarks.load import CONNECTIONS, Call, Sample
 
-HEADERS, RST_STREAM, SETTINGS, PING, WINDOW_UPDATE, DATA = 1, 3, 4, 6, 8, 0
+DATA, HEADERS, RST_STREAM, SETTINGS, PING, WINDOW_UPDATE = 0, 1, 3, 4, 6, 8
 END_STREAM, END_HEADERS, ACKNOWLEDGED = 1, 4, 1
 HEADER_TABLE_SIZE, INITIAL_WINDOW_SIZE = 1, 4
 FIRST_WINDOW, LARGEST_WINDOW = 2**16 - 1, 2**31 - 1
@@ -73,6 +73,8 @@ async def _pour(flood: Flood) -> list[Sample]:
 class _Connection(asyncio.Protocol):
     """One connection, and the calls that wait for an answer on it: by stream, its number, and when it was due."""
 
+    _transport: asyncio.Transport
+
     def __init__(self) -> None:
         self._idle = asyncio.Event()
         self._waiting: dict[int, tuple[int, float]] = {}
@@ -81,7 +83,6 @@ class _Connection(asyncio.Protocol):
         self._next_stream = 1
         self._window = FIRST_WINDOW
         self._unread = b""
-        self._transport = asyncio.Transport()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 (for mypy)
@@ -124,6 +125,7 @@ class _Connection(asyncio.Protocol):
                 self._settle(stream, now, CANCELLED)
             elif kind == WINDOW_UPDATE and stream == 0:
                 self._window += int.from_bytes(payload)
+                self.flush()
             elif kind in {SETTINGS, PING} and not flags & ACKNOWLEDGED:
                 self._transport.write(_frame(kind, ACKNOWLEDGED, 0, payload if kind == PING else b""))
         self._unread = data[offset:]
@@ -168,11 +170,10 @@ def _headers(call: Call, authority: str) -> bytes:
         ":authority": authority,
         "te": "trailers",
         "content-type": "application/grpc",
-        "authorization": f"Bearer {call.token}",
     }
-    return b"".join(
-        b"\0" + _text(name) + _text(value) for name, value in fields.items() if call.token or value != "Bearer "
-    )
+    if call.token:
+        fields["authorization"] = f"Bearer {call.token}"
+    return b"".join(b"\0" + _text(name) + _text(value) for name, value in fields.items())
 
 
 def _text(text: str) -> bytes:

@@ -18,11 +18,11 @@ from sqlalchemy.engine import Connection
 from cinema_grpc.adapters.access_tokens import JwtAccessTokens
 from cinema_grpc.adapters.clock import SystemClock
 from cinema_grpc.adapters.database import schema
+from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.database.migrate import migrate
 from cinema_grpc.adapters.database.seat_plans import to_text
-from cinema_grpc.config import Settings
 from cinema_grpc.domain.account import Role, User
 from cinema_grpc.domain.seating import SeatPlan, SeatRow
-from cinema_grpc.server import CinemaServer
 
 SECRET = "a secret that signs nothing of value"  # noqa: S105 (of a database that is thrown away)
 ROWS = tuple(SeatRow(label, (6, 8, 6)) for label in "ABCDEFGHIJKLMNO")
@@ -153,9 +153,9 @@ def plan_holds(
 
 
 async def _migrate(path: Path) -> None:
-    server = CinemaServer(Settings(database_url=f"sqlite+aiosqlite:///{path}"), SECRET.encode())
-    await server.migrate()
-    await server.close()
+    database = Database(f"sqlite+aiosqlite:///{path}", SystemClock())
+    await migrate(database)
+    await database.close()
 
 
 def _two_by_two(labels: Sequence[str]) -> Iterable[Seats]:

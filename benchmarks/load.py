@@ -87,8 +87,8 @@ class Clients:
         return self._processes.submit(work, what)
 
     def close(self) -> None:
-        """End the processes."""
-        self._processes.shutdown()
+        """End the processes; loads that have not begun are dropped."""
+        self._processes.shutdown(cancel_futures=True)
 
 
 def drive(load: Load) -> list[Sample]:

@@ -20,7 +20,7 @@ METHOD = (
 
 def run(bench: Bench) -> Result:
     """Measure."""
-    rounds, count = bench.choose((3, 3_000), (2, 1_000))
+    rounds, count = bench.choose((3, 2_500), (1, 800))
     original = house.furnish(bench.folder / "changes.db", SHOWTIMES, CUSTOMERS)
     now = datetime.now(UTC)
     pairs = original.pairs[: -(-3 * count // SHOWTIMES)]

@@ -33,7 +33,7 @@ def bookings(building: House, first: int, count: int) -> list[Call]:
 
 def run(bench: Bench) -> Result:
     """Measure."""
-    rounds, count = bench.choose((5, 6_000), (2, 3_000))
+    rounds, count = bench.choose((5, 5_000), (2, 2_000))
     original = house.furnish(bench.folder / "create-booking.db", SHOWTIMES, CUSTOMERS)
     measured: dict[str, list[Measured]] = {"ours": [], "empty": [], "textbook": []}
     timed: dict[str, list[Sequence[Sample]]] = {"ours": [], "empty": [], "textbook": []}
@@ -41,7 +41,7 @@ def run(bench: Bench) -> Result:
     answers: dict[str, bytes] = {}
     for kind in interleaved(list(measured), rounds):
         building = original.copy()
-        few = count // 5 if kind == "textbook" else count
+        few = count // 8 if kind == "textbook" else count
         with servers.of_kind(kind, building.path, answers) as server:
             if not answers:
                 answers[calls.CREATE_BOOKING] = bench.answer(server, bookings(building, 0, 1)[0])

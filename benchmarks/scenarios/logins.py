@@ -21,7 +21,7 @@ METHOD = (
 
 def run(bench: Bench) -> Result:
     """Measure."""
-    rounds, seconds = bench.choose((3, 8.0), (2, 4.0))
+    rounds, seconds = bench.choose((3, 6.0), (1, 4.0))
     original = house.furnish(bench.folder / "logins.db", 400, 100, password_hash=asyncio.run(_hash()))
     chance = random.Random(5)
     reads = [calls.get_showtime(chance.choice(original.showtime_ids)) for _ in range(5_000)]

@@ -14,7 +14,6 @@ from benchmarks.buyers import REFUSED, Rush, Try, rush
 from benchmarks.figures import Measured, Result, Spread, Table, Target, at_least, at_most, costs, none, ratios
 from benchmarks.house import House, Seats
 from benchmarks.load import PROCESSES, Call
-from benchmarks.picture import draw_sale
 from benchmarks.servers import Server
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.domain.seating import SeatRow
@@ -28,9 +27,9 @@ SECONDS_AT_MOST = 120.0
 METHOD = (
     "One showtime, and buyers who all begin at the same moment, on 8 connections. Each asks for a pair of seats, one "
     "nearer to the middle of the house more often; who is refused asks for another pair, and gives up after the "
-    "third. Who is shed asks again when told to. All of them have called once before. *Textbook* is stopped after 10 "
-    "seconds, in which nearly every try still finds its seats free: that is in its favour. *A refusal*: when all is "
-    "sold, calls for seats that are gone, 128 in flight.\n\n"
+    "third. Who is shed asks again when told to. All of them have called once before. *Textbook* is stopped after a "
+    "few seconds, in which nearly every try still finds its seats free: that is in its favour. *A refusal*: when all "
+    "is sold, calls for seats that are gone, 128 in flight.\n\n"
     "What was sold is checked by the answers and, when the server has ended, by SQL. Who came earlier can be told "
     "from outside in two ways. Calls on one connection arrive in the order in which they were sent: of those who "
     "asked there for one pair, no other than the first may get it. And whoever was refused before another had even "
@@ -54,7 +53,16 @@ class Sale:
     @property
     def seconds(self) -> float:
         """From the beginning to the last pair sold."""
-        return max(each.start + each.seconds for each in self.sold) - self.begin
+        return self._seconds_to_sell(len(self.sold))
+
+    @property
+    def seats_a_second(self) -> float:
+        """How quickly nine tenths were sold; when somebody happens to ask for the last pairs is a matter of luck."""
+        most = max(len(self.sold) * 9 // 10, 1)
+        return 2 * most / self._seconds_to_sell(most)
+
+    def _seconds_to_sell(self, pairs: int) -> float:
+        return sorted(each.start + each.seconds for each in self.sold)[pairs - 1] - self.begin
 
     def pair(self, each: Try) -> Seats:
         """Tell what a try was for."""
@@ -63,7 +71,7 @@ class Sale:
 
 def run(bench: Bench) -> Result:
     """Measure."""
-    rounds, rows, buyers, refusals = bench.choose((3, 40, 10_000, 6_000), (1, 8, 2_000, 2_000))
+    rounds, rows, buyers, refusals = bench.choose((2, 40, 10_000, 5_000), (1, 6, 1_500, 1_500))
     plan = [SeatRow(label, SECTIONS) for label in LABELS[:rows]]
     original = house.furnish(bench.folder / "on-sale.db", 2, buyers, plan)
     sales: dict[str, list[Sale]] = {"ours": [], "textbook": []}
@@ -85,7 +93,11 @@ def run(bench: Bench) -> Result:
                 bench.closed_loop(server, _again(building, building.pairs, refusals, chance))
                 refused[kind].append(bench.closed_loop(server, _again(building, building.pairs, refusals, chance)))
             else:
-                seconds = SECONDS_FOR_TEXTBOOK if kind == "textbook" else SECONDS_AT_MOST
+                seconds = (
+                    bench.choose(SECONDS_FOR_TEXTBOOK, SECONDS_FOR_TEXTBOOK / 2)
+                    if kind == "textbook"
+                    else SECONDS_AT_MOST
+                )
                 sales[kind].append(_sell(bench, server, asked, wanted, seconds))
             if kind == "ours":
                 gone = [sales[kind][-1].pair(each) for each in sales[kind][-1].sold]
@@ -93,6 +105,8 @@ def run(bench: Bench) -> Result:
         if kind == "ours":
             _audit(building, sales[kind][-1])
         building.path.unlink()
+    from benchmarks.picture import draw_sale  # noqa: PLC0415 (nothing else needs what only `make bench` installs)
+
     picture = bench.report_folder / "on-sale.svg"
     draw_sale(picture, sales["ours"][-1].tries, sales["ours"][-1].begin)
     return Result(METHOD, _targets(sales, refused), [_table(sales), costs(refused, "a refusal")], [picture])
@@ -178,9 +192,14 @@ def _came_before(one: Try, other: Try) -> bool:
 
 def _targets(sales: Mapping[str, Sequence[Sale]], refused: Mapping[str, Sequence[Measured]]) -> list[Target]:
     cpu = {kind: [each.cpu_microseconds for each in rounds] for kind, rounds in refused.items()}
-    speed = {kind: [2 * len(each.sold) / each.seconds for each in rounds] for kind, rounds in sales.items()}
+    speed = {kind: [each.seats_a_second for each in rounds] for kind, rounds in sales.items()}
     return [
-        at_least("seats sold a second, times *textbook*", 6.0, ratios(speed["ours"], speed["textbook"]), ".1f"),
+        at_least(
+            "seats sold a second, up to nine tenths, times *textbook*",
+            6.0,
+            ratios(speed["ours"], speed["textbook"]),
+            ".1f",
+        ),
         at_most("a refusal's CPU, times *empty*", 1.5, ratios(cpu["ours"], cpu["empty"])),
         none("buyers who came earlier and lost to a later one, in all rounds", sum(map(_overtaken, sales["ours"]))),
     ]
@@ -194,7 +213,7 @@ def _table(sales: Mapping[str, Sequence[Sale]]) -> Table:
             kind,
             Spread([2 * len(sale.sold) for sale in rounds]).text(",.0f"),
             Spread([sale.seconds for sale in rounds]).text(".1f", " s"),
-            Spread([2 * len(sale.sold) / sale.seconds for sale in rounds]).text(",.0f"),
+            Spread([sale.seats_a_second for sale in rounds]).text(",.0f"),
             Spread([len(sale.tries) for sale in rounds]).text(",.0f"),
             Spread([sum(each.code not in known for each in sale.tries) for sale in rounds]).text(",.0f"),
             Spread([each[len(each) // 2] for each in seconds]).text(".2f", " s"),

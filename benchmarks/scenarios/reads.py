@@ -28,7 +28,7 @@ LIST_METHOD = (
 
 def get_showtime(bench: Bench) -> Result:
     """Measure GetShowtime."""
-    rounds, seconds = bench.choose((3, 8.0), (2, 3.0))
+    rounds, seconds = bench.choose((3, 5.0), (1, 3.0))
     original = house.furnish(bench.folder / "get-showtime.db", 400, 400)
     chance = random.Random(1)
     reads = [calls.get_showtime(chance.choice(original.showtime_ids)) for _ in range(5_000)]
@@ -72,7 +72,7 @@ def _while_booking(bench: Bench, server: Server, building: House, reads: Sequenc
 
 def list_showtimes(bench: Bench) -> Result:
     """Measure ListShowtimes."""
-    rounds, seconds = bench.choose((3, 5.0), (2, 3.0))
+    rounds, seconds = bench.choose((3, 4.0), (1, 2.0))
     original = house.furnish(bench.folder / "list-showtimes.db", 10_000, 10)
     chance = random.Random(2)
     first = datetime.now(UTC) + timedelta(days=2)

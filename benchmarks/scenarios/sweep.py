@@ -25,7 +25,7 @@ SEATS_OF_HOLDS = 250
 """Of the 500 seats of a showtime; the others are sold."""
 SPREAD = timedelta(seconds=1)
 FAR = timedelta(days=1)
-SECONDS_TO_BE_READY = 6.0
+SECONDS_TO_BE_READY = 5.0
 SECONDS_TO_SWEEP = 150.0
 SECONDS_BETWEEN_LOOKS = 0.1
 METHOD = (
@@ -125,7 +125,7 @@ def _bookings(building: House, first: int, count: int) -> list[Call]:
 
 
 def _sell_and_sweep(bench: Bench, original: House, holds: int, rate: float) -> tuple[list[Sample], Sweep]:
-    before, meanwhile = bench.choose((8.0, 30.0), (4.0, 8.0))
+    before, meanwhile = bench.choose((8.0, 24.0), (4.0, 6.0))
     building, lapse_time = _lapsing(original, SECONDS_TO_BE_READY + before)
     with servers.ours(building.path) as server:
         warm_up = 1_000

@@ -1,5 +1,6 @@
 """What customers do with their bookings."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
@@ -11,6 +12,9 @@ from cinema_grpc.application.payments import Payments
 from cinema_grpc.application.ports import BookingReader, FoundBooking
 from cinema_grpc.domain.booking import Booking, BookingStatus, CancellationQuote
 from cinema_grpc.domain.errors import BookingNotFound, NotBookingOwner
+
+BOOKINGS_AT_HAND = 50_000
+"""Of how many bookings it is kept in memory to which showtime they belong: some 300 bytes each."""
 
 
 class Bookings:
@@ -38,6 +42,7 @@ class Bookings:
         self._payments = payments
         self._hold_for = hold_for
         self._refund_owed = refund_owed
+        self._showtime_ids: OrderedDict[str, str] = OrderedDict()
 
     async def create(self, user_id: str, showtime_id: str, seats: Sequence[str], once: Once[Booking] | None) -> Booking:
         """Hold seats.
@@ -46,11 +51,13 @@ class Bookings:
             ShowtimeNotFound, and what Showtime.hold refuses.
         """
         booking_id = str(uuid_utils.uuid7())
-        return await self._box_office.execute(
+        booking = await self._box_office.execute(
             showtime_id,
             lambda showtime, now: showtime.hold(booking_id, user_id, seats, self._hold_for, now),
             once=once,
         )
+        self._remember(booking)
+        return booking
 
     async def get(self, user_id: str, booking_id: str) -> Booking:
         """Read a booking as it is now.
@@ -73,8 +80,8 @@ class Bookings:
         Raises:
             BookingNotFound, NotBookingOwner, and what Payments.confirm raises.
         """
-        found = await self._find(user_id, booking_id)
-        return await self._payments.confirm(found.booking.showtime_id, booking_id, user_id, payment_token, once)
+        showtime_id = await self._showtime_of(booking_id)
+        return await self._payments.confirm(showtime_id, booking_id, user_id, payment_token, once)
 
     async def quote(self, user_id: str, booking_id: str) -> CancellationQuote:
         """Tell what cancelling a booking now would pay back.
@@ -91,10 +98,10 @@ class Bookings:
         Raises:
             BookingNotFound, NotBookingOwner, BookingNotCancellable, PaymentInProgress.
         """
-        found = await self._find(user_id, booking_id)
+        showtime_id = await self._showtime_of(booking_id)
         refund_id = str(uuid_utils.uuid7())
         cancelled = await self._box_office.execute(
-            found.booking.showtime_id,
+            showtime_id,
             lambda showtime, now: showtime.cancel(booking_id, user_id, refund_id, now),
             booking_id=booking_id,
             once=once,
@@ -110,3 +117,19 @@ class Bookings:
         if found.booking.user_id != user_id:
             raise NotBookingOwner(booking_id)
         return found
+
+    async def _showtime_of(self, booking_id: str) -> str:
+        """Tell to which showtime a booking belongs, which never changes; the box office checks whose it is.
+
+        Raises:
+            BookingNotFound.
+        """
+        showtime_id = self._showtime_ids.get(booking_id) or await self._reader.showtime_of(booking_id)
+        if showtime_id is None:
+            raise BookingNotFound(booking_id)
+        return showtime_id
+
+    def _remember(self, booking: Booking) -> None:
+        self._showtime_ids[booking.booking_id] = booking.showtime_id
+        if len(self._showtime_ids) > BOOKINGS_AT_HAND:
+            self._showtime_ids.popitem(last=False)

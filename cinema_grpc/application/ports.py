@@ -175,6 +175,10 @@ class OwedRefund:
 class BookingReader(Protocol):
     """Reads bookings."""
 
+    async def showtime_of(self, booking_id: str) -> str | None:
+        """Tell to which showtime a booking belongs, or None."""
+        ...
+
     async def find(self, booking_id: str) -> FoundBooking | None:
         """Read a booking, or None if there is none of that name."""
         ...

@@ -62,10 +62,11 @@ class SeatPlan:
         Raises:
             SeatNotFound: There are no such seats; it names all of them, in row order.
         """
-        unknown = [label for label in labels if label not in self._positions]
-        if unknown:
-            raise SeatNotFound(sorted(unknown, key=_row_order))
-        return tuple(sorted(self._positions[label] for label in labels))
+        try:
+            return tuple(sorted(map(self._positions.__getitem__, labels)))
+        except KeyError:
+            unknown = [label for label in labels if label not in self._positions]
+            raise SeatNotFound(sorted(unknown, key=_row_order)) from None
 
     def stranded(self, chosen: Sequence[int], is_free: Callable[[int], bool]) -> list[int]:
         """Find the single seats that a booking would strand.

@@ -1,7 +1,6 @@
 """Tells which calls are repeats of one another: by their request_id, and by their content."""
 
 import hashlib
-from copy import deepcopy
 from typing import Literal, Protocol, TypeVar
 
 from cinema_grpc.application.once import Once, RequestKey
@@ -33,7 +32,8 @@ def once(request: ChangingRequest, rpc: str, answer_type: type[A]) -> Once[A] | 
     """
     if not request.request_id:
         return None
-    content = deepcopy(request)
-    content.ClearField("request_id")
-    digest = hashlib.sha256(content.SerializeToString(deterministic=True)).digest()
-    return Once(RequestKey(caller().user_id, rpc, request.request_id.lower()), digest, answer_type)
+    request_id = request.request_id
+    request.ClearField("request_id")
+    digest = hashlib.sha256(request.SerializeToString(deterministic=True)).digest()
+    request.request_id = request_id
+    return Once(RequestKey(caller().user_id, rpc, request_id.lower()), digest, answer_type)

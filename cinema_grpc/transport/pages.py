@@ -62,6 +62,8 @@ async def read_page(
 def fitting(entries: Sequence[T], size: Callable[[T], int]) -> Sequence[T]:
     """Give as many entries as one answer has room for, but at least one; what is left is on the next page."""
     room = LARGEST_PAGE
+    if sum(map(size, entries)) + BYTES_AN_ENTRY * len(entries) <= room:
+        return entries
     for number, entry in enumerate(entries):
         room -= size(entry) + BYTES_AN_ENTRY
         if number and room < 0:

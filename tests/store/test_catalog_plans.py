@@ -80,7 +80,7 @@ async def test_a_page_of_the_programme_is_found_by_indexes(
 ) -> None:
     condition = ShowtimeFilter(movie_id, cinema_id, auditorium_id, NOW, until)
     steps = await plan(programme, lambda: programme.page(condition, after, 50))
-    assert [step for step in steps if step.startswith("SCAN")] == []
+    assert [step for step in steps if step.startswith("SCAN") and step != "SCAN found"] == []
     (walk,) = [step for step in steps if step.startswith("SEARCH showtime")]
     assert f"USING INDEX {index} " in walk
     assert "start_time>" in walk
@@ -143,7 +143,7 @@ async def test_on_postgresql_no_table_is_read_from_end_to_end(
     await reader.page(ShowtimeFilter(movie_id, cinema_id, auditorium_id, NOW, None), (NOW, shown.showtime_id), 50)
     await database.close()
     questions = [(query, arguments) for query, arguments in asked if query.startswith("SELECT showtime")]
-    assert len(questions) == 2
+    assert len(questions) == 3  # versions, a page, and the names of those on it
     connection = await asyncpg.connect(libpq_url(database_url))
     await connection.execute("SET enable_seqscan = off")  # so that tables as small as these are no exception
     for query, arguments in questions:

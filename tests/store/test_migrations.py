@@ -88,7 +88,13 @@ async def test_an_old_database_keeps_what_is_in_it(database: Database) -> None:
     async with database.writing() as connection:
         await connection.run_sync(make_first_version)
     await furnish(database)
-    held = {"booking_id": "b1", "showtime_id": "s1", "user_id": "ada", "status": "RESERVED", "seats": "A1,A2"}
+    held: dict[str, object] = {
+        "booking_id": "b1",
+        "showtime_id": "s1",
+        "user_id": "ada",
+        "status": "RESERVED",
+        "seats": "A1,A2",
+    }
     held |= {"seat_count": 2, "currency_code": "EUR", "seat_price": 1_250, "hold_extended": False, "revision": 1}
     async with database.writing() as connection:
         await connection.execute(insert(booking).values(**held, create_time=NOW, hold_expire_time=NOW + HOLD))

@@ -7,11 +7,13 @@ from sqlalchemy import ColumnElement, and_, or_, select
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.booking_rows import load_bookings
 from cinema_grpc.adapters.database.database import Database, uninterrupted
+from cinema_grpc.adapters.database.prepared import select_by
 from cinema_grpc.application.ports import FoundBooking, OwedRefund
 from cinema_grpc.domain.booking import Booking, BookingStatus, RefundStatus
 from cinema_grpc.domain.money import Money
 
 _BOOKING = schema.booking.c
+_SHOWTIME_OF = select_by(schema.booking, ("booking_id",), "showtime_id")
 
 
 class SqlBookingReader:
@@ -31,6 +33,11 @@ class SqlBookingReader:
             of_showtime = schema.showtime.c.showtime_id == bookings[0].showtime_id
             start = await connection.execute(select(schema.showtime.c.start_time).where(of_showtime))
             return FoundBooking(bookings[0], start.scalar_one(), now)
+
+    async def showtime_of(self, booking_id: str) -> str | None:
+        """Tell to which showtime a booking belongs, or None if there is none of that name."""
+        _, (found,) = await self._database.peek(lambda _now: [(_SHOWTIME_OF, [{"booking_id": booking_id}])])
+        return found[0][0] if found else None
 
     @uninterrupted
     async def of_user(

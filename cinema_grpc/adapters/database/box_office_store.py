@@ -12,14 +12,13 @@ from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.booking_rows import PARTS, Difference, parted, to_bookings
 from cinema_grpc.adapters.database.catalog_queries import RESERVED
 from cinema_grpc.adapters.database.database import Database, uninterrupted
-from cinema_grpc.adapters.database.prepared import Prepared, Step, insert_into, reader_of, select_by, update_by
+from cinema_grpc.adapters.database.prepared import Step, insert_into, reader_of, select_by, update_by
 from cinema_grpc.adapters.database.schema import microseconds, moment
-from cinema_grpc.adapters.database.seat_plans import seat_plan
+from cinema_grpc.adapters.database.showtime_rows import KEEPING_SEATS, TERMS, read_booking, to_terms
 from cinema_grpc.application.once import Recorded, RequestKey
 from cinema_grpc.application.ports import Opened, OpenedBatch, Version, Wanted, Written
 from cinema_grpc.domain.booking import Booking
-from cinema_grpc.domain.money import Money
-from cinema_grpc.domain.showtime import SeatGapPolicy, Terms
+from cinema_grpc.domain.showtime import Terms
 
 _BOOKING = schema.booking.c
 
@@ -161,9 +160,9 @@ class SqlBatch:
         """Read showtimes anew that are stale, of others the bookings that changed, and bookings by their names."""
         if not (stale or changed or missing):
             return {}, {}
-        questions = [(_TERMS, stale), (_OF_SHOWTIME, stale), (_CHANGED, changed), (_NAMED, missing)]
+        questions = [(TERMS, stale), (KEEPING_SEATS, stale), (_CHANGED, changed), (_NAMED, missing)]
         terms, *answers = await self._driver.read(self._connection, questions)
-        rows = [_read_booking(row) for answer in answers for row in answer]
+        rows = [read_booking(row) for answer in answers for row in answer]
         paid_for = [{"booking_id": booking_id} for booking_id in parted(rows)]
         parts: list[list[Any]] = [[] for _ in PARTS]
         if paid_for:
@@ -172,7 +171,7 @@ class SqlBatch:
         bookings: dict[str, list[Booking]] = {}
         for booking in to_bookings(rows, *parts):
             bookings.setdefault(booking.showtime_id, []).append(booking)
-        return {row[0]: _to_terms(*row) for row in terms}, bookings
+        return {row[0]: to_terms(*row) for row in terms}, bookings
 
 
 _VERSION = "showtime_id, revision, stamp, latest_time"
@@ -183,24 +182,6 @@ _LOCK = select_by(schema.showtime, ("showtime_id",), _VERSION, locking=f"{_LOCKE
 _LOCK_PATIENTLY = select_by(schema.showtime, ("showtime_id",), _VERSION, locking=_LOCKED)
 _EXISTING = select_by(schema.showtime, ("showtime_id",), "showtime_id")
 _RECORDED = select_by(schema.request, ("caller", "rpc", "request_id"), "caller, rpc, request_id, content, outcome")
-_TERMS = Prepared(
-    schema.showtime,
-    ("showtime_id",),
-    lambda rows: (
-        "SELECT showtime_id, start_time, currency_code, seat_price, seat_gap_policy, auditorium.rows"  # noqa: S608 (ours)
-        f" FROM ({rows}) AS given CROSS JOIN showtime JOIN auditorium USING (auditorium_id)"
-        " WHERE showtime.showtime_id = given.column1"
-    ),
-)
-_OF_SHOWTIME = Prepared(
-    schema.showtime,
-    ("showtime_id",),
-    lambda rows: (
-        "SELECT booking.* FROM booking WHERE booking.booking_id IN ("  # noqa: S608 (names of ours)
-        f"SELECT seat_claim.booking_id FROM ({rows}) AS given CROSS JOIN seat_claim"
-        " WHERE seat_claim.showtime_id = given.column1)"
-    ),
-)
 _CHANGED = select_by(schema.booking, ("showtime_id", "known_revision"))
 _NAMED = select_by(schema.booking, ("booking_id",))
 _PARTS = [select_by(table, ("booking_id",)) for table in PARTS]
@@ -208,15 +189,7 @@ _INSERT_REQUEST = insert_into(schema.request)
 _UPDATE_SHOWTIME = update_by(
     schema.showtime, ("showtime_id", "known_stamp"), ("taken_seats", "revision", "stamp", "latest_time")
 )
-_read_booking = reader_of(schema.booking)
 _READ_PARTS = [reader_of(table) for table in PARTS]
-
-
-def _to_terms(
-    showtime_id: str, start_time: int, currency_code: str, seat_price: int, seat_gap_policy: str, rows: str
-) -> Terms:
-    price = Money(currency_code, seat_price)
-    return Terms(showtime_id, moment(start_time), price, SeatGapPolicy(seat_gap_policy), seat_plan(rows))
 
 
 def _showtime_row(work: Written) -> dict[str, Any]:

@@ -8,26 +8,13 @@ from sqlalchemy.engine import RowMapping
 
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.prepared import Query
-from cinema_grpc.adapters.database.seat_plans import seat_plan, to_rows
-from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
-from cinema_grpc.domain.money import Money
-from cinema_grpc.domain.showtime import SeatGapPolicy, Terms
+from cinema_grpc.adapters.database.seat_plans import to_rows
+from cinema_grpc.domain.catalog import Auditorium, Cinema, Movie
 
 Rows: TypeAlias = Select[*tuple[Any, ...]]
 
 # Written into the statement, not bound to it: a plan that is kept for any value could not use the index of the holds.
 RESERVED = literal_column("'RESERVED'", Text)
-
-
-def listed_showtimes() -> Rows:
-    """Select showtimes with all that `to_listed_showtime` reads, and the rows of their auditoriums."""
-    auditorium = schema.auditorium.c
-    return (
-        select(schema.showtime, schema.movie, schema.cinema, auditorium.name, auditorium.total_seats, auditorium.rows)
-        .join_from(schema.showtime, schema.movie)
-        .join(schema.auditorium, auditorium.auditorium_id == schema.showtime.c.auditorium_id)
-        .join(schema.cinema, schema.cinema.c.cinema_id == auditorium.cinema_id)
-    )
 
 
 @cache
@@ -83,35 +70,4 @@ def to_auditorium(row: RowMapping) -> Auditorium:
         name=row[auditorium.name],
         rows=to_rows(row[auditorium.rows]),
         create_time=row[auditorium.create_time],
-    )
-
-
-def to_listed_showtime(row: RowMapping) -> ListedShowtime:
-    """Read a showtime as the programme shows it; holds that are over count as taken."""
-    showtime = schema.showtime.c
-    return ListedShowtime(
-        showtime_id=row[showtime.showtime_id],
-        movie=to_movie(row),
-        cinema=to_cinema(row),
-        auditorium_id=row[showtime.auditorium_id],
-        auditorium_name=row[schema.auditorium.c.name],
-        start_time=row[showtime.start_time],
-        end_time=row[showtime.end_time],
-        seat_price=Money(row[showtime.currency_code], row[showtime.seat_price]),
-        seat_gap_policy=SeatGapPolicy(row[showtime.seat_gap_policy]),
-        total_seats=row[schema.auditorium.c.total_seats],
-        available_seats=row[schema.auditorium.c.total_seats] - row[showtime.taken_seats],
-        revision=row[showtime.revision],
-    )
-
-
-def to_terms(row: RowMapping) -> Terms:
-    """Read what is fixed about a showtime for those who sell its seats."""
-    showtime = schema.showtime.c
-    return Terms(
-        row[showtime.showtime_id],
-        row[showtime.start_time],
-        Money(row[showtime.currency_code], row[showtime.seat_price]),
-        SeatGapPolicy(row[showtime.seat_gap_policy]),
-        seat_plan(row[schema.auditorium.c.rows]),
     )

@@ -124,19 +124,25 @@ class Database:
     async def peek(self, ask: Callable[[datetime], Sequence[Question]]) -> tuple[datetime, list[Found]]:
         """Tell the time, and ask what depends on it, of one state of the database, in the quickest way there is.
 
+        Args:
+            ask: Gives the questions; called when the reading begins.
+
         Raises:
             StorageUnavailable.
         """
         if self.driver.peeks and self._clock:
-            now = self._clock.now()
             with self._translated():
-                return now, await self.driver.peek(ask(now))
+                return await self.driver.peek(ask, self._clock)
         return await self.to_its_end(self._look(ask))
 
     async def _look(self, ask: Callable[[datetime], Sequence[Question]]) -> tuple[datetime, list[Found]]:
-        async with self.reading() as connection:
-            now = await self.now(connection)
-            return now, await self.driver.read(connection, ask(now))
+        with self._translated():
+            async with self._turn, self.engine.connect() as connection:
+                try:
+                    now = await self.now(connection)
+                    return now, await self.driver.look(connection, ask(now))
+                finally:
+                    await self.driver.undo(connection)
 
     async def to_its_end(self, conversation: Coroutine[Any, Any, T]) -> T:
         """Carry a conversation with the database to its end, even if whoever waits for it is cancelled meanwhile."""

@@ -1,6 +1,6 @@
 """Everything in which SQLite and PostgreSQL differ, as a protocol that `sqlite.py` and `postgresql.py` fulfil."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Protocol
@@ -49,8 +49,12 @@ class Driver(Protocol):
         """Ask many questions in one go."""
         ...
 
-    async def peek(self, questions: Sequence[Question]) -> list[Found]:
-        """Ask many questions in one go, of one state of the database, without waiting for a connection."""
+    async def look(self, connection: AsyncConnection, questions: Sequence[Question]) -> list[Found]:
+        """Ask many questions, of one state of the database, which is not older than this call."""
+        ...
+
+    async def peek(self, ask: Callable[[datetime], Sequence[Question]], clock: Clock) -> tuple[datetime, list[Found]]:
+        """Tell the time, and ask what depends on it, of one state of the database, without waiting for a connection."""
         ...
 
     def while_pending(self) -> AbstractContextManager[None]:

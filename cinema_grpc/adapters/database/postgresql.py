@@ -1,7 +1,7 @@
 """PostgreSQL: its connections, its clock, its errors, and a batch in a few round trips."""
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import Any
@@ -100,7 +100,17 @@ class PostgresqlDriver:
         driver = await _raw(connection)
         return [await _read(driver, statement, rows) for statement, rows in questions]
 
-    async def peek(self, questions: Sequence[Question]) -> list[Found]:
+    async def look(self, connection: AsyncConnection, questions: Sequence[Question]) -> list[Found]:
+        """Ask questions, each in a round trip, of the state in which the database is at the first of them."""
+        if len(questions) == 1:
+            return await self.read(connection, questions)
+        driver = await _raw(connection)
+        await driver.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        found = await self.read(connection, questions)
+        await driver.execute("COMMIT")
+        return found
+
+    async def peek(self, ask: Callable[[datetime], Sequence[Question]], clock: Clock) -> tuple[datetime, list[Found]]:
         """Refuse: there is no such way here, and no need of it."""
         raise NotImplementedError
 

@@ -4,17 +4,19 @@ SQLite's driver lets go of Python's lock, and queues for it again behind the eve
 to PostgreSQL each statement is a round trip. A statement for each row would pay for that a hundred times in a batch.
 """
 
+from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from operator import itemgetter
-from types import SimpleNamespace
 from typing import Any, ClassVar
 
-from sqlalchemy import Boolean, Column, Dialect, Select, Table, TypeDecorator
+import orjson
+from sqlalchemy import Boolean, Column, Dialect, Select, Table, TypeDecorator, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from cinema_grpc.adapters.database.schema import Instant, moment
+from cinema_grpc.adapters.database.schema import Instant, Span, moment
 
 MOST_ROWS = 64
 """How many rows one statement of SQLite's carries at most; smaller numbers are powers of two, so that texts are few."""
@@ -56,6 +58,10 @@ class Prepared:
             size = min(MOST_ROWS, 1 << (len(rows) - start).bit_length() - 1)
             yield self._sqlite[size], [value for row in rows[start : start + size] for value in self._pick(row)]
             start += size
+
+    def unpack(self, found: Found) -> Found:
+        """Give the rows that SQLite has found."""
+        return found
 
     def at_once(self, rows: Rows) -> tuple[str, list[list[Any]]]:
         """Give a text for PostgreSQL, and the values of all rows as arrays, one for each column."""
@@ -144,6 +150,10 @@ class Query:
         for row in rows:
             yield text, {**constants, **row}
 
+    def unpack(self, found: Found) -> Found:
+        """Give the rows that SQLite has found: all come in one text, as each would cost a turn at the lock."""
+        return [row for (rows,) in found for row in orjson.loads(rows)]
+
     def at_once(self, rows: Rows) -> tuple[str, list[Any]]:
         """Give the text for PostgreSQL, with its values in order, for one row of parameters."""
         (row,) = rows
@@ -153,14 +163,16 @@ class Query:
 
     @cached_property
     def _sqlite(self) -> tuple[str, dict[str, Any], Sequence[str]]:
-        return self._compiled(sqlite.dialect(paramstyle="named"))
+        rows = self._query.subquery("found")
+        as_json = select(func.json_group_array(func.json_array(*rows.c)))
+        return self._compiled(as_json, sqlite.dialect(paramstyle="named"))
 
     @cached_property
     def _postgresql(self) -> tuple[str, dict[str, Any], Sequence[str]]:
-        return self._compiled(postgresql.asyncpg.dialect())  # type: ignore[no-untyped-call]
+        return self._compiled(self._query, postgresql.asyncpg.dialect())  # type: ignore[no-untyped-call]
 
-    def _compiled(self, dialect: Dialect) -> tuple[str, dict[str, Any], Sequence[str]]:
-        compiled: Any = self._query.compile(dialect=dialect)
+    def _compiled(self, query: Select[Any], dialect: Dialect) -> tuple[str, dict[str, Any], Sequence[str]]:
+        compiled: Any = query.compile(dialect=dialect)
         constants = {name: value for name, value in compiled.params.items() if value is not None}
         return str(compiled), constants, compiled.positiontup or ()
 
@@ -179,19 +191,22 @@ class Step:
 
 
 def reader_of(table: Table) -> Callable[[Sequence[Any]], Any]:
-    """Make what reads a driver's whole row: each value by its column's name, moments and flags as such."""
-    conversions: list[tuple[str, Callable[[Any], Any] | None]] = [
-        (each.name, moment if isinstance(each.type, Instant) else bool if isinstance(each.type, Boolean) else None)
-        for each in table.columns
-    ]
+    """Make what reads a driver's whole row: each value by its column's name, moments, spans and flags as such."""
+    make: Any = namedtuple(table.name, [each.name for each in table.columns])  # type: ignore[misc] # no literal
+    moments = [number for number, each in enumerate(table.columns) if isinstance(each.type, Instant)]
+    spans = [number for number, each in enumerate(table.columns) if isinstance(each.type, Span)]
+    flags = [number for number, each in enumerate(table.columns) if isinstance(each.type, Boolean)]
 
-    def read(values: Sequence[Any]) -> Any:
-        return SimpleNamespace(
-            **{
-                name: value if convert is None or value is None else convert(value)
-                for (name, convert), value in zip(conversions, values, strict=True)
-            }
-        )
+    def read(row: Sequence[Any]) -> Any:
+        values = list(row)
+        for number in moments:
+            if values[number] is not None:
+                values[number] = moment(values[number])
+        for number in spans:
+            values[number] = timedelta(microseconds=values[number])
+        for number in flags:
+            values[number] = bool(values[number])
+        return make(*values)
 
     return read
 

@@ -1,19 +1,27 @@
 """Reading the programme: pages of showtimes, their versions, and one with all who have seats in it."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
-
-from sqlalchemy import select
 
 from cinema_grpc.adapters.database import catalog_queries as queries
 from cinema_grpc.adapters.database import schema
-from cinema_grpc.adapters.database.booking_rows import load_bookings
-from cinema_grpc.adapters.database.database import Database, uninterrupted
+from cinema_grpc.adapters.database.booking_rows import to_bookings
+from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.prepared import Question, select_by
 from cinema_grpc.adapters.database.schema import microseconds
+from cinema_grpc.adapters.database.showtime_rows import (
+    KEEPING_SEATS,
+    LISTED,
+    TERMS,
+    read_booking,
+    to_listed_showtime,
+    to_terms,
+)
 from cinema_grpc.application.ports import FoundShowtime, ShowtimeFilter, Version
 from cinema_grpc.domain.catalog import ListedShowtime
 
@@ -21,6 +29,7 @@ ENTRIES_AT_HAND = 20_000
 """Of how many showtimes the names and times are kept in memory, which never change: some 2 KB each."""
 
 PLACES = ("movie_id", "cinema_id", "auditorium_id")
+_Page = tuple[ShowtimeFilter, tuple[datetime, str] | None, int]
 _VERSIONS = select_by(schema.showtime, ("showtime_id",), "showtime_id, revision, stamp")
 
 
@@ -30,18 +39,31 @@ class SqlProgrammeReader:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._entries: OrderedDict[str, ListedShowtime] = OrderedDict()
+        self._to_be_read: dict[_Page, asyncio.Task[tuple[datetime, list[ListedShowtime]]]] = {}
 
     async def page(
         self, condition: ShowtimeFilter, after: tuple[datetime, str] | None, limit: int
     ) -> tuple[datetime, list[ListedShowtime]]:
         """List showtimes by start and identifier, from the one after `after` on, with the seats that are free now.
 
-        A showtime that has not changed is the same object as before.
+        A showtime that has not changed is the same object as before. Callers who ask for the same page before the
+        reading of it begins get one answer.
         """
+        key = (condition, after, limit)
+        reading = self._to_be_read.get(key)
+        if reading is None:
+            reading = self._to_be_read[key] = asyncio.create_task(self._read_page(condition, after, limit))
+            reading.add_done_callback(partial(self._forget, key))
+        return await asyncio.shield(reading)
+
+    async def _read_page(
+        self, condition: ShowtimeFilter, after: tuple[datetime, str] | None, limit: int
+    ) -> tuple[datetime, list[ListedShowtime]]:
         places = {name: identifier for name in PLACES if (identifier := getattr(condition, name))}
         query = queries.programme_page(tuple(places), after=after is not None, until=condition.start_until is not None)
 
         def ask(now: datetime) -> Sequence[Question]:
+            self._to_be_read.pop((condition, after, limit), None)
             start_from = condition.start_from or now
             parameters: dict[str, Any] = {**places, "start_from": microseconds(start_from), "limit": limit}
             if condition.start_until is not None:
@@ -70,29 +92,34 @@ class SqlProgrammeReader:
         now, (rows,) = await self._database.peek(lambda _now: [(_VERSIONS, asked)])
         return now, {showtime_id: Version(revision, stamp) for showtime_id, revision, stamp in rows}
 
-    @uninterrupted
     async def showtime(self, showtime_id: str) -> FoundShowtime | None:
-        """Read a showtime with every booking that keeps seats, or None."""
-        claims = schema.seat_claim.c
-        keeping = select(claims.booking_id).where(claims.showtime_id == showtime_id)
-        async with self._database.reading() as connection:
-            query = queries.listed_showtimes().where(schema.showtime.c.showtime_id == showtime_id)
-            row = (await connection.execute(query)).mappings().first()
-            if row is None:
-                return None
-            bookings = await load_bookings(
-                connection, select(schema.booking).where(schema.booking.c.booking_id.in_(keeping))
-            )
-        version = Version(row[schema.showtime.c.revision], row[schema.showtime.c.stamp])
-        return FoundShowtime(queries.to_listed_showtime(row), version, queries.to_terms(row), bookings)
+        """Read a showtime with every booking that keeps seats, its tickets and payments left out, or None."""
+        of_showtime = [{"showtime_id": showtime_id}]
+        questions = [(_VERSIONS, of_showtime), (TERMS, of_showtime), (KEEPING_SEATS, of_showtime)]
+        _, (versions, terms, bookings) = await self._database.peek(lambda _now: questions)
+        if not versions:
+            return None
+        if showtime_id not in self._entries:
+            await self._load_entries([showtime_id])
+        _, revision, stamp = versions[0]
+        rows = [read_booking(row) for row in bookings]
+        return FoundShowtime(
+            self._entries[showtime_id], Version(revision, stamp), to_terms(*terms[0]), to_bookings(rows, (), (), ())
+        )
 
-    @uninterrupted
     async def _load_entries(self, showtime_ids: list[str]) -> None:
-        async with self._database.reading() as connection:
-            query = queries.listed_showtimes().where(schema.showtime.c.showtime_id.in_(showtime_ids))
-            for row in (await connection.execute(query)).mappings():
-                entry = queries.to_listed_showtime(row)
-                self._entries[entry.showtime_id] = entry
+        asked = [{"showtime_id": showtime_id} for showtime_id in showtime_ids]
+        _, (rows,) = await self._database.peek(lambda _now: [(LISTED, asked)])
+        for row in rows:
+            entry = to_listed_showtime(row)
+            self._entries[entry.showtime_id] = entry
+
+    def _forget(self, key: _Page, reading: "asyncio.Task[tuple[datetime, list[ListedShowtime]]]") -> None:
+        """Let nobody wait for a reading that broke down before it began."""
+        if self._to_be_read.get(key) is reading:
+            del self._to_be_read[key]
+        if not reading.cancelled():
+            reading.exception()  # marks it as seen: perhaps nobody waits any more
 
     def _entry(self, showtime_id: str, revision: int, taken: int) -> ListedShowtime:
         entry = self._entries.pop(showtime_id)

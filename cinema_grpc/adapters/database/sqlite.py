@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -58,6 +59,10 @@ class SqliteDriver:
         self._nothing_pending = asyncio.Event()
         self._nothing_pending.set()
         self._file: tuple[int, int] | None = None
+        self._peeks: list[
+            tuple[Callable[[datetime], Sequence[Question]], asyncio.Future[tuple[datetime, list[Found]]]]
+        ] = []
+        self._peeking: asyncio.Task[None] | None = None
 
     async def now(self, connection: AsyncConnection) -> datetime:  # noqa: ARG002 (SQLite has no clock of its own)
         """Tell the time of this machine."""
@@ -80,28 +85,46 @@ class SqliteDriver:
             connection, lambda driver: [_read(driver, statement, rows) for statement, rows in questions]
         )
 
-    async def peek(self, questions: Sequence[Question]) -> list[Found]:
-        """Ask many questions in one go, from one state of the database.
+    async def look(self, connection: AsyncConnection, questions: Sequence[Question]) -> list[Found]:
+        """Ask many questions, of one state of the database."""
+        return await self.read(connection, questions)
+
+    async def peek(self, ask: Callable[[datetime], Sequence[Question]], clock: Clock) -> tuple[datetime, list[Found]]:
+        """Tell the time, and ask what depends on it, in one go with all who ask meanwhile.
 
         They do not wait until the connection is free, but go between the box office's own: its transactions write and
         commit in one go too, so what is seen here is always committed.
         """
+        future: asyncio.Future[tuple[datetime, list[Found]]] = asyncio.get_running_loop().create_future()
+        self._peeks.append((ask, future))
+        if self._peeking is None:
+            self._peeking = asyncio.create_task(self._peek_for_all(clock), name="reads")
+        return await future
 
-        def look(driver: sqlite3.Connection) -> list[Found]:
-            if driver.in_transaction:
-                return [_read(driver, query, rows) for query, rows in questions]
-            driver.execute("BEGIN").close()
+    async def _peek_for_all(self, clock: Clock) -> None:
+        while self._peeks:
+            now = clock.now()
+            found: list[list[Found] | Exception]
             try:
-                return [_read(driver, query, rows) for query, rows in questions]
-            finally:
-                driver.rollback()
-
-        while self._connection is None:
-            async with self.engine.connect():
-                pass
-        while not self._nothing_pending.is_set():
-            await self._nothing_pending.wait()
-        return await _on_its_thread(self._connection, look)
+                while self._connection is None:
+                    async with self.engine.connect():
+                        pass
+                while not self._nothing_pending.is_set():
+                    await self._nothing_pending.wait()
+                peeks, self._peeks = self._peeks, []
+                now = clock.now()
+                found = await _on_its_thread(self._connection, partial(_look, [ask(now) for ask, _ in peeks]))
+            except Exception as error:  # noqa: BLE001 (it is theirs who asked)
+                peeks, self._peeks = self._peeks, []
+                found = [error] * len(peeks)
+            for (_, future), answer in zip(peeks, found, strict=True):
+                if future.done():
+                    continue  # whoever asked has gone
+                if isinstance(answer, Exception):
+                    future.set_exception(answer)
+                else:
+                    future.set_result((now, answer))
+        self._peeking = None
 
     @contextmanager
     def while_pending(self) -> Iterator[None]:
@@ -190,13 +213,31 @@ async def _on_its_thread(driver: aiosqlite.Connection, work: Callable[[sqlite3.C
     return result
 
 
+def _look(asked: Sequence[Sequence[Question]], driver: sqlite3.Connection) -> list[list[Found] | Exception]:
+    """Answer several callers from one state of the database; a question that can't be asked is its caller's fault."""
+    answers: list[list[Found] | Exception] = []
+    begun = driver.in_transaction
+    if not begun:
+        driver.execute("BEGIN").close()
+    try:
+        for questions in asked:
+            try:
+                answers.append([_read(driver, query, rows) for query, rows in questions])
+            except Exception as error:  # noqa: BLE001
+                answers.append(error)
+    finally:
+        if not begun:
+            driver.rollback()
+    return answers
+
+
 def _read(driver: sqlite3.Connection, statement: Prepared | Query, rows: Rows) -> Found:
     found: list[tuple[Any, ...]] = []
     for text, values in statement.in_parts(rows):
         cursor = driver.execute(text, values)
         found += cursor.fetchall()
         cursor.close()
-    return found
+    return statement.unpack(found)
 
 
 def _write(driver: sqlite3.Connection, steps: Iterable[Step]) -> None:
