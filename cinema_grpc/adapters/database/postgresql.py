@@ -143,8 +143,10 @@ class PostgresqlDriver:
 
     async def undo(self, connection: AsyncConnection) -> None:
         """Roll back what was begun and not committed; a connection on which that fails is given up."""
-        driver = await _raw(connection)
+        if connection.invalidated:
+            return  # SQLAlchemy has noticed that it is lost
         try:
+            driver = await _raw(connection)
             if driver.is_in_transaction() or driver.is_closed():
                 await driver.execute("ROLLBACK")
         except Exception:  # noqa: BLE001 (whatever it was, nobody else may get this connection)
