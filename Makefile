@@ -39,6 +39,10 @@ test: $(ENVIRONMENT) ## Run all tests; fails when they cover less than 95% of th
 	@$(BIN)/pytest --cov --numprocesses auto
 
 # `make bench SCENARIO=create-booking` measures one scenario alone.
+.PHONY: torture
+torture: $(ENVIRONMENT) ## Run the long form of the tests of replicas and restarts: some ten minutes
+	@$(BIN)/pytest -m torture
+
 .PHONY: bench bench-quick
 bench: $(ENVIRONMENT) $(BENCH_ENVIRONMENT) ## Measure against yardsticks, into bench-report: 20 minutes; SCENARIO=create-booking measures one thing
 	@$(BIN)/python -m benchmarks $(addprefix --scenario ,$(SCENARIO))
@@ -158,7 +162,7 @@ check-yaml:
 	@$(BIN)/yamllint --strict .
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yaml
 	@$(BIN)/check-jsonschema --quiet --builtin-schema custom.github-workflows-require-timeout .github/workflows/*.yaml
-	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml deploy/compose/compose.yaml
 
 .PHONY: audit
 audit: $(ENVIRONMENT) ## Look for known vulnerabilities in the locked dependencies (asks the package index)

@@ -165,6 +165,11 @@ class CinemaServer:
             raise ServerEnded("gRPC has ended the server; it has to be started again") from ended.exception()
         ended.cancel()
 
+    async def announce_stop(self) -> None:
+        """Have clients go elsewhere."""
+        if self._server is not None:
+            await self._server.announce_stop()
+
     async def close(self) -> None:
         """Stop: take no more calls, let those that run finish, and close storage last, whatever goes wrong before."""
         grace = self._settings.shutdown_seconds
@@ -264,6 +269,7 @@ async def serve(
             logger.error("nobody listens any more", exc_info=error)
             raise SystemExit(1) from error
         logger.info("stopping")
+        await server.announce_stop()
     finally:
         await server.close()
     logger.info("stopped")

@@ -7,6 +7,7 @@ import pwd
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Coroutine, Iterator
@@ -41,6 +42,16 @@ test -n "$word" || rm -rf "$2"
 """
 
 
+# Becomes another user and goes on as another program. subprocess.Popen can change the user too, but forks for that,
+# which a process with gRPC's threads in it may not survive.
+BECOME = """
+import os, sys
+user, group = map(int, sys.argv[1:3])
+os.setgroups([]), os.setgid(group), os.setuid(user)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
+
 def find_binaries() -> Path:
     """Find the folder with PostgreSQL's programs: the system's, or else those of the wheel."""
     on_path = shutil.which("postgres")
@@ -63,21 +74,24 @@ class PostgresServer:
         self.binaries = find_binaries()
         self.folder = Path(tempfile.mkdtemp(prefix="pg"))
         self._settings = " ".join(f"-c {setting}" for setting in settings)
-        self._as_user: dict[str, Any] = {}
+        self._as_user: list[str] = []
         self._supervisor: subprocess.Popen[bytes] | None = None
         if os.geteuid() == 0:
             self._leave_root()
+        options = ["-U", "cinema", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"]
         subprocess.run(  # noqa: S603 (PostgreSQL's program)
-            [self.binaries / "initdb", "-D", self.folder / "data", "-U", "cinema", "--auth=trust", "--encoding=UTF8",
-             "--no-locale", "--no-sync"],
-            stdout=subprocess.DEVNULL, cwd=self.folder, check=True, timeout=SECONDS, **self._as_user,
-        )  # fmt: skip
+            [*self._as_user, self.binaries / "initdb", "-D", self.folder / "data", *options],
+            stdout=subprocess.DEVNULL,
+            cwd=self.folder,
+            check=True,
+            timeout=SECONDS,
+        )
 
     def _leave_root(self) -> None:
         """Choose a user for the server, which refuses to run as root, and give it what it needs."""
         known = {each.pw_name for each in pwd.getpwall()}
         user = pwd.getpwnam("postgres" if "postgres" in known else "nobody")
-        self._as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        self._as_user = [sys.executable, "-ISc", BECOME, str(user.pw_uid), str(user.pw_gid)]
         os.chown(self.folder, user.pw_uid, user.pw_gid)
         if not all(parent.stat().st_mode & 0o001 for parent in self.binaries.parents):
             installed = self.folder / "installed"  # out of a home that only root may enter
@@ -96,9 +110,9 @@ class PostgresServer:
 
     def start(self) -> None:
         """Run the server, and return when it answers."""
-        arguments: list[str | Path] = ["/bin/sh", "-c", SUPERVISOR, "sh", self.binaries, self.folder, self._settings]
+        arguments = ["/bin/sh", "-c", SUPERVISOR, "sh", str(self.binaries), str(self.folder), self._settings]
         self._supervisor = subprocess.Popen(  # noqa: S603 (ours)
-            arguments, stdin=subprocess.PIPE, cwd=self.folder, start_new_session=True, text=False, **self._as_user
+            [*self._as_user, *arguments], stdin=subprocess.PIPE, cwd=self.folder, start_new_session=True
         )
         in_thread(self._answering())
 
@@ -107,9 +121,9 @@ class PostgresServer:
             while True:
                 try:
                     connection = await asyncpg.connect(libpq_url(self.url()))
-                except (OSError, asyncpg.CannotConnectNowError):
+                except (OSError, asyncpg.CannotConnectNowError) as error:
                     if self._supervisor is None or self._supervisor.poll() is not None:
-                        raise
+                        raise RuntimeError((self.folder / "log").read_text()[-2_000:]) from error
                     await asyncio.sleep(0.02)
                 else:
                     await connection.close()

@@ -38,6 +38,8 @@ LARGEST_REQUEST = 1024 * 1024
 """In bytes, many times what a good request needs; a larger one is refused before it is read."""
 MOMENT = 1.0
 """In seconds, how long a server that stops waits for what should take no time."""
+SECONDS_TO_BE_HEARD = 0.5
+"""How long a server that is going to stop still refuses calls, until those who make them have learned of it."""
 OPTIONS = (("grpc.max_receive_message_length", LARGEST_REQUEST),)
 SERVICES = tuple(
     service
@@ -72,6 +74,15 @@ class Server:
     async def ended(self) -> None:
         """Wait until gRPC has ended the server, by `stop` or by a fault of its own, which is raised."""
         await self._server.wait_for_termination()
+
+    async def announce_stop(self) -> None:
+        """Turn unhealthy, refuse new calls and end streams, and leave a moment for clients to hear of it.
+
+        What arrives as gRPC itself closes its ears is CANCELLED, which tells nobody to try elsewhere.
+        """
+        await self._health.set_serving(serving=False)
+        self._boundary.begin_shutdown()
+        await asyncio.sleep(SECONDS_TO_BE_HEARD)
 
     async def stop(self, grace: float) -> None:
         """Turn unhealthy, refuse new calls and end streams; other calls may finish, within `grace` seconds."""

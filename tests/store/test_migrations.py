@@ -1,38 +1,118 @@
 """The migrations lead to the tables that the code declares, and the connection is as durable as it has to be."""
 
+import os
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, insert, select
 
+from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
 from cinema_grpc.adapters.database.database import Database
-from cinema_grpc.adapters.database.migrate import CannotMigrate, migrate
-from cinema_grpc.adapters.database.schema import cinema, metadata
+from cinema_grpc.adapters.database.migrate import CannotMigrate, check_schema, configuration, migrate
+from cinema_grpc.adapters.database.schema import booking, cinema, metadata, seat_claim
+from cinema_grpc.application.box_office import BoxOffice
+from cinema_grpc.domain.errors import SeatsUnavailable
+from tests.application.conftest import furnish
 from tests.builders import NOW, FakeClock
+from tests.conftest import KINDS, Lend
+from tests.postgresql import execute, with_database
+
+HOLD = timedelta(minutes=10)
+
+
+EMPTY = "cinema_test_empty"
+ON_SQLITE = pytest.mark.parametrize("empty_url", ["sqlite"], indirect=True)
+
+
+@pytest.fixture(params=KINDS)
+async def empty_url(request: pytest.FixtureRequest, lend: Lend, tmp_path: Path) -> AsyncIterator[str]:
+    """The URL of a database of each kind, in which there is nothing at all."""
+    if request.param == "sqlite":
+        yield f"sqlite+aiosqlite:///{tmp_path / 'cinema.db'}"
+        return
+    with lend(request.param, tmp_path) as server_url:
+        name = f"{EMPTY}_{os.getpid()}"
+        await execute(server_url, f"CREATE DATABASE {name}")
+        yield with_database(server_url, name)
+        await execute(server_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'cinema.db'}", FakeClock())
+async def database(empty_url: str) -> AsyncIterator[Database]:
+    database = Database(empty_url, FakeClock())
     yield database
     await database.close()
 
 
-async def test_they_make_what_is_declared(database: Database) -> None:
-    await migrate(database)
+async def differences(database: Database) -> list[object]:
+    """Compare what is in a database with what the code declares."""
 
     def is_for_all(_thing: object, name: str | None, *_: object) -> bool:
         return name != "booking_showtime_id_revision_index"  # PostgreSQL has it alone
 
-    def differences(connection: Connection) -> list[object]:
-        context = MigrationContext.configure(connection, opts={"include_object": is_for_all})
-        return list(compare_metadata(context, metadata))
+    def compared(connection: Connection) -> list[object]:
+        on_postgresql = connection.dialect.name == "postgresql"
+        options = {} if on_postgresql else {"include_object": is_for_all}
+        return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
 
     async with database.reading() as connection:
-        assert await connection.run_sync(differences) == []
+        return await connection.run_sync(compared)
+
+
+async def contents(database: Database) -> dict[str, list[object]]:
+    async with database.reading() as connection:
+        return {
+            name: [tuple(row) for row in await connection.execute(select(table).order_by(*table.primary_key.columns))]
+            for name, table in metadata.tables.items()
+        }
+
+
+async def test_they_make_what_is_declared(database: Database) -> None:
+    await migrate(database)
+    assert await differences(database) == []
+
+
+async def test_an_old_database_keeps_what_is_in_it(database: Database) -> None:
+    """One of the first version, with bookings, becomes what the code declares, and sells on."""
+
+    def make_first_version(connection: Connection) -> None:
+        config = configuration()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+
+    async with database.writing() as connection:
+        await connection.run_sync(make_first_version)
+    await furnish(database)
+    held: dict[str, object] = {
+        "booking_id": "b1",
+        "showtime_id": "s1",
+        "user_id": "ada",
+        "status": "RESERVED",
+        "seats": "A1,A2",
+    }
+    held |= {"seat_count": 2, "currency_code": "EUR", "seat_price": 1_250, "hold_extended": False, "revision": 1}
+    async with database.writing() as connection:
+        await connection.execute(insert(booking).values(**held, create_time=NOW, hold_expire_time=NOW + HOLD))
+        claims = [{"showtime_id": "s1", "seat": seat, "booking_id": "b1"} for seat in ("A1", "A2")]
+        await connection.execute(insert(seat_claim), claims)
+    before = await contents(database)
+    with pytest.raises(CannotMigrate, match="of version 0001"):
+        await check_schema(database)
+    await migrate(database)
+    await check_schema(database)
+    assert await differences(database) == []
+    assert await contents(database) == before
+    box_office = BoxOffice(SqlBoxOfficeStore(database), lambda _: None)
+    box_office.start()
+    with pytest.raises(SeatsUnavailable):
+        await box_office.execute("s1", lambda showtime, now: showtime.hold("b2", "bob", ["A2"], HOLD, now))
+    await box_office.execute("s1", lambda showtime, now: showtime.hold("b3", "bob", ["A3"], HOLD, now))
+    await box_office.stop()
 
 
 async def test_twice_is_once(database: Database) -> None:
@@ -54,6 +134,7 @@ async def test_a_later_version_is_refused(database: Database) -> None:
         await migrate(database)
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("pragma", "value"),
     [
@@ -68,6 +149,7 @@ async def test_how_sqlite_is_set_up(database: Database, pragma: str, value: obje
         assert (await connection.exec_driver_sql(f"PRAGMA {pragma}")).scalar_one() == value
 
 
+@ON_SQLITE
 async def test_one_connection_alone(database: Database) -> None:
     """All of a process goes through one connection, so that none ever waits for another's lock."""
     assert database.engine.pool.size() == 1  # type: ignore[attr-defined] # a queue pool has a size

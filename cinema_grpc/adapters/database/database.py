@@ -162,9 +162,13 @@ class Database:
         return await self.to_its_end(self._look(ask))
 
     async def _look(self, ask: Callable[[datetime], Sequence[Question]]) -> tuple[datetime, list[Found]]:
-        async with self.reading() as connection:
-            now = await self.now(connection)
-            return now, await self.driver.read(connection, ask(now))
+        with self._translated():
+            async with self._turn, self.engine.connect() as connection:
+                try:
+                    now = await self.now(connection)
+                    return now, await self.driver.look(connection, ask(now))
+                finally:
+                    await self.driver.undo(connection)
 
     async def to_its_end(self, conversation: Coroutine[Any, Any, T]) -> T:
         """Carry a conversation with the database to its end, even if whoever waits for it is cancelled meanwhile."""

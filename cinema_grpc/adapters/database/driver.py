@@ -51,6 +51,10 @@ class Driver(Protocol):
         """Ask many questions in one go."""
         ...
 
+    async def look(self, connection: AsyncConnection, questions: Sequence[Question]) -> list[Found]:
+        """Ask many questions, of one state of the database, which is not older than this call."""
+        ...
+
     async def peek(self, ask: Callable[[datetime], Sequence[Question]], clock: Clock) -> tuple[datetime, list[Found]]:
         """Tell the time, and ask what depends on it, of one state of the database, without waiting for a connection."""
         ...

@@ -29,11 +29,12 @@ PARAMETERS = {
     "application_name": "cinema-grpc",
     "statement_timeout": "10s",
     "lock_timeout": "2s",
-    "idle_in_transaction_session_timeout": "10s",
+    "idle_in_transaction_session_timeout": "5s",
 }
 """What each connection is set to where its URL says nothing else. The server counts no COMMIT as a statement here: it
 stops the clock before the commit begins."""
 
+PREPARED = "cinema_prepared"
 CLOCK = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 MIGRATION_LOCK = 7_209_385_611
 """A number that is this program's own among the advisory locks of a database."""
@@ -88,6 +89,10 @@ class PostgresqlDriver:
     ) -> tuple[Found, Found]:
         """Begin a transaction, lock rows, and look up others as they are once the locks are had."""
         driver = await _raw(connection)
+        remembered = (await connection.get_raw_connection()).info
+        if PREPARED not in remembered:
+            await _prepare(driver)
+            remembered[PREPARED] = True
         await driver.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
         return await _read(driver, lock, locked), await _read(driver, lookup, looked_up)
 
@@ -95,6 +100,16 @@ class PostgresqlDriver:
         """Ask questions, each in a round trip."""
         driver = await _raw(connection)
         return [await _read(driver, statement, rows) for statement, rows in questions]
+
+    async def look(self, connection: AsyncConnection, questions: Sequence[Question]) -> list[Found]:
+        """Ask questions, each in a round trip, of the state in which the database is at the first of them."""
+        if len(questions) == 1:
+            return await self.read(connection, questions)
+        driver = await _raw(connection)
+        await driver.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        found = await self.read(connection, questions)
+        await driver.execute("COMMIT")
+        return found
 
     async def peek(self, ask: Callable[[datetime], Sequence[Question]], clock: Clock) -> tuple[datetime, list[Found]]:
         """Refuse: there is no such way here, and no need of it."""
@@ -129,8 +144,10 @@ class PostgresqlDriver:
 
     async def undo(self, connection: AsyncConnection) -> None:
         """Roll back what was begun and not committed; a connection on which that fails is given up."""
-        driver = await _raw(connection)
+        if connection.invalidated:
+            return  # SQLAlchemy has noticed that it is lost
         try:
+            driver = await _raw(connection)
             if driver.is_in_transaction() or driver.is_closed():
                 await driver.execute("ROLLBACK")
         except Exception:  # noqa: BLE001 (whatever it was, nobody else may get this connection)
@@ -173,7 +190,11 @@ class PostgresqlDriver:
 
     async def _connect(self, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
         connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
-            self._url, timeout=CONNECT_SECONDS, server_settings=self._parameters, **options
+            self._url,
+            timeout=CONNECT_SECONDS,
+            server_settings=self._parameters,
+            max_cached_statement_lifetime=0,  # what is prepared stays so
+            **options,
         )
         _notice_death(connection)
         return connection
@@ -207,6 +228,17 @@ async def _read(driver: "asyncpg.Connection[asyncpg.Record]", statement: Prepare
         return []
     text, values = statement.at_once([_askable(row) for row in rows])
     return [tuple(record) for record in await driver.fetch(text, *values)]
+
+
+async def _prepare(driver: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Run each statement of the box office on no rows, so that none has to be prepared while locks are held.
+
+    A process that freezes between the preparation of a statement and its execution is not idle in the server's eyes, so
+    no timeout would end its transaction.
+    """
+    for statement in Prepared.known:
+        text, nothing = statement.at_once([])
+        await driver.fetch(text, *nothing)
 
 
 def _askable(row: Mapping[str, Any]) -> Mapping[str, Any]:

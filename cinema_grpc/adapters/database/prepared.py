@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from operator import itemgetter
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 from sqlalchemy import Boolean, Column, Dialect, Select, Table, TypeDecorator, func, select
@@ -26,7 +26,13 @@ Found = Sequence[Sequence[Any]]
 
 
 class Prepared:
-    """A statement over rows of values, by their names; a moment is a number of microseconds."""
+    """A statement over rows of values, by their names; a moment is a number of microseconds.
+
+    Attributes:
+        known: All statements of this kind that there are.
+    """
+
+    known: ClassVar[list["Prepared"]] = []
 
     def __init__(self, table: Table, names: Sequence[str], text: Callable[[str], str], locking: str = "") -> None:
         """Make a statement.
@@ -43,6 +49,7 @@ class Prepared:
         self._columns = [table.columns[name.removeprefix("known_")] for name in names]
         self._text = text
         self._locking = locking
+        self.known.append(self)
 
     def in_parts(self, rows: Rows) -> Iterator[tuple[str, list[Any]]]:
         """Give texts for SQLite, each with the values of as many rows as it takes."""
@@ -58,7 +65,8 @@ class Prepared:
 
     def at_once(self, rows: Rows) -> tuple[str, list[list[Any]]]:
         """Give a text for PostgreSQL, and the values of all rows as arrays, one for each column."""
-        return self._postgresql, [list(column) for column in zip(*map(self._pick, rows), strict=True)]
+        columns = zip(*map(self._pick, rows), strict=True) if rows else [()] * len(self._columns)
+        return self._postgresql, [list(column) for column in columns]
 
     @cached_property
     def _sqlite(self) -> dict[int, str]:

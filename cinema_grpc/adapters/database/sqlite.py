@@ -87,6 +87,10 @@ class SqliteDriver:
             connection, lambda driver: [_read(driver, statement, rows) for statement, rows in questions]
         )
 
+    async def look(self, connection: AsyncConnection, questions: Sequence[Question]) -> list[Found]:
+        """Ask many questions, of one state of the database."""
+        return await self.read(connection, questions)
+
     async def peek(self, ask: Callable[[datetime], Sequence[Question]], clock: Clock) -> tuple[datetime, list[Found]]:
         """Tell the time, and ask what depends on it, in one go with all who ask meanwhile.
 

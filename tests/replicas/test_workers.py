@@ -1,0 +1,130 @@
+"""`cinema serve --workers`: many processes on one port, replaced when they die, and stopped together."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import grpc
+import pytest
+
+from cinema_grpc.adapters.database.database import Database
+from tests.e2e.conftest import SECRET, Serving, run, serving
+from tests.postgresql import execute, in_thread, with_database
+from tests.replicas.conftest import Chain, Replica
+
+
+def worker_ids(server: Serving) -> set[int]:
+    """List the processes that a supervisor has started and that are alive."""
+    number = server.process.pid
+    return {int(each) for each in Path(f"/proc/{number}/task/{number}/children").read_text().split()}
+
+
+async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait for a condition."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 (of another process)
+            await asyncio.sleep(0.02)
+
+
+def serving_lines(server: Serving) -> int:
+    return sum('"serving"' in line for line in server.lines)
+
+
+async def test_a_port_with_three_processes(postgresql_url: str, tmp_path: Path) -> None:
+    """Each sells; one that is killed is replaced, and meanwhile the others go on; SIGTERM ends all in good order."""
+    database = Database(postgresql_url)
+    chain = Chain(postgresql_url, database)
+    await chain.furnish(showtimes=1, customers=1)
+    await database.close()
+    with serving(tmp_path, "--workers", "3", CINEMA_DATABASE_URL=postgresql_url) as server:
+        await until(lambda: serving_lines(server) == 3)
+        workers = worker_ids(server)
+        assert len(workers) == 3
+        for number in range(10):  # each over a connection of its own, which any worker may get
+            async with grpc.aio.insecure_channel(server.address) as channel:
+                replica = Replica(server, channel)
+                await replica.book(chain.customers[0], chain.showtimes[0], f"A{number + 1}")
+                assert len(await replica.taken(chain.showtimes[0])) == number + 1
+        os.kill(min(workers), signal.SIGKILL)
+        await until(lambda: serving_lines(server) == 4)
+        assert len(worker_ids(server)) == 3
+        assert any("a worker died and is replaced" in line for line in server.lines)
+        assert run(tmp_path, "health", server.address).returncode == 0
+        assert server.stop() == 0
+        assert sum('"stopped"' in line for line in server.lines) == 3
+
+
+async def test_workers_end_with_their_supervisor(postgresql_url: str, tmp_path: Path) -> None:
+    """However it ends."""
+    with serving(tmp_path, "--workers", "2", CINEMA_DATABASE_URL=postgresql_url) as server:
+        await until(lambda: serving_lines(server) == 2)
+        workers = worker_ids(server)
+        server.stop(signal.SIGKILL)
+        await until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+
+
+class TestRefusals:
+    """Each is told in one line."""
+
+    @pytest.mark.parametrize(
+        ("arguments", "hint"),
+        [
+            (("--workers", "2"), "a file of SQLite has one writer"),
+            (("--workers", "2", "--demo"), "--demo runs in one process"),
+            (("--no-migrate",), "run `cinema migrate` first"),
+        ],
+    )
+    def test_on_sqlite(self, tmp_path: Path, arguments: tuple[str, ...], hint: str) -> None:
+        ended = run(tmp_path, "serve", *arguments, CINEMA_JWT_SECRET=SECRET)
+        assert ended.returncode == 2
+        (line,) = ended.stderr.splitlines()
+        assert hint in line
+
+    def test_an_address_that_is_taken(self, postgresql_url: str, tmp_path: Path) -> None:
+        """Also by somebody who would share it."""
+        with socket.socket() as taken:
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            address = f"127.0.0.1:{taken.getsockname()[1]}"
+            settings = {"CINEMA_JWT_SECRET": SECRET, "CINEMA_LISTEN_ADDRESS": address}
+            ended = run(tmp_path, "serve", "--workers", "2", CINEMA_DATABASE_URL=postgresql_url, **settings)
+        assert ended.returncode == 2
+        assert f"CINEMA_LISTEN_ADDRESS: can't listen on {address}" in ended.stderr.splitlines()[-1]
+
+    @pytest.mark.parametrize(
+        ("url", "hint"),
+        [
+            ("postgresql+asyncpg://cinema@127.0.0.1:1/cinema", "Connect call failed"),
+            ("postgresql+asyncpg://cinema@/no_such_database?{socket}", "does not exist"),
+            ("postgresql+asyncpg://cinema@/postgres?{socket}&no_such_parameter=1", "no_such_parameter"),
+            ("postgresql+asyncpg://cinema@/postgres?{socket}&target_session_attrs=standby", "standby"),
+            ("postgresql+asyncpg://cinema@localhost", "must name a database"),
+            ("postgresql://cinema@localhost/cinema", "postgresql+asyncpg://"),
+        ],
+    )
+    def test_a_server_that_cannot_be_used(self, postgresql_url: str, tmp_path: Path, url: str, hint: str) -> None:
+        url = url.replace("{socket}", postgresql_url.partition("?")[2])
+        ended = run(tmp_path, "serve", CINEMA_JWT_SECRET=SECRET, CINEMA_DATABASE_URL=url)
+        assert ended.returncode == 2
+        (line,) = ended.stderr.splitlines()
+        assert line.startswith("cinema: CINEMA_DATABASE_URL: ")
+        assert hint in line
+
+
+def test_migrating_apart(postgresql_url: str, tmp_path: Path) -> None:
+    """An empty database is refused until it is migrated."""
+    name = "cinema_test_migrated_apart"
+    in_thread(execute(postgresql_url, f"DROP DATABASE IF EXISTS {name}"))
+    in_thread(execute(postgresql_url, f"CREATE DATABASE {name}"))
+    settings = {"CINEMA_JWT_SECRET": SECRET, "CINEMA_DATABASE_URL": with_database(postgresql_url, name)}
+    ended = run(tmp_path, "serve", "--no-migrate", **settings)
+    assert (ended.returncode, "schema is empty" in ended.stderr) == (2, True)
+    assert run(tmp_path, "migrate", **settings).stdout == "the schema is up to date\n"
+    with serving(tmp_path, "--no-migrate", **settings) as server:
+        assert run(tmp_path, "health", server.address).returncode == 0
+        assert server.stop() == 0
+    in_thread(execute(postgresql_url, f"DROP DATABASE {name} WITH (FORCE)"))

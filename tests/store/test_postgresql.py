@@ -1,0 +1,175 @@
+"""What only PostgreSQL has: its own clock, locks between processes, migrations at once, and URLs of its kind."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import insert
+
+from cinema_grpc.adapters.database.account_store import SqlAccountStore
+from cinema_grpc.adapters.database.booking_reader import SqlBookingReader
+from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
+from cinema_grpc.adapters.database.database import Database, without_secrets
+from cinema_grpc.adapters.database.migrate import CannotMigrate, check_schema, migrate
+from cinema_grpc.adapters.database.postgresql import PARAMETERS, libpq_url
+from cinema_grpc.adapters.database.schema import cinema
+from cinema_grpc.application import box_office as module
+from cinema_grpc.application.box_office import BoxOffice
+from cinema_grpc.application.errors import StorageUnavailable
+from cinema_grpc.application.ports import StorageContention
+from cinema_grpc.domain.booking import Booking
+from cinema_grpc.domain.errors import ShowtimeNotFound
+from tests.application.conftest import House, furnish
+from tests.builders import NOW, FakeClock
+from tests.faults import make_breakable
+from tests.postgresql import execute, with_database
+
+pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+HOLD_S1 = "SELECT 1 FROM showtime WHERE showtime_id = 's1' FOR NO KEY UPDATE"
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def house(database_url: str) -> AsyncIterator[House]:
+    """A box office that waits for a lock for a tenth of a second, and its database."""
+    clock = FakeClock()
+    database = Database(f"{database_url}&lock_timeout=100", clock)
+    faults = make_breakable(database)
+    await furnish(database)
+    store = SqlBoxOfficeStore(database)
+    box_office = BoxOffice(store, lambda _: None, 1, database.driver.apart)
+    box_office.start()
+    yield House(database, clock, store, SqlBookingReader(database), box_office, faults)
+    await box_office.stop()
+    await database.close()
+
+
+async def test_time_is_the_servers(database: Database) -> None:
+    """To the microsecond, and later with each reading."""
+    async with database.reading() as connection:
+        readings = [await database.now(connection) for _ in range(10)]
+    assert readings == sorted(set(readings))
+    assert abs(readings[0] - datetime.now(UTC)) < timedelta(seconds=5)  # the server is on this machine
+
+
+async def test_a_reader_sees_one_state(database: Database) -> None:
+    async with database.reading() as connection:
+        assert (await connection.execute(cinema.select())).all() == []
+        async with database.writing() as other:
+            await other.execute(insert(cinema).values(cinema_id="c", name="A House", time_zone="UTC", create_time=NOW))
+        assert (await connection.execute(cinema.select())).all() == []
+
+
+async def test_parameters_are_set_and_the_url_has_the_last_word(database_url: str) -> None:
+    database = Database(f"{database_url}&lock_timeout=7s")
+    async with database.reading() as connection:
+        shown = {
+            name: (await connection.exec_driver_sql(f"SHOW {name}")).scalar_one()  # (names of ours)
+            for name in PARAMETERS
+        }
+    await database.close()
+    assert shown == {**PARAMETERS, "lock_timeout": "7s"}
+
+
+async def test_a_nul_is_nowhere(house: House) -> None:
+    """PostgreSQL's text can't hold one; whatever has one in its name is simply not there."""
+    assert await SqlAccountStore(house.database).find_by_username("ada\0") is None
+    assert await house.reader.find("\0") is None
+    assert await house.reader.of_user("ada", "s1\0", None, "", 10) == []
+    with pytest.raises(ShowtimeNotFound):
+        await house.hold("A1", at="s1\0")
+
+
+async def test_ten_migrations_at_once(database_url: str) -> None:
+    """One makes the tables, the others wait and find them."""
+    name = "cinema_test_migrated_at_once"
+    await execute(database_url, f"DROP DATABASE IF EXISTS {name}")
+    await execute(database_url, f"CREATE DATABASE {name}")
+    databases = [Database(with_database(database_url, name)) for _ in range(10)]
+    with pytest.raises(CannotMigrate, match="run `cinema migrate` first"):
+        await check_schema(databases[0])
+    await asyncio.gather(*(migrate(each) for each in databases))
+    for each in databases:
+        await check_schema(each)
+        await each.close()
+    await execute(database_url, f"DROP DATABASE {name}")
+
+
+class TestBusyShowtimes:
+    """Another process has locked s1."""
+
+    async def test_others_are_sold_meanwhile_and_it_as_soon_as_it_is_let_go(self, house: House) -> None:
+        async with house.database.writing() as connection:
+            await connection.exec_driver_sql(HOLD_S1)
+            waiting = [asyncio.create_task(house.hold(f"A{number}")) for number in (1, 2, 3)]
+            for number in range(1, 6):
+                assert (await house.hold(f"A{number}", at="s2")).seats == (f"A{number}",)
+            assert not any(each.done() for each in waiting)
+        booked = await asyncio.gather(*waiting)
+        assert [each.seats for each in booked] == [("A1",), ("A2",), ("A3",)]
+
+    async def test_who_waits_too_long_is_told_so(self, house: House) -> None:
+        """And may repeat the call; the lane goes on."""
+        async with house.database.writing() as connection:
+            await connection.exec_driver_sql(HOLD_S1)
+            with pytest.raises(StorageUnavailable):
+                await house.hold("A1")
+            assert isinstance(await house.hold("A1", at="s2"), Booking)
+        assert isinstance(await house.hold("A1"), Booking)
+
+    async def test_more_busy_ones_than_may_be_waited_for(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The rest is asked for again and again, and served in order of arrival."""
+        monkeypatch.setattr(house.box_office._lanes[0], "_most_apart", 0)
+        async with house.database.writing() as connection:
+            await connection.exec_driver_sql(HOLD_S1)
+            waiting = [asyncio.create_task(house.hold("A1", by=name)) for name in ("ada", "bob")]
+            assert isinstance(await house.hold("A1", at="s2"), Booking)
+            await asyncio.sleep(10 * module.SECONDS_BETWEEN_SKIPS)
+            assert not any(each.done() for each in waiting)
+        first, second = await asyncio.gather(*waiting, return_exceptions=True)
+        assert isinstance(first, Booking)
+        assert not isinstance(second, Booking)
+
+    async def test_what_only_tidies_is_left_to_whoever_has_it(self, house: House) -> None:
+        async with house.database.writing() as connection:
+            await connection.exec_driver_sql(HOLD_S1)
+            with pytest.raises(StorageContention):
+                await house.box_office.execute("s1", lambda showtime, now: showtime.expire(25, now), tidying=True)
+        assert await house.box_office.execute("s1", lambda showtime, now: showtime.expire(25, now), tidying=True) == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgresql+asyncpg://cinema:secret@db/cinema", "postgresql://cinema:secret@db/cinema"),
+        ("postgresql+asyncpg://c@one:1,two:2/c?target_session_attrs=read-write",
+         "postgresql://c@one:1,two:2/c?target_session_attrs=read-write"),
+        ("postgresql+asyncpg://c@/c?host=one:1&host=two", "postgresql://c@/c?host=one%2Ctwo&port=1%2C5432"),
+        ("postgresql+asyncpg://c@db/c?ssl=require", "postgresql://c@db/c?sslmode=require"),
+    ],
+)  # fmt: skip
+def test_urls(database_url: str, url: str, expected: str) -> None:  # noqa: ARG001 (of every test here)
+    """As PostgreSQL's own programs take them, whichever way they name several servers."""
+    assert libpq_url(url) == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (
+            "postgresql+asyncpg://cinema:secret@db:5432/cinema?password=secret",
+            "postgresql+asyncpg://cinema@db:5432/cinema",
+        ),
+        ("postgresql+asyncpg://cinema:s@cret@db/cinema", "postgresql+asyncpg://cinema@db/cinema"),
+        ("sqlite+aiosqlite:////data/cinema.db", "sqlite+aiosqlite:////data/cinema.db"),
+    ],
+)
+def test_a_log_has_no_passwords(database_url: str, url: str, expected: str) -> None:  # noqa: ARG001 (as above)
+    assert without_secrets(url) == expected
