@@ -107,18 +107,20 @@ class Programme:
         return await asyncio.shield(future)
 
     async def _ask(self) -> None:
-        while self._asked:
-            asked, self._asked = self._asked, {}
-            try:
-                now, versions = await self._reader.versions(asked)
-            except Exception as error:  # noqa: BLE001 (it is theirs who asked)
-                for future in asked.values():
-                    future.set_exception(error)
-                    future.exception()  # marks it as seen: perhaps nobody waits any more
-            else:
-                for showtime_id, future in asked.items():
-                    future.set_result((now, versions.get(showtime_id)))
-        self._asking = None
+        try:
+            while self._asked:
+                asked, self._asked = self._asked, {}
+                try:
+                    now, versions = await self._reader.versions(asked)
+                except Exception as error:  # noqa: BLE001 (it is theirs who asked)
+                    for future in asked.values():
+                        future.set_exception(error)
+                        future.exception()  # marks it as seen: perhaps nobody waits any more
+                else:
+                    for showtime_id, future in asked.items():
+                        future.set_result((now, versions.get(showtime_id)))
+        finally:
+            self._asking = None
 
     async def _load(self, showtime_id: str) -> _Kept:
         """Read a showtime anew, once for all who want it.

@@ -23,6 +23,7 @@ from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.ports import Clock, CommitUnknown, StorageConflict
 
 T = TypeVar("T")
+_Peek = tuple[Callable[[datetime], Sequence[Question]], "asyncio.Future[tuple[datetime, list[Found]]]"]
 
 BUSY_SECONDS = 5
 """How long a statement waits for another process that is writing to the same file."""
@@ -61,9 +62,7 @@ class SqliteDriver:
         self._nothing_pending = asyncio.Event()
         self._nothing_pending.set()
         self._file: tuple[int, int] | None = None
-        self._peeks: list[
-            tuple[Callable[[datetime], Sequence[Question]], asyncio.Future[tuple[datetime, list[Found]]]]
-        ] = []
+        self._peeks: list[_Peek] = []
         self._peeking: asyncio.Task[None] | None = None
 
     async def now(self, connection: AsyncConnection) -> datetime:  # noqa: ARG002 (SQLite has no clock of its own)
@@ -104,30 +103,37 @@ class SqliteDriver:
         return await future
 
     async def _peek_for_all(self, clock: Clock) -> None:
-        while self._peeks:
-            now = clock.now()
-            self.peeking_since = time.monotonic()
-            found: list[list[Found] | Exception]
-            try:
-                while self._connection is None:
-                    async with self.engine.connect():
-                        pass
-                while not self._nothing_pending.is_set():
-                    await self._nothing_pending.wait()
-                peeks, self._peeks = self._peeks, []
-                now = clock.now()
-                found = await _on_its_thread(self._connection, partial(_look, [ask(now) for ask, _ in peeks]))
-            except Exception as error:  # noqa: BLE001 (it is theirs who asked)
-                peeks, self._peeks = self._peeks, []
-                found = [error] * len(peeks)
-            for (_, future), answer in zip(peeks, found, strict=True):
-                if future.done():
-                    continue  # whoever asked has gone
-                if isinstance(answer, Exception):
-                    future.set_exception(answer)
-                else:
-                    future.set_result((now, answer))
-        self._peeking = self.peeking_since = None
+        try:
+            while self._peeks:
+                self.peeking_since = time.monotonic()
+                peeks: list[_Peek] = []
+                try:
+                    connection = await self._undisturbed()
+                    peeks, self._peeks = self._peeks, []
+                    now = clock.now()
+                    answers = await _on_its_thread(connection, partial(_look, [ask(now) for ask, _ in peeks]))
+                except Exception as error:  # noqa: BLE001 (it is theirs who asked)
+                    if not peeks:
+                        peeks, self._peeks = self._peeks, []
+                    answers = [error] * len(peeks)
+                for (_, future), answer in zip(peeks, answers, strict=True):
+                    if future.done():
+                        continue  # whoever asked has gone
+                    if isinstance(answer, Exception):
+                        future.set_exception(answer)
+                    else:
+                        future.set_result((now, answer))
+        finally:
+            self._peeking = self.peeking_since = None
+
+    async def _undisturbed(self) -> aiosqlite.Connection:
+        """Wait until nothing is written but not committed on the connection, and give it."""
+        while self._connection is None or not self._nothing_pending.is_set():
+            await self._nothing_pending.wait()
+            if self._connection is None:
+                async with self.engine.connect():
+                    pass
+        return self._connection
 
     @contextmanager
     def while_pending(self) -> Iterator[None]:

@@ -1,0 +1,153 @@
+"""Seat maps that are kept in memory: never older than what was acknowledged, and read anew only where they must be."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from cinema_grpc.adapters.database.programme_reader import SqlProgrammeReader
+from cinema_grpc.application import programme as module
+from cinema_grpc.application.box_office import BoxOffice
+from cinema_grpc.application.errors import StorageUnavailable
+from cinema_grpc.application.ports import FoundShowtime, Version
+from cinema_grpc.application.programme import Programme, SeatMap
+from cinema_grpc.domain.errors import ShowtimeNotFound
+from cinema_grpc.domain.showtime import SeatStatus
+from tests.application.conftest import House
+from tests.faults import failing
+
+
+class CountingReader(SqlProgrammeReader):
+    """Counts what it is asked."""
+
+    versions_asked = 0
+    showtimes_read = 0
+
+    async def versions(self, showtime_ids: Collection[str]) -> tuple[datetime, dict[str, Version]]:
+        self.versions_asked += 1
+        return await super().versions(showtime_ids)
+
+    async def showtime(self, showtime_id: str) -> FoundShowtime | None:
+        self.showtimes_read += 1
+        return await super().showtime(showtime_id)
+
+
+@pytest.fixture
+def reader(house: House) -> CountingReader:
+    return CountingReader(house.database)
+
+
+@pytest.fixture
+async def shown(house: House, reader: CountingReader) -> AsyncIterator[tuple[House, Programme]]:
+    """A box office whose commits a programme follows."""
+    programme = Programme(reader)
+    box_office = BoxOffice(house.store, programme.follow)
+    box_office.start()
+    yield replace(house, box_office=box_office), programme
+    await box_office.stop()
+
+
+def taken(seat_map: SeatMap) -> list[str]:
+    pairs = zip(seat_map.seat_plan.labels, seat_map.seats, strict=True)
+    return [label for label, status in pairs if status is not SeatStatus.AVAILABLE]
+
+
+async def test_a_map_that_has_not_changed_is_the_same_object(
+    shown: tuple[House, Programme], reader: CountingReader
+) -> None:
+    _, programme = shown
+    first = await programme.seat_map("s1")
+    assert all([await programme.seat_map("s1") is first for _ in range(3)])
+    assert reader.showtimes_read == 1
+
+
+async def test_a_booking_is_seen_at_once_and_nothing_is_read_for_it(
+    shown: tuple[House, Programme], reader: CountingReader
+) -> None:
+    house, programme = shown
+    before = await programme.seat_map("s1")
+    await house.hold("A1", "A2")
+    after = await programme.seat_map("s1")
+    assert taken(after) == ["A1", "A2"]
+    assert after.listed.available_seats == before.listed.available_seats - 2
+    assert after.listed.revision == before.listed.revision + 1
+    assert reader.showtimes_read == 1
+
+
+async def test_what_another_process_did_is_seen_at_once(
+    house: House, shown: tuple[House, Programme], reader: CountingReader
+) -> None:
+    """Its commits are not followed here: the version that storage names tells that the map is old."""
+    ours, programme = shown
+    await programme.seat_map("s1")
+    await replace(house, names=50).hold("A1")
+    assert taken(await programme.seat_map("s1")) == ["A1"]
+    assert reader.showtimes_read == 2
+    await replace(ours, names=90).hold("A3")
+    assert taken(await programme.seat_map("s1")) == ["A1", "A3"]
+    assert reader.showtimes_read == 2
+
+
+async def test_a_hold_that_ends_is_free_in_that_moment(shown: tuple[House, Programme], reader: CountingReader) -> None:
+    house, programme = shown
+    await house.hold("A1")
+    house.clock.advance(timedelta(minutes=1))
+    await house.hold("A5", by="bob")
+    house.clock.advance(timedelta(minutes=9) - timedelta(microseconds=1))
+    held = await programme.seat_map("s1")
+    assert taken(held) == ["A1", "A5"]
+    house.clock.advance(timedelta(microseconds=1))
+    assert taken(await programme.seat_map("s1")) == ["A5"]
+    house.clock.advance(timedelta(minutes=1))
+    free = await programme.seat_map("s1")
+    assert taken(free) == []
+    assert free.listed.revision == held.listed.revision
+    assert reader.showtimes_read == 1
+
+
+async def test_many_who_look_at_once_ask_once(shown: tuple[House, Programme], reader: CountingReader) -> None:
+    _, programme = shown
+    maps = await asyncio.gather(*(programme.seat_map(f"s{1 + number % 3}") for number in range(60)))
+    assert len({id(each) for each in maps}) == 3
+    assert reader.showtimes_read == 3
+    assert reader.versions_asked <= 2
+
+
+async def test_one_who_gives_up_takes_nothing_from_the_others(shown: tuple[House, Programme]) -> None:
+    _, programme = shown
+    impatient, patient = (asyncio.create_task(programme.seat_map("s1")) for _ in range(2))
+    await asyncio.sleep(0)
+    impatient.cancel()
+    assert taken(await patient) == []
+
+
+async def test_an_unknown_showtime(shown: tuple[House, Programme]) -> None:
+    _, programme = shown
+    with pytest.raises(ShowtimeNotFound):
+        await programme.seat_map("nothing")
+
+
+async def test_storage_that_fails_is_told_to_all_who_ask_and_forgotten(shown: tuple[House, Programme]) -> None:
+    house, programme = shown
+    with failing(house.database, lambda _statement: True):
+        results = await asyncio.gather(*(programme.seat_map("s1") for _ in range(3)), return_exceptions=True)
+        assert [type(result) for result in results] == [StorageUnavailable] * 3
+    assert taken(await programme.seat_map("s1")) == []
+
+
+async def test_what_is_kept_is_bounded_by_its_seats(
+    shown: tuple[House, Programme], reader: CountingReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, programme = shown
+    seats = len((await programme.seat_map("s1")).seats)
+    monkeypatch.setattr(module, "SEATS_AT_HAND", 2 * seats)
+    await programme.seat_map("s2")
+    await programme.seat_map("s1")
+    assert reader.showtimes_read == 2
+    await programme.seat_map("s3")  # in place of s2, which was looked at longest ago
+    await programme.seat_map("s1")
+    assert reader.showtimes_read == 3
+    await programme.seat_map("s2")
+    assert reader.showtimes_read == 4
