@@ -1,5 +1,6 @@
 """What every scenario works with: a folder, clients, and how much there is time for."""
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, wait
@@ -10,7 +11,7 @@ from typing import NamedTuple, TypeVar
 from grpc import StatusCode
 
 from benchmarks.figures import Measured
-from benchmarks.load import Call, Clients, Load, Sample, codes, drive
+from benchmarks.load import SHED, Call, Clients, Load, Sample, codes, drive
 from benchmarks.servers import Server
 
 IN_FLIGHT = 128
@@ -62,12 +63,14 @@ class Bench:
         return Measured(samples, server.cpu_seconds() - before, server.memory_mib())
 
     def at_rate(self, server: Server, calls: Sequence[Call], rate: float, seconds: float = 0) -> list[Sample]:
-        """Make calls at a fixed rate.
+        """Make calls at a fixed rate; one that was shed counts as never answered.
 
         Raises:
             BrokeDown: A call failed.
         """
-        return self.drive(Load(server.address, calls, rate=rate, seconds=seconds))
+        return shed_is_never(
+            self.clients.start(drive, Load(server.address, calls, rate=rate, seconds=seconds)).result()
+        )
 
     def answer(self, server: Server, call: Call) -> bytes:
         """Make one call and give its answer.
@@ -103,6 +106,17 @@ def must_answer(samples: list[Sample], code: StatusCode = OK) -> list[Sample]:
     if any(sample.code != code.value[0] for sample in samples):
         raise BrokeDown(f"calls must get {code.name}, and got {dict(codes(samples))}")
     return samples
+
+
+def shed_is_never(samples: list[Sample]) -> list[Sample]:
+    """Give the samples back, those of calls that were shed as if they took for ever; all others must have succeeded.
+
+    Raises:
+        BrokeDown: One failed otherwise.
+    """
+    shed = {code.value[0] for code in SHED}
+    must_answer([sample for sample in samples if sample.code not in shed])
+    return [sample._replace(seconds=math.inf) if sample.code in shed else sample for sample in samples]
 
 
 def interleaved(kinds: Sequence[str], rounds: int) -> Iterator[str]:

@@ -12,11 +12,9 @@ from typing import NamedTuple
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 
-from benchmarks.load import OWN_CONNECTION, Call, Method
+from benchmarks.load import OWN_CONNECTION, SHED, Call, Method
 
 REFUSED = grpc.StatusCode.FAILED_PRECONDITION
-SHED = frozenset({grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
-"""What a server, or gRPC itself within the server, answers if it has too much to do."""
 SECONDS_UNTIL_RETRY = 1.0
 """How long a buyer waits who was shed and not told for how long."""
 

@@ -151,7 +151,8 @@ def latencies(rounds: Mapping[str, Sequence[Sequence[Sample]]], first_column: st
             Spread([offered(samples) for samples in measured]).text(",.0f"),
             Spread([milliseconds(samples, 0.50) for samples in measured]).text(",.1f", " ms"),
             Spread([milliseconds(samples, 0.99) for samples in measured]).text(",.1f", " ms"),
+            Spread([sum(each.code != 0 for each in samples) for samples in measured]).text(",.0f"),
         )
         for name, measured in rounds.items()
     ]
-    return Table((first_column, "offered a second", "p50", "p99"), rows)
+    return Table((first_column, "offered a second", "p50", "p99", "shed"), rows)

@@ -17,6 +17,8 @@ import grpc
 PROCESSES = 2
 """How many loads can run at once, each in a process of its own."""
 CONNECTIONS = 4
+SHED = frozenset({grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
+"""What a server, or gRPC itself within the server, answers if it has too much to do."""
 # Without it, channels to one address share one connection.
 OWN_CONNECTION = (("grpc.use_local_subchannel_pool", 1),)
 

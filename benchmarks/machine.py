@@ -10,7 +10,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-PACKAGES = ("grpcio", "protobuf", "sqlalchemy", "aiosqlite")
+PACKAGES = ("grpcio", "uvloop", "protobuf", "sqlalchemy", "aiosqlite")
 ROOT = Path(__file__).parent.parent
 
 

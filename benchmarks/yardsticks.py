@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import grpc
 import uuid_utils
+import uvloop
 from cinema.v1 import booking_pb2, booking_service_pb2, money_pb2, showtime_service_pb2
 from google.protobuf import message_factory
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -181,4 +182,6 @@ async def serve(kind: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(sys.argv[1]))
+    # On the event loop that ours runs on.
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(sys.argv[1]))

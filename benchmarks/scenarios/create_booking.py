@@ -18,12 +18,12 @@ METHOD = (
 
 
 def bookings(building: House, first: int, count: int) -> list[Call]:
-    """Make calls that hold pairs, round the showtimes and the customers; no two for the same pair."""
+    """Make calls that hold pairs, round the showtimes and the customers; after the last pair the first comes again."""
     showtimes, customers = building.showtime_ids, building.customers
     return [
         calls.create_booking(
             showtimes[number % len(showtimes)],
-            building.pairs[number // len(showtimes)],
+            building.pairs[number // len(showtimes) % len(building.pairs)],
             # Each round of the showtimes begins with another customer, or each showtime would have few.
             customers[(number + number // len(showtimes)) % len(customers)].token,
         )

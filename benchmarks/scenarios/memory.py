@@ -6,7 +6,6 @@ from benchmarks import calls, house, servers
 from benchmarks.bench import Bench
 from benchmarks.figures import Result, Spread, Table, at_most
 from benchmarks.house import House
-from benchmarks.load import Call
 from benchmarks.scenarios.create_booking import bookings
 from benchmarks.servers import Server
 
@@ -26,12 +25,12 @@ def run(bench: Bench) -> Result:
     building = house.furnish(bench.folder / "memory.db", MANY, 400)
     steps: dict[str, float] = {}
     with servers.ours(building.path, hold_seconds=HOLD_SECONDS) as server:
-        bench.closed_loop(server, _round_and_round(building, SOME, 0, AT_FIRST))
+        bench.closed_loop(server, bookings(building.part(0, SOME), 0, AT_FIRST))
         steps["2,000 bookings in 20 showtimes"] = before = server.memory_mib()
         _touch(bench, server, building, ALL)
         steps["400 showtimes touched"] = touched = server.memory_mib()
         for step in range(STEPS):
-            bench.closed_loop(server, _round_and_round(building, ALL, AT_FIRST + step * A_STEP, A_STEP))
+            bench.closed_loop(server, bookings(building.part(0, ALL), AT_FIRST + step * A_STEP, A_STEP))
             steps[f"{(step + 1) * A_STEP:,} bookings in 400 showtimes"] = server.memory_mib()
         booked = list(steps.values())[-STEPS:]
         _touch(bench, server, building, MANY // 2)
@@ -50,13 +49,6 @@ def run(bench: Bench) -> Result:
         ],
         [Table(("after", "resident"), [(name, f"{mib:,.0f} MiB") for name, mib in steps.items()])],
     )
-
-
-def _round_and_round(building: House, showtimes: int, first: int, count: int) -> list[Call]:
-    """Make bookings in some of the showtimes, and begin again with the first pair after the last."""
-    part = building.part(0, showtimes)
-    in_all = showtimes * len(building.pairs)
-    return [call for number in range(first, first + count) for call in bookings(part, number % in_all, 1)]
 
 
 def _touch(bench: Bench, server: Server, building: House, showtimes: int) -> None:

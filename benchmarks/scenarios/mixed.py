@@ -17,7 +17,7 @@ GROUPS = {
     "writes": {calls.CREATE_BOOKING, calls.CONFIRM_PAYMENT},
     **{method.rpartition("/")[2]: {method} for method in SHARES},
 }
-PAIRS_TO_PAY_FOR = 3
+PAIRS_TO_PAY_FOR = 4
 """In each showtime; more than there are confirmations in a run."""
 METHOD = (
     "Of 100 calls 70 are GetShowtime, 20 ListShowtimes (50 from now on), 8 CreateBooking and 2 ConfirmPayment, over "
@@ -28,7 +28,7 @@ METHOD = (
 
 def run(bench: Bench) -> Result:
     """Measure."""
-    rounds, count, seconds = bench.choose((3, 40_000, 6.0), (1, 20_000, 4.0))
+    rounds, count, seconds = bench.choose((3, 60_000, 6.0), (1, 40_000, 4.0))
     original = house.furnish(bench.folder / "mixed.db", 400, 400)
     now = datetime.now(UTC)
     holds = house.plan_holds(original, original.pairs[:PAIRS_TO_PAY_FOR], now + timedelta(hours=4))
