@@ -98,7 +98,7 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("url", "hint"),
         [
-            ("postgresql+asyncpg://cinema@127.0.0.1:1/cinema", "Connect call failed"),
+            ("postgresql+asyncpg://cinema@127.0.0.1:1/cinema", "[Errno 111]"),
             ("postgresql+asyncpg://cinema@/no_such_database?{socket}", "does not exist"),
             ("postgresql+asyncpg://cinema@/postgres?{socket}&no_such_parameter=1", "no_such_parameter"),
             ("postgresql+asyncpg://cinema@/postgres?{socket}&target_session_attrs=standby", "standby"),

@@ -54,6 +54,7 @@ ONE_OF_EACH: list[CinemaError] = [
     application_errors.StorageUnavailable(),
     application_errors.PaymentUnavailable("b"),
     application_errors.ShuttingDown(),
+    application_errors.Overloaded(2.0, 3.4),
     transport_errors.InternalError(),
 ]
 
@@ -82,7 +83,7 @@ CODES = {
         "REQUEST_ID_REUSED",
     },
     "ABORTED": {"PAYMENT_IN_PROGRESS"},
-    "RESOURCE_EXHAUSTED": {"HOLD_LIMIT"},
+    "RESOURCE_EXHAUSTED": {"HOLD_LIMIT", "OVERLOADED"},
     "UNAVAILABLE": {"STORAGE_UNAVAILABLE", "PAYMENT_UNAVAILABLE", "SHUTTING_DOWN"},
     "INTERNAL": {"INTERNAL_ERROR"},
 }
@@ -131,7 +132,7 @@ def test_an_error_carries_its_details(error: CinemaError) -> None:
     assert status.message == error.message
     info = details.pop("ErrorInfo")
     assert (info.reason, info.domain, dict(info.metadata)) == (error.reason, "cinema.v1", error.metadata)
-    assert set(details) == DETAIL.get(code.name, set())
+    assert set(details) == ({"RetryInfo"} if error.reason == "OVERLOADED" else DETAIL.get(code.name, set()))
     for violation in getattr(details.get("PreconditionFailure"), "violations", ()):
         assert (violation.type, violation.description) == (error.reason, error.message)
         assert violation.subject in error.metadata.values()
