@@ -55,10 +55,9 @@ class Spread:
 
     def text(self, form: str, unit: str = "") -> str:
         """Write it down, each number by a format specification such as ",.0f"."""
-        middle = f"{self.median:{form}}{unit}"
-        if len(self.values) == 1:
-            return middle
-        return f"{middle} ({min(self.values):{form}} to {max(self.values):{form}})"
+        least, most = f"{min(self.values):{form}}", f"{max(self.values):{form}}"
+        spread = "" if least == most else f" ({least} to {most})"
+        return f"{self.median:{form}}{unit}{spread}"
 
 
 def ratios(above: Sequence[float], below: Sequence[float]) -> Spread:

@@ -28,7 +28,7 @@ SCENARIOS = {
     "get-showtime": Scenario("GetShowtime of 300 seats while bookings run", reads.get_showtime),
     "list-showtimes": Scenario("ListShowtimes, a page of 50 of 10,000", reads.list_showtimes),
     "mixed": Scenario("A mix of reads and writes at half the top rate", mixed.run),
-    "sweep": Scenario("Lapsed holds swept while selling", sweep.run),
+    "sweep": Scenario("Lapsed holds swept while selling", sweep.run, quick=False),
     "big-database": Scenario("2,000,000 bookings in the database", big.run, quick=False),
     "logins": Scenario("Logins beside GetShowtime", logins.run),
     "memory": Scenario("Memory over 200,000 bookings", memory.run, quick=False),
