@@ -105,7 +105,7 @@ async def test_a_frozen_replica_stops_nobody_else(chain: Chain) -> None:
                 held = await replica.book(chain.customers[customer], random.choice(chain.showtimes[:5]), seat)  # noqa: S311
                 await replica.cancel(chain.customers[customer], held.booking_id)
             except grpc.aio.AioRpcError as error:
-                if error.code() not in {grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.UNAVAILABLE}:
+                if error.code() not in {grpc.StatusCode.FAILED_PRECONDITION, *TO_REPEAT}:
                     raise
 
     rushing = [asyncio.create_task(rush(frozen, number)) for number in range(8)]
@@ -128,6 +128,8 @@ async def test_a_frozen_replica_stops_nobody_else(chain: Chain) -> None:
     assert await frozen.taken(chain.showtimes[5]) == await others[0].taken(chain.showtimes[5])
 
 
+TO_REPEAT = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED}
+"""What a client repeats: a replica that was frozen finds itself OVERLOADED for a moment."""
 HOLDING = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'replica-0'"
     " AND state = 'idle in transaction' AND backend_xid IS NOT NULL"
@@ -148,14 +150,14 @@ async def freeze_in_a_transaction(chain: Chain, replica: Replica) -> None:
 
 
 async def book_at_last(replica: Replica, customer: tuple[tuple[str, str], ...], showtime_id: str) -> None:
-    """Book and give back a seat; a client repeats what was UNAVAILABLE."""
+    """Book and give back a seat; a client repeats what may work later."""
     deadline = time.monotonic() + 30
     while True:
         try:
             held = await replica.book(customer, showtime_id, "D100")
             await replica.cancel(customer, held.booking_id)
         except grpc.aio.AioRpcError as error:
-            if error.code() is not grpc.StatusCode.UNAVAILABLE or time.monotonic() > deadline:
+            if error.code() not in TO_REPEAT or time.monotonic() > deadline:
                 raise
         else:
             return

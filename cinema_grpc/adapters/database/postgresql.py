@@ -92,6 +92,7 @@ class PostgresqlDriver:
         remembered = (await connection.get_raw_connection()).info
         if PREPARED not in remembered:
             await _prepare(driver)
+            await self.now(connection)  # the clock is asked while locks are held too
             remembered[PREPARED] = True
         await driver.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
         return await _read(driver, lock, locked), await _read(driver, lookup, looked_up)
