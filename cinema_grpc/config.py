@@ -40,7 +40,7 @@ class Settings(BaseSettings):
         10, description="How many connections a process opens to PostgreSQL at most. SQLite needs one and has one."
     )
     longest_wait_seconds: Annotated[float, Field(gt=0, le=600)] = Field(
-        2,
+        5,
         description="How long a call may be expected to wait, in seconds. When more is asked than can be done by then, "
         "newcomers get OVERLOADED at once.",
     )

@@ -76,6 +76,7 @@ class Serving:
 def serving(folder: Path, *arguments: str, **settings: str) -> Iterator[Serving]:
     """Run `cinema serve` in a folder."""
     settings.setdefault("CINEMA_JWT_SECRET", SECRET)
+    settings.setdefault("CINEMA_LONGEST_WAIT_SECONDS", "60")  # the disk of a busy machine may be slow
     process = subprocess.Popen(  # noqa: S603 (our own program)
         [CINEMA, "serve", *arguments],
         cwd=folder,

@@ -237,6 +237,7 @@ async def running(
     }
     clock = clock or FakeClock()
     passwords = Argon2Passwords(memory_kib=64, rounds=1)
+    given.setdefault("longest_wait_seconds", 60)  # the disk of a busy machine may be slow
     server = CinemaServer(Settings(**given), SECRET, clock, gateway or SimulatedPayments(), passwords)
     make_breakable(server.database)
     await server.open()
