@@ -80,12 +80,18 @@ class Programme:
         Raises:
             ShowtimeNotFound.
         """
+        before = self._version(showtime_id)
         now, latest = await self._latest(showtime_id)
         if latest is None:
             raise ShowtimeNotFound(showtime_id)
         kept = self._kept.get(showtime_id)
-        while kept is None or _is_behind(kept.version, latest):
-            kept = await self._load(showtime_id)
+        # What was committed here while storage was asked may be newer than what it named. Any other difference means
+        # that storage is right: another process wrote, or the database was put back to an older state.
+        if kept is None or not (kept.version == latest or _was_followed(before, kept.version, latest)):
+            await self._load(showtime_id)  # which may have begun before storage was asked,
+            kept = self._kept.get(showtime_id)
+            if kept is None or kept.version.revision < latest.revision:
+                kept = await self._load(showtime_id)  # but this one has not
         if showtime_id in self._kept:
             self._kept.move_to_end(showtime_id)
         return kept.map(now)
@@ -96,6 +102,10 @@ class Programme:
             kept = self._kept.get(work.showtime_id)
             if kept is not None and kept.version == work.known:
                 kept.follow(work)
+
+    def _version(self, showtime_id: str) -> Version | None:
+        kept = self._kept.get(showtime_id)
+        return None if kept is None else kept.version
 
     async def _latest(self, showtime_id: str) -> tuple[datetime, Version | None]:
         """Ask storage for the time and a showtime's version, together with all who ask meanwhile."""
@@ -151,6 +161,5 @@ class Programme:
             self._seats -= kept.size
 
 
-def _is_behind(version: Version, latest: Version) -> bool:
-    # A later one than storage named was committed by this process meanwhile.
-    return version != latest and version.revision <= latest.revision
+def _was_followed(before: Version | None, version: Version, latest: Version) -> bool:
+    return before is not None and version != before and version.revision > latest.revision

@@ -74,8 +74,8 @@ class ListedShowtime:
     revision: int
 
     def __hash__(self) -> int:
-        """Hash what tells showtimes apart, rather than all that hangs on them."""
-        return hash(self.showtime_id)
+        """Hash what tells showtimes and their states apart, rather than all that hangs on them."""
+        return hash((self.showtime_id, self.revision, self.available_seats))
 
 
 def start_time_violations(start_time: datetime, now: datetime) -> list[FieldViolation]:

@@ -17,7 +17,7 @@ from cinema_grpc.transport.rendering import SEAT_STATUSES, render_showtime
 ENTRIES_AT_HAND = 20_000
 """Some 500 bytes each."""
 MAPS_AT_HAND = 1_000
-"""Some 10 bytes a seat."""
+"""Some 20 bytes a seat, with what they were made of."""
 
 
 @lru_cache(ENTRIES_AT_HAND)

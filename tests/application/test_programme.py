@@ -6,7 +6,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy import update
 
+from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.programme_reader import SqlProgrammeReader
 from cinema_grpc.application import programme as module
 from cinema_grpc.application.box_office import BoxOffice
@@ -87,6 +89,23 @@ async def test_what_another_process_did_is_seen_at_once(
     assert reader.showtimes_read == 2
     await replace(ours, names=90).hold("A3")
     assert taken(await programme.seat_map("s1")) == ["A1", "A3"]
+    assert reader.showtimes_read == 2
+
+
+async def test_a_database_put_back_to_an_older_state_is_believed(
+    shown: tuple[House, Programme], reader: CountingReader
+) -> None:
+    """As after a failover that lost commits: what is at hand is ahead of it."""
+    house, programme = shown
+    await house.hold("A1")
+    await house.hold("A2", by="bob")
+    assert taken(await programme.seat_map("s1")) == ["A1", "A2"]
+    async with house.database.writing() as connection:
+        await connection.execute(schema.seat_claim.delete())
+        await connection.execute(schema.booking.delete())
+        await connection.execute(update(schema.showtime).values(revision=0, stamp="restored"))
+    assert taken(await programme.seat_map("s1")) == []
+    assert (await programme.seat_map("s1")).listed.revision == 0
     assert reader.showtimes_read == 2
 
 

@@ -163,7 +163,7 @@ class Database:
 
     async def _look(self, ask: Callable[[datetime], Sequence[Question]]) -> tuple[datetime, list[Found]]:
         with self._translated():
-            async with self._turn, self.engine.connect() as connection:
+            async with self._its_turn(), self.engine.connect() as connection:
                 try:
                     now = await self.now(connection)
                     return now, await self.driver.look(connection, ask(now))

@@ -82,8 +82,7 @@ class SqlProgrammeReader:
             self._entry(showtime_id, revision, taken - lapsed.get(showtime_id, 0))
             for showtime_id, revision, taken in rows
         ]
-        while len(self._entries) > ENTRIES_AT_HAND:
-            self._entries.popitem(last=False)
+        self._forget_oldest()
         return now, page
 
     async def versions(self, showtime_ids: Collection[str]) -> tuple[datetime, dict[str, Version]]:
@@ -101,11 +100,11 @@ class SqlProgrammeReader:
             return None
         if showtime_id not in self._entries:
             await self._load_entries([showtime_id])
+        listed = self._entries[showtime_id]
+        self._forget_oldest()
         _, revision, stamp = versions[0]
         rows = [read_booking(row) for row in bookings]
-        return FoundShowtime(
-            self._entries[showtime_id], Version(revision, stamp), to_terms(*terms[0]), to_bookings(rows, (), (), ())
-        )
+        return FoundShowtime(listed, Version(revision, stamp), to_terms(*terms[0]), to_bookings(rows, (), (), ()))
 
     async def _load_entries(self, showtime_ids: list[str]) -> None:
         asked = [{"showtime_id": showtime_id} for showtime_id in showtime_ids]
@@ -113,6 +112,10 @@ class SqlProgrammeReader:
         for row in rows:
             entry = to_listed_showtime(row)
             self._entries[entry.showtime_id] = entry
+
+    def _forget_oldest(self) -> None:
+        while len(self._entries) > ENTRIES_AT_HAND:
+            self._entries.popitem(last=False)
 
     def _forget(self, key: _Page, reading: "asyncio.Task[tuple[datetime, list[ListedShowtime]]]") -> None:
         """Let nobody wait for a reading that broke down before it began."""
