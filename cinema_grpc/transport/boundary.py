@@ -169,7 +169,7 @@ class Boundary(grpc.aio.ServerInterceptor):
             self._write_lines()
             self._logger.error("call", **fields, exc_info=fault)
             return
-        # The lines of calls that end together, as those of a batch do, are written together: that costs a third.
+        # The lines of calls that end together, as those of a batch do, are written together, which costs less.
         if not self._lines:
             asyncio.get_running_loop().call_soon(self._write_lines)
         self._lines.append(fields)

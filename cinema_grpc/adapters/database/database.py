@@ -154,21 +154,13 @@ class Database:
         Raises:
             StorageUnavailable, Overloaded.
         """
-        if self.driver.peeks and self._clock:
-            if self.driver.peeking_since is not None:
-                self._patience.check(1, time.monotonic() - self.driver.peeking_since)
-            with self._translated():
-                return await self.driver.peek(ask, self._clock)
-        return await self.to_its_end(self._look(ask))
+        if self.driver.peeking_since is not None:
+            self._patience.check(1, time.monotonic() - self.driver.peeking_since)
+        return await self.to_its_end(self._peek(ask))
 
-    async def _look(self, ask: Callable[[datetime], Sequence[Question]]) -> tuple[datetime, list[Found]]:
+    async def _peek(self, ask: Callable[[datetime], Sequence[Question]]) -> tuple[datetime, list[Found]]:
         with self._translated():
-            async with self._its_turn(), self.engine.connect() as connection:
-                try:
-                    now = await self.now(connection)
-                    return now, await self.driver.look(connection, ask(now))
-                finally:
-                    await self.driver.undo(connection)
+            return await self.driver.peek(ask, self._clock, self._its_turn)
 
     async def to_its_end(self, conversation: Coroutine[Any, Any, T]) -> T:
         """Carry a conversation with the database to its end, even if whoever waits for it is cancelled meanwhile."""

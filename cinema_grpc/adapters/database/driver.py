@@ -1,7 +1,7 @@
 """Everything in which SQLite and PostgreSQL differ, as a protocol that `sqlite.py` and `postgresql.py` fulfil."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -20,8 +20,8 @@ class Driver(Protocol):
         apart: How many more of them, in each lane, may wait for showtimes that other processes hold.
         conversations: How many connections are left for everything else.
         clock: The clock of this process, if that is the one that decides.
-        peeks: Whether `peek` is the way to read quickly.
-        peeking_since: When the present reading of those who peek began, on the clock of `time.monotonic`.
+        peeking_since: When the reading began for which all who peek wait, on the clock of `time.monotonic`; None if
+            they do not wait for each other.
         reading, writing, deciding: Options of a connection that reads from one state of the database, that writes, or
             that leaves the beginning and the end of its transactions to whoever uses it.
     """
@@ -31,7 +31,6 @@ class Driver(Protocol):
     apart: int
     conversations: int
     clock: Clock | None
-    peeks: bool
     peeking_since: float | None
     reading: Mapping[str, Any]
     writing: Mapping[str, Any]
@@ -51,12 +50,19 @@ class Driver(Protocol):
         """Ask many questions in one go."""
         ...
 
-    async def look(self, connection: AsyncConnection, questions: Sequence[Question]) -> list[Found]:
-        """Ask many questions, of one state of the database, which is not older than this call."""
-        ...
+    async def peek(
+        self,
+        ask: Callable[[datetime], Sequence[Question]],
+        clock: Clock | None,
+        its_turn: Callable[[], AbstractAsyncContextManager[None]],
+    ) -> tuple[datetime, list[Found]]:
+        """Tell the time, and ask what depends on it, of one state of the database, in the quickest way there is.
 
-    async def peek(self, ask: Callable[[datetime], Sequence[Question]], clock: Clock) -> tuple[datetime, list[Found]]:
-        """Tell the time, and ask what depends on it, of one state of the database, without waiting for a connection."""
+        Args:
+            ask: Gives the questions; called when the reading begins.
+            clock: The clock that decides, if it is not the database server's.
+            its_turn: What is waited for before a connection is taken, where one has to be.
+        """
         ...
 
     def while_pending(self) -> AbstractContextManager[None]:

@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -51,7 +51,6 @@ class PostgresqlDriver:
     lanes = LANES
     apart = APART
     clock: Clock | None = None
-    peeks = False
     peeking_since: float | None = None
     reading: Mapping[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     writing: Mapping[str, Any] = {"isolation_level": "READ COMMITTED"}
@@ -102,19 +101,26 @@ class PostgresqlDriver:
         driver = await _raw(connection)
         return [await _read(driver, statement, rows) for statement, rows in questions]
 
-    async def look(self, connection: AsyncConnection, questions: Sequence[Question]) -> list[Found]:
-        """Ask questions, each in a round trip, of the state in which the database is at the first of them."""
-        if len(questions) == 1:
-            return await self.read(connection, questions)
-        driver = await _raw(connection)
-        await driver.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        found = await self.read(connection, questions)
-        await driver.execute("COMMIT")
-        return found
-
-    async def peek(self, ask: Callable[[datetime], Sequence[Question]], clock: Clock) -> tuple[datetime, list[Found]]:
-        """Refuse: there is no such way here, and no need of it."""
-        raise NotImplementedError
+    async def peek(
+        self,
+        ask: Callable[[datetime], Sequence[Question]],
+        clock: Clock | None,
+        its_turn: Callable[[], AbstractAsyncContextManager[None]],
+    ) -> tuple[datetime, list[Found]]:
+        """Tell the time, and ask what depends on it: each question in a round trip, of one state of the database."""
+        async with its_turn(), self.engine.connect() as connection:
+            try:
+                now = clock.now() if clock else await self.now(connection)
+                questions = ask(now)
+                if len(questions) <= 1:
+                    return now, await self.read(connection, questions)
+                driver = await _raw(connection)
+                await driver.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                found = await self.read(connection, questions)
+                await driver.execute("COMMIT")
+                return now, found
+            finally:
+                await self.undo(connection)
 
     def while_pending(self) -> AbstractContextManager[None]:
         """Enclose nothing: nobody sees what is not committed."""

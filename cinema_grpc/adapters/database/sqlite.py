@@ -4,7 +4,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -44,7 +44,6 @@ class SqliteDriver:
     lanes = 1
     apart = 0
     conversations = 1
-    peeks = True
     reading: Mapping[str, Any] = {}
     writing: Mapping[str, Any] = {WRITES: True}
     deciding: Mapping[str, Any] = {BEGUN: True}
@@ -86,11 +85,12 @@ class SqliteDriver:
             connection, lambda driver: [_read(driver, statement, rows) for statement, rows in questions]
         )
 
-    async def look(self, connection: AsyncConnection, questions: Sequence[Question]) -> list[Found]:
-        """Ask many questions, of one state of the database."""
-        return await self.read(connection, questions)
-
-    async def peek(self, ask: Callable[[datetime], Sequence[Question]], clock: Clock) -> tuple[datetime, list[Found]]:
+    async def peek(
+        self,
+        ask: Callable[[datetime], Sequence[Question]],
+        clock: Clock | None,
+        its_turn: Callable[[], AbstractAsyncContextManager[None]],  # noqa: ARG002 (for those who take a connection)
+    ) -> tuple[datetime, list[Found]]:
         """Tell the time, and ask what depends on it, in one go with all who ask meanwhile.
 
         They do not wait until the connection is free, but go between the box office's own: its transactions write and
@@ -99,7 +99,7 @@ class SqliteDriver:
         future: asyncio.Future[tuple[datetime, list[Found]]] = asyncio.get_running_loop().create_future()
         self._peeks.append((ask, future))
         if self._peeking is None:
-            self._peeking = asyncio.create_task(self._peek_for_all(clock), name="reads")
+            self._peeking = asyncio.create_task(self._peek_for_all(clock or SystemClock()), name="reads")
         return await future
 
     async def _peek_for_all(self, clock: Clock) -> None:
