@@ -33,9 +33,17 @@ from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.payments import Payments
 from cinema_grpc.application.ports import Clock, PaymentGateway, ShowtimeFilter
 from cinema_grpc.application.programme import Programme
-from cinema_grpc.config import PREFIX, BadSettings, Settings
+from cinema_grpc.config import PREFIX, BadSettings, Settings, with_port
 from cinema_grpc.domain.account import User
-from cinema_grpc.transport.server import Server, build
+from cinema_grpc.transport.certificates import (
+    CERTIFICATE,
+    CLIENT_CA,
+    KEY,
+    BadCertificate,
+    CertificateFiles,
+    Certificates,
+)
+from cinema_grpc.transport.server import CannotListen, Server, build
 from cinema_grpc.workers import Workers
 
 logger = structlog.get_logger()
@@ -56,6 +64,7 @@ class CinemaServer:
     """The whole program, from storage to port.
 
     Attributes:
+        settings: What the environment said.
         database: Where everything is kept.
         accounts, account_store, catalog, programme: What fills an empty database, and looks at it.
         expire_holds: Writes down holds that are over, in the background.
@@ -81,7 +90,7 @@ class CinemaServer:
             passwords: The hasher of passwords; the default strength if left out.
         """
         gateway = gateway or SimulatedPayments()
-        self._settings = settings
+        self.settings = settings
         longest_wait = settings.longest_wait_seconds
         self.database = Database(settings.database_url, clock, settings.database_pool_size, longest_wait)
         clock = clock or SystemClock()
@@ -107,8 +116,14 @@ class CinemaServer:
     @property
     def address(self) -> str:
         """Where the server listens, as HOST:PORT."""
-        host = self._settings.listen_address.rpartition(":")[0]
-        return f"{host}:{self._server.port if self._server else 0}"
+        return with_port(self.settings.listen_address, self._server.port if self._server else 0)
+
+    @property
+    def health_address(self) -> str | None:
+        """Where health checks alone are answered, as HOST:PORT, if anywhere."""
+        address = self.settings.health_address
+        port = self._server.health_port if self._server else None
+        return None if address is None or port is None else with_port(address, port)
 
     async def open(self, *, with_migration: bool = True) -> None:
         """Open storage, and start to carry out commands.
@@ -131,22 +146,28 @@ class CinemaServer:
             shared_port: Whether other processes listen on the same port.
 
         Raises:
-            BadSettings: The address can't be had.
+            BadSettings: The address can't be had, or the certificate is not good.
         """
+        certificates = read_certificates(self.settings)
         try:
             self._server = build(
-                address=self._settings.listen_address,
+                address=self.settings.listen_address,
                 tokens=self._tokens,
                 accounts=self.accounts,
                 catalog=self.catalog,
                 programme=self.programme,
                 bookings=self._bookings,
-                reflection=self._settings.reflection,
+                reflection=self.settings.with_reflection,
+                certificates=certificates,
+                health_address=self.settings.health_address,
                 shared_port=shared_port,
             )
-        except OSError as error:
-            raise BadSettings(f"{PREFIX}LISTEN_ADDRESS: {error}") from error
+        except CannotListen as error:
+            setting = "LISTEN_ADDRESS" if error.address == self.settings.listen_address else "HEALTH_ADDRESS"
+            raise BadSettings(f"{PREFIX}{setting}: {error}") from error
         await self._server.start()
+        if certificates is not None:
+            logger.info("speaking TLS", **certificates.described)
         self.watch_storage.start()
 
     async def wait(self, stop: asyncio.Event) -> None:
@@ -172,7 +193,7 @@ class CinemaServer:
 
     async def close(self) -> None:
         """Stop: take no more calls, let those that run finish, and close storage last, whatever goes wrong before."""
-        grace = self._settings.shutdown_seconds
+        grace = self.settings.shutdown_seconds
         async with AsyncExitStack() as last_to_first:
             last_to_first.push_async_callback(self.database.close)
             last_to_first.callback(self._passwords.close)
@@ -237,6 +258,7 @@ async def serve(
     Raises:
         BadSettings.
     """
+    read_certificates(settings)
     stop = asyncio.Event()
     server = CinemaServer(settings, _jwt_secret(settings, with_demo=with_demo))
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -257,6 +279,7 @@ async def serve(
             "serving",
             address=server.address,
             database=without_secrets(settings.database_url),
+            **({"health_address": server.health_address} if server.health_address else {}),
         )
         if access is not None:
             await _show_demo(server, access)
@@ -287,6 +310,7 @@ async def serve_from_workers(settings: Settings, number: int, *, with_migration:
             "a file of SQLite has one writer at a time, and more processes would only wait for each other"
         )
     _jwt_secret(settings, with_demo=False)
+    read_certificates(settings)
     await migrate_alone(settings, with_migration=with_migration)
     return await Workers(settings, number).run()
 
@@ -313,6 +337,35 @@ async def create_staff(settings: Settings, username: str, password: str, full_na
         await server.close()
 
 
+def read_certificates(settings: Settings) -> Certificates | None:
+    """Read what TLS is spoken with; None where none is to be spoken.
+
+    Raises:
+        BadSettings: A file is not good, or other machines would be served without TLS though nobody has asked for that.
+    """
+    certificate, key, client_ca = settings.tls_certificate, settings.tls_key, settings.tls_client_ca
+    if certificate is None:
+        for name, path in ((KEY, key), (CLIENT_CA, client_ca)):
+            if path is not None:
+                raise BadSettings(f"{PREFIX}{name}: is of no use without {PREFIX}{CERTIFICATE}; set that too")
+        if not (settings.plaintext or settings.loopback_only):
+            raise BadSettings(
+                f"{PREFIX}LISTEN_ADDRESS: {settings.listen_address} can be reached from other machines: set "
+                f"{PREFIX}{CERTIFICATE} and {PREFIX}{KEY}, or {PREFIX}PLAINTEXT=yes where nobody can listen in between"
+            )
+        return None
+    if key is None:
+        raise BadSettings(f"{PREFIX}{KEY}: must be set too, as {PREFIX}{CERTIFICATE} is")
+    if settings.plaintext:
+        raise BadSettings(
+            f"{PREFIX}PLAINTEXT: must not be set where {PREFIX}{CERTIFICATE} is: there is TLS or there is not"
+        )
+    try:
+        return Certificates(CertificateFiles(certificate, key, client_ca))
+    except BadCertificate as error:
+        raise BadSettings(f"{PREFIX}{error.setting}: {error}") from error
+
+
 def _jwt_secret(settings: Settings, *, with_demo: bool) -> bytes:
     if settings.jwt_secret is not None:
         return settings.jwt_secret.get_secret_value().encode()
@@ -328,4 +381,5 @@ async def _show_demo(server: CinemaServer, access: demo.DemoAccess) -> None:
     # More than a day ahead, so that all of the money comes back.
     late_enough = ShowtimeFilter("", "", "", await server.catalog.now() + timedelta(hours=25), None)
     _, showtimes = await server.programme.list_showtimes(late_enough, None, 1)
-    click.echo(demo.describe(server.address, access, showtimes[0].showtime_id))
+    certificate = server.settings.tls_certificate
+    click.echo(demo.describe(server.address, certificate, access, showtimes[0].showtime_id))

@@ -27,6 +27,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cinema_grpc.cli import main
 from cinema_grpc.config import describe_settings
+from tests.certificates import Authority, write
 from tests.e2e.buy_a_seat import buy_a_seat
 from tests.e2e.conftest import CINEMA, SECONDS, SECRET, Serving, environment, run, serving
 
@@ -245,7 +246,7 @@ class TestStaff:
 class TestHealth:
     def test_of_a_server(self, tmp_path: Path) -> None:
         """By its address, or by the one that the settings say, also if that is every address of the machine."""
-        with serving(tmp_path, CINEMA_LISTEN_ADDRESS="0.0.0.0:0") as server:
+        with serving(tmp_path, CINEMA_LISTEN_ADDRESS="0.0.0.0:0", CINEMA_PLAINTEXT="yes") as server:
             port = server.address.rpartition(":")[2]
             assert run(tmp_path, "health", f"127.0.0.1:{port}").returncode == 0
             asked = run(tmp_path, "health", CINEMA_LISTEN_ADDRESS=f"0.0.0.0:{port}")
@@ -253,6 +254,12 @@ class TestHealth:
         asked = run(tmp_path, "health", f"127.0.0.1:{port}")
         assert asked.returncode == 1
         assert "not answering (UNAVAILABLE)" in asked.stdout
+
+    def test_where_there_is_tls(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It needs an address without."""
+        monkeypatch.setenv("CINEMA_TLS_CERTIFICATE", "tls.crt")
+        asked = CliRunner().invoke(main, ["health"])
+        assert (asked.exit_code, asked.stderr.startswith("cinema: CINEMA_HEALTH_ADDRESS: must be set")) == (2, True)
 
 
 class TestDemo:
@@ -405,9 +412,12 @@ class TestReadme:
         assert "BOOKING_STATUS_CANCELLED" in ended.stdout
         assert '"percent": 100' in ended.stdout
 
-    def test_the_printed_calls_work_as_pasted(self, tmp_path: Path) -> None:
-        """Those that the demo prints at its start."""
-        with serving(tmp_path, "--demo") as server:
+    @pytest.mark.parametrize("tls", [False, True])
+    def test_the_printed_calls_work_as_pasted(self, tmp_path: Path, tls: bool) -> None:
+        """Those that the demo prints at its start, with TLS and without."""
+        files = write(tmp_path, *Authority().issue()) if tls else {}
+        settings = {f"CINEMA_{name.upper()}": str(path) for name, path in files.items()}
+        with serving(tmp_path, "--demo", **settings) as server:
             server.wait_for("BookingService/CancelBooking")
             printed = "\n".join(server.lines)
             with_buf = printed.split("environment...\n")[1].split("...or,")[0]

@@ -16,7 +16,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from cinema_grpc.transport.boundary import Boundary
 from cinema_grpc.transport.health import Health
-from cinema_grpc.transport.server import LARGEST_REQUEST, OPTIONS, SERVICES, Server, build
+from cinema_grpc.transport.server import LARGEST_REQUEST, OPTIONS, SERVICES, Listener, Server, build
 from tests.rpc.conftest import House, running
 from tests.transport.test_shutdown import UNARY, Work
 from tests.transport.wire import failure, reason_of, trailing
@@ -101,7 +101,7 @@ async def serve(work: Work) -> tuple[Server, Any]:
     boundary, (service, _, name) = Boundary(), UNARY.strip("/").rpartition("/")
     handler = grpc.method_handlers_generic_handler(service, {name: grpc.unary_unary_rpc_method_handler(work.unary)})
     server = grpc.aio.server(handlers=[handler], interceptors=[boundary], options=OPTIONS)
-    whole = Server(server, boundary, Health(()), server.add_insecure_port("127.0.0.1:0"))
+    whole = Server(Listener(server, boundary, server.add_insecure_port("127.0.0.1:0")), Health(()))
     await whole.start()
     return whole, grpc.aio.insecure_channel(f"127.0.0.1:{whole.port}")
 
