@@ -227,7 +227,7 @@ async def test_reflection_where_others_can_call(url: str) -> None:
         async with running(url, listen_address="0.0.0.0:0", plaintext=True, reflection=given) as house:
             port = house.server.address.rpartition(":")[2]
             async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-                call = channel.stream_stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")()
+                call: Any = channel.stream_stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")()
                 await call.done_writing()
                 assert await call.code() is code
 
