@@ -64,6 +64,32 @@ class Settings(BaseSettings):
         description="How long a call may be expected to wait, in seconds. When more is asked than can be done by then, "
         "newcomers get OVERLOADED at once.",
     )
+    largest_request_bytes: Annotated[int, Field(ge=64 * 1024, le=64 * 1024 * 1024)] = Field(
+        1024 * 1024, description="How large a request may be, in bytes."
+    )
+    largest_metadata_bytes: Annotated[int, Field(ge=4 * 1024, le=1024 * 1024)] = Field(
+        16 * 1024, description="How large the metadata of a call may be, in bytes."
+    )
+    calls_at_once: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        10_000, description="How many calls, streams included, may run in a process; the next gets OVERLOADED."
+    )
+    calls_per_connection: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        1_000, description="How many calls may run on one connection; clients hold back the next until one has ended."
+    )
+    connection_age_seconds: Annotated[float, Field(ge=1, le=86_400)] = Field(
+        3_600,
+        description="How old a connection may grow, in seconds, so that clients spread over new replicas. They connect "
+        "anew by themselves; calls that run have a minute to end.",
+    )
+    connection_idle_seconds: Annotated[float, Field(ge=1, le=86_400)] = Field(
+        300, description="How long a connection may be without a call, in seconds; clients connect anew with the next."
+    )
+    ping_seconds: Annotated[float, Field(ge=1, le=3_600)] = Field(
+        10, description="How long clients have to leave between pings, in seconds; who pings more often is cut off."
+    )
+    keepalive_seconds: Annotated[float, Field(ge=1, le=3_600)] = Field(
+        60, description="After how long a silence a client is asked whether it is still there, in seconds."
+    )
     hold_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
         600, description="How long a booking holds its seats before it has to be paid for, in seconds."
     )

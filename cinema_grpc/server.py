@@ -2,10 +2,11 @@
 
 import asyncio
 import gc
+import resource
 import secrets
 import signal
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 
 import click
@@ -43,6 +44,7 @@ from cinema_grpc.transport.certificates import (
     CertificateFiles,
     Certificates,
 )
+from cinema_grpc.transport.limits import Limits
 from cinema_grpc.transport.server import CannotListen, Server, build
 from cinema_grpc.workers import Workers
 
@@ -157,6 +159,7 @@ class CinemaServer:
                 catalog=self.catalog,
                 programme=self.programme,
                 bookings=self._bookings,
+                limits=limits_of(self.settings),
                 reflection=self.settings.with_reflection,
                 certificates=certificates,
                 health_address=self.settings.health_address,
@@ -272,6 +275,7 @@ async def serve(
             if with_demo
             else None
         )
+        _allow_open_files()
         await server.listen(shared_port=as_worker)
         _collect_garbage_rarely()
         logger.warning("payments are simulated: no money moves")
@@ -313,6 +317,13 @@ async def serve_from_workers(settings: Settings, number: int, *, with_migration:
     read_certificates(settings)
     await migrate_alone(settings, with_migration=with_migration)
     return await Workers(settings, number).run()
+
+
+def _allow_open_files() -> None:
+    """Open as many files as the system lets this process: each connection is one, and the database needs some too."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # some systems promise more than they keep
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _collect_garbage_rarely() -> None:
@@ -364,6 +375,20 @@ def read_certificates(settings: Settings) -> Certificates | None:
         return Certificates(CertificateFiles(certificate, key, client_ca))
     except BadCertificate as error:
         raise BadSettings(f"{PREFIX}{error.setting}: {error}") from error
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Tell what clients may do at most."""
+    return Limits(
+        request_bytes=settings.largest_request_bytes,
+        metadata_bytes=settings.largest_metadata_bytes,
+        calls_at_once=settings.calls_at_once,
+        calls_per_connection=settings.calls_per_connection,
+        connection_age=settings.connection_age_seconds,
+        connection_idle=settings.connection_idle_seconds,
+        ping_interval=settings.ping_seconds,
+        keepalive=settings.keepalive_seconds,
+    )
 
 
 def _jwt_secret(settings: Settings, *, with_demo: bool) -> bytes:

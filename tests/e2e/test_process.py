@@ -121,6 +121,21 @@ class TestStarting:
         assert ended.stdout.startswith("cinema, version ")
 
 
+class TestOpenFiles:
+    async def test_more_connections_than_the_soft_limit_on_open_files(self, tmp_path: Path) -> None:
+        """It takes as many as the hard one allows, and sells on."""
+        with serving(tmp_path, "--demo", limits="ulimit -Sn 200") as server:
+            host, _, port = server.address.rpartition(":")
+            idle = [socket.create_connection((host, int(port)), SECONDS) for _ in range(400)]
+            for each in idle:
+                each.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0")
+                assert each.recv(9)
+            assert await book(server)
+            for each in idle:
+                each.close()
+            assert server.stop() == 0
+
+
 class TestStopping:
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     async def test_a_signal_ends_it_in_good_order(self, tmp_path: Path, number: signal.Signals) -> None:
