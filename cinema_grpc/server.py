@@ -22,10 +22,11 @@ from cinema_grpc.adapters.database.database import Database, without_secrets
 from cinema_grpc.adapters.database.migrate import CannotMigrate, check_schema, migrate
 from cinema_grpc.adapters.database.payment_store import SqlPaymentStore
 from cinema_grpc.adapters.database.programme_reader import SqlProgrammeReader
+from cinema_grpc.adapters.database.session_store import SqlSessionStore
 from cinema_grpc.adapters.passwords import Argon2Passwords, load_commonest_passwords
 from cinema_grpc.adapters.simulated_books import books_beside
 from cinema_grpc.adapters.simulated_payments import Mood, SimulatedPayments
-from cinema_grpc.application import expiry, recovery, refunds
+from cinema_grpc.application import expiry, recovery, refunds, sessions
 from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.background import BackgroundTask
 from cinema_grpc.application.bookings import Bookings
@@ -36,6 +37,7 @@ from cinema_grpc.application.payment_ports import PaymentGateway
 from cinema_grpc.application.payments import Payments
 from cinema_grpc.application.ports import Clock, ShowtimeFilter
 from cinema_grpc.application.programme import Programme
+from cinema_grpc.application.sessions import Sessions
 from cinema_grpc.config import PREFIX, BadSettings, Settings
 from cinema_grpc.domain.account import User
 from cinema_grpc.domain.booking import Booking
@@ -65,6 +67,7 @@ class CinemaServer:
         expire_holds: Writes down holds that are over, in the background.
         recover_payments: Settles payments that were left open, in the background.
         pay_refunds: Has owed refunds paid, in the background.
+        delete_lapsed_sessions: Deletes sessions that are over, in the background.
         watch_storage: Looks after storage for the health service, in the background.
     """
 
@@ -93,6 +96,7 @@ class CinemaServer:
         self._tokens = JwtAccessTokens(jwt_secret, clock)
         self.account_store = SqlAccountStore(self.database)
         self.accounts = Accounts(self.account_store, self._passwords, self._tokens, clock, load_commonest_passwords())
+        self._sessions = Sessions(SqlSessionStore(self.database), self._tokens, settings.refresh_grace)
         self.catalog = Catalog(SqlCatalogStore(self.database))
         self.programme = Programme(SqlProgrammeReader(self.database))
 
@@ -105,6 +109,9 @@ class CinemaServer:
         pay_back = refunds.Refunds(unsettled, self._box_office, gateway, grace)
         self.expire_holds = BackgroundTask("hold expiry", hold_expiry.run_pass, expiry.SECONDS_BETWEEN_PASSES)
         self.pay_refunds = BackgroundTask("refunds", pay_back.run_pass, refunds.SECONDS_BETWEEN_PASSES)
+        self.delete_lapsed_sessions = BackgroundTask(
+            "session cleaning", self._sessions.delete_lapsed, sessions.SECONDS_BETWEEN_CLEANINGS
+        )
         self.watch_storage = BackgroundTask("storage watch", self._check_storage, SECONDS_BETWEEN_CHECKS)
 
         def refund_owed(booking: Booking) -> None:
@@ -141,6 +148,7 @@ class CinemaServer:
         self.expire_holds.start()
         self.recover_payments.start()
         self.pay_refunds.start()
+        self.delete_lapsed_sessions.start()
 
     async def listen(self, *, shared_port: bool = False) -> None:
         """Take calls.
@@ -156,6 +164,7 @@ class CinemaServer:
                 address=self._settings.listen_address,
                 tokens=self._tokens,
                 accounts=self.accounts,
+                sessions=self._sessions,
                 catalog=self.catalog,
                 programme=self.programme,
                 bookings=self._bookings,
@@ -198,6 +207,7 @@ class CinemaServer:
             last_to_first.push_async_callback(self.pay_refunds.stop)
             last_to_first.push_async_callback(self.recover_payments.stop)
             last_to_first.push_async_callback(self.expire_holds.stop)
+            last_to_first.push_async_callback(self.delete_lapsed_sessions.stop)
             # Payments are cut off a moment before their callers are, who are then told so.
             last_to_first.push_async_callback(self._payments.stop, 0.9 * grace)
             await self.watch_storage.stop()

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 UNSETTLED_ATTEMPT = sa.text("status IN ('OPEN', 'VOIDING')")
