@@ -29,6 +29,7 @@ class FaultyProxy:
         self.rate = rate
         self.faults: Counter[str] = Counter()
         self._connections: set[asyncio.Task[None]] = set()
+        self._ends: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
 
     @property
@@ -46,9 +47,10 @@ class FaultyProxy:
         """End every connection."""
         assert self._server is not None
         self._server.close()
-        for connection in self._connections:
-            connection.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        while self._connections:
+            for end in self._ends:
+                end.transport.abort()
+            await asyncio.wait(self._connections)
         await self._server.wait_closed()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -56,10 +58,12 @@ class FaultyProxy:
         assert connection is not None
         self._connections.add(connection)
         connection.add_done_callback(self._connections.discard)
-        ends = [writer]
+        ends = {writer}
+        self._ends.add(writer)
         try:
             answers, requests = await asyncio.open_connection(self._host, self._port)
-            ends.append(requests)
+            ends.add(requests)
+            self._ends.add(requests)
             ways = [
                 asyncio.create_task(self._carry(reader, requests, "request")),
                 asyncio.create_task(self._carry(answers, writer, "answer")),
@@ -73,6 +77,7 @@ class FaultyProxy:
         except OSError:
             self.faults["no server"] += 1
         finally:
+            self._ends -= ends
             for end in ends:
                 self._drop(end)
 
