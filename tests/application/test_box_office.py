@@ -12,7 +12,8 @@ from sqlalchemy import update
 
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.box_office_store import SqlBatch, SqlBoxOfficeStore
-from cinema_grpc.application import box_office as module
+from cinema_grpc.application import lane as module
+from cinema_grpc.application import shelf
 from cinema_grpc.application.box_office import BoxOffice
 from cinema_grpc.application.errors import Overloaded, RequestIdReused, ShuttingDown, StorageUnavailable
 from cinema_grpc.application.ports import StorageContention
@@ -310,7 +311,7 @@ class TestFaults:
 
     async def test_bounded_memory(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
         """Showtimes at hand are bounded by their seats, the last used stay, and what was put away is loaded again."""
-        monkeypatch.setattr(module, "SEATS_AT_HAND", 20)
+        monkeypatch.setattr(shelf, "SEATS_AT_HAND", 20)
         for showtime_id in ("s1", "s2", "s3"):
             await house.hold("A1", at=showtime_id)
         (lane,) = house.box_office._lanes

@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.simulated_payments import SimulatedPayments
-from cinema_grpc.application import background, box_office, refunds
+from cinema_grpc.application import background, lane, refunds
 from cinema_grpc.application import payments as module
 from cinema_grpc.application.background import BackgroundTask
 from cinema_grpc.application.bookings import Bookings
@@ -203,7 +203,7 @@ class TestConfirming:
         self, desk: Desk, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The commit's answer was lost and can't be looked up: it is withdrawn, uncharged, and the next one goes."""
-        monkeypatch.setattr(box_office, "SECONDS_TO_FIND_OUT", 0.01)
+        monkeypatch.setattr(lane, "SECONDS_TO_FIND_OUT", 0.01)
         held = await desk.house.hold("A1")
         lost: list[str] = []
 

@@ -14,7 +14,7 @@ from cinema_grpc.adapters.database.database import Database, without_secrets
 from cinema_grpc.adapters.database.migrate import CannotMigrate, check_schema, migrate
 from cinema_grpc.adapters.database.postgresql import PARAMETERS, libpq_url
 from cinema_grpc.adapters.database.schema import cinema
-from cinema_grpc.application import box_office as module
+from cinema_grpc.application import lane as module
 from cinema_grpc.application.box_office import BoxOffice
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.ports import StorageContention

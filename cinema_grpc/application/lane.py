@@ -1,0 +1,384 @@
+"""A lane of the box office: one worker that carries out commands, many to a transaction.
+
+What goes wrong in a batch is narrowed down to the command that is at fault: the rest is carried out without it.
+"""
+
+import asyncio
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+import structlog
+
+from cinema_grpc.application.errors import ShuttingDown, StorageUnavailable
+from cinema_grpc.application.once import Once, Recorded, RequestKey
+from cinema_grpc.application.patience import Patience
+from cinema_grpc.application.ports import (
+    BoxOfficeStore,
+    CommitUnknown,
+    OpenedBatch,
+    StorageConflict,
+    StorageContention,
+    Version,
+    Wanted,
+    Written,
+)
+from cinema_grpc.application.shelf import AtHand, Shelf, bring_up_to_date
+from cinema_grpc.domain.errors import CinemaError, ShowtimeNotFound
+from cinema_grpc.domain.showtime import Showtime
+
+logger = structlog.get_logger()
+
+A = TypeVar("A")
+
+SKIPS = 3
+"""How often a showtime that another process is busy with is skipped before it is waited for."""
+SECONDS_BETWEEN_SKIPS = 0.005
+"""How long a lane rests when all that is to be done is skipped, and as many as may be waited for already are."""
+LARGEST_BATCH = 256
+"""How many commands one transaction carries at most."""
+TIDYING_A_BATCH = 8
+"""How many of them may be commands that only tidy."""
+TRIES = 3
+"""How often a batch is tried when other transactions get in its way."""
+SECONDS_TO_FIND_OUT = 10.0
+"""How long a lane tries to learn what became of a commit whose answer was lost."""
+
+
+@dataclass(eq=False, slots=True)
+class Command(Generic[A]):
+    """What a caller wants done to a showtime; `BoxOffice.execute` tells what each part means."""
+
+    showtime_id: str
+    booking_id: str | None
+    change: Callable[[Showtime, datetime], A]
+    once: Once[A] | None
+    recording: bool
+    tidying: bool
+    future: "asyncio.Future[A]"
+
+    def answer(self, outcome: "A | BaseException") -> None:
+        """Settle the caller, unless the caller has gone."""
+        if self.future.done():
+            return
+        if isinstance(outcome, BaseException):
+            self.future.set_exception(outcome)
+        else:
+            self.future.set_result(outcome)
+
+
+_AnyCommand = Command[Any]
+_Waiting = dict[str, list[_AnyCommand]]
+
+
+class _FaultyCommand(Exception):
+    """A change broke down by a fault of ours; its showtime is in no state to be trusted."""
+
+    def __init__(self, command: _AnyCommand) -> None:
+        super().__init__()
+        self.command = command
+
+
+@dataclass(slots=True)
+class _Work:
+    """What a batch comes to: the states it leads to, and what each caller is told once it is written."""
+
+    at_hand: dict[str, AtHand] = field(default_factory=dict)
+    written: list[Written] = field(default_factory=list)
+    recorded: dict[RequestKey, Recorded] = field(default_factory=dict)
+    answers: list[tuple[_AnyCommand, Any]] = field(default_factory=list)
+    skipped: frozenset[str] = frozenset()
+
+
+class Lane:
+    """One worker, and the commands that wait for it."""
+
+    def __init__(
+        self,
+        store: BoxOfficeStore,
+        follow: Callable[[Sequence[Written]], None],
+        most_apart: int,
+        patience: Patience,
+    ) -> None:
+        """Set up; the arguments are those of BoxOffice."""
+        self._store = store
+        self._patience = patience
+        self._ahead = 0
+        self._began: float | None = None
+        self._follow = follow
+        self._most_apart = most_apart
+        self._skips: dict[str, int] = {}
+        self._apart: dict[str, asyncio.Task[None]] = {}
+        self._waiting: dict[str, deque[_AnyCommand]] = {}
+        self._tidying: deque[_AnyCommand] = deque()
+        self._arrival = asyncio.Event()
+        self._open = False
+        self._worker: asyncio.Task[None] | None = None
+        self._shelf = Shelf()
+
+    def start(self) -> None:
+        """Begin to carry out commands; needs a running event loop."""
+        self._open = True
+        self._worker = asyncio.create_task(self._work(), name="box office lane")
+
+    async def stop(self) -> None:
+        """Carry out what waits, and take no more."""
+        self._open = False
+        self._arrival.set()
+        if self._worker is not None:
+            await self._worker
+
+    def check_wait(self) -> None:
+        """Check that a newcomer would not have to wait too long.
+
+        Raises:
+            Overloaded.
+        """
+        if self._began is not None:
+            self._patience.check(1 + self._ahead // LARGEST_BATCH, time.monotonic() - self._began)
+
+    def put(self, command: _AnyCommand) -> None:
+        """Let a command wait for its turn.
+
+        Raises:
+            ShuttingDown.
+        """
+        if not self._open:
+            raise ShuttingDown
+        if command.tidying:
+            self._tidying.append(command)
+        else:
+            self._waiting.setdefault(command.showtime_id, deque()).append(command)
+            self._ahead += 1
+        self._arrival.set()
+
+    async def _work(self) -> None:
+        while self._open or self._waiting or self._tidying or self._apart:
+            await self._arrival.wait()
+            self._arrival.clear()
+            while batch := self._take():
+                self._ahead = sum(map(len, self._waiting.values()))
+                self._began = began = time.monotonic()
+                skipped: list[_AnyCommand] = []
+                try:
+                    skipped = await self._serve(batch)
+                except Exception:
+                    logger.exception("a lane broke down and goes on")
+                for showtime_id in self._skips.keys() & batch.keys() - {command.showtime_id for command in skipped}:
+                    del self._skips[showtime_id]
+                if skipped:
+                    await self._step_aside(skipped)
+                self._patience.took(time.monotonic() - began)
+                self._began = None
+
+    def _take(self) -> _Waiting:
+        """Take the next batch: from each waiting showtime in turn, up to the bound, and a few that only tidy."""
+        batch: _Waiting = {}
+        room = LARGEST_BATCH
+        turns = deque(showtime_id for showtime_id in self._waiting if showtime_id not in self._apart)
+        while turns and room:
+            showtime_id = turns.popleft()
+            queue = self._waiting.pop(showtime_id)
+            batch.setdefault(showtime_id, []).append(queue.popleft())
+            room -= 1
+            if queue:
+                self._waiting[showtime_id] = queue
+                turns.append(showtime_id)  # behind the others, whose turn comes first
+        for _ in range(min(TIDYING_A_BATCH, len(self._tidying))):
+            command = self._tidying.popleft()
+            if command.showtime_id in self._apart:
+                command.answer(StorageContention())
+            else:
+                batch.setdefault(command.showtime_id, []).append(command)
+        return batch
+
+    async def _step_aside(self, skipped: Sequence[_AnyCommand]) -> None:
+        """Let commands whose showtimes another process is busy with wait on; those that only tidy are left to that."""
+        for command in reversed(skipped):
+            if command.tidying:
+                command.answer(StorageContention())
+            else:
+                self._waiting.setdefault(command.showtime_id, deque()).appendleft(command)
+        showtime_ids = {command.showtime_id for command in skipped if not command.tidying}
+        idle = not (self._tidying or self._waiting.keys() - showtime_ids - self._apart.keys())
+        for showtime_id in showtime_ids:
+            self._skips[showtime_id] = self._skips.get(showtime_id, 0) + 1
+            if (idle or self._skips[showtime_id] >= SKIPS) and len(self._apart) < self._most_apart:
+                del self._skips[showtime_id]
+                self._apart[showtime_id] = asyncio.create_task(
+                    self._serve_apart(showtime_id), name=f"box office, apart for showtime {showtime_id}"
+                )
+        if idle and not showtime_ids <= self._apart.keys():
+            await asyncio.sleep(SECONDS_BETWEEN_SKIPS)
+
+    async def _serve_apart(self, showtime_id: str) -> None:
+        """Serve a showtime for as long as commands wait for it, and wait for whoever else is busy with it."""
+        try:
+            while queue := self._waiting.pop(showtime_id, None):
+                commands = [queue.popleft() for _ in range(min(LARGEST_BATCH, len(queue)))]
+                if queue:
+                    self._waiting[showtime_id] = queue
+                await self._serve({showtime_id: commands}, patient=True)
+        except Exception:
+            logger.exception("a showtime can't be served apart", showtime_id=showtime_id)
+        finally:
+            del self._apart[showtime_id]
+            self._arrival.set()
+
+    async def _serve(self, batch: _Waiting, *, patient: bool = False) -> list[_AnyCommand]:
+        """Carry a batch through to every caller's answer, whatever happens; give the commands that were skipped."""
+        commands = [command for commands in batch.values() for command in commands]
+        skipped: list[_AnyCommand] = []
+        try:
+            skipped += await self._carry_out(batch, patient=patient)
+        except _FaultyCommand as fault:
+            cause = fault.__cause__ or fault
+            logger.error("a change broke down", showtime_id=fault.command.showtime_id, exc_info=cause)
+            fault.command.answer(cause)
+            skipped += await self._serve(_without(batch, fault.command), patient=patient)
+        except CinemaError as error:
+            for command in commands:
+                command.answer(error)
+        except Exception as error:
+            # A constraint of the database has the last word, say. Whose command it was shows when each runs by itself.
+            if len(commands) == 1:
+                logger.exception("a command can't be carried out", showtime_id=commands[0].showtime_id)
+                commands[0].answer(error)
+                return []
+            logger.warning("a batch broke down and is narrowed down", commands=len(commands), error=repr(error))
+            for part in _split(batch):
+                skipped += await self._serve(part, patient=patient)
+        finally:
+            for command in set(commands).difference(skipped):
+                command.answer(StorageUnavailable())  # nobody is left waiting, even if the lane itself is ended
+        return skipped
+
+    async def _carry_out(self, batch: _Waiting, *, patient: bool) -> list[_AnyCommand]:
+        """Carry out a batch in one transaction, then answer; give the commands that were skipped.
+
+        Raises:
+            _FaultyCommand, and whatever the store raises: nobody was answered, and nothing was written, but for a
+                StorageUnavailable after a commit whose fate could not be learned.
+        """
+        failure: Exception | None = None
+        for _ in range(TRIES):
+            work = _Work()
+            try:
+                await self._transact(batch, work, patient=patient)
+                break
+            except StorageConflict as conflict:
+                # Another replica may have recorded one of the requests meanwhile: then its answer is found now.
+                if isinstance(failure, StorageConflict):
+                    raise
+                failure = conflict
+            except StorageContention as contention:
+                failure = contention
+            except CommitUnknown as unknown:
+                if await self._was_committed(work.written):
+                    break
+                failure = unknown
+        else:
+            raise StorageUnavailable from failure
+        for showtime_id, at_hand in work.at_hand.items():
+            at_hand.showtime.settle()
+            self._shelf.put(showtime_id, at_hand)
+        for command, answer in work.answers:
+            command.answer(answer)
+        self._follow(work.written)
+        return [command for showtime_id in work.skipped for command in batch[showtime_id]]
+
+    async def _transact(self, batch: _Waiting, work: _Work, *, patient: bool) -> None:
+        # What is at hand leaves the shelf, and comes back only in a state that is known to be written.
+        kept = {showtime_id: self._shelf.take(showtime_id) for showtime_id in batch}
+        keys = {command.once.key for commands in batch.values() for command in commands if command.once is not None}
+        async with self._store.batch() as transaction:
+            wanted = [_wanted(each, kept[each], batch[each]) for each in batch]
+            opened = await transaction.open(wanted, keys, patient=patient)
+            work.skipped = opened.skipped
+            for showtime_id, commands in batch.items():
+                found, at_hand = opened.showtimes.get(showtime_id), kept[showtime_id]
+                if found is not None:
+                    self._apply(commands, bring_up_to_date(at_hand, found), opened, work)
+                elif showtime_id not in opened.skipped:
+                    work.answers.extend((command, ShowtimeNotFound(showtime_id)) for command in commands)
+                elif at_hand is not None:
+                    self._shelf.put(showtime_id, at_hand)
+            if work.written:
+                await transaction.commit(work.written, list(work.recorded.values()))
+
+    def _apply(self, commands: Sequence[_AnyCommand], at_hand: AtHand, opened: OpenedBatch, work: _Work) -> None:
+        """Apply one showtime's commands, in order of arrival."""
+        now = max(opened.now, at_hand.latest_time)
+        showtime = at_hand.showtime
+        for command in commands:
+            if not command.future.done():
+                work.answers.append((command, _answer(command, showtime, now, opened, work)))
+        changes = showtime.changes()
+        if changes:
+            known = at_hand.version
+            at_hand = AtHand(showtime, Version(known.revision + 1, secrets.token_hex(8)), now)
+            showtime_id = showtime.terms.showtime_id
+            work.written.append(Written(showtime_id, known, at_hand.version, now, showtime.taken, changes))
+        work.at_hand[showtime.terms.showtime_id] = at_hand
+
+    async def _was_committed(self, written: Sequence[Written]) -> bool:
+        """Learn what became of a commit whose answer was lost.
+
+        Raises:
+            StorageUnavailable: It could not be learned in time.
+        """
+        logger.warning("the answer to a commit was lost", showtimes=len(written))
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + SECONDS_TO_FIND_OUT
+        pause = 0.05
+        while True:
+            try:
+                return await self._store.is_committed(written)
+            except (StorageUnavailable, StorageContention) as error:
+                if loop.time() + pause > deadline:
+                    raise StorageUnavailable from error
+                await asyncio.sleep(pause)
+                pause *= 2
+
+
+def _answer(command: _AnyCommand, showtime: Showtime, now: datetime, opened: OpenedBatch, work: _Work) -> Any:
+    """Find a command's answer: the one that is on record, or what its change gives or refuses."""
+    once = command.once
+    try:
+        if once is None:
+            return command.change(showtime, now)
+        recorded = opened.recorded.get(once.key) or work.recorded.get(once.key)
+        if recorded is not None:
+            return once.replay(recorded)
+        answer = command.change(showtime, now)
+        if command.recording:
+            work.recorded[once.key] = once.record(answer)
+    except CinemaError as refusal:
+        return refusal
+    except Exception as fault:
+        raise _FaultyCommand(command) from fault
+    return answer
+
+
+def _wanted(showtime_id: str, at_hand: AtHand | None, commands: Sequence[_AnyCommand]) -> Wanted:
+    spoken_of = {command.booking_id for command in commands if command.booking_id is not None}
+    if at_hand is None:
+        return Wanted(showtime_id, None, frozenset(spoken_of))
+    missing = frozenset(booking_id for booking_id in spoken_of if booking_id not in at_hand.showtime)
+    return Wanted(showtime_id, at_hand.version, missing)
+
+
+def _split(batch: _Waiting) -> list[_Waiting]:
+    """Divide a batch into its showtimes; a single showtime into its commands."""
+    if len(batch) > 1:
+        return [{showtime_id: commands} for showtime_id, commands in batch.items()]
+    return [{showtime_id: [command]} for showtime_id, commands in batch.items() for command in commands]
+
+
+def _without(batch: _Waiting, faulty: _AnyCommand) -> _Waiting:
+    rest = {showtime_id: [each for each in commands if each is not faulty] for showtime_id, commands in batch.items()}
+    return {showtime_id: commands for showtime_id, commands in rest.items() if commands}
