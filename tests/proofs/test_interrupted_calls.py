@@ -29,7 +29,7 @@ from tests.conftest import KINDS, Lend
 from tests.rpc.conftest import METHODS, PASSWORD, House, Metadata, moment, new_id, running
 from tests.rpc.programme import EUR
 
-SHORT, LONG = 16, 2_000
+SHORT, LONG = 10, 2_000
 WHOLE_CALLS = 7
 """How many calls are let through, to learn how long one takes."""
 SPAN = 1.3
