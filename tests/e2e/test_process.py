@@ -1,5 +1,6 @@
 """The program as its operators know it: settings, start, signals, the command line, and what the README says."""
 
+import asyncio
 import json
 import re
 import signal
@@ -144,8 +145,10 @@ class TestStopping:
             async with grpc.aio.insecure_channel(server.address) as channel:
                 watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=SECONDS)
                 assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+                news = asyncio.ensure_future(watch.read())  # a call that has ended gives nothing to who reads then
+                await asyncio.sleep(0)
                 server.process.send_signal(number)
-                assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+                assert (await news).status == health_pb2.HealthCheckResponse.NOT_SERVING
                 with pytest.raises(grpc.aio.AioRpcError) as ended:
                     await watch.read()
             assert ended.value.code() == grpc.StatusCode.UNAVAILABLE

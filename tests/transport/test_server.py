@@ -13,7 +13,7 @@ from grpc import StatusCode
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
-from cinema_grpc.server import limits_of
+from cinema_grpc.listening import limits_of
 from cinema_grpc.transport.boundary import Boundary
 from cinema_grpc.transport.health import Health
 from cinema_grpc.transport.server import SERVICES, Listener, Server, build
@@ -50,11 +50,12 @@ def make(house: House, address: str = "127.0.0.1:0", *, reflection: bool = True)
     return build(
         address,
         whole.accounts,
+        whole._sessions,
         whole.catalog,
         whole.programme,
         whole._bookings,
         whole._tokens,
-        limits_of(whole.settings),
+        limits_of(whole._settings),
         reflection=reflection,
     )
 
