@@ -72,6 +72,11 @@ class Settings(BaseSettings):
         description=f"The secret that signs access tokens, {SHORTEST_SECRET} bytes or more, the same for all replicas. "
         "With --demo one is made up if none is set.",
     )
+    refresh_grace_seconds: Annotated[float, Field(ge=0, le=600)] = Field(
+        30,
+        description="For how long a refresh token may be sent again as its answer was lost, in seconds; after that "
+        "its session ends, as it may be stolen.",
+    )
     log_format: Literal["console", "json"] = Field(
         "console", description="How to write log lines: for people or programs."
     )
@@ -140,6 +145,11 @@ class Settings(BaseSettings):
     def hold_for(self) -> timedelta:
         """How long a booking holds its seats."""
         return timedelta(seconds=self.hold_seconds)
+
+    @property
+    def refresh_grace(self) -> timedelta:
+        """For how long a refresh token may be sent again."""
+        return timedelta(seconds=self.refresh_grace_seconds)
 
 
 def _check_postgresql_url(value: str) -> str:

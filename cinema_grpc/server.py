@@ -21,9 +21,10 @@ from cinema_grpc.adapters.database.catalog_store import SqlCatalogStore
 from cinema_grpc.adapters.database.database import Database, without_secrets
 from cinema_grpc.adapters.database.migrate import CannotMigrate, check_schema, migrate
 from cinema_grpc.adapters.database.programme_reader import SqlProgrammeReader
+from cinema_grpc.adapters.database.session_store import SqlSessionStore
 from cinema_grpc.adapters.passwords import Argon2Passwords, load_commonest_passwords
 from cinema_grpc.adapters.simulated_payments import SimulatedPayments
-from cinema_grpc.application import expiry, refunds
+from cinema_grpc.application import expiry, refunds, sessions
 from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.background import BackgroundTask
 from cinema_grpc.application.bookings import Bookings
@@ -33,6 +34,7 @@ from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.payments import Payments
 from cinema_grpc.application.ports import Clock, PaymentGateway, ShowtimeFilter
 from cinema_grpc.application.programme import Programme
+from cinema_grpc.application.sessions import Sessions
 from cinema_grpc.config import PREFIX, BadSettings, Settings, with_port
 from cinema_grpc.domain.account import User
 from cinema_grpc.transport.certificates import (
@@ -69,6 +71,7 @@ class CinemaServer:
         accounts, account_store, catalog, programme: What fills an empty database, and looks at it.
         expire_holds: Writes down holds that are over, in the background.
         pay_refunds: Has owed refunds paid, in the background.
+        delete_lapsed_sessions: Deletes sessions that are over, in the background.
         watch_storage: Looks after storage for the health service, in the background.
     """
 
@@ -98,6 +101,7 @@ class CinemaServer:
         self._tokens = JwtAccessTokens(jwt_secret, clock)
         self.account_store = SqlAccountStore(self.database)
         self.accounts = Accounts(self.account_store, self._passwords, self._tokens, clock, load_commonest_passwords())
+        self._sessions = Sessions(SqlSessionStore(self.database), self._tokens, settings.refresh_grace)
         self.catalog = Catalog(SqlCatalogStore(self.database))
         self.programme = Programme(SqlProgrammeReader(self.database))
 
@@ -108,6 +112,9 @@ class CinemaServer:
         pay_back = refunds.Refunds(reader, self._box_office, gateway)
         self.expire_holds = BackgroundTask("hold expiry", hold_expiry.run_pass, expiry.SECONDS_BETWEEN_PASSES)
         self.pay_refunds = BackgroundTask("refunds", pay_back.run_pass, refunds.SECONDS_BETWEEN_PASSES)
+        self.delete_lapsed_sessions = BackgroundTask(
+            "session cleaning", self._sessions.delete_lapsed, sessions.SECONDS_BETWEEN_CLEANINGS
+        )
         self.watch_storage = BackgroundTask("storage watch", self._check_storage, SECONDS_BETWEEN_CHECKS)
         self._payments = Payments(self._box_office, gateway, self.pay_refunds.wake)
         self._bookings = Bookings(self._box_office, reader, self._payments, settings.hold_for, self.pay_refunds.wake)
@@ -138,6 +145,7 @@ class CinemaServer:
         self._box_office.start()
         self.expire_holds.start()
         self.pay_refunds.start()
+        self.delete_lapsed_sessions.start()
 
     async def listen(self, *, shared_port: bool = False) -> None:
         """Take calls.
@@ -154,6 +162,7 @@ class CinemaServer:
                 address=self.settings.listen_address,
                 tokens=self._tokens,
                 accounts=self.accounts,
+                sessions=self._sessions,
                 catalog=self.catalog,
                 programme=self.programme,
                 bookings=self._bookings,
@@ -200,6 +209,7 @@ class CinemaServer:
             last_to_first.push_async_callback(self._box_office.stop)
             last_to_first.push_async_callback(self.pay_refunds.stop)
             last_to_first.push_async_callback(self.expire_holds.stop)
+            last_to_first.push_async_callback(self.delete_lapsed_sessions.stop)
             # Payments are cut off a moment before their callers are, who are then told so.
             last_to_first.push_async_callback(self._payments.stop, 0.9 * grace)
             await self.watch_storage.stop()

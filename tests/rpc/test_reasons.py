@@ -94,6 +94,11 @@ async def bad_credentials(house: House) -> Refusal:
     return await refusal(house.auth.Login(auth_service_pb2.LoginRequest(username="nobody", password="x")))
 
 
+@reason(Code.UNAUTHENTICATED)
+async def refresh_token_invalid(house: House) -> Refusal:
+    return await refusal(house.auth.RefreshTokens(auth_service_pb2.RefreshTokensRequest(refresh_token="nonsense")))
+
+
 @reason(Code.PERMISSION_DENIED)
 async def not_booking_owner(house: House) -> Refusal:
     return await refusal(house.read(await held(house), by="bob"))

@@ -9,7 +9,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, inspect, select
 
 from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
 from cinema_grpc.adapters.database.database import Database
@@ -66,9 +66,11 @@ async def differences(database: Database) -> list[object]:
 
 async def contents(database: Database) -> dict[str, list[object]]:
     async with database.reading() as connection:
+        there = await connection.run_sync(lambda each: inspect(each).get_table_names())
         return {
             name: [tuple(row) for row in await connection.execute(select(table).order_by(*table.primary_key.columns))]
             for name, table in metadata.tables.items()
+            if name in there
         }
 
 
@@ -106,7 +108,8 @@ async def test_an_old_database_keeps_what_is_in_it(database: Database) -> None:
     await migrate(database)
     await check_schema(database)
     assert await differences(database) == []
-    assert await contents(database) == before
+    after = await contents(database)
+    assert {name: after[name] for name in before} == before
     box_office = BoxOffice(SqlBoxOfficeStore(database), lambda _: None)
     box_office.start()
     with pytest.raises(SeatsUnavailable):

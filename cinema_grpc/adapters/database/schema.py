@@ -106,6 +106,19 @@ account = Table(
     Column("create_time", Instant, nullable=False),
 )
 
+session = Table(
+    "session",
+    metadata,
+    Column("session_id", ExactText, primary_key=True),
+    Column("user_id", ExactText, ForeignKey("account.user_id"), nullable=False, index=True),
+    Column("digest", LargeBinary, nullable=False),
+    Column("used_digest", LargeBinary, nullable=False),
+    Column("salt", LargeBinary, nullable=False),
+    Column("rotate_time", Instant, nullable=False),
+    Column("expire_time", Instant, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
 movie = Table(
     "movie",
     metadata,
