@@ -17,6 +17,8 @@ SHORTEST_SECRET = 32
 SMALLEST_POOL = 8
 """What the box office takes at most (two lanes, and two showtimes apart from each), and two for everything else."""
 
+Share = Annotated[float, Field(ge=0, le=1)]
+
 
 class BadSettings(Exception):
     """A setting is wrong or can't be met here; the message names it and says what would be right, in one line."""
@@ -64,8 +66,51 @@ class Settings(BaseSettings):
         description="How long a call may be expected to wait, in seconds. When more is asked than can be done by then, "
         "newcomers get OVERLOADED at once.",
     )
+    largest_request_bytes: Annotated[int, Field(ge=64 * 1024, le=64 * 1024 * 1024)] = Field(
+        1024 * 1024, description="How large a request may be, in bytes."
+    )
+    largest_metadata_bytes: Annotated[int, Field(ge=4 * 1024, le=1024 * 1024)] = Field(
+        16 * 1024, description="How large the metadata of a call may be, in bytes."
+    )
+    calls_at_once: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        10_000, description="How many calls, streams included, may run in a process; the next gets OVERLOADED."
+    )
+    calls_per_connection: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        1_000, description="How many calls may run on one connection; clients hold back the next until one has ended."
+    )
+    connection_age_seconds: Annotated[float, Field(ge=1, le=86_400)] = Field(
+        3_600,
+        description="How old a connection may grow, in seconds, so that clients spread over new replicas. They connect "
+        "anew by themselves; calls that run have a minute to end.",
+    )
+    connection_idle_seconds: Annotated[float, Field(ge=1, le=86_400)] = Field(
+        300, description="How long a connection may be without a call, in seconds; clients connect anew with the next."
+    )
+    ping_seconds: Annotated[float, Field(ge=1, le=3_600)] = Field(
+        10, description="How long clients have to leave between pings, in seconds; who pings more often is cut off."
+    )
+    keepalive_seconds: Annotated[float, Field(ge=1, le=3_600)] = Field(
+        60, description="After how long a silence a client is asked whether it is still there, in seconds."
+    )
     hold_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
         600, description="How long a booking holds its seats before it has to be paid for, in seconds."
+    )
+    payment_grace_seconds: Annotated[float, Field(gt=0, le=3_600)] = Field(
+        30,
+        description="How long a process has to learn from the payment provider what became of a charge, in seconds. "
+        "Then any replica settles it: a charge that the provider does not know is called off.",
+    )
+    simulated_payments_delay_seconds: Annotated[float, Field(ge=0, le=3_600)] = Field(
+        0, description="How long the simulated payment provider takes to answer, in seconds."
+    )
+    simulated_payments_fail_before: Share = Field(
+        0, description="The share of its calls, from 0 to 1, that fail before it has done anything."
+    )
+    simulated_payments_fail_after: Share = Field(
+        0, description="The share of its calls, from 0 to 1, that fail after it has done what was asked."
+    )
+    simulated_payments_lose_answer: Share = Field(
+        0, description="The share of its calls, from 0 to 1, that it carries out and never answers."
     )
     jwt_secret: SecretStr | None = Field(
         None,
@@ -140,6 +185,11 @@ class Settings(BaseSettings):
     def with_reflection(self) -> bool:
         """Whether server reflection is answered."""
         return self.loopback_only if self.reflection is None else self.reflection
+
+    @property
+    def payment_grace(self) -> timedelta:
+        """How long a process may be at a payment or a refund until another one takes it up."""
+        return timedelta(seconds=self.payment_grace_seconds)
 
     @property
     def hold_for(self) -> timedelta:

@@ -33,17 +33,15 @@ from cinema_grpc.transport.boundary import Boundary
 from cinema_grpc.transport.catalog_servicer import CatalogServicer
 from cinema_grpc.transport.certificates import Certificates
 from cinema_grpc.transport.handlers import Handler
+from cinema_grpc.transport.limits import Limits
 from cinema_grpc.transport.reflection import reflection_handlers
 from cinema_grpc.transport.shape import Shape
 from cinema_grpc.transport.showtime_servicer import ShowtimeServicer
 
-LARGEST_REQUEST = 1024 * 1024
-"""In bytes, many times what a good request needs; a larger one is refused before it is read."""
 MOMENT = 1.0
 """In seconds, how long a server that stops waits for what should take no time."""
 SECONDS_TO_BE_HEARD = 0.5
 """How long a server that is going to stop still refuses calls, until those who make them have learned of it."""
-OPTIONS = (("grpc.max_receive_message_length", LARGEST_REQUEST),)
 SERVICES = tuple(
     service
     for module in (auth_service_pb2, catalog_service_pb2, showtime_service_pb2, booking_service_pb2)
@@ -154,6 +152,7 @@ def build(
     programme: Programme,
     bookings: Bookings,
     tokens: AccessTokens,
+    limits: Limits,
     *,
     reflection: bool,
     certificates: Certificates | None = None,
@@ -170,6 +169,7 @@ def build(
         programme: Shows it.
         bookings: Sells seats.
         tokens: Reads access tokens.
+        limits: What clients may do at most.
         reflection: Whether tools may ask what can be called.
         certificates: What TLS is spoken with; without, no TLS is spoken.
         health_address: Where to answer health checks alone, without TLS.
@@ -192,27 +192,29 @@ def build(
         names = [*(service.full_name for service in SERVICES), health.SERVICE]
         handlers.add_generic_rpc_handlers(reflection_handlers(names))
     interceptors = [Authentication(tokens, accounts), Shape(SERVICES)]
-    calls = _listen(address, handlers.collected, interceptors, certificates, shared_port=shared_port)
+    calls = _listen(address, handlers.collected, interceptors, limits, certificates, shared_port=shared_port)
     if health_address is None:
         return Server(calls, service_health)
     check = _Handlers()
     health_pb2_grpc.add_HealthServicer_to_server(service_health, cast("grpc.aio.Server", check))
-    return Server(calls, service_health, _listen(health_address, check.collected, [], None, shared_port=shared_port))
+    checks = _listen(health_address, check.collected, [], limits, None, shared_port=shared_port)
+    return Server(calls, service_health, checks)
 
 
 def _listen(
     address: str,
     handlers: Sequence[grpc.GenericRpcHandler],
     interceptors: Iterable[grpc.aio.ServerInterceptor],
+    limits: Limits,
     certificates: Certificates | None,
     *,
     shared_port: bool,
 ) -> Listener:
-    boundary = Boundary(answered_while_stopping=frozenset({health.CHECK}))
+    boundary = Boundary(frozenset({health.CHECK}), limits.calls_at_once)
     server = grpc.aio.server(
         handlers=handlers,
         interceptors=[boundary, *interceptors],
-        options=(*OPTIONS, ("grpc.so_reuseport", int(shared_port))),
+        options=(*limits.options(), ("grpc.so_reuseport", int(shared_port))),
     )
     try:
         if certificates is None:

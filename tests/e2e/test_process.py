@@ -1,5 +1,6 @@
 """The program as its operators know it: settings, start, signals, the command line, and what the README says."""
 
+import asyncio
 import json
 import re
 import signal
@@ -121,6 +122,21 @@ class TestStarting:
         assert ended.stdout.startswith("cinema, version ")
 
 
+class TestOpenFiles:
+    async def test_more_connections_than_the_soft_limit_on_open_files(self, tmp_path: Path) -> None:
+        """It takes as many as the hard one allows, and sells on."""
+        with serving(tmp_path, "--demo", limits="ulimit -Sn 200") as server:
+            host, _, port = server.address.rpartition(":")
+            idle = [socket.create_connection((host, int(port)), SECONDS) for _ in range(400)]
+            for each in idle:
+                each.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0")
+                assert each.recv(9)
+            assert await book(server)
+            for each in idle:
+                each.close()
+            assert server.stop() == 0
+
+
 class TestStopping:
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     async def test_a_signal_ends_it_in_good_order(self, tmp_path: Path, number: signal.Signals) -> None:
@@ -129,8 +145,10 @@ class TestStopping:
             async with grpc.aio.insecure_channel(server.address) as channel:
                 watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=SECONDS)
                 assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+                news = asyncio.ensure_future(watch.read())  # a call that has ended gives nothing to who reads then
+                await asyncio.sleep(0)
                 server.process.send_signal(number)
-                assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+                assert (await news).status == health_pb2.HealthCheckResponse.NOT_SERVING
                 with pytest.raises(grpc.aio.AioRpcError) as ended:
                     await watch.read()
             assert ended.value.code() == grpc.StatusCode.UNAVAILABLE

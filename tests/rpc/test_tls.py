@@ -124,7 +124,7 @@ class TestRenewal:
         key, certificate = after.issue()
         async with running(url, **write(tmp_path, *before.issue())) as house:
             address = house.server.address
-            certificate_file, key_file = house.server.settings.tls_certificate, house.server.settings.tls_key
+            certificate_file, key_file = house.server._settings.tls_certificate, house.server._settings.tls_key
             assert certificate_file is not None
             assert key_file is not None
             steps = (
