@@ -43,12 +43,14 @@ test: $(ENVIRONMENT) ## Run all tests; fails when they cover less than 95% of th
 torture: $(ENVIRONMENT) ## Run the long form of the tests of replicas and restarts: some ten minutes
 	@$(BIN)/pytest -m torture
 
+DATABASE ?= sqlite
+
 .PHONY: bench bench-quick
-bench: $(ENVIRONMENT) $(BENCH_ENVIRONMENT) ## Measure against yardsticks, into bench-report: 20 minutes; SCENARIO=create-booking measures one thing
-	@$(BIN)/python -m benchmarks $(addprefix --scenario ,$(SCENARIO))
+bench: $(ENVIRONMENT) $(BENCH_ENVIRONMENT) ## Measure against yardsticks, into bench-report: 20 minutes; SCENARIO=create-booking, DATABASE=postgresql
+	@$(BIN)/python -m benchmarks --database $(DATABASE) $(addprefix --scenario ,$(SCENARIO))
 
 bench-quick: $(ENVIRONMENT) $(BENCH_ENVIRONMENT) ## The same with fewer calls, without what takes long: 3 minutes
-	@$(BIN)/python -m benchmarks --quick $(addprefix --scenario ,$(SCENARIO))
+	@$(BIN)/python -m benchmarks --quick --database $(DATABASE) $(addprefix --scenario ,$(SCENARIO))
 
 .PHONY: format
 format: $(ENVIRONMENT) ## Format the Python code and the protos, and fix what the linter can fix

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from benchmarks import machine, report
 from benchmarks.bench import Bench
+from benchmarks.databases import KEEPERS
 from benchmarks.load import Clients
 from benchmarks.report import Done
 from benchmarks.scenarios import SCENARIOS, Scenario
@@ -27,21 +28,27 @@ def main() -> int:
         sys.exit("The benchmarks read what servers cost from /proc, so they need Linux.")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # or servers would stay behind
     options.report.mkdir(parents=True, exist_ok=True)
-    names = options.scenario or [name for name, scenario in SCENARIOS.items() if scenario.quick or not options.quick]
-    facts = machine.describe(options.report)
+    there = [name for name, scenario in SCENARIOS.items() if options.database in scenario.databases]
+    names = options.scenario or [name for name in there if SCENARIOS[name].quick or not options.quick]
+    facts: dict[str, str] = {}
     everything: list[Done] = []
     clients = Clients()
     try:
         for name in names:
-            # Databases lie in the report's folder, since /tmp is no disk on many machines.
+            # Files lie in the report's folder, since /tmp is no disk on many machines.
             with tempfile.TemporaryDirectory(dir=options.report, prefix="databases-") as folder:
-                bench = Bench(Path(folder), options.report, clients, options.quick)
-                everything.append(_measure(name, SCENARIOS[name], bench))
+                databases = KEEPERS[options.database](Path(folder))
+                try:
+                    facts = facts or machine.describe(databases.folder, databases.version)
+                    bench = Bench(databases, options.report, clients, options.quick)
+                    everything.append(_measure(name, SCENARIOS[name], bench))
+                finally:
+                    databases.close()
             report.show(CONSOLE, everything[-1])
             report.write(options.report / "report.md", everything, facts, _command())
     finally:
         clients.close()
-    left_out = [name for name in SCENARIOS if name not in names]
+    left_out = [name for name in there if name not in names]
     if left_out and not options.scenario:
         CONSOLE.print(f"Left out, since they take long: {', '.join(left_out)}")
     CONSOLE.print(f"The report: {options.report / 'report.md'}")
@@ -78,10 +85,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--scenario", action="append", metavar="NAME", choices=SCENARIOS, help="only this one; may be repeated"
     )
-    parser.add_argument(
-        "--report", type=Path, default=Path("bench-report"), help="where the report goes [bench-report]"
-    )
-    return parser.parse_args()
+    parser.add_argument("--database", choices=KEEPERS, default="sqlite", help="what the data is kept in [sqlite]")
+    parser.add_argument("--report", type=Path, help="where the report goes [bench-report, or bench-report/postgresql]")
+    options = parser.parse_args()
+    options.report = options.report or Path("bench-report", "" if options.database == "sqlite" else options.database)
+    for name in options.scenario or ():
+        if options.database not in SCENARIOS[name].databases:
+            parser.error(f"{name} is for --database {' or '.join(SCENARIOS[name].databases)}")
+    return options
 
 
 def _command() -> str:

@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 
 from grpc import StatusCode
 
+from benchmarks.databases import Databases
 from benchmarks.figures import Measured
 from benchmarks.load import SHED, Call, Clients, Load, Sample, codes, drive
 from benchmarks.servers import Server
@@ -37,12 +38,12 @@ class Bench:
     """Where and how to measure.
 
     Attributes:
-        folder: Where databases go, on a real disk.
+        databases: Where databases go, on a real disk.
         report_folder: Where pictures go.
         quick: Whether to do with fewer calls and rounds.
     """
 
-    folder: Path
+    databases: Databases
     report_folder: Path
     clients: Clients
     quick: bool
@@ -58,9 +59,10 @@ class Bench:
             BrokeDown: A call was answered by another code.
         """
         load = Load(server.address, calls, in_flight=IN_FLIGHT, seconds=seconds)
-        before = server.cpu_seconds()
+        before, before_in_database = server.cpu_seconds(), self.databases.cpu_seconds()
         samples = self.drive(load, code)
-        return Measured(samples, server.cpu_seconds() - before, server.memory_mib())
+        in_database = self.databases.cpu_seconds() - before_in_database
+        return Measured(samples, server.cpu_seconds() - before, server.memory_mib(), in_database)
 
     def at_rate(self, server: Server, calls: Sequence[Call], rate: float, seconds: float = 0) -> list[Sample]:
         """Make calls at a fixed rate; one that was shed counts as never answered.

@@ -10,11 +10,12 @@ from benchmarks.load import Sample
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one load came to on one server: each call's sample, and what the server spent meanwhile."""
+    """What one load came to on one server: a sample of each call, and what it and PostgreSQL spent meanwhile."""
 
     samples: Sequence[Sample]
     cpu_seconds: float
     memory_mib: float
+    database_cpu_seconds: float = 0.0
 
     @property
     def calls_a_second(self) -> float:
@@ -25,6 +26,11 @@ class Measured:
     def cpu_microseconds(self) -> float:
         """The server's CPU time for each call."""
         return self.cpu_seconds / len(self.samples) * 1e6
+
+    @property
+    def database_cpu_microseconds(self) -> float:
+        """The CPU time of the database's server for each call; 0 for a database within the server."""
+        return self.database_cpu_seconds / len(self.samples) * 1e6
 
     def milliseconds(self, share: float) -> float:
         """The time within which a share of the calls is answered."""
@@ -127,6 +133,7 @@ def costs(rounds: Mapping[str, Sequence[Measured]], first_column: str = "server"
         (
             name,
             spread(measured, lambda each: each.cpu_microseconds).text(",.0f", " µs"),
+            spread(measured, lambda each: each.database_cpu_microseconds).text(",.0f", " µs"),
             spread(measured, lambda each: each.calls_a_second).text(",.0f"),
             spread(measured, lambda each: each.milliseconds(0.50)).text(",.1f", " ms"),
             spread(measured, lambda each: each.milliseconds(0.99)).text(",.1f", " ms"),
@@ -134,7 +141,7 @@ def costs(rounds: Mapping[str, Sequence[Measured]], first_column: str = "server"
         )
         for name, measured in rounds.items()
     ]
-    return Table((first_column, "CPU a call", "calls a second", "p50", "p99", "memory"), rows)
+    return Table((first_column, "CPU a call", "in PostgreSQL", "calls a second", "p50", "p99", "memory"), rows)
 
 
 def latencies(rounds: Mapping[str, Sequence[Sequence[Sample]]], first_column: str = "server") -> Table:

@@ -10,10 +10,12 @@ import re
 import struct
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import cycle
+from functools import partial
+from itertools import cycle, islice
+from typing import TypeAlias
 
 from benchmarks.load import CONNECTIONS, Call, Sample
 
@@ -27,15 +29,24 @@ SECONDS_BETWEEN_WRITES = 0.002
 SECONDS_TO_FINISH = 15.0
 CANCELLED = 1
 
+_Headers: TypeAlias = Mapping[tuple[str, str], bytes]
+
 
 @dataclass(frozen=True, slots=True)
 class Flood:
-    """What to send: round and round the calls, so many a second, evenly spread over time and connections."""
+    """What to send, and how fast. One of `rate`, with `seconds`, and `in_flight` is set.
+
+    Attributes:
+        address: Where to; connections are spread over several addresses with commas between them.
+        rate: Open loop: round and round the calls, so many a second, evenly spread over time and connections.
+        in_flight: Closed loop: each call once, so many at a time.
+    """
 
     address: str
     calls: Sequence[Call]
-    rate: float
-    seconds: float
+    rate: float = 0
+    seconds: float = 0
+    in_flight: int = 0
     connections: int = CONNECTIONS
 
 
@@ -45,12 +56,39 @@ def pour(flood: Flood) -> list[Sample]:
 
 
 async def _pour(flood: Flood) -> list[Sample]:
-    host, _, port = flood.address.rpartition(":")
     loop = asyncio.get_running_loop()
-    opened = [await loop.create_connection(_Connection, host, int(port)) for _ in range(flood.connections)]
-    connections = [protocol for _, protocol in opened]
-    numbers = cycle(range(len(flood.calls)))
+    connections = []
+    for address in islice(cycle(flood.address.split(",")), flood.connections):
+        host, _, port = address.rpartition(":")
+        connections.append((await loop.create_connection(_Connection, host, int(port)))[1])
     headers = {(call.method, call.token): _headers(call, flood.address) for call in flood.calls}
+    if flood.in_flight:
+        await _keep_in_flight(flood, connections, headers)
+    else:
+        await _keep_the_rate(flood, connections, headers)
+    return [sample for connection in connections for sample in connection.close()]
+
+
+async def _keep_in_flight(flood: Flood, connections: "Sequence[_Connection]", headers: "_Headers") -> None:
+    calls = iter(enumerate(flood.calls))
+
+    def send_next(connection: _Connection) -> None:
+        number, call = next(calls, (0, None))
+        if call is not None:
+            connection.send(number, time.monotonic(), headers[call.method, call.token], call.request)
+
+    for connection in connections:
+        connection.when_answered = partial(send_next, connection)
+    for connection in islice(cycle(connections), flood.in_flight):
+        send_next(connection)
+    for connection in connections:
+        connection.flush()
+    for connection in connections:
+        await connection.answered()
+
+
+async def _keep_the_rate(flood: Flood, connections: "Sequence[_Connection]", headers: "_Headers") -> None:
+    numbers = cycle(range(len(flood.calls)))
     start, sent, in_all = time.monotonic(), 0, int(flood.rate * flood.seconds)
     while sent < in_all:
         due_by_now = min(int((time.monotonic() - start) * flood.rate), in_all)
@@ -67,7 +105,6 @@ async def _pour(flood: Flood) -> list[Sample]:
         async with asyncio.timeout(SECONDS_TO_FINISH):
             for connection in connections:
                 await connection.answered()
-    return [sample for connection in connections for sample in connection.close()]
 
 
 class _Connection(asyncio.Protocol):
@@ -76,6 +113,7 @@ class _Connection(asyncio.Protocol):
     _transport: asyncio.Transport
 
     def __init__(self) -> None:
+        self.when_answered: Callable[[], None] = lambda: None
         self._idle = asyncio.Event()
         self._waiting: dict[int, tuple[int, float]] = {}
         self._samples: list[Sample] = []
@@ -129,6 +167,8 @@ class _Connection(asyncio.Protocol):
             elif kind in {SETTINGS, PING} and not flags & ACKNOWLEDGED:
                 self._transport.write(_frame(kind, ACKNOWLEDGED, 0, payload if kind == PING else b""))
         self._unread = data[offset:]
+        if self._unsent:
+            self.flush()
 
     async def answered(self) -> None:
         """Wait until no call waits."""
@@ -138,6 +178,7 @@ class _Connection(asyncio.Protocol):
 
     def close(self) -> list[Sample]:
         """End the connection and give the samples."""
+        self.when_answered = lambda: None
         self._transport.abort()
         now = time.monotonic()
         for stream in list(self._waiting):
@@ -149,6 +190,7 @@ class _Connection(asyncio.Protocol):
         if waiting is not None:
             number, due = waiting
             self._samples.append(Sample(number, due, now - due, code, b""))
+            self.when_answered()
         if not self._waiting:
             self._idle.set()
 

@@ -2,19 +2,18 @@
 
 import asyncio
 import secrets
-import shutil
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import uuid_utils
-from sqlalchemy import Table, create_engine, insert, update
-from sqlalchemy.engine import Connection
+from sqlalchemy import Table, insert, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from benchmarks.databases import KeptDatabase
 from cinema_grpc.adapters.access_tokens import JwtAccessTokens
 from cinema_grpc.adapters.clock import SystemClock
 from cinema_grpc.adapters.database import schema
@@ -52,16 +51,14 @@ class House:
         pairs: The seats of each showtime, two by two from the wall on, so that no pair ever strands a single seat.
     """
 
-    path: Path
+    database: KeptDatabase
     showtime_ids: Sequence[str]
     customers: Sequence[Customer]
     pairs: Sequence[Seats]
 
     def copy(self) -> "House":
         """Make a copy of the database, beside it."""
-        path = self.path.with_name(f"{self.path.stem}-{secrets.token_hex(4)}.db")
-        shutil.copy(self.path, path)
-        return replace(self, path=path)
+        return replace(self, database=self.database.copy())
 
     def part(self, first: int, end: int) -> "House":
         """Give the same house as if it had no more than some of its showtimes."""
@@ -80,43 +77,47 @@ class Hold:
 
 
 def furnish(
-    path: Path,
+    database: KeptDatabase,
     showtimes: int,
     customers: int,
     rows: Sequence[SeatRow] = ROWS,
     password_hash: str = "none: nobody signs in",  # noqa: S107 (a hash)
 ) -> House:
-    """Make a database at `path` with showtimes from two days ahead on, none of whose seats is taken."""
-    asyncio.run(_migrate(path))
+    """Fill an empty database with showtimes from two days ahead on, none of whose seats is taken."""
     now = datetime.now(UTC)
     users = [_user(number, now) for number in range(customers)]
     start = now.replace(minute=0, second=0, microsecond=0) + timedelta(days=2)
-    with create_engine(f"sqlite:///{path}").begin() as connection:
-        _insert(connection, schema.account, [_account_row(user, password_hash) for user in users])
-        showtime_ids = _add_programme(connection, showtimes, rows, start, now)
+    showtime_ids: list[str] = []
+
+    async def fill(connection: AsyncConnection) -> None:
+        await _insert(connection, schema.account, [_account_row(user, password_hash) for user in users])
+        showtime_ids.extend(await _add_programme(connection, showtimes, rows, start, now))
+
+    asyncio.run(_write(database, fill, new=True))
     tokens = JwtAccessTokens(SECRET.encode(), SystemClock())
     return House(
-        path,
+        database,
         showtime_ids,
         [Customer(user.user_id, user.username, tokens.issue(user).text) for user in users],
         [(left, right) for left, right in _two_by_two(SeatPlan(rows).labels)],
     )
 
 
-def add_holds(path: Path, holds: Sequence[Hold], now: datetime) -> None:
+def add_holds(database: KeptDatabase, holds: Sequence[Hold], now: datetime) -> None:
     """Write holds into a database, as the program would have."""
     taken = Counter(hold.showtime_id for hold in holds for _ in hold.seats)
-    with create_engine(f"sqlite:///{path}").begin() as connection:
-        _insert(connection, schema.booking, [_booking_row(hold, now) for hold in holds])
+
+    async def add(connection: AsyncConnection) -> None:
+        await _insert(connection, schema.booking, [_booking_row(hold, now) for hold in holds])
         claims = [
             {"showtime_id": hold.showtime_id, "seat": seat, "booking_id": hold.booking_id}
             for hold in holds
             for seat in hold.seats
         ]
-        _insert(connection, schema.seat_claim, claims)
+        await _insert(connection, schema.seat_claim, claims)
         showtime = schema.showtime.c
         for showtime_id, count in taken.items():
-            connection.execute(
+            await connection.execute(
                 update(schema.showtime)
                 .where(showtime.showtime_id == showtime_id)
                 .values(
@@ -126,6 +127,8 @@ def add_holds(path: Path, holds: Sequence[Hold], now: datetime) -> None:
                     latest_time=now,
                 )
             )
+
+    asyncio.run(_write(database, add))
 
 
 def plan_holds(
@@ -152,19 +155,26 @@ def plan_holds(
     ]
 
 
-async def _migrate(path: Path) -> None:
-    database = Database(f"sqlite+aiosqlite:///{path}", SystemClock())
-    await migrate(database)
-    await database.close()
+async def _write(kept: KeptDatabase, write: Callable[[AsyncConnection], Awaitable[None]], *, new: bool = False) -> None:
+    """Write in one transaction."""
+    database = Database(kept.url)
+    try:
+        if new:
+            await migrate(database)
+        async with database.writing() as connection:
+            await write(connection)
+    finally:
+        await database.close()
+    await asyncio.to_thread(kept.settle)
 
 
 def _two_by_two(labels: Sequence[str]) -> Iterable[Seats]:
     return zip(labels[::2], labels[1::2], strict=True)
 
 
-def _insert(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+async def _insert(connection: AsyncConnection, table: Table, rows: list[dict[str, Any]]) -> None:
     if rows:
-        connection.execute(insert(table), rows)
+        await connection.execute(insert(table), rows)
 
 
 def _user(number: int, now: datetime) -> User:
@@ -186,14 +196,14 @@ def _account_row(user: User, password_hash: str) -> dict[str, Any]:
     }
 
 
-def _add_programme(
-    connection: Connection, showtimes: int, rows: Sequence[SeatRow], start: datetime, now: datetime
+async def _add_programme(
+    connection: AsyncConnection, showtimes: int, rows: Sequence[SeatRow], start: datetime, now: datetime
 ) -> list[str]:
     movie_id, cinema_id = str(uuid_utils.uuid7()), str(uuid_utils.uuid7())
     movie = {"movie_id": movie_id, "title": "A Film", "runtime": RUNTIME, "rating": "PG", "synopsis": ""}
-    _insert(connection, schema.movie, [{**movie, "create_time": now}])
+    await _insert(connection, schema.movie, [{**movie, "create_time": now}])
     cinema = {"cinema_id": cinema_id, "name": "A House", "time_zone": "UTC", "create_time": now}
-    _insert(connection, schema.cinema, [cinema])
+    await _insert(connection, schema.cinema, [cinema])
     auditoriums = [
         {
             "auditorium_id": str(uuid_utils.uuid7()),
@@ -205,7 +215,7 @@ def _add_programme(
         }
         for number in range(-(-showtimes // SHOWTIMES_AN_AUDITORIUM))
     ]
-    _insert(connection, schema.auditorium, auditoriums)
+    await _insert(connection, schema.auditorium, auditoriums)
     made = []
     for number in range(showtimes):
         auditorium, slot = divmod(number, SHOWTIMES_AN_AUDITORIUM)
@@ -226,7 +236,7 @@ def _add_programme(
                 "latest_time": now,
             }
         )
-    _insert(connection, schema.showtime, made)
+    await _insert(connection, schema.showtime, made)
     return [str(row["showtime_id"]) for row in made]
 
 

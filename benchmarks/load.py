@@ -42,6 +42,7 @@ class Load:
     """What to call, and how fast. One of `in_flight` and `rate` is set.
 
     Attributes:
+        address: Where to call; connections are spread over several addresses with commas between them.
         calls: The calls, made in this order.
         in_flight: Closed loop: so many callers, each of which makes the next call when its last one is answered.
         rate: Open loop: so many calls a second, evenly spaced, however long the answers take.
@@ -112,9 +113,10 @@ def codes(samples: Sequence[Sample]) -> Counter[str]:
 
 async def _drive(load: Load) -> list[Sample]:
     async with AsyncExitStack() as stack:
+        addresses = itertools.islice(itertools.cycle(load.address.split(",")), load.connections)
         channels = [
-            await stack.enter_async_context(grpc.aio.insecure_channel(load.address, options=OWN_CONNECTION))
-            for _ in range(load.connections)
+            await stack.enter_async_context(grpc.aio.insecure_channel(address, options=OWN_CONNECTION))
+            for address in addresses
         ]
         await asyncio.gather(*(channel.channel_ready() for channel in channels))
         caller = _Caller(load, channels)

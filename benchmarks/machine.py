@@ -2,7 +2,6 @@
 
 import os
 import platform
-import sqlite3
 import statistics
 import subprocess
 import tempfile
@@ -10,11 +9,11 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-PACKAGES = ("grpcio", "uvloop", "protobuf", "sqlalchemy", "aiosqlite")
+PACKAGES = ("grpcio", "uvloop", "protobuf", "sqlalchemy", "aiosqlite", "asyncpg")
 ROOT = Path(__file__).parent.parent
 
 
-def describe(folder: Path) -> dict[str, str]:
+def describe(folder: Path, database: str) -> dict[str, str]:
     """Tell about the machine and the versions; the disk is the one under `folder`."""
     return {
         "commit": _commit(),
@@ -25,7 +24,7 @@ def describe(folder: Path) -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()}",
         "Python": platform.python_version(),
         **{name: version(name) for name in PACKAGES},
-        "SQLite": sqlite3.sqlite_version,
+        "database": database,
     }
 
 

@@ -1,9 +1,7 @@
 """A history: any number of bookings of showtimes that are over, written straight into the tables."""
 
 import secrets
-import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -43,30 +41,21 @@ def add_past(house: House, bookings: int, regulars: Sequence[Customer], others: 
     whose = [others[number * 7_919 % len(others)].user_id for number in range(bookings)]
     for number in range(0, bookings, stride):
         whose[number] = regulars[number // stride % len(regulars)].user_id
-    with closing(sqlite3.connect(house.path)) as connection:
-        # Nothing is lost if this is broken off: it is made anew.
-        for pragma in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -1000000"):
-            connection.execute(f"PRAGMA {pragma}").close()
-        auditoriums = connection.execute(
-            "SELECT movie_id, auditorium_id FROM showtime GROUP BY auditorium_id"
-        ).fetchall()
-        count = -(-bookings // BOOKINGS_A_SHOWTIME)
-        first_start = datetime.now(UTC) - timedelta(days=2) - count // len(auditoriums) * BETWEEN_STARTS
-        for first in range(0, count, SHOWTIMES_AT_ONCE):
-            rows: Rows = {table: [] for table in COLUMNS}
-            for number in range(first, min(first + SHOWTIMES_AT_ONCE, count)):
-                start_time = first_start + number // len(auditoriums) * BETWEEN_STARTS
-                buyers = whose[number * BOOKINGS_A_SHOWTIME : (number + 1) * BOOKINGS_A_SHOWTIME]
-                _add_showtime(rows, house, auditoriums[number % len(auditoriums)], start_time, buyers)
-            for table, columns in COLUMNS.items():
-                names = columns.split()
-                marks = ", ".join("?" * len(names))
-                connection.executemany(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})", rows[table])  # noqa: S608 (our names)
-            connection.commit()
+    auditoriums = house.database.ask("SELECT DISTINCT movie_id, auditorium_id FROM showtime")
+    count = -(-bookings // BOOKINGS_A_SHOWTIME)
+    first_start = datetime.now(UTC) - timedelta(days=2) - count // len(auditoriums) * BETWEEN_STARTS
+    for first in range(0, count, SHOWTIMES_AT_ONCE):
+        rows: Rows = {table: [] for table in COLUMNS}
+        for number in range(first, min(first + SHOWTIMES_AT_ONCE, count)):
+            start_time = first_start + number // len(auditoriums) * BETWEEN_STARTS
+            buyers = whose[number * BOOKINGS_A_SHOWTIME : (number + 1) * BOOKINGS_A_SHOWTIME]
+            _add_showtime(rows, house, auditoriums[number % len(auditoriums)], start_time, buyers)
+        house.database.fill({table: (columns.split(), rows[table]) for table, columns in COLUMNS.items()})
+    house.database.settle()
 
 
 def _add_showtime(
-    rows: Rows, house: House, auditorium: tuple[str, str], start_time: datetime, buyers: Sequence[str]
+    rows: Rows, house: House, auditorium: tuple[Any, ...], start_time: datetime, buyers: Sequence[str]
 ) -> None:
     showtime_id = str(uuid_utils.uuid7())
     start, end = microseconds(start_time), microseconds(start_time + RUNTIME)
@@ -82,9 +71,9 @@ def _add_showtime(
         kept = (booking_id, showtime_id, user_id)
         what = (",".join(seats), len(seats), "EUR", SEAT_PRICE, made, hold_end)
         if number >= PAID_A_SHOWTIME:
-            rows["booking"].append((*kept, "EXPIRED", *what, 0, None, 2 * number + 2))
+            rows["booking"].append((*kept, "EXPIRED", *what, False, None, 2 * number + 2))
             continue
-        rows["booking"].append((*kept, "CONFIRMED", *what, 1, made, 2 * number + 2))
+        rows["booking"].append((*kept, "CONFIRMED", *what, True, made, 2 * number + 2))
         rows["seat_claim"] += [(showtime_id, seat, booking_id) for seat in seats]
         rows["payment_attempt"].append((str(uuid_utils.uuid7()), booking_id, "CHARGED", made))
         rows["ticket"] += [(str(uuid_utils.uuid7()), booking_id, seat, secrets.token_hex(16)) for seat in seats]

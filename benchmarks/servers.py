@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -42,18 +42,33 @@ class Server:
         return int(Path(f"/proc/{self.process_id}/statm").read_text().split()[1]) * BYTES_A_PAGE / 2**20
 
 
-def of_kind(kind: str, database: Path, answers: Mapping[str, bytes]) -> AbstractContextManager[Server]:
+@dataclass(frozen=True, slots=True)
+class Replicas(Server):
+    """Several servers at one database, over which a client spreads its connections; `address` has commas between."""
+
+    others: Sequence[Server]
+
+    def cpu_seconds(self) -> float:
+        """Add up what they cost."""
+        return Server.cpu_seconds(self) + sum(each.cpu_seconds() for each in self.others)
+
+    def memory_mib(self) -> float:
+        """Add up what they have resident."""
+        return Server.memory_mib(self) + sum(each.memory_mib() for each in self.others)
+
+
+def of_kind(kind: str, database_url: str, answers: Mapping[str, bytes]) -> AbstractContextManager[Server]:
     """Run "ours", "empty" or "textbook"."""
     if kind == "ours":
-        return ours(database)
-    return empty(answers) if kind == "empty" else textbook(database)
+        return ours(database_url)
+    return empty(answers) if kind == "empty" else textbook(database_url)
 
 
 @contextmanager
-def ours(database: Path, **settings: object) -> Iterator[Server]:
+def ours(database_url: str, **settings: object) -> Iterator[Server]:
     """Run the program on a database, with its default settings but for those given, such as hold_seconds=5."""
     environment = {
-        "CINEMA_DATABASE_URL": f"sqlite+aiosqlite:///{database}",
+        "CINEMA_DATABASE_URL": database_url,
         "CINEMA_LISTEN_ADDRESS": "127.0.0.1:0",
         "CINEMA_JWT_SECRET": SECRET,
         "CINEMA_LOG_FORMAT": "json",
@@ -61,6 +76,14 @@ def ours(database: Path, **settings: object) -> Iterator[Server]:
     }
     with _running(["-m", "cinema_grpc", "serve"], environment) as server:
         yield server
+
+
+@contextmanager
+def replicas(number: int, database_url: str) -> Iterator[Replicas]:
+    """Run the program several times on one database."""
+    with ExitStack() as stack:
+        first, *others = (stack.enter_context(ours(database_url)) for _ in range(number))
+        yield Replicas(",".join(each.address for each in (first, *others)), first.process_id, others)
 
 
 @contextmanager
@@ -72,9 +95,9 @@ def empty(answers: Mapping[str, bytes]) -> Iterator[Server]:
 
 
 @contextmanager
-def textbook(database: Path) -> Iterator[Server]:
+def textbook(database_url: str) -> Iterator[Server]:
     """Run the yardstick that books as people usually write it."""
-    with _running(["-m", "benchmarks.yardsticks", "textbook"], {}, json.dumps(str(database))) as server:
+    with _running(["-m", "benchmarks.yardsticks", "textbook"], {}, json.dumps(database_url)) as server:
         yield server
 
 

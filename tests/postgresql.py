@@ -69,10 +69,10 @@ def find_binaries() -> Path:
 class PostgresServer:
     """A server on a Unix socket, which ends when these tests do."""
 
-    def __init__(self, settings: tuple[str, ...] = SPEED) -> None:
-        """Make its data; it does not run yet."""
+    def __init__(self, settings: tuple[str, ...] = SPEED, within: Path | None = None) -> None:
+        """Make its data, in a folder of its own `within` another; it does not run yet."""
         self.binaries = find_binaries()
-        self.folder = Path(tempfile.mkdtemp(prefix="pg"))
+        self.folder = Path(tempfile.mkdtemp(prefix="pg", dir=within))
         self._settings = " ".join(f"-c {setting}" for setting in settings)
         self._as_user: list[str] = []
         self._supervisor: subprocess.Popen[bytes] | None = None

@@ -1,11 +1,24 @@
 """The scenarios, by name, in the order in which they run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.bench import Bench
+from benchmarks.databases import KEEPERS
 from benchmarks.figures import Result
-from benchmarks.scenarios import big, changes, create_booking, logins, memory, mixed, on_sale, overload, reads, sweep
+from benchmarks.scenarios import (
+    big,
+    changes,
+    create_booking,
+    logins,
+    memory,
+    mixed,
+    on_sale,
+    overload,
+    reads,
+    replicas,
+    sweep,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,11 +27,13 @@ class Scenario:
 
     Attributes:
         quick: Whether a quick run does it too.
+        databases: Which kinds of databases it is for.
     """
 
     title: str
     run: Callable[[Bench], Result]
     quick: bool = True
+    databases: Sequence[str] = tuple(KEEPERS)
 
 
 SCENARIOS = {
@@ -33,4 +48,5 @@ SCENARIOS = {
     "logins": Scenario("Logins beside GetShowtime", logins.run),
     "memory": Scenario("Memory over 200,000 bookings", memory.run, quick=False),
     "overload": Scenario("Offered more than the top rate", overload.run),
+    "replicas": Scenario("Two replicas against one", replicas.run, databases=("postgresql",)),
 }

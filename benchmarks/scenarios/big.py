@@ -42,7 +42,7 @@ def run(bench: Bench) -> Result:
     sold = dict.fromkeys(houses, 0)
     for name in interleaved(list(houses), rounds):
         buying = replace(houses[name], customers=houses[name].customers[-BUYERS:])
-        with servers.ours(buying.path) as server:
+        with servers.ours(buying.database.url) as server:
             bench.closed_loop(server, bookings(buying, sold[name], count // 2))
             made = bookings(buying, sold[name] + count // 2, count)
             measured[CREATE][name].append(bench.closed_loop(server, made))
@@ -58,7 +58,7 @@ def run(bench: Bench) -> Result:
         what: ratios(*([each.cpu_microseconds for each in by_name[name]] for name in (FULL, EMPTY)))
         for what, by_name in measured.items()
     }
-    size = f"{houses[FULL].path.stat().st_size / 2**30:.1f} GiB"
+    size = f"{houses[FULL].database.size() / 2**30:.1f} GiB"
     return Result(
         METHOD,
         [
@@ -71,7 +71,7 @@ def run(bench: Bench) -> Result:
 
 
 def _house(bench: Bench, name: str, count: int) -> House:
-    building = house.furnish(bench.folder / f"{name}.db", 400, REGULARS + OTHERS)
+    building = house.furnish(bench.databases.make(f"{name}"), 400, REGULARS + OTHERS)
     add_past(building, count, building.customers[:REGULARS], building.customers[REGULARS:], BOOKINGS_EACH)
     return building
 

@@ -21,11 +21,11 @@ METHOD = (
 def run(bench: Bench) -> Result:
     """Measure."""
     rounds, count = bench.choose((3, 2_500), (1, 800))
-    original = house.furnish(bench.folder / "changes.db", SHOWTIMES, CUSTOMERS)
+    original = house.furnish(bench.databases.make("changes"), SHOWTIMES, CUSTOMERS)
     now = datetime.now(UTC)
     pairs = original.pairs[: -(-3 * count // SHOWTIMES)]
     holds = house.plan_holds(original, pairs, now + timedelta(hours=4))
-    house.add_holds(original.path, holds, now)
+    house.add_holds(original.database, holds, now)
     paid, cancelled = holds[: 2 * count], holds[2 * count :]
     to_make: dict[str, list[Call]] = {
         CONFIRM: [calls.confirm_payment(each.booking_id, each.customer.token) for each in paid],
@@ -37,7 +37,7 @@ def run(bench: Bench) -> Result:
     answers: dict[str, bytes] = {}
     for kind in interleaved(["ours", "empty"], rounds):
         building = original.copy()
-        with servers.of_kind(kind, building.path, answers) as server:
+        with servers.of_kind(kind, building.database.url, answers) as server:
             for name, made in to_make.items():
                 method = made[0].method
                 if method not in answers:
@@ -46,7 +46,7 @@ def run(bench: Bench) -> Result:
                 measured[kind].setdefault(name, []).append(bench.closed_loop(server, made[warm_up : warm_up + count]))
                 if name == CONFIRM:  # all of what is cancelled later was paid for
                     bench.closed_loop(server, made[warm_up + count :])
-        building.path.unlink()
+        building.database.drop()
     cpu = {
         (kind, name): [each.cpu_microseconds for each in rounds_of]
         for kind, by_name in measured.items()

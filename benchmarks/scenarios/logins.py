@@ -22,14 +22,14 @@ METHOD = (
 def run(bench: Bench) -> Result:
     """Measure."""
     rounds, seconds = bench.choose((3, 6.0), (1, 4.0))
-    original = house.furnish(bench.folder / "logins.db", 400, 100, password_hash=asyncio.run(_hash()))
+    original = house.furnish(bench.databases.make("logins"), 400, 100, password_hash=asyncio.run(_hash()))
     chance = random.Random(5)
     reads = [calls.get_showtime(chance.choice(original.showtime_ids)) for _ in range(5_000)]
     signing_in = [calls.login(customer.username, PASSWORD) for customer in original.customers]
     timed: dict[str, list[Sequence[Sample]]] = {"alone": [], "beside logins": [], "the logins": []}
     rate = 0.0
     for _ in range(rounds):
-        with servers.ours(original.path) as server:
+        with servers.ours(original.database.url) as server:
             bench.closed_loop(server, reads, 1)
             rate = rate or bench.closed_loop(server, reads, seconds / 2).calls_a_second / 2
             timed["alone"].append(bench.at_rate(server, reads, rate, seconds))

@@ -22,9 +22,9 @@ METHOD = (
 
 def run(bench: Bench) -> Result:
     """Measure."""
-    building = house.furnish(bench.folder / "memory.db", MANY, 400)
+    building = house.furnish(bench.databases.make("memory"), MANY, 400)
     steps: dict[str, float] = {}
-    with servers.ours(building.path, hold_seconds=HOLD_SECONDS) as server:
+    with servers.ours(building.database.url, hold_seconds=HOLD_SECONDS) as server:
         bench.closed_loop(server, bookings(building.part(0, SOME), 0, AT_FIRST))
         steps["2,000 bookings in 20 showtimes"] = before = server.memory_mib()
         _touch(bench, server, building, ALL)

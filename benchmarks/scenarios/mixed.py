@@ -29,10 +29,10 @@ METHOD = (
 def run(bench: Bench) -> Result:
     """Measure."""
     rounds, count, seconds = bench.choose((3, 60_000, 6.0), (1, 40_000, 4.0))
-    original = house.furnish(bench.folder / "mixed.db", 400, 400)
+    original = house.furnish(bench.databases.make("mixed"), 400, 400)
     now = datetime.now(UTC)
     holds = house.plan_holds(original, original.pairs[:PAIRS_TO_PAY_FOR], now + timedelta(hours=4))
-    house.add_holds(original.path, holds, now)
+    house.add_holds(original.database, holds, now)
     paying = [calls.confirm_payment(each.booking_id, each.customer.token) for each in holds]
     mix = _mix(original, paying, count)
     timed: dict[str, dict[str, list[Sequence[Sample]]]] = {"ours": {}, "empty": {}}
@@ -40,7 +40,7 @@ def run(bench: Bench) -> Result:
     top_rate = 0.0
     for kind in interleaved(["ours", "empty"], rounds):
         building = original.copy()
-        with servers.of_kind(kind, building.path, answers) as server:
+        with servers.of_kind(kind, building.database.url, answers) as server:
             if not answers:
                 first = {call.method: call for call in reversed(mix)}
                 answers |= {method: bench.answer(server, call) for method, call in first.items()}
@@ -52,7 +52,7 @@ def run(bench: Bench) -> Result:
             for name, methods in GROUPS.items():
                 of_them = [sample for sample in samples if made[sample.number].method in methods]
                 timed[kind].setdefault(name, []).append(of_them)
-        building.path.unlink()
+        building.database.drop()
     return _result(timed, top_rate / 2)
 
 

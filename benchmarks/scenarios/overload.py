@@ -71,14 +71,14 @@ class Overload:
 def run(bench: Bench) -> Result:
     """Measure."""
     rounds, seconds = bench.choose((2, 8.0), (1, 3.0))
-    original = house.furnish(bench.folder / "overload.db", 400, 400)
+    original = house.furnish(bench.databases.make("overload"), 400, 400)
     overloads: dict[int, list[Overload]] = {factor: [] for factor in FACTORS}
     for _ in range(rounds):
         for factor, done in overloads.items():
             building = original.copy()
-            with servers.ours(building.path, hold_seconds=HOLD_SECONDS) as server:
+            with servers.ours(building.database.url, hold_seconds=HOLD_SECONDS) as server:
                 done.append(_overload(bench, server, building, factor, seconds))
-            building.path.unlink()
+            building.database.drop()
     return Result(METHOD, _targets(overloads), [_table(overloads)])
 
 

@@ -29,14 +29,14 @@ LIST_METHOD = (
 def get_showtime(bench: Bench) -> Result:
     """Measure GetShowtime."""
     rounds, seconds = bench.choose((3, 5.0), (1, 3.0))
-    original = house.furnish(bench.folder / "get-showtime.db", 400, 400)
+    original = house.furnish(bench.databases.make("get-showtime"), 400, 400)
     chance = random.Random(1)
     reads = [calls.get_showtime(chance.choice(original.showtime_ids)) for _ in range(5_000)]
     measured: dict[str, list[Measured]] = {"ours": [], "empty": []}
     answers: dict[str, bytes] = {}
     for kind in interleaved(["ours", "empty"], rounds):
         building = original.copy()
-        with servers.of_kind(kind, building.path, answers) as server:
+        with servers.of_kind(kind, building.database.url, answers) as server:
             if not answers:
                 answers[calls.GET_SHOWTIME] = bench.answer(server, reads[0])
             bench.closed_loop(server, reads, 1)
@@ -44,7 +44,7 @@ def get_showtime(bench: Bench) -> Result:
                 measured[kind].append(_while_booking(bench, server, building, reads, seconds))
             else:
                 measured[kind].append(bench.closed_loop(server, reads, seconds))
-        building.path.unlink()
+        building.database.drop()
     cpu = {kind: [each.cpu_microseconds for each in rounds_of] for kind, rounds_of in measured.items()}
     return Result(
         GET_METHOD,
@@ -73,7 +73,7 @@ def _while_booking(bench: Bench, server: Server, building: House, reads: Sequenc
 def list_showtimes(bench: Bench) -> Result:
     """Measure ListShowtimes."""
     rounds, seconds = bench.choose((3, 4.0), (1, 2.0))
-    original = house.furnish(bench.folder / "list-showtimes.db", 10_000, 10)
+    original = house.furnish(bench.databases.make("list-showtimes"), 10_000, 10)
     chance = random.Random(2)
     first = datetime.now(UTC) + timedelta(days=2)
     moments = [
@@ -86,7 +86,7 @@ def list_showtimes(bench: Bench) -> Result:
     measured: dict[str, list[Measured]] = {**{f"ours, {name}": [] for name in asked}, "empty": []}
     answers: dict[str, bytes] = {}
     for kind in interleaved(["ours", "empty"], rounds):
-        with servers.of_kind(kind, original.path, answers) as server:
+        with servers.of_kind(kind, original.database.url, answers) as server:
             if not answers:
                 answers[calls.LIST_SHOWTIMES] = bench.answer(server, calls.list_showtimes())
             for name, made in asked.items() if kind == "ours" else [("", asked["first page"])]:

@@ -1,9 +1,7 @@
 """Holds that nobody paid for lapse all at once and are written down as over: while others buy, and by themselves."""
 
-import sqlite3
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -59,7 +57,7 @@ class Sweep:
 def run(bench: Bench) -> Result:
     """Measure."""
     rounds, in_each = bench.choose((2, SEATS_OF_HOLDS), (1, SEATS_OF_HOLDS // 5))
-    empty = house.furnish(bench.folder / "sweep.db", SHOWTIMES, 400, ROWS)
+    empty = house.furnish(bench.databases.make("sweep"), SHOWTIMES, 400, ROWS)
     all_lapse = _with_holds(empty, in_each, SHOWTIMES, SHOWTIMES)
     few_lapse = _with_holds(empty, in_each, SHOWTIMES // 10, SHOWTIMES // 10)
     few_of_many = _with_holds(empty, in_each, SHOWTIMES // 10, SHOWTIMES)
@@ -80,9 +78,9 @@ def run(bench: Bench) -> Result:
         selling["while holds are swept"].append([each for each in samples if sweep.start <= each.start < sweep.end])
         for building, holds, done in zip((few_lapse, all_lapse, few_of_many), (few, many, few), by_itself, strict=True):
             copied, lapse_time = _lapsing(building, SECONDS_TO_BE_READY)
-            with servers.ours(copied.path) as server:
+            with servers.ours(copied.database.url) as server:
                 done.append(_sweep(server, copied, lapse_time, holds))
-            copied.path.unlink()
+            copied.database.drop()
     return _result(selling, sweeps)
 
 
@@ -91,31 +89,29 @@ def _with_holds(building: House, in_each: int, lapsing: int, in_all: int) -> Hou
     now = datetime.now(UTC)
     made = building.copy()
     seats = [(f"{row.label}{number}",) for row in ROWS for number in range(1, SEATS_A_ROW + 1)][:in_each]
-    house.add_holds(made.path, house.plan_holds(made.part(0, lapsing), seats, now + FAR, SPREAD), now)
-    house.add_holds(made.path, house.plan_holds(made.part(lapsing, in_all), seats, now + 2 * FAR), now)
+    house.add_holds(made.database, house.plan_holds(made.part(0, lapsing), seats, now + FAR, SPREAD), now)
+    house.add_holds(made.database, house.plan_holds(made.part(lapsing, in_all), seats, now + 2 * FAR), now)
     return made
 
 
 def _lapsing(building: House, seconds: float) -> tuple[House, datetime]:
     """Make a copy whose holds begin to lapse so many seconds from now, and tell when."""
     made = building.copy()
-    with closing(sqlite3.connect(made.path)) as connection:
-        (first,) = connection.execute("SELECT min(hold_expire_time) FROM booking").fetchone()
-        lapse_time = datetime.now(UTC) + timedelta(seconds=seconds)
-        connection.execute(
-            "UPDATE booking SET hold_expire_time = hold_expire_time + ? WHERE hold_expire_time <= ?",
-            (microseconds(lapse_time) - first, first + SPREAD // timedelta(microseconds=1)),
-        )
-        connection.commit()
+    ((first,),) = made.database.ask("SELECT min(hold_expire_time) FROM booking")
+    lapse_time = datetime.now(UTC) + timedelta(seconds=seconds)
+    made.database.ask(
+        f"UPDATE booking SET hold_expire_time = hold_expire_time + {microseconds(lapse_time) - first}"  # noqa: S608 (numbers)
+        f" WHERE hold_expire_time <= {first + SPREAD // timedelta(microseconds=1)}"
+    )
     return made, lapse_time
 
 
 def _top_rate(bench: Bench, empty: House) -> float:
     building = empty.copy()
-    with servers.ours(building.path) as server:
+    with servers.ours(building.database.url) as server:
         bench.closed_loop(server, _bookings(building, 0, 1_500))
         rate = bench.closed_loop(server, _bookings(building, 1_500, 4_000)).calls_a_second
-    building.path.unlink()
+    building.database.drop()
     return rate
 
 
@@ -127,7 +123,7 @@ def _bookings(building: House, first: int, count: int) -> list[Call]:
 def _sell_and_sweep(bench: Bench, original: House, holds: int, rate: float) -> tuple[list[Sample], Sweep]:
     before, meanwhile = bench.choose((8.0, 24.0), (4.0, 6.0))
     building, lapse_time = _lapsing(original, SECONDS_TO_BE_READY + before)
-    with servers.ours(building.path) as server:
+    with servers.ours(building.database.url) as server:
         warm_up = 1_000
         bench.closed_loop(server, _bookings(building, 0, warm_up))
         _wait_until(lapse_time - timedelta(seconds=before))
@@ -135,7 +131,7 @@ def _sell_and_sweep(bench: Bench, original: House, holds: int, rate: float) -> t
         selling = bench.clients.start(drive, Load(server.address, made, rate=rate))
         sweep = _sweep(server, building, lapse_time, holds)
         samples = shed_is_never(selling.result())
-    building.path.unlink()
+    building.database.drop()
     return samples, sweep
 
 
@@ -147,13 +143,12 @@ def _sweep(server: Server, building: House, lapse_time: datetime, holds: int) ->
     """
     start = _wait_until(lapse_time)
     before = server.cpu_seconds()
-    with closing(sqlite3.connect(f"file:{building.path}?mode=ro", uri=True)) as connection:
-        lapsed = "SELECT 1 FROM booking WHERE status = 'RESERVED' AND hold_expire_time <= ? LIMIT 1"
-        last = microseconds(lapse_time + SPREAD)
-        while connection.execute(lapsed, (last,)).fetchone() is not None:
-            if time.monotonic() > start + SECONDS_TO_SWEEP:
-                raise BrokeDown(f"{holds:,} holds were not written down as over within {SECONDS_TO_SWEEP:.0f} s")
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+    last = microseconds(lapse_time + SPREAD)
+    lapsed = f"SELECT 1 FROM booking WHERE status = 'RESERVED' AND hold_expire_time <= {last} LIMIT 1"  # noqa: S608 (a number)
+    while building.database.ask(lapsed):
+        if time.monotonic() > start + SECONDS_TO_SWEEP:
+            raise BrokeDown(f"{holds:,} holds were not written down as over within {SECONDS_TO_SWEEP:.0f} s")
+        time.sleep(SECONDS_BETWEEN_LOOKS)
     return Sweep(holds, start, time.monotonic(), server.cpu_seconds() - before)
 
 

@@ -11,6 +11,7 @@ from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.errors import RoleRequired, TokenInvalid, TokenMissing
 from cinema_grpc.application.ports import AccessTokens, Caller
 from cinema_grpc.domain.account import Role
+from cinema_grpc.transport import security_log
 from cinema_grpc.transport.call import Metadata, current_call
 from cinema_grpc.transport.handlers import Context, Continuation, Handler, behaviour_of, with_behaviour
 
@@ -106,6 +107,8 @@ class Authentication(grpc.aio.ServerInterceptor):
         call.caller = caller
         if access is Access.STAFF and caller.role is not Role.STAFF:
             raise RoleRequired(Role.STAFF)
+        if access is Access.STAFF:
+            security_log.note("rights of staff used")
 
 
 def caller() -> Caller:

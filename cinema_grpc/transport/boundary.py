@@ -14,6 +14,7 @@ from grpc import StatusCode
 
 from cinema_grpc.application.errors import ShuttingDown
 from cinema_grpc.domain.errors import CinemaError
+from cinema_grpc.transport import security_log
 from cinema_grpc.transport.call import REQUEST_ID_HEADER, Call, current_call
 from cinema_grpc.transport.errors import CATALOGUE, InternalError, describe
 from cinema_grpc.transport.handlers import (
@@ -67,7 +68,7 @@ class Boundary(grpc.aio.ServerInterceptor):
         """Give the handler of a method, wrapped; the inner interceptors are asked for each method once."""
         method = handler_call_details.method
         # gRPC runs the handler in this same task, so it finds the call in the context variable.
-        current_call.set(Call(handler_call_details.invocation_metadata))
+        current_call.set(Call(method, handler_call_details.invocation_metadata))
         handler = self._handlers.get(method)
         if handler is None:
             found = await continuation(handler_call_details)
@@ -96,6 +97,7 @@ class Boundary(grpc.aio.ServerInterceptor):
 
         async def conducted(request: Any, context: Context) -> Any:
             call = current_call.get()
+            call.context = context
             context.set_trailing_metadata(((REQUEST_ID_HEADER, call.request_id),))
             self._running += 1
             try:
@@ -108,6 +110,7 @@ class Boundary(grpc.aio.ServerInterceptor):
                 self._log(method, call, StatusCode.OK)
                 return answer
             finally:
+                call.context = None  # a task that the call has begun may outlive it, and must not keep it alive
                 self._running -= 1
                 self._note_idle()
 
@@ -151,6 +154,8 @@ class Boundary(grpc.aio.ServerInterceptor):
         refusal = error if isinstance(error, CinemaError) and error.reason in CATALOGUE else InternalError()
         code, status = describe(refusal)
         self._log(method, call, code, refusal.reason, None if refusal is error else error)
+        if refusal.reason in security_log.REFUSALS:
+            security_log.note("refused", refused=True, reason=refusal.reason)
         details = (STATUS_DETAILS_HEADER, status.SerializeToString())
         request_id = (REQUEST_ID_HEADER, call.request_id)
         await context.abort(code, status.message, trailing_metadata=(details, request_id))

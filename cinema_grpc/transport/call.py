@@ -8,6 +8,7 @@ import uuid_utils
 from structlog.typing import EventDict, WrappedLogger
 
 from cinema_grpc.application.ports import Caller
+from cinema_grpc.transport.handlers import Context
 
 REQUEST_ID_HEADER = "x-request-id"
 WELL_FORMED_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -21,16 +22,20 @@ class Call:
     Attributes:
         request_id: The x-request-id of its answer and its log lines: the caller's own if well-formed, else a new one.
         metadata: What the client sent along, names in lower case.
+        method: The full name of what is called.
         caller: Who is calling, once an access token has proved it.
+        context: gRPC's side of the call, while a handler has it.
         start: When it arrived, on the clock of `time.perf_counter`.
     """
 
-    __slots__ = ("caller", "metadata", "request_id", "start")
+    __slots__ = ("caller", "context", "metadata", "method", "request_id", "start")
 
-    def __init__(self, metadata: Metadata) -> None:
+    def __init__(self, method: str, metadata: Metadata) -> None:
         self.start = time.perf_counter()
+        self.method = method
         self.metadata = metadata
         self.caller: Caller | None = None
+        self.context: Context | None = None
         self.request_id = _request_id(metadata)
 
 

@@ -1,0 +1,91 @@
+"""Two replicas at one database, against one: bookings of 400 showtimes, and of one that everybody wants."""
+
+from collections.abc import Mapping, Sequence
+
+from benchmarks import house, servers
+from benchmarks.bench import IN_FLIGHT, Bench, BrokeDown, interleaved, must_answer
+from benchmarks.databases import KeptDatabase
+from benchmarks.figures import Measured, Result, Target, at_least, at_most, costs, ratios
+from benchmarks.flood import Flood, pour
+from benchmarks.house import House
+from benchmarks.load import Call
+from benchmarks.scenarios.create_booking import bookings
+from benchmarks.servers import Server
+from cinema_grpc.domain.seating import SeatRow
+
+SPREAD, HOT = "400 showtimes", "one hot showtime"
+KINDS = ("one replica", "two replicas")
+LARGEST = [SeatRow(chr(65 + number % 26) * (1 + number // 26), (10, 30, 10)) for number in range(40)]
+"""2,000 seats, as many as an auditorium may have."""
+METHOD = (
+    "CreateBooking of two seats, 128 calls in flight on 4 connections, evenly spread over the replicas: in 400 "
+    "showtimes at once, and in one showtime of 2,000 seats, where the next one follows when all its seats have been "
+    "asked for. The client writes the frames of HTTP/2 itself, so that two cores have room for two replicas. Replicas "
+    "share one PostgreSQL server on the same machine."
+)
+
+
+def run(bench: Bench) -> Result:
+    """Measure."""
+    rounds, spread, hot = bench.choose((4, 8_000, 8), (2, 4_000, 4))
+    pairs = sum(sum(row.sections) for row in LARGEST) // 2
+    houses = {
+        SPREAD: house.furnish(bench.databases.make("spread"), 400, 400),
+        HOT: house.furnish(bench.databases.make("hot"), 1 + hot, 2 * pairs, LARGEST),
+    }
+    measured: dict[str, dict[str, list[Measured]]] = {what: {kind: [] for kind in KINDS} for what in houses}
+    for what, original in houses.items():
+        for kind in interleaved(KINDS, rounds):
+            building = original.copy()
+            made = bookings(building, 0, spread + 2_000) if what == SPREAD else _one_by_one(building, pairs)
+            warm_up = 2_000 if what == SPREAD else pairs
+            with servers.replicas(1 + KINDS.index(kind), building.database.url) as running:
+                _pour(bench, running, made[:warm_up])
+                measured[what][kind].append(_pour(bench, running, made[warm_up:]))
+            _audit(building.database, len(made))
+            building.database.drop()
+    tables = [costs({f"{what}, {kind}": measured[what][kind] for what in measured for kind in KINDS}, "bookings")]
+    return Result(METHOD, _targets(measured), tables)
+
+
+def _one_by_one(building: House, pairs: int) -> list[Call]:
+    """Book all pairs of one showtime after the other, each pair once, near ones at about the same time."""
+    return [
+        call
+        for number in range(len(building.showtime_ids))
+        for call in bookings(building.part(number, number + 1), 0, pairs)
+    ]
+
+
+def _pour(bench: Bench, server: Server, calls: Sequence[Call]) -> Measured:
+    before, before_in_database = server.cpu_seconds(), bench.databases.cpu_seconds()
+    samples = must_answer(
+        bench.clients.start(pour, Flood(server.address, calls, in_flight=IN_FLIGHT)).result(),
+    )
+    in_database = bench.databases.cpu_seconds() - before_in_database
+    return Measured(samples, server.cpu_seconds() - before, server.memory_mib(), in_database)
+
+
+def _audit(database: KeptDatabase, bookings_made: int) -> None:
+    """Check that the database has each booking that was acknowledged, and each of its seats once.
+
+    Raises:
+        BrokeDown: It has not.
+    """
+    tables = ("count(*) FROM booking", "count(*) FROM seat_claim", "sum(taken_seats)::bigint FROM showtime")
+    ((counted,),) = database.ask(f"SELECT ARRAY[{', '.join(f'(SELECT {table})' for table in tables)}]")
+    if counted != [bookings_made, 2 * bookings_made, 2 * bookings_made]:
+        raise BrokeDown(f"{bookings_made:,} bookings of two seats were acknowledged, and {counted} are in the database")
+
+
+def _targets(measured: Mapping[str, Mapping[str, Sequence[Measured]]]) -> list[Target]:
+    one, two = KINDS
+    targets = []
+    for what, least in ((HOT, 1.0), (SPREAD, 1.3)):
+        rate = {kind: [each.calls_a_second for each in measured[what][kind]] for kind in KINDS}
+        cpu = {kind: [each.cpu_microseconds for each in measured[what][kind]] for kind in KINDS}
+        targets += [
+            at_least(f"{what}: two replicas' bookings a second, times one's", least, ratios(rate[two], rate[one])),
+            at_most(f"{what}: two replicas' CPU a booking, times one's", 1.15, ratios(cpu[two], cpu[one])),
+        ]
+    return targets

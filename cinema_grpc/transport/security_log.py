@@ -1,0 +1,36 @@
+"""The security log: who was let in or refused, who used the rights of staff, from where, and in which call."""
+
+from typing import Any
+
+import structlog
+
+from cinema_grpc.transport.call import current_call
+
+LOGGER = "cinema.security"
+REFUSALS = frozenset({"TOKEN_MISSING", "TOKEN_INVALID", "TOKEN_EXPIRED", "ROLE_REQUIRED", "NOT_BOOKING_OWNER"})
+"""The reasons of errors by which somebody is kept out. What becomes of a sign-in is noted where that is decided."""
+
+_logger = structlog.get_logger()
+
+
+def note(event: str, *, refused: bool = False, **facts: Any) -> None:
+    """Write a line about the call under way; it needs the Boundary around it.
+
+    The line has the method, the peer's address, the names in the peer's certificate if it showed one, the caller's
+    user_id once a token has proved it, and the x-request-id.
+
+    Args:
+        event: What happened, such as "signed in".
+        refused: Whether somebody was kept out, which makes the line a warning.
+        facts: What else is to be known, such as the username that was tried; never a password or a token.
+    """
+    call = current_call.get()
+    fields: dict[str, Any] = {"logger": LOGGER, "method": call.method, **facts}
+    if call.context is not None:
+        fields["peer"] = call.context.peer()
+        identities = call.context.peer_identities()
+        if identities:
+            fields["peer_identities"] = [each.decode(errors="replace") for each in identities]
+    if call.caller is not None:
+        fields.setdefault("user_id", call.caller.user_id)
+    (_logger.warning if refused else _logger.info)(event, **fields, request_id=call.request_id)
