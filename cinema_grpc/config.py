@@ -16,6 +16,8 @@ SHORTEST_SECRET = 32
 SMALLEST_POOL = 8
 """What the box office takes at most (two lanes, and two showtimes apart from each), and two for everything else."""
 
+Share = Annotated[float, Field(ge=0, le=1)]
+
 
 class BadSettings(Exception):
     """A setting is wrong or can't be met here; the message names it and says what would be right, in one line."""
@@ -47,10 +49,32 @@ class Settings(BaseSettings):
     hold_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
         600, description="How long a booking holds its seats before it has to be paid for, in seconds."
     )
+    payment_grace_seconds: Annotated[float, Field(gt=0, le=3_600)] = Field(
+        30,
+        description="How long a process has to learn from the payment provider what became of a charge, in seconds. "
+        "Then any replica settles it: a charge that the provider does not know is called off.",
+    )
+    simulated_payments_delay_seconds: Annotated[float, Field(ge=0, le=3_600)] = Field(
+        0, description="How long the simulated payment provider takes to answer, in seconds."
+    )
+    simulated_payments_fail_before: Share = Field(
+        0, description="The share of its calls, from 0 to 1, that fail before it has done anything."
+    )
+    simulated_payments_fail_after: Share = Field(
+        0, description="The share of its calls, from 0 to 1, that fail after it has done what was asked."
+    )
+    simulated_payments_lose_answer: Share = Field(
+        0, description="The share of its calls, from 0 to 1, that it carries out and never answers."
+    )
     jwt_secret: SecretStr | None = Field(
         None,
         description=f"The secret that signs access tokens, {SHORTEST_SECRET} bytes or more, the same for all replicas. "
         "With --demo one is made up if none is set.",
+    )
+    refresh_grace_seconds: Annotated[float, Field(ge=0, le=600)] = Field(
+        30,
+        description="For how long a refresh token may be sent again as its answer was lost, in seconds; after that "
+        "its session ends, as it may be stolen.",
     )
     log_format: Literal["console", "json"] = Field(
         "console", description="How to write log lines: for people or programs."
@@ -99,9 +123,19 @@ class Settings(BaseSettings):
         return value
 
     @property
+    def payment_grace(self) -> timedelta:
+        """How long a process may be at a payment or a refund until another one takes it up."""
+        return timedelta(seconds=self.payment_grace_seconds)
+
+    @property
     def hold_for(self) -> timedelta:
         """How long a booking holds its seats."""
         return timedelta(seconds=self.hold_seconds)
+
+    @property
+    def refresh_grace(self) -> timedelta:
+        """For how long a refresh token may be sent again."""
+        return timedelta(seconds=self.refresh_grace_seconds)
 
 
 def _check_postgresql_url(value: str) -> str:

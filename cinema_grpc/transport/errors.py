@@ -118,6 +118,7 @@ CATALOGUE: Mapping[str, tuple[StatusCode, Detail]] = MappingProxyType(
         "TOKEN_INVALID": (StatusCode.UNAUTHENTICATED, _nothing_more),
         "TOKEN_EXPIRED": (StatusCode.UNAUTHENTICATED, _nothing_more),
         "BAD_CREDENTIALS": (StatusCode.UNAUTHENTICATED, _nothing_more),
+        "REFRESH_TOKEN_INVALID": (StatusCode.UNAUTHENTICATED, _nothing_more),
         "NOT_BOOKING_OWNER": (StatusCode.PERMISSION_DENIED, _nothing_more),
         "ROLE_REQUIRED": (StatusCode.PERMISSION_DENIED, _nothing_more),
         "SHOWTIME_NOT_FOUND": (StatusCode.NOT_FOUND, _resource("Showtime", "showtime_id")),

@@ -23,6 +23,7 @@ from cinema_grpc.application.bookings import Bookings
 from cinema_grpc.application.catalog import Catalog
 from cinema_grpc.application.ports import AccessTokens
 from cinema_grpc.application.programme import Programme
+from cinema_grpc.application.sessions import Sessions
 from cinema_grpc.transport import health
 from cinema_grpc.transport.auth_servicer import AuthServicer
 from cinema_grpc.transport.authentication import Authentication
@@ -99,6 +100,7 @@ class Server:
 def build(
     address: str,
     accounts: Accounts,
+    sessions: Sessions,
     catalog: Catalog,
     programme: Programme,
     bookings: Bookings,
@@ -112,6 +114,7 @@ def build(
     Args:
         address: Where to listen, such as "127.0.0.1:50051"; port 0 takes any that is free.
         accounts: Signs people in.
+        sessions: Keeps them signed in.
         catalog: Keeps movies, cinemas and auditoriums, and makes the programme.
         programme: Shows it.
         bookings: Sells seats.
@@ -127,7 +130,7 @@ def build(
     handlers = _Handlers()
     # The functions that add servicers are typed for a server, but only hand over handlers.
     receiver = cast("grpc.aio.Server", handlers)
-    auth_service_pb2_grpc.add_AuthServiceServicer_to_server(AuthServicer(accounts), receiver)
+    auth_service_pb2_grpc.add_AuthServiceServicer_to_server(AuthServicer(accounts, sessions), receiver)
     catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(CatalogServicer(catalog), receiver)
     showtime_service_pb2_grpc.add_ShowtimeServiceServicer_to_server(ShowtimeServicer(catalog, programme), receiver)
     booking_service_pb2_grpc.add_BookingServiceServicer_to_server(BookingServicer(bookings), receiver)

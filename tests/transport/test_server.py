@@ -50,6 +50,7 @@ def make(house: House, address: str = "127.0.0.1:0", *, reflection: bool = True)
     return build(
         address,
         whole.accounts,
+        whole._sessions,
         whole.catalog,
         whole.programme,
         whole._bookings,

@@ -185,6 +185,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
     Metadata, for example: {"longest_wait_seconds": "2", "retry_after_seconds": "3"}
     """
+    ERROR_REASON_REFRESH_TOKEN_INVALID: _ErrorReason.ValueType  # 33
+    """UNAUTHENTICATED. The refresh token is unknown, has lapsed or was used before, or its session has ended. Sign in again.
+
+    Metadata, for example: {}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reason of an error. Every error that the service raises carries one google.rpc.ErrorInfo with the domain "cinema.v1" and, as its reason,
@@ -354,5 +359,10 @@ ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 32
 after the delay that RetryInfo tells. Any call may get this.
 
 Metadata, for example: {"longest_wait_seconds": "2", "retry_after_seconds": "3"}
+"""
+ERROR_REASON_REFRESH_TOKEN_INVALID: ErrorReason.ValueType  # 33
+"""UNAUTHENTICATED. The refresh token is unknown, has lapsed or was used before, or its session has ended. Sign in again.
+
+Metadata, for example: {}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
