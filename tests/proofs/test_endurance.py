@@ -75,8 +75,8 @@ class Endurance:
     def grown(self, text: str) -> float:
         """Tell how many bytes memory grew over the second half, and print that with a text."""
         grown = growth(self.samples)
-        memory_now = f"{self.samples[-1] / MEBIBYTE:.0f} MiB of memory, {grown / MEBIBYTE:+.2f} over the second half"
-        print(f"{text}; {memory_now}")  # noqa: T201
+        some = " ".join(f"{each / MEBIBYTE:.0f}" for each in self.samples[:: max(1, len(self.samples) // 10)])
+        print(f"{text}; MiB of memory: {some}, {grown / MEBIBYTE:+.2f} over the second half")  # noqa: T201
         return grown
 
     async def call(self, number: int, method: str, request: Any, by: Metadata, **options: Any) -> Any:
