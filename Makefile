@@ -45,6 +45,11 @@ torture: $(ENVIRONMENT) ## Run the long form of the tests of replicas and restar
 
 DATABASE ?= sqlite
 
+# `make mutations BUG='page token'` puts back those alone that have this in their name.
+.PHONY: mutations
+mutations: $(ENVIRONMENT) ## Put known bugs back, one at a time, in a copy, and check that the tests notice each: 3 minutes
+	@$(BIN)/python -m tests.mutations $(if $(BUG),'$(BUG)')
+
 .PHONY: bench bench-quick
 bench: $(ENVIRONMENT) $(BENCH_ENVIRONMENT) ## Measure against yardsticks, into bench-report: 20 minutes; SCENARIO=create-booking, DATABASE=postgresql
 	@$(BIN)/python -m benchmarks --database $(DATABASE) $(addprefix --scenario ,$(SCENARIO))

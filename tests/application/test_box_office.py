@@ -16,7 +16,7 @@ from cinema_grpc.application import lane as module
 from cinema_grpc.application import shelf
 from cinema_grpc.application.box_office import BoxOffice
 from cinema_grpc.application.errors import Overloaded, RequestIdReused, ShuttingDown, StorageUnavailable
-from cinema_grpc.application.ports import StorageContention
+from cinema_grpc.application.ports import StorageConflict, StorageContention
 from cinema_grpc.domain.booking import Booking, BookingStatus
 from cinema_grpc.domain.errors import CinemaError, SeatsUnavailable, ShowtimeNotFound
 from cinema_grpc.domain.showtime import Showtime
@@ -243,12 +243,14 @@ class TestFaults:
         assert [type(result) for result in results] == [Booking, ZeroDivisionError, Booking, Booking]
         assert set(await claims(house)) == {("s1", "A1"), ("s1", "A2"), ("s2", "A1")}
 
-    @pytest.mark.parametrize("part", ["UPDATE showtime", "INSERT INTO booking", "INSERT INTO seat_claim", "SELECT"])
+    @pytest.mark.parametrize(
+        "part", ["UPDATE showtime", "INSERT INTO booking", "INSERT INTO seat_claim", "INSERT INTO request", "SELECT"]
+    )
     async def test_a_failing_statement_loses_nothing(self, house: House, part: str) -> None:
         """Nobody is left waiting, nothing is half done, and the next batch works."""
         await house.hold("A1")
         with failing(house.database, lambda statement: statement.startswith(part)) as failed:
-            results = await outcomes(house.hold("A2"), house.hold("A1", at="s2"), house.hold("A1"))
+            results = await outcomes(house.hold("A2", once=once("r1")), house.hold("A1", at="s2"), house.hold("A1"))
         assert failed
         assert all(isinstance(result, StorageUnavailable) for result in results)
         assert set(await claims(house)) == {("s1", "A1")}
@@ -268,6 +270,23 @@ class TestFaults:
         assert kinds == [True, False, True, True, True]
         assert not isinstance(results[1], CinemaError)
         assert (await claims(house))["s1", "A5"] == mine.booking_id
+
+    async def test_a_claim_is_deleted_by_its_owner_alone(self, house: House) -> None:
+        """A seat that has come to somebody else, though nothing here did that, stays theirs."""
+        mine, other = await house.hold("A1"), await house.hold("A1", at="s2", by="bob")
+        async with house.database.writing() as connection:
+            await connection.execute(
+                update(schema.seat_claim)
+                .where(schema.seat_claim.c.booking_id == mine.booking_id)
+                .values(booking_id=other.booking_id)
+            )
+        with pytest.raises(StorageConflict):
+            await house.box_office.execute(
+                "s1",
+                lambda showtime, now: showtime.cancel(mine.booking_id, "ada", "r", now),
+                booking_id=mine.booking_id,
+            )
+        assert (await claims(house))["s1", "A1"] == other.booking_id
 
     async def test_a_commit_that_fails_is_undone(self, house: House) -> None:
         """It is looked up: nothing was kept, so the callers may try again."""
