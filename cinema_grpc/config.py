@@ -16,6 +16,8 @@ SHORTEST_SECRET = 32
 SMALLEST_POOL = 8
 """What the box office takes at most (two lanes, and two showtimes apart from each), and two for everything else."""
 
+Share = Annotated[float, Field(ge=0, le=1)]
+
 
 class BadSettings(Exception):
     """A setting is wrong or can't be met here; the message names it and says what would be right, in one line."""
@@ -46,6 +48,23 @@ class Settings(BaseSettings):
     )
     hold_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
         600, description="How long a booking holds its seats before it has to be paid for, in seconds."
+    )
+    payment_grace_seconds: Annotated[float, Field(gt=0, le=3_600)] = Field(
+        30,
+        description="How long a process has to learn from the payment provider what became of a charge, in seconds. "
+        "Then any replica settles it: a charge that the provider does not know is called off.",
+    )
+    simulated_payments_delay_seconds: Annotated[float, Field(ge=0, le=3_600)] = Field(
+        0, description="How long the simulated payment provider takes to answer, in seconds."
+    )
+    simulated_payments_fail_before: Share = Field(
+        0, description="The share of its calls, from 0 to 1, that fail before it has done anything."
+    )
+    simulated_payments_fail_after: Share = Field(
+        0, description="The share of its calls, from 0 to 1, that fail after it has done what was asked."
+    )
+    simulated_payments_lose_answer: Share = Field(
+        0, description="The share of its calls, from 0 to 1, that it carries out and never answers."
     )
     jwt_secret: SecretStr | None = Field(
         None,
@@ -102,6 +121,11 @@ class Settings(BaseSettings):
         if value is not None and len(value.get_secret_value().encode()) < SHORTEST_SECRET:
             raise ValueError(f"must be {SHORTEST_SECRET} bytes or more; `openssl rand -hex 32` makes a good one")
         return value
+
+    @property
+    def payment_grace(self) -> timedelta:
+        """How long a process may be at a payment or a refund until another one takes it up."""
+        return timedelta(seconds=self.payment_grace_seconds)
 
     @property
     def hold_for(self) -> timedelta:

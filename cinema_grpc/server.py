@@ -20,23 +20,27 @@ from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
 from cinema_grpc.adapters.database.catalog_store import SqlCatalogStore
 from cinema_grpc.adapters.database.database import Database, without_secrets
 from cinema_grpc.adapters.database.migrate import CannotMigrate, check_schema, migrate
+from cinema_grpc.adapters.database.payment_store import SqlPaymentStore
 from cinema_grpc.adapters.database.programme_reader import SqlProgrammeReader
 from cinema_grpc.adapters.database.session_store import SqlSessionStore
 from cinema_grpc.adapters.passwords import Argon2Passwords, load_commonest_passwords
-from cinema_grpc.adapters.simulated_payments import SimulatedPayments
-from cinema_grpc.application import expiry, refunds, sessions
+from cinema_grpc.adapters.simulated_books import books_beside
+from cinema_grpc.adapters.simulated_payments import Mood, SimulatedPayments
+from cinema_grpc.application import expiry, recovery, refunds, sessions
 from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.background import BackgroundTask
 from cinema_grpc.application.bookings import Bookings
 from cinema_grpc.application.box_office import BoxOffice
 from cinema_grpc.application.catalog import Catalog
 from cinema_grpc.application.errors import StorageUnavailable
+from cinema_grpc.application.payment_ports import PaymentGateway
 from cinema_grpc.application.payments import Payments
-from cinema_grpc.application.ports import Clock, PaymentGateway, ShowtimeFilter
+from cinema_grpc.application.ports import Clock, ShowtimeFilter
 from cinema_grpc.application.programme import Programme
 from cinema_grpc.application.sessions import Sessions
 from cinema_grpc.config import PREFIX, BadSettings, Settings
 from cinema_grpc.domain.account import User
+from cinema_grpc.domain.booking import Booking
 from cinema_grpc.transport.server import Server, build
 from cinema_grpc.workers import Workers
 
@@ -61,6 +65,7 @@ class CinemaServer:
         database: Where everything is kept.
         accounts, account_store, catalog, programme: What fills an empty database, and looks at it.
         expire_holds: Writes down holds that are over, in the background.
+        recover_payments: Settles payments that were left open, in the background.
         pay_refunds: Has owed refunds paid, in the background.
         delete_lapsed_sessions: Deletes sessions that are over, in the background.
         watch_storage: Looks after storage for the health service, in the background.
@@ -83,7 +88,6 @@ class CinemaServer:
             gateway: The payment provider; the simulated one if left out.
             passwords: The hasher of passwords; the default strength if left out.
         """
-        gateway = gateway or SimulatedPayments()
         self._settings = settings
         longest_wait = settings.longest_wait_seconds
         self.database = Database(settings.database_url, clock, settings.database_pool_size, longest_wait)
@@ -100,15 +104,28 @@ class CinemaServer:
         driver = self.database.driver
         self._box_office = BoxOffice(store, self.programme.follow, driver.lanes, driver.apart, longest_wait)
         hold_expiry = expiry.HoldExpiry(store, self._box_office)
-        pay_back = refunds.Refunds(reader, self._box_office, gateway)
+        gateway = gateway or _simulated(settings, self.database)
+        unsettled, grace = SqlPaymentStore(self.database), settings.payment_grace
+        pay_back = refunds.Refunds(unsettled, self._box_office, gateway, grace)
         self.expire_holds = BackgroundTask("hold expiry", hold_expiry.run_pass, expiry.SECONDS_BETWEEN_PASSES)
         self.pay_refunds = BackgroundTask("refunds", pay_back.run_pass, refunds.SECONDS_BETWEEN_PASSES)
         self.delete_lapsed_sessions = BackgroundTask(
             "session cleaning", self._sessions.delete_lapsed, sessions.SECONDS_BETWEEN_CLEANINGS
         )
         self.watch_storage = BackgroundTask("storage watch", self._check_storage, SECONDS_BETWEEN_CHECKS)
-        self._payments = Payments(self._box_office, gateway, self.pay_refunds.wake)
-        self._bookings = Bookings(self._box_office, reader, self._payments, settings.hold_for, self.pay_refunds.wake)
+
+        def refund_owed(booking: Booking) -> None:
+            pay_back.owe(booking)
+            self.pay_refunds.wake()
+
+        self._payments = Payments(self._box_office, gateway, refund_owed, grace)
+        self._bookings = Bookings(self._box_office, reader, self._payments, settings.hold_for, refund_owed)
+        recover = recovery.Recovery(
+            unsettled, self._box_office, gateway, self._payments.is_under_way, refund_owed, grace
+        )
+        self.recover_payments = BackgroundTask(
+            "recovery of payments", recover.run_pass, recovery.SECONDS_BETWEEN_PASSES
+        )
         self._server: Server | None = None
 
     @property
@@ -129,6 +146,7 @@ class CinemaServer:
         await bring_up_to_date(self.database, with_migration=with_migration)
         self._box_office.start()
         self.expire_holds.start()
+        self.recover_payments.start()
         self.pay_refunds.start()
         self.delete_lapsed_sessions.start()
 
@@ -187,6 +205,7 @@ class CinemaServer:
             last_to_first.callback(self._passwords.close)
             last_to_first.push_async_callback(self._box_office.stop)
             last_to_first.push_async_callback(self.pay_refunds.stop)
+            last_to_first.push_async_callback(self.recover_payments.stop)
             last_to_first.push_async_callback(self.expire_holds.stop)
             last_to_first.push_async_callback(self.delete_lapsed_sessions.stop)
             # Payments are cut off a moment before their callers are, who are then told so.
@@ -321,6 +340,16 @@ async def create_staff(settings: Settings, username: str, password: str, full_na
         return await server.accounts.create_staff(username, password, full_name, email)
     finally:
         await server.close()
+
+
+def _simulated(settings: Settings, database: Database) -> SimulatedPayments:
+    mood = Mood(
+        settings.simulated_payments_delay_seconds,
+        settings.simulated_payments_fail_before,
+        settings.simulated_payments_fail_after,
+        settings.simulated_payments_lose_answer,
+    )
+    return SimulatedPayments(books_beside(database), mood)
 
 
 def _jwt_secret(settings: Settings, *, with_demo: bool) -> bytes:

@@ -13,7 +13,6 @@ from cinema_grpc.application.once import Recorded, RequestKey
 from cinema_grpc.domain.account import Role, User
 from cinema_grpc.domain.booking import Booking, BookingStatus
 from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
-from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.session import RefreshToken, Session
 from cinema_grpc.domain.showtime import Change, Terms
 
@@ -162,17 +161,6 @@ class FoundBooking:
     now: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class OwedRefund:
-    """A refund that is written down and has still to be paid."""
-
-    showtime_id: str
-    booking_id: str
-    refund_id: str
-    attempt_id: str
-    amount: Money
-
-
 class BookingReader(Protocol):
     """Reads bookings."""
 
@@ -188,37 +176,6 @@ class BookingReader(Protocol):
         self, user_id: str, showtime_id: str, status: BookingStatus | None, after: str, limit: int
     ) -> list[Booking]:
         """Read a user's bookings as they are now, newest first, from the one after `after` on ("" for the first)."""
-        ...
-
-    async def owed_refunds(self, after: str, limit: int) -> list[OwedRefund]:
-        """Read refunds that have still to be paid, oldest first, from the one after `after` on ("" for the first)."""
-        ...
-
-
-# Payment
-
-
-class ProviderUnavailable(Exception):
-    """The provider did not answer: what it was asked for may have been done or not. Ask again with the same key."""
-
-
-class PaymentGateway(Protocol):
-    """The payment provider. Asking again with the same key changes nothing and gets the same answer."""
-
-    async def charge(self, key: str, amount: Money, payment_token: str) -> bool:
-        """Take money; tell whether it was taken (True) or declined (False).
-
-        Raises:
-            ProviderUnavailable.
-        """
-        ...
-
-    async def refund(self, key: str, charge_key: str, amount: Money) -> None:
-        """Give back (part of) what the charge `charge_key` took.
-
-        Raises:
-            ProviderUnavailable.
-        """
         ...
 
 

@@ -29,7 +29,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from cinema_grpc.adapters.passwords import Argon2Passwords
 from cinema_grpc.adapters.simulated_payments import SimulatedPayments
-from cinema_grpc.application.ports import PaymentGateway
+from cinema_grpc.application.payment_ports import PaymentGateway
 from cinema_grpc.config import Settings
 from cinema_grpc.server import CinemaServer
 from tests.builders import NOW, FakeClock

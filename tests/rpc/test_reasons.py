@@ -18,7 +18,7 @@ from cinema.v1 import (
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.simulated_payments import SimulatedPayments
 from cinema_grpc.application.patience import Patience
-from cinema_grpc.application.ports import ProviderUnavailable
+from cinema_grpc.application.payment_ports import ProviderUnavailable
 from cinema_grpc.domain.money import Money
 from tests.builders import NOW
 from tests.faults import failing
