@@ -25,7 +25,7 @@ def test_one_that_no_longer_fits_is_named(old: str, new: str, told: str, tmp_pat
 
 
 def test_one_whose_file_is_gone_is_named(tmp_path: Path) -> None:
-    with pytest.raises(NotApplicable, match="stale.*0 times in gone.py"):
+    with pytest.raises(NotApplicable, match=r"stale.*0 times in gone\.py"):
         apply(mutation("stale", "gone.py", "a", "b"), tmp_path)
 
 
