@@ -41,7 +41,7 @@ SECONDS_BETWEEN_SKIPS = 0.005
 """How long a lane rests when all that is to be done is skipped, and as many as may be waited for already are."""
 LARGEST_BATCH = 256
 """How many commands one transaction carries at most."""
-TIDYING_A_BATCH = 8
+TIDYING_A_BATCH = 2
 """How many of them may be commands that only tidy."""
 TRIES = 3
 """How often a batch is tried when other transactions get in its way."""
