@@ -2,12 +2,14 @@
 
 import logging
 import random
+from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
 
 import pytest
 import structlog
 
+from cinema_grpc.application import expiry, lane
 from cinema_grpc.domain.booking import Booking, BookingStatus
 from tests.chance import count, generator, seed
 from tests.proofs.simulation.world import PRICE, Told, World, a_world
@@ -69,14 +71,35 @@ def check_booking(world: World, booking: Booking) -> list[str]:
     return wrong
 
 
+def run(number: int, monkeypatch: pytest.MonkeyPatch) -> tuple[World, list[str]]:
+    """Run a world by its number; give it with what was wrong in it."""
+    random.seed(number)
+    world = a_world(generator("simulation", number))
+    for module in (lane, expiry):
+        monkeypatch.setattr(module, "time", world.loop)
+    wrong = world.loop.run(live(world))
+    return world, wrong + [str(fault) for fault in world.loop.faults]
+
+
 @pytest.mark.usefixtures("quiet")
 @pytest.mark.parametrize("seeds", [100, pytest.param(20_000, marks=pytest.mark.torture)])
-def test_many_worlds(seeds: int) -> None:
+def test_many_worlds(seeds: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """No seat twice, nothing acknowledged lost, each hold expired once, each request done once, the books right."""
-    first = seed()
+    first, happened = seed(), Counter[str]()
     for number in range(first, first + count(seeds)):
-        chance = generator("simulation", number)
-        random.seed(number)
-        world = a_world(chance)
-        assert world.loop.run(live(world)) == [], f"CINEMA_TEST_SEED={number} CINEMA_TEST_COUNT=1"
-        assert world.loop.faults == []
+        world, wrong = run(number, monkeypatch)
+        assert wrong == [], f"to see it again: CINEMA_TEST_SEED={number} CINEMA_TEST_COUNT=1"
+        happened["steps"] += world.loop.steps
+        happened["crashes"] += sum("again" in office.name for office in world.offices)
+        happened.update(line.rpartition(" ")[2] for line in world.database.log)
+    print(happened)  # noqa: T201
+    assert happened.keys() > {status.value for status in BookingStatus} or seeds > count(seeds)
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_world_can_be_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same seed gives the same history, to the step."""
+    first = seed()
+    for number in range(first, first + 20):
+        one, other = (run(number, monkeypatch)[0] for _ in range(2))
+        assert (one.loop.steps, one.database.log) == (other.loop.steps, other.database.log), number

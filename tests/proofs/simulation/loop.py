@@ -31,6 +31,8 @@ OWNER: ContextVar[Process | None] = ContextVar("OWNER", default=None)
 class SimulatedLoop(asyncio.AbstractEventLoop):
     """Runs tasks and timers, and nothing else: there is no input and no output.
 
+    It stands in for the module `time` too, where that is asked how long something took.
+
     Attributes:
         before_step: Called before each step of a process; it may kill that.
         steps: How many steps have run.
@@ -59,7 +61,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         asyncio.events._set_running_loop(self)
         self._running = True
         try:
-            task = self.create_task(main)
+            task: asyncio.Task[T] = self.create_task(main)
             while not task.done():
                 self._step()
             return task.result()
@@ -104,21 +106,29 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         """Tell the virtual time in seconds."""
         return self._time
 
-    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> asyncio.Handle:
+    def monotonic(self) -> float:
+        """Tell the virtual time in seconds."""
+        return self._time
+
+    def call_soon(  # type: ignore[override] # its arguments are not told apart
+        self, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
         """Make a call ready to run."""
         context = context if context is not None else copy_context()
         handle = asyncio.Handle(callback, args, self, context)
         self._ready.append((handle, context.get(OWNER)))
         return handle
 
-    def call_at(self, when: float, callback: Any, *args: Any, context: Context | None = None) -> asyncio.TimerHandle:
+    def call_at(  # type: ignore[override] # as above
+        self, when: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
         """Have a call run at a time."""
         context = context if context is not None else copy_context()
         handle = asyncio.TimerHandle(when, callback, args, self, context)
         heapq.heappush(self._timers, (max(when, self._time), next(self._numbers), handle, context.get(OWNER)))
         return handle
 
-    def call_later(
+    def call_later(  # type: ignore[override] # as above
         self, delay: float, callback: Any, *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """Have a call run after a time."""
@@ -131,7 +141,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     def create_task(self, coro: Any, *, name: str | None = None, context: Context | None = None) -> "asyncio.Task[Any]":
         """Start a task."""
         task = asyncio.Task(coro, loop=self, name=name, context=context)
-        task._log_destroy_pending = False  # those of processes that have died never end
+        task._log_destroy_pending = False  # type: ignore[attr-defined] # those of dead processes never end
         self._tasks.append(task)
         return task
 

@@ -51,6 +51,7 @@ class Database:
         committed: The stamps of all states that were ever committed.
         expired: How often each booking was written down as EXPIRED.
         breaches: What was written that no sound box office writes.
+        log: What was written when.
     """
 
     chance: random.Random
@@ -65,7 +66,7 @@ class Database:
     committed: set[str] = field(default_factory=set)
     expired: Counter[str] = field(default_factory=Counter)
     breaches: list[str] = field(default_factory=list)
-    commits: int = 0
+    log: list[str] = field(default_factory=list)
 
     def now(self) -> datetime:
         """Tell the time."""
@@ -97,7 +98,6 @@ class Database:
         """
         if any(each.key in self.requests for each in recorded):
             raise StorageConflict
-        self.commits += 1
         for work in written:
             row = self.showtimes[work.showtime_id]
             self.expect(row.version == work.known, f"{work.showtime_id} was written from an old state")
@@ -131,6 +131,7 @@ class Database:
         if after.status is BookingStatus.CONFIRMED and before is not None and before.status is BookingStatus.RESERVED:
             self.expect(work.latest_time < before.hold_expire_time, f"{name} was confirmed after its hold")
         self.bookings[name], self.revisions[name] = after, work.version.revision
+        self.log.append(f"{self.now()} {after.user_id} {after.status.value}")
 
 
 class Transaction:
@@ -315,7 +316,7 @@ class Store:
     async def take_attempts(self, grace: timedelta, limit: int, pause: Callable[[int], timedelta]) -> list[OpenAttempt]:
         """Take up attempts that are due."""
         await self._database.answer()
-        found = []
+        found: list[OpenAttempt] = []
         for booking in self._database.bookings.values():
             payment = booking.payment
             if payment is None or payment.status not in UNSETTLED or len(found) == limit:
@@ -341,7 +342,7 @@ class Store:
     async def take_refunds(self, grace: timedelta, limit: int, pause: Callable[[int], timedelta]) -> list[OwedRefund]:
         """Take up refunds that are due."""
         await self._database.answer()
-        found = []
+        found: list[OwedRefund] = []
         for booking in self._database.bookings.values():
             refund = booking.refund
             if refund is None or refund.status is not RefundStatus.PENDING or len(found) == limit:

@@ -183,21 +183,18 @@ class World:
             return
         for _ in range(self.chance.choice([0, 1, 1, 2])):
             await self._rest()
-            if self.chance.random() < 0.65:
-                token = self.chance.choice(["visa", "visa", "visa", DECLINED])
-                await self.call(
-                    name,
-                    "pay",
-                    lambda bookings, once, token=token: bookings.confirm(name, booking.booking_id, token, once),
-                    [booking.booking_id, token],
-                )
-            else:
-                await self.call(
-                    name,
-                    "cancel",
-                    lambda bookings, once: bookings.cancel(name, booking.booking_id, once),
-                    [booking.booking_id],
-                )
+            await (self._pay(booking) if self.chance.random() < 0.65 else self._cancel(booking))
+
+    async def _pay(self, booking: Booking) -> None:
+        user_id, name = booking.user_id, booking.booking_id
+        token = self.chance.choice(["visa", "visa", "visa", DECLINED])
+        await self.call(
+            user_id, "pay", lambda bookings, once: bookings.confirm(user_id, name, token, once), [name, token]
+        )
+
+    async def _cancel(self, booking: Booking) -> None:
+        user_id, name = booking.user_id, booking.booking_id
+        await self.call(user_id, "cancel", lambda bookings, once: bookings.cancel(user_id, name, once), [name])
 
     async def _rest(self) -> None:
         await asyncio.sleep(self.chance.choice([0.0, 0.0, 0.01, 1.0, 5.0, 19.0, 25.0, 130.0]))
@@ -259,4 +256,5 @@ def a_world(chance: random.Random) -> World:
     trouble = chance.choice([0.0, 0.02, 0.1, 0.2])
     database = Database(chance, trouble)
     provider = Provider(chance, chance.choice([0.0, 0.1, 0.3]))
-    return World(SimulatedLoop(chance), chance, database, provider, chance.choice([0, 1, 3, 10]))
+    loop = SimulatedLoop(chance)  # type: ignore[abstract] # of what a loop can do, there is what is needed here
+    return World(loop, chance, database, provider, chance.choice([0, 1, 3, 10]))
