@@ -40,7 +40,7 @@ test: $(ENVIRONMENT) ## Run all tests; fails when they cover less than 95% of th
 
 # `make bench SCENARIO=create-booking` measures one scenario alone.
 .PHONY: torture
-torture: $(ENVIRONMENT) ## Run the long form of the tests of replicas and restarts: some ten minutes
+torture: $(ENVIRONMENT) ## Run the long forms of the proofs in docs/reliability.md, and tell their figures: an hour or more
 	@$(BIN)/pytest -m torture
 
 DATABASE ?= sqlite

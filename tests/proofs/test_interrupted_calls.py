@@ -227,8 +227,11 @@ class Sweep:
         return answer
 
 
-async def sweep(scene: Scene, name: str, instants: int) -> None:
-    """Interrupt calls of one kind at many instants; after each the books are right, and the repeat gets an answer."""
+async def sweep(scene: Scene, name: str, instants: int) -> int:
+    """Interrupt calls of one kind at many instants; after each the books are right, and the repeat gets an answer.
+
+    Gives how many got their answer before they were interrupted.
+    """
     path = Sweep(instants)
     for _ in range(WHOLE_CALLS):
         stub, request, metadata = await CHANGES[name](scene)
@@ -246,11 +249,14 @@ async def sweep(scene: Scene, name: str, instants: int) -> None:
         assert await stub(request, metadata=metadata) == known, (name, instant)
     assert await scene.ask(unrecorded) == made_for_the_scene
     assert await scene.ask(recorded) == WHOLE_CALLS + instants
-    print(f"{name}: {instants} calls, {path.answered} answered before they were interrupted")  # noqa: T201
+    return path.answered
 
 
-async def sweep_register(scene: Scene, instants: int) -> None:
-    """Interrupt registrations, which have no request_id: afterwards there is no account, or one with that password."""
+async def sweep_register(scene: Scene, instants: int) -> int:
+    """Interrupt registrations, which have no request_id: afterwards there is no account, or one with that password.
+
+    Gives how many got their answer before they were interrupted.
+    """
     path = Sweep(instants)
     register, login = scene.house.auth.Register, scene.house.auth.Login
     for number in range(-WHOLE_CALLS, 0):
@@ -264,7 +270,7 @@ async def sweep_register(scene: Scene, instants: int) -> None:
         user = (await login(auth_service_pb2.LoginRequest(username=wanted.username, password=PASSWORD))).user
         assert (user.username, user.email, user.full_name) == (wanted.username, wanted.email, wanted.full_name)
         assert told is None or told.user == user, instant
-    print(f"Register: {instants} calls, {path.answered} answered before they were interrupted")  # noqa: T201
+    return path.answered
 
 
 def person(number: int) -> auth_service_pb2.RegisterRequest:
@@ -305,10 +311,14 @@ async def test_interrupted_calls(kind: str, lend: Lend, tmp_path: Path) -> None:
 @pytest.mark.torture
 @pytest.mark.parametrize("name", [*CHANGES, "Register"])
 @pytest.mark.parametrize("kind", KINDS)
-async def test_calls_interrupted_at_many_instants(kind: str, name: str, lend: Lend, tmp_path: Path) -> None:
+async def test_calls_interrupted_at_many_instants(
+    kind: str, name: str, lend: Lend, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     """2,000 instants of one."""
+    instants = count(LONG)
     with lend(kind, tmp_path) as url:
         async with a_scene(url) as scene:
             tasks = asyncio.all_tasks()
-            await (sweep_register(scene, count(LONG)) if name == "Register" else sweep(scene, name, count(LONG)))
+            answered = await (sweep_register(scene, instants) if name == "Register" else sweep(scene, name, instants))
             await nothing_is_left(scene, tasks)
+    record_property("figures", f"interrupted at {instants} instants, {answered} of them after the answer")
