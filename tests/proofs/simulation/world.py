@@ -91,6 +91,7 @@ class Office(Process):
             except Exception as error:  # noqa: BLE001 (it is the caller's)
                 if not answer.done():
                     answer.set_exception(error)
+                    answer.exception()  # marks it as seen: perhaps its caller gives up in this very moment
             else:
                 if not answer.done():
                     answer.set_result(told)
@@ -119,6 +120,7 @@ class Office(Process):
         for answer in self._calls:
             if not answer.done():
                 answer.set_exception(Lost())
+                answer.exception()
 
 
 @dataclass
@@ -136,6 +138,7 @@ class World:
 
     Attributes:
         crashes: How many times a process may still die.
+        crashed: How many times one has died.
         calm: Whether nothing goes wrong any more.
         told: All calls.
     """
@@ -145,6 +148,7 @@ class World:
     database: Database
     provider: Provider
     crashes: int
+    crashed: int = 0
     calm: bool = False
     offices: list[Office] = field(default_factory=list)
     told: list[Told] = field(default_factory=list)
@@ -162,6 +166,7 @@ class World:
     def _perhaps_crash(self, process: Process) -> None:
         if self.crashes and not self.calm and self.chance.random() < 0.002:
             self.crashes -= 1
+            self.crashed += 1
             token = OWNER.set(None)
             assert isinstance(process, Office)
             process.crash()
