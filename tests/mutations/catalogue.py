@@ -7,6 +7,7 @@ DATABASE = "cinema_grpc/adapters/database"
 DOMAIN = "cinema_grpc/domain"
 TRANSPORT = "cinema_grpc/transport"
 BOX_OFFICE = "tests/application/test_box_office.py"
+SIMULATION = "tests/proofs/test_simulation.py::test_many_worlds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,5 +270,54 @@ MUTATIONS = (
         '"synchronous = FULL"',
         '"synchronous = OFF"',
         "tests/store/test_migrations.py",
+    ),
+    mutation(
+        "a commit whose answer is lost counts as done",
+        f"{APPLICATION}/lane.py",
+        "                if await self._was_committed(work.written):\n                    break\n",
+        "                break\n",
+        f"{BOX_OFFICE}::TestFaults::test_a_commit_that_fails_is_undone",
+    ),
+    mutation(
+        "what other processes did is not taken over",
+        f"{APPLICATION}/shelf.py",
+        "        at_hand.showtime.restore(booking)\n",
+        "        pass\n",
+        f"{BOX_OFFICE}::TestReplicas::test_what_another_replica_did_is_seen",
+    ),
+    mutation(
+        "each try to charge has a key of its own, so that each may take money",
+        f"{APPLICATION}/payments.py",
+        "self._gateway.charge(payment.attempt_id, amount",
+        "self._gateway.charge(str(uuid_utils.uuid7()), amount",
+        SIMULATION,
+    ),
+    mutation(
+        "each try to refund has a key of its own, so that each may give money back",
+        f"{APPLICATION}/refunds.py",
+        "await self._gateway.refund(refund.refund_id,",
+        "await self._gateway.refund(str(id(asyncio.current_task())),",
+        SIMULATION,
+    ),
+    mutation(
+        "a charge of which the provider knows nothing counts as declined, though it may be on its way",
+        f"{APPLICATION}/recovery.py",
+        "        if called_off:\n            await self._void(attempt)\n",
+        "        if called_off:\n            await self._settle_decline(attempt)\n",
+        SIMULATION,
+    ),
+    mutation(
+        "a charge is called off with the provider before it is in the books",
+        f"{APPLICATION}/recovery.py",
+        "        called_off = await self._box_office.execute(\n",
+        "        await self._gateway.void(attempt.attempt_id)\n        called_off = await self._box_office.execute(\n",
+        SIMULATION,
+    ),
+    mutation(
+        "a charge that comes too late confirms the booking",
+        f"{DOMAIN}/showtime.py",
+        "charged = replace(booking.as_of(now), payment=",
+        "charged = replace(booking, payment=",
+        "tests/domain/test_showtime.py::TestPayment::test_too_late_a_charge_is_owed_back",
     ),
 )
