@@ -46,7 +46,7 @@ class Office(Process):
     def __init__(self, name: str, database: Database, provider: Provider) -> None:
         """Start it."""
         super().__init__(name)
-        self._calls: set[asyncio.Future[Booking]] = set()
+        self._calls: dict[asyncio.Future[Booking], None] = {}  # no set: the order is to be the same each time
         self._context = copy_context()
         self._context.run(OWNER.set, self)
         self._context.run(self._start, Store(database), provider)
@@ -96,7 +96,7 @@ class Office(Process):
                 if not answer.done():
                     answer.set_result(told)
 
-        self._calls.add(answer)
+        self._calls[answer] = None
         handler = asyncio.get_running_loop().create_task(handle(), context=self._context.copy())
         try:
             async with asyncio.timeout(patience):
@@ -105,7 +105,7 @@ class Office(Process):
             handler.cancel()  # as gRPC does when a client hangs up
             raise Lost from None
         finally:
-            self._calls.discard(answer)
+            del self._calls[answer]
 
     async def stop(self) -> None:
         """End in good order."""
