@@ -63,12 +63,16 @@ def copy_project(folder: Path) -> None:
 
 
 def environment(folder: Path, database_url: str) -> dict[str, str]:
-    """Have Python take the copy, also in the servers that tests start, and keep no compiled code of an earlier bug."""
+    """Have Python take the copy, also in the servers that tests start, and keep no compiled code of an earlier bug.
+
+    Random tests get a seed, so that what was noticed once is noticed always.
+    """
     return {
         **os.environ,
         "PYTHONPATH": f"{folder}{os.pathsep}{folder / 'generated'}",
         "PYTHONDONTWRITEBYTECODE": "1",
         "CINEMA_TEST_DATABASE_URL": database_url,
+        "CINEMA_TEST_SEED": "1",
     }
 
 

@@ -283,7 +283,7 @@ MUTATIONS = (
         f"{APPLICATION}/shelf.py",
         "        at_hand.showtime.restore(booking)\n",
         "        pass\n",
-        f"{BOX_OFFICE}::TestReplicas::test_what_another_replica_did_is_seen",
+        SIMULATION,
     ),
     mutation(
         "each try to charge has a key of its own, so that each may take money",
@@ -311,7 +311,7 @@ MUTATIONS = (
         f"{APPLICATION}/recovery.py",
         "        called_off = await self._box_office.execute(\n",
         "        await self._gateway.void(attempt.attempt_id)\n        called_off = await self._box_office.execute(\n",
-        SIMULATION,
+        "tests/application/test_recovery.py::TestASlowReplica",
     ),
     mutation(
         "a charge that comes too late confirms the booking",
