@@ -20,6 +20,8 @@ WHOLE_CALLS = 7
 """How many calls are let through, to learn how long one takes."""
 SPAN = 1.3
 """Up to when calls are interrupted, in times of what a whole call takes: some just get their answer."""
+SHOWTIMES, ROWS, SEATS_A_ROW = 3, "ABCDEFGHIJ", 200
+"""The seats there are: one for each call, and more."""
 Stub = Any
 
 
@@ -28,7 +30,7 @@ class Scene:
     """A house with what the changes need, numbered so that no two calls want the same."""
 
     house: House
-    showtime: showtime_pb2.Showtime
+    showtimes: list[str]
     movie_id: str
     auditorium_id: str
     cinema_id: str
@@ -36,12 +38,14 @@ class Scene:
 
     async def next_booking(self) -> str:
         """Hold a seat that is free."""
-        return (await self.house.book(self.showtime.showtime_id, self.seat(), request_id=new_id())).booking_id
+        showtime_id, seat = self.seat()
+        return (await self.house.book(showtime_id, seat, request_id=new_id())).booking_id
 
-    def seat(self) -> str:
-        """Name a seat that is free."""
+    def seat(self) -> tuple[str, str]:
+        """Give a showtime and a seat in it that is free."""
         self.number += 1
-        return f"{'ABCDEFGHIJ'[self.number % 10]}{self.number // 10 % 200 + 1}"
+        showtime, place = divmod(self.number, len(ROWS) * SEATS_A_ROW)
+        return self.showtimes[showtime], f"{ROWS[place % len(ROWS)]}{place // len(ROWS) + 1}"
 
     async def ask(self, question: str) -> int:
         """Ask the database for a number."""
@@ -53,12 +57,13 @@ class Scene:
 async def a_scene(database_url: str) -> AsyncIterator[Scene]:
     """Set the scene."""
     async with running(database_url) as house:
-        rows = [(label, (200,)) for label in "ABCDEFGHIJ"]
-        showtime = await house.showtime(rows=rows, policy=showtime_pb2.SEAT_GAP_POLICY_ALLOW)
+        rows = [(label, (SEATS_A_ROW,)) for label in ROWS]
+        policy = showtime_pb2.SEAT_GAP_POLICY_ALLOW
+        showtimes = [(await house.showtime(rows=rows, policy=policy)).showtime_id for _ in range(SHOWTIMES)]
         auditorium = await house.auditorium()
         movie = await house.movie(minutes=60)
         await house.customer()
-        yield Scene(house, showtime, movie.movie_id, auditorium.auditorium_id, auditorium.cinema_id)
+        yield Scene(house, showtimes, movie.movie_id, auditorium.auditorium_id, auditorium.cinema_id)
 
 
 class Sweep:

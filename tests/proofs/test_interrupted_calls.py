@@ -59,9 +59,8 @@ Prepare = Callable[["Scene"], Awaitable[tuple[Stub, Any, Metadata]]]
 
 
 async def create_booking(scene: Scene) -> tuple[Stub, Any, Metadata]:
-    request = booking_service_pb2.CreateBookingRequest(
-        showtime_id=scene.showtime.showtime_id, seats=[scene.seat()], request_id=new_id()
-    )
+    showtime_id, seat = scene.seat()
+    request = booking_service_pb2.CreateBookingRequest(showtime_id=showtime_id, seats=[seat], request_id=new_id())
     return scene.house.bookings.CreateBooking, request, await scene.house.customer(f"customer-{scene.number // 5}")
 
 
