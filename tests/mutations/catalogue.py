@@ -168,8 +168,8 @@ MUTATIONS = (
     mutation(
         "a token for another audience is let in",
         "cinema_grpc/adapters/access_tokens.py",
-        "algorithms=[ALGORITHM], audience=AUDIENCE, issuer=ISSUER",
-        'algorithms=[ALGORITHM], issuer=ISSUER, options={"verify_aud": False}',
+        "algorithms=[algorithm], audience=AUDIENCE, issuer=ISSUER",
+        'algorithms=[algorithm], issuer=ISSUER, options={"verify_aud": False}',
         "tests/adapters/test_access_tokens.py",
     ),
     mutation(

@@ -87,7 +87,7 @@ async def sweep_logout(scene: Scene, instants: int) -> int:
 
 async def sweep_change_password(scene: Scene, instants: int) -> int:
     """Either the old password holds, and the old session, or the new one holds and the old session is over."""
-    path, change = Sweep(instants), scene.house.auth.ChangePassword
+    path, change, tasks = Sweep(instants), scene.house.auth.ChangePassword, asyncio.all_tasks()
     for number in range(-WHOLE_CALLS, instants):
         tokens = (await scene.house.auth.Register(person(number))).tokens
         request = pb.ChangePasswordRequest(current_password=PASSWORD, new_password=NEW_PASSWORD)
@@ -98,6 +98,7 @@ async def sweep_change_password(scene: Scene, instants: int) -> int:
             number,
             lambda **timeout: change(request, metadata=bearer(tokens), **timeout),  # noqa: B023
         )
+        await nothing_is_left(scene, tasks)  # or it may still be done
         changed = True
         with suppress(grpc.aio.AioRpcError):
             await scene.house.auth.RefreshTokens(pb.RefreshTokensRequest(refresh_token=tokens.refresh_token))
