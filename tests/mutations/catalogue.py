@@ -100,7 +100,7 @@ MUTATIONS = (
         "        await self._driver.write_and_commit(self._connection, steps[1:])\n"
         "        await self._driver.begin(self._connection, _LOCK, [], _RECORDED, [])\n"
         "        await self._driver.write_and_commit(self._connection, steps[:1])\n",
-        f"{BOX_OFFICE}::TestFaults::test_a_failing_statement_loses_nothing",
+        f"{BOX_OFFICE}::TestFaults::test_a_call_that_cannot_be_recorded_leaves_nothing",
     ),
     mutation(
         "a claim is deleted whoever owns it",
