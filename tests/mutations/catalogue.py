@@ -67,7 +67,7 @@ MUTATIONS = (
                 "        found = {",
             ),
         ),
-        ("tests/store/test_postgresql.py::TestBusyShowtimes::test_the_clock_is_read_once_the_lock_is_had",),
+        ("tests/store/test_moment_of_decision.py",),
     ),
     mutation(
         "a write is broken off with its caller",

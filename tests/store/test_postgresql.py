@@ -22,11 +22,10 @@ from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.errors import ShowtimeNotFound
 from tests.application.conftest import House, furnish
 from tests.builders import NOW, FakeClock
-from tests.faults import Faults, make_breakable
-from tests.postgresql import execute, fetch, with_database
+from tests.faults import make_breakable
+from tests.postgresql import execute, with_database
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-WAITING = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 HOLD_S1 = "SELECT 1 FROM showtime WHERE showtime_id = 's1' FOR NO KEY UPDATE"
 
 
@@ -124,27 +123,6 @@ class TestBusyShowtimes:
                 await house.hold("A1")
             assert isinstance(await house.hold("A1", at="s2"), Booking)
         assert isinstance(await house.hold("A1"), Booking)
-
-    async def test_the_clock_is_read_once_the_lock_is_had(self, database_url: str) -> None:
-        """A hold that ends while somebody waits for the showtime is over for them."""
-        clock = FakeClock()
-        database = Database(database_url, clock)
-        await furnish(database)
-        store = SqlBoxOfficeStore(database)
-        box_office = BoxOffice(store, lambda _: None, 1, database.driver.apart)
-        box_office.start()
-        house = House(database, clock, store, SqlBookingReader(database), box_office, Faults())
-        await house.hold("A1")
-        async with database.writing() as connection:
-            await connection.exec_driver_sql(HOLD_S1)
-            late = asyncio.create_task(house.hold("A1", by="bob"))
-            async with asyncio.timeout(10):
-                while not await fetch(database_url, WAITING):  # noqa: ASYNC110 (of the server)
-                    await asyncio.sleep(0.01)
-            clock.advance(timedelta(minutes=10))
-        assert (await late).user_id == "bob"
-        await box_office.stop()
-        await database.close()
 
     async def test_more_busy_ones_than_may_be_waited_for(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
         """The rest is asked for again and again, and served in order of arrival."""
