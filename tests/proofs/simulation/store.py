@@ -142,6 +142,7 @@ class Transaction:
         self._database = database
         self._process = OWNER.get()
         self._locked: list[str] = []
+        self._skipped: set[str] | None = None
         self._sent: tuple[Sequence[Written], Sequence[Recorded]] | None = None
         self._ended = False
 
@@ -184,23 +185,29 @@ class Transaction:
             del self._database.owner[showtime_id]
         self._locked.clear()
 
+    async def lock(self, showtime_ids: Collection[str], *, patient: bool = False) -> None:
+        """Lock showtimes, but for those that others have locked."""
+        await self._database.answer()
+        self._skipped = set()
+        for showtime_id in showtime_ids:
+            if showtime_id not in self._database.showtimes:
+                continue
+            if patient:
+                await free(self._database, showtime_id)
+            if showtime_id in self._database.owner:
+                self._skipped.add(showtime_id)
+            else:
+                self._database.owner[showtime_id] = self
+                self._locked.append(showtime_id)
+
     async def open(
         self, wanted: Collection[Wanted], requests: Collection[RequestKey], *, patient: bool = False
     ) -> OpenedBatch:
-        """Lock showtimes, and read what is not at hand."""
+        """Read what is not at hand, of showtimes that are locked now if they are not yet."""
         database = self._database
-        await database.answer()
-        skipped = set()
-        for each in wanted:
-            if each.showtime_id not in database.showtimes:
-                continue
-            if patient:
-                await free(database, each.showtime_id)
-            if each.showtime_id in database.owner:
-                skipped.add(each.showtime_id)
-            else:
-                database.owner[each.showtime_id] = self
-                self._locked.append(each.showtime_id)
+        if self._skipped is None:
+            await self.lock([each.showtime_id for each in wanted], patient=patient)
+        skipped = self._skipped or set()
         await database.answer()
         now = database.now()
         await database.answer()
