@@ -7,6 +7,7 @@ import signal
 import sys
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from pathlib import Path
 
 import click
 import structlog
@@ -38,10 +39,11 @@ from cinema_grpc.application.payments import Payments
 from cinema_grpc.application.ports import Clock, ShowtimeFilter
 from cinema_grpc.application.programme import Programme
 from cinema_grpc.application.sessions import Sessions
-from cinema_grpc.config import PREFIX, BadSettings, Settings
+from cinema_grpc.config import PREFIX, BadSettings, Settings, with_port
 from cinema_grpc.domain.account import User
 from cinema_grpc.domain.booking import Booking
-from cinema_grpc.transport.server import Server, build
+from cinema_grpc.listening import allow_open_files, limits_of, read_certificates
+from cinema_grpc.transport.server import CannotListen, Server, build
 from cinema_grpc.workers import Workers
 
 logger = structlog.get_logger()
@@ -131,8 +133,14 @@ class CinemaServer:
     @property
     def address(self) -> str:
         """Where the server listens, as HOST:PORT."""
-        host = self._settings.listen_address.rpartition(":")[0]
-        return f"{host}:{self._server.port if self._server else 0}"
+        return with_port(self._settings.listen_address, self._server.port if self._server else 0)
+
+    @property
+    def health_address(self) -> str | None:
+        """Where health checks alone are answered, as HOST:PORT, if anywhere."""
+        address = self._settings.health_address
+        port = self._server.health_port if self._server else None
+        return None if address is None or port is None else with_port(address, port)
 
     async def open(self, *, with_migration: bool = True) -> None:
         """Open storage, and start to carry out commands.
@@ -157,8 +165,9 @@ class CinemaServer:
             shared_port: Whether other processes listen on the same port.
 
         Raises:
-            BadSettings: The address can't be had.
+            BadSettings: The address can't be had, or the certificate is not good.
         """
+        certificates = read_certificates(self._settings)
         try:
             self._server = build(
                 address=self._settings.listen_address,
@@ -168,12 +177,18 @@ class CinemaServer:
                 catalog=self.catalog,
                 programme=self.programme,
                 bookings=self._bookings,
-                reflection=self._settings.reflection,
+                limits=limits_of(self._settings),
+                reflection=self._settings.with_reflection,
+                certificates=certificates,
+                health_address=self._settings.health_address,
                 shared_port=shared_port,
             )
-        except OSError as error:
-            raise BadSettings(f"{PREFIX}LISTEN_ADDRESS: {error}") from error
+        except CannotListen as error:
+            setting = "LISTEN_ADDRESS" if error.address == self._settings.listen_address else "HEALTH_ADDRESS"
+            raise BadSettings(f"{PREFIX}{setting}: {error}") from error
         await self._server.start()
+        if certificates is not None:
+            logger.info("speaking TLS", **certificates.described)
         self.watch_storage.start()
 
     async def wait(self, stop: asyncio.Event) -> None:
@@ -266,6 +281,7 @@ async def serve(
     Raises:
         BadSettings.
     """
+    read_certificates(settings)
     stop = asyncio.Event()
     server = CinemaServer(settings, _jwt_secret(settings, with_demo=with_demo))
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -279,6 +295,7 @@ async def serve(
             if with_demo
             else None
         )
+        allow_open_files()
         await server.listen(shared_port=as_worker)
         _collect_garbage_rarely()
         logger.warning("payments are simulated: no money moves")
@@ -286,9 +303,10 @@ async def serve(
             "serving",
             address=server.address,
             database=without_secrets(settings.database_url),
+            **({"health_address": server.health_address} if server.health_address else {}),
         )
         if access is not None:
-            await _show_demo(server, access)
+            await _show_demo(server, settings.tls_certificate, access)
         elif with_demo:
             logger.warning("the database holds data that is no demo's: --demo leaves it alone")
         try:
@@ -316,6 +334,7 @@ async def serve_from_workers(settings: Settings, number: int, *, with_migration:
             "a file of SQLite has one writer at a time, and more processes would only wait for each other"
         )
     _jwt_secret(settings, with_demo=False)
+    read_certificates(settings)
     await migrate_alone(settings, with_migration=with_migration)
     return await Workers(settings, number).run()
 
@@ -363,8 +382,8 @@ def _jwt_secret(settings: Settings, *, with_demo: bool) -> bytes:
     )
 
 
-async def _show_demo(server: CinemaServer, access: demo.DemoAccess) -> None:
+async def _show_demo(server: CinemaServer, certificate: Path | None, access: demo.DemoAccess) -> None:
     # More than a day ahead, so that all of the money comes back.
     late_enough = ShowtimeFilter("", "", "", await server.catalog.now() + timedelta(hours=25), None)
     _, showtimes = await server.programme.list_showtimes(late_enough, None, 1)
-    click.echo(demo.describe(server.address, access, showtimes[0].showtime_id))
+    click.echo(demo.describe(server.address, certificate, access, showtimes[0].showtime_id))
