@@ -16,6 +16,7 @@ from cinema_grpc import demo
 from cinema_grpc.adapters.access_tokens import JwtAccessTokens
 from cinema_grpc.adapters.clock import SystemClock
 from cinema_grpc.adapters.database.account_store import SqlAccountStore
+from cinema_grpc.adapters.database.audit import Report, audit
 from cinema_grpc.adapters.database.booking_reader import SqlBookingReader
 from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
 from cinema_grpc.adapters.database.catalog_store import SqlCatalogStore
@@ -23,11 +24,13 @@ from cinema_grpc.adapters.database.database import Database, without_secrets
 from cinema_grpc.adapters.database.migrate import CannotMigrate, check_schema, migrate
 from cinema_grpc.adapters.database.payment_store import SqlPaymentStore
 from cinema_grpc.adapters.database.programme_reader import SqlProgrammeReader
+from cinema_grpc.adapters.database.request_store import SqlRequestStore
 from cinema_grpc.adapters.database.session_store import SqlSessionStore
 from cinema_grpc.adapters.passwords import Argon2Passwords, load_commonest_passwords
+from cinema_grpc.adapters.signing_keys import BadKeys, SigningKey, load_keys
 from cinema_grpc.adapters.simulated_books import books_beside
 from cinema_grpc.adapters.simulated_payments import Mood, SimulatedPayments
-from cinema_grpc.application import expiry, recovery, refunds, sessions
+from cinema_grpc.application import expiry, forgetting, recovery, refunds, sessions
 from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.background import BackgroundTask
 from cinema_grpc.application.bookings import Bookings
@@ -56,6 +59,7 @@ class ServerEnded(Exception):
 SECONDS_BETWEEN_CHECKS = 2.0
 """How often storage is looked at, so that the health service tells the truth about it."""
 SECONDS_TO_CHECK = 10.0
+SECONDS_BETWEEN_KEY_READINGS = 5.0
 OBJECTS_BETWEEN_COLLECTIONS = 50_000
 """How many more objects than before there have to be until Python looks for cycles among the new ones."""
 
@@ -69,14 +73,16 @@ class CinemaServer:
         expire_holds: Writes down holds that are over, in the background.
         recover_payments: Settles payments that were left open, in the background.
         pay_refunds: Has owed refunds paid, in the background.
+        forget_requests: Forgets what calls came to that nobody repeats any more, in the background.
         delete_lapsed_sessions: Deletes sessions that are over, in the background.
+        watch_keys: Looks after the signing keys, in the background.
         watch_storage: Looks after storage for the health service, in the background.
     """
 
     def __init__(
         self,
         settings: Settings,
-        jwt_secret: bytes,
+        jwt_secret: bytes | None,
         clock: Clock | None = None,
         gateway: PaymentGateway | None = None,
         passwords: Argon2Passwords | None = None,
@@ -85,7 +91,7 @@ class CinemaServer:
 
         Args:
             settings: What the environment said.
-            jwt_secret: What signs access tokens.
+            jwt_secret: What signs access tokens, unless the settings name keys that do; None for nothing.
             clock: The clock that decides; the database server's if left out, or the machine's for SQLite.
             gateway: The payment provider; the simulated one if left out.
             passwords: The hasher of passwords; the default strength if left out.
@@ -95,7 +101,8 @@ class CinemaServer:
         self.database = Database(settings.database_url, clock, settings.database_pool_size, longest_wait)
         clock = clock or SystemClock()
         self._passwords = passwords or Argon2Passwords(longest_wait=longest_wait)
-        self._tokens = JwtAccessTokens(jwt_secret, clock)
+        self._keys = read_signing_keys(settings)
+        self._tokens = JwtAccessTokens(jwt_secret, clock, keys=self._keys)
         self.account_store = SqlAccountStore(self.database)
         self.accounts = Accounts(self.account_store, self._passwords, self._tokens, clock, load_commonest_passwords())
         self._sessions = Sessions(SqlSessionStore(self.database), self._tokens, settings.refresh_grace)
@@ -111,9 +118,12 @@ class CinemaServer:
         pay_back = refunds.Refunds(unsettled, self._box_office, gateway, grace)
         self.expire_holds = BackgroundTask("hold expiry", hold_expiry.run_pass, expiry.SECONDS_BETWEEN_PASSES)
         self.pay_refunds = BackgroundTask("refunds", pay_back.run_pass, refunds.SECONDS_BETWEEN_PASSES)
+        forget = forgetting.Forgetting(SqlRequestStore(self.database))
+        self.forget_requests = BackgroundTask("forgetting", forget.run_pass, forgetting.SECONDS_BETWEEN_PASSES)
         self.delete_lapsed_sessions = BackgroundTask(
             "session cleaning", self._sessions.delete_lapsed, sessions.SECONDS_BETWEEN_CLEANINGS
         )
+        self.watch_keys = BackgroundTask("signing keys", self._read_keys_anew, SECONDS_BETWEEN_KEY_READINGS)
         self.watch_storage = BackgroundTask("storage watch", self._check_storage, SECONDS_BETWEEN_CHECKS)
 
         def refund_owed(booking: Booking) -> None:
@@ -156,7 +166,10 @@ class CinemaServer:
         self.expire_holds.start()
         self.recover_payments.start()
         self.pay_refunds.start()
+        self.forget_requests.start()
         self.delete_lapsed_sessions.start()
+        if self._settings.signing_keys is not None:
+            self.watch_keys.start()
 
     async def listen(self, *, shared_port: bool = False) -> None:
         """Take calls.
@@ -219,10 +232,12 @@ class CinemaServer:
             last_to_first.push_async_callback(self.database.close)
             last_to_first.callback(self._passwords.close)
             last_to_first.push_async_callback(self._box_office.stop)
+            last_to_first.push_async_callback(self.forget_requests.stop)
             last_to_first.push_async_callback(self.pay_refunds.stop)
             last_to_first.push_async_callback(self.recover_payments.stop)
             last_to_first.push_async_callback(self.expire_holds.stop)
             last_to_first.push_async_callback(self.delete_lapsed_sessions.stop)
+            last_to_first.push_async_callback(self.watch_keys.stop)
             # Payments are cut off a moment before their callers are, who are then told so.
             last_to_first.push_async_callback(self._payments.stop, 0.9 * grace)
             await self.watch_storage.stop()
@@ -230,6 +245,18 @@ class CinemaServer:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._server.stop(grace))
                     group.create_task(self._payments.stop(0.9 * grace))
+
+    async def _read_keys_anew(self) -> None:
+        """Use the signing keys as they are on the disk; while something is wrong with them, those that were read last.
+
+        Raises:
+            BadSettings: They can't be used.
+        """
+        keys = await asyncio.to_thread(read_signing_keys, self._settings)
+        if [(key.kid, key.private is None) for key in keys] != [(key.kid, key.private is None) for key in self._keys]:
+            self._tokens.use_keys(keys)
+            self._keys = keys
+            logger.info("signing keys changed", signing=keys[0].kid, verifying=[key.kid for key in keys])
 
     async def _check_storage(self) -> None:
         serving = True
@@ -263,6 +290,24 @@ async def migrate_alone(settings: Settings, *, with_migration: bool = True) -> N
     database = Database(settings.database_url)
     try:
         await bring_up_to_date(database, with_migration=with_migration)
+    finally:
+        await database.close()
+
+
+async def audit_alone(settings: Settings) -> Report:
+    """Look a database over, and change nothing.
+
+    Raises:
+        BadSettings: There is no such database, or its schema is not up to date.
+    """
+    database = Database(settings.database_url)
+    file = database.engine.url.database
+    sqlite = database.engine.dialect.name == "sqlite"
+    if sqlite and not Path(str(file)).exists():  # noqa: ASYNC240 (nobody waits for anything else)
+        raise BadSettings(f"{PREFIX}DATABASE_URL: there is no file {file}")
+    try:
+        await bring_up_to_date(database, with_migration=False)
+        return await audit(database)
     finally:
         await database.close()
 
@@ -334,6 +379,7 @@ async def serve_from_workers(settings: Settings, number: int, *, with_migration:
             "a file of SQLite has one writer at a time, and more processes would only wait for each other"
         )
     _jwt_secret(settings, with_demo=False)
+    read_signing_keys(settings)
     read_certificates(settings)
     await migrate_alone(settings, with_migration=with_migration)
     return await Workers(settings, number).run()
@@ -353,12 +399,27 @@ async def create_staff(settings: Settings, username: str, password: str, full_na
         BadSettings: The database can't be used.
         InvalidRequest, UsernameTaken, EmailTaken, StorageUnavailable.
     """
-    server = CinemaServer(settings, secrets.token_bytes(32))  # issues no tokens
+    without_keys = settings.model_copy(update={"signing_keys": None})  # it issues no tokens
+    server = CinemaServer(without_keys, secrets.token_bytes(32))
     try:
         await bring_up_to_date(server.database)
         return await server.accounts.create_staff(username, password, full_name, email)
     finally:
         await server.close()
+
+
+def read_signing_keys(settings: Settings) -> tuple[SigningKey, ...]:
+    """Read the key pairs that the settings name, if they do.
+
+    Raises:
+        BadSettings: They can't be used.
+    """
+    if settings.signing_keys is None:
+        return ()
+    try:
+        return load_keys(settings.signing_keys)
+    except BadKeys as error:
+        raise BadSettings(f"{PREFIX}SIGNING_KEYS: {error}") from error
 
 
 def _simulated(settings: Settings, database: Database) -> SimulatedPayments:
@@ -371,14 +432,17 @@ def _simulated(settings: Settings, database: Database) -> SimulatedPayments:
     return SimulatedPayments(books_beside(database), mood)
 
 
-def _jwt_secret(settings: Settings, *, with_demo: bool) -> bytes:
+def _jwt_secret(settings: Settings, *, with_demo: bool) -> bytes | None:
     if settings.jwt_secret is not None:
         return settings.jwt_secret.get_secret_value().encode()
+    if settings.signing_keys is not None:
+        return None
     if with_demo:
         return secrets.token_bytes(32)
     raise BadSettings(
         f"{PREFIX}JWT_SECRET: must be set, to 32 bytes or more that nobody can guess, the same for all replicas: "
-        f"`export {PREFIX}JWT_SECRET=$(openssl rand -hex 32)`; or try `cinema serve --demo`"
+        f"`export {PREFIX}JWT_SECRET=$(openssl rand -hex 32)`; "
+        f"or set {PREFIX}SIGNING_KEYS, or try `cinema serve --demo`"
     )
 
 

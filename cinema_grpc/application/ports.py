@@ -6,7 +6,7 @@ Any method of a store may raise StorageUnavailable.
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from cinema_grpc.application.once import Recorded, RequestKey
@@ -159,6 +159,14 @@ class FoundBooking:
     booking: Booking
     start_time: datetime
     now: datetime
+
+
+class RequestStore(Protocol):
+    """Keeps what calls with a request_id came to."""
+
+    async def forget(self, age: timedelta, limit: int) -> int:
+        """Forget at most `limit` requests that are older than `age`, the oldest first; tell how many."""
+        ...
 
 
 class BookingReader(Protocol):
@@ -410,6 +418,23 @@ class Caller:
     role: Role
 
 
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """What others need to verify access tokens with: the members of a JSON Web Key (RFC 7517, RFC 8037).
+
+    Attributes:
+        y: Empty for a key that has none.
+    """
+
+    kid: str
+    kty: str
+    alg: str
+    use: str
+    crv: str
+    x: str
+    y: str
+
+
 class AccessTokens(Protocol):
     """Issues and reads access tokens."""
 
@@ -423,4 +448,8 @@ class AccessTokens(Protocol):
         Raises:
             TokenInvalid, TokenExpired.
         """
+        ...
+
+    def public_keys(self) -> list[PublicKey]:
+        """Give the keys that others can verify tokens with, the one that signs first; none for a shared secret."""
         ...
