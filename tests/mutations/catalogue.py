@@ -57,14 +57,14 @@ MUTATIONS = (
         (
             Edit(
                 f"{DATABASE}/box_office_store.py",
-                "        versions, recorded = await self._driver.begin(\n",
-                "        now = await self._database.now(self._connection)\n"
-                "        versions, recorded = await self._driver.begin(\n",
+                "        self._locked = await self._driver.lock(",
+                "        self._early = self._database.clock.now() if self._database.clock else None\n"
+                "        self._locked = await self._driver.lock(",
             ),
             Edit(
                 f"{DATABASE}/box_office_store.py",
-                "        now = await self._database.now(self._connection)\n        found = {",
-                "        found = {",
+                "now = self._database.clock.now() if self._database.clock else told",
+                "now = self._early or told",
             ),
         ),
         ("tests/store/test_moment_of_decision.py",),
@@ -79,8 +79,8 @@ MUTATIONS = (
     mutation(
         "a showtime at hand is believed without asking the database",
         f"{DATABASE}/box_office_store.py",
-        "            if version == each.known:\n",
-        "            if each.known is not None:\n",
+        "            if each.known is None or (version != each.known and version.revision <= each.known.revision):\n",
+        "            if each.known is None:\n",
         f"{BOX_OFFICE}::TestReplicas",
     ),
     mutation(
@@ -96,10 +96,14 @@ MUTATIONS = (
     mutation(
         "the request_id is stored after the commit",
         f"{DATABASE}/box_office_store.py",
-        "        await self._driver.write_and_commit(self._connection, steps)\n",
-        "        await self._driver.write_and_commit(self._connection, steps[1:])\n"
-        "        await self._driver.begin(self._connection, _LOCK, [], _RECORDED, [])\n"
-        "        await self._driver.write_and_commit(self._connection, steps[:1])\n",
+        "        await self._driver.write_and_commit(self._connection, difference.goes(others))\n",
+        "        requests, others[INSERT_REQUEST] = others[INSERT_REQUEST], []\n"
+        "        await self._driver.write_and_commit(self._connection, difference.goes(others))\n"
+        "        lock = (_LOCK, [])\n"
+        "        locked = await self._driver.lock(self._connection, lock)\n"
+        "        await self._driver.look(self._connection, lock, locked, lambda _: _LOOK.of({}))\n"
+        "        others = {INSERT_REQUEST: requests, UPDATE_SHOWTIME: []}\n"
+        "        await self._driver.write_and_commit(self._connection, Difference().goes(others))\n",
         f"{BOX_OFFICE}::TestFaults::test_a_call_that_cannot_be_recorded_leaves_nothing",
     ),
     mutation(
