@@ -390,7 +390,7 @@ def _collect_garbage_rarely() -> None:
     """Spare the calls what Python's defaults cost: a fifth of the time of a booking went into looking for cycles."""
     gc.collect()
     gc.freeze()  # what is there by now stays to the end
-    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, 20, 50)
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, 10, 10)
 
 
 async def create_staff(settings: Settings, username: str, password: str, full_name: str, email: str) -> User:

@@ -7,6 +7,8 @@ from contextlib import suppress
 
 import structlog
 
+from cinema_grpc.application.errors import Overloaded
+
 logger = structlog.get_logger()
 
 LONGEST_PAUSE = 30.0
@@ -56,6 +58,8 @@ class BackgroundTask:
                 await self._run_pass()
                 self.failures = 0
                 pause = self._pause
+            except Overloaded:
+                pause = self._pause  # callers go first, and the next pass finds the same work
             except Exception:
                 self.failures += 1
                 pause = min(LONGEST_PAUSE, self._pause * 2 ** min(self.failures, 10))
