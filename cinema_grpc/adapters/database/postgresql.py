@@ -30,6 +30,11 @@ PARAMETERS = {
     "statement_timeout": "10s",
     "lock_timeout": "2s",
     "idle_in_transaction_session_timeout": "5s",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+    "plan_cache_mode": "force_generic_plan",
 }
 """What each connection is set to where its URL says nothing else. The server counts no COMMIT as a statement here: it
 stops the clock before the commit begins."""
