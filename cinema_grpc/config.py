@@ -14,7 +14,7 @@ from sqlalchemy.exc import ArgumentError
 PREFIX = "CINEMA_"
 SHORTEST_SECRET = 32
 SMALLEST_POOL = 8
-"""What the box office takes at most (two lanes, and two showtimes apart from each), and two for everything else."""
+"""What the box office takes at most (one, and four for showtimes that are waited for), and three for the rest."""
 
 
 class BadSettings(Exception):
