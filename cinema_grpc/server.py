@@ -7,6 +7,7 @@ import signal
 import sys
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from pathlib import Path
 
 import click
 import structlog
@@ -20,22 +21,29 @@ from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
 from cinema_grpc.adapters.database.catalog_store import SqlCatalogStore
 from cinema_grpc.adapters.database.database import Database, without_secrets
 from cinema_grpc.adapters.database.migrate import CannotMigrate, check_schema, migrate
+from cinema_grpc.adapters.database.payment_store import SqlPaymentStore
 from cinema_grpc.adapters.database.programme_reader import SqlProgrammeReader
+from cinema_grpc.adapters.database.session_store import SqlSessionStore
 from cinema_grpc.adapters.passwords import Argon2Passwords, load_commonest_passwords
-from cinema_grpc.adapters.simulated_payments import SimulatedPayments
-from cinema_grpc.application import expiry, refunds
+from cinema_grpc.adapters.simulated_books import books_beside
+from cinema_grpc.adapters.simulated_payments import Mood, SimulatedPayments
+from cinema_grpc.application import expiry, recovery, refunds, sessions
 from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.background import BackgroundTask
 from cinema_grpc.application.bookings import Bookings
 from cinema_grpc.application.box_office import BoxOffice
 from cinema_grpc.application.catalog import Catalog
 from cinema_grpc.application.errors import StorageUnavailable
+from cinema_grpc.application.payment_ports import PaymentGateway
 from cinema_grpc.application.payments import Payments
-from cinema_grpc.application.ports import Clock, PaymentGateway, ShowtimeFilter
+from cinema_grpc.application.ports import Clock, ShowtimeFilter
 from cinema_grpc.application.programme import Programme
-from cinema_grpc.config import PREFIX, BadSettings, Settings
+from cinema_grpc.application.sessions import Sessions
+from cinema_grpc.config import PREFIX, BadSettings, Settings, with_port
 from cinema_grpc.domain.account import User
-from cinema_grpc.transport.server import Server, build
+from cinema_grpc.domain.booking import Booking
+from cinema_grpc.listening import allow_open_files, limits_of, read_certificates
+from cinema_grpc.transport.server import CannotListen, Server, build
 from cinema_grpc.workers import Workers
 
 logger = structlog.get_logger()
@@ -59,7 +67,9 @@ class CinemaServer:
         database: Where everything is kept.
         accounts, account_store, catalog, programme: What fills an empty database, and looks at it.
         expire_holds: Writes down holds that are over, in the background.
+        recover_payments: Settles payments that were left open, in the background.
         pay_refunds: Has owed refunds paid, in the background.
+        delete_lapsed_sessions: Deletes sessions that are over, in the background.
         watch_storage: Looks after storage for the health service, in the background.
     """
 
@@ -80,7 +90,6 @@ class CinemaServer:
             gateway: The payment provider; the simulated one if left out.
             passwords: The hasher of passwords; the default strength if left out.
         """
-        gateway = gateway or SimulatedPayments()
         self._settings = settings
         longest_wait = settings.longest_wait_seconds
         self.database = Database(settings.database_url, clock, settings.database_pool_size, longest_wait)
@@ -89,6 +98,7 @@ class CinemaServer:
         self._tokens = JwtAccessTokens(jwt_secret, clock)
         self.account_store = SqlAccountStore(self.database)
         self.accounts = Accounts(self.account_store, self._passwords, self._tokens, clock, load_commonest_passwords())
+        self._sessions = Sessions(SqlSessionStore(self.database), self._tokens, settings.refresh_grace)
         self.catalog = Catalog(SqlCatalogStore(self.database))
         self.programme = Programme(SqlProgrammeReader(self.database))
 
@@ -96,19 +106,41 @@ class CinemaServer:
         driver = self.database.driver
         self._box_office = BoxOffice(store, self.programme.follow, driver.lanes, driver.apart, longest_wait)
         hold_expiry = expiry.HoldExpiry(store, self._box_office)
-        pay_back = refunds.Refunds(reader, self._box_office, gateway)
+        gateway = gateway or _simulated(settings, self.database)
+        unsettled, grace = SqlPaymentStore(self.database), settings.payment_grace
+        pay_back = refunds.Refunds(unsettled, self._box_office, gateway, grace)
         self.expire_holds = BackgroundTask("hold expiry", hold_expiry.run_pass, expiry.SECONDS_BETWEEN_PASSES)
         self.pay_refunds = BackgroundTask("refunds", pay_back.run_pass, refunds.SECONDS_BETWEEN_PASSES)
+        self.delete_lapsed_sessions = BackgroundTask(
+            "session cleaning", self._sessions.delete_lapsed, sessions.SECONDS_BETWEEN_CLEANINGS
+        )
         self.watch_storage = BackgroundTask("storage watch", self._check_storage, SECONDS_BETWEEN_CHECKS)
-        self._payments = Payments(self._box_office, gateway, self.pay_refunds.wake)
-        self._bookings = Bookings(self._box_office, reader, self._payments, settings.hold_for, self.pay_refunds.wake)
+
+        def refund_owed(booking: Booking) -> None:
+            pay_back.owe(booking)
+            self.pay_refunds.wake()
+
+        self._payments = Payments(self._box_office, gateway, refund_owed, grace)
+        self._bookings = Bookings(self._box_office, reader, self._payments, settings.hold_for, refund_owed)
+        recover = recovery.Recovery(
+            unsettled, self._box_office, gateway, self._payments.is_under_way, refund_owed, grace
+        )
+        self.recover_payments = BackgroundTask(
+            "recovery of payments", recover.run_pass, recovery.SECONDS_BETWEEN_PASSES
+        )
         self._server: Server | None = None
 
     @property
     def address(self) -> str:
         """Where the server listens, as HOST:PORT."""
-        host = self._settings.listen_address.rpartition(":")[0]
-        return f"{host}:{self._server.port if self._server else 0}"
+        return with_port(self._settings.listen_address, self._server.port if self._server else 0)
+
+    @property
+    def health_address(self) -> str | None:
+        """Where health checks alone are answered, as HOST:PORT, if anywhere."""
+        address = self._settings.health_address
+        port = self._server.health_port if self._server else None
+        return None if address is None or port is None else with_port(address, port)
 
     async def open(self, *, with_migration: bool = True) -> None:
         """Open storage, and start to carry out commands.
@@ -122,7 +154,9 @@ class CinemaServer:
         await bring_up_to_date(self.database, with_migration=with_migration)
         self._box_office.start()
         self.expire_holds.start()
+        self.recover_payments.start()
         self.pay_refunds.start()
+        self.delete_lapsed_sessions.start()
 
     async def listen(self, *, shared_port: bool = False) -> None:
         """Take calls.
@@ -131,22 +165,30 @@ class CinemaServer:
             shared_port: Whether other processes listen on the same port.
 
         Raises:
-            BadSettings: The address can't be had.
+            BadSettings: The address can't be had, or the certificate is not good.
         """
+        certificates = read_certificates(self._settings)
         try:
             self._server = build(
                 address=self._settings.listen_address,
                 tokens=self._tokens,
                 accounts=self.accounts,
+                sessions=self._sessions,
                 catalog=self.catalog,
                 programme=self.programme,
                 bookings=self._bookings,
-                reflection=self._settings.reflection,
+                limits=limits_of(self._settings),
+                reflection=self._settings.with_reflection,
+                certificates=certificates,
+                health_address=self._settings.health_address,
                 shared_port=shared_port,
             )
-        except OSError as error:
-            raise BadSettings(f"{PREFIX}LISTEN_ADDRESS: {error}") from error
+        except CannotListen as error:
+            setting = "LISTEN_ADDRESS" if error.address == self._settings.listen_address else "HEALTH_ADDRESS"
+            raise BadSettings(f"{PREFIX}{setting}: {error}") from error
         await self._server.start()
+        if certificates is not None:
+            logger.info("speaking TLS", **certificates.described)
         self.watch_storage.start()
 
     async def wait(self, stop: asyncio.Event) -> None:
@@ -178,7 +220,9 @@ class CinemaServer:
             last_to_first.callback(self._passwords.close)
             last_to_first.push_async_callback(self._box_office.stop)
             last_to_first.push_async_callback(self.pay_refunds.stop)
+            last_to_first.push_async_callback(self.recover_payments.stop)
             last_to_first.push_async_callback(self.expire_holds.stop)
+            last_to_first.push_async_callback(self.delete_lapsed_sessions.stop)
             # Payments are cut off a moment before their callers are, who are then told so.
             last_to_first.push_async_callback(self._payments.stop, 0.9 * grace)
             await self.watch_storage.stop()
@@ -237,6 +281,7 @@ async def serve(
     Raises:
         BadSettings.
     """
+    read_certificates(settings)
     stop = asyncio.Event()
     server = CinemaServer(settings, _jwt_secret(settings, with_demo=with_demo))
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -250,6 +295,7 @@ async def serve(
             if with_demo
             else None
         )
+        allow_open_files()
         await server.listen(shared_port=as_worker)
         _collect_garbage_rarely()
         logger.warning("payments are simulated: no money moves")
@@ -257,9 +303,10 @@ async def serve(
             "serving",
             address=server.address,
             database=without_secrets(settings.database_url),
+            **({"health_address": server.health_address} if server.health_address else {}),
         )
         if access is not None:
-            await _show_demo(server, access)
+            await _show_demo(server, settings.tls_certificate, access)
         elif with_demo:
             logger.warning("the database holds data that is no demo's: --demo leaves it alone")
         try:
@@ -287,6 +334,7 @@ async def serve_from_workers(settings: Settings, number: int, *, with_migration:
             "a file of SQLite has one writer at a time, and more processes would only wait for each other"
         )
     _jwt_secret(settings, with_demo=False)
+    read_certificates(settings)
     await migrate_alone(settings, with_migration=with_migration)
     return await Workers(settings, number).run()
 
@@ -313,6 +361,16 @@ async def create_staff(settings: Settings, username: str, password: str, full_na
         await server.close()
 
 
+def _simulated(settings: Settings, database: Database) -> SimulatedPayments:
+    mood = Mood(
+        settings.simulated_payments_delay_seconds,
+        settings.simulated_payments_fail_before,
+        settings.simulated_payments_fail_after,
+        settings.simulated_payments_lose_answer,
+    )
+    return SimulatedPayments(books_beside(database), mood)
+
+
 def _jwt_secret(settings: Settings, *, with_demo: bool) -> bytes:
     if settings.jwt_secret is not None:
         return settings.jwt_secret.get_secret_value().encode()
@@ -324,8 +382,8 @@ def _jwt_secret(settings: Settings, *, with_demo: bool) -> bytes:
     )
 
 
-async def _show_demo(server: CinemaServer, access: demo.DemoAccess) -> None:
+async def _show_demo(server: CinemaServer, certificate: Path | None, access: demo.DemoAccess) -> None:
     # More than a day ahead, so that all of the money comes back.
     late_enough = ShowtimeFilter("", "", "", await server.catalog.now() + timedelta(hours=25), None)
     _, showtimes = await server.programme.list_showtimes(late_enough, None, 1)
-    click.echo(demo.describe(server.address, access, showtimes[0].showtime_id))
+    click.echo(demo.describe(server.address, certificate, access, showtimes[0].showtime_id))

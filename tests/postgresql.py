@@ -170,7 +170,7 @@ class Databases:
         name = self._free.pop()
         url = with_database(self._server_url, name)
         yield url
-        tables = ", ".join(schema.metadata.tables)
+        tables = ", ".join([*schema.metadata.tables, "simulated_payment"])
         # Whoever still has a transaction open here has leaked a connection, which shows as this takes too long.
         in_thread(execute(url, f"SET lock_timeout = '10s'; TRUNCATE {tables}"))
         self._free.append(name)

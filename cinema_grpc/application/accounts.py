@@ -8,7 +8,8 @@ import structlog
 import uuid_utils
 
 from cinema_grpc.application.errors import BadCredentials, TokenInvalid
-from cinema_grpc.application.ports import AccessToken, AccessTokens, AccountStore, Clock, PasswordHasher
+from cinema_grpc.application.ports import AccessTokens, AccountStore, Clock, PasswordHasher
+from cinema_grpc.application.sessions import Tokens, issue, new_refresh_token
 from cinema_grpc.domain.account import (
     MAXIMUM_PASSWORD_LENGTH,
     Role,
@@ -19,6 +20,7 @@ from cinema_grpc.domain.account import (
     normalize_password,
 )
 from cinema_grpc.domain.errors import EmailTaken, UsernameTaken
+from cinema_grpc.domain.session import RefreshToken, Session
 
 logger = structlog.get_logger()
 
@@ -28,10 +30,10 @@ REMEMBERED_USERS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """A user who has proved who they are, and the access token that says so."""
+    """A user who has proved who they are, and the tokens that say so."""
 
     user: User
-    token: AccessToken
+    tokens: Tokens
 
 
 class Accounts:
@@ -63,7 +65,10 @@ class Accounts:
             InvalidRequest: A name, the email or the password is refused.
             UsernameTaken, EmailTaken.
         """
-        return self._sign_in(await self._create(username, password, full_name, email, Role.CUSTOMER))
+        user, password_hash = await self._prepare(username, password, full_name, email, Role.CUSTOMER)
+        token = new_refresh_token()
+        session = await self._store.add_signed_in(user, password_hash, token)
+        return self._signed_in(user, token, session)
 
     async def create_staff(self, username: str, password: str, full_name: str, email: str = "") -> User:
         """Make a staff account; only whoever runs the server may ask for it.
@@ -72,7 +77,9 @@ class Accounts:
             InvalidRequest: A name, the email or the password is refused.
             UsernameTaken, EmailTaken.
         """
-        return await self._create(username, password, full_name, email, Role.STAFF)
+        user, password_hash = await self._prepare(username, password, full_name, email, Role.STAFF)
+        await self._store.add(user, password_hash)
+        return user
 
     async def login(self, username: str, password: str) -> SignIn:
         """Sign a user in. An unknown user costs as much time as a wrong password does.
@@ -80,20 +87,23 @@ class Accounts:
         Raises:
             BadCredentials: The username or the password is wrong.
         """
-        password = normalize_password(password)
-        user, password_hash = await self._store.find_by_username(username) or (None, None)
-        # No account has a password beyond the longest allowed: it is refused, at the price of any other.
-        possible = password_hash if len(password) <= MAXIMUM_PASSWORD_LENGTH else None
-        matches = await self._hasher.verify(password[:MAXIMUM_PASSWORD_LENGTH], possible)
-        if user is None or password_hash is None or not matches:
-            raise BadCredentials
-        if self._hasher.needs_update(password_hash):
-            await self._store.set_password_hash(user.user_id, await self._hasher.hash(password))
-            logger.info("password hash made anew with the present parameters", user_id=user.user_id)
-        return self._sign_in(user)
+        return await self._sign_in(username, normalize_password(password))
+
+    async def change_password(self, user_id: str, current_password: str, new_password: str) -> SignIn:
+        """Replace a user's password, and end all sessions but a new one.
+
+        Raises:
+            TokenInvalid: There is no such user.
+            InvalidRequest: The new password is refused.
+            BadCredentials: The current password is wrong.
+        """
+        user = await self.user(user_id)
+        new_password = normalize_password(new_password)
+        check_password(new_password, "new_password", user.username, user.email, self._commonest)
+        return await self._sign_in(user.username, normalize_password(current_password), new_password)
 
     async def set_password(self, username: str, password: str) -> User:
-        """Replace the password of an account, without its old one.
+        """Replace the password of an account, without its old one, and end its sessions.
 
         Raises:
             LookupError: There is no such account.
@@ -131,7 +141,8 @@ class Accounts:
         else:
             await self.user(user_id)
 
-    async def _create(self, username: str, password: str, full_name: str, email: str, role: Role) -> User:
+    async def _prepare(self, username: str, password: str, full_name: str, email: str, role: Role) -> tuple[User, str]:
+        """Make an account that has still to be added, and its password hash."""
         check_username(username)
         check_person(full_name, email)
         password = normalize_password(password)
@@ -142,13 +153,46 @@ class Accounts:
         if await self._store.find_by_email(email) is not None:
             raise EmailTaken(email)
         password_hash = await self._hasher.hash(password)
-        user = User(str(uuid_utils.uuid7()), username, full_name, email, role, self._clock.now())
-        await self._store.add(user, password_hash)
-        return user
+        return User(str(uuid_utils.uuid7()), username, full_name, email, role, self._clock.now()), password_hash
 
-    def _sign_in(self, user: User) -> SignIn:
+    async def _sign_in(self, username: str, password: str, new_password: str | None = None) -> SignIn:
+        """Sign in whoever has the normalized password; a new one, if given, replaces it and ends all other sessions.
+
+        Raises:
+            BadCredentials.
+        """
+        token = new_refresh_token()
+        while True:
+            user, known_hash = await self._verify(await self._store.find_by_username(username), password)
+            new_hash = None
+            if new_password is not None:
+                new_hash = await self._hasher.hash(new_password)
+            elif self._hasher.needs_update(known_hash):
+                new_hash = await self._hasher.hash(password)
+                logger.info("password hash made anew with the present parameters", user_id=user.user_id)
+            session = await self._store.begin_session(
+                user.user_id, known_hash, token, new_hash=new_hash, alone=new_password is not None
+            )
+            if session is not None:
+                return self._signed_in(user, token, session)
+            # The hash was replaced meanwhile: with another password, or with the same one by another sign-in.
+
+    async def _verify(self, found: tuple[User, str] | None, password: str) -> tuple[User, str]:
+        """Check the normalized password of an account, or of none, which takes as long.
+
+        Raises:
+            BadCredentials: It is wrong, or there is no account.
+        """
+        # No account has a password beyond the longest allowed: it is refused, at the price of any other.
+        possible = found[1] if found is not None and len(password) <= MAXIMUM_PASSWORD_LENGTH else None
+        matches = await self._hasher.verify(password[:MAXIMUM_PASSWORD_LENGTH], possible)
+        if found is None or not matches:
+            raise BadCredentials
+        return found
+
+    def _signed_in(self, user: User, token: RefreshToken, session: Session) -> SignIn:
         self._remember(user.user_id)
-        return SignIn(user, self._tokens.issue(user))
+        return SignIn(user, issue(self._tokens, user, token, session))
 
     def _remember(self, user_id: str) -> None:
         self._known[user_id] = None

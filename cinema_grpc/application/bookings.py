@@ -26,7 +26,7 @@ class Bookings:
         reader: BookingReader,
         payments: Payments,
         hold_for: timedelta,
-        refund_owed: Callable[[], None],
+        refund_owed: Callable[[Booking], None],
     ) -> None:
         """Set up.
 
@@ -35,7 +35,7 @@ class Bookings:
             reader: Reads bookings.
             payments: Takes payments.
             hold_for: How long a new booking holds its seats.
-            refund_owed: Called when a refund was written down, so that it is paid soon.
+            refund_owed: Told of a booking whose refund was written down, so that it is paid soon.
         """
         self._box_office = box_office
         self._reader = reader
@@ -107,7 +107,7 @@ class Bookings:
             once=once,
         )
         if cancelled.refund is not None:
-            self._refund_owed()
+            self._refund_owed(cancelled)
         return cancelled
 
     async def _find(self, user_id: str, booking_id: str) -> FoundBooking:

@@ -45,6 +45,15 @@ class BadCredentials(CinemaError):
         super().__init__("the username or the password is wrong")
 
 
+class RefreshTokenInvalid(CinemaError):
+    """The refresh token is none of ours, has lapsed, or was used before."""
+
+    reason = "REFRESH_TOKEN_INVALID"
+
+    def __init__(self) -> None:
+        super().__init__("the refresh token is not valid any more; sign in again")
+
+
 class RoleRequired(CinemaError):
     """The call needs a role that the caller does not have."""
 

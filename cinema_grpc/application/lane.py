@@ -43,7 +43,7 @@ LARGEST_BATCH = 256
 """How many commands one transaction carries at most."""
 QUIET_TURNS = 3
 """How many turns of the event loop have to bring nobody until a batch is taken: about as many as a call takes."""
-TIDYING_A_BATCH = 8
+TIDYING_A_BATCH = 2
 """How many of them may be commands that only tidy."""
 TRIES = 3
 """How often a batch is tried when other transactions get in its way."""

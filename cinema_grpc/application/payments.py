@@ -1,14 +1,15 @@
 """Carrying payments through: write down the attempt, charge, write down what became of it.
 
 Each payment runs in a task of its own that belongs to the server, so a caller who hangs up changes nothing. The
-attempt's identifier is the provider's idempotency key: asking again never charges again.
+attempt's identifier is the provider's idempotency key: asking again never charges again. What this process does not
+bring to an end, `recovery` does.
 """
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import structlog
@@ -17,7 +18,8 @@ import uuid_utils
 from cinema_grpc.application.box_office import BoxOffice
 from cinema_grpc.application.errors import PaymentUnavailable, RequestIdReused, ShuttingDown, StorageUnavailable
 from cinema_grpc.application.once import Once, RequestKey
-from cinema_grpc.application.ports import PaymentGateway
+from cinema_grpc.application.payment_ports import ChargeVoided, PaymentGateway
+from cinema_grpc.application.unsettled import PROVIDER_SECONDS
 from cinema_grpc.domain.booking import Booking, BookingStatus, Ticket
 from cinema_grpc.domain.errors import CinemaError, HoldExpired, PaymentDeclined
 from cinema_grpc.domain.money import Money
@@ -27,8 +29,6 @@ logger = structlog.get_logger()
 
 A = TypeVar("A")
 
-PROVIDER_SECONDS = 10.0
-"""How long the provider may take to answer before a caller is told that it did not."""
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 """Seconds between two tries to learn what became of a charge, or to write it down, at first and at most."""
@@ -65,17 +65,26 @@ class _Payment:
 class Payments:
     """Takes payments for bookings."""
 
-    def __init__(self, box_office: BoxOffice, gateway: PaymentGateway, refund_owed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        box_office: BoxOffice,
+        gateway: PaymentGateway,
+        refund_owed: Callable[[Booking], None],
+        grace: timedelta,
+    ) -> None:
         """Set up.
 
         Args:
             box_office: Keeps who has paid.
             gateway: The provider.
-            refund_owed: Called when a refund was written down, so that it is paid soon.
+            refund_owed: Told of a booking whose refund was written down, so that it is paid soon.
+            grace: For how long the provider is asked again when it does not answer; then it is left to recovery.
         """
         self._box_office = box_office
         self._gateway = gateway
         self._refund_owed = refund_owed
+        self._grace = grace
+        self._under_way: set[str] = set()
         self._by_request: dict[RequestKey, _Payment] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -110,8 +119,14 @@ class Payments:
             payment.outcome.add_done_callback(lambda _: self._by_request.pop(once.key))
         task = asyncio.create_task(self._carry_through(payment), name=f"payment of booking {booking_id}")
         self._tasks.add(task)
+        self._under_way.add(payment.attempt_id)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: self._under_way.discard(payment.attempt_id))
         return await asyncio.shield(payment.answer)
+
+    def is_under_way(self, attempt_id: str) -> bool:
+        """Tell whether this process is still at an attempt."""
+        return attempt_id in self._under_way
 
     async def stop(self, grace: float) -> None:
         """Let payments that are under way come to their end, for at most `grace` seconds; take no more."""
@@ -133,11 +148,13 @@ class Payments:
             elif await self._charge(payment, booking.total_price):
                 settled = await self._settle_charge(payment, booking)
                 if settled.refund is not None:
-                    self._refund_owed()
+                    self._refund_owed(settled)
                 payment.settle(_told(settled))
             else:
                 await self._settle_decline(payment)
                 payment.settle(PaymentDeclined(payment.booking_id))
+        except (ChargeVoided, TimeoutError):
+            payment.settle(PaymentUnavailable(payment.booking_id))  # it is up to recovery
         except Exception as error:
             if not isinstance(error, CinemaError):
                 logger.exception("a payment broke down", booking_id=payment.booking_id, attempt_id=payment.attempt_id)
@@ -159,21 +176,31 @@ class Payments:
     async def _open_once(self, payment: _Payment) -> Booking:
         return await self._box_office.execute(
             payment.showtime_id,
-            lambda showtime, now: showtime.open_payment(payment.booking_id, payment.user_id, payment.attempt_id, now),
+            lambda showtime, now: showtime.open_payment(
+                payment.booking_id, payment.user_id, payment.attempt_id, now, _request_text(payment.once)
+            ),
             booking_id=payment.booking_id,
             once=payment.once,
             recording=False,
         )
 
     async def _charge(self, payment: _Payment, amount: Money) -> bool:
-        """Ask the provider until it answers. Callers wait for the first try alone, but the money has to be found."""
+        """Ask the provider until it answers, or the grace is over. Callers wait for the first try alone.
+
+        Raises:
+            ChargeVoided: The attempt was called off.
+            TimeoutError: The provider did not answer in time.
+        """
         if amount.minor_units == 0:
             return True
-        pause = FIRST_PAUSE
+        loop = asyncio.get_running_loop()
+        end, pause = loop.time() + self._grace.total_seconds(), FIRST_PAUSE
         while True:
             try:
                 async with asyncio.timeout(PROVIDER_SECONDS):
                     return await self._gateway.charge(payment.attempt_id, amount, payment.payment_token)
+            except ChargeVoided:
+                raise
             except Exception as error:  # noqa: BLE001 (whatever it was, the money may have been taken)
                 logger.warning(
                     "the provider did not answer for a charge; it is asked again",
@@ -182,11 +209,13 @@ class Payments:
                     error=type(error).__name__,
                 )
                 payment.tell(PaymentUnavailable(payment.booking_id))
+            if loop.time() + pause >= end:
+                raise TimeoutError
             await asyncio.sleep(pause)
             pause = min(LONGEST_PAUSE, pause * 2)
 
     async def _settle_charge(self, payment: _Payment, booking: Booking) -> Booking:
-        tickets = [Ticket(str(uuid_utils.uuid7()), seat, secrets.token_urlsafe(16)) for seat in booking.seats]
+        tickets = issue_tickets(booking.seats)
         refund_id = str(uuid_utils.uuid7())
         return await self._write_down(
             payment,
@@ -215,8 +244,8 @@ class Payments:
                 once = None  # another call took the request_id meanwhile; this one is written down all the same
             except StorageUnavailable as error:
                 payment.tell(error)
-            except ShuttingDown:
-                raise
+            except CinemaError:
+                raise  # the attempt was called off meanwhile, or the server ends
             except Exception:
                 logger.exception(
                     "a payment can't be written down; it is tried again",
@@ -226,6 +255,24 @@ class Payments:
                 payment.tell(PaymentUnavailable(payment.booking_id))
             await asyncio.sleep(pause)
             pause = min(LONGEST_PAUSE, pause * 2)
+
+
+def issue_tickets(seats: Sequence[str]) -> list[Ticket]:
+    """Make tickets whose codes can't be guessed."""
+    return [Ticket(str(uuid_utils.uuid7()), seat, secrets.token_urlsafe(16)) for seat in seats]
+
+
+def _request_text(once: Once[Booking] | None) -> str:
+    """Write what a repeat of a call is known by, so that it can be kept with the attempt."""
+    return "" if once is None else f"{once.key.rpc} {once.key.request_id} {once.content.hex()}"
+
+
+def read_request(user_id: str, text: str) -> Once[Booking] | None:
+    """Read what was kept with the attempt of a user's call; None if the call had no request_id."""
+    if not text:
+        return None
+    rpc, request_id, content = text.split(" ")
+    return Once(RequestKey(user_id, rpc, request_id), bytes.fromhex(content), Booking)
 
 
 async def _outcome(payment: _Payment) -> Booking:

@@ -3,7 +3,7 @@
 Any method of a store may raise StorageUnavailable.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ from cinema_grpc.application.once import Recorded, RequestKey
 from cinema_grpc.domain.account import Role, User
 from cinema_grpc.domain.booking import Booking, BookingStatus
 from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
-from cinema_grpc.domain.money import Money
+from cinema_grpc.domain.session import RefreshToken, Session
 from cinema_grpc.domain.showtime import Change, Terms
 
 
@@ -167,17 +167,6 @@ class FoundBooking:
     now: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class OwedRefund:
-    """A refund that is written down and has still to be paid."""
-
-    showtime_id: str
-    booking_id: str
-    refund_id: str
-    attempt_id: str
-    amount: Money
-
-
 class BookingReader(Protocol):
     """Reads bookings."""
 
@@ -193,37 +182,6 @@ class BookingReader(Protocol):
         self, user_id: str, showtime_id: str, status: BookingStatus | None, after: str, limit: int
     ) -> list[Booking]:
         """Read a user's bookings as they are now, newest first, from the one after `after` on ("" for the first)."""
-        ...
-
-    async def owed_refunds(self, after: str, limit: int) -> list[OwedRefund]:
-        """Read refunds that have still to be paid, oldest first, from the one after `after` on ("" for the first)."""
-        ...
-
-
-# Payment
-
-
-class ProviderUnavailable(Exception):
-    """The provider did not answer: what it was asked for may have been done or not. Ask again with the same key."""
-
-
-class PaymentGateway(Protocol):
-    """The payment provider. Asking again with the same key changes nothing and gets the same answer."""
-
-    async def charge(self, key: str, amount: Money, payment_token: str) -> bool:
-        """Take money; tell whether it was taken (True) or declined (False).
-
-        Raises:
-            ProviderUnavailable.
-        """
-        ...
-
-    async def refund(self, key: str, charge_key: str, amount: Money) -> None:
-        """Give back (part of) what the charge `charge_key` took.
-
-        Raises:
-            ProviderUnavailable.
-        """
         ...
 
 
@@ -344,12 +302,23 @@ class ProgrammeReader(Protocol):
 
 # Accounts
 
+Continue = Callable[[Session, datetime], Session | None]
+"""Tells how a session goes on from the moment, or None if it ends."""
+
 
 class AccountStore(Protocol):
     """Keeps accounts. Usernames and emails are unique without regard to case."""
 
     async def add(self, user: User, password_hash: str) -> None:
         """Add an account.
+
+        Raises:
+            UsernameTaken, EmailTaken.
+        """
+        ...
+
+    async def add_signed_in(self, user: User, password_hash: str, token: RefreshToken) -> Session:
+        """Add an account, and begin a session of it with its first token.
 
         Raises:
             UsernameTaken, EmailTaken.
@@ -368,8 +337,50 @@ class AccountStore(Protocol):
         """Read an account by its email in any case, or None."""
         ...
 
+    async def begin_session(
+        self, user_id: str, known_hash: str, token: RefreshToken, *, new_hash: str | None = None, alone: bool = False
+    ) -> Session | None:
+        """Begin a session of a user whose password was checked, if the password is still the same.
+
+        Args:
+            user_id: Whose session it is.
+            known_hash: The password hash that was checked.
+            token: The first token of the session.
+            new_hash: What replaces the password hash, if anything does.
+            alone: Whether all other sessions of the user end.
+
+        Returns:
+            The session; None if the password hash is another one by now.
+        """
+        ...
+
     async def set_password_hash(self, user_id: str, password_hash: str) -> None:
-        """Replace the password hash of an account."""
+        """Replace the password hash of an account, and end its sessions."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedSession:
+    """A session that a decision was made about: whose it is, and how it was before and is after."""
+
+    user: User
+    before: Session
+    after: Session | None
+
+
+class SessionStore(Protocol):
+    """Keeps sessions."""
+
+    async def change(self, session_id: str, go_on: Continue) -> ChangedSession | None:
+        """Decide how a session goes on, one decision at a time; None if there is none."""
+        ...
+
+    async def end(self, session_id: str) -> str | None:
+        """End a session; give the user_id of whoever had signed in, or None if there is no such session."""
+        ...
+
+    async def delete_lapsed(self, limit: int) -> int:
+        """Delete at most `limit` sessions that are over; tell how many they were."""
         ...
 
 

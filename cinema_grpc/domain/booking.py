@@ -41,27 +41,40 @@ SEAT_KEEPING = frozenset({BookingStatus.RESERVED, BookingStatus.CONFIRMED})
 
 
 class AttemptStatus(Enum):
-    """What became of an attempt to charge: nothing known yet, money taken, or refused."""
+    """What became of an attempt to charge: nothing known yet, money taken, refused, being called off, or called off."""
 
     OPEN = "OPEN"
     CHARGED = "CHARGED"
     DECLINED = "DECLINED"
+    VOIDING = "VOIDING"
+    VOIDED = "VOIDED"
+
+
+UNSETTLED = frozenset({AttemptStatus.OPEN, AttemptStatus.VOIDING})
+"""The states of an attempt that has not come to its end."""
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentAttempt:
-    """One attempt to charge a booking's total price; its identifier is the provider's idempotency key."""
+    """One attempt to charge a booking's total price; its identifier is the provider's idempotency key.
+
+    Attributes:
+        request: By what a repeat of the call that began it is known, or "". It is kept with the attempt, so that such a
+            call gets its answer even if the process that took it has died.
+    """
 
     attempt_id: str
     status: AttemptStatus
     create_time: datetime
+    request: str = ""
 
 
 class RefundStatus(Enum):
-    """How far a refund has come: owed and written down, or carried out (or nothing to pay)."""
+    """How far a refund has come: owed and written down, carried out (or nothing to pay), or given up as impossible."""
 
     PENDING = "PENDING"
     COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +141,7 @@ class Booking:
     @property
     def being_paid(self) -> bool:
         """Whether a charge is under way."""
-        return self.payment is not None and self.payment.status is AttemptStatus.OPEN
+        return self.payment is not None and self.payment.status in UNSETTLED
 
     def lapsed(self, now: datetime) -> bool:
         """Tell whether this is a hold that is over: from hold_expire_time on, written down or not."""

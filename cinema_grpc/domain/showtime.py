@@ -13,6 +13,7 @@ from cinema_grpc.domain.booking import (
     MAXIMUM_SEATS_A_BOOKING,
     PAYMENT_TIME,
     SEAT_KEEPING,
+    UNSETTLED,
     AttemptStatus,
     Booking,
     BookingStatus,
@@ -184,7 +185,7 @@ class Showtime:
             )
         )
 
-    def open_payment(self, booking_id: str, user_id: str, attempt_id: str, now: datetime) -> Booking:
+    def open_payment(self, booking_id: str, user_id: str, attempt_id: str, now: datetime, request: str = "") -> Booking:
         """Write down that a charge starts; the first one makes the hold last at least 2 minutes more.
 
         Raises:
@@ -195,7 +196,7 @@ class Showtime:
         hold_expire_time = booking.hold_expire_time
         if not booking.hold_extended:
             hold_expire_time = max(hold_expire_time, now + PAYMENT_TIME)
-        attempt = PaymentAttempt(attempt_id, AttemptStatus.OPEN, now)
+        attempt = PaymentAttempt(attempt_id, AttemptStatus.OPEN, now, request)
         return self._put(replace(booking, payment=attempt, hold_extended=True, hold_expire_time=hold_expire_time))
 
     def settle_charge(
@@ -205,8 +206,15 @@ class Showtime:
 
         The booking is CONFIRMED, or EXPIRED with all of the money owed back if its hold is over. Settling an attempt
         again changes nothing.
+
+        Raises:
+            HoldExpired, BookingNotReserved, SalesClosed, PaymentInProgress: The attempt was called off, and what it
+                took goes back.
         """
         booking, attempt = self._attempt(booking_id, attempt_id)
+        if attempt is None or attempt.status in {AttemptStatus.VOIDING, AttemptStatus.VOIDED}:
+            booking.check_payable(self.terms.start_time, now)
+            raise PaymentInProgress(booking_id)
         if attempt.status is not AttemptStatus.OPEN:
             return booking
         charged = replace(booking.as_of(now), payment=replace(attempt, status=AttemptStatus.CHARGED))
@@ -217,9 +225,40 @@ class Showtime:
     def settle_decline(self, booking_id: str, attempt_id: str) -> Booking:
         """Write down that the charge was refused; the booking stays as it is. Doing so again changes nothing."""
         booking, attempt = self._attempt(booking_id, attempt_id)
-        if attempt.status is not AttemptStatus.OPEN:
+        if attempt is None or attempt.status is not AttemptStatus.OPEN:
             return booking
         return self._put(replace(booking, payment=replace(attempt, status=AttemptStatus.DECLINED)))
+
+    def begin_void(self, booking_id: str, attempt_id: str) -> bool:
+        """Write down that an attempt of which nothing is known is called off: from now on nothing can confirm by it.
+
+        This comes before the provider is told so. Else the money might be given back for a charge that whoever made it
+        writes down as taken. Tells whether the attempt is called off now.
+        """
+        booking, attempt = self._attempt(booking_id, attempt_id)
+        if attempt is None or attempt.status not in UNSETTLED:
+            return False
+        if attempt.status is AttemptStatus.OPEN:
+            self._put(replace(booking, payment=replace(attempt, status=AttemptStatus.VOIDING)))
+        return True
+
+    def settle_void(
+        self, booking_id: str, attempt_id: str, refund_id: str, now: datetime, *, given_back: bool
+    ) -> Booking:
+        """Write down that an attempt which was called off takes no money any more, and has given back what it took.
+
+        A booking whose hold is not over can be paid for again. For one that is, money that was taken and given back
+        shows as a charge with its refund. Doing so again changes nothing.
+        """
+        booking, attempt = self._attempt(booking_id, attempt_id)
+        if attempt is None or attempt.status is not AttemptStatus.VOIDING:
+            return booking
+        present = booking.as_of(now)
+        if not given_back or present.status is BookingStatus.RESERVED:
+            return self._put(replace(booking, payment=replace(attempt, status=AttemptStatus.VOIDED)))
+        charged = replace(present, payment=replace(attempt, status=AttemptStatus.CHARGED))
+        refund = replace(_refund(charged, refund_id, 100, now), status=RefundStatus.COMPLETED)
+        return self._put(replace(charged, refund=refund))
 
     def withdraw_payment(self, booking_id: str, attempt_id: str) -> None:
         """Write down that an attempt which may have been opened came to nothing: the provider was never asked."""
@@ -243,16 +282,13 @@ class Showtime:
             cancelled = replace(cancelled, refund=_refund(booking, refund_id, quote.percent, now))
         return self._put(cancelled)
 
-    def complete_refund(self, booking_id: str, refund_id: str) -> Booking:
-        """Write down that the provider has paid a refund. Doing so again changes nothing."""
+    def settle_refund(self, booking_id: str, refund_id: str, status: RefundStatus) -> Booking:
+        """Write down that the provider has paid a refund, or never will. Doing so again changes nothing."""
         booking = self._bookings[booking_id]
-        if (
-            booking.refund is None
-            or booking.refund.refund_id != refund_id
-            or booking.refund.status is RefundStatus.COMPLETED
-        ):
+        refund = booking.refund
+        if refund is None or refund.refund_id != refund_id or refund.status is not RefundStatus.PENDING:
             return booking
-        return self._put(replace(booking, refund=replace(booking.refund, status=RefundStatus.COMPLETED)))
+        return self._put(replace(booking, refund=replace(refund, status=status)))
 
     def expire(self, limit: int, now: datetime) -> int:
         """Write down holds that are over, the longest over first, at most `limit`; tell how many."""
@@ -272,11 +308,11 @@ class Showtime:
         if held + requested > MAXIMUM_SEATS_ON_HOLD:
             raise HoldLimit(MAXIMUM_SEATS_ON_HOLD, held, requested)
 
-    def _attempt(self, booking_id: str, attempt_id: str) -> tuple[Booking, PaymentAttempt]:
+    def _attempt(self, booking_id: str, attempt_id: str) -> tuple[Booking, PaymentAttempt | None]:
+        """Give a booking with its attempt; None if that was settled long ago and another one has followed."""
         booking = self._bookings[booking_id]
-        if booking.payment is None or booking.payment.attempt_id != attempt_id:
-            raise ValueError(f"{attempt_id} is not the latest attempt to charge booking {booking_id}")
-        return booking, booking.payment
+        latest = booking.payment
+        return booking, latest if latest is not None and latest.attempt_id == attempt_id else None
 
     def _labels(self, positions: Iterable[int]) -> list[str]:
         return [self.terms.seat_plan.labels[position] for position in positions]

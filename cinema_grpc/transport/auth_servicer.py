@@ -1,9 +1,10 @@
-"""cinema.v1.AuthService: signing up and signing in."""
+"""cinema.v1.AuthService: signing up, signing in, staying so, and signing out."""
 # ruff: noqa: N802 (the names are those of the protos)
 
 from cinema.v1 import auth_service_pb2, auth_service_pb2_grpc
 
 from cinema_grpc.application.accounts import Accounts
+from cinema_grpc.application.sessions import Sessions
 from cinema_grpc.transport.authentication import caller
 from cinema_grpc.transport.rendering import render_tokens, render_user
 
@@ -11,8 +12,9 @@ from cinema_grpc.transport.rendering import render_tokens, render_user
 class AuthServicer(auth_service_pb2_grpc.AuthServiceServicer):
     """Answers the calls of the AuthService."""
 
-    def __init__(self, accounts: Accounts) -> None:
+    def __init__(self, accounts: Accounts, sessions: Sessions) -> None:
         self._accounts = accounts
+        self._sessions = sessions
 
     async def Register(
         self, request: auth_service_pb2.RegisterRequest, _context: object
@@ -22,16 +24,39 @@ class AuthServicer(auth_service_pb2_grpc.AuthServiceServicer):
             username=request.username, password=request.password, full_name=request.full_name, email=request.email
         )
         return auth_service_pb2.RegisterResponse(
-            user=render_user(signed_in.user), tokens=render_tokens(signed_in.token)
+            user=render_user(signed_in.user), tokens=render_tokens(signed_in.tokens)
         )
 
     async def Login(self, request: auth_service_pb2.LoginRequest, _context: object) -> auth_service_pb2.LoginResponse:
         """Sign a user in."""
         signed_in = await self._accounts.login(request.username, request.password)
-        return auth_service_pb2.LoginResponse(user=render_user(signed_in.user), tokens=render_tokens(signed_in.token))
+        return auth_service_pb2.LoginResponse(user=render_user(signed_in.user), tokens=render_tokens(signed_in.tokens))
 
     async def GetCurrentUser(
         self, _request: auth_service_pb2.GetCurrentUserRequest, _context: object
     ) -> auth_service_pb2.GetCurrentUserResponse:
         """Tell who is calling."""
         return auth_service_pb2.GetCurrentUserResponse(user=render_user(await self._accounts.user(caller().user_id)))
+
+    async def RefreshTokens(
+        self, request: auth_service_pb2.RefreshTokensRequest, _context: object
+    ) -> auth_service_pb2.RefreshTokensResponse:
+        """Exchange a refresh token for new tokens."""
+        tokens = await self._sessions.refresh(request.refresh_token)
+        return auth_service_pb2.RefreshTokensResponse(tokens=render_tokens(tokens))
+
+    async def Logout(
+        self, request: auth_service_pb2.LogoutRequest, _context: object
+    ) -> auth_service_pb2.LogoutResponse:
+        """End a session."""
+        await self._sessions.end(request.refresh_token)
+        return auth_service_pb2.LogoutResponse()
+
+    async def ChangePassword(
+        self, request: auth_service_pb2.ChangePasswordRequest, _context: object
+    ) -> auth_service_pb2.ChangePasswordResponse:
+        """Replace the caller's password, and end the other sessions."""
+        signed_in = await self._accounts.change_password(
+            caller().user_id, request.current_password, request.new_password
+        )
+        return auth_service_pb2.ChangePasswordResponse(tokens=render_tokens(signed_in.tokens))

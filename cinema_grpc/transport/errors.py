@@ -41,6 +41,19 @@ class InternalError(CinemaError):
         super().__init__("internal error")
 
 
+class TooManyCalls(CinemaError):
+    """As many calls run as may; nothing of this one was done."""
+
+    reason = "OVERLOADED"
+
+    def __init__(self, calls_at_once: int) -> None:
+        super().__init__(
+            f"the server has {calls_at_once} calls under way and takes no more; "
+            "repeat the call with the same request_id in 1 s",
+            {"calls_at_once": str(calls_at_once), "retry_after_seconds": "1"},
+        )
+
+
 def describe(error: CinemaError) -> tuple[StatusCode, Status]:
     """Tell what a caller gets for an error: the code, and the status with its details."""
     code, detail = CATALOGUE[error.reason]
@@ -118,6 +131,7 @@ CATALOGUE: Mapping[str, tuple[StatusCode, Detail]] = MappingProxyType(
         "TOKEN_INVALID": (StatusCode.UNAUTHENTICATED, _nothing_more),
         "TOKEN_EXPIRED": (StatusCode.UNAUTHENTICATED, _nothing_more),
         "BAD_CREDENTIALS": (StatusCode.UNAUTHENTICATED, _nothing_more),
+        "REFRESH_TOKEN_INVALID": (StatusCode.UNAUTHENTICATED, _nothing_more),
         "NOT_BOOKING_OWNER": (StatusCode.PERMISSION_DENIED, _nothing_more),
         "ROLE_REQUIRED": (StatusCode.PERMISSION_DENIED, _nothing_more),
         "SHOWTIME_NOT_FOUND": (StatusCode.NOT_FOUND, _resource("Showtime", "showtime_id")),

@@ -6,7 +6,7 @@ from cinema.v1 import booking_pb2, catalog_pb2, money_pb2, showtime_pb2, user_pb
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from cinema_grpc.application.ports import AccessToken
+from cinema_grpc.application.sessions import Tokens
 from cinema_grpc.domain.account import Role, User
 from cinema_grpc.domain.booking import Booking, BookingStatus, Refund, RefundStatus
 from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
@@ -52,12 +52,14 @@ def render_user(user: User) -> user_pb2.User:
     )
 
 
-def render_tokens(token: AccessToken) -> user_pb2.Tokens:
+def render_tokens(tokens: Tokens) -> user_pb2.Tokens:
     """Write what signs a user in."""
     return user_pb2.Tokens(
-        access_token=token.text,
+        access_token=tokens.access_token.text,
         token_type=TOKEN_TYPE,
-        access_token_expire_time=render_moment(token.expire_time),
+        access_token_expire_time=render_moment(tokens.access_token.expire_time),
+        refresh_token=tokens.refresh_token,
+        refresh_token_expire_time=render_moment(tokens.refresh_token_expire_time),
     )
 
 

@@ -96,8 +96,8 @@ async def test_who_registers_is_a_customer_and_signed_in(accounts: Accounts, tok
     user = signed_in.user
     assert user == User(user.user_id, "Ada", "Ada Lovelace", "Ada@example.com", Role.CUSTOMER, NOW)
     assert 1 <= len(user.user_id) <= 64
-    assert tokens.read(signed_in.token.text) == Caller(user.user_id, Role.CUSTOMER)
-    assert signed_in.token.expire_time == NOW + timedelta(minutes=60)
+    assert tokens.read(signed_in.tokens.access_token.text) == Caller(user.user_id, Role.CUSTOMER)
+    assert signed_in.tokens.access_token.expire_time == NOW + timedelta(minutes=60)
     assert await accounts.user(user.user_id) == user
 
 
@@ -186,7 +186,7 @@ async def test_a_user_signs_in_in_any_case_of_the_name(accounts: Accounts, token
     user = await register_ada(accounts)
     signed_in = await accounts.login("aDA", PASSWORD)
     assert signed_in.user == user
-    assert tokens.read(signed_in.token.text) == Caller(user.user_id, Role.CUSTOMER)
+    assert tokens.read(signed_in.tokens.access_token.text) == Caller(user.user_id, Role.CUSTOMER)
 
 
 async def test_a_password_is_right_however_its_letters_are_composed(accounts: Accounts) -> None:
@@ -261,7 +261,7 @@ async def test_staff_may_have_no_email(accounts: Accounts, tokens: JwtAccessToke
     second = await accounts.create_staff("katherine", PASSWORD, "Katherine Johnson")
     assert (first.role, first.email, second.email) == (Role.STAFF, "", "")
     signed_in = await accounts.login("grace", PASSWORD)
-    assert tokens.read(signed_in.token.text) == Caller(first.user_id, Role.STAFF)
+    assert tokens.read(signed_in.tokens.access_token.text) == Caller(first.user_id, Role.STAFF)
 
 
 @pytest.mark.parametrize(

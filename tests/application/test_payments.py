@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 from sqlalchemy import update
+from structlog.testing import capture_logs
 
 from cinema_grpc.adapters.database import schema
+from cinema_grpc.adapters.database.payment_store import SqlPaymentStore
 from cinema_grpc.adapters.simulated_payments import SimulatedPayments
 from cinema_grpc.application import background, lane, refunds
 from cinema_grpc.application import payments as module
@@ -18,9 +20,10 @@ from cinema_grpc.application.bookings import Bookings
 from cinema_grpc.application.errors import PaymentUnavailable, RequestIdReused, ShuttingDown, StorageUnavailable
 from cinema_grpc.application.expiry import HoldExpiry
 from cinema_grpc.application.once import Once, RequestKey
+from cinema_grpc.application.payment_ports import ProviderUnavailable
 from cinema_grpc.application.payments import Payments
-from cinema_grpc.application.ports import ProviderUnavailable
 from cinema_grpc.application.refunds import Refunds
+from cinema_grpc.application.unsettled import LONGEST_PAUSE, MOST_TRIES
 from cinema_grpc.domain.booking import Booking, BookingStatus, RefundStatus
 from cinema_grpc.domain.errors import (
     BookingNotFound,
@@ -32,6 +35,8 @@ from cinema_grpc.domain.errors import (
 from cinema_grpc.domain.money import Money
 from tests.application.conftest import House
 from tests.faults import failing
+
+GRACE = timedelta(seconds=30)
 
 
 class Provider(SimulatedPayments):
@@ -83,8 +88,9 @@ class Desk:
 
     async def pay_afresh(self, booking: Booking) -> Booking:
         """Repeat a request as after a restart."""
-        payments = Payments(self.house.box_office, self.provider, lambda: None)
-        bookings = Bookings(self.house.box_office, self.house.reader, payments, timedelta(minutes=10), lambda: None)
+        owe = self.refunds.owe
+        payments = Payments(self.house.box_office, self.provider, owe, GRACE)
+        bookings = Bookings(self.house.box_office, self.house.reader, payments, timedelta(minutes=10), owe)
         return await bookings.confirm(booking.user_id, booking.booking_id, "tok_visa", request())
 
     async def read(self, booking: Booking) -> Booking:
@@ -95,9 +101,9 @@ class Desk:
 async def desk(house: House, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
     monkeypatch.setattr(module, "FIRST_PAUSE", 0.01)
     provider = Provider()
-    payments = Payments(house.box_office, provider, lambda: None)
-    refunds = Refunds(house.reader, house.box_office, provider)
-    bookings = Bookings(house.box_office, house.reader, payments, timedelta(minutes=10), lambda: None)
+    refunds = Refunds(SqlPaymentStore(house.database), house.box_office, provider, GRACE)
+    payments = Payments(house.box_office, provider, refunds.owe, GRACE)
+    bookings = Bookings(house.box_office, house.reader, payments, timedelta(minutes=10), refunds.owe)
     yield Desk(house, provider, payments, bookings, refunds)
     await payments.stop(10)
 
@@ -320,6 +326,7 @@ class TestRefunds:
         desk.provider.lost_answers = 1
         for expected in (RefundStatus.PENDING, RefundStatus.COMPLETED):
             await desk.refunds.run_pass()
+            desk.house.clock.advance(GRACE)
             refund = (await desk.read(booking)).refund
             assert refund is not None
             assert refund.status is expected
@@ -347,6 +354,49 @@ class TestRefunds:
         await desk.refunds.run_pass()
         statuses = sorted(row["status"] for row in await desk.house.rows("refund"))
         assert statuses == ["COMPLETED", "PENDING"]
+
+    async def test_one_that_a_crash_left_owed_is_taken_up(self, desk: Desk) -> None:
+        """By another process, after the grace; two that look at once do not both take it."""
+        booking = await desk.pay(await desk.house.hold("A1"))
+        await desk.bookings.cancel("ada", booking.booking_id, None)
+        store = SqlPaymentStore(desk.house.database)
+        others = [Refunds(store, desk.house.box_office, desk.provider, GRACE) for _ in range(2)]
+        await asyncio.gather(*(each.run_pass() for each in others))
+        assert desk.provider.refunded == {}
+        desk.house.clock.advance(GRACE)
+        desk.provider.lost_answers = 1
+        await asyncio.gather(*(each.run_pass() for each in others))
+        (row,) = await desk.house.rows("refund")
+        assert (row["status"], row["tries"]) == ("PENDING", 1)
+        desk.house.clock.advance(GRACE)
+        await asyncio.gather(*(each.run_pass() for each in others))
+        (row,) = await desk.house.rows("refund")
+        assert (row["status"], row["tries"]) == ("COMPLETED", 2)
+        assert list(desk.provider.refunded.values()) == [Money("EUR", 1_250)]
+
+    async def test_one_that_is_hopeless_is_given_up_loudly(self, desk: Desk) -> None:
+        """After growing pauses, a day in all: FAILED, and an error in the log with all that it takes to pay it."""
+        booking = await desk.pay(await desk.house.hold("A1"))
+        await desk.bookings.cancel("ada", booking.booking_id, None)
+        desk.provider.lost_answers = 10_000
+        start = desk.house.clock.now()
+        with capture_logs() as logged:
+            while (await desk.read(booking)).refund.status is RefundStatus.PENDING:  # type: ignore[union-attr] # it has one
+                await desk.refunds.run_pass()
+                desk.house.clock.advance(timedelta(minutes=10))
+        assert timedelta(hours=20) < desk.house.clock.now() - start < timedelta(hours=30)
+        (row,) = await desk.house.rows("refund")
+        assert (row["status"], row["tries"]) == ("FAILED", MOST_TRIES + 1)
+        (error,) = (line for line in logged if line["log_level"] == "error")
+        assert (error["refund_id"], error["amount"], error["booking_id"]) == (
+            row["refund_id"],
+            1_250,
+            booking.booking_id,
+        )
+        desk.house.clock.advance(LONGEST_PAUSE * 10)
+        calls = desk.provider.lost_answers
+        await desk.refunds.run_pass()
+        assert desk.provider.lost_answers == calls
 
 
 class TestExpiry:

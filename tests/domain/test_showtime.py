@@ -212,8 +212,48 @@ class TestPayment:
         showtime = a_showtime()
         hold(showtime, "A1", "A2")
         showtime.open_payment("b1", "ada", "first", NOW)
-        with pytest.raises(ValueError, match="latest attempt"):
+        with pytest.raises(PaymentInProgress):
             showtime.settle_charge("b1", "another", [], "refund", NOW)
+        booking = showtime.settle_decline("b1", "another")
+        assert booking.payment is not None
+        assert booking.payment.status is AttemptStatus.OPEN
+
+    def test_an_attempt_that_is_called_off_confirms_nothing(self) -> None:
+        """Whoever hears of its success later is refused; the hold stays, and can be paid for once it is over with."""
+        showtime = a_showtime()
+        hold(showtime, "A1", "A2")
+        showtime.open_payment("b1", "ada", "first", NOW)
+        assert showtime.begin_void("b1", "first")
+        assert showtime.begin_void("b1", "first")
+        for attempt in ("first", "second"):
+            with pytest.raises(PaymentInProgress):
+                showtime.settle_charge("b1", "first", [], "refund", NOW)
+            with pytest.raises(PaymentInProgress):
+                showtime.open_payment("b1", "ada", attempt, NOW)
+        showtime.settle_void("b1", "first", "refund", NOW, given_back=True)
+        booking = pay(showtime)
+        assert (booking.status, booking.refund) == (BookingStatus.CONFIRMED, None)
+        assert not showtime.begin_void("b1", "attempt of b1")
+        with pytest.raises(BookingNotReserved):
+            showtime.settle_charge("b1", "first", [], "refund", NOW)
+        assert showtime.settle_void("b1", "first", "refund", NOW, given_back=True) is booking
+
+    @pytest.mark.parametrize("given_back", [True, False])
+    def test_what_is_given_back_after_the_hold_shows_as_a_refund(self, given_back: bool) -> None:
+        showtime = a_showtime()
+        hold(showtime, "A1", "A2")
+        showtime.open_payment("b1", "ada", "first", NOW)
+        showtime.begin_void("b1", "first")
+        with pytest.raises(HoldExpired):
+            showtime.settle_charge("b1", "first", [], "refund", NOW + TEN_MINUTES)
+        booking = showtime.settle_void("b1", "first", "refund", NOW + TEN_MINUTES, given_back=given_back)
+        assert booking.payment is not None
+        if given_back:
+            assert booking.refund is not None
+            assert (booking.refund.percent, booking.refund.status) == (100, RefundStatus.COMPLETED)
+            assert (booking.payment.status, booking.status) == (AttemptStatus.CHARGED, BookingStatus.EXPIRED)
+        else:
+            assert (booking.payment.status, booking.refund) == (AttemptStatus.VOIDED, None)
 
     def test_refusals(self) -> None:
         """Of nobody's, another's, an expired, a paid booking."""
@@ -281,16 +321,17 @@ class TestCancel:
         with pytest.raises(BookingNotCancellable):
             showtime.cancel("b1", "ada", "refund", START)
 
-    def test_a_refund_is_completed_once(self) -> None:
+    @pytest.mark.parametrize("status", [RefundStatus.COMPLETED, RefundStatus.FAILED])
+    def test_a_refund_is_settled_once(self, status: RefundStatus) -> None:
         showtime = a_showtime()
         hold(showtime, "A1", "A2")
         pay(showtime)
         showtime.cancel("b1", "ada", "refund", NOW)
-        completed = showtime.complete_refund("b1", "refund")
-        assert completed.refund is not None
-        assert completed.refund.status is RefundStatus.COMPLETED
-        assert showtime.complete_refund("b1", "refund") is completed
-        assert showtime.complete_refund("b1", "another") is completed
+        settled = showtime.settle_refund("b1", "refund", status)
+        assert settled.refund is not None
+        assert settled.refund.status is status
+        assert showtime.settle_refund("b1", "refund", RefundStatus.COMPLETED) is settled
+        assert showtime.settle_refund("b1", "another", RefundStatus.COMPLETED) is settled
 
 
 class TestExpire:

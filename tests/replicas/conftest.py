@@ -1,7 +1,7 @@
 """Several server processes at one PostgreSQL database, and customers who are signed in already."""
 
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -86,24 +86,24 @@ class Chain:
     showtimes: list[str] = field(default_factory=list)
     customers: list[Metadata] = field(default_factory=list)
 
-    async def furnish(self, showtimes: int, customers: int) -> None:
+    async def furnish(self, showtimes: int, customers: int, rows: Sequence[SeatRow] = ROWS) -> None:
         """Enter showtimes, each in an auditorium of its own, and customers."""
         catalog = Catalog(SqlCatalogStore(self.database))
         movie = await catalog.create_movie("A Film", timedelta(hours=2), "", "", None)
         cinema = await catalog.create_cinema("A House", "Europe/Berlin", None)
         start = datetime.now(UTC).replace(microsecond=0) + timedelta(days=3)
         for number in range(showtimes):
-            room = await catalog.create_auditorium(cinema.cinema_id, f"Screen {number}", ROWS, None)
+            room = await catalog.create_auditorium(cinema.cinema_id, f"Screen {number}", rows, None)
             price = Money("EUR", 1_250)
             shown = await catalog.create_showtime(
                 movie.movie_id, room.auditorium_id, start, price, SeatGapPolicy.ALLOW, None
             )
             self.showtimes.append(shown.showtime_id)
         tokens = JwtAccessTokens(SECRET.encode(), SystemClock())
-        rows = []
+        accounts = []
         for number in range(customers):
             user = User(f"user-{number:04}", f"user{number}", "Somebody", "", Role.CUSTOMER, start)
-            rows.append(
+            accounts.append(
                 {
                     "user_id": user.user_id,
                     "username": user.username,
@@ -117,7 +117,7 @@ class Chain:
             )
             self.customers.append((("authorization", f"Bearer {tokens.issue(user).text}"),))
         async with self.database.writing() as connection:
-            await connection.execute(insert(schema.account), rows)
+            await connection.execute(insert(schema.account), accounts)
 
     async def rows(self, query: str) -> list[tuple[object, ...]]:
         """Ask the database itself."""

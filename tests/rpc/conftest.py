@@ -29,7 +29,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from cinema_grpc.adapters.passwords import Argon2Passwords
 from cinema_grpc.adapters.simulated_payments import SimulatedPayments
-from cinema_grpc.application.ports import PaymentGateway
+from cinema_grpc.application.payment_ports import PaymentGateway
 from cinema_grpc.config import Settings
 from cinema_grpc.server import CinemaServer
 from tests.builders import NOW, FakeClock
@@ -240,9 +240,9 @@ async def running(
     given.setdefault("longest_wait_seconds", 60)  # the disk of a busy machine may be slow
     server = CinemaServer(Settings(**given), SECRET, clock, gateway or SimulatedPayments(), passwords)
     make_breakable(server.database)
-    await server.open()
-    await server.listen()
     try:
+        await server.open()
+        await server.listen()
         async with grpc.aio.insecure_channel(server.address) as channel:
             yield House(server, clock, channel)
     finally:

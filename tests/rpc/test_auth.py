@@ -25,6 +25,8 @@ ADA = {"username": "Ada.L_1-x", "password": PASSWORD, "full_name": "Ada Lovelace
 PUBLIC = {
     "/cinema.v1.AuthService/Register",
     "/cinema.v1.AuthService/Login",
+    "/cinema.v1.AuthService/RefreshTokens",
+    "/cinema.v1.AuthService/Logout",
     "/cinema.v1.CatalogService/GetMovie",
     "/cinema.v1.CatalogService/GetCinema",
     "/cinema.v1.CatalogService/GetAuditorium",

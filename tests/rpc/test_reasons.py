@@ -19,7 +19,7 @@ from cinema.v1 import (
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.simulated_payments import SimulatedPayments
 from cinema_grpc.application.patience import Patience
-from cinema_grpc.application.ports import ProviderUnavailable
+from cinema_grpc.application.payment_ports import ProviderUnavailable
 from cinema_grpc.domain.money import Money
 from tests.builders import NOW
 from tests.faults import failing
@@ -93,6 +93,11 @@ async def token_expired(house: House) -> Refusal:
 @reason(Code.UNAUTHENTICATED)
 async def bad_credentials(house: House) -> Refusal:
     return await refusal(house.auth.Login(auth_service_pb2.LoginRequest(username="nobody", password="x")))
+
+
+@reason(Code.UNAUTHENTICATED)
+async def refresh_token_invalid(house: House) -> Refusal:
+    return await refusal(house.auth.RefreshTokens(auth_service_pb2.RefreshTokensRequest(refresh_token="nonsense")))
 
 
 @reason(Code.PERMISSION_DENIED)
@@ -277,7 +282,7 @@ async def payment_unavailable(house: House) -> Refusal:
 async def shutting_down(house: House) -> Refusal:
     booking_id = await held(house)
     assert house.server._server is not None
-    house.server._server._boundary.begin_shutdown()
+    house.server._server._calls.boundary.begin_shutdown()
     return await refusal(house.read(booking_id))
 
 

@@ -9,7 +9,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, inspect
 
 from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
 from cinema_grpc.adapters.database.database import Database
@@ -52,23 +52,29 @@ async def database(empty_url: str) -> AsyncIterator[Database]:
 async def differences(database: Database) -> list[object]:
     """Compare what is in a database with what the code declares."""
 
-    def is_for_all(_thing: object, name: str | None, *_: object) -> bool:
-        return name != "booking_showtime_id_revision_index"  # PostgreSQL has it alone
-
     def compared(connection: Connection) -> list[object]:
-        on_postgresql = connection.dialect.name == "postgresql"
-        options = {} if on_postgresql else {"include_object": is_for_all}
+        # PostgreSQL alone has the index, and the simulated provider's books, which are no tables of ours.
+        apart = {"simulated_payment"}
+        if connection.dialect.name != "postgresql":
+            apart.add("booking_showtime_id_revision_index")
+        options = {"include_object": lambda _thing, name, *_: name not in apart}
         return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
 
     async with database.reading() as connection:
         return await connection.run_sync(compared)
 
 
-async def contents(database: Database) -> dict[str, list[object]]:
+async def contents(database: Database) -> dict[str, list[dict[str, object]]]:
+    """Read all that a database of any version holds, column by column."""
     async with database.reading() as connection:
+        names = await connection.run_sync(lambda each: inspect(each).get_table_names())
         return {
-            name: [tuple(row) for row in await connection.execute(select(table).order_by(*table.primary_key.columns))]
-            for name, table in metadata.tables.items()
+            name: [
+                dict(row._mapping)
+                for row in await connection.exec_driver_sql(f"SELECT * FROM {name} ORDER BY 1, 2")  # noqa: S608
+            ]
+            for name in names
+            if name != "alembic_version"
         }
 
 
@@ -106,7 +112,10 @@ async def test_an_old_database_keeps_what_is_in_it(database: Database) -> None:
     await migrate(database)
     await check_schema(database)
     assert await differences(database) == []
-    assert await contents(database) == before
+    after = await contents(database)
+    for name, rows in before.items():
+        kept = [{each: row[each] for each in old} for row, old in zip(after[name], rows, strict=True)]
+        assert kept == rows
     box_office = BoxOffice(SqlBoxOfficeStore(database), lambda _: None)
     box_office.start()
     with pytest.raises(SeatsUnavailable):

@@ -45,7 +45,9 @@ class House:
         name = role.name.lower()
         if role is Role.STAFF:
             return self.tokens.issue(await self.accounts.create_staff(name, "correct horse battery", "Staff")).text
-        return (await self.accounts.register(name, "correct horse battery", "Ada", f"{name}@example.com")).token.text
+        return (
+            await self.accounts.register(name, "correct horse battery", "Ada", f"{name}@example.com")
+        ).tokens.access_token.text
 
     def call(self, method: str, *authorizations: str, request: bytes = b"") -> Any:
         return self.channel.unary_unary(method)(request, metadata=[("authorization", each) for each in authorizations])

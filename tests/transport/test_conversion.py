@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cinema_grpc.application.ports import AccessToken
+from cinema_grpc.application.sessions import Tokens
 from cinema_grpc.domain.account import Role, User
 from cinema_grpc.domain.booking import (
     AttemptStatus,
@@ -52,6 +53,7 @@ from tests.builders import NOW, a_booking
 MOVIE = Movie("m", "Metropolis", timedelta(hours=2, minutes=33), "PG", "A city.", NOW)
 CINEMA = Cinema("c", "Kino", "Europe/Berlin", NOW)
 LATER = NOW + timedelta(hours=1, microseconds=1)
+MUCH_LATER = LATER + timedelta(days=30)
 
 
 class TestTimes:
@@ -145,9 +147,10 @@ class TestAccounts:
         assert (user.email, user.create_time.ToDatetime(UTC)) == ("ada@example.com", NOW)
 
     def test_tokens(self) -> None:
-        tokens = render_tokens(AccessToken("text", LATER))
-        assert (tokens.access_token, tokens.token_type) == ("text", "Bearer")
+        tokens = render_tokens(Tokens(AccessToken("text", LATER), "next", MUCH_LATER))
+        assert (tokens.access_token, tokens.token_type, tokens.refresh_token) == ("text", "Bearer", "next")
         assert tokens.access_token_expire_time.ToDatetime(UTC) == LATER
+        assert tokens.refresh_token_expire_time.ToDatetime(UTC) == MUCH_LATER
 
 
 def paid(status: BookingStatus, tickets: tuple[Ticket, ...] = (), refund: Refund | None = None) -> Booking:

@@ -49,6 +49,7 @@ ONE_OF_EACH: list[CinemaError] = [
     application_errors.TokenInvalid(),
     application_errors.TokenExpired(MOMENT),
     application_errors.BadCredentials(),
+    application_errors.RefreshTokenInvalid(),
     application_errors.RoleRequired(Role.STAFF),
     application_errors.RequestIdReused("r"),
     application_errors.StorageUnavailable(),
@@ -60,7 +61,7 @@ ONE_OF_EACH: list[CinemaError] = [
 
 CODES = {
     "INVALID_ARGUMENT": {"INVALID_REQUEST"},
-    "UNAUTHENTICATED": {"TOKEN_MISSING", "TOKEN_INVALID", "TOKEN_EXPIRED", "BAD_CREDENTIALS"},
+    "UNAUTHENTICATED": {"TOKEN_MISSING", "TOKEN_INVALID", "TOKEN_EXPIRED", "BAD_CREDENTIALS", "REFRESH_TOKEN_INVALID"},
     "PERMISSION_DENIED": {"NOT_BOOKING_OWNER", "ROLE_REQUIRED"},
     "NOT_FOUND": {
         "SHOWTIME_NOT_FOUND",

@@ -1,4 +1,4 @@
-"""Reading bookings and owed refunds, as they are now."""
+"""Reading bookings, as they are now."""
 
 from datetime import datetime
 
@@ -8,9 +8,8 @@ from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.booking_rows import load_bookings
 from cinema_grpc.adapters.database.database import Database, uninterrupted
 from cinema_grpc.adapters.database.prepared import select_by
-from cinema_grpc.application.ports import FoundBooking, OwedRefund
-from cinema_grpc.domain.booking import Booking, BookingStatus, RefundStatus
-from cinema_grpc.domain.money import Money
+from cinema_grpc.application.ports import FoundBooking
+from cinema_grpc.domain.booking import Booking, BookingStatus
 
 _BOOKING = schema.booking.c
 _SHOWTIME_OF = select_by(schema.booking, ("booking_id",), "showtime_id")
@@ -55,26 +54,6 @@ class SqlBookingReader:
                 query = query.where(_BOOKING.booking_id < after)
             bookings = await load_bookings(connection, query.order_by(_BOOKING.booking_id.desc()).limit(limit))
         return [booking.as_of(now) for booking in bookings]
-
-    @uninterrupted
-    async def owed_refunds(self, after: str, limit: int) -> list[OwedRefund]:
-        """Read refunds that have still to be paid, oldest first, from the one after `after` on ("" for the first)."""
-        refund = schema.refund.c
-        query = (
-            select(schema.refund, _BOOKING.showtime_id)
-            .join(schema.booking)
-            .where(refund.status == RefundStatus.PENDING.value, refund.refund_id > after)
-            .order_by(refund.refund_id)
-            .limit(limit)
-        )
-        async with self._database.reading(owed=True) as connection:
-            rows = (await connection.execute(query)).all()
-        return [
-            OwedRefund(
-                row.showtime_id, row.booking_id, row.refund_id, row.attempt_id, Money(row.currency_code, row.amount)
-            )
-            for row in rows
-        ]
 
 
 def _has_status(status: BookingStatus, now: datetime) -> ColumnElement[bool]:

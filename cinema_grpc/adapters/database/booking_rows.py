@@ -57,7 +57,7 @@ def to_bookings(
     for row in tickets:
         tickets_of.setdefault(row.booking_id, []).append(Ticket(row.ticket_id, row.seat, row.code))
     payment_of = {  # the latest stays
-        row.booking_id: PaymentAttempt(row.attempt_id, AttemptStatus(row.status), row.create_time)
+        row.booking_id: PaymentAttempt(row.attempt_id, AttemptStatus(row.status), row.create_time, row.request)
         for row in sorted(attempts, key=attrgetter("create_time", "attempt_id"))
     }
     refund_of = {
@@ -118,6 +118,9 @@ _MAKING_ROOM = Together(_DELETE_CLAIM, _UPDATE_ATTEMPT)
 _BOOKING_ONLY = Together(*_BOOKING)  # which is most of what there is to write
 _EVERYTHING = Together(*_BOOKING, _UPDATE_BOOKING, _INSERT_ATTEMPT, _INSERT_TICKET, _INSERT_REFUND, _UPDATE_REFUND)
 
+FOLLOWED_AS = {AttemptStatus.OPEN: AttemptStatus.DECLINED, AttemptStatus.VOIDING: AttemptStatus.VOIDED}
+"""How an attempt ended that one batch both settled and let another follow: in the only way that lets it."""
+
 
 @dataclass(slots=True)
 class Difference:
@@ -131,7 +134,7 @@ class Difference:
     attempts_opened: _Rows = field(default_factory=list)
     attempts_settled: _Rows = field(default_factory=list)
     refunds_owed: _Rows = field(default_factory=list)
-    refunds_paid: _Rows = field(default_factory=list)
+    refunds_settled: _Rows = field(default_factory=list)
 
     def add(self, change: Change, revision: int) -> None:
         """Take in one booking's change, which leads to a revision of its showtime."""
@@ -151,7 +154,7 @@ class Difference:
             if before is None or before.refund is None:
                 self.refunds_owed.append(_new_refund(after.booking_id, after.refund))
             elif before.refund.status is not after.refund.status:
-                self.refunds_paid.append({"refund_id": after.refund.refund_id, "status": after.refund.status.value})
+                self.refunds_settled.append({"refund_id": after.refund.refund_id, "status": after.refund.status.value})
 
     def _add_claims(self, before: Booking | None, after: Booking) -> None:
         kept = before is not None and before.status in SEAT_KEEPING
@@ -169,15 +172,18 @@ class Difference:
         if older is not None and older.attempt_id == latest.attempt_id:
             self.attempts_settled.append({"attempt_id": latest.attempt_id, "status": latest.status.value})
             return
-        if older is not None and older.status is AttemptStatus.OPEN:
-            # The same batch settled one attempt and opened the next, which only a declined one lets happen.
-            self.attempts_settled.append({"attempt_id": older.attempt_id, "status": AttemptStatus.DECLINED.value})
+        if older is not None and older.status in FOLLOWED_AS:
+            settled = FOLLOWED_AS[older.status]
+            self.attempts_settled.append({"attempt_id": older.attempt_id, "status": settled.value})
         self.attempts_opened.append(
             {
                 "attempt_id": latest.attempt_id,
                 "booking_id": after.booking_id,
                 "status": latest.status.value,
                 "create_time": microseconds(latest.create_time),
+                "request": latest.request,
+                "due_time": microseconds(latest.create_time),
+                "tries": 0,
             }
         )
 
@@ -206,7 +212,7 @@ class Difference:
             _INSERT_ATTEMPT: self.attempts_opened,
             _INSERT_TICKET: self.tickets,
             _INSERT_REFUND: self.refunds_owed,
-            _UPDATE_REFUND: self.refunds_paid,
+            _UPDATE_REFUND: self.refunds_settled,
         }
         first = [_MAKING_ROOM.of(making_room)] if any(making_room.values()) else []
         return [*first, _EVERYTHING.of({**booking, **paying}) if any(paying.values()) else _BOOKING_ONLY.of(booking)]
@@ -245,4 +251,6 @@ def _new_refund(booking_id: str, refund: Refund) -> dict[str, Any]:
         "percent": refund.percent,
         "status": refund.status.value,
         "create_time": microseconds(refund.create_time),
+        "due_time": microseconds(refund.create_time),
+        "tries": 0,
     }

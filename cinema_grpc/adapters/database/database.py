@@ -102,15 +102,18 @@ class Database:
                 yield connection
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[AsyncConnection]:
+    async def writing(self, *, owed: bool = False) -> AsyncIterator[AsyncConnection]:
         """Open a transaction that writes; it is committed at the end, or undone if anything is raised.
+
+        Args:
+            owed: Whether it has to be done however long it has to wait.
 
         Raises:
             StorageUnavailable, Overloaded.
             StorageConflict: A constraint refused it.
         """
         with self._translated():
-            async with self._its_turn(), self.engine.connect() as connection:
+            async with self._its_turn(owed=owed), self.engine.connect() as connection:
                 await connection.execution_options(**self.driver.writing)
                 with self.driver.while_pending():
                     async with connection.begin():

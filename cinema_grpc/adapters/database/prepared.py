@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import Any, ClassVar
 
 import orjson
-from sqlalchemy import Boolean, Column, Dialect, Select, Table, TypeDecorator, func, select
+from sqlalchemy import Boolean, Column, Dialect, LargeBinary, Select, Table, TypeDecorator, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from cinema_grpc.adapters.database.schema import Instant, Span, moment
@@ -42,6 +42,7 @@ class Prepared:
         table: Table,
         names: Sequence[str],
         text: Callable[[str], str],
+        found: Sequence[str] = (),
         locking: str = "",
         *,
         exactly: bool = False,
@@ -53,6 +54,7 @@ class Prepared:
             names: What a row's values are called, in the order of its columns: as the columns of the table are, or with
                 "known_" before that.
             text: Gives the SQL around a query for the rows, whose columns are column1, column2 and so on.
+            found: The columns that it reads, if it reads.
             locking: What locks the rows that are read, for PostgreSQL: a transaction of SQLite's has locked everything.
             exactly: As above.
         """
@@ -61,6 +63,10 @@ class Prepared:
         self._pick = pick if len(names) > 1 else lambda row: (pick(row),)
         self._columns = [table.columns[name.removeprefix("known_")] for name in names]
         self._text = text
+        # JSON has no word for bytes.
+        self._as_json = ", ".join(
+            found if not any(isinstance(table.c[name].type, LargeBinary) for name in found) else ()
+        )
         self._locking = locking
         self.known.append(self)
 
@@ -74,7 +80,7 @@ class Prepared:
 
     def unpack(self, found: Found) -> Found:
         """Give the rows that SQLite has found."""
-        return found
+        return _unpack(found) if self._as_json else found
 
     def at_once(self, rows: Rows) -> tuple[str, list[list[Any]]]:
         """Give a text for PostgreSQL, and the values of all rows as arrays, one for each column."""
@@ -98,7 +104,11 @@ class Prepared:
     def _sqlite(self) -> dict[int, str]:
         row = f"({', '.join('?' * len(self._columns))})"
         sizes = (1 << power for power in range(MOST_ROWS.bit_length()))
-        return {size: self._text("VALUES " + ", ".join([row] * size)) for size in sizes}
+        texts = {size: self._text("VALUES " + ", ".join([row] * size)) for size in sizes}
+        if self._as_json:
+            packing = f"SELECT json_group_array(json_array({self._as_json})) FROM"
+            texts = {size: f"{packing} ({text})" for size, text in texts.items()}
+        return texts
 
     @cached_property
     def _postgresql(self) -> str:
@@ -213,7 +223,8 @@ def select_by(table: Table, keys: Sequence[str], wanted: str = "*", also: str = 
         also: Another condition.
         locking: As in Prepared.
     """
-    columns = ", ".join(f"{table.name}.{name}" for name in wanted.split(", "))
+    names = [column.name for column in table.columns] if wanted == "*" else wanted.split(", ")
+    columns = ", ".join(f"{table.name}.{name}" for name in names)
     found = " AND ".join(
         f"{table.name}.{name.removeprefix('known_')} {'>' if name.startswith('known_') else '='} given.column{number}"
         for number, name in enumerate(keys, 1)
@@ -223,6 +234,7 @@ def select_by(table: Table, keys: Sequence[str], wanted: str = "*", also: str = 
         keys,
         # CROSS JOIN has SQLite go from the given rows to the table, through its index.
         lambda rows: f"SELECT {columns} FROM ({rows}) AS given CROSS JOIN {table.name} WHERE {found}{also}",  # noqa: S608 (names of ours)
+        names,
         locking,
     )
 
@@ -240,8 +252,8 @@ class Query:
             yield text, {**constants, **row}
 
     def unpack(self, found: Found) -> Found:
-        """Give the rows that SQLite has found: all come in one text, as each would cost a turn at the lock."""
-        return [row for (rows,) in found for row in orjson.loads(rows)]
+        """Give the rows that SQLite has found."""
+        return _unpack(found)
 
     def at_once(self, rows: Rows) -> tuple[str, list[Any]]:
         """Give the text for PostgreSQL, with its values in order, for one row of parameters."""
@@ -289,6 +301,11 @@ def reader_of(table: Table) -> Callable[[Sequence[Any]], Any]:
         return make(*values)
 
     return read
+
+
+def _unpack(found: Found) -> Found:
+    """Read rows that come in one text, as each by itself would cost a turn at Python's lock."""
+    return [row for (rows,) in found for row in orjson.loads(rows)]
 
 
 def _kept_as(column: Column[Any]) -> str:

@@ -1,6 +1,7 @@
 """The tables. What changes here needs a migration beside it."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -106,6 +107,19 @@ account = Table(
     Column("create_time", Instant, nullable=False),
 )
 
+session = Table(
+    "session",
+    metadata,
+    Column("session_id", ExactText, primary_key=True),
+    Column("user_id", ExactText, ForeignKey("account.user_id"), nullable=False, index=True),
+    Column("digest", LargeBinary, nullable=False),
+    Column("used_digest", LargeBinary, nullable=False),
+    Column("salt", LargeBinary, nullable=False),
+    Column("rotate_time", Instant, nullable=False),
+    Column("expire_time", Instant, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
 movie = Table(
     "movie",
     metadata,
@@ -208,6 +222,19 @@ ticket = Table(
     Column("code", ExactText, nullable=False, unique=True),
 )
 
+UNSETTLED_ATTEMPT = "status IN ('OPEN', 'VOIDING')"
+OWED_REFUND = "status = 'PENDING'"
+"""Conditions of indexes; a database uses them for queries that say the same in the same words."""
+
+
+def _taken_up_again() -> list[Column[Any]]:
+    """Make the columns of what is taken up again until it is settled: when next, and how often it was before."""
+    return [
+        Column("due_time", Instant, nullable=False, server_default="0"),
+        Column("tries", Integer, nullable=False, server_default="0"),
+    ]
+
+
 payment_attempt = Table(
     "payment_attempt",
     metadata,
@@ -215,12 +242,14 @@ payment_attempt = Table(
     Column("booking_id", ExactText, ForeignKey("booking.booking_id"), nullable=False, index=True),
     Column("status", ExactText, nullable=False),
     Column("create_time", Instant, nullable=False),
+    Column("request", ExactText, nullable=False, server_default=""),  # by what a repeat of the call is known
+    *_taken_up_again(),
     Index(
         "payment_attempt_open_index",
         "booking_id",
         unique=True,  # one charge at a time
-        sqlite_where=text("status = 'OPEN'"),
-        postgresql_where=text("status = 'OPEN'"),
+        sqlite_where=text(UNSETTLED_ATTEMPT),
+        postgresql_where=text(UNSETTLED_ATTEMPT),
     ),
 )
 
@@ -235,11 +264,12 @@ refund = Table(
     Column("percent", Integer, nullable=False),
     Column("status", ExactText, nullable=False),
     Column("create_time", Instant, nullable=False),
+    *_taken_up_again(),
     Index(
         "refund_owed_index",
-        "refund_id",
-        sqlite_where=text("status = 'PENDING'"),
-        postgresql_where=text("status = 'PENDING'"),
+        "due_time",
+        sqlite_where=text(OWED_REFUND),
+        postgresql_where=text(OWED_REFUND),
     ),
 )
 
@@ -252,5 +282,6 @@ request = Table(
     Column("content", LargeBinary, nullable=False),  # a digest
     Column("outcome", LargeBinary, nullable=False),  # the answer, as JSON
     Column("create_time", Instant, nullable=False),
+    Index(None, "create_time"),  # by which old ones are found to be forgotten
     sqlite_with_rowid=False,
 )

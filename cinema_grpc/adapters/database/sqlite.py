@@ -29,6 +29,8 @@ BUSY_SECONDS = 5
 """How long a statement waits for another process that is writing to the same file."""
 CACHE_KIB = 64 * 1024
 """How much of the file is kept in memory; the default of 2 MiB would not hold the showtimes on sale."""
+STATEMENTS_AT_HAND = 512
+"""How many statements are kept compiled: more than there are; the default of 128 would not hold all sizes of each."""
 WRITES = "cinema_writes"
 BEGUN = "cinema_begun"
 """Options of a connection: its transactions write; they are begun by whoever uses it."""
@@ -50,7 +52,14 @@ class SqliteDriver:
 
     def __init__(self, url: str) -> None:
         # One connection is enough, and more would only wait for each other's locks.
-        self.engine = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=30, hide_parameters=True)
+        self.engine = create_async_engine(
+            url,
+            pool_size=1,
+            max_overflow=0,
+            pool_timeout=30,
+            hide_parameters=True,
+            connect_args={"cached_statements": STATEMENTS_AT_HAND},
+        )
         event.listen(self.engine.sync_engine, "connect", _prepare)
         event.listen(self.engine.sync_engine, "begin", _begin)
         event.listen(self.engine.sync_engine, "connect", self._remember)

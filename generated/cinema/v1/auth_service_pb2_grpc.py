@@ -53,6 +53,21 @@ class AuthServiceStub:
                 request_serializer=cinema_dot_v1_dot_auth__service__pb2.GetCurrentUserRequest.SerializeToString,
                 response_deserializer=cinema_dot_v1_dot_auth__service__pb2.GetCurrentUserResponse.FromString,
                 _registered_method=True)
+        self.RefreshTokens = channel.unary_unary(
+                '/cinema.v1.AuthService/RefreshTokens',
+                request_serializer=cinema_dot_v1_dot_auth__service__pb2.RefreshTokensRequest.SerializeToString,
+                response_deserializer=cinema_dot_v1_dot_auth__service__pb2.RefreshTokensResponse.FromString,
+                _registered_method=True)
+        self.Logout = channel.unary_unary(
+                '/cinema.v1.AuthService/Logout',
+                request_serializer=cinema_dot_v1_dot_auth__service__pb2.LogoutRequest.SerializeToString,
+                response_deserializer=cinema_dot_v1_dot_auth__service__pb2.LogoutResponse.FromString,
+                _registered_method=True)
+        self.ChangePassword = channel.unary_unary(
+                '/cinema.v1.AuthService/ChangePassword',
+                request_serializer=cinema_dot_v1_dot_auth__service__pb2.ChangePasswordRequest.SerializeToString,
+                response_deserializer=cinema_dot_v1_dot_auth__service__pb2.ChangePasswordResponse.FromString,
+                _registered_method=True)
 
 
 class AuthServiceServicer:
@@ -90,6 +105,45 @@ class AuthServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RefreshTokens(self, request, context):
+        """Exchanges a refresh token for a new access token and the next refresh token. Open to anyone.
+
+        The latest refresh token of a session is the only one that counts. The one before it may be sent again for 30 seconds, as long as the latest
+        has not been used: it gets the latest once more, so that a client whose answer was lost stays signed in. Any older one, or that one later,
+        ends the session with all its refresh tokens, since whoever sends it may have stolen it. A client with several threads must therefore not
+        refresh with a token that it has already replaced.
+
+        Errors: INVALID_ARGUMENT INVALID_REQUEST; UNAUTHENTICATED REFRESH_TOKEN_INVALID: sign in again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Logout(self, request, context):
+        """Ends the session that a refresh token belongs to. Open to anyone. Also succeeds if the token is unknown or the session has ended before.
+
+        An access token is not looked up anywhere: those of the session work on until they expire, within 60 minutes, so the client should
+        forget them.
+
+        Errors: INVALID_ARGUMENT INVALID_REQUEST.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChangePassword(self, request, context):
+        """Replaces the caller's password, ends all of the caller's sessions, on every device, and begins a new one. For anyone signed in.
+
+        Access tokens that are out already work on until they expire, within 60 minutes. If the answer is lost, sign in with the new password, and if
+        that is refused with the old one.
+
+        Errors: UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED; INVALID_ARGUMENT INVALID_REQUEST, also for a new password that is too
+        common or too close to the username or the email; UNAUTHENTICATED BAD_CREDENTIALS if the current password is wrong.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AuthServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -107,6 +161,21 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     servicer.GetCurrentUser,
                     request_deserializer=cinema_dot_v1_dot_auth__service__pb2.GetCurrentUserRequest.FromString,
                     response_serializer=cinema_dot_v1_dot_auth__service__pb2.GetCurrentUserResponse.SerializeToString,
+            ),
+            'RefreshTokens': grpc.unary_unary_rpc_method_handler(
+                    servicer.RefreshTokens,
+                    request_deserializer=cinema_dot_v1_dot_auth__service__pb2.RefreshTokensRequest.FromString,
+                    response_serializer=cinema_dot_v1_dot_auth__service__pb2.RefreshTokensResponse.SerializeToString,
+            ),
+            'Logout': grpc.unary_unary_rpc_method_handler(
+                    servicer.Logout,
+                    request_deserializer=cinema_dot_v1_dot_auth__service__pb2.LogoutRequest.FromString,
+                    response_serializer=cinema_dot_v1_dot_auth__service__pb2.LogoutResponse.SerializeToString,
+            ),
+            'ChangePassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangePassword,
+                    request_deserializer=cinema_dot_v1_dot_auth__service__pb2.ChangePasswordRequest.FromString,
+                    response_serializer=cinema_dot_v1_dot_auth__service__pb2.ChangePasswordResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -194,6 +263,87 @@ class AuthService:
             '/cinema.v1.AuthService/GetCurrentUser',
             cinema_dot_v1_dot_auth__service__pb2.GetCurrentUserRequest.SerializeToString,
             cinema_dot_v1_dot_auth__service__pb2.GetCurrentUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RefreshTokens(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cinema.v1.AuthService/RefreshTokens',
+            cinema_dot_v1_dot_auth__service__pb2.RefreshTokensRequest.SerializeToString,
+            cinema_dot_v1_dot_auth__service__pb2.RefreshTokensResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Logout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cinema.v1.AuthService/Logout',
+            cinema_dot_v1_dot_auth__service__pb2.LogoutRequest.SerializeToString,
+            cinema_dot_v1_dot_auth__service__pb2.LogoutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangePassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cinema.v1.AuthService/ChangePassword',
+            cinema_dot_v1_dot_auth__service__pb2.ChangePasswordRequest.SerializeToString,
+            cinema_dot_v1_dot_auth__service__pb2.ChangePasswordResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -89,6 +89,8 @@ class _RefundStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RefundSt
     """Owed and written down; the payment provider has not confirmed it yet."""
     REFUND_STATUS_COMPLETED: _RefundStatus.ValueType  # 2
     """Carried out by the payment provider, or nothing was owed (amount 0)."""
+    REFUND_STATUS_FAILED: _RefundStatus.ValueType  # 3
+    """The payment provider could not be had to carry it out for about a day. It is still owed: the cinema pays it by hand."""
 
 class RefundStatus(_RefundStatus, metaclass=_RefundStatusEnumTypeWrapper):
     """How far a refund has come."""
@@ -99,6 +101,8 @@ REFUND_STATUS_PENDING: RefundStatus.ValueType  # 1
 """Owed and written down; the payment provider has not confirmed it yet."""
 REFUND_STATUS_COMPLETED: RefundStatus.ValueType  # 2
 """Carried out by the payment provider, or nothing was owed (amount 0)."""
+REFUND_STATUS_FAILED: RefundStatus.ValueType  # 3
+"""The payment provider could not be had to carry it out for about a day. It is still owed: the cinema pays it by hand."""
 Global___RefundStatus: _TypeAlias = RefundStatus  # noqa: Y015
 
 @_typing.final

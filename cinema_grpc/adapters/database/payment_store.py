@@ -1,0 +1,102 @@
+"""Taking up attempts to charge and refunds that are not settled yet, each by one process at a time."""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Column, Row, Table, bindparam, select, text, update
+
+from cinema_grpc.adapters.database import schema
+from cinema_grpc.adapters.database.database import Database, uninterrupted
+from cinema_grpc.application.payment_ports import OpenAttempt, OwedRefund
+from cinema_grpc.domain.booking import AttemptStatus
+from cinema_grpc.domain.money import Money
+
+_BOOKING = schema.booking.c
+
+
+class SqlPaymentStore:
+    """Keeps what is not settled yet. Fulfils the port PaymentStore."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @uninterrupted
+    async def take_attempts(self, grace: timedelta, limit: int, pause: Callable[[int], timedelta]) -> list[OpenAttempt]:
+        """Take up at most `limit` attempts that are due, the longest due first."""
+        wanted = (_BOOKING.user_id, _BOOKING.seats, _BOOKING.seat_count, _BOOKING.seat_price, _BOOKING.currency_code)
+        rows = await self._take(
+            schema.payment_attempt, schema.UNSETTLED_ATTEMPT, wanted, grace=grace, limit=limit, pause=pause
+        )
+        return [
+            OpenAttempt(
+                row.showtime_id,
+                row.booking_id,
+                row.user_id,
+                tuple(row.seats.split(",")),
+                Money(row.currency_code, row.seat_price).times(row.seat_count),
+                row.attempt_id,
+                AttemptStatus(row.status),
+                row.tries,
+                row.request,
+            )
+            for row in rows
+        ]
+
+    @uninterrupted
+    async def take_refunds(self, grace: timedelta, limit: int, pause: Callable[[int], timedelta]) -> list[OwedRefund]:
+        """Take up at most `limit` refunds that are due, the longest due first."""
+        rows = await self._take(schema.refund, schema.OWED_REFUND, (), grace=grace, limit=limit, pause=pause)
+        return [
+            OwedRefund(
+                row.showtime_id,
+                row.booking_id,
+                row.refund_id,
+                row.attempt_id,
+                Money(row.currency_code, row.amount),
+                row.tries,
+            )
+            for row in rows
+        ]
+
+    async def _take(
+        self,
+        table: Table,
+        unsettled: str,
+        wanted: Sequence[Column[Any]],
+        *,
+        grace: timedelta,
+        limit: int,
+        pause: Callable[[int], timedelta],
+    ) -> Sequence[Row[Any]]:
+        """Lock rows that are due and that nobody else is at, and put their next turn off.
+
+        Args:
+            table: What is unsettled.
+            unsettled: The condition of being so, as its index has it.
+            wanted: Columns of the booking to read with it.
+            grace: How old it has to be.
+            limit: How many to take at most.
+            pause: Tells how long to put it off, by the number of tries before.
+        """
+        (key,) = table.primary_key.columns
+        async with self._database.writing(owed=True) as connection:
+            now = await self._database.now(connection)
+            due = (
+                select(table, _BOOKING.showtime_id, *wanted)
+                .join(schema.booking, _BOOKING.booking_id == table.c.booking_id)
+                .where(text(f"{table.name}.{unsettled}"), table.c.due_time <= now, table.c.create_time <= now - grace)
+                .order_by(table.c.due_time)
+                .limit(limit)
+                .with_for_update(of=table, skip_locked=True)
+            )
+            rows = (await connection.execute(due)).all()
+            if rows:
+                put_off = (
+                    update(table)
+                    .where(key == bindparam("taken"))
+                    .values(due_time=bindparam("next_time"), tries=table.c.tries + 1)
+                )
+                turns = [{"taken": getattr(row, key.name), "next_time": now + pause(row.tries)} for row in rows]
+                await connection.execute(put_off, turns)
+        return rows

@@ -1,0 +1,125 @@
+"""The books of the simulated payment provider: what was charged, called off and given back, kept across crashes.
+
+They lie apart from the box office's tables, as those of a real provider would: beside an SQLite database in a file of
+their own, in PostgreSQL in a table of their own, which all replicas share.
+"""
+
+import sqlite3
+import weakref
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+from sqlalchemy import text
+
+from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.domain.money import Money
+
+SUFFIX = "-simulated-payments"
+"""What the file's name has after that of the database."""
+
+
+class Outcome(Enum):
+    """What became of a key: money taken, declined, called off before it came or after; a refund paid."""
+
+    TAKEN = "TAKEN"
+    DECLINED = "DECLINED"
+    FENCED = "FENCED"
+    GIVEN_BACK = "GIVEN_BACK"
+    REFUNDED = "REFUNDED"
+
+
+_TABLE = """CREATE TABLE IF NOT EXISTS simulated_payment (key TEXT PRIMARY KEY, charge_key TEXT NOT NULL,
+    currency_code TEXT NOT NULL, amount BIGINT NOT NULL, outcome TEXT NOT NULL)"""
+_ENTRY = "(:key, :charge_key, :currency_code, :amount, :outcome)"
+_INSERT = f"INSERT INTO simulated_payment VALUES {_ENTRY} ON CONFLICT (key) "  # noqa: S608 (a text of ours)
+_WRITE = _INSERT + "DO UPDATE SET key = excluded.key RETURNING outcome"
+_VOID = _INSERT + (
+    "DO UPDATE SET outcome = CASE simulated_payment.outcome WHEN 'TAKEN' THEN 'GIVEN_BACK'"
+    " ELSE simulated_payment.outcome END RETURNING outcome"
+)
+_FIND = "SELECT outcome FROM simulated_payment WHERE key = :key"
+_NET = """SELECT charge_key, sum(CASE outcome WHEN 'TAKEN' THEN amount WHEN 'REFUNDED' THEN -amount ELSE 0 END)
+    FROM simulated_payment GROUP BY charge_key"""
+
+
+class Books(ABC):
+    """Charges, by their keys, and refunds, by theirs; what was written first stands."""
+
+    async def charge(self, key: str, amount: Money, wanted: Outcome) -> Outcome:
+        """Write a charge down; give what stands."""
+        return Outcome((await self._ask(_WRITE, _entry(key, key, amount, wanted)))[0][0])
+
+    async def find(self, key: str) -> Outcome | None:
+        """Look a charge up."""
+        found = await self._ask(_FIND, {"key": key})
+        return Outcome(found[0][0]) if found else None
+
+    async def void(self, key: str) -> Outcome:
+        """Call a charge off; give what stands."""
+        return Outcome((await self._ask(_VOID, _entry(key, key, Money("XXX", 0), Outcome.FENCED)))[0][0])
+
+    async def refund(self, key: str, charge_key: str, amount: Money) -> None:
+        """Write a refund down."""
+        await self._ask(_WRITE, _entry(key, charge_key, amount, Outcome.REFUNDED))
+
+    async def net(self) -> dict[str, int]:
+        """Tell what each charge came to: taken, less what was given back, in minor units."""
+        return {str(charge_key): int(amount) for charge_key, amount in await self._ask(_NET, {})}
+
+    @abstractmethod
+    async def _ask(self, statement: str, values: Mapping[str, str | int]) -> list[tuple[Any, ...]]: ...
+
+
+class BooksInFile(Books):
+    """Books in an SQLite file, for one process.
+
+    They are written on the event loop: into the system's cache in some 30 microseconds, and never to the disk by force.
+    So they outlive the process, but perhaps not the machine.
+    """
+
+    def __init__(self, path: str) -> None:
+        """Name the file, or ":memory:"; it is made when it is first needed."""
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+
+    async def _ask(self, statement: str, values: Mapping[str, str | int]) -> list[tuple[Any, ...]]:
+        if self._connection is None:
+            self._connection = sqlite3.connect(self._path, isolation_level=None)
+            weakref.finalize(self, self._connection.close)
+            for order in ("PRAGMA synchronous = OFF", "PRAGMA journal_mode = PERSIST", _TABLE):
+                self._connection.execute(order)
+        return self._connection.execute(statement, values).fetchall()
+
+
+class BooksInTable(Books):
+    """Books in a table of PostgreSQL, for all replicas."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def _ask(self, statement: str, values: Mapping[str, str | int]) -> list[tuple[Any, ...]]:
+        return await self._database.to_its_end(self._carry_out(statement, values))
+
+    async def _carry_out(self, statement: str, values: Mapping[str, str | int]) -> list[tuple[Any, ...]]:
+        async with self._database.writing(owed=True) as connection:
+            return [tuple(row) for row in await connection.execute(text(statement), values)]
+
+
+def books_beside(database: Database) -> Books:
+    """Give the books that belong to a database."""
+    url = database.engine.url
+    if url.get_backend_name() == "sqlite":
+        return BooksInFile(f"{url.database}{SUFFIX}")
+    return BooksInTable(database)
+
+
+def _entry(key: str, charge_key: str, amount: Money, outcome: Outcome) -> dict[str, str | int]:
+    return {
+        "key": key,
+        "charge_key": charge_key,
+        "currency_code": amount.currency_code,
+        "amount": amount.minor_units,
+        "outcome": outcome.value,
+    }

@@ -1,0 +1,81 @@
+"""Sessions: staying signed in by refresh tokens, and signing out."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from cinema_grpc.application.errors import RefreshTokenInvalid
+from cinema_grpc.application.ports import AccessToken, AccessTokens, SessionStore
+from cinema_grpc.domain.account import User
+from cinema_grpc.domain.session import FAMILY_BYTES, SALT_BYTES, SECRET_BYTES, RefreshToken, Session
+
+LAPSED_AT_ONCE = 100
+"""How many lapsed sessions one transaction deletes at most."""
+SECONDS_BETWEEN_CLEANINGS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What proves who is calling, and what gets the next such proof."""
+
+    access_token: AccessToken
+    refresh_token: str
+    refresh_token_expire_time: datetime
+
+
+def new_refresh_token() -> RefreshToken:
+    """Make up the first token of a session."""
+    return RefreshToken(secrets.token_bytes(FAMILY_BYTES), secrets.token_bytes(SECRET_BYTES))
+
+
+def issue(access_tokens: AccessTokens, user: User, token: RefreshToken, session: Session) -> Tokens:
+    """Write out the tokens of a session."""
+    return Tokens(access_tokens.issue(user), token.text, session.expire_time)
+
+
+class Sessions:
+    """Keeps people signed in."""
+
+    def __init__(self, store: SessionStore, access_tokens: AccessTokens, grace: timedelta) -> None:
+        """Put the parts together.
+
+        Args:
+            store: Keeps the sessions.
+            access_tokens: Makes access tokens.
+            grace: For how long the answer to a refresh may be asked for again.
+        """
+        self._store = store
+        self._access_tokens = access_tokens
+        self._grace = grace
+
+    async def refresh(self, refresh_token: str) -> Tokens:
+        """Exchange a refresh token for its successor and a new access token.
+
+        Raises:
+            RefreshTokenInvalid: It is unknown or has lapsed, or it was used before; then its session ends.
+        """
+        token = RefreshToken.parse(refresh_token)
+        if token is None:
+            raise RefreshTokenInvalid
+        salt = secrets.token_bytes(SALT_BYTES)
+        changed = await self._store.change(
+            token.session_id, lambda session, now: session.use(token, salt, now, self._grace)
+        )
+        if changed is None or changed.after is None:
+            raise RefreshTokenInvalid
+        return issue(self._access_tokens, changed.user, token.successor(changed.after.salt), changed.after)
+
+    async def end(self, refresh_token: str) -> None:
+        """End the session that a refresh token belongs to, if there is one."""
+        token = RefreshToken.parse(refresh_token)
+        if token is not None:
+            await self._store.end(token.session_id)
+
+    async def delete_lapsed(self) -> None:
+        """Delete the sessions that are over, a few at a time.
+
+        Raises:
+            StorageUnavailable.
+        """
+        while await self._store.delete_lapsed(LAPSED_AT_ONCE) == LAPSED_AT_ONCE:
+            pass

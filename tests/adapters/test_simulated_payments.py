@@ -1,0 +1,109 @@
+"""The simulated payment provider: it remembers, it fences, and it misbehaves as often as it is told to."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+
+from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.simulated_books import Books, books_beside
+from cinema_grpc.adapters.simulated_payments import Mood, SimulatedPayments
+from cinema_grpc.application.payment_ports import ChargeVoided, ProviderUnavailable
+from cinema_grpc.domain.money import Money
+
+PRICE = Money("EUR", 1_250)
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def books(database: Database) -> Books:
+    return books_beside(database)
+
+
+class TestMemory:
+    async def test_outlives_the_process(self, database: Database) -> None:
+        """What it answered stands, whatever it is asked later."""
+        before = SimulatedPayments(books_beside(database))
+        assert await before.charge("taken", PRICE, "tok_visa")
+        assert not await before.charge("declined", PRICE, "tok_declined")
+        await before.refund("refund", "taken", Money("EUR", 250))
+        after = SimulatedPayments(books_beside(database))
+        assert await after.charge("taken", PRICE, "tok_declined")
+        assert not await after.charge("declined", PRICE, "tok_visa")
+        await after.refund("refund", "taken", Money("EUR", 250))
+        assert [await after.find(key) for key in ("taken", "declined", "unknown")] == [True, False, None]
+        assert (await books_beside(database).net())["taken"] == 1_000
+
+    async def test_many_at_once_charge_once(self, books: Books) -> None:
+        provider = SimulatedPayments(books)
+        assert all(await asyncio.gather(*(provider.charge("key", PRICE, "tok_visa") for _ in range(20))))
+        assert await books.net() == {"key": 1_250}
+
+
+class TestVoid:
+    async def test_before_the_charge_arrives_it_keeps_it_from_taking_money(self, books: Books) -> None:
+        provider = SimulatedPayments(books)
+        assert not await provider.void("key")
+        for _ in range(2):
+            with pytest.raises(ChargeVoided):
+                await provider.charge("key", PRICE, "tok_visa")
+        assert await provider.find("key") is None
+        assert not await provider.void("key")
+        assert await books.net() == {"key": 0}
+
+    async def test_gives_back_what_was_taken_once(self, books: Books) -> None:
+        provider = SimulatedPayments(books)
+        await provider.charge("key", PRICE, "tok_visa")
+        assert [await provider.void("key") for _ in range(2)] == [True, True]
+        with pytest.raises(ChargeVoided):
+            await provider.charge("key", PRICE, "tok_visa")
+        assert await books.net() == {"key": 0}
+
+    async def test_of_a_declined_charge_gives_nothing_back(self, books: Books) -> None:
+        provider = SimulatedPayments(books)
+        await provider.charge("key", PRICE, "tok_declined")
+        assert not await provider.void("key")
+        assert await provider.find("key") is False
+
+
+class TestMoods:
+    @pytest.mark.parametrize(("mood", "taken"), [(Mood(fail_before=1), None), (Mood(fail_after=1), True)])
+    async def test_a_failure_before_or_after_the_charge(self, books: Books, mood: Mood, taken: bool | None) -> None:
+        with pytest.raises(ProviderUnavailable):
+            await SimulatedPayments(books, mood).charge("key", PRICE, "tok_visa")
+        assert await SimulatedPayments(books).find("key") is taken
+
+    async def test_a_lost_answer(self, books: Books) -> None:
+        provider = SimulatedPayments(books, Mood(lose_answer=1))
+        charging = asyncio.create_task(provider.charge("key", PRICE, "tok_visa"))
+        async with asyncio.timeout(10):
+            while not (await books.net()):  # noqa: ASYNC110 (a row sets no event)
+                await asyncio.sleep(0.01)
+        assert not charging.done()
+        charging.cancel()
+        assert await SimulatedPayments(books).find("key")
+
+    async def test_a_delay(self, books: Books) -> None:
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        await SimulatedPayments(books, Mood(delay_seconds=0.05)).find("key")
+        assert loop.time() - start >= 0.05
+
+    async def test_a_share_of_the_calls(self, books: Books) -> None:
+        """As often as told, and the same again from the same seed."""
+
+        async def failures(seed: int) -> list[bool]:
+            provider = SimulatedPayments(books, Mood(fail_before=0.3), random.Random(seed))  # noqa: S311 (a test's)
+            results = await asyncio.gather(*(provider.find("key") for _ in range(200)), return_exceptions=True)
+            return [isinstance(result, ProviderUnavailable) for result in results]
+
+        first = await failures(1)
+        assert 30 <= sum(first) <= 90
+        assert await failures(1) == first

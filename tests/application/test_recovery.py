@@ -1,0 +1,349 @@
+"""Payments that a crash left open are settled by whoever comes next, whatever became of the charge."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from cinema_grpc.adapters.database.payment_store import SqlPaymentStore
+from cinema_grpc.adapters.simulated_books import BooksInFile
+from cinema_grpc.adapters.simulated_payments import Mood, SimulatedPayments
+from cinema_grpc.application import payments as module
+from cinema_grpc.application.errors import PaymentUnavailable
+from cinema_grpc.application.once import Once, RequestKey
+from cinema_grpc.application.payment_ports import ChargeVoided, ProviderUnavailable
+from cinema_grpc.application.payments import Payments
+from cinema_grpc.application.recovery import Recovery
+from cinema_grpc.application.refunds import Refunds
+from cinema_grpc.application.unsettled import LONGEST_PAUSE, MOST_TRIES
+from cinema_grpc.domain.booking import AttemptStatus, Booking, BookingStatus, RefundStatus
+from cinema_grpc.domain.errors import BookingNotReserved, HoldExpired, PaymentInProgress
+from cinema_grpc.domain.money import Money
+from tests.application.conftest import House
+
+GRACE = timedelta(seconds=30)
+HOLD = timedelta(minutes=10)
+REQUEST = Once(RequestKey("ada", "cinema.v1.BookingService/ConfirmPayment", "r1"), b"\xfe content", Booking)
+
+
+class Provider(SimulatedPayments):
+    """The simulated provider, with gates at which a charge can be held up before it arrives and after it was made."""
+
+    def __init__(self, books: BooksInFile) -> None:
+        super().__init__(books)
+        self.books = books
+        self.before, self.after = asyncio.Event(), asyncio.Event()
+        self.before.set()
+        self.after.set()
+        self.arrived, self.made = asyncio.Event(), asyncio.Event()
+
+    async def charge(self, key: str, amount: Money, payment_token: str) -> bool:
+        self.arrived.set()
+        await self.before.wait()
+        taken = await super().charge(key, amount, payment_token)
+        self.made.set()
+        await self.after.wait()
+        return taken
+
+
+@dataclass
+class Replica:
+    """A process, as far as payments go; it dies with its payments at any point."""
+
+    house: House
+    provider: SimulatedPayments
+    refunds: Refunds = field(init=False)
+    payments: Payments = field(init=False)
+    recovery: Recovery = field(init=False)
+
+    def __post_init__(self) -> None:
+        store, box_office = SqlPaymentStore(self.house.database), self.house.box_office
+        self.refunds = Refunds(store, box_office, self.provider, GRACE)
+        self.payments = Payments(box_office, self.provider, self.refunds.owe, GRACE)
+        self.recovery = Recovery(store, box_office, self.provider, self.payments.is_under_way, self.refunds.owe, GRACE)
+
+    def pay(
+        self, booking: Booking, token: str = "tok_visa", once: Once[Booking] | None = None
+    ) -> asyncio.Task[Booking]:
+        """Begin to pay."""
+        paying = self.payments.confirm(booking.showtime_id, booking.booking_id, booking.user_id, token, once)
+        return asyncio.create_task(paying)
+
+    async def die(self) -> None:
+        """End without a word."""
+        await self.payments.stop(0)
+
+    async def recover(self) -> None:
+        """Run the passes of the background tasks."""
+        await self.recovery.run_pass()
+        await self.refunds.run_pass()
+
+
+@dataclass
+class Scene:
+    """A replica that is about to die, one that comes after it, and a booking that ada pays for."""
+
+    house: House
+    provider: Provider
+    first: Replica
+    second: Replica
+    booking: Booking
+
+    async def read(self) -> Booking:
+        """Read the booking."""
+        found = await self.house.reader.find(self.booking.booking_id)
+        assert found is not None
+        return found.booking.as_of(found.now)
+
+    async def attempts(self) -> list[str]:
+        """Tell where the attempts stand, in order."""
+        rows = sorted(await self.house.rows("payment_attempt"), key=lambda row: row["attempt_id"])
+        return [row["status"] for row in rows]
+
+    async def money(self) -> int:
+        """Tell what the provider has of ada's money."""
+        return sum((await self.provider.books.net()).values())
+
+
+@pytest.fixture
+async def scene(house: House, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
+    monkeypatch.setattr(module, "FIRST_PAUSE", 0.01)
+    provider = Provider(BooksInFile(":memory:"))
+    first, second = Replica(house, provider), Replica(house, provider)
+    yield Scene(house, provider, first, second, await house.hold("A1", "A2"))
+    provider.before.set()
+    provider.after.set()
+    await first.payments.stop(10)
+    await second.payments.stop(10)
+
+
+async def fails(call: "asyncio.Task[Any]", error: type[Exception]) -> None:
+    with pytest.raises(error):
+        await asyncio.wait_for(call, 30)
+
+
+class TestACrash:
+    async def test_after_the_charge(self, scene: Scene) -> None:
+        """The money was taken and nobody has heard of it: the booking is confirmed, and a repeat gets its tickets."""
+        scene.provider.after.clear()
+        scene.first.pay(scene.booking, once=REQUEST)
+        await scene.provider.made.wait()
+        await scene.first.die()
+        await scene.second.recover()
+        assert await scene.attempts() == ["OPEN"]  # within the grace it is left alone
+        scene.house.clock.advance(GRACE)
+        await scene.second.recover()
+        booking = await scene.read()
+        assert (booking.status, len(booking.tickets)) == (BookingStatus.CONFIRMED, 2)
+        assert await scene.second.pay(scene.booking, once=REQUEST) == booking
+        await fails(scene.second.pay(scene.booking), BookingNotReserved)
+        assert await scene.money() == 2_500
+
+    async def test_after_the_charge_and_the_hold(self, scene: Scene) -> None:
+        """It comes too late: all of it goes back, and a repeat is told that the hold was over."""
+        scene.provider.after.clear()
+        scene.first.pay(scene.booking, once=REQUEST)
+        await scene.provider.made.wait()
+        await scene.first.die()
+        scene.house.clock.advance(HOLD)
+        await scene.second.recover()
+        booking = await scene.read()
+        assert booking.status is BookingStatus.EXPIRED
+        assert booking.refund is not None
+        assert (booking.refund.percent, booking.refund.status) == (100, RefundStatus.COMPLETED)
+        await fails(scene.second.pay(scene.booking, once=REQUEST), HoldExpired)
+        assert await scene.money() == 0
+
+    async def test_before_the_charge_arrived(self, scene: Scene) -> None:
+        """Nothing is known of it, so it is called off; should it still arrive it takes nothing. She may pay again."""
+        scene.provider.before.clear()
+        late = scene.first.pay(scene.booking, once=REQUEST)
+        await scene.provider.arrived.wait()
+        await scene.first.die()
+        await fails(late, Exception)
+        scene.house.clock.advance(GRACE)
+        await scene.second.recover()
+        assert await scene.attempts() == ["VOIDED"]
+        scene.provider.before.set()
+        (attempt,) = await scene.house.rows("payment_attempt")
+        with pytest.raises(ChargeVoided):
+            await scene.provider.charge(attempt["attempt_id"], Money("EUR", 2_500), "tok_visa")
+        assert (await scene.second.pay(scene.booking, once=REQUEST)).status is BookingStatus.CONFIRMED
+        assert await scene.attempts() == ["VOIDED", "CHARGED"]
+        assert await scene.money() == 2_500
+
+    async def test_after_a_decline(self, scene: Scene) -> None:
+        scene.provider.after.clear()
+        scene.first.pay(scene.booking, "tok_declined")
+        await scene.provider.made.wait()
+        await scene.first.die()
+        scene.house.clock.advance(GRACE)
+        await scene.second.recover()
+        assert await scene.attempts() == ["DECLINED"]
+        assert (await scene.read()).status is BookingStatus.RESERVED
+
+    async def test_a_request_id_that_another_call_took_meanwhile(self, scene: Scene) -> None:
+        """The payment is settled all the same."""
+        scene.provider.after.clear()
+        scene.first.pay(scene.booking, once=REQUEST)
+        await scene.provider.made.wait()
+        await scene.first.die()
+        other = Once(REQUEST.key, b"other content", Booking)
+        await scene.house.hold("A5", once=other)
+        scene.house.clock.advance(GRACE)
+        await scene.second.recover()
+        assert (await scene.read()).status is BookingStatus.CONFIRMED
+
+
+class TestASlowReplica:
+    """It is not dead, only slow: another one takes its payment up while it is still at it."""
+
+    async def test_that_charges_after_the_attempt_was_called_off(self, scene: Scene) -> None:
+        scene.provider.before.clear()
+        slow = scene.first.pay(scene.booking)
+        await scene.provider.arrived.wait()
+        scene.house.clock.advance(GRACE)
+        await scene.second.recover()
+        scene.provider.before.set()
+        await fails(slow, PaymentUnavailable)
+        assert await scene.attempts() == ["VOIDED"]
+        assert (await scene.second.pay(scene.booking)).status is BookingStatus.CONFIRMED
+        assert await scene.money() == 2_500
+
+    @pytest.mark.parametrize("over", [False, True])
+    async def test_that_charges_between_the_question_and_the_void(
+        self, scene: Scene, monkeypatch: pytest.MonkeyPatch, over: bool
+    ) -> None:
+        """It is told that the money was taken, and must not confirm by it: it is about to be given back."""
+        scene.provider.before.clear()
+        scene.provider.after.clear()
+        slow = scene.first.pay(scene.booking)
+        await scene.provider.arrived.wait()
+        scene.house.clock.advance(HOLD if over else GRACE)
+        void = scene.provider.void
+
+        async def void_a_charge_that_has_just_arrived(key: str) -> bool:
+            scene.provider.before.set()
+            await scene.provider.made.wait()
+            scene.provider.after.set()
+            await fails(slow, HoldExpired if over else PaymentInProgress)
+            return await void(key)
+
+        monkeypatch.setattr(scene.provider, "void", void_a_charge_that_has_just_arrived)
+        await scene.second.recover()
+        booking = await scene.read()
+        if over:
+            assert booking.refund is not None
+            assert (booking.status, booking.refund.percent) == (BookingStatus.EXPIRED, 100)
+            assert booking.refund.status is RefundStatus.COMPLETED
+        else:
+            assert await scene.attempts() == ["VOIDED"]
+            assert (booking.status, booking.refund) == (BookingStatus.RESERVED, None)
+        assert await scene.money() == 0
+
+    async def test_that_settles_first(self, scene: Scene) -> None:
+        """Both heard that the money was taken: it is written down once."""
+        scene.provider.after.clear()
+        slow = scene.first.pay(scene.booking, once=REQUEST)
+        await scene.provider.made.wait()
+        scene.house.clock.advance(GRACE)
+        scene.provider.after.set()
+        await asyncio.gather(scene.second.recover(), slow)
+        assert await slow == await scene.read()
+        assert await scene.attempts() == ["CHARGED"]
+
+    async def test_a_process_leaves_its_own_payments_alone(self, scene: Scene) -> None:
+        scene.provider.before.clear()
+        paying = scene.first.pay(scene.booking)
+        await scene.provider.arrived.wait()
+        scene.house.clock.advance(GRACE)
+        await scene.first.recover()
+        assert await scene.attempts() == ["OPEN"]
+        scene.provider.before.set()
+        assert (await paying).status is BookingStatus.CONFIRMED
+
+
+class TestAProviderThatFails:
+    async def test_the_next_try_goes_on_where_one_was_broken_off(self, scene: Scene) -> None:
+        """The attempt was called off in the books, and the provider did not answer to that."""
+        scene.provider.before.clear()
+        scene.first.pay(scene.booking)
+        await scene.provider.arrived.wait()
+        await scene.first.die()
+        scene.house.clock.advance(GRACE)
+        scene.provider.mood = Mood(fail_after=1)
+        for tries, status in ((1, "OPEN"), (2, "OPEN")):
+            await scene.second.recover()
+            (attempt,) = await scene.house.rows("payment_attempt")
+            assert (attempt["status"], attempt["tries"]) == (status, tries)
+            await scene.second.recover()  # not before its time
+            scene.house.clock.advance(GRACE * tries)
+        find = scene.provider.find
+
+        async def find_and_fall_silent(key: str) -> bool | None:
+            scene.provider.mood = Mood()
+            found = await find(key)
+            scene.provider.mood = Mood(fail_after=1)
+            return found
+
+        scene.provider.find = find_and_fall_silent  # type: ignore[method-assign]
+        await scene.second.recover()
+        assert await scene.attempts() == ["VOIDING"]
+        assert (await scene.read()).payment.status is AttemptStatus.VOIDING  # type: ignore[union-attr] # it has one
+        await fails(scene.second.pay(scene.booking), PaymentInProgress)
+        scene.provider.mood = Mood()
+        scene.house.clock.advance(GRACE * 4)
+        await scene.second.recover()
+        assert await scene.attempts() == ["VOIDED"]
+
+    async def test_it_is_never_given_up_and_never_silent(self, scene: Scene) -> None:
+        """Whether she was charged has to be found out: after a day each try writes an error."""
+        scene.provider.before.clear()
+        scene.first.pay(scene.booking)
+        await scene.provider.arrived.wait()
+        await scene.first.die()
+        scene.provider.mood = Mood(fail_before=1)
+        with capture_logs() as logged:
+            for _ in range(MOST_TRIES + 2):
+                scene.house.clock.advance(LONGEST_PAUSE)
+                await scene.second.recover()
+        assert [line["log_level"] for line in logged][-3:] == ["warning", "error", "error"]
+        scene.provider.mood = Mood()
+        scene.house.clock.advance(LONGEST_PAUSE)
+        await scene.second.recover()
+        assert await scene.attempts() == ["VOIDED"]
+
+    async def test_a_process_gives_up_after_the_grace(self, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It does not ask for ever: from then on it is recovery's."""
+        monkeypatch.setattr(scene.first.payments, "_grace", timedelta(seconds=0.05))
+        scene.provider.mood = Mood(fail_after=1)
+        await fails(scene.first.pay(scene.booking), PaymentUnavailable)
+        await scene.first.payments.stop(10)
+        (attempt,) = await scene.house.rows("payment_attempt")
+        assert attempt["status"] == "OPEN"
+        assert not scene.first.payments.is_under_way(attempt["attempt_id"])
+        scene.provider.mood = Mood()
+        scene.house.clock.advance(GRACE)
+        await scene.second.recover()
+        assert (await scene.read()).status is BookingStatus.CONFIRMED
+
+    async def test_of_many_replicas_one_takes_it(self, scene: Scene) -> None:
+        scene.provider.before.clear()
+        scene.first.pay(scene.booking)
+        await scene.provider.arrived.wait()
+        await scene.first.die()
+        scene.house.clock.advance(GRACE)
+        asked = []
+
+        async def find(key: str) -> bool | None:
+            asked.append(key)
+            raise ProviderUnavailable
+
+        scene.provider.find = find  # type: ignore[method-assign]
+        replicas = [Replica(scene.house, scene.provider) for _ in range(5)]
+        await asyncio.gather(*(each.recover() for each in replicas))
+        assert len(asked) == 1

@@ -1,0 +1,237 @@
+"""Staying signed in, signing out and changing the password, over a real channel."""
+
+import asyncio
+from datetime import timedelta
+
+import grpc
+import pytest
+from cinema.v1 import auth_service_pb2 as pb
+from cinema.v1.user_pb2 import Tokens
+from sqlalchemy import func, select
+
+from cinema_grpc.adapters.database.schema import session
+from tests.builders import NOW, FakeClock
+from tests.rpc.conftest import PASSWORD, House, moment, refusal, running
+
+Code = grpc.StatusCode
+NEW_PASSWORD = "a new and private one"
+DAY = timedelta(days=1)
+GRACE = timedelta(seconds=30)
+
+
+async def register(house: House) -> Tokens:
+    request = pb.RegisterRequest(username="ada", password=PASSWORD, full_name="Ada", email="ada@example.com")
+    return (await house.auth.Register(request)).tokens
+
+
+async def login(house: House, password: str = PASSWORD) -> Tokens:
+    return (await house.auth.Login(pb.LoginRequest(username="ada", password=password))).tokens
+
+
+async def refresh(house: House, token: str) -> Tokens:
+    return (await house.auth.RefreshTokens(pb.RefreshTokensRequest(refresh_token=token))).tokens
+
+
+async def logout(house: House, token: str) -> None:
+    await house.auth.Logout(pb.LogoutRequest(refresh_token=token))
+
+
+async def change_password(house: House, tokens: Tokens, current: str = PASSWORD, new: str = NEW_PASSWORD) -> Tokens:
+    request = pb.ChangePasswordRequest(current_password=current, new_password=new)
+    return (await house.auth.ChangePassword(request, metadata=bearer(tokens))).tokens
+
+
+async def who(house: House, tokens: Tokens) -> str:
+    answer = await house.auth.GetCurrentUser(pb.GetCurrentUserRequest(), metadata=bearer(tokens))
+    return answer.user.username
+
+
+def bearer(tokens: Tokens) -> tuple[tuple[str, str], ...]:
+    return (("authorization", f"Bearer {tokens.access_token}"),)
+
+
+async def is_refused(house: House, token: str) -> bool:
+    """Tell that a refresh token is refused, with the one answer that there is."""
+    refused = await refusal(refresh(house, token))
+    assert (refused.code, refused.reason, refused.metadata) == (Code.UNAUTHENTICATED, "REFRESH_TOKEN_INVALID", {})
+    return True
+
+
+async def sessions_kept(house: House) -> int:
+    async with house.server.database.reading() as connection:
+        return (await connection.execute(select(func.count()).select_from(session))).scalar_one()
+
+
+class TestRefreshTokens:
+    async def test_a_customer_stays_signed_in(self, house: House) -> None:
+        """For as long as no refresh token gets 30 days old; each answer is good for an hour."""
+        tokens = await register(house)
+        assert tokens.refresh_token_expire_time == moment(NOW + 30 * DAY)
+        for number in range(1, 4):
+            house.clock.advance(29 * DAY)
+            before, tokens = tokens, await refresh(house, tokens.refresh_token)
+            now = NOW + number * 29 * DAY
+            assert tokens.token_type == "Bearer"
+            assert tokens.access_token_expire_time == moment(now + timedelta(minutes=60))
+            assert tokens.refresh_token_expire_time == moment(now + 30 * DAY)
+            assert tokens.refresh_token != before.refresh_token
+            assert await who(house, tokens) == "ada"
+        house.clock.advance(30 * DAY)
+        assert await is_refused(house, tokens.refresh_token)
+
+    async def test_a_lost_answer_signs_nobody_out(self, house: House) -> None:
+        """The same token gets the same successor for 30 seconds, with an access token of that moment."""
+        first = await register(house)
+        second = await refresh(house, first.refresh_token)
+        house.clock.advance(GRACE - timedelta(microseconds=1))
+        again = await refresh(house, first.refresh_token)
+        assert again.refresh_token == second.refresh_token
+        assert again.refresh_token_expire_time == second.refresh_token_expire_time
+        assert await who(house, again) == await who(house, second) == "ada"
+        third = await refresh(house, second.refresh_token)
+        assert await who(house, third) == "ada"
+
+    async def test_twenty_at_once_get_the_same(self, house: House) -> None:
+        """As when all tabs of a browser wake up together."""
+        first = await register(house)
+        answers = await asyncio.gather(*(refresh(house, first.refresh_token) for _ in range(20)))
+        assert len({each.refresh_token for each in answers}) == 1
+        await refresh(house, answers[0].refresh_token)
+
+    @pytest.mark.parametrize("too_late", [False, True])
+    async def test_a_token_that_is_used_again_ends_the_session(self, house: House, too_late: bool) -> None:
+        """After its successor was used, or after the grace; no token of that session works, those of others do."""
+        first = await register(house)
+        elsewhere = await login(house)
+        latest = await refresh(house, first.refresh_token)
+        if too_late:
+            house.clock.advance(GRACE)
+        else:
+            latest = await refresh(house, latest.refresh_token)
+        assert await is_refused(house, first.refresh_token)
+        assert await is_refused(house, latest.refresh_token)
+        assert await who(house, latest) == "ada"  # until it expires
+        await refresh(house, elsewhere.refresh_token)
+        assert await sessions_kept(house) == 1
+
+    async def test_what_is_no_token_of_ours(self, house: House) -> None:
+        """Nor does an access token serve, or any other text; nobody is signed out by it."""
+        tokens = await register(house)
+        made_up = ("x", "🎬", "x" * 64, "x" * 1_024, tokens.access_token, tokens.refresh_token[::-1])
+        for text in made_up:
+            assert await is_refused(house, text), text
+        await refresh(house, tokens.refresh_token)
+
+    async def test_across_a_restart(self, database_url: str) -> None:
+        clock = FakeClock()
+        async with running(database_url, clock) as house:
+            first = await register(house)
+            second = await refresh(house, first.refresh_token)
+        async with running(database_url, clock) as house:
+            assert (await refresh(house, first.refresh_token)).refresh_token == second.refresh_token
+            await refresh(house, second.refresh_token)
+
+    async def test_the_grace_is_a_setting(self, database_url: str) -> None:
+        async with running(database_url, refresh_grace_seconds=0) as house:
+            first = await register(house)
+            await refresh(house, first.refresh_token)
+            assert await is_refused(house, first.refresh_token)
+
+    async def test_no_token_is_kept(self, house: House) -> None:
+        """Nor any part of one: what is in the database lets nobody in."""
+        first = await register(house)
+        second = await refresh(house, first.refresh_token)
+        async with house.server.database.reading() as connection:
+            (row,) = (await connection.execute(select(session))).all()
+        kept = repr(tuple(row))
+        for token in (first.refresh_token, second.refresh_token):
+            assert token not in kept
+            assert token[:22] not in kept
+
+
+class TestLogout:
+    async def test_the_session_ends_and_no_other(self, house: House) -> None:
+        """Access tokens work on until they expire."""
+        here, elsewhere = await register(house), await login(house)
+        await logout(house, here.refresh_token)
+        assert await is_refused(house, here.refresh_token)
+        assert await who(house, here) == "ada"
+        await refresh(house, elsewhere.refresh_token)
+
+    async def test_any_token_of_the_session_serves(self, house: House) -> None:
+        """Such as one whose successor was lost."""
+        first = await register(house)
+        second = await refresh(house, first.refresh_token)
+        await logout(house, first.refresh_token)
+        assert await is_refused(house, second.refresh_token)
+
+    async def test_what_is_unknown_is_signed_out_already(self, house: House) -> None:
+        tokens = await register(house)
+        for token in (tokens.refresh_token, tokens.refresh_token, "nonsense", "x" * 64):
+            await logout(house, token)
+
+
+class TestChangePassword:
+    async def test_the_new_one_counts_and_all_other_sessions_end(self, house: House) -> None:
+        here, elsewhere = await register(house), await login(house)
+        tokens = await change_password(house, here)
+        assert await who(house, tokens) == "ada"
+        for token in (here.refresh_token, elsewhere.refresh_token):
+            assert await is_refused(house, token)
+        await refresh(house, tokens.refresh_token)
+        assert (await refusal(login(house))).reason == "BAD_CREDENTIALS"
+        await login(house, NEW_PASSWORD)
+        assert await who(house, elsewhere) == "ada"  # until it expires
+
+    async def test_the_current_one_is_asked_for(self, house: House) -> None:
+        """A stolen access token is not enough; nothing changes."""
+        tokens = await register(house)
+        for current in ("wrong and long", PASSWORD + " ", NEW_PASSWORD):
+            refused = await refusal(change_password(house, tokens, current))
+            assert (refused.code, refused.reason) == (Code.UNAUTHENTICATED, "BAD_CREDENTIALS")
+        await refresh(house, tokens.refresh_token)
+        await login(house)
+
+    async def test_the_new_one_follows_the_rules(self, house: House) -> None:
+        """Before the current one is looked at."""
+        tokens = await register(house)
+        for new in ("short", "x" * 257, "Password1", "ADA@example.com", "long\0enough"):
+            assert (await refusal(change_password(house, tokens, "wrong", new))).fields == ["new_password"]
+        await login(house)
+
+    async def test_of_two_at_once_one_is_made(self, house: House) -> None:
+        """The other's current password is wrong by then."""
+        tokens = await register(house)
+        new = [f"{NEW_PASSWORD} {number}" for number in range(5)]
+        calls = (change_password(house, tokens, new=each) for each in new)
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        changed = [password for password, each in zip(new, results, strict=True) if isinstance(each, Tokens)]
+        assert len(changed) == 1
+        await login(house, changed[0])
+        assert await sessions_kept(house) == 2
+
+    async def test_who_signs_in_meanwhile_with_the_old_one_is_out_too(self, house: House) -> None:
+        """Whichever comes first: no session of the old password goes on."""
+        tokens = await register(house)
+        signing_in = [asyncio.create_task(login(house)) for _ in range(8)]
+        changed = await change_password(house, tokens)
+        for signed_in in await asyncio.gather(*signing_in, return_exceptions=True):
+            if isinstance(signed_in, Tokens):
+                assert await is_refused(house, signed_in.refresh_token)
+        await refresh(house, changed.refresh_token)
+        assert await sessions_kept(house) == 1
+
+
+async def test_lapsed_sessions_are_deleted(house: House) -> None:
+    """A few at a time, and no others."""
+    await register(house)
+    for _ in range(4):
+        await login(house)
+    house.clock.advance(30 * DAY)
+    tokens = await login(house)
+    store = house.server._sessions._store
+    assert await store.delete_lapsed(2) == 2
+    assert await sessions_kept(house) == 4
+    await house.server._sessions.delete_lapsed()
+    assert await sessions_kept(house) == 1
+    await refresh(house, tokens.refresh_token)
