@@ -1,6 +1,7 @@
-"""The command line: `cinema serve`, `cinema migrate`, `cinema create-staff` and `cinema health`."""
+"""The command line: `cinema serve`, `cinema migrate`, `cinema audit`, `cinema create-staff` and `cinema health`."""
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import Callable, Coroutine
@@ -80,6 +81,20 @@ def migrate_command() -> None:
     set_up_logging(settings.log_format, settings.log_level)
     _run(migrate_alone(settings))
     click.echo("the schema is up to date")
+
+
+@main.command("audit", cls=SettingsCommand)
+@click.option("--json", "as_json", is_flag=True, help="Write the report as JSON.")
+def audit_command(as_json: bool) -> None:  # noqa: FBT001 (click calls it)
+    """Look the database over, while servers run: every invariant of seats, bookings and money, and the books.
+
+    Changes nothing. Exits with 1 if anything is wrong.
+    """
+    from cinema_grpc.server import audit_alone
+
+    report = _run(audit_alone(_settings()))
+    click.echo(json.dumps(report.to_json(), indent=2) if as_json else report.describe())
+    sys.exit(1 if report.breaches else 0)
 
 
 @main.command("create-staff", cls=SettingsCommand)

@@ -16,6 +16,7 @@ from cinema_grpc import demo
 from cinema_grpc.adapters.access_tokens import JwtAccessTokens
 from cinema_grpc.adapters.clock import SystemClock
 from cinema_grpc.adapters.database.account_store import SqlAccountStore
+from cinema_grpc.adapters.database.audit import Report, audit
 from cinema_grpc.adapters.database.booking_reader import SqlBookingReader
 from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
 from cinema_grpc.adapters.database.catalog_store import SqlCatalogStore
@@ -23,11 +24,12 @@ from cinema_grpc.adapters.database.database import Database, without_secrets
 from cinema_grpc.adapters.database.migrate import CannotMigrate, check_schema, migrate
 from cinema_grpc.adapters.database.payment_store import SqlPaymentStore
 from cinema_grpc.adapters.database.programme_reader import SqlProgrammeReader
+from cinema_grpc.adapters.database.request_store import SqlRequestStore
 from cinema_grpc.adapters.database.session_store import SqlSessionStore
 from cinema_grpc.adapters.passwords import Argon2Passwords, load_commonest_passwords
 from cinema_grpc.adapters.simulated_books import books_beside
 from cinema_grpc.adapters.simulated_payments import Mood, SimulatedPayments
-from cinema_grpc.application import expiry, recovery, refunds, sessions
+from cinema_grpc.application import expiry, forgetting, recovery, refunds, sessions
 from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.background import BackgroundTask
 from cinema_grpc.application.bookings import Bookings
@@ -69,6 +71,7 @@ class CinemaServer:
         expire_holds: Writes down holds that are over, in the background.
         recover_payments: Settles payments that were left open, in the background.
         pay_refunds: Has owed refunds paid, in the background.
+        forget_requests: Forgets what calls came to that nobody repeats any more, in the background.
         delete_lapsed_sessions: Deletes sessions that are over, in the background.
         watch_storage: Looks after storage for the health service, in the background.
     """
@@ -111,6 +114,8 @@ class CinemaServer:
         pay_back = refunds.Refunds(unsettled, self._box_office, gateway, grace)
         self.expire_holds = BackgroundTask("hold expiry", hold_expiry.run_pass, expiry.SECONDS_BETWEEN_PASSES)
         self.pay_refunds = BackgroundTask("refunds", pay_back.run_pass, refunds.SECONDS_BETWEEN_PASSES)
+        forget = forgetting.Forgetting(SqlRequestStore(self.database))
+        self.forget_requests = BackgroundTask("forgetting", forget.run_pass, forgetting.SECONDS_BETWEEN_PASSES)
         self.delete_lapsed_sessions = BackgroundTask(
             "session cleaning", self._sessions.delete_lapsed, sessions.SECONDS_BETWEEN_CLEANINGS
         )
@@ -156,6 +161,7 @@ class CinemaServer:
         self.expire_holds.start()
         self.recover_payments.start()
         self.pay_refunds.start()
+        self.forget_requests.start()
         self.delete_lapsed_sessions.start()
 
     async def listen(self, *, shared_port: bool = False) -> None:
@@ -219,6 +225,7 @@ class CinemaServer:
             last_to_first.push_async_callback(self.database.close)
             last_to_first.callback(self._passwords.close)
             last_to_first.push_async_callback(self._box_office.stop)
+            last_to_first.push_async_callback(self.forget_requests.stop)
             last_to_first.push_async_callback(self.pay_refunds.stop)
             last_to_first.push_async_callback(self.recover_payments.stop)
             last_to_first.push_async_callback(self.expire_holds.stop)
@@ -263,6 +270,24 @@ async def migrate_alone(settings: Settings, *, with_migration: bool = True) -> N
     database = Database(settings.database_url)
     try:
         await bring_up_to_date(database, with_migration=with_migration)
+    finally:
+        await database.close()
+
+
+async def audit_alone(settings: Settings) -> Report:
+    """Look a database over, and change nothing.
+
+    Raises:
+        BadSettings: There is no such database, or its schema is not up to date.
+    """
+    database = Database(settings.database_url)
+    file = database.engine.url.database
+    sqlite = database.engine.dialect.name == "sqlite"
+    if sqlite and not Path(str(file)).exists():  # noqa: ASYNC240 (nobody waits for anything else)
+        raise BadSettings(f"{PREFIX}DATABASE_URL: there is no file {file}")
+    try:
+        await bring_up_to_date(database, with_migration=False)
+        return await audit(database)
     finally:
         await database.close()
 

@@ -6,7 +6,7 @@ Any method of a store may raise StorageUnavailable.
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from cinema_grpc.application.once import Recorded, RequestKey
@@ -165,6 +165,14 @@ class FoundBooking:
     booking: Booking
     start_time: datetime
     now: datetime
+
+
+class RequestStore(Protocol):
+    """Keeps what calls with a request_id came to."""
+
+    async def forget(self, age: timedelta, limit: int) -> int:
+        """Forget at most `limit` requests that are older than `age`, the oldest first; tell how many."""
+        ...
 
 
 class BookingReader(Protocol):
