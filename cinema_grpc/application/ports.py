@@ -290,8 +290,20 @@ class FoundShowtime:
     bookings: Sequence[Booking]
 
 
+@dataclass(frozen=True, slots=True)
+class FoundChanges:
+    """The bookings of a showtime that have changed up to a version, whether or not they keep seats now."""
+
+    version: Version
+    bookings: Sequence[Booking]
+
+
 class ProgrammeReader(Protocol):
     """Reads the programme."""
+
+    async def changes(self, showtime_id: str, since: Version) -> FoundChanges | None:
+        """Read what other processes have changed; None if all of the showtime has to be read for that."""
+        ...
 
     async def page(
         self, condition: ShowtimeFilter, after: tuple[datetime, str] | None, limit: int

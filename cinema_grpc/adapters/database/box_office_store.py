@@ -21,7 +21,7 @@ from cinema_grpc.adapters.database.catalog_queries import RESERVED
 from cinema_grpc.adapters.database.database import Database, uninterrupted
 from cinema_grpc.adapters.database.prepared import Found, Go, Question, Together, reader_of, select_by
 from cinema_grpc.adapters.database.schema import microseconds, moment
-from cinema_grpc.adapters.database.showtime_rows import KEEPING_SEATS, TERMS, read_booking, to_terms
+from cinema_grpc.adapters.database.showtime_rows import CHANGED, KEEPING_SEATS, TERMS, read_booking, to_terms
 from cinema_grpc.application.once import Recorded, RequestKey
 from cinema_grpc.application.ports import Opened, OpenedBatch, Version, Wanted, Written
 from cinema_grpc.domain.booking import Booking
@@ -113,7 +113,7 @@ class SqlBatch:
                 for showtime_id, revision, _, _ in versions
                 if (version := known[showtime_id]) is not None and version.revision < revision
             ]
-            return _LOOK.of({_RECORDED: [_key_row(key) for key in requests], _CHANGED: changed})
+            return _LOOK.of({_RECORDED: [_key_row(key) for key in requests], CHANGED: changed})
 
         versions, told, (recorded, changed) = await self._driver.look(self._connection, self._lock, self._locked, ask)
         now = self._database.clock.now() if self._database.clock else told
@@ -197,8 +197,7 @@ _LOCK = select_by(schema.showtime, ("showtime_id",), _VERSION, locking=f"{_LOCKE
 _LOCK_PATIENTLY = select_by(schema.showtime, ("showtime_id",), _VERSION, locking=_LOCKED)
 _EXISTING = select_by(schema.showtime, ("showtime_id",), "showtime_id")
 _RECORDED = select_by(schema.request, ("caller", "rpc", "request_id"), "caller, rpc, request_id, content, outcome")
-_CHANGED = select_by(schema.booking, ("showtime_id", "known_revision"))
-_LOOK = Together(_RECORDED, _CHANGED, reading=True)
+_LOOK = Together(_RECORDED, CHANGED, reading=True)
 _NAMED = select_by(schema.booking, ("booking_id",))
 _PARTS = [select_by(table, ("booking_id",)) for table in PARTS]
 _READ_PARTS = [reader_of(table) for table in PARTS]

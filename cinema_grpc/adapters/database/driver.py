@@ -16,6 +16,7 @@ class Driver(Protocol):
 
     Attributes:
         engine: Gives connections.
+        shared: Whether other processes may sell seats in it.
         lanes: How many transactions of the box office may run at once.
         apart: How many more of them, in each lane, may wait for showtimes that other processes hold.
         conversations: How many connections are left for everything else.
@@ -27,6 +28,7 @@ class Driver(Protocol):
     """
 
     engine: AsyncEngine
+    shared: bool
     lanes: int
     apart: int
     conversations: int

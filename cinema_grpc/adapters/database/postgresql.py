@@ -56,6 +56,7 @@ OURS = ("0A", "22", "42")
 class PostgresqlDriver:
     """A database of PostgreSQL. Fulfils Driver."""
 
+    shared = True
     lanes = LANES
     apart = APART
     clock: Clock | None = None
@@ -81,6 +82,7 @@ class PostgresqlDriver:
             connect_args={"async_creator_fn": self._connect},
             isolation_level="AUTOCOMMIT",  # where no transaction is asked for, none has to be begun and ended
             pool_pre_ping=True,  # replaces connections that were lost, as by a restart of the server
+            pool_use_lifo=True,  # those used last have their statements prepared
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=POOL_SECONDS,
@@ -127,11 +129,11 @@ class PostgresqlDriver:
         """Tell the time, and ask what depends on it: each question in a round trip, of one state of the database."""
         async with its_turn(), self.engine.connect() as connection:
             try:
-                now = clock.now() if clock else await self.now(connection)
+                driver = await _raw(connection)
+                now = clock.now() if clock else moment(await driver.fetchval(f"SELECT {CLOCK}"))
                 questions = ask(now)
                 if len(questions) <= 1:
                     return now, await self.read(connection, questions)
-                driver = await _raw(connection)
                 await driver.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 found = await self.read(connection, questions)
                 await driver.execute("COMMIT")

@@ -43,6 +43,7 @@ class SqliteDriver:
     (https://www.sqlite.org/wal.html#walresetbug), and the command line writes beside a running server.
     """
 
+    shared = False
     lanes = 1
     apart = 0
     conversations = 1
