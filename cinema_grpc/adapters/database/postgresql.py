@@ -191,6 +191,7 @@ class PostgresqlDriver:
         """
         driver = await _raw(connection)
         if await driver.fetchval("SHOW transaction_read_only") == "on":
+            await connection.invalidate()  # which the next line would leave open
             await self.engine.dispose()
             raise ConnectionError("the database server is read-only, as a standby is")
 
