@@ -106,10 +106,10 @@ async def test_what_another_process_did_is_seen_at_once(
     await programme.seat_map("s1")
     await replace(house, names=50).hold("A1")
     assert taken(await programme.seat_map("s1")) == ["A1"]
-    assert reader.showtimes_read == 2
+    assert reader.showtimes_read == (1 if house.database.driver.shared else 2)
     await replace(ours, names=90).hold("A3")
     assert taken(await programme.seat_map("s1")) == ["A1", "A3"]
-    assert reader.showtimes_read == 2
+    assert reader.showtimes_read == (1 if house.database.driver.shared else 2)
 
 
 async def test_a_database_put_back_to_an_older_state_is_believed(
