@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,8 @@ SECONDS_FOR_ANSWER = 0.02
 SECONDS_TO_CLOSE = 30
 SPARE_FILES = 5
 """How many more files than before the server may have open in the end: a connection to a database, say."""
+ABOUT_A_METHOD = re.compile(rb"Unexpected <class 'UnicodeDecodeError'>: 'utf-8' codec can't decode byte")
+"""What gRPC itself answers, before anything of ours is asked, if the name of a method is no UTF-8."""
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 TLS_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
 OPENINGS = (b"", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", TLS_HELLO, b"SSH-2.0-x\r\n", PREFACE)
@@ -101,7 +104,7 @@ async def bombard(target: Target, chosen: int, number: int) -> None:
     async def throw_some() -> None:
         for each in left:
             raw = any_bytes(generator(chosen, each))
-            found = OURS.search(await throw(target, raw))
+            found = OURS.search(ABOUT_A_METHOD.sub(b"", await throw(target, raw)))
             assert found is None, (found, raw.hex())
             if each % (number // SAMPLES or 1) == 0:
                 samples.append(memory(target.process_id))
