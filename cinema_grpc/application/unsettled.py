@@ -8,7 +8,7 @@ AT_ONCE = 20
 """How many attempts or refunds are taken up at a time."""
 FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(hours=1)
-"""Until the next try, at first and at most. Should whoever is at it be slower than that, two are at it: no harm done."""
+"""Until the next try, at first and at most. Should whoever is at it be slower, two are at it: no harm done."""
 MOST_TRIES = 32
 """After how many tries it is hopeless: about a day."""
 
