@@ -115,7 +115,13 @@ class Settings(BaseSettings):
     jwt_secret: SecretStr | None = Field(
         None,
         description=f"The secret that signs access tokens, {SHORTEST_SECRET} bytes or more, the same for all replicas. "
-        "With --demo one is made up if none is set.",
+        "With --demo one is made up if none is set. With signing keys, those that it signed before are still good.",
+    )
+    signing_keys: Path | None = Field(
+        None,
+        description="Keys that sign access tokens so that others can verify them, the same for all replicas: a file in "
+        "PEM, or a folder of files that end in .pem, with Ed25519 or P-256 keys. The first one by name signs; all "
+        "verify. They are read anew when they change.",
     )
     refresh_grace_seconds: Annotated[float, Field(ge=0, le=600)] = Field(
         30,

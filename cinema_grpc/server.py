@@ -27,6 +27,7 @@ from cinema_grpc.adapters.database.programme_reader import SqlProgrammeReader
 from cinema_grpc.adapters.database.request_store import SqlRequestStore
 from cinema_grpc.adapters.database.session_store import SqlSessionStore
 from cinema_grpc.adapters.passwords import Argon2Passwords, load_commonest_passwords
+from cinema_grpc.adapters.signing_keys import BadKeys, SigningKey, load_keys
 from cinema_grpc.adapters.simulated_books import books_beside
 from cinema_grpc.adapters.simulated_payments import Mood, SimulatedPayments
 from cinema_grpc.application import expiry, forgetting, recovery, refunds, sessions
@@ -58,6 +59,7 @@ class ServerEnded(Exception):
 SECONDS_BETWEEN_CHECKS = 2.0
 """How often storage is looked at, so that the health service tells the truth about it."""
 SECONDS_TO_CHECK = 10.0
+SECONDS_BETWEEN_KEY_READINGS = 5.0
 OBJECTS_BETWEEN_COLLECTIONS = 50_000
 """How many more objects than before there have to be until Python looks for cycles among the new ones."""
 
@@ -73,13 +75,14 @@ class CinemaServer:
         pay_refunds: Has owed refunds paid, in the background.
         forget_requests: Forgets what calls came to that nobody repeats any more, in the background.
         delete_lapsed_sessions: Deletes sessions that are over, in the background.
+        watch_keys: Looks after the signing keys, in the background.
         watch_storage: Looks after storage for the health service, in the background.
     """
 
     def __init__(
         self,
         settings: Settings,
-        jwt_secret: bytes,
+        jwt_secret: bytes | None,
         clock: Clock | None = None,
         gateway: PaymentGateway | None = None,
         passwords: Argon2Passwords | None = None,
@@ -88,7 +91,7 @@ class CinemaServer:
 
         Args:
             settings: What the environment said.
-            jwt_secret: What signs access tokens.
+            jwt_secret: What signs access tokens, unless the settings name keys that do; None for nothing.
             clock: The clock that decides; the database server's if left out, or the machine's for SQLite.
             gateway: The payment provider; the simulated one if left out.
             passwords: The hasher of passwords; the default strength if left out.
@@ -98,7 +101,8 @@ class CinemaServer:
         self.database = Database(settings.database_url, clock, settings.database_pool_size, longest_wait)
         clock = clock or SystemClock()
         self._passwords = passwords or Argon2Passwords(longest_wait=longest_wait)
-        self._tokens = JwtAccessTokens(jwt_secret, clock)
+        self._keys = read_signing_keys(settings)
+        self._tokens = JwtAccessTokens(jwt_secret, clock, keys=self._keys)
         self.account_store = SqlAccountStore(self.database)
         self.accounts = Accounts(self.account_store, self._passwords, self._tokens, clock, load_commonest_passwords())
         self._sessions = Sessions(SqlSessionStore(self.database), self._tokens, settings.refresh_grace)
@@ -119,6 +123,7 @@ class CinemaServer:
         self.delete_lapsed_sessions = BackgroundTask(
             "session cleaning", self._sessions.delete_lapsed, sessions.SECONDS_BETWEEN_CLEANINGS
         )
+        self.watch_keys = BackgroundTask("signing keys", self._read_keys_anew, SECONDS_BETWEEN_KEY_READINGS)
         self.watch_storage = BackgroundTask("storage watch", self._check_storage, SECONDS_BETWEEN_CHECKS)
 
         def refund_owed(booking: Booking) -> None:
@@ -163,6 +168,8 @@ class CinemaServer:
         self.pay_refunds.start()
         self.forget_requests.start()
         self.delete_lapsed_sessions.start()
+        if self._settings.signing_keys is not None:
+            self.watch_keys.start()
 
     async def listen(self, *, shared_port: bool = False) -> None:
         """Take calls.
@@ -230,6 +237,7 @@ class CinemaServer:
             last_to_first.push_async_callback(self.recover_payments.stop)
             last_to_first.push_async_callback(self.expire_holds.stop)
             last_to_first.push_async_callback(self.delete_lapsed_sessions.stop)
+            last_to_first.push_async_callback(self.watch_keys.stop)
             # Payments are cut off a moment before their callers are, who are then told so.
             last_to_first.push_async_callback(self._payments.stop, 0.9 * grace)
             await self.watch_storage.stop()
@@ -237,6 +245,18 @@ class CinemaServer:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._server.stop(grace))
                     group.create_task(self._payments.stop(0.9 * grace))
+
+    async def _read_keys_anew(self) -> None:
+        """Use the signing keys as they are on the disk; while something is wrong with them, those that were read last.
+
+        Raises:
+            BadSettings: They can't be used.
+        """
+        keys = await asyncio.to_thread(read_signing_keys, self._settings)
+        if [(key.kid, key.private is None) for key in keys] != [(key.kid, key.private is None) for key in self._keys]:
+            self._tokens.use_keys(keys)
+            self._keys = keys
+            logger.info("signing keys changed", signing=keys[0].kid, verifying=[key.kid for key in keys])
 
     async def _check_storage(self) -> None:
         serving = True
@@ -359,6 +379,7 @@ async def serve_from_workers(settings: Settings, number: int, *, with_migration:
             "a file of SQLite has one writer at a time, and more processes would only wait for each other"
         )
     _jwt_secret(settings, with_demo=False)
+    read_signing_keys(settings)
     read_certificates(settings)
     await migrate_alone(settings, with_migration=with_migration)
     return await Workers(settings, number).run()
@@ -378,12 +399,27 @@ async def create_staff(settings: Settings, username: str, password: str, full_na
         BadSettings: The database can't be used.
         InvalidRequest, UsernameTaken, EmailTaken, StorageUnavailable.
     """
-    server = CinemaServer(settings, secrets.token_bytes(32))  # issues no tokens
+    without_keys = settings.model_copy(update={"signing_keys": None})  # it issues no tokens
+    server = CinemaServer(without_keys, secrets.token_bytes(32))
     try:
         await bring_up_to_date(server.database)
         return await server.accounts.create_staff(username, password, full_name, email)
     finally:
         await server.close()
+
+
+def read_signing_keys(settings: Settings) -> tuple[SigningKey, ...]:
+    """Read the key pairs that the settings name, if they do.
+
+    Raises:
+        BadSettings: They can't be used.
+    """
+    if settings.signing_keys is None:
+        return ()
+    try:
+        return load_keys(settings.signing_keys)
+    except BadKeys as error:
+        raise BadSettings(f"{PREFIX}SIGNING_KEYS: {error}") from error
 
 
 def _simulated(settings: Settings, database: Database) -> SimulatedPayments:
@@ -396,14 +432,17 @@ def _simulated(settings: Settings, database: Database) -> SimulatedPayments:
     return SimulatedPayments(books_beside(database), mood)
 
 
-def _jwt_secret(settings: Settings, *, with_demo: bool) -> bytes:
+def _jwt_secret(settings: Settings, *, with_demo: bool) -> bytes | None:
     if settings.jwt_secret is not None:
         return settings.jwt_secret.get_secret_value().encode()
+    if settings.signing_keys is not None:
+        return None
     if with_demo:
         return secrets.token_bytes(32)
     raise BadSettings(
         f"{PREFIX}JWT_SECRET: must be set, to 32 bytes or more that nobody can guess, the same for all replicas: "
-        f"`export {PREFIX}JWT_SECRET=$(openssl rand -hex 32)`; or try `cinema serve --demo`"
+        f"`export {PREFIX}JWT_SECRET=$(openssl rand -hex 32)`; "
+        f"or set {PREFIX}SIGNING_KEYS, or try `cinema serve --demo`"
     )
 
 

@@ -1,20 +1,21 @@
-"""Access tokens: JSON Web Tokens in the profile of RFC 9068, signed with a shared secret."""
+"""Access tokens: JSON Web Tokens in the profile of RFC 9068, signed with key pairs or a shared secret."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import jwt
 import uuid_utils
 
+from cinema_grpc.adapters.signing_keys import SigningKey
 from cinema_grpc.application.errors import TokenExpired, TokenInvalid
-from cinema_grpc.application.ports import AccessToken, Caller, Clock
+from cinema_grpc.application.ports import AccessToken, Caller, Clock, PublicKey
 from cinema_grpc.domain.account import Role, User
 
-ALGORITHM = "HS256"
+SECRET_ALGORITHM = "HS256"  # noqa: S105 (its name)
 ISSUER = "cinema"
 AUDIENCE = "cinema.v1"
 CLIENT_ID = "cinema"
@@ -44,20 +45,30 @@ class VerifiedToken:
 class JwtAccessTokens:
     """Issues and reads access tokens.
 
+    A token is verified by the one key that its kid names, with the one algorithm of that key (RFC 8725, 3.1), and by
+    the secret if it names none. Nothing else in a token's header says how it is to be read.
+
     To verify a signature costs more than to look a text up, so a token that was found to be ours is remembered by its
     text. Times are judged at each reading all the same.
     """
 
-    def __init__(self, secret: bytes, clock: Clock, lifetime: timedelta = timedelta(minutes=60)) -> None:
-        """Take the secret.
+    def __init__(
+        self,
+        secret: bytes | None,
+        clock: Clock,
+        lifetime: timedelta = timedelta(minutes=60),
+        keys: Iterable[SigningKey] = (),
+    ) -> None:
+        """Take the secret and the key pairs, which are the same on every replica.
 
         Args:
-            secret: The key that signs, the same on every replica; at least 32 bytes, as RFC 7518 demands.
+            secret: A key of at least 32 bytes, as RFC 7518 demands; None for none. It signs if there are no key pairs.
             clock: Tells when a token is issued and whether it has expired.
             lifetime: How long a token lasts, in whole seconds.
+            keys: Key pairs, the one that signs first.
 
         Raises:
-            ValueError: The secret is too short, or is a public key.
+            ValueError: The secret is too short, or is a public key; or there is nothing to sign with.
         """
         self._secret = secret
         self._clock = clock
@@ -73,11 +84,34 @@ class JwtAccessTokens:
             }
         )
         try:
-            self._jwt.encode({}, secret, ALGORITHM)
+            if secret is not None:
+                self._jwt.encode({}, secret, SECRET_ALGORITHM)
         except jwt.InvalidKeyError as error:
             raise ValueError(f"this secret can't sign access tokens: {error}") from error
-        # What is raised is not remembered, so only tokens of our own take up room.
+        self.use_keys(keys)
+
+    def use_keys(self, keys: Iterable[SigningKey]) -> None:
+        """Put other key pairs in the place of those in use, the one that signs first.
+
+        Raises:
+            ValueError: There is nothing to sign with.
+        """
+        verifying = {key.kid: key for key in keys}
+        first = next(iter(verifying.values()), None)
+        private = self._secret if first is None else first.private
+        if private is None:
+            raise ValueError("access tokens need a secret or a private key to be signed with")
+        header = {"typ": "at+jwt"} if first is None else {"typ": "at+jwt", "kid": first.kid}
+        algorithm = SECRET_ALGORITHM if first is None else first.algorithm
+        self._sign = partial(self._jwt.encode, key=private, algorithm=algorithm, headers=header)
+        self._keys = verifying
+        # What is raised is not remembered, so only tokens of our own take up room; what a key verified that is gone by
+        # now is forgotten.
         self._remembered = lru_cache(REMEMBERED_TOKENS)(self._verify)
+
+    def public_keys(self) -> list[PublicKey]:
+        """Give the keys that others can verify tokens with, the one that signs first; none for a shared secret."""
+        return [key.published for key in self._keys.values()]
 
     def issue(self, user: User) -> AccessToken:
         """Make a token that lasts its lifetime, counted from the second that has begun."""
@@ -93,8 +127,7 @@ class JwtAccessTokens:
             "client_id": CLIENT_ID,
             "role": user.role.value,
         }
-        text = self._jwt.encode(claims, self._secret, ALGORITHM, headers={"typ": "at+jwt"})
-        return AccessToken(text, expire_time)
+        return AccessToken(self._sign(claims), expire_time)
 
     def read(self, text: str) -> Caller:
         """Tell whom a token belongs to.
@@ -110,13 +143,27 @@ class JwtAccessTokens:
             raise TokenInvalid
         return token.caller
 
+    def _named_in(self, header: Mapping[str, Any]) -> tuple[Any, str]:
+        """Give the key that a header names, and its algorithm.
+
+        Raises:
+            ValueError: There is none.
+        """
+        if "kid" not in header:
+            if self._secret is None:
+                raise ValueError("no key is named")
+            return self._secret, SECRET_ALGORITHM
+        key = self._keys.get(header["kid"])
+        if key is None:
+            raise ValueError("an unknown key is named")
+        return key.public, key.algorithm
+
     def _verify(self, text: str) -> VerifiedToken:
         if len(text) > MAXIMUM_TOKEN_LENGTH or not COMPACT_FORM.fullmatch(text):
             raise TokenInvalid
         try:
-            decoded = self._jwt.decode_complete(
-                text, self._secret, algorithms=[ALGORITHM], audience=AUDIENCE, issuer=ISSUER
-            )
+            key, algorithm = self._named_in(jwt.get_unverified_header(text))
+            decoded = self._jwt.decode_complete(text, key, algorithms=[algorithm], audience=AUDIENCE, issuer=ISSUER)
             return _check(decoded["header"], decoded["payload"])
         except (jwt.PyJWTError, ValueError, OverflowError) as error:
             raise TokenInvalid from error
@@ -130,6 +177,8 @@ def _check(header: Mapping[str, Any], claims: Mapping[str, Any]) -> VerifiedToke
     """
     if str(header.get("typ")).lower() not in TOKEN_TYPES:
         raise ValueError("not an access token")
+    if "crit" in header:
+        raise ValueError("something is critical that we know nothing of")
     if not SUBJECT.fullmatch(claims["sub"]):
         raise ValueError("no identifier of a user")
     valid_from = _moment(claims["iat"]) - CLOCK_SKEW

@@ -418,6 +418,23 @@ class Caller:
     role: Role
 
 
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """What others need to verify access tokens with: the members of a JSON Web Key (RFC 7517, RFC 8037).
+
+    Attributes:
+        y: Empty for a key that has none.
+    """
+
+    kid: str
+    kty: str
+    alg: str
+    use: str
+    crv: str
+    x: str
+    y: str
+
+
 class AccessTokens(Protocol):
     """Issues and reads access tokens."""
 
@@ -431,4 +448,8 @@ class AccessTokens(Protocol):
         Raises:
             TokenInvalid, TokenExpired.
         """
+        ...
+
+    def public_keys(self) -> list[PublicKey]:
+        """Give the keys that others can verify tokens with, the one that signs first; none for a shared secret."""
         ...

@@ -4,17 +4,19 @@
 from cinema.v1 import auth_service_pb2, auth_service_pb2_grpc
 
 from cinema_grpc.application.accounts import Accounts
+from cinema_grpc.application.ports import AccessTokens
 from cinema_grpc.application.sessions import Sessions
 from cinema_grpc.transport.authentication import caller
-from cinema_grpc.transport.rendering import render_tokens, render_user
+from cinema_grpc.transport.rendering import render_signing_key, render_tokens, render_user
 
 
 class AuthServicer(auth_service_pb2_grpc.AuthServiceServicer):
     """Answers the calls of the AuthService."""
 
-    def __init__(self, accounts: Accounts, sessions: Sessions) -> None:
+    def __init__(self, accounts: Accounts, sessions: Sessions, tokens: AccessTokens) -> None:
         self._accounts = accounts
         self._sessions = sessions
+        self._tokens = tokens
 
     async def Register(
         self, request: auth_service_pb2.RegisterRequest, _context: object
@@ -60,3 +62,10 @@ class AuthServicer(auth_service_pb2_grpc.AuthServiceServicer):
             caller().user_id, request.current_password, request.new_password
         )
         return auth_service_pb2.ChangePasswordResponse(tokens=render_tokens(signed_in.tokens))
+
+    async def ListSigningKeys(
+        self, _request: auth_service_pb2.ListSigningKeysRequest, _context: object
+    ) -> auth_service_pb2.ListSigningKeysResponse:
+        """Publish what access tokens can be verified with."""
+        keys = map(render_signing_key, self._tokens.public_keys())
+        return auth_service_pb2.ListSigningKeysResponse(keys=keys)

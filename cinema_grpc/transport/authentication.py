@@ -34,6 +34,7 @@ ACCESS: Mapping[str, Access] = MappingProxyType(
         "/cinema.v1.AuthService/RefreshTokens": Access.PUBLIC,
         "/cinema.v1.AuthService/Logout": Access.PUBLIC,
         "/cinema.v1.AuthService/ChangePassword": Access.CUSTOMER,
+        "/cinema.v1.AuthService/ListSigningKeys": Access.PUBLIC,
         "/cinema.v1.CatalogService/CreateMovie": Access.STAFF,
         "/cinema.v1.CatalogService/CreateCinema": Access.STAFF,
         "/cinema.v1.CatalogService/CreateAuditorium": Access.STAFF,

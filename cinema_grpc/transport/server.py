@@ -168,7 +168,7 @@ def build(
         catalog: Keeps movies, cinemas and auditoriums, and makes the programme.
         programme: Shows it.
         bookings: Sells seats.
-        tokens: Reads access tokens.
+        tokens: Issues and reads access tokens.
         limits: What clients may do at most.
         reflection: Whether tools may ask what can be called.
         certificates: What TLS is spoken with; without, no TLS is spoken.
@@ -183,7 +183,7 @@ def build(
     handlers = _Handlers()
     # The functions that add servicers are typed for a server, but only hand over handlers.
     receiver = cast("grpc.aio.Server", handlers)
-    auth_service_pb2_grpc.add_AuthServiceServicer_to_server(AuthServicer(accounts, sessions), receiver)
+    auth_service_pb2_grpc.add_AuthServiceServicer_to_server(AuthServicer(accounts, sessions, tokens), receiver)
     catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(CatalogServicer(catalog), receiver)
     showtime_service_pb2_grpc.add_ShowtimeServiceServicer_to_server(ShowtimeServicer(catalog, programme), receiver)
     booking_service_pb2_grpc.add_BookingServiceServicer_to_server(BookingServicer(bookings), receiver)

@@ -227,7 +227,11 @@ class House:
 
 @asynccontextmanager
 async def running(
-    database_url: str, clock: FakeClock | None = None, gateway: PaymentGateway | None = None, **settings: Any
+    database_url: str,
+    clock: FakeClock | None = None,
+    gateway: PaymentGateway | None = None,
+    secret: bytes | None = SECRET,
+    **settings: Any,
 ) -> AsyncIterator[House]:
     """Run a server on a database."""
     given: dict[str, Any] = {
@@ -238,7 +242,7 @@ async def running(
     clock = clock or FakeClock()
     passwords = Argon2Passwords(memory_kib=64, rounds=1)
     given.setdefault("longest_wait_seconds", 60)  # the disk of a busy machine may be slow
-    server = CinemaServer(Settings(**given), SECRET, clock, gateway or SimulatedPayments(), passwords)
+    server = CinemaServer(Settings(**given), secret, clock, gateway or SimulatedPayments(), passwords)
     make_breakable(server.database)
     try:
         await server.open()

@@ -27,6 +27,7 @@ PUBLIC = {
     "/cinema.v1.AuthService/Login",
     "/cinema.v1.AuthService/RefreshTokens",
     "/cinema.v1.AuthService/Logout",
+    "/cinema.v1.AuthService/ListSigningKeys",
     "/cinema.v1.CatalogService/GetMovie",
     "/cinema.v1.CatalogService/GetCinema",
     "/cinema.v1.CatalogService/GetAuditorium",

@@ -65,6 +65,7 @@ WELL_FORMED: dict[str, dict[str, Any]] = {
     "GetCurrentUser": {},
     "RefreshTokens": {"refresh_token": "none"},
     "Logout": {"refresh_token": "none"},
+    "ListSigningKeys": {},
     "ChangePassword": {"current_password": "not the staff's", "new_password": PASSWORD[::-1]},
     "CreateMovie": {"title": "A Film", "runtime": Duration(seconds=60)},
     "CreateCinema": {"name": "A House", "time_zone": "UTC"},
@@ -98,6 +99,7 @@ MALFORMED: dict[str, dict[str, tuple[Any, ...]]] = {
     "GetCurrentUser": {},
     "RefreshTokens": {"refresh_token": ("", "x" * 1_025)},
     "Logout": {"refresh_token": ("", "x" * 1_025)},
+    "ListSigningKeys": {},
     "ChangePassword": {
         "current_password": ("", "x" * 1_025),
         "new_password": ("", "short", "x" * 257, "x" * 1_025, "password", "long\0enough", "baseball"),

@@ -68,6 +68,11 @@ class AuthServiceStub:
                 request_serializer=cinema_dot_v1_dot_auth__service__pb2.ChangePasswordRequest.SerializeToString,
                 response_deserializer=cinema_dot_v1_dot_auth__service__pb2.ChangePasswordResponse.FromString,
                 _registered_method=True)
+        self.ListSigningKeys = channel.unary_unary(
+                '/cinema.v1.AuthService/ListSigningKeys',
+                request_serializer=cinema_dot_v1_dot_auth__service__pb2.ListSigningKeysRequest.SerializeToString,
+                response_deserializer=cinema_dot_v1_dot_auth__service__pb2.ListSigningKeysResponse.FromString,
+                _registered_method=True)
 
 
 class AuthServiceServicer:
@@ -144,6 +149,17 @@ class AuthServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListSigningKeys(self, request, context):
+        """Lists the public keys that access tokens can be verified with, the one that signs at present first. Open to anyone.
+
+        A verifier looks a token's "kid" up among them, and asks again, at most once every few seconds, for one that it does not know. It checks the
+        signature with the key's own alg, then as RFC 9068 says: typ "at+jwt", iss "cinema", aud "cinema.v1", exp; sub is the user_id, role the Role's
+        name without its prefix. The list is empty where tokens are signed with a shared secret.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AuthServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -176,6 +192,11 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     servicer.ChangePassword,
                     request_deserializer=cinema_dot_v1_dot_auth__service__pb2.ChangePasswordRequest.FromString,
                     response_serializer=cinema_dot_v1_dot_auth__service__pb2.ChangePasswordResponse.SerializeToString,
+            ),
+            'ListSigningKeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSigningKeys,
+                    request_deserializer=cinema_dot_v1_dot_auth__service__pb2.ListSigningKeysRequest.FromString,
+                    response_serializer=cinema_dot_v1_dot_auth__service__pb2.ListSigningKeysResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -344,6 +365,33 @@ class AuthService:
             '/cinema.v1.AuthService/ChangePassword',
             cinema_dot_v1_dot_auth__service__pb2.ChangePasswordRequest.SerializeToString,
             cinema_dot_v1_dot_auth__service__pb2.ChangePasswordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSigningKeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cinema.v1.AuthService/ListSigningKeys',
+            cinema_dot_v1_dot_auth__service__pb2.ListSigningKeysRequest.SerializeToString,
+            cinema_dot_v1_dot_auth__service__pb2.ListSigningKeysResponse.FromString,
             options,
             channel_credentials,
             insecure,

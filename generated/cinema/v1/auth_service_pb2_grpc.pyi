@@ -63,6 +63,13 @@ class AuthServiceStub:
     Errors: UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED; INVALID_ARGUMENT INVALID_REQUEST, also for a new password that is too
     common or too close to the username or the email; UNAUTHENTICATED BAD_CREDENTIALS if the current password is wrong.
     """
+    ListSigningKeys: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.ListSigningKeysRequest, _auth_service_pb2.ListSigningKeysResponse]
+    """Lists the public keys that access tokens can be verified with, the one that signs at present first. Open to anyone.
+
+    A verifier looks a token's "kid" up among them, and asks again, at most once every few seconds, for one that it does not know. It checks the
+    signature with the key's own alg, then as RFC 9068 says: typ "at+jwt", iss "cinema", aud "cinema.v1", exp; sub is the user_id, role the Role's
+    name without its prefix. The list is empty where tokens are signed with a shared secret.
+    """
 
 class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     """Makes accounts and signs people in. A call that needs a user carries the access token as metadata, "authorization: Bearer <token>";
@@ -148,6 +155,19 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED; INVALID_ARGUMENT INVALID_REQUEST, also for a new password that is too
         common or too close to the username or the email; UNAUTHENTICATED BAD_CREDENTIALS if the current password is wrong.
+        """
+
+    @_abc_1.abstractmethod
+    def ListSigningKeys(
+        self,
+        request: _auth_service_pb2.ListSigningKeysRequest,
+        context: _aio.ServicerContext[_auth_service_pb2.ListSigningKeysRequest, _abc.Awaitable[_auth_service_pb2.ListSigningKeysResponse]],
+    ) -> _abc.Awaitable[_auth_service_pb2.ListSigningKeysResponse]:
+        """Lists the public keys that access tokens can be verified with, the one that signs at present first. Open to anyone.
+
+        A verifier looks a token's "kid" up among them, and asks again, at most once every few seconds, for one that it does not know. It checks the
+        signature with the key's own alg, then as RFC 9068 says: typ "at+jwt", iss "cinema", aud "cinema.v1", exp; sub is the user_id, role the Role's
+        name without its prefix. The list is empty where tokens are signed with a shared secret.
         """
 
 def add_AuthServiceServicer_to_server(servicer: AuthServiceServicer, server: _aio.Server) -> None: ...

@@ -130,3 +130,51 @@ class Tokens(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Tokens: _TypeAlias = Tokens  # noqa: Y015
+
+@_typing.final
+class SigningKey(_message.Message):
+    """The public half of a key pair that signs access tokens: the members of a JSON Web Key (RFC 7517, RFC 8037), as text in the form that they
+    have there.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KID_FIELD_NUMBER: _builtins.int
+    KTY_FIELD_NUMBER: _builtins.int
+    ALG_FIELD_NUMBER: _builtins.int
+    USE_FIELD_NUMBER: _builtins.int
+    CRV_FIELD_NUMBER: _builtins.int
+    X_FIELD_NUMBER: _builtins.int
+    Y_FIELD_NUMBER: _builtins.int
+    kid: _builtins.str
+    """What the "kid" in the header of an access token names the key by: its thumbprint (RFC 7638)."""
+    kty: _builtins.str
+    """The family: "OKP" or "EC"."""
+    alg: _builtins.str
+    """The only algorithm to verify with: "EdDSA" or "ES256". Do not take it from a token."""
+    use: _builtins.str
+    """What the key is for: always "sig"."""
+    crv: _builtins.str
+    """The curve: "Ed25519" or "P-256"."""
+    x: _builtins.str
+    """The point, or its first coordinate, in base64url without padding."""
+    y: _builtins.str
+    """The second coordinate, likewise. Empty for "OKP", which has none."""
+    def __init__(
+        self,
+        *,
+        kid: _builtins.str = ...,
+        kty: _builtins.str = ...,
+        alg: _builtins.str = ...,
+        use: _builtins.str = ...,
+        crv: _builtins.str = ...,
+        x: _builtins.str = ...,
+        y: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alg", b"alg", "crv", b"crv", "kid", b"kid", "kty", b"kty", "use", b"use", "x", b"x", "y", b"y"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SigningKey: _TypeAlias = SigningKey  # noqa: Y015

@@ -1,0 +1,119 @@
+"""Key pairs that sign access tokens, read from PEM files: Ed25519 or P-256, whose public halves anyone may have."""
+
+import hashlib
+import json
+import re
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from jwt.algorithms import ECAlgorithm, OKPAlgorithm
+
+from cinema_grpc.application.ports import PublicKey
+
+PEM_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
+IGNORED_BLOCKS = frozenset({"EC PARAMETERS"})
+"""What openssl writes before an EC key; the key says it again."""
+LARGEST_FILE = 256 * 1024
+
+
+class BadKeys(Exception):
+    """The keys can't be used; the message says which file is wrong, and what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A key pair, or its public half.
+
+    Attributes:
+        algorithm: What signs with it: EdDSA (RFC 8037) for Ed25519, ES256 (RFC 7518) for P-256.
+        private: What signs; None where there is only the public half.
+        public: What verifies.
+        published: What anyone may know; its kid is the key's thumbprint by RFC 7638, the same on every replica.
+    """
+
+    algorithm: str
+    private: Ed25519PrivateKey | EllipticCurvePrivateKey | None
+    public: Ed25519PublicKey | EllipticCurvePublicKey
+    published: PublicKey
+
+    @property
+    def kid(self) -> str:
+        """What tokens name the key by."""
+        return self.published.kid
+
+
+def load_keys(path: Path) -> tuple[SigningKey, ...]:
+    """Read the keys of a file, or of the .pem files in a folder in the order of their names; the first key signs.
+
+    Raises:
+        BadKeys: A file can't be read or holds something else, or the first key is only the public half.
+    """
+    keys: dict[str, SigningKey] = {}
+    try:
+        is_folder = path.is_dir()
+        files = sorted(each for each in path.glob("*.pem") if not each.name.startswith(".")) if is_folder else [path]
+        for file in files:
+            for key in _keys_in(file):
+                keys.setdefault(key.kid, key)
+    except OSError as error:
+        raise BadKeys(f"can't be read: {error}") from error
+    if not keys:
+        raise BadKeys(f"names {path}, which holds no file that ends in .pem")
+    found = tuple(keys.values())
+    if found[0].private is None:
+        raise BadKeys(f"names {files[0]}, whose first key is public; the first key signs, so it must be a private one")
+    return found
+
+
+def _keys_in(file: Path) -> list[SigningKey]:
+    """Read the keys of one file.
+
+    Raises:
+        BadKeys, OSError.
+    """
+    with file.open("rb") as opened:
+        content = opened.read(LARGEST_FILE)
+    blocks = [each for each in PEM_BLOCK.finditer(content.decode("latin-1")) if each[1] not in IGNORED_BLOCKS]
+    if not blocks:
+        raise BadKeys(f"names {file}, which holds no key in PEM; `openssl genpkey -algorithm ed25519` makes one")
+    return [_key(file, kind=each[1], pem=each[0].encode("latin-1")) for each in blocks]
+
+
+def _key(file: Path, *, kind: str, pem: bytes) -> SigningKey:
+    if "ENCRYPTED" in kind or b"ENCRYPTED" in pem:
+        raise BadKeys(f"names {file}, which is encrypted; it must hold keys without a passphrase")
+    private: Any = None
+    try:
+        if kind.endswith("PRIVATE KEY"):
+            private = load_pem_private_key(pem, password=None)
+            public: Any = private.public_key()
+        else:
+            public = load_pem_public_key(pem)
+    except (ValueError, TypeError) as error:  # their words may quote the key
+        raise BadKeys(f"names {file}, which holds a damaged or unknown {kind}") from error
+    if isinstance(public, Ed25519PublicKey):
+        algorithm, members = "EdDSA", OKPAlgorithm.to_jwk(public, as_dict=True)
+    elif isinstance(public, EllipticCurvePublicKey) and isinstance(public.curve, SECP256R1):
+        algorithm, members = "ES256", ECAlgorithm.to_jwk(public, as_dict=True)
+    else:
+        raise BadKeys(f"names {file}, which holds a key of another kind; keys must be of Ed25519 or P-256")
+    return SigningKey(algorithm, private, public, _published(algorithm, members))
+
+
+def _published(algorithm: str, members: dict[str, Any]) -> PublicKey:
+    required = {name: members[name] for name in ("crv", "kty", "x", "y") if name in members}
+    digest = hashlib.sha256(json.dumps(required, separators=(",", ":"), sort_keys=True).encode()).digest()
+    return PublicKey(
+        kid=urlsafe_b64encode(digest).rstrip(b"=").decode(),
+        kty=members["kty"],
+        alg=algorithm,
+        use="sig",
+        crv=members["crv"],
+        x=members["x"],
+        y=members.get("y", ""),
+    )

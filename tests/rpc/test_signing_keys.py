@@ -1,0 +1,146 @@
+"""Access tokens that others can verify, and keys that are changed without a failed call, over a real channel."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from cinema.v1.auth_service_pb2 import GetCurrentUserRequest, ListSigningKeysRequest
+from cinema.v1.user_pb2 import SigningKey
+from google.protobuf.json_format import MessageToDict
+
+from cinema_grpc.config import BadSettings
+from tests.adapters.forgeries import ED25519, P256, pem, public_pem, signing_key
+from tests.builders import FakeClock
+from tests.rpc.conftest import SECRET, House, Metadata, refusal, running
+
+OLD, NEW = signing_key(ED25519).kid, signing_key(P256).kid
+
+
+def put(folder: Path, **files: bytes) -> None:
+    """Have exactly these keys in a folder."""
+    for file in folder.glob("*.pem"):
+        file.unlink()
+    for name, content in files.items():
+        (folder / f"{name}.pem").write_bytes(content)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "keys"
+    folder.mkdir()
+    put(folder, a=pem(ED25519))
+    return folder
+
+
+async def published(house: House) -> list[SigningKey]:
+    return list((await house.auth.ListSigningKeys(ListSigningKeysRequest())).keys)
+
+
+def verified(metadata: Metadata, keys: list[SigningKey]) -> Mapping[str, Any]:
+    """Verify an access token as another service does, which knows nothing but the published keys."""
+    token = metadata[0][1].removeprefix("Bearer ")
+    header = jwt.get_unverified_header(token)
+    (key,) = (key for key in keys if key.kid == header["kid"])
+    assert header["typ"] == "at+jwt"
+    options: Any = {"verify_exp": False, "verify_iat": False}
+    public = jwt.PyJWK.from_dict(MessageToDict(key, preserving_proto_field_name=True))
+    claims: dict[str, Any] = jwt.decode(
+        token, public, algorithms=[key.alg], audience="cinema.v1", issuer="cinema", options=options
+    )
+    return claims
+
+
+async def user_id(house: House, metadata: Metadata) -> str:
+    return (await house.auth.GetCurrentUser(GetCurrentUserRequest(), metadata=metadata)).user.user_id
+
+
+@asynccontextmanager
+async def replicas(database_url: str, number: int, folder: Path) -> AsyncIterator[list[House]]:
+    async with AsyncExitStack() as stack:
+        clock = FakeClock()
+        houses = [running(database_url, clock, secret=None, signing_keys=folder) for _ in range(number)]
+        yield [await stack.enter_async_context(house) for house in houses]
+
+
+@pytest.mark.parametrize("private", [ED25519, P256], ids=["Ed25519", "P-256"])
+async def test_another_service_verifies_a_token(database_url: str, folder: Path, private: Any) -> None:
+    put(folder, key=pem(private))
+    async with running(database_url, secret=None, signing_keys=folder / "key.pem") as house:
+        metadata = await house.customer()
+        claims = verified(metadata, await published(house))
+        assert claims["sub"] == await user_id(house, metadata)
+        assert claims["role"] == "CUSTOMER"
+
+
+async def test_a_shared_secret_is_not_published(house: House) -> None:
+    assert await published(house) == []
+
+
+async def test_a_rotation_fails_no_call(database_url: str, folder: Path) -> None:
+    """Two replicas read each step at different times: every token of either is good on both, all the way."""
+    steps = [
+        {"a": pem(ED25519), "b": pem(P256)},  # 1. the new key, behind the old one
+        {"a": pem(P256), "b": public_pem(ED25519)},  # 2. the new key first; the old one verifies
+        {"a": pem(P256)},  # 3. the old one gone, when its tokens have expired
+    ]
+    expected = [[OLD, NEW], [NEW, OLD], [NEW]]
+    async with replicas(database_url, 2, folder) as (one, other):
+        await one.customer()
+        tokens = [one.tokens["ada"]]
+        for step, kids in zip(steps, expected, strict=True):
+            put(folder, **step)
+            for house in (one, other):
+                await house.server._read_keys_anew()
+                assert [key.kid for key in await published(house)] == kids
+                await house.sign_in("ada")
+                tokens.append(house.tokens["ada"])
+                if len(kids) == 1:  # an hour later
+                    tokens = tokens[-1:] if house is one else tokens
+                for replica in (one, other):
+                    for metadata in tokens:
+                        assert await user_id(replica, metadata)
+                        verified(metadata, await published(replica))
+
+
+async def test_from_a_secret_to_keys(database_url: str, folder: Path) -> None:
+    """Both are set for an hour; then tokens of the secret are refused."""
+    clock = FakeClock()
+    async with running(database_url, clock) as house:
+        by_secret = await house.customer()
+    async with running(database_url, clock, secret=SECRET, signing_keys=folder) as house:
+        assert await user_id(house, by_secret)
+        await house.sign_in("ada")
+        by_key = house.tokens["ada"]
+        verified(by_key, await published(house))
+    async with running(database_url, clock, secret=None, signing_keys=folder) as house:
+        assert await user_id(house, by_key)
+        refused = house.auth.GetCurrentUser(GetCurrentUserRequest(), metadata=by_secret)
+        assert (await refusal(refused)).reason == "TOKEN_INVALID"
+
+
+async def test_keys_are_read_anew_when_they_change(database_url: str, folder: Path) -> None:
+    """By the server itself; while something is wrong with them, the old ones stay."""
+    async with running(database_url, secret=None, signing_keys=folder) as house:
+        put(folder, a=pem(P256), b=public_pem(ED25519))
+        house.server.watch_keys.wake()
+        async with asyncio.timeout(30):
+            while [key.kid for key in await published(house)] != [NEW, OLD]:
+                pass
+        put(folder, a=pem(P256)[:50])
+        with pytest.raises(BadSettings, match=r"CINEMA_SIGNING_KEYS: .*no key in PEM"):
+            await house.server._read_keys_anew()
+        house.clock.advance(timedelta(hours=1))
+        await house.customer()
+        await house.sign_in("ada")
+        assert await user_id(house, house.tokens["ada"])
+
+
+async def test_bad_keys_stop_the_server_at_the_start(database_url: str, tmp_path: Path) -> None:
+    with pytest.raises(BadSettings, match=r"^CINEMA_SIGNING_KEYS: can't be read: .*nowhere"):
+        async with running(database_url, secret=None, signing_keys=tmp_path / "nowhere"):
+            raise AssertionError("it has started")
