@@ -43,6 +43,12 @@ test: $(ENVIRONMENT) ## Run all tests; fails when they cover less than 95% of th
 torture: $(ENVIRONMENT) ## Run the long forms of the proofs in docs/reliability.md, and tell their figures: an hour or more
 	@$(BIN)/pytest -m torture
 
+MINUTES ?= 60
+
+.PHONY: soak
+soak: $(ENVIRONMENT) ## Sell for MINUTES=60 on each database, and see that memory stays flat and nothing is left open
+	@CINEMA_TEST_MINUTES=$(MINUTES) $(BIN)/pytest -m torture -s tests/proofs/test_endurance.py -k soak
+
 DATABASE ?= sqlite
 
 # `make mutations BUG='page token'` puts back those alone that have this in their name.
