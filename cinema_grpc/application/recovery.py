@@ -17,7 +17,7 @@ from cinema_grpc.domain.booking import AttemptStatus, Booking
 
 logger = structlog.get_logger()
 
-SECONDS_BETWEEN_PASSES = 5.0
+SECONDS_BETWEEN_PASSES = 2.0
 
 
 class Recovery:

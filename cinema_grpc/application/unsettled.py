@@ -6,10 +6,10 @@ PROVIDER_SECONDS = 10.0
 """How long the provider may take to answer."""
 AT_ONCE = 20
 """How many attempts or refunds are taken up at a time."""
-FIRST_PAUSE = timedelta(seconds=30)
+FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(hours=1)
-"""Until the next try, at first and at most. Whoever is at it has come to an end by then: it asks the provider twice."""
-MOST_TRIES = 30
+"""Until the next try, at first and at most. Should whoever is at it be slower, two are at it: no harm done."""
+MOST_TRIES = 32
 """After how many tries it is hopeless: about a day."""
 
 

@@ -52,4 +52,4 @@ async def test_the_old_ones_are_found_by_an_index(house: House) -> None:
     async with house.database.reading() as connection:
         query = "SELECT caller FROM request WHERE create_time < 7 ORDER BY create_time LIMIT 5"
         (step,) = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}")
-    assert "USING COVERING INDEX request_create_time_index" in step.detail
+    assert "USING INDEX request_create_time_index" in step.detail

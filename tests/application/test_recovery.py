@@ -2,85 +2,27 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from cinema_grpc.adapters.database.payment_store import SqlPaymentStore
-from cinema_grpc.adapters.simulated_books import BooksInFile
-from cinema_grpc.adapters.simulated_payments import Mood, SimulatedPayments
+from cinema_grpc.adapters.simulated_payments import Mood
 from cinema_grpc.application import payments as module
 from cinema_grpc.application.errors import PaymentUnavailable
 from cinema_grpc.application.once import Once, RequestKey
 from cinema_grpc.application.payment_ports import ChargeVoided, ProviderUnavailable
-from cinema_grpc.application.payments import Payments
-from cinema_grpc.application.recovery import Recovery
-from cinema_grpc.application.refunds import Refunds
 from cinema_grpc.application.unsettled import LONGEST_PAUSE, MOST_TRIES
 from cinema_grpc.domain.booking import AttemptStatus, Booking, BookingStatus, RefundStatus
 from cinema_grpc.domain.errors import BookingNotReserved, HoldExpired, PaymentInProgress
 from cinema_grpc.domain.money import Money
 from tests.application.conftest import House
+from tests.application.paying import GRACE, Provider, Replica
 
-GRACE = timedelta(seconds=30)
 HOLD = timedelta(minutes=10)
 REQUEST = Once(RequestKey("ada", "cinema.v1.BookingService/ConfirmPayment", "r1"), b"\xfe content", Booking)
-
-
-class Provider(SimulatedPayments):
-    """The simulated provider, with gates at which a charge can be held up before it arrives and after it was made."""
-
-    def __init__(self, books: BooksInFile) -> None:
-        super().__init__(books)
-        self.books = books
-        self.before, self.after = asyncio.Event(), asyncio.Event()
-        self.before.set()
-        self.after.set()
-        self.arrived, self.made = asyncio.Event(), asyncio.Event()
-
-    async def charge(self, key: str, amount: Money, payment_token: str) -> bool:
-        self.arrived.set()
-        await self.before.wait()
-        taken = await super().charge(key, amount, payment_token)
-        self.made.set()
-        await self.after.wait()
-        return taken
-
-
-@dataclass
-class Replica:
-    """A process, as far as payments go; it dies with its payments at any point."""
-
-    house: House
-    provider: SimulatedPayments
-    refunds: Refunds = field(init=False)
-    payments: Payments = field(init=False)
-    recovery: Recovery = field(init=False)
-
-    def __post_init__(self) -> None:
-        store, box_office = SqlPaymentStore(self.house.database), self.house.box_office
-        self.refunds = Refunds(store, box_office, self.provider, GRACE)
-        self.payments = Payments(box_office, self.provider, self.refunds.owe, GRACE)
-        self.recovery = Recovery(store, box_office, self.provider, self.payments.is_under_way, self.refunds.owe, GRACE)
-
-    def pay(
-        self, booking: Booking, token: str = "tok_visa", once: Once[Booking] | None = None
-    ) -> asyncio.Task[Booking]:
-        """Begin to pay."""
-        paying = self.payments.confirm(booking.showtime_id, booking.booking_id, booking.user_id, token, once)
-        return asyncio.create_task(paying)
-
-    async def die(self) -> None:
-        """End without a word."""
-        await self.payments.stop(0)
-
-    async def recover(self) -> None:
-        """Run the passes of the background tasks."""
-        await self.recovery.run_pass()
-        await self.refunds.run_pass()
 
 
 @dataclass
@@ -112,8 +54,8 @@ class Scene:
 @pytest.fixture
 async def scene(house: House, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
     monkeypatch.setattr(module, "FIRST_PAUSE", 0.01)
-    provider = Provider(BooksInFile(":memory:"))
-    first, second = Replica(house, provider), Replica(house, provider)
+    provider = Provider()
+    first, second = (Replica(house.database, house.box_office, provider) for _ in range(2))
     yield Scene(house, provider, first, second, await house.hold("A1", "A2"))
     provider.before.set()
     provider.after.set()
@@ -344,6 +286,6 @@ class TestAProviderThatFails:
             raise ProviderUnavailable
 
         scene.provider.find = find  # type: ignore[method-assign]
-        replicas = [Replica(scene.house, scene.provider) for _ in range(5)]
+        replicas = [Replica(scene.house.database, scene.house.box_office, scene.provider) for _ in range(5)]
         await asyncio.gather(*(each.recover() for each in replicas))
         assert len(asked) == 1

@@ -5,7 +5,7 @@ import sqlite3
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -97,15 +97,22 @@ async def audit(database: Database) -> Report:
     """
     async with _one_state(database) as connection:
         now = await database.now(connection)
-        findings = await _damage(connection)
-        for each in invariants(connection.dialect.name):
-            query = text(f"SELECT *, count(*) OVER () AS breaches FROM ({each.breaches}) AS broken LIMIT {EXAMPLES}")  # noqa: S608 (texts of ours)
-            values = {"now": microseconds(now)} if ":now" in each.breaches else {}
-            rows = [dict(row._mapping) for row in await connection.execute(query, values)]  # noqa: SLF001 (SQLAlchemy's way)
-            breaches = rows[0]["breaches"] if rows else 0
-            examples = [{name: value for name, value in row.items() if name != "breaches"} for row in rows]
-            findings.append(Finding(each.rule, breaches, examples))
-        books = [Books(row[0], *map(int, row[1:])) for row in await connection.execute(text(BOOKS))]
+        damage = await _damage(connection)
+        report = await look_over(connection, now)
+    return replace(report, findings=damage + report.findings)
+
+
+async def look_over(connection: AsyncConnection, now: datetime) -> Report:
+    """Look the rows over as a transaction sees them."""
+    findings = []
+    for each in invariants(connection.dialect.name):
+        query = text(f"SELECT *, count(*) OVER () AS breaches FROM ({each.breaches}) AS broken LIMIT {EXAMPLES}")  # noqa: S608 (texts of ours)
+        values = {"now": microseconds(now)} if ":now" in each.breaches else {}
+        rows = [dict(row._mapping) for row in await connection.execute(query, values)]  # noqa: SLF001 (SQLAlchemy's way)
+        breaches = rows[0]["breaches"] if rows else 0
+        examples = [{name: value for name, value in row.items() if name != "breaches"} for row in rows]
+        findings.append(Finding(each.rule, breaches, examples))
+    books = [Books(row[0], *map(int, row[1:])) for row in await connection.execute(text(BOOKS))]
     unbalanced = [each for each in books if each.balance]
     examples = [{"currency_code": each.currency_code, "balance": each.balance} for each in unbalanced]
     findings.append(Finding("charges less refunds are what is sold and kept", len(unbalanced), examples))

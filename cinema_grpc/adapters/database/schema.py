@@ -283,5 +283,4 @@ request = Table(
     Column("outcome", LargeBinary, nullable=False),  # the answer, as JSON
     Column("create_time", Instant, nullable=False),
     Index(None, "create_time"),  # by which old ones are found to be forgotten
-    sqlite_with_rowid=False,
 )

@@ -1,0 +1,430 @@
+"""Bookings and money, at random, with crashes and a provider that fails: what there is agrees with a naive model."""
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
+
+from cinema_grpc.adapters.database import schema
+from cinema_grpc.adapters.database.audit import look_over
+from cinema_grpc.adapters.database.booking_reader import SqlBookingReader
+from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
+from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.simulated_books import BooksInFile
+from cinema_grpc.adapters.simulated_payments import SimulatedPayments
+from cinema_grpc.application.bookings import Bookings
+from cinema_grpc.application.box_office import BoxOffice
+from cinema_grpc.application.expiry import HoldExpiry
+from cinema_grpc.application.payment_ports import ProviderUnavailable
+from cinema_grpc.application.unsettled import pause
+from cinema_grpc.domain.booking import UNSETTLED, Booking
+from cinema_grpc.domain.errors import CinemaError
+from cinema_grpc.domain.money import Money
+from tests import chance
+from tests.application.conftest import CUSTOMERS, START, furnish
+from tests.application.paying import GRACE, Replica
+from tests.builders import FakeClock
+
+A = TypeVar("A")
+
+HOLD = timedelta(minutes=10)
+PRICE = 1_250
+SEATS = [f"A{number}" for number in range(1, 6)]
+TIME_RULES = ("a hold that is over", "an attempt to charge comes", "a refund is paid within")
+"""What only holds while the background tasks run all the time."""
+STAGES = st.sampled_from(["through", "before", "after"])
+REPLICAS = st.integers(0, 1)
+USERS = st.sampled_from(CUSTOMERS)
+
+
+class Provider(SimulatedPayments):
+    """Holds charges up before or after they are made, and fails at what it is told to."""
+
+    def __init__(self) -> None:
+        self.books = BooksInFile(":memory:")
+        super().__init__(self.books)
+        self.stage = "through"
+        self.gates: dict[str, asyncio.Event] = {}
+        self.latest = ""
+        self.here = asyncio.Event()
+        self.fails_at = ""
+
+    async def charge(self, key: str, amount: Money, payment_token: str) -> bool:
+        stage, gate = self.stage, self.gates.setdefault(key, asyncio.Event())
+        if stage == "before":
+            self.latest = key
+            self.here.set()
+            await gate.wait()
+        taken = await super().charge(key, amount, payment_token)
+        if stage == "after":
+            self.latest = key
+            self.here.set()
+            await gate.wait()
+        return taken
+
+    async def find(self, key: str) -> bool | None:
+        return await self._failing("find", super().find(key))
+
+    async def void(self, key: str) -> bool:
+        return await self._failing("void", super().void(key))
+
+    async def refund(self, key: str, charge_key: str, amount: Money) -> None:
+        return await self._failing("refund", super().refund(key, charge_key, amount))
+
+    async def _failing(self, what: str, work: Coroutine[Any, Any, A]) -> A:
+        if self.fails_at == f"{what} before":
+            work.close()
+            raise ProviderUnavailable
+        answer = await work
+        if self.fails_at == f"{what} after":
+            raise ProviderUnavailable
+        return answer
+
+
+@dataclass
+class Attempt:
+    """A payment that is held up, as the model knows it."""
+
+    booking: "Held"
+    attempt_id: str
+    declined: bool
+    made: bool
+    created: datetime
+    due: datetime
+    replica: int | None
+    task: "asyncio.Task[Booking]"
+    tries: int = 0
+    called_off: bool = False
+    fenced: bool = False
+    settled: bool = False
+
+
+@dataclass
+class Held:
+    """A booking, as the model knows it."""
+
+    name: str
+    user: str
+    seats: tuple[str, ...]
+    until: datetime
+    status: str = "RESERVED"
+    extended: bool = False
+    attempt: Attempt | None = None
+    refund: int | None = None
+
+    @property
+    def price(self) -> int:
+        return PRICE * len(self.seats)
+
+    def now(self, moment: datetime) -> str:
+        """Tell the status as it reads now."""
+        return "EXPIRED" if self.status == "RESERVED" and moment >= self.until else self.status
+
+
+class Machine(RuleBasedStateMachine):
+    """Two replicas over one database, which customers use and which crash, beside the naive model."""
+
+    url = ""
+    bookings = Bundle("bookings")
+    attempts = Bundle("attempts")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.held: list[Held] = []
+        self.clock = FakeClock()
+        self.runner.run(self._open())
+
+    # The real thing
+
+    async def _open(self) -> None:
+        self.provider = Provider()
+        self.database = Database(self.url, self.clock)
+        async with self.database.writing() as connection:
+            for table in reversed(schema.metadata.sorted_tables):
+                await connection.execute(table.delete())
+        await furnish(self.database)
+        self.replicas = [await self._start() for _ in range(2)]
+
+    async def _start(self) -> tuple[Replica, Bookings]:
+        database = Database(self.url, self.clock)
+        box_office = BoxOffice(SqlBoxOfficeStore(database), lambda _: None, 1, database.driver.apart)
+        box_office.start()
+        replica = Replica(database, box_office, self.provider)
+        reader = SqlBookingReader(database)
+        return replica, Bookings(box_office, reader, replica.payments, HOLD, replica.refunds.owe)
+
+    async def _end(self, replica: Replica) -> None:
+        await replica.die()
+        await replica.box_office.stop()
+        await replica.database.close()
+
+    def _do(self, work: Coroutine[Any, Any, Any]) -> Any:
+        async def within_a_minute() -> Any:
+            return await asyncio.wait_for(work, 60)
+
+        return self.runner.run(within_a_minute())
+
+    def _told(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Give the answer, or the reason of the refusal."""
+        try:
+            return self._do(work)
+        except CinemaError as refusal:
+            return refusal.reason
+
+    # What customers do
+
+    @rule(
+        target=bookings, user=st.sampled_from(CUSTOMERS), first=st.integers(0, 4), number=st.integers(1, 2), at=REPLICAS
+    )
+    def hold(self, user: str, first: int, number: int, at: int) -> Any:
+        seats, now = tuple(SEATS[first : first + number]), self.clock.now()
+        taken = {seat for each in self.held if each.now(now) in {"RESERVED", "CONFIRMED"} for seat in each.seats}
+        on_hold = sum(len(each.seats) for each in self.held if each.user == user and each.now(now) == "RESERVED")
+        told = self._told(self.replicas[at][1].create(user, "s1", seats, None))
+        if now >= START:
+            assert told == "SALES_CLOSED"
+        elif taken & set(seats):
+            assert told == "SEATS_UNAVAILABLE"
+        elif on_hold + len(seats) > 10:
+            assert told == "HOLD_LIMIT"
+        else:
+            for each in self.held:
+                if set(each.seats) & set(seats):
+                    each.status = each.now(now)  # the new hold takes the place of one that is over
+            self.held.append(Held(told.booking_id, user, seats, min(now + HOLD, START)))
+            return self.held[-1]
+        return multiple()
+
+    @rule(target=attempts, held=bookings, at=REPLICAS, stage=STAGES, declined=st.booleans())
+    def pay(self, held: Held, at: int, stage: str, declined: bool) -> Any:
+        now, status = self.clock.now(), held.now(self.clock.now())
+        self.provider.stage = stage
+        paying = self.replicas[at][1].confirm(held.user, held.name, "tok_declined" if declined else "tok_visa", None)
+        refusal = {
+            "EXPIRED": "HOLD_EXPIRED",
+            "CONFIRMED": "BOOKING_NOT_RESERVED",
+            "CANCELLED": "BOOKING_NOT_RESERVED",
+        }.get(status)
+        refusal = refusal or ("PAYMENT_IN_PROGRESS" if held.attempt else "SALES_CLOSED" if now >= START else None)
+        if refusal is not None:
+            assert self._told(paying) == refusal
+            return multiple()
+        held.until = held.until if held.extended else max(held.until, now + timedelta(minutes=2))
+        held.extended = True
+        if stage == "through":
+            told = self._told(paying)
+            assert told == "PAYMENT_DECLINED" if declined else told.status.value == "CONFIRMED"
+            held.status = held.status if declined else "CONFIRMED"
+            return multiple()
+        task = self._do(self._begin(paying))
+        held.attempt = Attempt(held, self.provider.latest, declined, stage == "after", now, now, at, task)
+        return held.attempt
+
+    async def _begin(self, paying: Coroutine[Any, Any, Booking]) -> "asyncio.Task[Booking]":
+        self.provider.here.clear()
+        task = asyncio.create_task(paying)
+        await self.provider.here.wait()
+        return task
+
+    @rule(attempt=consumes(attempts))
+    def let_go(self, attempt: Attempt) -> None:
+        """The provider goes on with a charge that it has held up."""
+        if attempt.replica is None:
+            return
+        held = attempt.booking
+        told = self._told(self._finish(attempt))
+        attempt.replica = None
+        if not attempt.made and attempt.fenced:
+            assert told == "PAYMENT_UNAVAILABLE"
+        elif attempt.declined:
+            assert told == "PAYMENT_DECLINED"
+            if not (attempt.settled or attempt.called_off):
+                held.attempt = None
+            attempt.made = True
+        else:
+            attempt.made = True
+            if not attempt.settled and not attempt.called_off:
+                self._settle_charge(attempt)
+            if attempt.called_off:
+                assert isinstance(told, str)
+            else:
+                assert told == "HOLD_EXPIRED" if held.status == "EXPIRED" else told.status.value == "CONFIRMED"
+
+    async def _finish(self, attempt: Attempt) -> Booking:
+        self.provider.gates[attempt.attempt_id].set()
+        return await attempt.task
+
+    @rule(held=bookings, at=REPLICAS)
+    def cancel(self, held: Held, at: int) -> None:
+        now, status = self.clock.now(), held.now(self.clock.now())
+        told = self._told(self.replicas[at][1].cancel(held.user, held.name, None))
+        if status in {"EXPIRED", "CANCELLED"} or now >= START:
+            assert told == "BOOKING_NOT_CANCELLABLE"
+        elif held.attempt is not None:
+            assert told == "PAYMENT_IN_PROGRESS"
+        else:
+            hours = (START - now) / timedelta(hours=1)
+            if status == "CONFIRMED":
+                held.refund = held.price if hours >= 24 else -(-held.price // 2) if hours >= 12 else 0
+            held.status = "CANCELLED"
+
+    # What happens to all
+
+    @rule(at=REPLICAS)
+    def crash(self, at: int) -> None:
+        """A process is gone with all that it had in memory, and another one is started."""
+        self._do(self._end(self.replicas[at][0]))
+        self.replicas[at] = self._do(self._start())
+        for held in self.held:
+            if held.attempt is not None and held.attempt.replica == at:
+                held.attempt.replica = None
+
+    @rule(seconds=st.sampled_from([1, 31, 61, 125, 601, 3_600, 13 * 3_600, 20 * 3_600]))
+    def pass_time(self, seconds: int) -> None:
+        self.clock.advance(timedelta(seconds=seconds))
+
+    @rule(at=REPLICAS)
+    def sweep(self, at: int) -> None:
+        replica = self.replicas[at][0]
+        self._do(HoldExpiry(SqlBoxOfficeStore(replica.database), replica.box_office).run_pass())
+
+    @rule(at=REPLICAS, fails_at=st.sampled_from(["", "", "find before", "find after", "void before", "void after"]))
+    def recover(self, at: int, fails_at: str) -> None:
+        self.provider.fails_at = fails_at
+        self._do(self.replicas[at][0].recovery.run_pass())
+        self.provider.fails_at = ""
+        now = self.clock.now()
+        for attempt in [each.attempt for each in self.held if each.attempt is not None]:
+            if now - attempt.created >= GRACE and now >= attempt.due:
+                attempt.due = now + pause(attempt.tries)
+                attempt.tries += 1
+                if attempt.replica != at:
+                    self._recover(attempt, fails_at)
+
+    def _recover(self, attempt: Attempt, fails_at: str) -> None:
+        if not attempt.called_off:
+            if fails_at.startswith("find"):
+                return
+            if attempt.made and attempt.declined:
+                attempt.booking.attempt = None
+                attempt.settled = True
+                return
+            if attempt.made:
+                self._settle_charge(attempt)
+                return
+            attempt.called_off = True
+        if fails_at == "void before":
+            return
+        attempt.fenced = True
+        if fails_at == "void after":
+            return
+        held, attempt.settled = attempt.booking, True
+        if attempt.made and not attempt.declined and held.now(self.clock.now()) != "RESERVED":
+            held.status = held.now(self.clock.now())
+            held.refund = held.price
+        held.attempt = None
+
+    def _settle_charge(self, attempt: Attempt) -> None:
+        held, attempt.settled = attempt.booking, True
+        held.attempt = None
+        if held.now(self.clock.now()) == "RESERVED":
+            held.status = "CONFIRMED"
+        else:
+            held.status, held.refund = "EXPIRED", held.price
+
+    @rule(at=REPLICAS, fails_at=st.sampled_from(["", "refund before", "refund after"]))
+    def pay_refunds(self, at: int, fails_at: str) -> None:
+        self.provider.fails_at = fails_at
+        self._do(self.replicas[at][0].refunds.run_pass())
+        self.provider.fails_at = ""
+
+    # What has to be true after each step
+
+    @invariant()
+    def what_there_is_is_what_the_model_knows(self) -> None:
+        now = self.clock.now()
+        for held in self.held:
+            found = self._do(self.replicas[0][1].get(held.user, held.name))
+            assert found.status.value == held.now(now), held
+            assert (found.refund.amount.minor_units if found.refund else None) == held.refund, held
+            assert len(found.tickets) == (len(held.seats) if found.confirm_time else 0)
+            unsettled = found.payment is not None and found.payment.status in UNSETTLED
+            assert unsettled == (held.attempt is not None), held
+
+    @invariant()
+    def the_books_balance(self) -> None:
+        report = self._do(self._look_over())
+        wrong = [each for each in report.findings if each.breaches and not each.rule.startswith(TIME_RULES)]
+        assert wrong == []
+        sold = sum(each.price for each in self.held if each.status == "CONFIRMED")
+        kept = sum(
+            each.price - each.refund for each in self.held if each.status == "CANCELLED" and each.refund is not None
+        )
+        assert [(each.sold, each.kept) for each in report.books] == ([(sold, kept)] if self.held else [])
+        at_the_provider = sum(self._do(self.provider.books.net()).values())
+        owed = sum(each.refund or 0 for each in self.held)
+        held_up = sum(each.price for each in self.held if each.attempt is not None and each.attempt.made)
+        assert sold + kept <= at_the_provider <= sold + kept + owed + held_up
+
+    def _sold_and_kept(self) -> tuple[int, int]:
+        given_up = [each for each in self.held if each.status == "CANCELLED" and each.refund is not None]
+        sold = sum(each.price for each in self.held if each.status == "CONFIRMED")
+        return sold, sum(each.price - (each.refund or 0) for each in given_up)
+
+    async def _look_over(self) -> Any:
+        async with self.database.reading() as connection:
+            return await look_over(connection, self.clock.now())
+
+    def teardown(self) -> None:
+        """Let the background tasks do their work: then all is settled, and the provider has what it should have."""
+        try:
+            for at in range(2):
+                self.crash(at)
+            for _ in range(6):
+                self.pass_time(2 * 3_600)
+                self.sweep(0)
+                self.recover(1, "")
+                self.pay_refunds(0, "")
+            self.what_there_is_is_what_the_model_knows()
+            assert self._do(self._look_over()).breaches == 0
+            sold = sum(each.price for each in self.held if each.status == "CONFIRMED")
+            kept = sum(
+                each.price - each.refund for each in self.held if each.status == "CANCELLED" and each.refund is not None
+            )
+            assert sum(self._do(self.provider.books.net()).values()) == sold + kept
+        finally:
+            for replica, _ in self.replicas:
+                self._do(self._end(replica))
+            self._do(self.database.close())
+            self.runner.close()
+
+
+@pytest.mark.parametrize(("examples", "steps"), [(8, 25), pytest.param(500, 60, marks=pytest.mark.torture)])
+def test_bookings_and_money(database_url: str, examples: int, steps: int) -> None:
+    """After any history: nobody is charged twice, or charged without seats, and all money is accounted for."""
+    run_state_machine_as_test(
+        type("Machine", (Machine,), {"url": database_url}),
+        settings=settings(
+            max_examples=chance.count(examples),
+            stateful_step_count=steps,
+            deadline=None,
+            print_blob=True,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -1,0 +1,165 @@
+"""Payments that come through just as their holds end: each is paid for and confirmed, or over and refunded."""
+
+import asyncio
+import random as chances
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from contextlib import closing
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from cinema_grpc.adapters.database.audit import look_over
+from cinema_grpc.adapters.database.postgresql import libpq_url
+from cinema_grpc.application.expiry import HoldExpiry
+from cinema_grpc.domain.booking import AttemptStatus, Booking, BookingStatus, RefundStatus
+from cinema_grpc.domain.errors import CinemaError
+from cinema_grpc.domain.money import Money
+from tests import chance
+from tests.application.conftest import SHOWTIMES, House
+from tests.application.paying import Provider, Replica
+
+HOLD = timedelta(seconds=150)
+"""Longer than a charge makes a hold last, so that all holds of a round end at once."""
+AROUND = 50_000
+"""Microseconds on either side of the end, within which everything happens."""
+SEATS = [(at, f"A{number}") for at in SHOWTIMES for number in range(1, 11)]
+PRICE = 1_250
+Action = Callable[[], Coroutine[Any, Any, object]]
+
+
+class GatedProvider(Provider):
+    """Makes each charge only when its gate opens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gates: list[asyncio.Event] = []
+        self.all_here = asyncio.Event()
+
+    async def charge(self, key: str, amount: Money, payment_token: str) -> bool:
+        gate = asyncio.Event()
+        self.gates.append(gate)
+        if len(self.gates) == len(SEATS):
+            self.all_here.set()
+        await gate.wait()
+        return await super().charge(key, amount, payment_token)
+
+    async def open(self, number: int) -> None:
+        """Let a charge go."""
+        self.gates[number].set()
+
+
+@pytest.mark.parametrize("races", [150, pytest.param(10_000, marks=pytest.mark.torture)])
+async def test_payment_against_expiry(house: House, database_url: str, races: int) -> None:
+    """Never both, never neither, whoever waits for a lock, claims the seat, sweeps or recovers meanwhile."""
+    seed, outcomes = chance.seed(), Counter[str]()
+    for number in range(-(-chance.count(races) // len(SEATS))):
+        outcomes += await one_round(house, database_url, chance.generator(seed, number))
+    print(dict(outcomes))  # noqa: T201
+    assert {"CONFIRMED", "EXPIRED and refunded"} <= outcomes.keys()
+
+
+async def one_round(house: House, url: str, random: chances.Random) -> Counter[str]:
+    """Have all seats held and paid for, and the charges come through around the end of the holds."""
+    provider = GatedProvider()
+    live, other = (Replica(house.database, house.box_office, provider) for _ in range(2))
+    held = [await hold(house, "ada", at, seat) for at, seat in SEATS]
+    end = max(booking.hold_expire_time for booking in held)
+    payments = [live.pay(booking) for booking in held]
+    await asyncio.wait_for(provider.all_here.wait(), 30)
+
+    actions: list[Action] = [lambda number=number: provider.open(number) for number in range(len(held))]  # type: ignore[misc]
+    actions += [lambda at=at, seat=seat: hold(house, "bob", at, seat) for at, seat in random.sample(SEATS, 15)]  # type: ignore[misc]
+    actions += [HoldExpiry(house.store, house.box_office).run_pass] * 3
+    actions += [lambda: lock(url, random.choice(SHOWTIMES))] * 2
+    actions += [other.recovery.run_pass] * random.choice([0, 0, 1])
+    tasks = []
+    for offset, action in sorted(
+        ((random.randint(-AROUND, AROUND), each) for each in actions), key=lambda each: each[0]
+    ):
+        house.clock.advance(end + timedelta(microseconds=offset) - house.clock.now())
+        tasks.append(asyncio.create_task(action()))
+        for _ in range(random.choice([0, 1, 3, 10, 30])):
+            await asyncio.sleep(0)
+        if random.random() < 0.1:
+            await asyncio.sleep(0.001)
+    told = await asyncio.wait_for(asyncio.gather(*payments, return_exceptions=True), 30)
+    rivals = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 30)
+    assert not [each for each in rivals if isinstance(each, Exception) and not isinstance(each, CinemaError)]
+
+    house.clock.advance(timedelta(seconds=1))
+    await HoldExpiry(house.store, house.box_office).run_pass()
+    for replica in (live, other):
+        await replica.recover()
+    await house.box_office.execute("s1", lambda showtime, _now: showtime.taken)  # whatever was behind has been written
+    outcomes = Counter([await check(house, provider, *each) for each in zip(held, told, strict=True)])
+    await empty(house)
+    return outcomes
+
+
+async def hold(house: House, user: str, at: str, seat: str) -> Booking:
+    house.names += 1
+    name = f"b{house.names:06}"
+    return await house.box_office.execute(at, lambda showtime, now: showtime.hold(name, user, [seat], HOLD, now))
+
+
+async def lock(url: str, showtime_id: str) -> None:
+    """Keep the box office waiting for some milliseconds, as another process might."""
+    if url.startswith("sqlite"):
+        await asyncio.to_thread(lock_file, url.partition("///")[2])
+        return
+    connection = await asyncpg.connect(libpq_url(url))
+    try:
+        async with connection.transaction():
+            await connection.execute("SELECT FROM showtime WHERE showtime_id = $1 FOR UPDATE", showtime_id)
+            await asyncio.sleep(0.005)
+    finally:
+        await connection.close()
+
+
+def lock_file(path: str) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        time.sleep(0.005)
+        connection.execute("ROLLBACK")
+
+
+async def check(house: House, provider: Provider, held: Booking, told: Booking | BaseException) -> str:
+    """Check what became of a payment, by our books, the provider's, and what its caller was told."""
+    found = await house.reader.find(held.booking_id)
+    assert found is not None
+    booking, payment = found.booking, found.booking.payment
+    assert payment is not None
+    money = (await provider.books.net())[payment.attempt_id]
+    assert (booking.status is BookingStatus.CONFIRMED) == isinstance(told, Booking)
+    if booking.status is BookingStatus.CONFIRMED:
+        assert (money, len(booking.tickets), booking.refund) == (PRICE, 1, None)
+        assert booking.confirm_time is not None
+        assert booking.confirm_time < booking.hold_expire_time
+        return "CONFIRMED"
+    assert (booking.status, money, booking.tickets) == (BookingStatus.EXPIRED, 0, ())
+    if payment.status is AttemptStatus.CHARGED:
+        assert booking.refund is not None
+        assert (booking.refund.percent, booking.refund.status) == (100, RefundStatus.COMPLETED)
+        return "EXPIRED and refunded"
+    assert (payment.status, booking.refund) == (AttemptStatus.VOIDED, None)
+    return "EXPIRED and voided"
+
+
+async def empty(house: House) -> None:
+    """Audit, and set all seats free again."""
+    async with house.database.reading() as connection:
+        report = await look_over(connection, house.clock.now())
+    assert report.breaches == 0, report.describe()
+    for row in await house.rows("booking"):
+        if row["status"] in {"RESERVED", "CONFIRMED"}:
+            name, user = row["booking_id"], row["user_id"]
+            await house.box_office.execute(
+                row["showtime_id"],
+                lambda showtime, now, name=name, user=user: showtime.cancel(name, user, f"r-{name}", now),  # type: ignore[misc]
+                booking_id=name,
+            )
