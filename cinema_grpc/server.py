@@ -23,6 +23,7 @@ from cinema_grpc.adapters.database.migrate import CannotMigrate, check_schema, m
 from cinema_grpc.adapters.database.payment_store import SqlPaymentStore
 from cinema_grpc.adapters.database.programme_reader import SqlProgrammeReader
 from cinema_grpc.adapters.database.session_store import SqlSessionStore
+from cinema_grpc.adapters.database.sign_in_store import SqlSignInStore
 from cinema_grpc.adapters.passwords import Argon2Passwords, load_commonest_passwords
 from cinema_grpc.adapters.signing_keys import BadKeys, SigningKey, load_keys
 from cinema_grpc.adapters.simulated_books import books_beside
@@ -39,6 +40,7 @@ from cinema_grpc.application.payments import Payments
 from cinema_grpc.application.ports import Clock, ShowtimeFilter
 from cinema_grpc.application.programme import Programme
 from cinema_grpc.application.sessions import Sessions
+from cinema_grpc.application.throttle import SignInThrottle
 from cinema_grpc.config import PREFIX, BadSettings, Settings
 from cinema_grpc.domain.account import User
 from cinema_grpc.domain.booking import Booking
@@ -69,7 +71,7 @@ class CinemaServer:
         expire_holds: Writes down holds that are over, in the background.
         recover_payments: Settles payments that were left open, in the background.
         pay_refunds: Has owed refunds paid, in the background.
-        delete_lapsed_sessions: Deletes sessions that are over, in the background.
+        delete_lapsed_sessions: Deletes sessions that are over, and what is remembered of sign-ins, in the background.
         watch_keys: Looks after the signing keys, in the background.
         watch_storage: Looks after storage for the health service, in the background.
     """
@@ -99,7 +101,10 @@ class CinemaServer:
         self._keys = read_signing_keys(settings)
         self._tokens = JwtAccessTokens(jwt_secret, clock, keys=self._keys)
         self.account_store = SqlAccountStore(self.database)
-        self.accounts = Accounts(self.account_store, self._passwords, self._tokens, clock, load_commonest_passwords())
+        self._throttle = SignInThrottle(SqlSignInStore(self.database), settings.sign_in_limits)
+        self.accounts = Accounts(
+            self.account_store, self._passwords, self._tokens, self._throttle, clock, load_commonest_passwords()
+        )
         self._sessions = Sessions(SqlSessionStore(self.database), self._tokens, settings.refresh_grace)
         self.catalog = Catalog(SqlCatalogStore(self.database))
         self.programme = Programme(SqlProgrammeReader(self.database))
@@ -114,7 +119,7 @@ class CinemaServer:
         self.expire_holds = BackgroundTask("hold expiry", hold_expiry.run_pass, expiry.SECONDS_BETWEEN_PASSES)
         self.pay_refunds = BackgroundTask("refunds", pay_back.run_pass, refunds.SECONDS_BETWEEN_PASSES)
         self.delete_lapsed_sessions = BackgroundTask(
-            "session cleaning", self._sessions.delete_lapsed, sessions.SECONDS_BETWEEN_CLEANINGS
+            "session cleaning", self._delete_lapsed, sessions.SECONDS_BETWEEN_CLEANINGS
         )
         self.watch_keys = BackgroundTask("signing keys", self._read_keys_anew, SECONDS_BETWEEN_KEY_READINGS)
         self.watch_storage = BackgroundTask("storage watch", self._check_storage, SECONDS_BETWEEN_CHECKS)
@@ -223,6 +228,10 @@ class CinemaServer:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._server.stop(grace))
                     group.create_task(self._payments.stop(0.9 * grace))
+
+    async def _delete_lapsed(self) -> None:
+        await self._sessions.delete_lapsed()
+        await self._throttle.delete_lapsed()
 
     async def _read_keys_anew(self) -> None:
         """Use the signing keys as they are on the disk; while something is wrong with them, those that were read last.

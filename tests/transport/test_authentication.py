@@ -17,8 +17,11 @@ from structlog.testing import capture_logs
 from cinema_grpc.adapters.access_tokens import JwtAccessTokens
 from cinema_grpc.adapters.database.account_store import SqlAccountStore
 from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.database.sign_in_store import SqlSignInStore
 from cinema_grpc.adapters.passwords import Argon2Passwords
 from cinema_grpc.application.accounts import Accounts
+from cinema_grpc.application.throttle import SignInThrottle
+from cinema_grpc.config import Settings
 from cinema_grpc.domain.account import Role, User
 from cinema_grpc.transport.authentication import ACCESS, Access, Authentication, caller
 from cinema_grpc.transport.boundary import Boundary
@@ -62,7 +65,8 @@ async def house(database_url: str, serve: Serve) -> AsyncIterator[House]:
     database = Database(database_url, clock)
     tokens = JwtAccessTokens(b"x" * 32, clock)
     hasher = Argon2Passwords(memory_kib=64, rounds=1)
-    accounts = Accounts(SqlAccountStore(database), hasher, tokens, clock, frozenset())
+    throttle = SignInThrottle(SqlSignInStore(database), Settings().sign_in_limits)
+    accounts = Accounts(SqlAccountStore(database), hasher, tokens, throttle, clock, frozenset())
 
     async def who(_request: object, _context: object) -> bytes:
         return caller().user_id.encode()
