@@ -49,13 +49,14 @@ ENV PATH=/opt/cinema/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     CINEMA_DATABASE_URL=sqlite+aiosqlite:////data/cinema.db \
     CINEMA_LISTEN_ADDRESS=0.0.0.0:50051 \
+    CINEMA_HEALTH_ADDRESS=127.0.0.1:50052 \
     CINEMA_LOG_FORMAT=json
 WORKDIR /data
 VOLUME /data
 EXPOSE 50051
 USER 10001:10001
 STOPSIGNAL SIGTERM
-# Each check starts an interpreter, so it is asked seldom once the server is up.
+# It asks the health address, since calls may need TLS. Each check starts an interpreter, so it is asked seldom once the server is up.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=30s --start-interval=2s CMD ["cinema", "health"]
 ENTRYPOINT ["cinema"]
 CMD ["serve"]

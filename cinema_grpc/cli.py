@@ -1,6 +1,7 @@
-"""The command line: `cinema serve`, `cinema migrate`, `cinema create-staff` and `cinema health`."""
+"""The command line: `cinema serve`, `cinema migrate`, `cinema audit`, `cinema create-staff` and `cinema health`."""
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import Callable, Coroutine
@@ -13,7 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cinema_grpc import __version__
 from cinema_grpc.application.errors import StorageUnavailable
-from cinema_grpc.config import BadSettings, Settings, describe_settings, read_settings
+from cinema_grpc.config import PREFIX, BadSettings, Settings, describe_settings, read_settings
 from cinema_grpc.domain.errors import CinemaError
 
 # The server is imported by the commands that need it: `cinema health` is run every few seconds, and has to be light.
@@ -82,6 +83,20 @@ def migrate_command() -> None:
     click.echo("the schema is up to date")
 
 
+@main.command("audit", cls=SettingsCommand)
+@click.option("--json", "as_json", is_flag=True, help="Write the report as JSON.")
+def audit_command(as_json: bool) -> None:  # noqa: FBT001 (click calls it)
+    """Look the database over, while servers run: every invariant of seats, bookings and money, and the books.
+
+    Changes nothing. Exits with 1 if anything is wrong.
+    """
+    from cinema_grpc.server import audit_alone
+
+    report = _run(audit_alone(_settings()))
+    click.echo(json.dumps(report.to_json(), indent=2) if as_json else report.describe())
+    sys.exit(1 if report.breaches else 0)
+
+
 @main.command("create-staff", cls=SettingsCommand)
 @click.argument("username")
 @click.option("--full-name", help="The person's name, for people to read; the username if left out.")
@@ -104,11 +119,11 @@ def create_staff_command(username: str, full_name: str | None, email: str) -> No
 @main.command("health")
 @click.argument("address", required=False)
 def health_command(address: str | None) -> None:
-    """Ask a server for its health, by gRPC: exit with 0 if it is serving, else with 1.
+    """Ask a server for its health, by gRPC without TLS: exit with 0 if it is serving, else with 1.
 
-    ADDRESS is HOST:PORT; if left out, the one that CINEMA_LISTEN_ADDRESS says.
+    ADDRESS is HOST:PORT; if left out, the one that CINEMA_HEALTH_ADDRESS says, or CINEMA_LISTEN_ADDRESS.
     """
-    target = address or _dialled(_settings().listen_address)
+    target = address or _own_address(_settings())
     status = _run(_check_health(target))
     click.echo(f"{target} is {status}")
     sys.exit(0 if status == "SERVING" else 1)
@@ -124,9 +139,11 @@ async def _check_health(target: str) -> str:
     return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
 
 
-def _dialled(listen_address: str) -> str:
-    """Give the address at which a server that listens everywhere can be called from its own machine."""
-    host, _, port = listen_address.rpartition(":")
+def _own_address(settings: Settings) -> str:
+    """Give the address at which a server can be asked for its health from its own machine."""
+    if settings.health_address is None and settings.tls_certificate is not None:
+        _refuse(f"{PREFIX}HEALTH_ADDRESS: must be set where there is TLS, such as to 127.0.0.1:50052")
+    host, _, port = (settings.health_address or settings.listen_address).rpartition(":")
     loopback = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 # nosec B104
     return f"{loopback.get(host, host)}:{port}"
 

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from importlib.util import find_spec
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import parse_qsl, urlsplit
@@ -35,6 +36,25 @@ class Settings(BaseSettings):
         "127.0.0.1:50051",
         description="Where to listen, as HOST:PORT, or [::1]:50051 for IPv6; port 0 takes any free one.",
     )
+    tls_certificate: Path | None = Field(
+        None,
+        description="A file with the server's certificate and those between it and its authority's, in PEM. With it "
+        "the server speaks TLS alone. It is read anew when it changes.",
+    )
+    tls_key: Path | None = Field(None, description="A file with the certificate's private key, in PEM.")
+    tls_client_ca: Path | None = Field(
+        None,
+        description="A file with authorities, in PEM. With it clients have to show a certificate of theirs (mTLS).",
+    )
+    plaintext: bool = Field(
+        default=False,
+        description="Whether to serve other machines without TLS: passwords and tokens can be read on the way.",
+    )
+    health_address: str | None = Field(
+        None,
+        description="Where to answer health checks, and nothing else, without TLS, as HOST:PORT: for checks that can't "
+        "speak TLS.",
+    )
     database_url: str = Field(
         "sqlite+aiosqlite:///cinema.db",
         description="The database. sqlite+aiosqlite:///cinema.db is a file in the working folder; four slashes make "
@@ -48,6 +68,32 @@ class Settings(BaseSettings):
         5,
         description="How long a call may be expected to wait, in seconds. When more is asked than can be done by then, "
         "newcomers get OVERLOADED at once.",
+    )
+    largest_request_bytes: Annotated[int, Field(ge=64 * 1024, le=64 * 1024 * 1024)] = Field(
+        1024 * 1024, description="How large a request may be, in bytes."
+    )
+    largest_metadata_bytes: Annotated[int, Field(ge=4 * 1024, le=1024 * 1024)] = Field(
+        16 * 1024, description="How large the metadata of a call may be, in bytes."
+    )
+    calls_at_once: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        10_000, description="How many calls, streams included, may run in a process; the next gets OVERLOADED."
+    )
+    calls_per_connection: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        1_000, description="How many calls may run on one connection; clients hold back the next until one has ended."
+    )
+    connection_age_seconds: Annotated[float, Field(ge=1, le=86_400)] = Field(
+        3_600,
+        description="How old a connection may grow, in seconds, so that clients spread over new replicas. They connect "
+        "anew by themselves; calls that run have a minute to end.",
+    )
+    connection_idle_seconds: Annotated[float, Field(ge=1, le=86_400)] = Field(
+        300, description="How long a connection may be without a call, in seconds; clients connect anew with the next."
+    )
+    ping_seconds: Annotated[float, Field(ge=1, le=3_600)] = Field(
+        10, description="How long clients have to leave between pings, in seconds; who pings more often is cut off."
+    )
+    keepalive_seconds: Annotated[float, Field(ge=1, le=3_600)] = Field(
+        60, description="After how long a silence a client is asked whether it is still there, in seconds."
     )
     hold_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
         600, description="How long a booking holds its seats before it has to be paid for, in seconds."
@@ -105,16 +151,20 @@ class Settings(BaseSettings):
         "console", description="How to write log lines: for people or programs."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least log level to write.")
-    reflection: bool = Field(
-        default=True, description="Whether to answer server reflection, which grpcurl and buf curl use."
+    reflection: bool | None = Field(
+        None,
+        description="Whether to answer server reflection, which grpcurl and buf curl use. Unless set, only on "
+        "loopback.",
     )
     shutdown_seconds: Annotated[float, Field(ge=0, le=3_600)] = Field(
         10, description="How long running calls and payments may take to finish after SIGTERM, in seconds."
     )
 
-    @field_validator("listen_address")
+    @field_validator("listen_address", "health_address")
     @classmethod
-    def _check_listen_address(cls, value: str) -> str:
+    def _check_address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         host, colon, port = value.rpartition(":")
         if not (host and colon and port.isascii() and port.isdigit() and int(port) <= 65_535):
             raise ValueError("must be HOST:PORT, such as 127.0.0.1:50051")
@@ -146,6 +196,20 @@ class Settings(BaseSettings):
         if value is not None and len(value.get_secret_value().encode()) < SHORTEST_SECRET:
             raise ValueError(f"must be {SHORTEST_SECRET} bytes or more; `openssl rand -hex 32` makes a good one")
         return value
+
+    @property
+    def loopback_only(self) -> bool:
+        """Whether the server can be reached from its own machine alone."""
+        host = self.listen_address.rpartition(":")[0].strip("[]")
+        try:
+            return host == "localhost" or ip_address(host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def with_reflection(self) -> bool:
+        """Whether server reflection is answered."""
+        return self.loopback_only if self.reflection is None else self.reflection
 
     @property
     def payment_grace(self) -> timedelta:
@@ -185,6 +249,11 @@ def _check_postgresql_url(value: str) -> str:
     if not parts.path.strip("/"):
         raise ValueError("must name a database, such as postgresql+asyncpg://cinema@localhost/cinema")
     return value
+
+
+def with_port(address: str, port: int) -> str:
+    """Give an address with another port."""
+    return f"{address.rpartition(':')[0]}:{port}"
 
 
 def read_settings() -> Settings:

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from cinema_grpc.application.accounts import Accounts
@@ -137,8 +138,19 @@ def _starts(cinema: Cinema, now: datetime) -> Iterator[datetime]:
                 yield moment
 
 
-def describe(address: str, access: DemoAccess, showtime_id: str) -> str:
-    """Write down how to sign in, and calls to paste that buy two seats of a showtime and give them back."""
+def describe(address: str, certificate: Path | None, access: DemoAccess, showtime_id: str) -> str:
+    """Write down how to sign in, and calls to paste that buy two seats of a showtime and give them back.
+
+    Args:
+        address: Where the server listens.
+        certificate: What to trust it by, if it speaks TLS.
+        access: Who may sign in.
+        showtime_id: Of which showtime the seats are.
+    """
+    plain = certificate is None
+    url = f"{'http' if plain else 'https'}://{address}"
+    of_buf = "--http2-prior-knowledge" if plain else f"--cacert {certificate}"
+    of_grpcurl = "-plaintext" if plain else f"-cacert {certificate}"
     login = f'{{"username": "{access.customer}", "password": "{access.customer_password}"}}'
     return rf"""
 Demo accounts (passwords made up anew at each start)
@@ -149,13 +161,13 @@ Paste this into another terminal in this folder. It calls the server with buf, w
 
 call() {{
   method=$1 data=$2; shift 2
-  .venv/bin/buf curl --protocol grpc --http2-prior-knowledge "$@" -d "$data" "http://{address}/cinema.v1.$method"
+  .venv/bin/buf curl --protocol grpc {of_buf} "$@" -d "$data" "{url}/cinema.v1.$method"
 }}
 value() {{ sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p" | head -n 1; }}
 
 ...or, if you have grpcurl, with that:
 
-call() {{ method=$1 data=$2; shift 2; grpcurl -plaintext "$@" -d "$data" {address} "cinema.v1.$method"; }}
+call() {{ method=$1 data=$2; shift 2; grpcurl {of_grpcurl} "$@" -d "$data" {address} "cinema.v1.$method"; }}
 
 Then buy two seats, and give them back:
 

@@ -7,6 +7,7 @@ import signal
 import sys
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from pathlib import Path
 
 import click
 import structlog
@@ -15,6 +16,7 @@ from cinema_grpc import demo
 from cinema_grpc.adapters.access_tokens import JwtAccessTokens
 from cinema_grpc.adapters.clock import SystemClock
 from cinema_grpc.adapters.database.account_store import SqlAccountStore
+from cinema_grpc.adapters.database.audit import Report, audit
 from cinema_grpc.adapters.database.booking_reader import SqlBookingReader
 from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
 from cinema_grpc.adapters.database.catalog_store import SqlCatalogStore
@@ -22,13 +24,14 @@ from cinema_grpc.adapters.database.database import Database, without_secrets
 from cinema_grpc.adapters.database.migrate import CannotMigrate, check_schema, migrate
 from cinema_grpc.adapters.database.payment_store import SqlPaymentStore
 from cinema_grpc.adapters.database.programme_reader import SqlProgrammeReader
+from cinema_grpc.adapters.database.request_store import SqlRequestStore
 from cinema_grpc.adapters.database.session_store import SqlSessionStore
 from cinema_grpc.adapters.database.sign_in_store import SqlSignInStore
 from cinema_grpc.adapters.passwords import Argon2Passwords, load_commonest_passwords
 from cinema_grpc.adapters.signing_keys import BadKeys, SigningKey, load_keys
 from cinema_grpc.adapters.simulated_books import books_beside
 from cinema_grpc.adapters.simulated_payments import Mood, SimulatedPayments
-from cinema_grpc.application import expiry, recovery, refunds, sessions
+from cinema_grpc.application import expiry, forgetting, recovery, refunds, sessions
 from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.background import BackgroundTask
 from cinema_grpc.application.bookings import Bookings
@@ -41,10 +44,12 @@ from cinema_grpc.application.ports import Clock, ShowtimeFilter
 from cinema_grpc.application.programme import Programme
 from cinema_grpc.application.sessions import Sessions
 from cinema_grpc.application.throttle import SignInThrottle
-from cinema_grpc.config import PREFIX, BadSettings, Settings
+from cinema_grpc.config import PREFIX, BadSettings, Settings, with_port
 from cinema_grpc.domain.account import User
 from cinema_grpc.domain.booking import Booking
-from cinema_grpc.transport.server import Server, build
+from cinema_grpc.listening import allow_open_files, limits_of, read_certificates
+from cinema_grpc.transport import security_log
+from cinema_grpc.transport.server import CannotListen, Server, build
 from cinema_grpc.workers import Workers
 
 logger = structlog.get_logger()
@@ -71,6 +76,7 @@ class CinemaServer:
         expire_holds: Writes down holds that are over, in the background.
         recover_payments: Settles payments that were left open, in the background.
         pay_refunds: Has owed refunds paid, in the background.
+        forget_requests: Forgets what calls came to that nobody repeats any more, in the background.
         delete_lapsed_sessions: Deletes sessions that are over, and what is remembered of sign-ins, in the background.
         watch_keys: Looks after the signing keys, in the background.
         watch_storage: Looks after storage for the health service, in the background.
@@ -103,9 +109,17 @@ class CinemaServer:
         self.account_store = SqlAccountStore(self.database)
         self._throttle = SignInThrottle(SqlSignInStore(self.database), settings.sign_in_limits)
         self.accounts = Accounts(
-            self.account_store, self._passwords, self._tokens, self._throttle, clock, load_commonest_passwords()
+            self.account_store,
+            self._passwords,
+            self._tokens,
+            self._throttle,
+            security_log.note,
+            clock,
+            load_commonest_passwords(),
         )
-        self._sessions = Sessions(SqlSessionStore(self.database), self._tokens, settings.refresh_grace)
+        self._sessions = Sessions(
+            SqlSessionStore(self.database), self._tokens, settings.refresh_grace, security_log.note
+        )
         self.catalog = Catalog(SqlCatalogStore(self.database))
         self.programme = Programme(SqlProgrammeReader(self.database))
 
@@ -118,6 +132,8 @@ class CinemaServer:
         pay_back = refunds.Refunds(unsettled, self._box_office, gateway, grace)
         self.expire_holds = BackgroundTask("hold expiry", hold_expiry.run_pass, expiry.SECONDS_BETWEEN_PASSES)
         self.pay_refunds = BackgroundTask("refunds", pay_back.run_pass, refunds.SECONDS_BETWEEN_PASSES)
+        forget = forgetting.Forgetting(SqlRequestStore(self.database))
+        self.forget_requests = BackgroundTask("forgetting", forget.run_pass, forgetting.SECONDS_BETWEEN_PASSES)
         self.delete_lapsed_sessions = BackgroundTask(
             "session cleaning", self._delete_lapsed, sessions.SECONDS_BETWEEN_CLEANINGS
         )
@@ -141,8 +157,14 @@ class CinemaServer:
     @property
     def address(self) -> str:
         """Where the server listens, as HOST:PORT."""
-        host = self._settings.listen_address.rpartition(":")[0]
-        return f"{host}:{self._server.port if self._server else 0}"
+        return with_port(self._settings.listen_address, self._server.port if self._server else 0)
+
+    @property
+    def health_address(self) -> str | None:
+        """Where health checks alone are answered, as HOST:PORT, if anywhere."""
+        address = self._settings.health_address
+        port = self._server.health_port if self._server else None
+        return None if address is None or port is None else with_port(address, port)
 
     async def open(self, *, with_migration: bool = True) -> None:
         """Open storage, and start to carry out commands.
@@ -158,6 +180,7 @@ class CinemaServer:
         self.expire_holds.start()
         self.recover_payments.start()
         self.pay_refunds.start()
+        self.forget_requests.start()
         self.delete_lapsed_sessions.start()
         if self._settings.signing_keys is not None:
             self.watch_keys.start()
@@ -169,8 +192,9 @@ class CinemaServer:
             shared_port: Whether other processes listen on the same port.
 
         Raises:
-            BadSettings: The address can't be had.
+            BadSettings: The address can't be had, or the certificate is not good.
         """
+        certificates = read_certificates(self._settings)
         try:
             self._server = build(
                 address=self._settings.listen_address,
@@ -180,12 +204,18 @@ class CinemaServer:
                 catalog=self.catalog,
                 programme=self.programme,
                 bookings=self._bookings,
-                reflection=self._settings.reflection,
+                limits=limits_of(self._settings),
+                reflection=self._settings.with_reflection,
+                certificates=certificates,
+                health_address=self._settings.health_address,
                 shared_port=shared_port,
             )
-        except OSError as error:
-            raise BadSettings(f"{PREFIX}LISTEN_ADDRESS: {error}") from error
+        except CannotListen as error:
+            setting = "LISTEN_ADDRESS" if error.address == self._settings.listen_address else "HEALTH_ADDRESS"
+            raise BadSettings(f"{PREFIX}{setting}: {error}") from error
         await self._server.start()
+        if certificates is not None:
+            logger.info("speaking TLS", **certificates.described)
         self.watch_storage.start()
 
     async def wait(self, stop: asyncio.Event) -> None:
@@ -216,6 +246,7 @@ class CinemaServer:
             last_to_first.push_async_callback(self.database.close)
             last_to_first.callback(self._passwords.close)
             last_to_first.push_async_callback(self._box_office.stop)
+            last_to_first.push_async_callback(self.forget_requests.stop)
             last_to_first.push_async_callback(self.pay_refunds.stop)
             last_to_first.push_async_callback(self.recover_payments.stop)
             last_to_first.push_async_callback(self.expire_holds.stop)
@@ -281,6 +312,24 @@ async def migrate_alone(settings: Settings, *, with_migration: bool = True) -> N
         await database.close()
 
 
+async def audit_alone(settings: Settings) -> Report:
+    """Look a database over, and change nothing.
+
+    Raises:
+        BadSettings: There is no such database, or its schema is not up to date.
+    """
+    database = Database(settings.database_url)
+    file = database.engine.url.database
+    sqlite = database.engine.dialect.name == "sqlite"
+    if sqlite and not Path(str(file)).exists():  # noqa: ASYNC240 (nobody waits for anything else)
+        raise BadSettings(f"{PREFIX}DATABASE_URL: there is no file {file}")
+    try:
+        await bring_up_to_date(database, with_migration=False)
+        return await audit(database)
+    finally:
+        await database.close()
+
+
 async def serve(
     settings: Settings, *, with_demo: bool = False, with_migration: bool = True, as_worker: bool = False
 ) -> None:
@@ -295,6 +344,7 @@ async def serve(
     Raises:
         BadSettings.
     """
+    read_certificates(settings)
     stop = asyncio.Event()
     server = CinemaServer(settings, _jwt_secret(settings, with_demo=with_demo))
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -308,6 +358,7 @@ async def serve(
             if with_demo
             else None
         )
+        allow_open_files()
         await server.listen(shared_port=as_worker)
         _collect_garbage_rarely()
         logger.warning("payments are simulated: no money moves")
@@ -315,9 +366,10 @@ async def serve(
             "serving",
             address=server.address,
             database=without_secrets(settings.database_url),
+            **({"health_address": server.health_address} if server.health_address else {}),
         )
         if access is not None:
-            await _show_demo(server, access)
+            await _show_demo(server, settings.tls_certificate, access)
         elif with_demo:
             logger.warning("the database holds data that is no demo's: --demo leaves it alone")
         try:
@@ -346,6 +398,7 @@ async def serve_from_workers(settings: Settings, number: int, *, with_migration:
         )
     _jwt_secret(settings, with_demo=False)
     read_signing_keys(settings)
+    read_certificates(settings)
     await migrate_alone(settings, with_migration=with_migration)
     return await Workers(settings, number).run()
 
@@ -411,8 +464,8 @@ def _jwt_secret(settings: Settings, *, with_demo: bool) -> bytes | None:
     )
 
 
-async def _show_demo(server: CinemaServer, access: demo.DemoAccess) -> None:
+async def _show_demo(server: CinemaServer, certificate: Path | None, access: demo.DemoAccess) -> None:
     # More than a day ahead, so that all of the money comes back.
     late_enough = ShowtimeFilter("", "", "", await server.catalog.now() + timedelta(hours=25), None)
     _, showtimes = await server.programme.list_showtimes(late_enough, None, 1)
-    click.echo(demo.describe(server.address, access, showtimes[0].showtime_id))
+    click.echo(demo.describe(server.address, certificate, access, showtimes[0].showtime_id))

@@ -1,15 +1,17 @@
 """Several server processes on one port: started, watched, replaced when they die, and stopped together."""
 
 import asyncio
+import os
 import signal
 import socket
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from subprocess import PIPE
 
 import structlog
 
-from cinema_grpc.config import PREFIX, BadSettings, Settings
+from cinema_grpc.config import PREFIX, BadSettings, Settings, with_port
 
 logger = structlog.get_logger()
 
@@ -41,18 +43,23 @@ class Workers:
     _running: set[asyncio.subprocess.Process] = field(default_factory=set)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _failed: bool = False
+    _environment: dict[str, str] = field(default_factory=os.environ.copy)
 
     async def run(self) -> int:
         """Serve until SIGTERM or SIGINT; give the exit code: 0 if all ended in good order.
 
         Raises:
-            BadSettings: The address can't be had.
+            BadSettings: An address can't be had.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stopping.set)
-        with take_port(self.settings.listen_address) as port:
-            host = self.settings.listen_address.rpartition(":")[0]
-            address = f"{host}:{port.getsockname()[1]}"
+        with ExitStack() as held:
+            address = take_address(held, "LISTEN_ADDRESS", self.settings.listen_address)
+            if self.settings.health_address is not None:
+                # Whichever worker is asked answers for all of them: they share a database and a certificate.
+                self._environment[f"{PREFIX}HEALTH_ADDRESS"] = take_address(
+                    held, "HEALTH_ADDRESS", self.settings.health_address
+                )
             logger.info("starting workers", workers=self.number, address=address)
             async with asyncio.TaskGroup() as group:
                 for worker in range(1, self.number + 1):
@@ -88,7 +95,9 @@ class Workers:
 
     async def _run_one(self, address: str) -> int:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cinema_grpc", "serve", "--no-migrate", "--worker-at", address), stdin=PIPE
+            *(sys.executable, "-m", "cinema_grpc", "serve", "--no-migrate", "--worker-at", address),
+            stdin=PIPE,
+            env=self._environment,
         )
         self._running.add(process)
         if self._stopping.is_set():
@@ -110,27 +119,34 @@ class Workers:
             process.kill()
 
 
-def take_port(listen_address: str) -> socket.socket:
+def take_address(held: ExitStack, setting: str, address: str) -> str:
     """Take a port that the workers can share, and hold it, so that it stays theirs while none of them runs.
 
-    Nobody is ever connected to the socket that is given: it does not listen.
+    Nobody is ever connected to the socket that is held: it does not listen.
+
+    Args:
+        held: Holds it.
+        setting: The setting that names the address, without its prefix.
+        address: Where.
+
+    Returns:
+        The address with the port that was taken.
 
     Raises:
         BadSettings: It can't be had, or another program has it.
     """
-    host, _, port = listen_address.rpartition(":")
-    host = host.strip("[]")
+    host, _, port = address.rpartition(":")
     try:
-        (family, kind, protocol, _, address), *_ = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
+        (family, kind, protocol, _, found), *_ = socket.getaddrinfo(
+            host.strip("[]"), int(port), type=socket.SOCK_STREAM
+        )
         with socket.socket(family, kind, protocol) as alone:  # who shares a port with strangers does not notice
             alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            alone.bind(address)
-            address = alone.getsockname()
-        shared = socket.socket(family, kind, protocol)
+            alone.bind(found)
+            found = alone.getsockname()
+        shared = held.enter_context(socket.socket(family, kind, protocol))
         shared.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        shared.bind(address)
+        shared.bind(found)
     except OSError as error:
-        raise BadSettings(
-            f"{PREFIX}LISTEN_ADDRESS: can't listen on {listen_address}: {error.strerror or error}"
-        ) from error
-    return shared
+        raise BadSettings(f"{PREFIX}{setting}: can't listen on {address}: {error.strerror or error}") from error
+    return with_port(address, shared.getsockname()[1])

@@ -86,8 +86,8 @@ class BooksInFile(Books):
 
     async def _ask(self, statement: str, values: Mapping[str, str | int]) -> list[tuple[Any, ...]]:
         if self._connection is None:
-            self._connection = sqlite3.connect(self._path, isolation_level=None)
-            weakref.finalize(self, self._connection.close)
+            self._connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+            weakref.finalize(self, self._connection.close)  # by whatever thread collects the garbage
             for order in ("PRAGMA synchronous = OFF", "PRAGMA journal_mode = PERSIST", _TABLE):
                 self._connection.execute(order)
         return self._connection.execute(statement, values).fetchall()

@@ -6,8 +6,8 @@ Any method of a store may raise StorageUnavailable.
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Protocol
+from datetime import datetime, timedelta
+from typing import Any, Protocol
 
 from cinema_grpc.application.once import Recorded, RequestKey
 from cinema_grpc.domain.account import Role, User
@@ -160,6 +160,14 @@ class FoundBooking:
     booking: Booking
     start_time: datetime
     now: datetime
+
+
+class RequestStore(Protocol):
+    """Keeps what calls with a request_id came to."""
+
+    async def forget(self, age: timedelta, limit: int) -> int:
+        """Forget at most `limit` requests that are older than `age`, the oldest first; tell how many."""
+        ...
 
 
 class BookingReader(Protocol):
@@ -376,6 +384,20 @@ class SessionStore(Protocol):
 
     async def delete_lapsed(self, limit: int) -> int:
         """Delete at most `limit` sessions that are over; tell how many they were."""
+        ...
+
+
+class SecurityLog(Protocol):
+    """Writes down who was let in and who was not; it adds which call it was and where that came from."""
+
+    def __call__(self, event: str, *, refused: bool = False, **facts: Any) -> None:
+        """Write a line.
+
+        Args:
+            event: What happened, such as "signed in".
+            refused: Whether somebody was kept out.
+            facts: What else is to be known; never a password, a token, or a name that nobody has: it may be a password.
+        """
         ...
 
 

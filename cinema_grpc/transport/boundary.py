@@ -4,6 +4,7 @@ It also counts the calls that run, and ends them in good order when the server s
 """
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, NoReturn, cast
@@ -16,7 +17,7 @@ from cinema_grpc.application.errors import ShuttingDown
 from cinema_grpc.domain.errors import CinemaError
 from cinema_grpc.transport import security_log
 from cinema_grpc.transport.call import REQUEST_ID_HEADER, Call, current_call
-from cinema_grpc.transport.errors import CATALOGUE, InternalError, describe
+from cinema_grpc.transport.errors import CATALOGUE, InternalError, TooManyCalls, describe
 from cinema_grpc.transport.handlers import (
     Behaviour,
     Context,
@@ -34,13 +35,16 @@ STATUS_DETAILS_HEADER = "grpc-status-details-bin"
 class Boundary(grpc.aio.ServerInterceptor):
     """Stands between gRPC and everything else; it has to be the first of the interceptors."""
 
-    def __init__(self, answered_while_stopping: frozenset[str] = frozenset()) -> None:
+    def __init__(self, always_answered: frozenset[str] = frozenset(), calls_at_once: int = sys.maxsize) -> None:
         """Set up.
 
         Args:
-            answered_while_stopping: The methods, by full name, that are answered to the last, such as health checks.
+            always_answered: The methods, by full name, that are answered to the last and however many calls run,
+                such as health checks.
+            calls_at_once: How many calls may run; the next gets OVERLOADED.
         """
-        self._answered_while_stopping = answered_while_stopping
+        self._always_answered = always_answered
+        self._calls_at_once = calls_at_once
         self._handlers: dict[str, Handler] = {}
         self._running = 0
         self._streams: set[asyncio.Task[Any]] = set()
@@ -93,7 +97,7 @@ class Boundary(grpc.aio.ServerInterceptor):
 
     def _conducted(self, method: str, behaviour: Behaviour) -> Behaviour:
         """Wrap what a method does into everything that each call gets."""
-        always_answered = method in self._answered_while_stopping
+        always_answered = method in self._always_answered
 
         async def conducted(request: Any, context: Context) -> Any:
             call = current_call.get()
@@ -119,6 +123,8 @@ class Boundary(grpc.aio.ServerInterceptor):
     def _check_open(self) -> None:
         if self._stopping:
             raise ShuttingDown
+        if self._running > self._calls_at_once:  # with the one that asks
+            raise TooManyCalls(self._calls_at_once)
 
     def _until_shutdown(self, behaviour: Behaviour) -> Behaviour:
         """Make a stream raise ShuttingDown when the server stops."""

@@ -41,6 +41,19 @@ class InternalError(CinemaError):
         super().__init__("internal error")
 
 
+class TooManyCalls(CinemaError):
+    """As many calls run as may; nothing of this one was done."""
+
+    reason = "OVERLOADED"
+
+    def __init__(self, calls_at_once: int) -> None:
+        super().__init__(
+            f"the server has {calls_at_once} calls under way and takes no more; "
+            "repeat the call with the same request_id in 1 s",
+            {"calls_at_once": str(calls_at_once), "retry_after_seconds": "1"},
+        )
+
+
 def describe(error: CinemaError) -> tuple[StatusCode, Status]:
     """Tell what a caller gets for an error: the code, and the status with its details."""
     code, detail = CATALOGUE[error.reason]

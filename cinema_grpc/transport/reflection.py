@@ -4,6 +4,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+import cinema.v1.error_reason_pb2  # noqa: F401 (no request has it, but tools should know it)
 import google.rpc.error_details_pb2  # noqa: F401 (so that tools can print the details of errors)
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, text_format

@@ -1,8 +1,9 @@
 """The gRPC server: the services behind their interceptors, on a port."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, cast
 
 import grpc
@@ -30,18 +31,17 @@ from cinema_grpc.transport.authentication import Authentication
 from cinema_grpc.transport.booking_servicer import BookingServicer
 from cinema_grpc.transport.boundary import Boundary
 from cinema_grpc.transport.catalog_servicer import CatalogServicer
+from cinema_grpc.transport.certificates import Certificates
 from cinema_grpc.transport.handlers import Handler
+from cinema_grpc.transport.limits import Limits
 from cinema_grpc.transport.reflection import reflection_handlers
 from cinema_grpc.transport.shape import Shape
 from cinema_grpc.transport.showtime_servicer import ShowtimeServicer
 
-LARGEST_REQUEST = 1024 * 1024
-"""In bytes, many times what a good request needs; a larger one is refused before it is read."""
 MOMENT = 1.0
 """In seconds, how long a server that stops waits for what should take no time."""
 SECONDS_TO_BE_HEARD = 0.5
 """How long a server that is going to stop still refuses calls, until those who make them have learned of it."""
-OPTIONS = (("grpc.max_receive_message_length", LARGEST_REQUEST),)
 SERVICES = tuple(
     service
     for module in (auth_service_pb2, catalog_service_pb2, showtime_service_pb2, booking_service_pb2)
@@ -50,23 +50,74 @@ SERVICES = tuple(
 """The services of the contract."""
 
 
-class Server:
-    """A server that was given a port.
+class CannotListen(OSError):
+    """An address can't be listened on.
 
     Attributes:
-        port: The port that it listens on.
+        address: Which.
     """
 
-    def __init__(self, server: grpc.aio.Server, boundary: Boundary, service_health: health.Health, port: int) -> None:
-        self._server = server
-        self._boundary = boundary
+    def __init__(self, address: str) -> None:
+        super().__init__(f"can't listen on {address}; is it taken by another server, or no address of this machine's?")
+        self.address = address
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """What answers on a port.
+
+    Attributes:
+        server: gRPC's side of it.
+        boundary: The outermost of its interceptors.
+        port: The port.
+    """
+
+    server: grpc.aio.Server
+    boundary: Boundary
+    port: int
+
+    async def stop(self, grace: float) -> None:
+        """Refuse new calls and end streams; other calls may finish, within `grace` seconds."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + grace
+        self.boundary.begin_shutdown()
+        await _within(deadline - loop.time(), self.boundary.idle())
+        await self.server.stop(max(deadline - loop.time(), 0))
+        # gRPC does not wait for the handlers of calls that it has cut off.
+        await _within(MOMENT, self.boundary.idle())
+
+
+class Server:
+    """A server that was given its ports."""
+
+    def __init__(self, calls: Listener, service_health: health.Health, checks: Listener | None = None) -> None:
+        """Put it together.
+
+        Args:
+            calls: Answers all calls.
+            service_health: What the health checks are answered from.
+            checks: Answers health checks alone.
+        """
+        self._calls = calls
         self._health = service_health
-        self.port = port
+        self._checks = checks
+
+    @property
+    def port(self) -> int:
+        """The port that calls are taken on."""
+        return self._calls.port
+
+    @property
+    def health_port(self) -> int | None:
+        """The port on which health checks alone are answered, if there is one."""
+        return self._checks.port if self._checks else None
 
     async def start(self) -> None:
         """Begin to take calls."""
         await self._health.set_serving(serving=True)
-        await self._server.start()
+        await self._calls.server.start()
+        if self._checks is not None:
+            await self._checks.server.start()
 
     async def set_serving(self, *, serving: bool) -> None:
         """Say whether calls can be served at present."""
@@ -74,7 +125,7 @@ class Server:
 
     async def ended(self) -> None:
         """Wait until gRPC has ended the server, by `stop` or by a fault of its own, which is raised."""
-        await self._server.wait_for_termination()
+        await self._calls.server.wait_for_termination()
 
     async def announce_stop(self) -> None:
         """Turn unhealthy, refuse new calls and end streams, and leave a moment for clients to hear of it.
@@ -82,19 +133,15 @@ class Server:
         What arrives as gRPC itself closes its ears is CANCELLED, which tells nobody to try elsewhere.
         """
         await self._health.set_serving(serving=False)
-        self._boundary.begin_shutdown()
+        self._calls.boundary.begin_shutdown()
         await asyncio.sleep(SECONDS_TO_BE_HEARD)
 
     async def stop(self, grace: float) -> None:
         """Turn unhealthy, refuse new calls and end streams; other calls may finish, within `grace` seconds."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + grace
         await self._health.set_serving(serving=False)
-        self._boundary.begin_shutdown()
-        await _within(deadline - loop.time(), self._boundary.idle())
-        await self._server.stop(max(deadline - loop.time(), 0))
-        # gRPC does not wait for the handlers of calls that it has cut off.
-        await _within(MOMENT, self._boundary.idle())
+        await self._calls.stop(grace)
+        if self._checks is not None:
+            await self._checks.stop(0)
 
 
 def build(
@@ -105,11 +152,14 @@ def build(
     programme: Programme,
     bookings: Bookings,
     tokens: AccessTokens,
+    limits: Limits,
     *,
     reflection: bool,
+    certificates: Certificates | None = None,
+    health_address: str | None = None,
     shared_port: bool = False,
 ) -> Server:
-    """Put a server together and take its port. It needs a running event loop.
+    """Put a server together and take its ports. It needs a running event loop.
 
     Args:
         address: Where to listen, such as "127.0.0.1:50051"; port 0 takes any that is free.
@@ -119,12 +169,15 @@ def build(
         programme: Shows it.
         bookings: Sells seats.
         tokens: Issues and reads access tokens.
+        limits: What clients may do at most.
         reflection: Whether tools may ask what can be called.
+        certificates: What TLS is spoken with; without, no TLS is spoken.
+        health_address: Where to answer health checks alone, without TLS.
         shared_port: Whether other processes may listen on the same port; if not, a second server there is a mistake
             that shows.
 
     Raises:
-        OSError: The address can't be listened on: it is taken, say.
+        CannotListen: An address is taken, say.
     """
     service_health = health.Health(service.full_name for service in SERVICES)
     handlers = _Handlers()
@@ -138,19 +191,39 @@ def build(
     if reflection:
         names = [*(service.full_name for service in SERVICES), health.SERVICE]
         handlers.add_generic_rpc_handlers(reflection_handlers(names))
-    boundary = Boundary(answered_while_stopping=frozenset({health.CHECK}))
+    interceptors = [Authentication(tokens, accounts), Shape(SERVICES)]
+    calls = _listen(address, handlers.collected, interceptors, limits, certificates, shared_port=shared_port)
+    if health_address is None:
+        return Server(calls, service_health)
+    check = _Handlers()
+    health_pb2_grpc.add_HealthServicer_to_server(service_health, cast("grpc.aio.Server", check))
+    checks = _listen(health_address, check.collected, [], limits, None, shared_port=shared_port)
+    return Server(calls, service_health, checks)
+
+
+def _listen(
+    address: str,
+    handlers: Sequence[grpc.GenericRpcHandler],
+    interceptors: Iterable[grpc.aio.ServerInterceptor],
+    limits: Limits,
+    certificates: Certificates | None,
+    *,
+    shared_port: bool,
+) -> Listener:
+    boundary = Boundary(frozenset({health.CHECK}), limits.calls_at_once)
     server = grpc.aio.server(
-        handlers=handlers.collected,
-        interceptors=[boundary, Authentication(tokens, accounts), Shape(SERVICES)],
-        options=(*OPTIONS, ("grpc.so_reuseport", int(shared_port))),
+        handlers=handlers,
+        interceptors=[boundary, *interceptors],
+        options=(*limits.options(), ("grpc.so_reuseport", int(shared_port))),
     )
     try:
-        port = server.add_insecure_port(address)
+        if certificates is None:
+            port = server.add_insecure_port(address)
+        else:
+            port = server.add_secure_port(address, certificates.credentials())
     except RuntimeError as error:
-        raise OSError(
-            f"can't listen on {address}; is it taken by another server, or no address of this machine's?"
-        ) from error
-    return Server(server, boundary, service_health, port)
+        raise CannotListen(address) from error
+    return Listener(server, boundary, port)
 
 
 class _Handlers:

@@ -22,6 +22,7 @@ from cinema_grpc.application.throttle import Limits, SignInThrottle
 from cinema_grpc.domain.account import Role, User
 from cinema_grpc.domain.errors import CinemaError, EmailTaken, InvalidRequest, UsernameTaken
 from cinema_grpc.domain.sign_in import Limit
+from cinema_grpc.transport.security_log import note
 from tests.builders import NOW, FakeClock
 
 PASSWORD = "correct horse"
@@ -95,7 +96,7 @@ def throttle(store: CountingStore) -> SignInThrottle:
 def accounts(
     store: CountingStore, hasher: RecordingPasswords, tokens: JwtAccessTokens, throttle: SignInThrottle
 ) -> Accounts:
-    return Accounts(store, hasher, tokens, throttle, FakeClock(), frozenset({"password123"}))
+    return Accounts(store, hasher, tokens, throttle, note, FakeClock(), frozenset({"password123"}))
 
 
 async def register_ada(accounts: Accounts) -> User:
@@ -330,7 +331,9 @@ async def test_a_user_is_looked_up_once(
     user = await register_ada(accounts)
     await accounts.check_exists(user.user_id)
     assert store.lookups == 0  # who has just signed in is known
-    restarted = Accounts(store, hasher, JwtAccessTokens(b"s" * 32, FakeClock()), throttle, FakeClock(), frozenset())
+    restarted = Accounts(
+        store, hasher, JwtAccessTokens(b"s" * 32, FakeClock()), throttle, note, FakeClock(), frozenset()
+    )
     for _ in range(3):
         await restarted.check_exists(user.user_id)
     assert store.lookups == 1

@@ -1,5 +1,6 @@
 """The program as its operators know it: settings, start, signals, the command line, and what the README says."""
 
+import asyncio
 import json
 import re
 import signal
@@ -27,6 +28,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cinema_grpc.cli import main
 from cinema_grpc.config import describe_settings
+from tests.certificates import Authority, write
 from tests.e2e.buy_a_seat import buy_a_seat
 from tests.e2e.conftest import CINEMA, SECONDS, SECRET, Serving, environment, run, serving
 
@@ -120,6 +122,21 @@ class TestStarting:
         assert ended.stdout.startswith("cinema, version ")
 
 
+class TestOpenFiles:
+    async def test_more_connections_than_the_soft_limit_on_open_files(self, tmp_path: Path) -> None:
+        """It takes as many as the hard one allows, and sells on."""
+        with serving(tmp_path, "--demo", limits="ulimit -Sn 200") as server:
+            host, _, port = server.address.rpartition(":")
+            idle = [socket.create_connection((host, int(port)), SECONDS) for _ in range(400)]
+            for each in idle:
+                each.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0")
+                assert each.recv(9)
+            assert await book(server)
+            for each in idle:
+                each.close()
+            assert server.stop() == 0
+
+
 class TestStopping:
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     async def test_a_signal_ends_it_in_good_order(self, tmp_path: Path, number: signal.Signals) -> None:
@@ -128,8 +145,10 @@ class TestStopping:
             async with grpc.aio.insecure_channel(server.address) as channel:
                 watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=SECONDS)
                 assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+                news = asyncio.ensure_future(watch.read())  # a call that has ended gives nothing to who reads then
+                await asyncio.sleep(0)
                 server.process.send_signal(number)
-                assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+                assert (await news).status == health_pb2.HealthCheckResponse.NOT_SERVING
                 with pytest.raises(grpc.aio.AioRpcError) as ended:
                     await watch.read()
             assert ended.value.code() == grpc.StatusCode.UNAVAILABLE
@@ -245,7 +264,7 @@ class TestStaff:
 class TestHealth:
     def test_of_a_server(self, tmp_path: Path) -> None:
         """By its address, or by the one that the settings say, also if that is every address of the machine."""
-        with serving(tmp_path, CINEMA_LISTEN_ADDRESS="0.0.0.0:0") as server:
+        with serving(tmp_path, CINEMA_LISTEN_ADDRESS="0.0.0.0:0", CINEMA_PLAINTEXT="yes") as server:
             port = server.address.rpartition(":")[2]
             assert run(tmp_path, "health", f"127.0.0.1:{port}").returncode == 0
             asked = run(tmp_path, "health", CINEMA_LISTEN_ADDRESS=f"0.0.0.0:{port}")
@@ -253,6 +272,12 @@ class TestHealth:
         asked = run(tmp_path, "health", f"127.0.0.1:{port}")
         assert asked.returncode == 1
         assert "not answering (UNAVAILABLE)" in asked.stdout
+
+    def test_where_there_is_tls(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It needs an address without."""
+        monkeypatch.setenv("CINEMA_TLS_CERTIFICATE", "tls.crt")
+        asked = CliRunner().invoke(main, ["health"])
+        assert (asked.exit_code, asked.stderr.startswith("cinema: CINEMA_HEALTH_ADDRESS: must be set")) == (2, True)
 
 
 class TestDemo:
@@ -405,9 +430,12 @@ class TestReadme:
         assert "BOOKING_STATUS_CANCELLED" in ended.stdout
         assert '"percent": 100' in ended.stdout
 
-    def test_the_printed_calls_work_as_pasted(self, tmp_path: Path) -> None:
-        """Those that the demo prints at its start."""
-        with serving(tmp_path, "--demo") as server:
+    @pytest.mark.parametrize("tls", [False, True])
+    def test_the_printed_calls_work_as_pasted(self, tmp_path: Path, tls: bool) -> None:
+        """Those that the demo prints at its start, with TLS and without."""
+        files = write(tmp_path, *Authority().issue()) if tls else {}
+        settings = {f"CINEMA_{name.upper()}": str(path) for name, path in files.items()}
+        with serving(tmp_path, "--demo", **settings) as server:
             server.wait_for("BookingService/CancelBooking")
             printed = "\n".join(server.lines)
             with_buf = printed.split("environment...\n")[1].split("...or,")[0]

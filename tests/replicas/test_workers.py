@@ -1,6 +1,7 @@
 """`cinema serve --workers`: many processes on one port, replaced when they die, and stopped together."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -9,8 +10,10 @@ from pathlib import Path
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cinema_grpc.adapters.database.database import Database
+from tests.certificates import Authority, write
 from tests.e2e.conftest import SECRET, Serving, run, serving
 from tests.postgresql import execute, in_thread, with_database
 from tests.replicas.conftest import Chain, Replica
@@ -55,6 +58,24 @@ async def test_a_port_with_three_processes(postgresql_url: str, tmp_path: Path) 
         assert run(tmp_path, "health", server.address).returncode == 0
         assert server.stop() == 0
         assert sum('"stopped"' in line for line in server.lines) == 3
+
+
+async def test_workers_that_speak_tls(postgresql_url: str, tmp_path: Path) -> None:
+    """All of them; health checks are answered without, at an address that they share too."""
+    authority = Authority()
+    files = write(tmp_path, *authority.issue())
+    settings = {f"CINEMA_{name.upper()}": str(path) for name, path in files.items()}
+    settings |= {"CINEMA_DATABASE_URL": postgresql_url, "CINEMA_HEALTH_ADDRESS": "127.0.0.1:0"}
+    with serving(tmp_path, "--workers", "2", **settings) as server:
+        await until(lambda: serving_lines(server) == 2)
+        lines = [json.loads(line) for line in server.lines if '"serving"' in line]
+        (health_address,) = {line["health_address"] for line in lines}
+        assert run(tmp_path, "health", CINEMA_HEALTH_ADDRESS=health_address).returncode == 0
+        assert run(tmp_path, "health", server.address).returncode == 1
+        async with grpc.aio.secure_channel(server.address, authority.client()) as channel:
+            answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=30)
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        assert server.stop() == 0
 
 
 async def test_workers_end_with_their_supervisor(postgresql_url: str, tmp_path: Path) -> None:

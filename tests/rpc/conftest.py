@@ -244,9 +244,9 @@ async def running(
     given.setdefault("longest_wait_seconds", 60)  # the disk of a busy machine may be slow
     server = CinemaServer(Settings(**given), secret, clock, gateway or SimulatedPayments(), passwords)
     make_breakable(server.database)
-    await server.open()
-    await server.listen()
     try:
+        await server.open()
+        await server.listen()
         async with grpc.aio.insecure_channel(server.address) as channel:
             yield House(server, clock, channel)
     finally:

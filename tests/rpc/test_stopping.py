@@ -66,6 +66,6 @@ async def test_a_server_that_ends_by_itself(database_url: str) -> None:
     async with running(database_url) as house:
         assert house.server._server is not None
         waiting = asyncio.create_task(house.server.wait(asyncio.Event()))
-        await house.server._server._server.stop(None)
+        await house.server._server._calls.server.stop(None)
         with pytest.raises(ServerEnded):
             await asyncio.wait_for(waiting, 30)

@@ -27,6 +27,7 @@ from cinema_grpc.transport.authentication import ACCESS, Access, Authentication,
 from cinema_grpc.transport.boundary import Boundary
 from cinema_grpc.transport.handlers import Handler
 from cinema_grpc.transport.reflection import reflection_handlers
+from cinema_grpc.transport.security_log import note
 from cinema_grpc.transport.server import SERVICES
 from cinema_grpc.transport.shape import Shape
 from tests.builders import NOW, FakeClock
@@ -66,7 +67,7 @@ async def house(database_url: str, serve: Serve) -> AsyncIterator[House]:
     tokens = JwtAccessTokens(b"x" * 32, clock)
     hasher = Argon2Passwords(memory_kib=64, rounds=1)
     throttle = SignInThrottle(SqlSignInStore(database), Settings().sign_in_limits)
-    accounts = Accounts(SqlAccountStore(database), hasher, tokens, throttle, clock, frozenset())
+    accounts = Accounts(SqlAccountStore(database), hasher, tokens, throttle, note, clock, frozenset())
 
     async def who(_request: object, _context: object) -> bytes:
         return caller().user_id.encode()

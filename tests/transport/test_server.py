@@ -8,15 +8,15 @@ from typing import Any
 import grpc
 import pytest
 import pytest_asyncio
-from cinema.v1.booking_service_pb2 import GetBookingRequest
 from google.protobuf import descriptor_pb2
 from grpc import StatusCode
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
+from cinema_grpc.listening import limits_of
 from cinema_grpc.transport.boundary import Boundary
 from cinema_grpc.transport.health import Health
-from cinema_grpc.transport.server import LARGEST_REQUEST, OPTIONS, SERVICES, Server, build
+from cinema_grpc.transport.server import SERVICES, Listener, Server, build
 from tests.rpc.conftest import House, running
 from tests.transport.test_shutdown import UNARY, Work
 from tests.transport.wire import failure, reason_of, trailing
@@ -55,6 +55,7 @@ def make(house: House, address: str = "127.0.0.1:0", *, reflection: bool = True)
         whole.programme,
         whole._bookings,
         whole._tokens,
+        limits_of(whole._settings),
         reflection=reflection,
     )
 
@@ -101,8 +102,8 @@ async def serve(work: Work) -> tuple[Server, Any]:
     """Serve a call that lasts."""
     boundary, (service, _, name) = Boundary(), UNARY.strip("/").rpartition("/")
     handler = grpc.method_handlers_generic_handler(service, {name: grpc.unary_unary_rpc_method_handler(work.unary)})
-    server = grpc.aio.server(handlers=[handler], interceptors=[boundary], options=OPTIONS)
-    whole = Server(server, boundary, Health(()), server.add_insecure_port("127.0.0.1:0"))
+    server = grpc.aio.server(handlers=[handler], interceptors=[boundary])
+    whole = Server(Listener(server, boundary, server.add_insecure_port("127.0.0.1:0")), Health(()))
     await whole.start()
     return whole, grpc.aio.insecure_channel(f"127.0.0.1:{whole.port}")
 
@@ -171,11 +172,6 @@ class TestPort:
     async def test_an_address_that_is_none(self, running_server: Running) -> None:
         with pytest.raises(OSError, match="can't listen on"):
             make(running_server.house, "nowhere")
-
-    async def test_a_request_that_is_too_large(self, running_server: Running) -> None:
-        call = running_server.channel.unary_unary("/cinema.v1.BookingService/GetBooking")
-        error = await failure(call(GetBookingRequest(booking_id="x" * LARGEST_REQUEST).SerializeToString()))
-        assert error.code() is StatusCode.RESOURCE_EXHAUSTED
 
 
 class TestStop:

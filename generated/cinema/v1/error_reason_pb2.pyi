@@ -183,7 +183,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """RESOURCE_EXHAUSTED. The server has more to do than it can do in time; nothing of the call was done. Repeat it with the same request_id,
     after the delay that RetryInfo tells. Any call may get this.
 
-    Metadata, for example: {"longest_wait_seconds": "2", "retry_after_seconds": "3"}
+    Metadata, for example: {"longest_wait_seconds": "2", "retry_after_seconds": "3"}, or, if as many calls run as may,
+    {"calls_at_once": "10000", "retry_after_seconds": "1"}
     """
     ERROR_REASON_REFRESH_TOKEN_INVALID: _ErrorReason.ValueType  # 33
     """UNAUTHENTICATED. The refresh token is unknown, has lapsed or was used before, or its session has ended. Sign in again.
@@ -364,7 +365,8 @@ ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 32
 """RESOURCE_EXHAUSTED. The server has more to do than it can do in time; nothing of the call was done. Repeat it with the same request_id,
 after the delay that RetryInfo tells. Any call may get this.
 
-Metadata, for example: {"longest_wait_seconds": "2", "retry_after_seconds": "3"}
+Metadata, for example: {"longest_wait_seconds": "2", "retry_after_seconds": "3"}, or, if as many calls run as may,
+{"calls_at_once": "10000", "retry_after_seconds": "1"}
 """
 ERROR_REASON_REFRESH_TOKEN_INVALID: ErrorReason.ValueType  # 33
 """UNAUTHENTICATED. The refresh token is unknown, has lapsed or was used before, or its session has ended. Sign in again.

@@ -1,0 +1,152 @@
+"""Looking a database over: whether every invariant holds of it, and whether its books balance."""
+
+import asyncio
+import sqlite3
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.database.invariants import BOOKS, invariants
+from cinema_grpc.adapters.database.schema import microseconds
+from cinema_grpc.domain.errors import rfc3339
+
+EXAMPLES = 5
+"""How many breaches of a rule are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A rule, how often it is broken, and the first few cases, column by column."""
+
+    rule: str
+    breaches: int
+    examples: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """The books of one currency, in minor units: charged - refunded = sold + kept, if they balance."""
+
+    currency_code: str
+    charged: int
+    refunded: int
+    sold: int
+    kept: int
+
+    @property
+    def balance(self) -> int:
+        """What is over, or missing."""
+        return self.charged - self.refunded - self.sold - self.kept
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What an audit found, of the database as it was at one moment."""
+
+    time: datetime
+    findings: list[Finding]
+    books: list[Books]
+
+    @property
+    def breaches(self) -> int:
+        """How many breaches there are, of any rule."""
+        return sum(finding.breaches for finding in self.findings)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the report in plain values, times in RFC 3339 and money in minor units."""
+        return {
+            "time": rfc3339(self.time),
+            "breaches": self.breaches,
+            "findings": [asdict(each) for each in self.findings],
+            "books": [{**asdict(each), "balance": each.balance} for each in self.books],
+        }
+
+    def describe(self) -> str:
+        """Write the report as a table for people."""
+        lines = [f"The database as of {rfc3339(self.time)}", "", "breaches  rule"]
+        for finding in self.findings:
+            lines.append(f"{finding.breaches:8}  {finding.rule}")
+            for example in finding.examples:
+                shown = ", ".join(f"{name}={value}" for name, value in example.items())
+                lines.append(f"{'':8}    {shown}")
+            if finding.breaches > len(finding.examples):
+                lines.append(f"{'':8}    and {finding.breaches - len(finding.examples)} more")
+        lines += ["", f"{'currency':8}{'charged':>16}{'refunded':>16}{'sold':>16}{'kept':>16}{'balance':>16}"]
+        for each in self.books:
+            amounts = (each.charged, each.refunded, each.sold, each.kept, each.balance)
+            lines.append(f"{each.currency_code:8}" + "".join(f"{amount:16}" for amount in amounts))
+        lines += ["", f"{self.breaches} breaches" if self.breaches else "Everything is as it should be."]
+        return "\n".join(lines)
+
+
+async def audit(database: Database) -> Report:
+    """Look over a database, which may be in use, as it is at one moment.
+
+    A file of SQLite is copied first, since whoever reads it keeps others from writing; it is checked for damage too.
+
+    Raises:
+        StorageUnavailable.
+    """
+    async with _one_state(database) as connection:
+        now = await database.now(connection)
+        findings = await _damage(connection)
+        for each in invariants(connection.dialect.name):
+            query = text(f"SELECT *, count(*) OVER () AS breaches FROM ({each.breaches}) AS broken LIMIT {EXAMPLES}")  # noqa: S608 (texts of ours)
+            values = {"now": microseconds(now)} if ":now" in each.breaches else {}
+            rows = [dict(row._mapping) for row in await connection.execute(query, values)]  # noqa: SLF001 (SQLAlchemy's way)
+            breaches = rows[0]["breaches"] if rows else 0
+            examples = [{name: value for name, value in row.items() if name != "breaches"} for row in rows]
+            findings.append(Finding(each.rule, breaches, examples))
+        books = [Books(row[0], *map(int, row[1:])) for row in await connection.execute(text(BOOKS))]
+    unbalanced = [each for each in books if each.balance]
+    examples = [{"currency_code": each.currency_code, "balance": each.balance} for each in unbalanced]
+    findings.append(Finding("charges less refunds are what is sold and kept", len(unbalanced), examples))
+    return Report(now, findings, books)
+
+
+@asynccontextmanager
+async def _one_state(database: Database) -> AsyncIterator[AsyncConnection]:
+    if database.engine.dialect.name == "postgresql":
+        async with database.reading(owed=True) as connection:
+            await connection.exec_driver_sql("SET LOCAL statement_timeout = 0")  # there may be much to look over
+            yield connection
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "cinema.db"
+        await asyncio.to_thread(_copy, str(database.engine.url.database), copy)
+        copied = Database(f"sqlite+aiosqlite:///{copy}")
+        try:
+            async with copied.reading() as connection:
+                yield connection
+        finally:
+            await copied.close()
+
+
+def _copy(original: str, copy: Path) -> None:
+    with closing(sqlite3.connect(original)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+
+
+async def _damage(connection: AsyncConnection) -> list[Finding]:
+    """Have SQLite look over its file; PostgreSQL does so by itself, with checksums."""
+    if connection.dialect.name == "postgresql":
+        return []
+    found = [str(row[0]) for row in await connection.exec_driver_sql("PRAGMA integrity_check")]
+    orphans = [list(row) for row in await connection.exec_driver_sql("PRAGMA foreign_key_check")]
+    damage = [] if found == ["ok"] else found
+    return [
+        Finding("the file is sound", len(damage), [{"damage": each} for each in damage[:EXAMPLES]]),
+        Finding(
+            "what a row refers to is there",
+            len(orphans),
+            [{"table": table, "refers_to": parent} for table, _, parent, _ in orphans[:EXAMPLES]],
+        ),
+    ]

@@ -1,0 +1,182 @@
+"""What has to be true of the rows at any moment, as queries that find where it is not.
+
+They are written apart from the code that they check, in terms of the tables alone, and read the same on SQLite and on
+PostgreSQL but for how a list of seats is taken apart.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from cinema_grpc.adapters.database.schema import MICROSECOND, OWED_REFUND, UNSETTLED_ATTEMPT
+from cinema_grpc.domain.cancellation import TIERS
+
+LATEST_SWEEP = timedelta(seconds=10)
+"""How long a hold may be over without being written down so, while a server runs."""
+LATEST_ATTEMPT = timedelta(minutes=15)
+LATEST_REFUND = timedelta(hours=1)
+"""How old an attempt to charge, and a refund, may be without having come to an end."""
+
+# ruff: noqa: S608 (SQL that is put together from texts of this file)
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """A rule in plain English, and a query for whatever breaks it; `:now` in it is the present in microseconds."""
+
+    rule: str
+    breaches: str
+
+
+def invariants(dialect: str) -> list[Invariant]:
+    """List the rules, as a database of "sqlite" or "postgresql" takes them."""
+    return [*_of_seats(dialect), *_OF_BOOKINGS, *_OF_TIME, *_OF_MONEY]
+
+
+_KEEPS = "status IN ('RESERVED', 'CONFIRMED')"
+_HAS_SEAT = "(',' || booking.seats || ',') LIKE ('%,' || {}.seat || ',%')"
+_PRICE = "(booking.seat_price * booking.seat_count)"
+_LAPSED = f"CAST(:now AS BIGINT) - {LATEST_SWEEP // MICROSECOND}"
+
+
+def _kept(dialect: str) -> str:
+    """Each seat of each booking that keeps seats."""
+    seats = (
+        "booking, json_each('[\"' || replace(seats, ',', '\",\"') || '\"]') AS each_seat"
+        if dialect == "sqlite"
+        else "booking CROSS JOIN unnest(string_to_array(seats, ',')) AS each_seat(value)"
+    )
+    return f"SELECT showtime_id, booking_id, each_seat.value AS seat FROM {seats} WHERE {_KEEPS}"
+
+
+def _of_seats(dialect: str) -> list[Invariant]:
+    kept = _kept(dialect)
+    return [
+        Invariant(
+            "a seat has one owner",
+            f"SELECT showtime_id, seat, min(booking_id) AS one, max(booking_id) AS another FROM ({kept}) AS kept"
+            " GROUP BY showtime_id, seat HAVING count(*) > 1",
+        ),
+        Invariant(
+            "a claim belongs to a booking that keeps the seat",
+            "SELECT showtime_id, seat, booking_id FROM seat_claim WHERE NOT EXISTS (SELECT 1 FROM booking"
+            " WHERE booking.booking_id = seat_claim.booking_id AND booking.showtime_id = seat_claim.showtime_id"
+            f" AND {_KEEPS} AND {_HAS_SEAT.format('seat_claim')})",
+        ),
+        Invariant(
+            "a booking that keeps seats has a claim on each",
+            f"SELECT showtime_id, seat, booking_id FROM ({kept}) AS kept WHERE NOT EXISTS (SELECT 1 FROM seat_claim"
+            " WHERE seat_claim.showtime_id = kept.showtime_id AND seat_claim.seat = kept.seat"
+            " AND seat_claim.booking_id = kept.booking_id)",
+        ),
+        Invariant(
+            "the taken seats of a showtime are counted right",
+            "SELECT showtime.showtime_id, taken_seats, count(seat) AS claims FROM showtime"
+            " LEFT JOIN seat_claim ON seat_claim.showtime_id = showtime.showtime_id"
+            " GROUP BY showtime.showtime_id, taken_seats HAVING taken_seats <> count(seat)",
+        ),
+        Invariant(
+            "the seats of a booking are counted right",
+            "SELECT booking_id, seats, seat_count FROM booking"
+            " WHERE seat_count <> length(seats) - length(replace(seats, ',', '')) + 1",
+        ),
+    ]
+
+
+_OF_BOOKINGS = [
+    Invariant(
+        "a booking's status agrees with when it was confirmed and cancelled",
+        "SELECT booking_id, status, confirm_time, cancel_time FROM booking WHERE NOT"
+        " CASE status WHEN 'CONFIRMED' THEN confirm_time IS NOT NULL AND cancel_time IS NULL"
+        " WHEN 'CANCELLED' THEN cancel_time IS NOT NULL"
+        " ELSE confirm_time IS NULL AND cancel_time IS NULL END",
+    ),
+    Invariant(
+        "a ticket is for a seat of a booking that was confirmed",
+        "SELECT ticket_id, ticket.booking_id, seat FROM ticket JOIN booking ON booking.booking_id = ticket.booking_id"
+        f" WHERE confirm_time IS NULL OR NOT {_HAS_SEAT.format('ticket')}",
+    ),
+    Invariant(
+        "a booking that was confirmed has one ticket for each seat",
+        "SELECT booking.booking_id, seats, count(ticket_id) AS tickets FROM booking"
+        " LEFT JOIN ticket ON ticket.booking_id = booking.booking_id WHERE confirm_time IS NOT NULL"
+        " GROUP BY booking.booking_id, seats, seat_count"
+        " HAVING count(ticket_id) <> seat_count OR count(DISTINCT seat) <> seat_count",
+    ),
+]
+
+_OF_TIME = [
+    Invariant(
+        "a hold that is over is written down so within 10 seconds (while a server runs)",
+        f"SELECT booking_id, showtime_id, hold_expire_time FROM booking WHERE status = 'RESERVED'"
+        f" AND hold_expire_time < {_LAPSED}",
+    ),
+    Invariant(
+        "an attempt to charge comes to an end within 15 minutes",
+        f"SELECT attempt_id, booking_id, status, tries FROM payment_attempt WHERE {UNSETTLED_ATTEMPT}"
+        f" AND create_time < CAST(:now AS BIGINT) - {LATEST_ATTEMPT // MICROSECOND}",
+    ),
+    Invariant(
+        "a refund is paid within an hour",
+        f"SELECT refund_id, booking_id, amount, currency_code, tries FROM refund WHERE {OWED_REFUND}"
+        f" AND create_time < CAST(:now AS BIGINT) - {LATEST_REFUND // MICROSECOND}",
+    ),
+    Invariant(
+        "no refund is given up",
+        "SELECT refund_id, booking_id, amount, currency_code FROM refund WHERE status = 'FAILED'",
+    ),
+]
+
+_CHARGED = (
+    "EXISTS (SELECT 1 FROM payment_attempt WHERE payment_attempt.booking_id = booking.booking_id"
+    " AND payment_attempt.status = 'CHARGED')"
+)
+_TIERS = " ".join(
+    f"WHEN showtime.start_time - booking.cancel_time >= {before // MICROSECOND} THEN {percent}"
+    for before, percent in TIERS
+)
+# Only who gives up what was theirs gets less than all of it back.
+_PERCENT = f"CASE WHEN booking.confirm_time IS NULL THEN 100 {_TIERS} ELSE 0 END"
+_OWED = f"(({_PRICE} * ({_PERCENT}) + 50) / 100)"
+_GIVEN_UP = "booking.status = 'CANCELLED' AND confirm_time IS NOT NULL"
+_PAID_FOR = "booking JOIN showtime ON showtime.showtime_id = booking.showtime_id"
+
+_OF_MONEY = [
+    Invariant(
+        "a booking is charged once",
+        "SELECT booking_id, count(*) AS charges FROM payment_attempt WHERE status IN ('CHARGED', 'OPEN', 'VOIDING')"
+        " GROUP BY booking_id HAVING count(*) > 1",
+    ),
+    Invariant(
+        "a booking that was confirmed was charged",
+        f"SELECT booking_id, status FROM booking WHERE confirm_time IS NOT NULL AND NOT {_CHARGED}",
+    ),
+    Invariant(
+        "a booking that was charged is confirmed or refunded",
+        f"SELECT booking_id, status FROM booking WHERE status <> 'CONFIRMED' AND {_CHARGED}"
+        " AND NOT EXISTS (SELECT 1 FROM refund WHERE refund.booking_id = booking.booking_id)",
+    ),
+    Invariant(
+        "a refund is for a charge of a booking that is over",
+        "SELECT refund_id, refund.booking_id, booking.status FROM refund"
+        " JOIN booking ON booking.booking_id = refund.booking_id WHERE booking.status IN ('RESERVED', 'CONFIRMED')"
+        " OR NOT EXISTS (SELECT 1 FROM payment_attempt WHERE payment_attempt.attempt_id = refund.attempt_id"
+        " AND payment_attempt.booking_id = refund.booking_id AND payment_attempt.status = 'CHARGED')",
+    ),
+    Invariant(
+        "a refund is what the policy says",
+        f"SELECT refund_id, refund.booking_id, percent, amount, {_OWED} AS owed FROM {_PAID_FOR}"
+        f" JOIN refund ON refund.booking_id = booking.booking_id WHERE percent <> ({_PERCENT})"
+        f" OR amount <> {_OWED} OR refund.currency_code <> booking.currency_code",
+    ),
+]
+
+BOOKS = (
+    "SELECT booking.currency_code,"
+    f" sum(CASE WHEN {_CHARGED} THEN {_PRICE} ELSE 0 END) AS charged,"
+    " sum(coalesce(refund.amount, 0)) AS refunded,"
+    f" sum(CASE booking.status WHEN 'CONFIRMED' THEN {_PRICE} ELSE 0 END) AS sold,"
+    f" sum(CASE WHEN {_GIVEN_UP} THEN {_PRICE} - {_OWED} ELSE 0 END) AS kept"
+    f" FROM {_PAID_FOR} LEFT JOIN refund ON refund.booking_id = booking.booking_id"
+    " GROUP BY booking.currency_code ORDER BY booking.currency_code"
+)
+"""In each currency: what was charged, what is or was owed back, what confirmed bookings cost, what the policy kept."""

@@ -1,0 +1,65 @@
+"""What a port is opened with, by the settings: certificates, limits, and files enough for its connections."""
+
+import resource
+from contextlib import suppress
+
+from cinema_grpc.config import PREFIX, BadSettings, Settings
+from cinema_grpc.transport.certificates import (
+    CERTIFICATE,
+    CLIENT_CA,
+    KEY,
+    BadCertificate,
+    CertificateFiles,
+    Certificates,
+)
+from cinema_grpc.transport.limits import Limits
+
+
+def read_certificates(settings: Settings) -> Certificates | None:
+    """Read what TLS is spoken with; None where none is to be spoken.
+
+    Raises:
+        BadSettings: A file is not good, or other machines would be served without TLS though nobody has asked for that.
+    """
+    certificate, key, client_ca = settings.tls_certificate, settings.tls_key, settings.tls_client_ca
+    if certificate is None:
+        for name, path in ((KEY, key), (CLIENT_CA, client_ca)):
+            if path is not None:
+                raise BadSettings(f"{PREFIX}{name}: is of no use without {PREFIX}{CERTIFICATE}; set that too")
+        if not (settings.plaintext or settings.loopback_only):
+            raise BadSettings(
+                f"{PREFIX}LISTEN_ADDRESS: {settings.listen_address} can be reached from other machines: set "
+                f"{PREFIX}{CERTIFICATE} and {PREFIX}{KEY}, or {PREFIX}PLAINTEXT=yes where nobody can listen in between"
+            )
+        return None
+    if key is None:
+        raise BadSettings(f"{PREFIX}{KEY}: must be set too, as {PREFIX}{CERTIFICATE} is")
+    if settings.plaintext:
+        raise BadSettings(
+            f"{PREFIX}PLAINTEXT: must not be set where {PREFIX}{CERTIFICATE} is: there is TLS or there is not"
+        )
+    try:
+        return Certificates(CertificateFiles(certificate, key, client_ca))
+    except BadCertificate as error:
+        raise BadSettings(f"{PREFIX}{error.setting}: {error}") from error
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Tell what clients may do at most."""
+    return Limits(
+        request_bytes=settings.largest_request_bytes,
+        metadata_bytes=settings.largest_metadata_bytes,
+        calls_at_once=settings.calls_at_once,
+        calls_per_connection=settings.calls_per_connection,
+        connection_age=settings.connection_age_seconds,
+        connection_idle=settings.connection_idle_seconds,
+        ping_interval=settings.ping_seconds,
+        keepalive=settings.keepalive_seconds,
+    )
+
+
+def allow_open_files() -> None:
+    """Open as many files as the system lets this process: each connection is one, and the database needs some too."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # some systems promise more than they keep
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -1,0 +1,38 @@
+"""`cinema audit`, as whoever watches over a cinema calls it."""
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from tests.e2e.conftest import run, serving
+
+
+def test_beside_a_running_server(tmp_path: Path) -> None:
+    """0 and a table while all is well; 1, the rule and its figures as JSON when it is not."""
+    with serving(tmp_path, "--demo") as server:
+        server.wait_for('"serving"')
+        sound = run(tmp_path, "audit")
+        assert (sound.returncode, sound.stderr) == (0, "")
+        assert "       0  a seat has one owner\n" in sound.stdout
+        assert sound.stdout.endswith("Everything is as it should be.\n")
+        with closing(sqlite3.connect(tmp_path / "cinema.db", isolation_level=None)) as raw:
+            raw.execute(
+                "UPDATE showtime SET taken_seats = 7 WHERE showtime_id = (SELECT min(showtime_id) FROM showtime)"
+            )
+        broken = run(tmp_path, "audit", "--json")
+        assert server.stop() == 0
+    assert broken.returncode == 1
+    report = json.loads(broken.stdout)
+    (finding,) = (each for each in report["findings"] if each["breaches"])
+    assert finding["rule"] == "the taken seats of a showtime are counted right"
+    assert [each["taken_seats"] for each in finding["examples"]] == [7]
+    assert report["breaches"] == 1
+
+
+def test_without_a_database(tmp_path: Path) -> None:
+    """It says so in one line, and makes none."""
+    missing = run(tmp_path, "audit")
+    assert (missing.returncode, missing.stdout) == (2, "")
+    assert missing.stderr == "cinema: CINEMA_DATABASE_URL: there is no file cinema.db\n"
+    assert list(tmp_path.iterdir()) == []

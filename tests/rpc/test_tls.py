@@ -1,0 +1,251 @@
+"""TLS and mTLS by settings, with real handshakes: who gets in, and what happens when certificates change on disk."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from cinema.v1 import auth_service_pb2, auth_service_pb2_grpc, showtime_service_pb2, showtime_service_pb2_grpc
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from structlog.testing import capture_logs
+
+from cinema_grpc.config import BadSettings, Settings
+from tests.certificates import Authority, write
+from tests.conftest import Lend
+from tests.rpc.conftest import House, running
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+SECONDS = 20
+
+
+@pytest.fixture
+def url(lend: Lend, tmp_path: Path) -> Iterator[str]:
+    with lend("sqlite", tmp_path) as url:
+        yield url
+
+
+async def ask(address: str, credentials: grpc.ChannelCredentials | None) -> Any:
+    """Ask for the programme over a connection of its own; give the call's code."""
+    if credentials is None:
+        channel = grpc.aio.insecure_channel(address)
+    else:
+        # Or the channel would share a connection with others of the same credentials.
+        channel = grpc.aio.secure_channel(address, credentials, (("grpc.use_local_subchannel_pool", 1),))
+    async with channel:
+        call = showtime_service_pb2_grpc.ShowtimeServiceStub(channel).ListShowtimes(
+            showtime_service_pb2.ListShowtimesRequest(), timeout=SECONDS
+        )
+        return await call.code()
+
+
+OK, UNAVAILABLE = grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE
+
+
+class TestTls:
+    async def test_who_trusts_its_authority_is_served(self, url: str, tmp_path: Path) -> None:
+        """Nobody else, and nobody without TLS."""
+        authority = Authority()
+        async with running(url, **write(tmp_path, *authority.issue())) as house:
+            assert await ask(house.server.address, authority.client()) is OK
+            assert await ask(house.server.address, Authority().client()) is UNAVAILABLE
+            assert await ask(house.server.address, None) is UNAVAILABLE
+
+    async def test_a_name_that_is_not_in_the_certificate(self, url: str, tmp_path: Path) -> None:
+        authority = Authority()
+        async with running(url, **write(tmp_path, *authority.issue("tickets.example"))) as house:
+            assert await ask(house.server.address, authority.client()) is UNAVAILABLE
+
+
+class TestClientCertificates:
+    async def test_who_shows_one_of_the_authority_is_served(self, url: str, tmp_path: Path) -> None:
+        """Nobody else; the security log has the names in it."""
+        ours, clients = Authority(), Authority()
+        async with running(url, **write(tmp_path, *ours.issue(), clients.certificate)) as house:
+            address = house.server.address
+            good = clients.client("box-office.example", trust=ours.certificate)
+            assert await ask(address, good) is OK
+            assert await ask(address, ours.client()) is UNAVAILABLE
+            assert await ask(address, ours.client("box-office.example")) is UNAVAILABLE
+            async with grpc.aio.secure_channel(address, good) as channel:
+                auth = auth_service_pb2_grpc.AuthServiceStub(channel)
+                with capture_logs() as logs, pytest.raises(grpc.aio.AioRpcError):
+                    await auth.GetCurrentUser(auth_service_pb2.GetCurrentUserRequest(), timeout=SECONDS)
+        (line,) = (line for line in logs if line.get("logger") == "cinema.security")
+        assert (line["reason"], line["peer_identities"]) == ("TOKEN_MISSING", ["box-office.example"])
+
+
+@asynccontextmanager
+async def calling(house: House, credentials: grpc.ChannelCredentials) -> AsyncIterator[list[Any]]:
+    """Call over one connection, one call after the other, as long as the context lasts; give the codes."""
+    codes: list[Any] = []
+    going = True
+    async with grpc.aio.secure_channel(house.server.address, credentials) as channel:
+        showtimes = showtime_service_pb2_grpc.ShowtimeServiceStub(channel)
+
+        async def call_on() -> None:
+            while going:
+                request = showtime_service_pb2.ListShowtimesRequest()
+                codes.append(await showtimes.ListShowtimes(request, timeout=SECONDS).code())
+
+        task = asyncio.create_task(call_on())
+        yield codes
+        going = False
+        await task
+
+
+class TestRenewal:
+    async def test_new_connections_get_the_new_certificate(self, url: str, tmp_path: Path) -> None:
+        """Without a restart; calls on connections that are there do not fail."""
+        before, after = Authority(), Authority()
+        async with running(url, **write(tmp_path, *before.issue())) as house:
+            async with calling(house, before.client()) as codes:
+                assert await ask(house.server.address, before.client()) is OK
+                with capture_logs() as logs:
+                    write(tmp_path, *after.issue())
+                    assert await ask(house.server.address, after.client()) is OK
+                assert await ask(house.server.address, before.client()) is UNAVAILABLE
+                while len(codes) < 10:  # noqa: ASYNC110 (of another task)
+                    await asyncio.sleep(0.01)
+            assert set(codes) == {OK}
+        assert "the certificate was read anew" in [line["event"] for line in logs]
+
+    async def test_files_that_are_replaced_one_after_the_other(self, url: str, tmp_path: Path) -> None:
+        """Half-written, mismatching, not valid or gone: the old one stays until all of the new one is there."""
+        before, after = Authority(), Authority()
+        key, certificate = after.issue()
+        async with running(url, **write(tmp_path, *before.issue())) as house:
+            address = house.server.address
+            certificate_file, key_file = house.server._settings.tls_certificate, house.server._settings.tls_key
+            assert certificate_file is not None
+            assert key_file is not None
+            steps = (
+                lambda: certificate_file.write_bytes(certificate[:200]),
+                lambda: certificate_file.write_bytes(certificate),
+                lambda: key_file.write_bytes(key[:100]),
+                lambda: certificate_file.write_bytes(after.issue(days=-1)[1]),
+                certificate_file.unlink,
+            )
+            for step in steps:
+                step()
+                with capture_logs() as logs:
+                    assert await ask(address, before.client()) is OK
+                    assert await ask(address, after.client()) is UNAVAILABLE
+                assert "stays as it was" in str(logs)
+            write(tmp_path, key, certificate)
+            assert await ask(address, after.client()) is OK
+            assert await ask(address, before.client()) is UNAVAILABLE
+
+    async def test_the_authority_of_clients_is_read_anew_too(self, url: str, tmp_path: Path) -> None:
+        ours, before, after = Authority(), Authority(), Authority()
+        key, certificate = ours.issue()
+        async with running(url, **write(tmp_path, key, certificate, before.certificate)) as house:
+            clients = [each.client("a.example", trust=ours.certificate) for each in (before, after)]
+            assert [await ask(house.server.address, each) for each in clients] == [OK, UNAVAILABLE]
+            write(tmp_path, key, certificate, after.certificate)
+            assert [await ask(house.server.address, each) for each in clients] == [UNAVAILABLE, OK]
+
+
+def bad_files(folder: Path) -> dict[str, tuple[dict[str, Any], str, str]]:
+    """Give settings that can't be served with, the setting that is to blame, and what it is told."""
+    authority = Authority()
+    good = write(folder, *authority.issue())
+    encrypted = folder / "encrypted.pem"
+    encrypted.write_bytes(
+        load_pem_private_key(authority.issue()[0], None).private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"a passphrase")
+        )
+    )
+    expired, other, garbage = folder / "expired.pem", folder / "other.pem", folder / "garbage.pem"
+    expired.write_bytes(authority.issue(days=-1)[1])
+    other.write_bytes(authority.issue()[0])
+    garbage.write_bytes(b"-----BEGIN CERTIFICATE-----\nnothing\n")
+    missing = folder / "missing.pem"
+    public = {"listen_address": "0.0.0.0:0"}
+    certificate, key, client_ca = "TLS_CERTIFICATE", "TLS_KEY", "TLS_CLIENT_CA"
+    return {
+        "no TLS for other machines": (public, "LISTEN_ADDRESS", "or CINEMA_PLAINTEXT=yes"),
+        "TLS and none": ({**good, "plaintext": True}, "PLAINTEXT", "must not be set"),
+        "no key": ({"tls_certificate": good["tls_certificate"]}, key, "must be set too"),
+        "no certificate": ({"tls_key": good["tls_key"]}, key, "is of no use without CINEMA_TLS_CERTIFICATE"),
+        "an authority alone": ({"tls_client_ca": garbage}, client_ca, "is of no use without"),
+        "a missing certificate": ({**good, "tls_certificate": missing}, certificate, "can't read"),
+        "a missing key": ({**good, "tls_key": missing}, key, "can't read"),
+        "a missing authority": ({**good, "tls_client_ca": missing}, client_ca, "can't read"),
+        "a folder": ({**good, "tls_key": folder}, key, "can't read"),
+        "no certificate in it": ({**good, "tls_certificate": garbage}, certificate, "holds no certificate in PEM"),
+        "an expired certificate": ({**good, "tls_certificate": expired}, certificate, "not now; renew it"),
+        "no key in it": ({**good, "tls_key": garbage}, key, "holds no private key in PEM"),
+        "another's key": ({**good, "tls_key": other}, key, "is not that of the certificate"),
+        "an encrypted key": ({**good, "tls_key": encrypted}, key, "encrypted"),
+        "no authority in it": ({**good, "tls_client_ca": garbage}, client_ca, "holds no certificate in PEM"),
+        "a taken health address": ({"health_address": "192.0.2.1:1"}, "HEALTH_ADDRESS", "can't listen on 192.0.2.1:1"),
+    }
+
+
+async def test_files_that_are_no_good(url: str, tmp_path: Path) -> None:
+    """Stop the server at the start, with one line that names the setting and the file and says what is wrong."""
+    for name, (settings, setting, hint) in bad_files(tmp_path).items():
+        with pytest.raises(BadSettings) as refused:
+            async with running(url, **settings):
+                pass
+        message = str(refused.value)
+        assert message.startswith(f"CINEMA_{setting}: "), name
+        assert hint in message, name
+        assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("address", "given", "expected"),
+    [
+        ("127.0.0.1:0", None, True),
+        ("127.9.9.9:0", None, True),
+        ("localhost:0", None, True),
+        ("[::1]:0", None, True),
+        ("0.0.0.0:0", None, False),
+        ("[::]:0", None, False),
+        ("cinema.example:0", None, False),
+        ("127.0.0.1:0", False, False),
+        ("0.0.0.0:0", True, True),
+    ],
+)
+def test_reflection_is_off_by_default_where_others_can_call(address: str, given: bool | None, expected: bool) -> None:
+    assert Settings(listen_address=address, reflection=given).with_reflection is expected
+
+
+async def test_reflection_where_others_can_call(url: str) -> None:
+    """Is off, and can be turned on."""
+    for given, code in ((None, grpc.StatusCode.UNIMPLEMENTED), (True, OK)):
+        async with running(url, listen_address="0.0.0.0:0", plaintext=True, reflection=given) as house:
+            port = house.server.address.rpartition(":")[2]
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+                call: Any = channel.stream_stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")()
+                await call.done_writing()
+                assert await call.code() is code
+
+
+class TestHealthAddress:
+    async def test_health_checks_alone_are_answered_there(self, url: str, tmp_path: Path) -> None:
+        """Without TLS, and by the same health; nothing else is, and the end is told there too."""
+        authority = Authority()
+        settings = write(tmp_path, *authority.issue(), authority.certificate)
+        async with running(url, health_address="127.0.0.1:0", **settings) as house:
+            assert house.server.health_address is not None
+            async with grpc.aio.insecure_channel(house.server.health_address) as channel:
+                health = health_pb2_grpc.HealthStub(channel)
+                watch = health.Watch(health_pb2.HealthCheckRequest(), timeout=SECONDS)
+                assert (await watch.read()).status == SERVING
+                assert (await health.Check(health_pb2.HealthCheckRequest(), timeout=SECONDS)).status == SERVING
+                assert await ask(house.server.health_address, None) is grpc.StatusCode.UNIMPLEMENTED
+                assert await ask(house.server.address, authority.client("a.example")) is OK
+                await house.server.announce_stop()
+                assert (await watch.read()).status != SERVING
+                watch.cancel()
