@@ -40,10 +40,21 @@ test: $(ENVIRONMENT) ## Run all tests; fails when they cover less than 95% of th
 
 # `make bench SCENARIO=create-booking` measures one scenario alone.
 .PHONY: torture
-torture: $(ENVIRONMENT) ## Run the long form of the tests of replicas and restarts: some ten minutes
+torture: $(ENVIRONMENT) ## Run the long forms of the proofs in docs/reliability.md, and tell their figures: an hour or more
 	@$(BIN)/pytest -m torture
 
+MINUTES ?= 60
+
+.PHONY: soak
+soak: $(ENVIRONMENT) ## Sell for MINUTES=60 on each database, and see that memory stays flat and nothing is left open
+	@CINEMA_TEST_MINUTES=$(MINUTES) $(BIN)/pytest -m torture -s tests/proofs/test_endurance.py -k soak
+
 DATABASE ?= sqlite
+
+# `make mutations BUG='page token'` puts back those alone that have this in their name.
+.PHONY: mutations
+mutations: $(ENVIRONMENT) ## Put known bugs back, one at a time, in a copy, and check that the tests notice each: 3 minutes
+	@$(BIN)/python -m tests.mutations $(if $(BUG),'$(BUG)')
 
 .PHONY: bench bench-quick
 bench: $(ENVIRONMENT) $(BENCH_ENVIRONMENT) ## Measure against yardsticks, into bench-report: 20 minutes; SCENARIO=create-booking, DATABASE=postgresql

@@ -1,6 +1,9 @@
 """The settings: environment variables whose names begin with CINEMA_, checked before anything starts."""
 
+import os
+from collections.abc import Iterable
 from datetime import timedelta
+from difflib import get_close_matches
 from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
@@ -17,6 +20,8 @@ from cinema_grpc.domain.sign_in import Limit
 
 PREFIX = "CINEMA_"
 SHORTEST_SECRET = 32
+CLOSE = 0.9
+"""How much of two names is the same if one of them is a slip of the pen."""
 SMALLEST_POOL = 8
 """What the box office takes at most (two lanes, and two showtimes apart from each), and two for everything else."""
 
@@ -260,8 +265,9 @@ def read_settings() -> Settings:
     """Read the settings from the environment.
 
     Raises:
-        BadSettings: One is wrong.
+        BadSettings: One is wrong, or has almost the name of one.
     """
+    _check_names(os.environ)
     try:
         return Settings()
     except ValidationError as error:
@@ -269,6 +275,19 @@ def read_settings() -> Settings:
             f"{PREFIX}{'_'.join(map(str, each['loc'])).upper()}: {_plain(each['msg'])}" for each in error.errors()
         ]
         raise BadSettings("; ".join(problems)) from error
+
+
+def _check_names(names: Iterable[str]) -> None:
+    """Find variables that were meant for settings and would change nothing.
+
+    Names that are further off pass by: Kubernetes sets CINEMA_PORT and the like where a service is called cinema.
+    """
+    known = {name.upper() for name in Settings.model_fields}
+    for name in sorted(names):
+        given = name.upper().removeprefix(PREFIX)
+        if name.upper().startswith(PREFIX) and given not in known:
+            for meant in get_close_matches(given, known, n=1, cutoff=CLOSE):
+                raise BadSettings(f"{name}: is no setting; {PREFIX}{meant} is")
 
 
 def describe_settings() -> list[tuple[str, str]]:

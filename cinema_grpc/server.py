@@ -364,6 +364,7 @@ async def serve(
         logger.warning("payments are simulated: no money moves")
         logger.info(
             "serving",
+            tasks=len(asyncio.all_tasks()),  # as many as when it stops, or some were left behind
             address=server.address,
             database=without_secrets(settings.database_url),
             **({"health_address": server.health_address} if server.health_address else {}),
@@ -378,7 +379,7 @@ async def serve(
             # Whoever supervises the process starts it again.
             logger.error("nobody listens any more", exc_info=error)
             raise SystemExit(1) from error
-        logger.info("stopping")
+        logger.info("stopping", tasks=len(asyncio.all_tasks()))
         await server.announce_stop()
     finally:
         await server.close()

@@ -61,6 +61,15 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     return None
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Show what the long forms of tests have to tell: their `figures`, a property that they record."""
+    if config.option.markexpr == "torture":
+        for outcome in ("passed", "failed"):
+            for report in terminalreporter.getreports(outcome):
+                for figures in [value for name, value in report.user_properties if name == "figures"]:
+                    terminalreporter.write_line(f"{report.nodeid}: {figures}")
+
+
 @pytest.fixture(scope="session")
 def lend(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Lend:
     """Lend databases by their kind, for as long as a context lasts; an SQLite file lies in the given folder."""

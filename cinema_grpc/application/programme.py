@@ -64,7 +64,7 @@ class Programme:
         self._reader = reader
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._seats = 0
-        self._asked: dict[str, asyncio.Future[tuple[datetime, Version | None]]] = {}
+        self._asked: dict[str, list[asyncio.Future[tuple[datetime, Version | None]]]] = {}
         self._asking: asyncio.Task[None] | None = None
         self._loading: dict[str, asyncio.Task[_Kept]] = {}
 
@@ -109,26 +109,29 @@ class Programme:
 
     async def _latest(self, showtime_id: str) -> tuple[datetime, Version | None]:
         """Ask storage for the time and a showtime's version, together with all who ask meanwhile."""
-        future = self._asked.get(showtime_id)
-        if future is None:
-            future = self._asked[showtime_id] = asyncio.get_running_loop().create_future()
-            if self._asking is None:
-                self._asking = asyncio.create_task(self._ask(), name="versions of showtimes")
-        return await asyncio.shield(future)
+        future: asyncio.Future[tuple[datetime, Version | None]] = asyncio.get_running_loop().create_future()
+        self._asked.setdefault(showtime_id, []).append(future)
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask(), name="versions of showtimes")
+        return await future
 
     async def _ask(self) -> None:
         try:
             while self._asked:
                 asked, self._asked = self._asked, {}
+                failure: Exception | None = None
                 try:
                     now, versions = await self._reader.versions(asked)
                 except Exception as error:  # noqa: BLE001 (it is theirs who asked)
-                    for future in asked.values():
-                        future.set_exception(error)
-                        future.exception()  # marks it as seen: perhaps nobody waits any more
-                else:
-                    for showtime_id, future in asked.items():
-                        future.set_result((now, versions.get(showtime_id)))
+                    failure = error
+                for showtime_id, futures in asked.items():
+                    for future in futures:
+                        if future.done():
+                            continue  # whoever asked has gone
+                        if failure is None:
+                            future.set_result((now, versions.get(showtime_id)))
+                        else:
+                            future.set_exception(failure)
         finally:
             self._asking = None
 

@@ -76,14 +76,14 @@ def _check(request_type: Descriptor, validator: Validator) -> Deserializer:
 
     def check(raw: bytes) -> Message:
         message: Message = parse(raw)
-        violations = list(_overlong(message, lists))
-        if not violations:
-            broken = validator.collect_violations(message)[: MOST_VIOLATIONS + 1]
-            violations = [describe_violation(request_type, each) for each in broken]
+        if lists and (overlong := list(_overlong(message, lists))):
+            raise InvalidRequest(*overlong)
+        broken = validator.collect_violations(message)
+        unreadable = list(_unreadable(message, times)) if times else []
+        if broken or unreadable:
+            violations = [describe_violation(request_type, each) for each in broken[: MOST_VIOLATIONS + 1]]
             named = {each.field for each in violations}
-            violations.extend(each for each in _unreadable(message, times) if each.field not in named)
-        if violations:
-            raise InvalidRequest(*violations)
+            raise InvalidRequest(*violations, *(each for each in unreadable if each.field not in named))
         return message
 
     validator.collect_violations(message_class())

@@ -16,7 +16,7 @@ from cinema_grpc.application import lane as module
 from cinema_grpc.application import shelf
 from cinema_grpc.application.box_office import BoxOffice
 from cinema_grpc.application.errors import Overloaded, RequestIdReused, ShuttingDown, StorageUnavailable
-from cinema_grpc.application.ports import StorageContention
+from cinema_grpc.application.ports import StorageConflict, StorageContention
 from cinema_grpc.domain.booking import Booking, BookingStatus
 from cinema_grpc.domain.errors import CinemaError, SeatsUnavailable, ShowtimeNotFound
 from cinema_grpc.domain.showtime import Showtime
@@ -268,6 +268,31 @@ class TestFaults:
         assert kinds == [True, False, True, True, True]
         assert not isinstance(results[1], CinemaError)
         assert (await claims(house))["s1", "A5"] == mine.booking_id
+
+    async def test_a_call_that_cannot_be_recorded_leaves_nothing(self, house: House) -> None:
+        """Its record is part of its transaction."""
+        with failing(house.database, lambda statement: "INSERT INTO request" in statement) as failed:
+            results = await outcomes(house.hold("A1", once=once("r1")))
+        assert failed
+        assert isinstance(results[0], StorageUnavailable)
+        assert await claims(house) == {}
+
+    async def test_a_claim_is_deleted_by_its_owner_alone(self, house: House) -> None:
+        """A seat that has come to somebody else, though nothing here did that, stays theirs."""
+        mine, other = await house.hold("A1"), await house.hold("A1", at="s2", by="bob")
+        async with house.database.writing() as connection:
+            await connection.execute(
+                update(schema.seat_claim)
+                .where(schema.seat_claim.c.booking_id == mine.booking_id)
+                .values(booking_id=other.booking_id)
+            )
+        with pytest.raises(StorageConflict):
+            await house.box_office.execute(
+                "s1",
+                lambda showtime, now: showtime.cancel(mine.booking_id, "ada", "r", now),
+                booking_id=mine.booking_id,
+            )
+        assert (await claims(house))["s1", "A1"] == other.booking_id
 
     async def test_a_commit_that_fails_is_undone(self, house: House) -> None:
         """It is looked up: nothing was kept, so the callers may try again."""

@@ -15,6 +15,7 @@ from tests.proofs.linearizability import (
     lapse,
     possible_lapse,
     release,
+    revival,
     sale,
     sight,
     unexplained,
@@ -50,7 +51,10 @@ class Histories:
     def __init__(self, diary: Sequence[Entry], kept: Iterable[Kept]) -> None:
         self.wrong: list[str] = []
         self.seats: dict[Place, list[Call]] = defaultdict(list)
-        self._charged = {entry.booking_id for entry in diary if entry.kind == "pay"}
+        self._payments: dict[str, list[Entry]] = defaultdict(list)
+        for entry in diary:
+            if entry.kind == "pay":
+                self._payments[entry.booking_id].append(entry)
         self._end = max(entry.end for entry in diary)
         for entry in diary:
             getattr(self, f"_{entry.kind}")(entry)
@@ -102,9 +106,15 @@ class Histories:
             self.seats[showtime_id, seat].append(claim(booking_id, start, end))
 
     def _add_lapse(self, booking_id: str, showtime_id: str, seats: Iterable[str], hold_expire_time: int) -> None:
-        over = possible_lapse if booking_id in self._charged else lapse
+        payments = self._payments[booking_id]
+        over = possible_lapse if payments else lapse
+        just_then = any(
+            each.first <= hold_expire_time and (each.outcome == "" or each.end >= hold_expire_time) for each in payments
+        )
         for seat in seats:
             self.seats[showtime_id, seat].append(over(booking_id, hold_expire_time))
+            if just_then:
+                self.seats[showtime_id, seat].append(revival(booking_id, hold_expire_time))
 
     def _book(self, entry: Entry) -> None:
         if entry.outcome == "OK":

@@ -68,6 +68,15 @@ def possible_lapse(booking_id: str, earliest: int) -> Call:
     return Call(f"possible lapse of {booking_id}", earliest, None, lambda seat: FREE if seat == held else None)
 
 
+def revival(booking_id: str, moment: int) -> Call:
+    """A hold that was seen to be over had been made longer in time, by a payment that was being written down just then.
+
+    Who looks before that is done knows nothing of it. The seat was nobody else's meanwhile.
+    """
+    held = Seat(booking_id, sold=False)
+    return Call(f"revival of {booking_id}", moment, None, lambda seat: held if seat == FREE else None)
+
+
 def sight(what: str, holds: Callable[[Seat], bool], start: int, end: int) -> Call:
     """Something was seen that holds in some states only."""
     return Call(f"saw it {what}", start, end, lambda seat: seat if holds(seat) else None, reads=True)

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import grpc
@@ -30,7 +30,14 @@ FAULT = re.compile(r'"code":"(INTERNAL|UNKNOWN)"')
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("calls", "clients"), [(600, 20), pytest.param(100_000, 50, marks=pytest.mark.torture)])
-async def test_random_calls_on_a_bad_network(kind: str, calls: int, clients: int, lend: Lend, tmp_path: Path) -> None:
+async def test_random_calls_on_a_bad_network(
+    kind: str,
+    calls: int,
+    clients: int,
+    lend: Lend,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
+) -> None:
     """What clients were told of each seat is linearizable, and no call, however often repeated, had two effects."""
     chosen, calls = seed(), count(calls)
     with lend(kind, tmp_path) as url:
@@ -52,7 +59,9 @@ async def test_random_calls_on_a_bad_network(kind: str, calls: int, clients: int
             breaches += [line for line in server.lines if FAULT.search(line)]
             assert server.stop() == 0
         await database.close()
-    print(faults, Counter(f"{entry.kind} {entry.outcome or 'unknown'}" for entry in diary))  # noqa: T201
+    outcomes = Counter(f"{entry.kind} {entry.outcome or 'unknown'}" for entry in diary)
+    repeated = sum(entry.tries > 1 for entry in diary)
+    record_property("figures", f"{len(diary)} calls, {repeated} repeated; {dict(faults)}; {dict(outcomes)}")
     assert breaches == []
 
 

@@ -11,6 +11,7 @@ from tests.proofs.linearizability import (
     lapse,
     possible_lapse,
     release,
+    revival,
     sale,
     sight,
     unexplained,
@@ -40,6 +41,14 @@ SOUND = {
     "a hold that ends": [claim("a", 1, 2), lapse("a", 10), held(9, 10), claim("b", 10, 11)],
     "an end that comes after a sale": [claim("a", 1, 2), sale("a", 3, 4), lapse("a", 10), sold(11, 12)],
     "a hold that may last longer": [claim("a", 1, 2), possible_lapse("a", 10), held(11, 12), free(13, 14)],
+    "a payment that begins as the hold ends": [
+        claim("a", 1, 2),
+        possible_lapse("a", 10),
+        revival("a", 10),
+        sale("a", 9, 15),
+        free(10, 11),
+        held(12, 13),
+    ],
     "a lost cancellation": [claim("a", 1, 2), release("a", 3, None), held(4, 5), claim("b", 6, 7)],
 }
 BROKEN = {
@@ -54,6 +63,10 @@ BROKEN = {
     "claimed before the hold was over": ([claim("a", 1, 2), lapse("a", 10), claim("b", 8, 9)], "claim by b"),
     "held after its end": ([claim("a", 1, 2), lapse("a", 10), held(11, 12)], "saw it held"),
     "a sale that is undone": ([claim("a", 1, 2), sale("a", 3, 4), held(5, 6)], "saw it held"),
+    "a hold that comes back and takes the seat from another": (
+        [claim("a", 1, 2), possible_lapse("a", 10), revival("a", 10), claim("b", 11, 12), sale("a", 13, 14)],
+        "sale to a",
+    ),
     "a lost answer carried out twice": (
         [claim("a", 1, None), held(2, 3), release("a", 4, 5), held(6, 7)],
         "saw it held",

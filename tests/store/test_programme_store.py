@@ -2,11 +2,12 @@
 
 import asyncio
 import random
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.application.ports import ShowtimeFilter
@@ -108,6 +109,22 @@ async def test_a_new_showtime_begins_with_revision_0_and_a_stamp_of_its_own(prog
 
 
 # Seats that are free now
+
+
+async def test_nobody_sees_what_is_not_committed(programme: Programme) -> None:
+    """Whoever looks while a transaction is at work, one that comes to nothing, sees what was before it."""
+    showtime = await programme.add(NOW + timedelta(days=10))
+    look = None
+    with suppress(ZeroDivisionError):
+        async with programme.database.writing() as connection:
+            await connection.execute(update(schema.showtime).values(revision=7))
+            look = asyncio.create_task(programme.reader.versions([showtime.showtime_id]))
+            for _ in range(20):
+                await connection.execute(select(1))
+            raise ZeroDivisionError
+    assert look is not None
+    _, versions = await look
+    assert versions[showtime.showtime_id].revision == 0
 
 
 async def test_seats_on_hold_and_sold_ones_are_not_free(programme: Programme) -> None:

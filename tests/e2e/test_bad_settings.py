@@ -1,0 +1,102 @@
+"""Configurations that no server should start with: each stops it at once, with one line that says what is wrong."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cinema_grpc.cli import main
+from tests.certificates import Authority, write
+from tests.e2e.conftest import SECRET, run
+
+BAD: tuple[tuple[str, str, str], ...] = (
+    ("LISTEN_ADDRESS", "nowhere", "HOST:PORT"),
+    ("LISTEN_ADDRESS", "127.0.0.1:70000", "HOST:PORT"),
+    ("LISTEN_ADDRESS", "127.0.0.1", "HOST:PORT"),
+    ("LISTEN_ADDRESS", "192.0.2.1:0", "set CINEMA_TLS_CERTIFICATE and CINEMA_TLS_KEY, or CINEMA_PLAINTEXT=yes"),
+    ("LISTEN_ADDRESS", "0.0.0.0:0", "can be reached from other machines"),
+    ("LISTEN_ADDRESS", "[::]:0", "can be reached from other machines"),
+    ("LISTEN_ADDRESS", "cinema.example:0", "can be reached from other machines"),
+    ("HEALTH_ADDRESS", "50052", "HOST:PORT"),
+    ("HEALTH_ADDRESS", "192.0.2.1:50052", "can't listen on 192.0.2.1:50052"),
+    ("TLS_CERTIFICATE", "no-such-file.pem", "can't read no-such-file.pem"),
+    ("TLS_CERTIFICATE", "garbage.pem", "holds no certificate in PEM"),
+    ("TLS_CERTIFICATE", "expired.pem", "renew it"),
+    ("TLS_KEY", "", "must be set too, as CINEMA_TLS_CERTIFICATE is"),
+    ("TLS_KEY", "no-such-file.pem", "can't read no-such-file.pem"),
+    ("TLS_KEY", "garbage.pem", "holds no private key in PEM"),
+    ("TLS_KEY", "another-key.pem", "is not that of the certificate"),
+    ("TLS_CLIENT_CA", ".", "can't read ."),
+    ("PLAINTEXT", "yes", "must not be set where CINEMA_TLS_CERTIFICATE is"),
+    ("PLAINTEXT", "perhaps", "bool"),
+    ("DATABASE_URL", "cinema.db", "sqlite+aiosqlite:///cinema.db"),
+    ("DATABASE_URL", "sqlite:///cinema.db", "sqlite+aiosqlite:///"),
+    ("DATABASE_URL", "mysql+aiomysql://localhost/cinema", "sqlite+aiosqlite:///"),
+    ("DATABASE_URL", "sqlite+aiosqlite://", "must name a file"),
+    ("DATABASE_URL", "sqlite+aiosqlite:///:memory:", "must name a file"),
+    ("DATABASE_URL", "sqlite+aiosqlite:///no/such/folder/cinema.db", "no folder"),
+    ("DATABASE_URL", "postgresql+asyncpg://cinema@localhost", "must name a database"),
+    ("DATABASE_POOL_SIZE", "2", "greater than or equal to 8"),
+    ("LONGEST_WAIT_SECONDS", "0", "greater than 0"),
+    ("LARGEST_REQUEST_BYTES", "1", "greater than or equal to 65536"),
+    ("LARGEST_METADATA_BYTES", "1k", "integer"),
+    ("CALLS_AT_ONCE", "0", "greater than or equal to 1"),
+    ("CALLS_PER_CONNECTION", "-1", "greater than or equal to 1"),
+    ("CONNECTION_AGE_SECONDS", "0", "greater than or equal to 1"),
+    ("CONNECTION_IDLE_SECONDS", "inf", "86400"),
+    ("PING_SECONDS", "0", "greater than or equal to 1"),
+    ("KEEPALIVE_SECONDS", "never", "number"),
+    ("HOLD_SECONDS", "ten", "number"),
+    ("HOLD_SECONDS", "0", "greater than 0"),
+    ("HOLD_SECONDS", "nan", "86400"),
+    ("HOLD_SECONDS", "100000", "86400"),
+    ("PAYMENT_GRACE_SECONDS", "0", "greater than 0"),
+    ("SIMULATED_PAYMENTS_LOSE_ANSWER", "2", "less than or equal to 1"),
+    ("REFRESH_GRACE_SECONDS", "-1", "greater than or equal to 0"),
+    ("JWT_SECRET", "", "openssl rand -hex 32"),
+    ("JWT_SECRET", "x" * 31, "32 bytes"),
+    ("LOG_FORMAT", "xml", "'console' or 'json'"),
+    ("LOG_LEVEL", "loud", "'info'"),
+    ("REFLECTION", "perhaps", "bool"),
+    ("SHUTDOWN_SECONDS", "-1", "greater than or equal to 0"),
+    ("LISTEN_ADRESS", "127.0.0.1:0", "is no setting; CINEMA_LISTEN_ADDRESS is"),
+    ("HOLD_SECOND", "600", "is no setting; CINEMA_HOLD_SECONDS is"),
+)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Mapping[str, str]]:
+    """A folder with files of certificates, good and bad, and the settings of the good ones."""
+    folder, authority = tmp_path_factory.mktemp("certificates"), Authority()
+    good = write(folder, *authority.issue())
+    (folder / "garbage.pem").write_text("-----BEGIN CERTIFICATE-----\nnothing\n")
+    (folder / "expired.pem").write_bytes(authority.issue(days=-1)[1])
+    (folder / "another-key.pem").write_bytes(authority.issue()[0])
+    return folder, {f"CINEMA_{name.upper()}": str(path) for name, path in good.items()}
+
+
+@pytest.mark.parametrize(("name", "value", "hint"), BAD)
+def test_a_bad_setting(
+    files: tuple[Path, Mapping[str, str]], monkeypatch: pytest.MonkeyPatch, name: str, value: str, hint: str
+) -> None:
+    """It is named, with what would be right; a secret is not shown."""
+    folder, good_files = files
+    monkeypatch.chdir(folder)
+    settings = {"CINEMA_JWT_SECRET": SECRET, "CINEMA_LISTEN_ADDRESS": "127.0.0.1:0"}
+    if name.startswith("TLS_") or (name, value) == ("PLAINTEXT", "yes"):
+        settings |= good_files
+    ended = CliRunner(env={**settings, f"CINEMA_{name}": value}).invoke(main, ["serve"])
+    assert ended.exit_code == 2
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith(f"cinema: CINEMA_{name}: ")
+    assert hint in line
+    assert name != "JWT_SECRET" or not value or value not in line
+    assert ended.stdout == ""
+
+
+def test_other_variables_are_left_alone(tmp_path: Path) -> None:
+    """Such as those that Kubernetes makes of a service that is called cinema."""
+    others = {"CINEMA_PORT": "tcp://10.0.0.1:50051", "CINEMA_SERVICE_HOST": "10.0.0.1", "CINEMA_STAFF_PASSWORD": "x"}
+    ended = run(tmp_path, "health", "127.0.0.1:1", **others)
+    assert (ended.returncode, ended.stdout) == (1, "127.0.0.1:1 is not answering (UNAVAILABLE)\n")

@@ -1,0 +1,323 @@
+"""Known bugs, as edits that put them back, and the tests that must notice each."""
+
+from dataclasses import dataclass
+
+APPLICATION = "cinema_grpc/application"
+DATABASE = "cinema_grpc/adapters/database"
+DOMAIN = "cinema_grpc/domain"
+TRANSPORT = "cinema_grpc/transport"
+BOX_OFFICE = "tests/application/test_box_office.py"
+SIMULATION = "tests/proofs/test_simulation.py::test_many_worlds"
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A piece of a file, which stands there once, and what takes its place."""
+
+    path: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """A bug: what is wrong, the edits that make it so, and tests of which at least one must fail then."""
+
+    name: str
+    edits: tuple[Edit, ...]
+    tests: tuple[str, ...]
+
+
+def mutation(name: str, path: str, old: str, new: str, *tests: str) -> Mutation:
+    """Make a mutation of one edit."""
+    return Mutation(name, (Edit(path, old, new),), tests)
+
+
+MUTATIONS = (
+    Mutation(
+        "a seat may have two claims: the unique key is dropped",
+        (
+            Edit(
+                f"{DATABASE}/schema.py",
+                'Column("booking_id", ExactText, ForeignKey("booking.booking_id"), nullable=False),\n'
+                "    sqlite_with_rowid=False",
+                'Column("booking_id", ExactText, ForeignKey("booking.booking_id"), primary_key=True),\n'
+                "    sqlite_with_rowid=False",
+            ),
+            Edit(
+                f"{DATABASE}/migrations/versions/0001_make_the_tables.py",
+                '"showtime_id", "seat", name="seat_claim_pk"',
+                '"showtime_id", "seat", "booking_id", name="seat_claim_pk"',
+            ),
+        ),
+        (f"{BOX_OFFICE}::TestFaults::test_a_key_violation_is_narrowed_down",),
+    ),
+    Mutation(
+        "the clock is read before the lock",
+        (
+            Edit(
+                f"{DATABASE}/box_office_store.py",
+                "        versions, recorded = await self._driver.begin(\n",
+                "        now = await self._database.now(self._connection)\n"
+                "        versions, recorded = await self._driver.begin(\n",
+            ),
+            Edit(
+                f"{DATABASE}/box_office_store.py",
+                "        now = await self._database.now(self._connection)\n        found = {",
+                "        found = {",
+            ),
+        ),
+        ("tests/store/test_moment_of_decision.py",),
+    ),
+    mutation(
+        "a write is broken off with its caller",
+        f"{DATABASE}/database.py",
+        "        return await asyncio.shield(task)",
+        "        return await task",
+        "tests/store/test_account_store.py::test_who_hangs_up_leaves_a_whole_account_and_a_store_that_works",
+    ),
+    mutation(
+        "a showtime at hand is believed without asking the database",
+        f"{DATABASE}/box_office_store.py",
+        "            if version == each.known:\n",
+        "            if each.known is not None:\n",
+        f"{BOX_OFFICE}::TestReplicas",
+    ),
+    mutation(
+        "overlapping showtimes are looked for outside the transaction",
+        f"{DATABASE}/catalog_store.py",
+        "            await _check_free(connection, showtime)\n",
+        "            pass\n"
+        "        async with self._database.writing() as connection:\n"
+        "            await _check_free(connection, showtime)\n"
+        "        async with self._adding(recorded) as connection:\n",
+        "tests/store/test_programme_store.py::test_of_many_showtimes_that_overlap_and_come_at_once_one_is_kept",
+    ),
+    mutation(
+        "the request_id is stored after the commit",
+        f"{DATABASE}/box_office_store.py",
+        "        await self._driver.write_and_commit(self._connection, steps)\n",
+        "        await self._driver.write_and_commit(self._connection, steps[1:])\n"
+        "        await self._driver.begin(self._connection, _LOCK, [], _RECORDED, [])\n"
+        "        await self._driver.write_and_commit(self._connection, steps[:1])\n",
+        f"{BOX_OFFICE}::TestFaults::test_a_call_that_cannot_be_recorded_leaves_nothing",
+    ),
+    mutation(
+        "a claim is deleted whoever owns it",
+        f"{DATABASE}/booking_rows.py",
+        'delete_by(schema.seat_claim, ("showtime_id", "seat", "booking_id"))',
+        'delete_by(schema.seat_claim, ("showtime_id", "seat"))',
+        f"{BOX_OFFICE}::TestFaults::test_a_claim_is_deleted_by_its_owner_alone",
+    ),
+    mutation(
+        "a hold is over a moment too late",
+        f"{DOMAIN}/booking.py",
+        "return self.status is BookingStatus.RESERVED and now >= self.hold_expire_time",
+        "return self.status is BookingStatus.RESERVED and now > self.hold_expire_time",
+        "tests/domain/test_booking.py::test_a_hold_ends_at_its_end",
+    ),
+    mutation(
+        "a hold is over a moment too late in lists of bookings",
+        f"{DATABASE}/booking_reader.py",
+        "over = _BOOKING.hold_expire_time <= now",
+        "over = _BOOKING.hold_expire_time < now",
+        "tests/application/test_payments.py::TestExpiry::test_without_it_a_lapsed_hold_is_free_all_the_same",
+    ),
+    mutation(
+        "the gap rule overlooks the ends of a run",
+        f"{DOMAIN}/seating.py",
+        "edges = [start - 1, *taken, stop]",
+        "edges = taken",
+        "tests/domain/test_gap_rule.py",
+    ),
+    mutation(
+        "anyone may change a booking",
+        f"{DOMAIN}/showtime.py",
+        "        if booking.user_id != user_id:\n            raise NotBookingOwner(booking_id)\n",
+        "",
+        "tests/rpc/test_bookings.py::TestOwnership::test_another_customers_booking",
+    ),
+    mutation(
+        "anyone may read a booking",
+        f"{APPLICATION}/bookings.py",
+        "        if found.booking.user_id != user_id:\n            raise NotBookingOwner(booking_id)\n",
+        "",
+        "tests/rpc/test_bookings.py::TestOwnership::test_another_customers_booking",
+    ),
+    mutation(
+        "a change does not raise the revision",
+        f"{APPLICATION}/lane.py",
+        "Version(known.revision + 1,",
+        "Version(known.revision,",
+        f"{BOX_OFFICE}::TestDeciding::test_revision_grows_with_every_change",
+    ),
+    mutation(
+        "who peeks sees what is not committed",
+        f"{DATABASE}/sqlite.py",
+        "        self._nothing_pending.clear()\n",
+        "",
+        "tests/store/test_programme_store.py::test_nobody_sees_what_is_not_committed",
+    ),
+    mutation(
+        "an altered page token is believed",
+        f"{TRANSPORT}/page_tokens.py",
+        "    if encode(query, cursor) != token:\n        raise _malformed()\n",
+        "",
+        "tests/transport/test_page_tokens.py",
+    ),
+    mutation(
+        "a token for another audience is let in",
+        "cinema_grpc/adapters/access_tokens.py",
+        "algorithms=[algorithm], audience=AUDIENCE, issuer=ISSUER",
+        'algorithms=[algorithm], issuer=ISSUER, options={"verify_aud": False}',
+        "tests/adapters/test_access_tokens.py",
+    ),
+    mutation(
+        "a payment does not make the hold last longer",
+        f"{DOMAIN}/showtime.py",
+        "            hold_expire_time = max(hold_expire_time, now + PAYMENT_TIME)\n",
+        "            pass\n",
+        "tests/domain/test_showtime.py::TestPayment::test_a_charge_makes_the_hold_longer_once",
+    ),
+    mutation(
+        "callers are answered before the commit",
+        f"{APPLICATION}/lane.py",
+        "                work.answers.append((command, _answer(command, showtime, now, opened, work)))\n",
+        "                command.answer(_answer(command, showtime, now, opened, work))\n",
+        f"{BOX_OFFICE}::TestFaults::test_a_commit_that_fails_is_undone",
+    ),
+    mutation(
+        "a repeat is carried out again",
+        f"{APPLICATION}/lane.py",
+        "        recorded = opened.recorded.get(once.key) or work.recorded.get(once.key)\n",
+        "        recorded = work.recorded.get(once.key)\n",
+        f"{BOX_OFFICE}::TestOnce::test_a_repeat_gets_the_same_answer",
+    ),
+    mutation(
+        "repeats in one batch are each carried out",
+        f"{APPLICATION}/lane.py",
+        "        recorded = opened.recorded.get(once.key) or work.recorded.get(once.key)\n",
+        "        recorded = opened.recorded.get(once.key)\n",
+        f"{BOX_OFFICE}::TestOnce::test_twenty_at_once_have_one_effect",
+    ),
+    mutation(
+        "a request_id stands for any content",
+        f"{APPLICATION}/once.py",
+        "        if content != self.content:\n",
+        "        if False:\n",
+        f"{BOX_OFFICE}::TestOnce::test_other_content_is_refused",
+    ),
+    mutation(
+        "time may run back",
+        f"{APPLICATION}/lane.py",
+        "now = max(opened.now, at_hand.latest_time)",
+        "now = opened.now",
+        f"{BOX_OFFICE}::TestDeciding::test_time_never_runs_back",
+    ),
+    mutation(
+        "what a failed batch did stays at hand",
+        f"{APPLICATION}/lane.py",
+        "kept = {showtime_id: self._shelf.take(showtime_id) for",
+        "kept = {showtime_id: self._shelf._showtimes.get(showtime_id) for",
+        f"{BOX_OFFICE}::TestFaults::test_a_failing_statement_loses_nothing",
+    ),
+    mutation(
+        "a commit whose answer is lost counts as undone",
+        f"{APPLICATION}/lane.py",
+        "                if await self._was_committed(work.written):\n                    break\n",
+        "",
+        f"{BOX_OFFICE}::TestFaults::test_a_commit_whose_answer_is_lost_is_found",
+    ),
+    mutation(
+        "a lapsed hold loses only the seats that others claim",
+        f"{DOMAIN}/showtime.py",
+        "            self._put(self._bookings[lapsed].to(BookingStatus.EXPIRED))\n",
+        "            self._bookings[lapsed] = self._bookings[lapsed].to(BookingStatus.EXPIRED)\n",
+        "tests/rpc/test_bookings.py::TestLapsing::test_a_lapsed_hold_reads_expired_and_is_free",
+        "tests/domain/test_showtime.py::TestHold",
+    ),
+    mutation(
+        "lapsed holds count towards the hold limit",
+        f"{DOMAIN}/showtime.py",
+        "for booking in holds if not booking.lapsed(now))",
+        "for booking in holds)",
+        "tests/domain/test_showtime.py::TestHold::test_ten_seats_on_hold_for_one_customer",
+    ),
+    mutation(
+        "half a minor unit is lost to the customer",
+        f"{DOMAIN}/money.py",
+        "+ 50) // 100",
+        ") // 100",
+        "tests/domain/test_cancellation.py::test_half_a_minor_unit_rounds_up",
+    ),
+    mutation(
+        "a caller who has gone is served all the same",
+        f"{APPLICATION}/lane.py",
+        "            if not command.future.done():\n                work",
+        "            if True:\n                work",
+        f"{BOX_OFFICE}::TestDeciding::test_a_caller_who_is_gone_before_the_turn_is_left_out",
+    ),
+    mutation(
+        "a busy showtime holds up the others",
+        f"{DATABASE}/box_office_store.py",
+        'locking=f"{_LOCKED} SKIP LOCKED"',
+        "locking=_LOCKED",
+        "tests/store/test_postgresql.py::TestBusyShowtimes::test_others_are_sold_meanwhile_and_it_as_soon_as_it_is_let_go",
+    ),
+    mutation(
+        "what is acknowledged is not on the disk",
+        f"{DATABASE}/sqlite.py",
+        '"synchronous = FULL"',
+        '"synchronous = OFF"',
+        "tests/store/test_migrations.py",
+    ),
+    mutation(
+        "a commit whose answer is lost counts as done",
+        f"{APPLICATION}/lane.py",
+        "                if await self._was_committed(work.written):\n                    break\n",
+        "                break\n",
+        f"{BOX_OFFICE}::TestFaults::test_a_commit_that_fails_is_undone",
+    ),
+    mutation(
+        "what other processes did is not taken over",
+        f"{APPLICATION}/shelf.py",
+        "        at_hand.showtime.restore(booking)\n",
+        "        pass\n",
+        SIMULATION,
+    ),
+    mutation(
+        "each try to charge has a key of its own, so that each may take money",
+        f"{APPLICATION}/payments.py",
+        "self._gateway.charge(payment.attempt_id, amount",
+        "self._gateway.charge(str(uuid_utils.uuid7()), amount",
+        SIMULATION,
+    ),
+    mutation(
+        "each try to refund has a key of its own, so that each may give money back",
+        f"{APPLICATION}/refunds.py",
+        "await self._gateway.refund(refund.refund_id,",
+        "await self._gateway.refund(str(id(asyncio.current_task())),",
+        SIMULATION,
+    ),
+    mutation(
+        "a charge of which the provider knows nothing counts as declined, though it may be on its way",
+        f"{APPLICATION}/recovery.py",
+        "        if called_off:\n            await self._void(attempt)\n",
+        "        if called_off:\n            await self._settle_decline(attempt)\n",
+        SIMULATION,
+    ),
+    mutation(
+        "a charge is called off with the provider before it is in the books",
+        f"{APPLICATION}/recovery.py",
+        "        called_off = await self._box_office.execute(\n",
+        "        await self._gateway.void(attempt.attempt_id)\n        called_off = await self._box_office.execute(\n",
+        "tests/application/test_recovery.py::TestASlowReplica",
+    ),
+    mutation(
+        "a charge that comes too late confirms the booking",
+        f"{DOMAIN}/showtime.py",
+        "charged = replace(booking.as_of(now), payment=",
+        "charged = replace(booking, payment=",
+        "tests/domain/test_showtime.py::TestPayment::test_too_late_a_charge_is_owed_back",
+    ),
+)

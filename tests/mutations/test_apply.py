@@ -1,0 +1,34 @@
+"""A bug that can't be put back is told of loudly: it would otherwise count as noticed, or as harmless, for ever."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.mutations.__main__ import NotApplicable, apply
+from tests.mutations.catalogue import MUTATIONS, mutation
+
+
+def test_a_bug_is_put_into_the_copy(tmp_path: Path) -> None:
+    (tmp_path / "code.py").write_text("a = 1\nb = 2\n")
+    apply(mutation("b is wrong", "code.py", "b = 2", "b = 3"), tmp_path)
+    assert (tmp_path / "code.py").read_text() == "a = 1\nb = 3\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [("c = 3", "c = 4", "0 times"), (" = ", " == ", "2 times"), ("a = 1", "a = (", "no Python")],
+)
+def test_one_that_no_longer_fits_is_named(old: str, new: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "code.py").write_text("a = 1\nb = 2\n")
+    with pytest.raises(NotApplicable, match=f"stale.*{told}"):
+        apply(mutation("stale", "code.py", old, new), tmp_path)
+
+
+def test_one_whose_file_is_gone_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NotApplicable, match=r"stale.*0 times in gone\.py"):
+        apply(mutation("stale", "gone.py", "a", "b"), tmp_path)
+
+
+def test_each_has_a_name_and_tests() -> None:
+    assert len({each.name for each in MUTATIONS}) == len(MUTATIONS)
+    assert all(each.tests and each.edits for each in MUTATIONS)

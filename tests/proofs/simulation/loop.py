@@ -1,0 +1,165 @@
+"""An event loop on a virtual clock: what is ready runs in an order that chance chooses, or dies with its process."""
+
+import asyncio
+import heapq
+import random
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from contextvars import Context, ContextVar, copy_context
+from itertools import count
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+MOST_STEPS = 200_000
+"""After how many steps a run counts as one that never ends."""
+
+
+class Process:
+    """A process that can die: from then on nothing that it has begun goes on."""
+
+    def __init__(self, name: str) -> None:
+        """Give it a name, for people."""
+        self.name = name
+        self.dead = False
+
+
+OWNER: ContextVar[Process | None] = ContextVar("OWNER", default=None)
+"""The process that a task belongs to; tasks that it starts belong to it too."""
+
+
+class SimulatedLoop(asyncio.AbstractEventLoop):
+    """Runs tasks and timers, and nothing else: there is no input and no output.
+
+    It stands in for the module `time` too, where that is asked how long something took.
+
+    Attributes:
+        before_step: Called before each step of a process; it may kill that.
+        steps: How many steps have run.
+        faults: What tasks left behind that nobody asked for.
+    """
+
+    def __init__(self, chance: random.Random) -> None:
+        """Start at time 0."""
+        self._chance = chance
+        self._time = 0.0
+        self._ready: list[tuple[asyncio.Handle, Process | None]] = []
+        self._timers: list[tuple[float, int, asyncio.TimerHandle, Process | None]] = []
+        self._numbers = count()
+        self._running = False
+        self._tasks: list[asyncio.Task[Any]] = []  # so that nothing is cleared away in the midst of a run, at any time
+        self.before_step: Callable[[Process], None] = lambda _process: None
+        self.steps = 0
+        self.faults: list[dict[str, Any]] = []
+
+    def run(self, main: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine to its end, with all that it starts.
+
+        Raises:
+            TimeoutError: It never ends, or waits for what never comes.
+        """
+        asyncio.events._set_running_loop(self)
+        self._running = True
+        try:
+            task: asyncio.Task[T] = self.create_task(main)
+            while not task.done():
+                self._step()
+            return task.result()
+        finally:
+            for each in self._tasks:
+                if not each.done():
+                    with suppress(RuntimeError):  # some would wait once more, as they can't any longer
+                        each.get_coro().close()
+            self._running = False
+            asyncio.events._set_running_loop(None)
+
+    def _step(self) -> None:
+        self.steps += 1
+        if self.steps > MOST_STEPS:
+            raise TimeoutError(f"no end after {MOST_STEPS} steps")
+        if not self._ready:
+            self._pass_time()
+        place = self._chance.randrange(len(self._ready))
+        self._ready[place], self._ready[-1] = self._ready[-1], self._ready[place]
+        handle, process = self._ready.pop()
+        if handle.cancelled():
+            return
+        if process is not None:
+            if not process.dead:
+                self.before_step(process)
+            if process.dead:
+                return
+        handle._run()
+
+    def _pass_time(self) -> None:
+        """Go on to the next timer; those that are due at the same time are ready together."""
+        while self._timers and self._timers[0][2].cancelled():
+            heapq.heappop(self._timers)
+        if not self._timers:
+            raise TimeoutError("everything waits for something that never comes")
+        self._time = self._timers[0][0]
+        while self._timers and self._timers[0][0] <= self._time:
+            _, _, handle, process = heapq.heappop(self._timers)
+            self._ready.append((handle, process))
+
+    def time(self) -> float:
+        """Tell the virtual time in seconds."""
+        return self._time
+
+    def monotonic(self) -> float:
+        """Tell the virtual time in seconds."""
+        return self._time
+
+    def call_soon(  # type: ignore[override] # its arguments are not told apart
+        self, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Make a call ready to run."""
+        context = context if context is not None else copy_context()
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append((handle, context.get(OWNER)))
+        return handle
+
+    def call_at(  # type: ignore[override] # as above
+        self, when: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Have a call run at a time."""
+        context = context if context is not None else copy_context()
+        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        heapq.heappush(self._timers, (max(when, self._time), next(self._numbers), handle, context.get(OWNER)))
+        return handle
+
+    def call_later(  # type: ignore[override] # as above
+        self, delay: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Have a call run after a time."""
+        return self.call_at(self._time + delay, callback, *args, context=context)
+
+    def create_future(self) -> "asyncio.Future[Any]":
+        """Make a future."""
+        return asyncio.Future(loop=self)
+
+    def create_task(self, coro: Any, *, name: str | None = None, context: Context | None = None) -> "asyncio.Task[Any]":
+        """Start a task."""
+        task = asyncio.Task(coro, loop=self, name=name, context=context)
+        task._log_destroy_pending = False  # type: ignore[attr-defined] # those of dead processes never end
+        self._tasks.append(task)
+        return task
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Keep what went wrong where nobody waited for it."""
+        self.faults.append(context)
+
+    def get_debug(self) -> bool:
+        """Tell that nothing is to be checked twice."""
+        return False
+
+    def is_running(self) -> bool:
+        """Tell whether it runs."""
+        return self._running
+
+    def is_closed(self) -> bool:
+        """Tell that it is never closed: there is nothing to close."""
+        return False
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """Leave a cancelled timer where it is, until its time has come."""

@@ -1,0 +1,141 @@
+"""A server process that is sent what nobody should send, with something of everything in it."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc
+from google.protobuf.duration_pb2 import Duration
+from grpc import StatusCode
+from sqlalchemy import update
+
+from cinema_grpc.adapters.access_tokens import JwtAccessTokens
+from cinema_grpc.adapters.clock import SystemClock
+from cinema_grpc.adapters.database import schema
+from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.passwords import Argon2Passwords
+from cinema_grpc.domain.account import Role, User
+from tests.conftest import Lend
+from tests.e2e.conftest import SECRET, Serving, serving
+from tests.proofs.any_request import Likely
+from tests.replicas.conftest import Chain
+from tests.rpc.conftest import PASSWORD, Metadata, moment
+
+SAMPLES = 40
+"""How often memory is looked at."""
+CONTRACT = {
+    StatusCode.OK,
+    StatusCode.INVALID_ARGUMENT,
+    StatusCode.UNAUTHENTICATED,
+    StatusCode.PERMISSION_DENIED,
+    StatusCode.NOT_FOUND,
+    StatusCode.ALREADY_EXISTS,
+    StatusCode.FAILED_PRECONDITION,
+    StatusCode.ABORTED,
+    StatusCode.RESOURCE_EXHAUSTED,
+}
+"""The codes that a request may bring back while nothing is broken."""
+OURS = re.compile(
+    rb"Traceback|File \"|\.py\b|site-packages|cinema_grpc|sqlalchemy|sqlite|asyncpg|protovalidate|psycopg"
+    rb"|\b(SELECT|INSERT INTO|UPDATE|DELETE FROM|WHERE)\b|/(home|root|tmp|usr|opt|var)/|<class|object at 0x|NoneType"
+    rb"|\w+Error\b"
+)
+"""What must not be in an answer: code, SQL, paths."""
+
+
+@dataclass
+class Target:
+    """A server process with something of everything in it, and who may call it."""
+
+    server: Serving
+    address: str
+    likely: Likely
+    callers: Sequence[Metadata]
+
+    @property
+    def process_id(self) -> int:
+        return self.server.process.pid
+
+    async def send(self, channel: grpc.aio.Channel, method: str, request: bytes, caller: Metadata) -> list[str]:
+        """Make a call; give what is wrong with the answer."""
+        unary: Any = channel.unary_unary(method)
+        call = unary(request, metadata=caller, timeout=60)
+        code, details = await call.code(), await call.details() or ""
+        trailing = await call.trailing_metadata() or ()
+        told = b"\n".join(
+            [details.encode(), *(value if isinstance(value, bytes) else value.encode() for _, value in trailing)]
+        )
+        found = OURS.search(told)
+        wrong = [] if code in CONTRACT else [f"{method} answered {code.name}, {details}, to {request.hex()}"]
+        return wrong if found is None else [*wrong, f"{method} told {found[0]!r} in answer to {request.hex()}"]
+
+
+@asynccontextmanager
+async def a_target(lend: Lend, kind: str, folder: Path, **settings: str) -> AsyncIterator[Target]:
+    """Run a server; at the end it has to stop in good order, and must have logged no fault of its own."""
+    with lend(kind, folder) as url:
+        database = Database(url)
+        chain = Chain(url, database)
+        await chain.furnish(showtimes=2, customers=2)
+        hasher = Argon2Passwords(memory_kib=64, rounds=1)
+        async with database.writing() as connection:
+            await connection.execute(update(schema.account).values(password_hash=await hasher.hash(PASSWORD)))
+        hasher.close()
+        ((movie_id,),) = await chain.rows("SELECT movie_id FROM movie")
+        ((cinema_id,),) = await chain.rows("SELECT cinema_id FROM cinema")
+        auditoriums = [row[0] for row in await chain.rows("SELECT auditorium_id FROM auditorium")]
+        await database.close()
+        staff = User("user-0000", "user0", "Somebody", "", Role.STAFF, SystemClock().now())
+        token = JwtAccessTokens(SECRET.encode(), SystemClock()).issue(staff).text
+        with serving(folder, CINEMA_DATABASE_URL=url, **settings) as server:
+            address = await asyncio.to_thread(lambda: server.address)
+            likely = likely_values(chain, str(movie_id), str(cinema_id), [str(each) for each in auditoriums])
+            made_up: Metadata = (("authorization", "Bearer made.up.token"),)
+            as_staff: Metadata = (("authorization", f"Bearer {token}"),)
+            yield Target(server, address, likely, [*chain.customers, as_staff, as_staff, (), made_up])
+            assert server.stop() == 0
+            assert [line for line in server.lines if '"event":"call"' in line and '"level":"error"' in line] == []
+
+
+def likely_values(chain: Chain, movie_id: str, cinema_id: str, auditoriums: Sequence[str]) -> Likely:
+    """Give sound values for the fields of all requests, by their names."""
+    later = [moment(SystemClock().now().replace(microsecond=0) + timedelta(days=days)) for days in (1, 3, 30)]
+    return {
+        "movie_id": [movie_id],
+        "cinema_id": [cinema_id],
+        "auditorium_id": auditoriums,
+        "showtime_id": chain.showtimes,
+        "booking_id": ["no-such-booking"],
+        "username": ["user0", "user1", "someone"],
+        "password": [PASSWORD],
+        "current_password": [PASSWORD],
+        "new_password": [PASSWORD],
+        "refresh_token": ["x" * 43],
+        "full_name": ["Someone"],
+        "email": ["someone@example.com"],
+        "title": ["A Film"],
+        "rating": ["PG-13"],
+        "synopsis": ["A film about films."],
+        "runtime": [Duration(seconds=5_400)],
+        "name": ["One", "Two"],
+        "time_zone": ["Europe/Berlin"],
+        "label": ["A", "B", "AA"],
+        "sections": [1, 4],
+        "seats": [f"{row}{number}" for row in "ABC" for number in range(1, 60)],
+        "start_time": later,
+        "start_time_from": later,
+        "start_time_until": later,
+        "currency_code": ["EUR"],
+        "minor_units": [1_250],
+        "seat_gap_policy": [0, 1, 2],
+        "payment_token": ["tok_visa", "tok_declined"],
+        "page_size": [0, 2, 200],
+        "page_token": [""],
+        "status": [0, 1, 2],
+        "request_id": ["", "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"],
+    }

@@ -1,0 +1,300 @@
+"""What lasts: overload, calls that are given up, and hours of selling. Afterwards the server is as it was before."""
+
+import asyncio
+import gc
+import json
+import os
+import random
+import time
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from cinema.v1 import booking_service_pb2, showtime_service_pb2
+
+from cinema_grpc.adapters.database.database import Database
+from tests.chance import count, generator, seed
+from tests.conftest import KINDS, Lend
+from tests.e2e.conftest import Serving, serving
+from tests.proofs.customers import Customer
+from tests.proofs.vitals import MEBIBYTE, growth, memory, open_files
+from tests.replicas.conftest import Chain, Metadata
+from tests.rpc.conftest import read_refusal
+
+MINUTES_VARIABLE = "CINEMA_TEST_MINUTES"
+SHOWTIMES = 20
+SEATS = [f"{row}{number}" for row in "ABCD" for number in range(1, 101)]
+CHANNELS = 8
+TIMEOUT = 60
+SPARE_FILES = 5
+"""How many more files than before a server may have open in the end: connections to a database, kept in its pool."""
+SECONDS_TO_REST = 30
+ALLOWED_GROWTH = 8 * MEBIBYTE
+"""How much memory may grow over the second half of a run; what is sold is remembered, within bounds."""
+MOST_MEMORY = 512 * MEBIBYTE
+"""What a server may have in use while it is overloaded."""
+FEWEST_BUYERS = 1_500
+"""What is more than a server can serve at once even on a machine that measures slow."""
+EXPECTED = {"OK", "OVERLOADED", "SEATS_UNAVAILABLE", "HOLD_LIMIT", "BOOKING_NOT_CANCELLABLE"}
+
+
+@dataclass
+class Endurance:
+    """A server under watch, and channels to it.
+
+    Attributes:
+        samples: Its memory, at even intervals while `watched` runs.
+    """
+
+    chain: Chain
+    server: Serving
+    channels: list[grpc.aio.Channel]
+    samples: list[int] = field(default_factory=list)
+
+    @property
+    def process_id(self) -> int:
+        return self.server.process.pid
+
+    @asynccontextmanager
+    async def watched(self, seconds: float) -> AsyncIterator[None]:
+        """Look at the server's memory every so many seconds."""
+
+        async def look() -> None:
+            while True:
+                self.samples.append(memory(self.process_id))
+                await asyncio.sleep(seconds)
+
+        looking = asyncio.create_task(look())
+        yield
+        looking.cancel()
+
+    def grown(self, text: str) -> float:
+        """Tell how many bytes memory grew over the second half, and print that with a text."""
+        grown = growth(self.samples)
+        some = " ".join(f"{each / MEBIBYTE:.0f}" for each in self.samples[:: max(1, len(self.samples) // 10)])
+        print(f"{text}; MiB of memory: {some}, {grown / MEBIBYTE:+.2f} over the second half")  # noqa: T201
+        return grown
+
+    async def call(self, number: int, method: str, request: Any, by: Metadata, **options: Any) -> Any:
+        unary: Any = self.channels[number % len(self.channels)].unary_unary(method)
+        return await unary(request.SerializeToString(), metadata=by, timeout=TIMEOUT, **options)
+
+
+@asynccontextmanager
+async def endurance(lend: Lend, kind: str, folder: Path, **settings: str) -> AsyncIterator[Endurance]:
+    """Run a server; when its clients are gone it has to have no more files and tasks than when it began to serve."""
+    with lend(kind, folder) as url:
+        database = Database(url)
+        chain = Chain(url, database)
+        await chain.furnish(showtimes=SHOWTIMES, customers=200)
+        await database.close()
+        with serving(folder, CINEMA_DATABASE_URL=url, CINEMA_LOG_LEVEL="info", **settings) as server:
+            address = await asyncio.to_thread(lambda: server.address)
+            before = open_files(server.process.pid)
+            async with AsyncExitStack() as stack:
+                own = (("grpc.use_local_subchannel_pool", 1),)
+                channels = []
+                for _ in range(CHANNELS):
+                    channel = grpc.aio.insecure_channel(address, options=own)
+                    channels.append(await stack.enter_async_context(channel))
+                del channel
+                yield Endurance(chain, server, channels)
+                channels.clear()
+            gc.collect()  # gRPC keeps a client's connection until nobody knows its channel
+            await at_rest(server, before)
+            if kind == "postgresql":
+                await no_transaction_is_open(url)
+            assert server.stop() == 0
+            lines = [json.loads(line) for line in server.lines if line.startswith("{")]
+            assert [line for line in lines if line["event"] == "call" and line["level"] == "error"] == []
+            (began,) = [line["tasks"] for line in lines if line["event"] == "serving"]
+            (ended,) = [line["tasks"] for line in lines if line["event"] == "stopping"]
+            assert ended <= began
+
+
+async def at_rest(server: Serving, files: int) -> None:
+    """Wait until a server has no more files open than before, but for those of its pool."""
+    async with asyncio.timeout(SECONDS_TO_REST):
+        while open_files(server.process.pid) > files + SPARE_FILES:  # noqa: ASYNC110 (of another process)
+            await asyncio.sleep(0.1)
+
+
+async def no_transaction_is_open(url: str) -> None:
+    """Look into PostgreSQL whether a connection of the server's is still at something."""
+    database = Database(url)
+    try:
+        async with asyncio.timeout(SECONDS_TO_REST), database.reading() as connection:
+            busy = 1
+            while busy:
+                query = (
+                    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+                    "AND pid <> pg_backend_pid() AND state <> 'idle'"
+                )
+                ((busy,),) = (await connection.exec_driver_sql(query)).all()
+                await asyncio.sleep(0.1)
+    finally:
+        await database.close()
+
+
+def a_booking_of(chance: random.Random, showtime_id: str) -> booking_service_pb2.CreateBookingRequest:
+    """Ask for one or two seats side by side."""
+    first = chance.randrange(len(SEATS) - 1)
+    return booking_service_pb2.CreateBookingRequest(
+        showtime_id=showtime_id, seats=SEATS[first : first + chance.randint(1, 2)], request_id=str(uuid.uuid4())
+    )
+
+
+@dataclass
+class Buyer:
+    """Someone who holds seats and gives them back, over and over, and asks again at once when turned away."""
+
+    number: int
+    watched: Endurance
+    chance: random.Random
+    outcomes: Counter[str]
+    waits: list[float]
+
+    async def buy_until(self, end: float) -> None:
+        me = self.watched.chain.customers[self.number % len(self.watched.chain.customers)]
+        while time.monotonic() < end:
+            asked = a_booking_of(self.chance, self.chance.choice(self.watched.chain.showtimes))
+            raw = await self._try("CreateBooking", asked, me)
+            if raw is None:
+                continue
+            held = booking_service_pb2.CreateBookingResponse.FromString(raw).booking
+            given_back = booking_service_pb2.CancelBookingRequest(booking_id=held.booking_id)
+            while time.monotonic() < end and await self._try("CancelBooking", given_back, me) is None:
+                pass
+
+    async def _try(self, name: str, request: Any, me: Metadata) -> bytes | None:
+        start = time.monotonic()
+        try:
+            answer = await self.watched.call(self.number, f"/cinema.v1.BookingService/{name}", request, me)
+        except grpc.aio.AioRpcError as error:
+            refused = read_refusal(error)
+            self.outcomes[refused.reason] += 1
+            assert refused.reason != "OVERLOADED" or "RetryInfo" in refused.details
+            return None
+        self.outcomes["OK"] += 1
+        self.waits.append(time.monotonic() - start)
+        return bytes(answer)
+
+
+async def sell(watched: Endurance, chosen: int, buyers: int, seconds: float) -> tuple[Counter[str], list[float]]:
+    """Have so many buyers at once; give how often each outcome was, and how long those waited who were served."""
+    outcomes: Counter[str] = Counter()
+    waits: list[float] = []
+    end = time.monotonic() + seconds
+    everyone = [Buyer(number, watched, generator(chosen, number), outcomes, waits) for number in range(buyers)]
+    await asyncio.gather(*(each.buy_until(end) for each in everyone))
+    return outcomes, sorted(waits)
+
+
+@pytest.mark.parametrize(
+    ("kind", "seconds"), [("sqlite", 1.5), *(pytest.param(kind, 120, marks=pytest.mark.torture) for kind in KINDS)]
+)
+async def test_overload(kind: str, seconds: float, lend: Lend, tmp_path: Path) -> None:
+    """Ten times as many buyers as can be served in time: who is turned away is told so, the others are served."""
+    chosen, longest_wait = seed(), 0.1
+    async with endurance(lend, kind, tmp_path, CINEMA_LONGEST_WAIT_SECONDS=str(longest_wait)) as watched:
+        calm, _ = await sell(watched, chosen, 8, 1)
+        rate = calm["OK"]
+        buyers = max(FEWEST_BUYERS, round(10 * rate * longest_wait))
+        async with watched.watched(seconds / 60):
+            outcomes, waits = await sell(watched, chosen, buyers, seconds)
+        served = outcomes["OK"] / seconds
+        p99 = waits[round(0.99 * (len(waits) - 1))]
+        told = f"{buyers} buyers: {served:.0f} calls served a second, {rate:.0f} when calm; p99 {p99:.2f} s; {outcomes}"
+        watched.grown(told)
+        assert set(outcomes) <= EXPECTED
+        assert outcomes["OVERLOADED"] > 0
+        assert served > rate / 4
+        assert max(watched.samples) < MOST_MEMORY
+        afterwards, waits = await sell(watched, chosen, 2, 0.5)
+        assert set(afterwards) <= EXPECTED - {"OVERLOADED"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "number"),
+    [("postgresql", 500), *(pytest.param(kind, 100_000, marks=pytest.mark.torture) for kind in KINDS)],
+)
+async def test_calls_that_are_given_up(kind: str, number: int, lend: Lend, tmp_path: Path) -> None:
+    """By clients, at any moment: nothing of them stays behind."""
+    chosen, number = seed(), count(number)
+    async with endurance(lend, kind, tmp_path) as watched:
+        left = iter(range(number))
+        codes: Counter[str] = Counter()
+
+        async def give_up() -> None:
+            for each in left:
+                chance = generator(chosen, each)
+                call = asyncio.ensure_future(a_call(watched, chance, each))
+                await asyncio.wait([call], timeout=chance.choice((0, chance.uniform(0, 0.1))))
+                codes["given up" if call.cancel() else "ended"] += 1
+                with suppress(asyncio.CancelledError):
+                    await call
+                if each % max(1, number // 60) == 0:
+                    watched.samples.append(memory(watched.process_id))
+
+        await asyncio.gather(*(give_up() for _ in range(32)))
+        grown = watched.grown(str(codes))
+        assert codes["given up"] > number / 10
+        assert number < 100_000 or grown < ALLOWED_GROWTH
+
+
+async def a_call(watched: Endurance, chance: random.Random, number: int) -> None:
+    """Make a call of some kind; what it is answered does not matter."""
+    me = chance.choice(watched.chain.customers)
+    showtime_id = chance.choice(watched.chain.showtimes)
+    calls: list[Callable[[], Awaitable[Any]]] = [
+        lambda: watched.call(number, "/cinema.v1.BookingService/CreateBooking", a_booking_of(chance, showtime_id), me),
+        lambda: watched.call(
+            number,
+            "/cinema.v1.ShowtimeService/GetShowtime",
+            showtime_service_pb2.GetShowtimeRequest(showtime_id=showtime_id),
+            (),
+        ),
+        lambda: watched.call(
+            number, "/cinema.v1.BookingService/ListBookings", booking_service_pb2.ListBookingsRequest(), me
+        ),
+    ]
+    outcome = "OK"
+    try:
+        await chance.choice(calls)()
+    except grpc.aio.AioRpcError as error:
+        outcome = read_refusal(error).reason
+    assert outcome in EXPECTED
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("kind", KINDS)
+async def test_soak(kind: str, lend: Lend, tmp_path: Path) -> None:
+    """Customers who buy, pay, cancel, look and lose patience for as long as is asked for: memory stays flat."""
+    minutes = float(os.environ.get(MINUTES_VARIABLE, "1"))
+    chosen, made = seed(), 0
+    async with endurance(lend, kind, tmp_path, CINEMA_HOLD_SECONDS="5") as watched:
+        end = time.monotonic() + 60 * minutes
+        chain = watched.chain
+
+        async def act(number: int) -> None:
+            nonlocal made
+            channel = watched.channels[number % len(watched.channels)]
+            chance = generator(chosen, number)
+            customer = Customer(number, chain.customers[number], chance, channel, chain.showtimes, SEATS)
+            while time.monotonic() < end:
+                await customer.act()
+                customer.diary.clear()
+                made += 1
+                await asyncio.sleep(chance.uniform(0, 0.05))
+
+        async with watched.watched(minutes / 2):
+            await asyncio.gather(*(act(number) for number in range(40)))
+        grown = watched.grown(f"{made} calls in {minutes:g} minutes")
+        assert made > 100 * minutes
+        assert grown < ALLOWED_GROWTH
