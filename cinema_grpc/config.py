@@ -23,7 +23,7 @@ SHORTEST_SECRET = 32
 CLOSE = 0.9
 """How much of two names is the same if one of them is a slip of the pen."""
 SMALLEST_POOL = 8
-"""What the box office takes at most (two lanes, and two showtimes apart from each), and two for everything else."""
+"""What the box office takes at most (one, and four for showtimes that are waited for), and three for the rest."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

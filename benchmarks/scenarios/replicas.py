@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from benchmarks import house, servers
 from benchmarks.bench import IN_FLIGHT, Bench, BrokeDown, interleaved, must_answer
+from benchmarks.calls import get_current_user
 from benchmarks.databases import KeptDatabase
 from benchmarks.figures import Measured, Result, Target, at_least, at_most, costs, ratios
 from benchmarks.flood import Flood, pour
@@ -40,6 +41,9 @@ def run(bench: Bench) -> Result:
             made = bookings(building, 0, spread + 2_000) if what == SPREAD else _one_by_one(building, pairs)
             warm_up = 2_000 if what == SPREAD else pairs
             with servers.replicas(1 + KINDS.index(kind), building.database.url) as running:
+                for address in running.address.split(","):  # each has met all customers
+                    met = [get_current_user(customer.token) for customer in building.customers]
+                    must_answer(bench.clients.start(pour, Flood(address, met, in_flight=IN_FLIGHT)).result())
                 _pour(bench, running, made[:warm_up])
                 measured[what][kind].append(_pour(bench, running, made[warm_up:]))
             _audit(building.database, len(made))

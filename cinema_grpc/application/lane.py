@@ -41,6 +41,8 @@ SECONDS_BETWEEN_SKIPS = 0.005
 """How long a lane rests when all that is to be done is skipped, and as many as may be waited for already are."""
 LARGEST_BATCH = 256
 """How many commands one transaction carries at most."""
+QUIET_TURNS = 3
+"""How many turns of the event loop have to bring nobody until a batch is taken: about as many as a call takes."""
 TIDYING_A_BATCH = 2
 """How many of them may be commands that only tidy."""
 TRIES = 3
@@ -160,7 +162,7 @@ class Lane:
         while self._open or self._waiting or self._tidying or self._apart:
             await self._arrival.wait()
             self._arrival.clear()
-            while batch := self._take():
+            while batch := await self._next_batch():
                 self._ahead = sum(map(len, self._waiting.values()))
                 self._began = began = time.monotonic()
                 skipped: list[_AnyCommand] = []
@@ -174,6 +176,19 @@ class Lane:
                     await self._step_aside(skipped)
                 self._patience.took(time.monotonic() - began)
                 self._began = None
+
+    async def _next_batch(self) -> _Waiting:
+        """Take the next batch when all who are at the door have come in.
+
+        Each turn of the event loop may let more callers in, whom the sockets had already; once some turns bring nobody,
+        there is nothing to wait for. So an idle server does not wait, and a busy one makes fewer and larger batches.
+        """
+        quiet = 0
+        while quiet < QUIET_TURNS and self._ahead < LARGEST_BATCH:
+            before = self._ahead
+            await asyncio.sleep(0)
+            quiet = quiet + 1 if self._ahead == before else 0
+        return self._take()
 
     def _take(self) -> _Waiting:
         """Take the next batch: from each waiting showtime in turn, up to the bound, and a few that only tidy."""
@@ -195,6 +210,17 @@ class Lane:
             else:
                 batch.setdefault(command.showtime_id, []).append(command)
         return batch
+
+    def _add_latecomers(self, batch: _Waiting) -> None:
+        """Take along who has come for the same showtimes since: a lock that took long to get is used for more."""
+        room = LARGEST_BATCH - len(_commands(batch))
+        for showtime_id, commands in batch.items():
+            queue = self._waiting.get(showtime_id, ())
+            while queue and room > 0:
+                commands.append(queue.popleft())
+                room -= 1
+            if showtime_id in self._waiting and not queue:
+                del self._waiting[showtime_id]
 
     async def _step_aside(self, skipped: Sequence[_AnyCommand]) -> None:
         """Let commands whose showtimes another process is busy with wait on; those that only tidy are left to that."""
@@ -229,21 +255,27 @@ class Lane:
             del self._apart[showtime_id]
             self._arrival.set()
 
-    async def _serve(self, batch: _Waiting, *, patient: bool = False) -> list[_AnyCommand]:
-        """Carry a batch through to every caller's answer, whatever happens; give the commands that were skipped."""
-        commands = [command for commands in batch.values() for command in commands]
+    async def _serve(self, batch: _Waiting, *, patient: bool = False, alone: bool = False) -> list[_AnyCommand]:
+        """Carry a batch through to every caller's answer, whatever happens; give the commands that were skipped.
+
+        Args:
+            batch: The commands; latecomers are added to it, unless these are to be `alone`.
+            patient: Whether to wait for showtimes that another process is busy with, instead of skipping them.
+            alone: As above.
+        """
         skipped: list[_AnyCommand] = []
         try:
-            skipped += await self._carry_out(batch, patient=patient)
+            skipped += await self._carry_out(batch, patient=patient, alone=alone)
         except _FaultyCommand as fault:
             cause = fault.__cause__ or fault
             logger.error("a change broke down", showtime_id=fault.command.showtime_id, exc_info=cause)
             fault.command.answer(cause)
-            skipped += await self._serve(_without(batch, fault.command), patient=patient)
+            skipped += await self._serve(_without(batch, fault.command), patient=patient, alone=alone)
         except CinemaError as error:
-            for command in commands:
+            for command in _commands(batch):
                 command.answer(error)
         except Exception as error:
+            commands = _commands(batch)
             # A constraint of the database has the last word, say. Whose command it was shows when each runs by itself.
             if len(commands) == 1:
                 logger.exception("a command can't be carried out", showtime_id=commands[0].showtime_id)
@@ -251,13 +283,13 @@ class Lane:
                 return []
             logger.warning("a batch broke down and is narrowed down", commands=len(commands), error=repr(error))
             for part in _split(batch):
-                skipped += await self._serve(part, patient=patient)
+                skipped += await self._serve(part, patient=patient, alone=True)
         finally:
-            for command in set(commands).difference(skipped):
+            for command in set(_commands(batch)).difference(skipped):
                 command.answer(StorageUnavailable())  # nobody is left waiting, even if the lane itself is ended
         return skipped
 
-    async def _carry_out(self, batch: _Waiting, *, patient: bool) -> list[_AnyCommand]:
+    async def _carry_out(self, batch: _Waiting, *, patient: bool, alone: bool) -> list[_AnyCommand]:
         """Carry out a batch in one transaction, then answer; give the commands that were skipped.
 
         Raises:
@@ -268,7 +300,7 @@ class Lane:
         for _ in range(TRIES):
             work = _Work()
             try:
-                await self._transact(batch, work, patient=patient)
+                await self._transact(batch, work, patient=patient, alone=alone)
                 break
             except StorageConflict as conflict:
                 # Another replica may have recorded one of the requests meanwhile: then its answer is found now.
@@ -291,13 +323,16 @@ class Lane:
         self._follow(work.written)
         return [command for showtime_id in work.skipped for command in batch[showtime_id]]
 
-    async def _transact(self, batch: _Waiting, work: _Work, *, patient: bool) -> None:
-        # What is at hand leaves the shelf, and comes back only in a state that is known to be written.
-        kept = {showtime_id: self._shelf.take(showtime_id) for showtime_id in batch}
-        keys = {command.once.key for commands in batch.values() for command in commands if command.once is not None}
+    async def _transact(self, batch: _Waiting, work: _Work, *, patient: bool, alone: bool) -> None:
         async with self._store.batch() as transaction:
+            await transaction.lock(batch, patient=patient)
+            if not alone:
+                self._add_latecomers(batch)
+            # What is at hand leaves the shelf, and comes back only in a state that is known to be written.
+            kept = {showtime_id: self._shelf.take(showtime_id) for showtime_id in batch}
             wanted = [_wanted(each, kept[each], batch[each]) for each in batch]
-            opened = await transaction.open(wanted, keys, patient=patient)
+            keys = {command.once.key for command in _commands(batch) if command.once is not None}
+            opened = await transaction.open(wanted, keys)
             work.skipped = opened.skipped
             for showtime_id, commands in batch.items():
                 found, at_hand = opened.showtimes.get(showtime_id), kept[showtime_id]
@@ -370,6 +405,10 @@ def _wanted(showtime_id: str, at_hand: AtHand | None, commands: Sequence[_AnyCom
         return Wanted(showtime_id, None, frozenset(spoken_of))
     missing = frozenset(booking_id for booking_id in spoken_of if booking_id not in at_hand.showtime)
     return Wanted(showtime_id, at_hand.version, missing)
+
+
+def _commands(batch: _Waiting) -> list[_AnyCommand]:
+    return [command for commands in batch.values() for command in commands]
 
 
 def _split(batch: _Waiting) -> list[_Waiting]:

@@ -109,15 +109,21 @@ class OpenedBatch:
 
 
 class Batch(Protocol):
-    """One transaction of the box office."""
+    """One transaction of the box office: lock, open, commit."""
 
-    async def open(
-        self, wanted: Collection[Wanted], requests: Collection[RequestKey], *, patient: bool = False
-    ) -> OpenedBatch:
-        """Lock the showtimes and read what is not at hand.
+    async def lock(self, showtime_ids: Collection[str], *, patient: bool = False) -> None:
+        """Keep other processes from these showtimes from now on, or from `open` on where that locks everything.
 
         Showtimes that another process is busy with are skipped, unless this is `patient`: then they are waited for,
         which is for one showtime alone, so that nobody who keeps others waiting waits.
+
+        Raises:
+            StorageContention.
+        """
+        ...
+
+    async def open(self, wanted: Collection[Wanted], requests: Collection[RequestKey]) -> OpenedBatch:
+        """Read what is not at hand of the showtimes that were asked to be locked, all of which are wanted.
 
         Raises:
             StorageContention.
@@ -285,8 +291,20 @@ class FoundShowtime:
     bookings: Sequence[Booking]
 
 
+@dataclass(frozen=True, slots=True)
+class FoundChanges:
+    """The bookings of a showtime that have changed up to a version, whether or not they keep seats now."""
+
+    version: Version
+    bookings: Sequence[Booking]
+
+
 class ProgrammeReader(Protocol):
     """Reads the programme."""
+
+    async def changes(self, showtime_id: str, since: Version) -> FoundChanges | None:
+        """Read what other processes have changed; None if all of the showtime has to be read for that."""
+        ...
 
     async def page(
         self, condition: ShowtimeFilter, after: tuple[datetime, str] | None, limit: int

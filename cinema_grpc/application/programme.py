@@ -6,11 +6,12 @@ version, so what any process has acknowledged is seen at once; that question is 
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cinema_grpc.application.ports import FoundShowtime, ProgrammeReader, ShowtimeFilter, Version, Written
+from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.catalog import ListedShowtime
 from cinema_grpc.domain.errors import ShowtimeNotFound
 from cinema_grpc.domain.seating import SeatPlan
@@ -40,11 +41,11 @@ class _Kept:
         self._map: SeatMap | None = None
         self._good_until: datetime | None = None
 
-    def follow(self, written: Written) -> None:
-        for change in written.changes:
-            self._showtime.restore(change.after)
+    def follow(self, bookings: Iterable[Booking], version: Version) -> None:
+        for booking in bookings:
+            self._showtime.restore(booking)
         self._showtime.settle()
-        self.version = written.version
+        self.version = version
         self._map = None
 
     def map(self, now: datetime) -> SeatMap:
@@ -101,7 +102,7 @@ class Programme:
         for work in written:
             kept = self._kept.get(work.showtime_id)
             if kept is not None and kept.version == work.known:
-                kept.follow(work)
+                kept.follow((change.after for change in work.changes), work.version)
 
     def _version(self, showtime_id: str) -> Version | None:
         kept = self._kept.get(showtime_id)
@@ -148,6 +149,13 @@ class Programme:
         return await asyncio.shield(loading)
 
     async def _load_once(self, showtime_id: str) -> _Kept:
+        kept = self._kept.get(showtime_id)
+        if kept is not None:
+            known = kept.version
+            changes = await self._reader.changes(showtime_id, known)
+            if changes is not None and kept.version == known:  # no commit of ours came between
+                kept.follow(changes.bookings, changes.version)
+                return kept
         found = await self._reader.showtime(showtime_id)
         if found is None:
             raise ShowtimeNotFound(showtime_id)

@@ -246,7 +246,7 @@ class TestConfirming:
         desk.provider.open.clear()
         caller = asyncio.create_task(desk.pay(held, request=request()))
         await desk.provider.arrived.wait()
-        with failing(desk.house.database, lambda statement: statement.startswith("UPDATE booking")):
+        with failing(desk.house.database, lambda statement: "UPDATE booking" in statement):
             desk.provider.open.set()
             assert isinstance((await outcomes(caller))[0], StorageUnavailable)
         await desk.payments.stop(10)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -23,7 +24,7 @@ from cinema_grpc.domain.errors import ShowtimeNotFound
 from tests.application.conftest import House, furnish
 from tests.builders import NOW, FakeClock
 from tests.faults import make_breakable
-from tests.postgresql import execute, with_database
+from tests.postgresql import SPEED, PostgresServer, execute, in_thread, make_tables, with_database
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 HOLD_S1 = "SELECT 1 FROM showtime WHERE showtime_id = 's1' FOR NO KEY UPDATE"
@@ -100,6 +101,27 @@ async def test_ten_migrations_at_once(database_url: str) -> None:
         await check_schema(each)
         await each.close()
     await execute(database_url, f"DROP DATABASE {name}")
+
+
+async def test_of_several_servers_the_one_that_takes_writes_is_used(database_url: str) -> None:  # noqa: ARG001 (as below)
+    """Whether another one is read-only, as a standby is, or down."""
+    read_only = PostgresServer((*SPEED, "default_transaction_read_only=on"))
+    with closing(read_only) as first, closing(PostgresServer()) as second:
+        first.start()
+        second.start()
+        in_thread(make_tables(second.url()))
+        url = second.url().replace("host=", f"host={first.folder},")
+        both = Database(f"{url}&target_session_attrs=read-write")
+        await both.check()
+        await check_schema(both)
+        await both.close()
+        alone = Database(first.url())
+        with pytest.raises(StorageUnavailable):
+            await alone.check()
+        await alone.close()
+        first.kill()
+        await both.check()
+        await both.close()
 
 
 class TestBusyShowtimes:

@@ -1,6 +1,6 @@
 """Bookings as rows: reading them whole, and writing the difference between two states of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import attrgetter
@@ -10,7 +10,7 @@ from sqlalchemy import Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cinema_grpc.adapters.database import schema
-from cinema_grpc.adapters.database.prepared import Step, delete_by, insert_into, update_by
+from cinema_grpc.adapters.database.prepared import Go, Prepared, Rows, Together, delete_by, insert_into, update_by
 from cinema_grpc.adapters.database.schema import microseconds
 from cinema_grpc.domain.booking import (
     SEAT_KEEPING,
@@ -109,6 +109,14 @@ _UPDATE_ATTEMPT = update_by(schema.payment_attempt, ("attempt_id",), ("status",)
 _INSERT_TICKET = insert_into(schema.ticket)
 _INSERT_REFUND = insert_into(schema.refund)
 _UPDATE_REFUND = update_by(schema.refund, ("refund_id",), ("status",))
+INSERT_REQUEST = insert_into(schema.request)
+UPDATE_SHOWTIME = update_by(
+    schema.showtime, ("showtime_id", "known_stamp"), ("taken_seats", "revision", "stamp", "latest_time")
+)
+_BOOKING = (INSERT_REQUEST, UPDATE_SHOWTIME, _INSERT_BOOKING, _INSERT_CLAIM)
+_MAKING_ROOM = Together(_DELETE_CLAIM, _UPDATE_ATTEMPT)
+_BOOKING_ONLY = Together(*_BOOKING)  # which is most of what there is to write
+_EVERYTHING = Together(*_BOOKING, _UPDATE_BOOKING, _INSERT_ATTEMPT, _INSERT_TICKET, _INSERT_REFUND, _UPDATE_REFUND)
 
 FOLLOWED_AS = {AttemptStatus.OPEN: AttemptStatus.DECLINED, AttemptStatus.VOIDING: AttemptStatus.VOIDED}
 """How an attempt ended that one batch both settled and let another follow: in the only way that lets it."""
@@ -192,19 +200,22 @@ class Difference:
                 return select(key).where(key == rows[0][key.name])
         return None
 
-    def steps(self) -> list[Step]:
-        """List what to write: seats are given up before they are claimed, attempts settled before others are opened."""
-        return [
-            Step(_DELETE_CLAIM, self.freed, exactly=True),
-            Step(_UPDATE_BOOKING, self.changed, exactly=True),
-            Step(_INSERT_BOOKING, self.made),
-            Step(_INSERT_CLAIM, self.claimed),
-            Step(_UPDATE_ATTEMPT, self.attempts_settled, exactly=True),
-            Step(_INSERT_ATTEMPT, self.attempts_opened),
-            Step(_INSERT_TICKET, self.tickets),
-            Step(_INSERT_REFUND, self.refunds_owed),
-            Step(_UPDATE_REFUND, self.refunds_settled, exactly=True),
-        ]
+    def goes(self, others: Mapping[Prepared, Rows]) -> list[Go]:
+        """List what to write together with rows of INSERT_REQUEST and UPDATE_SHOWTIME.
+
+        Seats are given up before they are claimed, attempts are settled before others are opened.
+        """
+        making_room = {_DELETE_CLAIM: self.freed, _UPDATE_ATTEMPT: self.attempts_settled}
+        booking = {**others, _INSERT_BOOKING: self.made, _INSERT_CLAIM: self.claimed}
+        paying = {
+            _UPDATE_BOOKING: self.changed,
+            _INSERT_ATTEMPT: self.attempts_opened,
+            _INSERT_TICKET: self.tickets,
+            _INSERT_REFUND: self.refunds_owed,
+            _UPDATE_REFUND: self.refunds_settled,
+        }
+        first = [_MAKING_ROOM.of(making_room)] if any(making_room.values()) else []
+        return [*first, _EVERYTHING.of({**booking, **paying}) if any(paying.values()) else _BOOKING_ONLY.of(booking)]
 
 
 def _optional(moment: datetime | None) -> int | None:

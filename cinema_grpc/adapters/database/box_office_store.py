@@ -9,12 +9,19 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cinema_grpc.adapters.database import schema
-from cinema_grpc.adapters.database.booking_rows import PARTS, Difference, parted, to_bookings
+from cinema_grpc.adapters.database.booking_rows import (
+    INSERT_REQUEST,
+    PARTS,
+    UPDATE_SHOWTIME,
+    Difference,
+    parted,
+    to_bookings,
+)
 from cinema_grpc.adapters.database.catalog_queries import RESERVED
 from cinema_grpc.adapters.database.database import Database, uninterrupted
-from cinema_grpc.adapters.database.prepared import Step, insert_into, reader_of, select_by, update_by
+from cinema_grpc.adapters.database.prepared import Found, Go, Question, Together, reader_of, select_by
 from cinema_grpc.adapters.database.schema import microseconds, moment
-from cinema_grpc.adapters.database.showtime_rows import KEEPING_SEATS, TERMS, read_booking, to_terms
+from cinema_grpc.adapters.database.showtime_rows import CHANGED, KEEPING_SEATS, TERMS, read_booking, to_terms
 from cinema_grpc.application.once import Recorded, RequestKey
 from cinema_grpc.application.ports import Opened, OpenedBatch, Version, Wanted, Written
 from cinema_grpc.domain.booking import Booking
@@ -46,7 +53,9 @@ class SqlBoxOfficeStore:
         async with self._database.deciding() as connection:
             # The lock waits until the lost transaction has ended, should the server still be at it.
             of_showtime = [{"showtime_id": work.showtime_id}]
-            (version,), _ = await self._database.driver.begin(connection, _LOCK_PATIENTLY, of_showtime, _RECORDED, [])
+            driver, lock = self._database.driver, (_LOCK_PATIENTLY, of_showtime)
+            locked = await driver.lock(connection, lock)
+            (version,), _, _ = await driver.look(connection, lock, locked, lambda _: _LOOK.of({}))
             found = version[2]
             if found in {work.version.stamp, work.known.stamp}:
                 return bool(found == work.version.stamp)
@@ -85,33 +94,39 @@ class SqlBatch:
         self._database = database
         self._driver = database.driver
         self._connection = connection
+        self._lock: Question = _LOCK, []
+        self._locked: Found | None = None
 
-    async def open(
-        self, wanted: Collection[Wanted], requests: Collection[RequestKey], *, patient: bool = False
-    ) -> OpenedBatch:
-        """Lock the showtimes, and read what is not at hand."""
-        versions, recorded = await self._driver.begin(
-            self._connection,
-            _LOCK_PATIENTLY if patient else _LOCK,
-            [{"showtime_id": each.showtime_id} for each in wanted],
-            _RECORDED,
-            [_key_row(key) for key in requests],
-        )
-        now = await self._database.now(self._connection)
+    async def lock(self, showtime_ids: Collection[str], *, patient: bool = False) -> None:
+        """Begin, and lock the showtimes."""
+        rows = [{"showtime_id": showtime_id} for showtime_id in showtime_ids]
+        self._lock = _LOCK_PATIENTLY if patient else _LOCK, rows
+        self._locked = await self._driver.lock(self._connection, self._lock)
+
+    async def open(self, wanted: Collection[Wanted], requests: Collection[RequestKey]) -> OpenedBatch:
+        """Read what is not at hand."""
+
+        def ask(versions: Found) -> Go:
+            known = {each.showtime_id: each.known for each in wanted}
+            changed = [
+                {"showtime_id": showtime_id, "known_revision": version.revision}
+                for showtime_id, revision, _, _ in versions
+                if (version := known[showtime_id]) is not None and version.revision < revision
+            ]
+            return _LOOK.of({_RECORDED: [_key_row(key) for key in requests], CHANGED: changed})
+
+        versions, told, (recorded, changed) = await self._driver.look(self._connection, self._lock, self._locked, ask)
+        now = self._database.clock.now() if self._database.clock else told
         found = {showtime_id: (Version(revision, stamp), moment(at)) for showtime_id, revision, stamp, at in versions}
-        stale, changed, missing = [], [], []
+        stale, missing = [], []
         for each in wanted:
             version, _ = found.get(each.showtime_id, (None, None))
             if version is None:
                 continue
             missing += [{"booking_id": booking_id} for booking_id in each.booking_ids]
-            if version == each.known:
-                continue
-            if each.known is None or version.revision <= each.known.revision:
+            if each.known is None or (version != each.known and version.revision <= each.known.revision):
                 stale.append({"showtime_id": each.showtime_id})
-            else:
-                changed.append({"showtime_id": each.showtime_id, "known_revision": each.known.revision})
-        terms, bookings = await self._load(stale, changed, missing)
+        terms, bookings = await self._load(stale, missing, changed)
         return OpenedBatch(
             now,
             {
@@ -136,12 +151,11 @@ class SqlBatch:
         for work in written:
             for change in work.changes:
                 difference.add(change, work.version.revision)
-        steps = [
-            Step(_INSERT_REQUEST, _request_rows(recorded, max(work.latest_time for work in written))),
-            Step(_UPDATE_SHOWTIME, [_showtime_row(work) for work in written], exactly=True),
-            *difference.steps(),
-        ]
-        await self._driver.write_and_commit(self._connection, steps)
+        others = {
+            INSERT_REQUEST: _request_rows(recorded, max(work.latest_time for work in written)),
+            UPDATE_SHOWTIME: [_showtime_row(work) for work in written],
+        }
+        await self._driver.write_and_commit(self._connection, difference.goes(others))
 
     async def _skipped(self, showtime_ids: Sequence[str]) -> frozenset[str]:
         """Tell which showtimes were not locked though they exist: other processes are busy with them."""
@@ -154,15 +168,16 @@ class SqlBatch:
     async def _load(
         self,
         stale: Sequence[Mapping[str, Any]],
-        changed: Sequence[Mapping[str, Any]],
         missing: Sequence[Mapping[str, Any]],
+        changed: Found,
     ) -> tuple[dict[str, Terms], dict[str, list[Booking]]]:
-        """Read showtimes anew that are stale, of others the bookings that changed, and bookings by their names."""
-        if not (stale or changed or missing):
+        """Read showtimes anew that are stale, bookings by their names, and the parts of these and of changed ones."""
+        if not (stale or missing or changed):
             return {}, {}
-        questions = [(TERMS, stale), (KEEPING_SEATS, stale), (_CHANGED, changed), (_NAMED, missing)]
-        terms, *answers = await self._driver.read(self._connection, questions)
-        rows = [read_booking(row) for answer in answers for row in answer]
+        terms, *answers = await self._driver.read(
+            self._connection, [(TERMS, stale), (KEEPING_SEATS, stale), (_NAMED, missing)]
+        )
+        rows = [read_booking(row) for answer in (*answers, changed) for row in answer]
         paid_for = [{"booking_id": booking_id} for booking_id in parted(rows)]
         parts: list[list[Any]] = [[] for _ in PARTS]
         if paid_for:
@@ -182,13 +197,9 @@ _LOCK = select_by(schema.showtime, ("showtime_id",), _VERSION, locking=f"{_LOCKE
 _LOCK_PATIENTLY = select_by(schema.showtime, ("showtime_id",), _VERSION, locking=_LOCKED)
 _EXISTING = select_by(schema.showtime, ("showtime_id",), "showtime_id")
 _RECORDED = select_by(schema.request, ("caller", "rpc", "request_id"), "caller, rpc, request_id, content, outcome")
-_CHANGED = select_by(schema.booking, ("showtime_id", "known_revision"))
+_LOOK = Together(_RECORDED, CHANGED, reading=True)
 _NAMED = select_by(schema.booking, ("booking_id",))
 _PARTS = [select_by(table, ("booking_id",)) for table in PARTS]
-_INSERT_REQUEST = insert_into(schema.request)
-_UPDATE_SHOWTIME = update_by(
-    schema.showtime, ("showtime_id", "known_stamp"), ("taken_seats", "revision", "stamp", "latest_time")
-)
 _READ_PARTS = [reader_of(table) for table in PARTS]
 
 

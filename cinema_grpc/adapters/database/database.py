@@ -55,6 +55,7 @@ class Database:
 
     Attributes:
         driver: What depends on the kind of database.
+        clock: The clock that decides, if it is not the database server's.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Database:
             longest_wait: How long a conversation may be expected to wait for its turn, in seconds.
         """
         self.driver = _driver(url, pool_size)
-        self._clock = clock or self.driver.clock
+        self.clock = clock or self.driver.clock
         self._conversations: set[asyncio.Task[Any]] = set()
         # All but the box office wait for their turn here, so that it never stands behind them for a connection.
         self._turn = asyncio.Semaphore(self.driver.conversations)
@@ -83,7 +84,7 @@ class Database:
 
     async def now(self, connection: AsyncConnection) -> datetime:
         """Tell the time by the clock that decides."""
-        return self._clock.now() if self._clock else await self.driver.now(connection)
+        return self.clock.now() if self.clock else await self.driver.now(connection)
 
     @asynccontextmanager
     async def reading(self, *, owed: bool = False) -> AsyncIterator[AsyncConnection]:
@@ -163,7 +164,7 @@ class Database:
 
     async def _peek(self, ask: Callable[[datetime], Sequence[Question]]) -> tuple[datetime, list[Found]]:
         with self._translated():
-            return await self.driver.peek(ask, self._clock, self._its_turn)
+            return await self.driver.peek(ask, self.clock, self._its_turn)
 
     async def to_its_end(self, conversation: Coroutine[Any, Any, T]) -> T:
         """Carry a conversation with the database to its end, even if whoever waits for it is cancelled meanwhile."""

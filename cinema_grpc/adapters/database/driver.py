@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from cinema_grpc.adapters.database.prepared import Found, Prepared, Question, Rows, Step
+from cinema_grpc.adapters.database.prepared import Found, Go, Question
 from cinema_grpc.application.ports import Clock
 
 
@@ -16,6 +16,7 @@ class Driver(Protocol):
 
     Attributes:
         engine: Gives connections.
+        shared: Whether other processes may sell seats in it.
         lanes: How many transactions of the box office may run at once.
         apart: How many more of them, in each lane, may wait for showtimes that other processes hold.
         conversations: How many connections are left for everything else.
@@ -27,6 +28,7 @@ class Driver(Protocol):
     """
 
     engine: AsyncEngine
+    shared: bool
     lanes: int
     apart: int
     conversations: int
@@ -40,10 +42,21 @@ class Driver(Protocol):
         """Tell the time by the clock that all processes at this database share."""
         ...
 
-    async def begin(
-        self, connection: AsyncConnection, lock: Prepared, locked: Rows, lookup: Prepared, looked_up: Rows
-    ) -> tuple[Found, Found]:
-        """Begin a transaction that writes, lock rows, and then look up others; give both."""
+    async def lock(self, connection: AsyncConnection, lock: Question) -> Found | None:
+        """Begin a transaction that writes, lock rows and give them; None if `look` does that, as for SQLite."""
+        ...
+
+    async def look(
+        self, connection: AsyncConnection, lock: Question, locked: Found | None, ask: Callable[[Found], Go]
+    ) -> tuple[Found, datetime, list[Found]]:
+        """Read what depends on the rows that were locked, as it is since: give those, the time, and what was found.
+
+        Args:
+            connection: On which the transaction was begun.
+            lock: What `lock` was asked.
+            locked: What it gave.
+            ask: Gives the questions; another thread may call it.
+        """
         ...
 
     async def read(self, connection: AsyncConnection, questions: Sequence[Question]) -> list[Found]:
@@ -69,8 +82,8 @@ class Driver(Protocol):
         """Enclose a transaction that writes in several goes, so that nobody peeks at what is not committed."""
         ...
 
-    async def write_and_commit(self, connection: AsyncConnection, steps: Sequence[Step]) -> None:
-        """Run steps one after another, and commit.
+    async def write_and_commit(self, connection: AsyncConnection, goes: Sequence[Go]) -> None:
+        """Write, and commit.
 
         Raises:
             StorageConflict: A row that should be there is not: the database is not in the state that was read.

@@ -18,6 +18,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from cinema_grpc.adapters.database.schema import Instant, Span, moment
 
+CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+"""PostgreSQL's time, as it is when a row is given, in microseconds since 1970."""
 MOST_ROWS = 64
 """How many rows one statement of SQLite's carries at most; smaller numbers are powers of two, so that texts are few."""
 
@@ -30,6 +32,7 @@ class Prepared:
 
     Attributes:
         known: All statements of this kind that there are.
+        exactly: Whether each row of values has to hit one row of the table, when it writes.
     """
 
     known: ClassVar[list["Prepared"]] = []
@@ -41,6 +44,8 @@ class Prepared:
         text: Callable[[str], str],
         found: Sequence[str] = (),
         locking: str = "",
+        *,
+        exactly: bool = False,
     ) -> None:
         """Make a statement.
 
@@ -51,7 +56,9 @@ class Prepared:
             text: Gives the SQL around a query for the rows, whose columns are column1, column2 and so on.
             found: The columns that it reads, if it reads.
             locking: What locks the rows that are read, for PostgreSQL: a transaction of SQLite's has locked everything.
+            exactly: As above.
         """
+        self.exactly = exactly
         pick = itemgetter(*names)
         self._pick = pick if len(names) > 1 else lambda row: (pick(row),)
         self._columns = [table.columns[name.removeprefix("known_")] for name in names]
@@ -77,8 +84,21 @@ class Prepared:
 
     def at_once(self, rows: Rows) -> tuple[str, list[list[Any]]]:
         """Give a text for PostgreSQL, and the values of all rows as arrays, one for each column."""
+        return self._postgresql, self.arrays(rows)
+
+    def arrays(self, rows: Rows) -> list[list[Any]]:
+        """Give the values of all rows as PostgreSQL takes them: an array for each column."""
         columns = zip(*map(self._pick, rows), strict=True) if rows else [()] * len(self._columns)
-        return self._postgresql, [list(column) for column in columns]
+        return [list(column) for column in columns]
+
+    def text(self, first: int) -> tuple[str, int]:
+        """Give the text for PostgreSQL, with parameters numbered from `first` on, and the number after the last."""
+        numbers = range(first, first + len(self._columns))
+        kinds = zip(numbers, self._columns, strict=True)
+        arrays = ", ".join(f"${number}::{_kept_as(column)}[]" for number, column in kinds)
+        names = ", ".join(f"column{number}" for number in range(1, len(self._columns) + 1))
+        rows = f"SELECT * FROM unnest({arrays}) AS given({names})"  # noqa: S608 (names of ours)
+        return self._text(rows) + self._locking, numbers.stop
 
     @cached_property
     def _sqlite(self) -> dict[int, str]:
@@ -92,9 +112,70 @@ class Prepared:
 
     @cached_property
     def _postgresql(self) -> str:
-        arrays = ", ".join(f"${number}::{_kept_as(column)}[]" for number, column in enumerate(self._columns, 1))
-        names = ", ".join(f"column{number}" for number in range(1, len(self._columns) + 1))
-        return self._text(f"SELECT * FROM unnest({arrays}) AS given({names})") + self._locking  # noqa: S608 (names of ours)
+        return self.text(1)[0]
+
+
+class Together:
+    """Statements that PostgreSQL carries out in one round trip, on one state of the database; SQLite one by one.
+
+    Those that write may not touch a row twice between them, nor a key that another one gives up.
+
+    Attributes:
+        known: All that there are.
+    """
+
+    known: ClassVar[list["Together"]] = []
+
+    def __init__(self, *statements: Prepared, reading: bool = False) -> None:
+        """Put statements together, all of which read, or all of which write."""
+        self.statements = statements
+        self._reading = reading
+        self.known.append(self)
+
+    def of(self, rows: Mapping[Prepared, Rows]) -> "Go":
+        """Give them their rows; statements that are not named get none.
+
+        Raises:
+            ValueError: There are rows for a statement that is not among these.
+        """
+        if any(rows[statement] for statement in rows.keys() - set(self.statements)):
+            raise ValueError("there are rows for a statement that is not among these")
+        return Go(self, [rows.get(statement, ()) for statement in self.statements])
+
+    @cached_property
+    def text(self) -> str:
+        """The text for PostgreSQL: gives the server's time, and for each statement its rows or how many it has hit."""
+        number, parts, answers = 1, [], [CLOCK]
+        for place, statement in enumerate(self.statements, 1):
+            text, number = statement.text(number)
+            if self._reading:
+                answers.append(f"ARRAY(SELECT found FROM ({text}) AS found)")  # noqa: S608 (our statements)
+                continue
+            parts.append(f"part{place} AS ({text}{' RETURNING 1' if statement.exactly else ''})")
+            answers.append(f"(SELECT count(*) FROM part{place})" if statement.exactly else "0")  # noqa: S608
+        return f"{'WITH ' if parts else ''}{', '.join(parts)} SELECT {', '.join(answers)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """Statements to carry out together, and the rows for each of them."""
+
+    together: Together
+    rows: Sequence[Rows]
+
+    @property
+    def arrays(self) -> list[list[Any]]:
+        """All values as PostgreSQL takes them."""
+        return [
+            array
+            for statement, rows in zip(self.together.statements, self.rows, strict=True)
+            for array in statement.arrays(rows)
+        ]
+
+    @property
+    def steps(self) -> Iterator[tuple[Prepared, Rows]]:
+        """Each statement with its rows."""
+        return zip(self.together.statements, self.rows, strict=True)
 
 
 def insert_into(table: Table) -> Prepared:
@@ -115,6 +196,7 @@ def update_by(table: Table, keys: Sequence[str], changing: Sequence[str]) -> Pre
         table,
         (*keys, *changing),
         lambda rows: f"UPDATE {table.name} SET {changes} FROM ({rows}) AS given WHERE {found}",  # noqa: S608 (names of ours)
+        exactly=True,
     )
 
 
@@ -127,6 +209,7 @@ def delete_by(table: Table, keys: Sequence[str]) -> Prepared:
         table,
         keys,
         lambda rows: f"DELETE FROM {table.name} WHERE {found} ({rows}) AS given)",  # noqa: S608 (names of ours)
+        exactly=True,
     )
 
 
@@ -197,15 +280,6 @@ class Query:
 
 Question = tuple["Prepared | Query", Rows]
 """What is asked, and the rows of values that it is asked for; a Query takes one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A statement and the rows to write with it; `exactly` demands that each hits one row of its table."""
-
-    statement: Prepared
-    rows: Rows
-    exactly: bool = False
 
 
 def reader_of(table: Table) -> Callable[[Sequence[Any]], Any]:

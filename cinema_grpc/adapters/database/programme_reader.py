@@ -15,6 +15,7 @@ from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.prepared import Question, select_by
 from cinema_grpc.adapters.database.schema import microseconds
 from cinema_grpc.adapters.database.showtime_rows import (
+    CHANGED,
     KEEPING_SEATS,
     LISTED,
     TERMS,
@@ -22,7 +23,7 @@ from cinema_grpc.adapters.database.showtime_rows import (
     to_listed_showtime,
     to_terms,
 )
-from cinema_grpc.application.ports import FoundShowtime, ShowtimeFilter, Version
+from cinema_grpc.application.ports import FoundChanges, FoundShowtime, ShowtimeFilter, Version
 from cinema_grpc.domain.catalog import ListedShowtime
 
 ENTRIES_AT_HAND = 20_000
@@ -105,6 +106,18 @@ class SqlProgrammeReader:
         _, revision, stamp = versions[0]
         rows = [read_booking(row) for row in bookings]
         return FoundShowtime(listed, Version(revision, stamp), to_terms(*terms[0]), to_bookings(rows, (), (), ()))
+
+    async def changes(self, showtime_id: str, since: Version) -> FoundChanges | None:
+        """Read the bookings that have changed since a version, if the database is ahead of that."""
+        if not self._database.driver.shared:
+            return None
+        asked = {"showtime_id": showtime_id, "known_revision": since.revision}
+        _, (versions, bookings) = await self._database.peek(lambda _now: [(_VERSIONS, [asked]), (CHANGED, [asked])])
+        if not versions or versions[0][1] <= since.revision:
+            return None
+        _, revision, stamp = versions[0]
+        rows = [read_booking(row) for row in bookings]
+        return FoundChanges(Version(revision, stamp), to_bookings(rows, (), (), ()))
 
     async def _load_entries(self, showtime_ids: list[str]) -> None:
         asked = [{"showtime_id": showtime_id} for showtime_id in showtime_ids]

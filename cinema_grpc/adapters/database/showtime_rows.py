@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cinema_grpc.adapters.database import schema
-from cinema_grpc.adapters.database.prepared import Prepared, reader_of
+from cinema_grpc.adapters.database.prepared import Prepared, reader_of, select_by
 from cinema_grpc.adapters.database.schema import moment
 from cinema_grpc.adapters.database.seat_plans import seat_plan
 from cinema_grpc.domain.catalog import Cinema, ListedShowtime, Movie
@@ -29,6 +29,7 @@ KEEPING_SEATS = Prepared(
         " WHERE seat_claim.showtime_id = given.column1)"
     ),
 )
+CHANGED = select_by(schema.booking, ("showtime_id", "known_revision"))
 LISTED = Prepared(
     schema.showtime,
     ("showtime_id",),

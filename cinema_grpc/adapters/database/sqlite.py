@@ -18,7 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from cinema_grpc.adapters.clock import SystemClock
-from cinema_grpc.adapters.database.prepared import Found, Prepared, Query, Question, Rows, Step
+from cinema_grpc.adapters.database.prepared import Found, Go, Prepared, Query, Question, Rows
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.ports import Clock, CommitUnknown, StorageConflict
 
@@ -43,6 +43,7 @@ class SqliteDriver:
     (https://www.sqlite.org/wal.html#walresetbug), and the command line writes beside a running server.
     """
 
+    shared = False
     lanes = 1
     apart = 0
     conversations = 1
@@ -77,14 +78,24 @@ class SqliteDriver:
         """Tell the time of this machine."""
         return SystemClock().now()
 
-    async def begin(
-        self, connection: AsyncConnection, lock: Prepared, locked: Rows, lookup: Prepared, looked_up: Rows
-    ) -> tuple[Found, Found]:
+    async def lock(self, connection: AsyncConnection, lock: Question) -> None:  # noqa: ARG002 (see `look`)
+        """Leave it to `look`: a transaction locks the whole file as it begins."""
+        return
+
+    async def look(
+        self,
+        connection: AsyncConnection,
+        lock: Question,
+        locked: Found | None,  # noqa: ARG002 (it is None)
+        ask: Callable[[Found], Go],
+    ) -> tuple[Found, datetime, list[Found]]:
         """Begin a transaction, which locks the whole file, and read."""
 
-        def begin_and_read(driver: sqlite3.Connection) -> tuple[Found, Found]:
+        def begin_and_read(driver: sqlite3.Connection) -> tuple[Found, datetime, list[Found]]:
             driver.execute("BEGIN IMMEDIATE").close()
-            return _read(driver, lock, locked), _read(driver, lookup, looked_up)
+            found = _read(driver, *lock)
+            answers = [_read(driver, statement, rows) for statement, rows in ask(found).steps]
+            return found, SystemClock().now(), answers
 
         return await self._in_one_go(connection, begin_and_read)
 
@@ -153,8 +164,8 @@ class SqliteDriver:
         finally:
             self._nothing_pending.set()
 
-    async def write_and_commit(self, connection: AsyncConnection, steps: Sequence[Step]) -> None:
-        """Run steps one after another, and commit.
+    async def write_and_commit(self, connection: AsyncConnection, goes: Sequence[Go]) -> None:
+        """Run statement after statement, and commit.
 
         Raises:
             StorageConflict, CommitUnknown.
@@ -162,7 +173,8 @@ class SqliteDriver:
 
         def write_and_commit(driver: sqlite3.Connection) -> None:
             try:
-                _write(driver, steps)
+                for go in goes:
+                    _write(driver, go.steps)
                 try:
                     driver.execute("COMMIT").close()
                 except sqlite3.Error as error:
@@ -258,15 +270,15 @@ def _read(driver: sqlite3.Connection, statement: Prepared | Query, rows: Rows) -
     return statement.unpack(found)
 
 
-def _write(driver: sqlite3.Connection, steps: Iterable[Step]) -> None:
-    for step in steps:
+def _write(driver: sqlite3.Connection, steps: Iterable[tuple[Prepared, Rows]]) -> None:
+    for statement, rows in steps:
         hit = 0
-        for text, values in step.statement.in_parts(step.rows):
+        for text, values in statement.in_parts(rows):
             cursor = driver.execute(text, values)
             hit += cursor.rowcount
             cursor.close()
-        if step.exactly and hit != len(step.rows):
-            raise StorageConflict(f"{hit} rows instead of {len(step.rows)}")
+        if statement.exactly and hit != len(rows):
+            raise StorageConflict(f"{hit} rows instead of {len(rows)}")
 
 
 def _prepare(connection: Any, _record: object) -> None:
