@@ -15,6 +15,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from cinema_grpc.application.throttle import Limits
+from cinema_grpc.domain.sign_in import Limit
+
 PREFIX = "CINEMA_"
 SHORTEST_SECRET = 32
 CLOSE = 0.9
@@ -133,6 +136,22 @@ class Settings(BaseSettings):
         description="For how long a refresh token may be sent again as its answer was lost, in seconds; after that "
         "its session ends, as it may be stolen.",
     )
+    sign_in_failures: Annotated[int, Field(ge=1, le=1_000)] = Field(
+        5,
+        description="How many wrong passwords an hour may be tried for an account from one address, before sign-ins "
+        "have to wait, longer after each.",
+    )
+    sign_in_failures_of_account: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        50, description="The same for an account from all addresses; it spares those that its owner has signed in from."
+    )
+    sign_in_failures_of_address: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        100,
+        description="The same from an address for all accounts; it spares those that were signed in to from there. 0 "
+        "is no limit, for a server behind a proxy.",
+    )
+    sign_in_longest_delay_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
+        300, description="What that delay grows to, in seconds."
+    )
     log_format: Literal["console", "json"] = Field(
         "console", description="How to write log lines: for people or programs."
     )
@@ -206,6 +225,17 @@ class Settings(BaseSettings):
     def hold_for(self) -> timedelta:
         """How long a booking holds its seats."""
         return timedelta(seconds=self.hold_seconds)
+
+    @property
+    def sign_in_limits(self) -> Limits:
+        """How many wrong passwords cost no wait."""
+        longest = timedelta(seconds=self.sign_in_longest_delay_seconds)
+        of_address = self.sign_in_failures_of_address
+        return Limits(
+            at_place=Limit(self.sign_in_failures, longest),
+            of_account=Limit(self.sign_in_failures_of_account, longest),
+            of_place=Limit(of_address, longest) if of_address else None,
+        )
 
     @property
     def refresh_grace(self) -> timedelta:

@@ -26,6 +26,7 @@ from cinema_grpc.adapters.database.payment_store import SqlPaymentStore
 from cinema_grpc.adapters.database.programme_reader import SqlProgrammeReader
 from cinema_grpc.adapters.database.request_store import SqlRequestStore
 from cinema_grpc.adapters.database.session_store import SqlSessionStore
+from cinema_grpc.adapters.database.sign_in_store import SqlSignInStore
 from cinema_grpc.adapters.passwords import Argon2Passwords, load_commonest_passwords
 from cinema_grpc.adapters.signing_keys import BadKeys, SigningKey, load_keys
 from cinema_grpc.adapters.simulated_books import books_beside
@@ -42,10 +43,12 @@ from cinema_grpc.application.payments import Payments
 from cinema_grpc.application.ports import Clock, ShowtimeFilter
 from cinema_grpc.application.programme import Programme
 from cinema_grpc.application.sessions import Sessions
+from cinema_grpc.application.throttle import SignInThrottle
 from cinema_grpc.config import PREFIX, BadSettings, Settings, with_port
 from cinema_grpc.domain.account import User
 from cinema_grpc.domain.booking import Booking
 from cinema_grpc.listening import allow_open_files, limits_of, read_certificates
+from cinema_grpc.transport import security_log
 from cinema_grpc.transport.server import CannotListen, Server, build
 from cinema_grpc.workers import Workers
 
@@ -74,7 +77,7 @@ class CinemaServer:
         recover_payments: Settles payments that were left open, in the background.
         pay_refunds: Has owed refunds paid, in the background.
         forget_requests: Forgets what calls came to that nobody repeats any more, in the background.
-        delete_lapsed_sessions: Deletes sessions that are over, in the background.
+        delete_lapsed_sessions: Deletes sessions that are over, and what is remembered of sign-ins, in the background.
         watch_keys: Looks after the signing keys, in the background.
         watch_storage: Looks after storage for the health service, in the background.
     """
@@ -104,8 +107,19 @@ class CinemaServer:
         self._keys = read_signing_keys(settings)
         self._tokens = JwtAccessTokens(jwt_secret, clock, keys=self._keys)
         self.account_store = SqlAccountStore(self.database)
-        self.accounts = Accounts(self.account_store, self._passwords, self._tokens, clock, load_commonest_passwords())
-        self._sessions = Sessions(SqlSessionStore(self.database), self._tokens, settings.refresh_grace)
+        self._throttle = SignInThrottle(SqlSignInStore(self.database), settings.sign_in_limits)
+        self.accounts = Accounts(
+            self.account_store,
+            self._passwords,
+            self._tokens,
+            self._throttle,
+            security_log.note,
+            clock,
+            load_commonest_passwords(),
+        )
+        self._sessions = Sessions(
+            SqlSessionStore(self.database), self._tokens, settings.refresh_grace, security_log.note
+        )
         self.catalog = Catalog(SqlCatalogStore(self.database))
         self.programme = Programme(SqlProgrammeReader(self.database))
 
@@ -121,7 +135,7 @@ class CinemaServer:
         forget = forgetting.Forgetting(SqlRequestStore(self.database))
         self.forget_requests = BackgroundTask("forgetting", forget.run_pass, forgetting.SECONDS_BETWEEN_PASSES)
         self.delete_lapsed_sessions = BackgroundTask(
-            "session cleaning", self._sessions.delete_lapsed, sessions.SECONDS_BETWEEN_CLEANINGS
+            "session cleaning", self._delete_lapsed, sessions.SECONDS_BETWEEN_CLEANINGS
         )
         self.watch_keys = BackgroundTask("signing keys", self._read_keys_anew, SECONDS_BETWEEN_KEY_READINGS)
         self.watch_storage = BackgroundTask("storage watch", self._check_storage, SECONDS_BETWEEN_CHECKS)
@@ -245,6 +259,10 @@ class CinemaServer:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._server.stop(grace))
                     group.create_task(self._payments.stop(0.9 * grace))
+
+    async def _delete_lapsed(self) -> None:
+        await self._sessions.delete_lapsed()
+        await self._throttle.delete_lapsed()
 
     async def _read_keys_anew(self) -> None:
         """Use the signing keys as they are on the disk; while something is wrong with them, those that were read last.

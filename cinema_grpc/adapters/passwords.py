@@ -105,13 +105,12 @@ class Argon2Passwords:
 
 
 def load_commonest_passwords() -> frozenset[str]:
-    """Read the 10,000 commonest passwords, in lower case.
+    """Read the 10,000 commonest passwords that are long enough to be one here, in lower case.
 
-    The file has one a line, the commonest first. They are the first 10,000 of the list "passwords" in zxcvbn 4.5.0 for
-    Python (https://github.com/dwolfhub/zxcvbn-python, MIT licence, Copyright (c) 2016 Daniel Wolf), which took it from
-    its original (https://github.com/dropbox/zxcvbn, MIT licence, Copyright (c) 2012-2016 Dan Wheeler and Dropbox,
-    Inc.): passwords that Mark Burnett published at xato.net, by frequency. Two thirds of them are shorter than a
-    password may be, and never matter; the list is kept whole, as the rule names it.
+    The file has one a line, the commonest first. They are the first 10,000 of 8 characters or more in the list
+    "passwords" in zxcvbn 4.5.0 for Python (https://github.com/dwolfhub/zxcvbn-python, MIT licence, Copyright (c) 2016
+    Daniel Wolf), which took it from its original (https://github.com/dropbox/zxcvbn, MIT licence, Copyright (c)
+    2012-2016 Dan Wheeler and Dropbox, Inc.): passwords that Mark Burnett published at xato.net, by frequency.
     """
     text = resources.files("cinema_grpc.adapters").joinpath("commonest_passwords.txt").read_text(encoding="ascii")
     return frozenset(text.split())

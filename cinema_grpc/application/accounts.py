@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import structlog
 import uuid_utils
 
-from cinema_grpc.application.errors import BadCredentials, TokenInvalid
-from cinema_grpc.application.ports import AccessTokens, AccountStore, Clock, PasswordHasher
+from cinema_grpc.application.errors import BadCredentials, TokenInvalid, TooManyAttempts
+from cinema_grpc.application.ports import AccessTokens, AccountStore, Clock, PasswordHasher, SecurityLog
 from cinema_grpc.application.sessions import Tokens, issue, new_refresh_token
+from cinema_grpc.application.throttle import SignInThrottle
 from cinema_grpc.domain.account import (
     MAXIMUM_PASSWORD_LENGTH,
     Role,
@@ -40,7 +41,14 @@ class Accounts:
     """Makes accounts and signs people in."""
 
     def __init__(
-        self, store: AccountStore, hasher: PasswordHasher, tokens: AccessTokens, clock: Clock, commonest: Set[str]
+        self,
+        store: AccountStore,
+        hasher: PasswordHasher,
+        tokens: AccessTokens,
+        throttle: SignInThrottle,
+        security_log: SecurityLog,
+        clock: Clock,
+        commonest: Set[str],
     ) -> None:
         """Put the parts together.
 
@@ -48,18 +56,22 @@ class Accounts:
             store: Keeps the accounts.
             hasher: Makes and checks password hashes.
             tokens: Makes access tokens.
+            throttle: Has those wait who try many passwords.
+            security_log: Is told of each sign-in and each change of a password.
             clock: Tells when an account is made.
             commonest: The passwords that are refused for being common, in lower case.
         """
         self._store = store
         self._hasher = hasher
         self._tokens = tokens
+        self._throttle = throttle
+        self._note = security_log
         self._clock = clock
         self._commonest = commonest
         self._known: OrderedDict[str, None] = OrderedDict()
 
-    async def register(self, username: str, password: str, full_name: str, email: str) -> SignIn:
-        """Make a customer's account and sign it in.
+    async def register(self, username: str, password: str, full_name: str, email: str, place: str = "") -> SignIn:
+        """Make a customer's account and sign it in; `place` is where the call comes from, "" for nowhere.
 
         Raises:
             InvalidRequest: A name, the email or the password is refused.
@@ -68,6 +80,9 @@ class Accounts:
         user, password_hash = await self._prepare(username, password, full_name, email, Role.CUSTOMER)
         token = new_refresh_token()
         session = await self._store.add_signed_in(user, password_hash, token)
+        if place:
+            await self._throttle.note_success(username, place)
+        self._note("registered", user_id=user.user_id)
         return self._signed_in(user, token, session)
 
     async def create_staff(self, username: str, password: str, full_name: str, email: str = "") -> User:
@@ -79,28 +94,47 @@ class Accounts:
         """
         user, password_hash = await self._prepare(username, password, full_name, email, Role.STAFF)
         await self._store.add(user, password_hash)
+        self._note("staff account made", user_id=user.user_id)
         return user
 
-    async def login(self, username: str, password: str) -> SignIn:
+    async def login(self, username: str, password: str, place: str) -> SignIn:
         """Sign a user in. An unknown user costs as much time as a wrong password does.
 
         Raises:
             BadCredentials: The username or the password is wrong.
+            TooManyAttempts: Wrong ones were tried too often, for this account or from this place.
         """
-        return await self._sign_in(username, normalize_password(password))
+        try:
+            async with self._throttle.attempt(username, place):
+                signed_in = await self._sign_in(username, normalize_password(password))
+        except (BadCredentials, TooManyAttempts) as error:
+            found = await self._store.find_by_username(username)
+            user_id = None if found is None else found[0].user_id
+            self._note("sign-in refused", refused=True, reason=error.reason, user_id=user_id)
+            raise
+        self._note("signed in", user_id=signed_in.user.user_id)
+        return signed_in
 
-    async def change_password(self, user_id: str, current_password: str, new_password: str) -> SignIn:
+    async def change_password(self, user_id: str, current_password: str, new_password: str, place: str) -> SignIn:
         """Replace a user's password, and end all sessions but a new one.
 
         Raises:
             TokenInvalid: There is no such user.
             InvalidRequest: The new password is refused.
             BadCredentials: The current password is wrong.
+            TooManyAttempts: As at login.
         """
         user = await self.user(user_id)
         new_password = normalize_password(new_password)
         check_password(new_password, "new_password", user.username, user.email, self._commonest)
-        return await self._sign_in(user.username, normalize_password(current_password), new_password)
+        try:
+            async with self._throttle.attempt(user.username, place):
+                signed_in = await self._sign_in(user.username, normalize_password(current_password), new_password)
+        except (BadCredentials, TooManyAttempts) as error:
+            self._note("password change refused", refused=True, reason=error.reason, user_id=user_id)
+            raise
+        self._note("password changed, other sessions ended", user_id=user_id)
+        return signed_in
 
     async def set_password(self, username: str, password: str) -> User:
         """Replace the password of an account, without its old one, and end its sessions.
@@ -116,6 +150,7 @@ class Accounts:
         password = normalize_password(password)
         check_password(password, "password", user.username, user.email, self._commonest)
         await self._store.set_password_hash(user.user_id, await self._hasher.hash(password))
+        self._note("password set, sessions ended", user_id=user.user_id)
         return user
 
     async def user(self, user_id: str) -> User:

@@ -1,6 +1,7 @@
 """What callers are told when the trouble is no rule of the cinema, but who calls, or what the server depends on."""
 
-from datetime import datetime
+import math
+from datetime import datetime, timedelta
 
 from cinema_grpc.domain.account import Role
 from cinema_grpc.domain.errors import CinemaError, rfc3339
@@ -43,6 +44,19 @@ class BadCredentials(CinemaError):
 
     def __init__(self) -> None:
         super().__init__("the username or the password is wrong")
+
+
+class TooManyAttempts(CinemaError):
+    """Too many wrong passwords were tried; this one was not looked at."""
+
+    reason = "TOO_MANY_ATTEMPTS"
+
+    def __init__(self, wait: timedelta) -> None:
+        """Say how long to wait."""
+        seconds = str(math.ceil(wait.total_seconds()))
+        super().__init__(
+            f"too many wrong passwords were tried; wait {seconds} s and try again", {"retry_after_seconds": seconds}
+        )
 
 
 class RefreshTokenInvalid(CinemaError):

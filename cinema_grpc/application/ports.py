@@ -3,11 +3,11 @@
 Any method of a store may raise StorageUnavailable.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from cinema_grpc.application.once import Recorded, RequestKey
 from cinema_grpc.domain.account import Role, User
@@ -15,6 +15,7 @@ from cinema_grpc.domain.booking import Booking, BookingStatus
 from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
 from cinema_grpc.domain.session import RefreshToken, Session
 from cinema_grpc.domain.showtime import Change, Terms
+from cinema_grpc.domain.sign_in import Limit, Record
 
 
 class Clock(Protocol):
@@ -401,6 +402,40 @@ class SessionStore(Protocol):
 
     async def delete_lapsed(self, limit: int) -> int:
         """Delete at most `limit` sessions that are over; tell how many they were."""
+        ...
+
+
+class SecurityLog(Protocol):
+    """Writes down who was let in and who was not; it adds which call it was and where that came from."""
+
+    def __call__(self, event: str, *, refused: bool = False, **facts: Any) -> None:
+        """Write a line.
+
+        Args:
+            event: What happened, such as "signed in".
+            refused: Whether somebody was kept out.
+            facts: What else is to be known; never a password, a token, or a name that nobody has: it may be a password.
+        """
+        ...
+
+
+class SignInStore(Protocol):
+    """Keeps records of sign-ins, each under the digest of its subject."""
+
+    async def read(self, subjects: Collection[bytes]) -> tuple[datetime, dict[bytes, Record]]:
+        """Tell the time, and read the records of some subjects."""
+        ...
+
+    async def add_failure(self, counted: Mapping[bytes, Limit]) -> None:
+        """Add a failure to the records of some subjects, each with its limit."""
+        ...
+
+    async def add_success(self, at_place: bytes, of_account: bytes) -> None:
+        """Remember the place, and forget the failures there and of the account."""
+        ...
+
+    async def delete_lapsed(self, limit: int) -> int:
+        """Delete at most `limit` records in which nothing counts any more; tell how many they were."""
         ...
 
 

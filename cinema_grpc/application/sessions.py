@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cinema_grpc.application.errors import RefreshTokenInvalid
-from cinema_grpc.application.ports import AccessToken, AccessTokens, SessionStore
+from cinema_grpc.application.ports import AccessToken, AccessTokens, SecurityLog, SessionStore
 from cinema_grpc.domain.account import User
 from cinema_grpc.domain.session import FAMILY_BYTES, SALT_BYTES, SECRET_BYTES, RefreshToken, Session
 
@@ -36,17 +36,21 @@ def issue(access_tokens: AccessTokens, user: User, token: RefreshToken, session:
 class Sessions:
     """Keeps people signed in."""
 
-    def __init__(self, store: SessionStore, access_tokens: AccessTokens, grace: timedelta) -> None:
+    def __init__(
+        self, store: SessionStore, access_tokens: AccessTokens, grace: timedelta, security_log: SecurityLog
+    ) -> None:
         """Put the parts together.
 
         Args:
             store: Keeps the sessions.
             access_tokens: Makes access tokens.
             grace: For how long the answer to a refresh may be asked for again.
+            security_log: Is told of each session that goes on or ends.
         """
         self._store = store
         self._access_tokens = access_tokens
         self._grace = grace
+        self._note = security_log
 
     async def refresh(self, refresh_token: str) -> Tokens:
         """Exchange a refresh token for its successor and a new access token.
@@ -56,20 +60,30 @@ class Sessions:
         """
         token = RefreshToken.parse(refresh_token)
         if token is None:
+            self._note("refresh refused", refused=True, because="malformed")
             raise RefreshTokenInvalid
         salt = secrets.token_bytes(SALT_BYTES)
         changed = await self._store.change(
             token.session_id, lambda session, now: session.use(token, salt, now, self._grace)
         )
-        if changed is None or changed.after is None:
+        if changed is None:
+            self._note("refresh refused", refused=True, because="no such session")
             raise RefreshTokenInvalid
+        user_id = changed.user.user_id
+        if changed.after is None:
+            lapsed = token.digest == changed.before.digest
+            event = "session ended" if lapsed else "session ended: a refresh token was used again"
+            self._note(event, refused=True, user_id=user_id)
+            raise RefreshTokenInvalid
+        self._note("session refreshed", user_id=user_id, repeated=changed.after == changed.before)
         return issue(self._access_tokens, changed.user, token.successor(changed.after.salt), changed.after)
 
     async def end(self, refresh_token: str) -> None:
         """End the session that a refresh token belongs to, if there is one."""
         token = RefreshToken.parse(refresh_token)
-        if token is not None:
-            await self._store.end(token.session_id)
+        user_id = None if token is None else await self._store.end(token.session_id)
+        if user_id is not None:
+            self._note("signed out", user_id=user_id)
 
     async def delete_lapsed(self) -> None:
         """Delete the sessions that are over, a few at a time.

@@ -7,6 +7,8 @@ from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.ports import AccessTokens
 from cinema_grpc.application.sessions import Sessions
 from cinema_grpc.transport.authentication import caller
+from cinema_grpc.transport.handlers import Context
+from cinema_grpc.transport.peers import place_of
 from cinema_grpc.transport.rendering import render_signing_key, render_tokens, render_user
 
 
@@ -19,19 +21,23 @@ class AuthServicer(auth_service_pb2_grpc.AuthServiceServicer):
         self._tokens = tokens
 
     async def Register(
-        self, request: auth_service_pb2.RegisterRequest, _context: object
+        self, request: auth_service_pb2.RegisterRequest, context: Context
     ) -> auth_service_pb2.RegisterResponse:
         """Make a customer's account and sign it in."""
         signed_in = await self._accounts.register(
-            username=request.username, password=request.password, full_name=request.full_name, email=request.email
+            username=request.username,
+            password=request.password,
+            full_name=request.full_name,
+            email=request.email,
+            place=place_of(context.peer()),
         )
         return auth_service_pb2.RegisterResponse(
             user=render_user(signed_in.user), tokens=render_tokens(signed_in.tokens)
         )
 
-    async def Login(self, request: auth_service_pb2.LoginRequest, _context: object) -> auth_service_pb2.LoginResponse:
+    async def Login(self, request: auth_service_pb2.LoginRequest, context: Context) -> auth_service_pb2.LoginResponse:
         """Sign a user in."""
-        signed_in = await self._accounts.login(request.username, request.password)
+        signed_in = await self._accounts.login(request.username, request.password, place_of(context.peer()))
         return auth_service_pb2.LoginResponse(user=render_user(signed_in.user), tokens=render_tokens(signed_in.tokens))
 
     async def GetCurrentUser(
@@ -55,11 +61,11 @@ class AuthServicer(auth_service_pb2_grpc.AuthServiceServicer):
         return auth_service_pb2.LogoutResponse()
 
     async def ChangePassword(
-        self, request: auth_service_pb2.ChangePasswordRequest, _context: object
+        self, request: auth_service_pb2.ChangePasswordRequest, context: Context
     ) -> auth_service_pb2.ChangePasswordResponse:
         """Replace the caller's password, and end the other sessions."""
         signed_in = await self._accounts.change_password(
-            caller().user_id, request.current_password, request.new_password
+            caller().user_id, request.current_password, request.new_password, place_of(context.peer())
         )
         return auth_service_pb2.ChangePasswordResponse(tokens=render_tokens(signed_in.tokens))
 

@@ -120,7 +120,7 @@ def _try_again(seconds: int) -> Detail:
     return lambda _error: [RetryInfo(retry_delay=Duration(seconds=seconds))]
 
 
-def _when_less_busy(error: CinemaError) -> list[Message]:
+def _after_a_wait(error: CinemaError) -> list[Message]:
     return [RetryInfo(retry_delay=Duration(seconds=int(error.metadata["retry_after_seconds"])))]
 
 
@@ -154,7 +154,8 @@ CATALOGUE: Mapping[str, tuple[StatusCode, Detail]] = MappingProxyType(
         "REQUEST_ID_REUSED": (StatusCode.FAILED_PRECONDITION, _broken_rule("request_id")),
         "PAYMENT_IN_PROGRESS": (StatusCode.ABORTED, _try_again(1)),
         "HOLD_LIMIT": (StatusCode.RESOURCE_EXHAUSTED, _seats_on_hold),
-        "OVERLOADED": (StatusCode.RESOURCE_EXHAUSTED, _when_less_busy),
+        "OVERLOADED": (StatusCode.RESOURCE_EXHAUSTED, _after_a_wait),
+        "TOO_MANY_ATTEMPTS": (StatusCode.RESOURCE_EXHAUSTED, _after_a_wait),
         "STORAGE_UNAVAILABLE": (StatusCode.UNAVAILABLE, _try_again(1)),
         "PAYMENT_UNAVAILABLE": (StatusCode.UNAVAILABLE, _try_again(5)),
         "SHUTTING_DOWN": (StatusCode.UNAVAILABLE, _try_again(1)),

@@ -14,23 +14,26 @@ _logger = structlog.get_logger()
 
 
 def note(event: str, *, refused: bool = False, **facts: Any) -> None:
-    """Write a line about the call under way; it needs the Boundary around it.
+    """Write a line about the call under way, or about whoever works on the command line.
 
-    The line has the method, the peer's address, the names in the peer's certificate if it showed one, the caller's
-    user_id once a token has proved it, and the x-request-id.
+    That of a call has the method, the peer's address, the names in the peer's certificate if it showed one, the
+    caller's user_id once a token has proved it, and the x-request-id.
 
     Args:
         event: What happened, such as "signed in".
         refused: Whether somebody was kept out, which makes the line a warning.
         facts: What else is to be known, such as the username that was tried; never a password or a token.
     """
-    call = current_call.get()
-    fields: dict[str, Any] = {"logger": LOGGER, "method": call.method, **facts}
-    if call.context is not None:
-        fields["peer"] = call.context.peer()
-        identities = call.context.peer_identities()
-        if identities:
-            fields["peer_identities"] = [each.decode(errors="replace") for each in identities]
-    if call.caller is not None:
-        fields.setdefault("user_id", call.caller.user_id)
-    (_logger.warning if refused else _logger.info)(event, **fields, request_id=call.request_id)
+    fields: dict[str, Any] = {"logger": LOGGER, **facts}
+    call = current_call.get(None)
+    if call is not None:
+        fields["method"] = call.method
+        if call.context is not None:
+            fields["peer"] = call.context.peer()
+            identities = call.context.peer_identities()
+            if identities:
+                fields["peer_identities"] = [each.decode(errors="replace") for each in identities]
+        if call.caller is not None:
+            fields.setdefault("user_id", call.caller.user_id)
+        fields["request_id"] = call.request_id
+    (_logger.warning if refused else _logger.info)(event, **fields)

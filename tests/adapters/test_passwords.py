@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from cinema_grpc.adapters.passwords import Argon2Passwords, load_commonest_passwords
+from cinema_grpc.domain.account import MINIMUM_PASSWORD_LENGTH
 
 
 @pytest.fixture
@@ -142,5 +143,6 @@ def test_the_commonest_passwords_are_ten_thousand_in_lower_case() -> None:
     commonest = load_commonest_passwords()
     assert len(commonest) == 10_000
     assert all(password == password.lower().strip() for password in commonest)
+    assert min(map(len, commonest)) == MINIMUM_PASSWORD_LENGTH  # shorter ones would be refused anyway
     assert {"password", "123456789", "qwertyuiop", "trustno1"} <= commonest
     assert "correct horse" not in commonest

@@ -12,16 +12,21 @@ import pytest_asyncio
 from cinema_grpc.adapters.access_tokens import JwtAccessTokens
 from cinema_grpc.adapters.database.account_store import SqlAccountStore
 from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.database.sign_in_store import SqlSignInStore
 from cinema_grpc.adapters.passwords import Argon2Passwords
 from cinema_grpc.application import accounts as accounts_module
 from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.errors import BadCredentials, TokenInvalid
 from cinema_grpc.application.ports import Caller
+from cinema_grpc.application.throttle import Limits, SignInThrottle
 from cinema_grpc.domain.account import Role, User
 from cinema_grpc.domain.errors import CinemaError, EmailTaken, InvalidRequest, UsernameTaken
+from cinema_grpc.domain.sign_in import Limit
+from cinema_grpc.transport.security_log import note
 from tests.builders import NOW, FakeClock
 
 PASSWORD = "correct horse"
+HERE = "192.0.2.1"
 
 
 @dataclass
@@ -82,8 +87,16 @@ def tokens() -> JwtAccessTokens:
 
 
 @pytest.fixture
-def accounts(store: CountingStore, hasher: RecordingPasswords, tokens: JwtAccessTokens) -> Accounts:
-    return Accounts(store, hasher, tokens, FakeClock(), frozenset({"password123"}))
+def throttle(store: CountingStore) -> SignInThrottle:
+    limit = Limit(1_000, timedelta(minutes=5))
+    return SignInThrottle(SqlSignInStore(store.database), Limits(limit, limit, limit))
+
+
+@pytest.fixture
+def accounts(
+    store: CountingStore, hasher: RecordingPasswords, tokens: JwtAccessTokens, throttle: SignInThrottle
+) -> Accounts:
+    return Accounts(store, hasher, tokens, throttle, note, FakeClock(), frozenset({"password123"}))
 
 
 async def register_ada(accounts: Accounts) -> User:
@@ -171,7 +184,7 @@ async def test_who_is_overtaken_while_hashing_is_told_what_is_taken(
     hasher.meanwhile = lambda: register_ada(accounts)
     with pytest.raises(error):
         await accounts.register(username, PASSWORD, "Someone", email)
-    assert (await accounts.login("ada", PASSWORD)).user.full_name == "Ada Lovelace"
+    assert (await accounts.login("ada", PASSWORD, HERE)).user.full_name == "Ada Lovelace"
 
 
 async def test_of_many_that_register_one_name_at_once_one_gets_it(accounts: Accounts) -> None:
@@ -184,7 +197,7 @@ async def test_of_many_that_register_one_name_at_once_one_gets_it(accounts: Acco
 
 async def test_a_user_signs_in_in_any_case_of_the_name(accounts: Accounts, tokens: JwtAccessTokens) -> None:
     user = await register_ada(accounts)
-    signed_in = await accounts.login("aDA", PASSWORD)
+    signed_in = await accounts.login("aDA", PASSWORD, HERE)
     assert signed_in.user == user
     assert tokens.read(signed_in.tokens.access_token.text) == Caller(user.user_id, Role.CUSTOMER)
 
@@ -193,7 +206,7 @@ async def test_a_password_is_right_however_its_letters_are_composed(accounts: Ac
     password = "mot de passé ü"
     await accounts.register("ada", unicodedata.normalize("NFD", password), "Ada", "ada@example.com")
     for form in ("NFC", "NFD"):
-        assert (await accounts.login("ada", unicodedata.normalize(form, password))).user.username == "ada"
+        assert (await accounts.login("ada", unicodedata.normalize(form, password), HERE)).user.username == "ada"
 
 
 @pytest.mark.parametrize(
@@ -217,23 +230,23 @@ async def test_wrong_credentials_get_one_answer_after_the_same_work(
     await register_ada(accounts)
     hasher.work.clear()
     with pytest.raises(BadCredentials) as raised:
-        await accounts.login(username, password)
+        await accounts.login(username, password, HERE)
     assert (raised.value.message, raised.value.metadata) == ("the username or the password is wrong", {})
     assert hasher.work == ["verify"]
 
 
 async def test_a_longer_password_that_begins_like_the_longest_one_is_wrong(accounts: Accounts) -> None:
     await accounts.register("ada", "x" * 256, "Ada", "ada@example.com")
-    assert (await accounts.login("ada", "x" * 256)).user.username == "ada"
+    assert (await accounts.login("ada", "x" * 256, HERE)).user.username == "ada"
     with pytest.raises(BadCredentials):
-        await accounts.login("ada", "x" * 257)
+        await accounts.login("ada", "x" * 257, HERE)
 
 
 async def test_a_malformed_stored_hash_is_not_a_wrong_password(accounts: Accounts, store: CountingStore) -> None:
     user = await register_ada(accounts)
     await store.set_password_hash(user.user_id, "damaged")
     with pytest.raises(ValueError, match="malformed"):
-        await accounts.login("ada", PASSWORD)
+        await accounts.login("ada", PASSWORD, HERE)
 
 
 async def test_signing_in_brings_an_old_hash_up_to_date(
@@ -244,12 +257,12 @@ async def test_signing_in_brings_an_old_hash_up_to_date(
     hasher.real = Argon2Passwords(memory_kib=16, rounds=2)
     weaker.close()
     with pytest.raises(BadCredentials):
-        await accounts.login("ada", "wrong horse")
+        await accounts.login("ada", "wrong horse", HERE)
     found = await store.find_by_username("ada")
     assert found is not None
     assert "m=8,t=1" in found[1]
     for _ in range(2):
-        assert (await accounts.login("ada", PASSWORD)).user == user
+        assert (await accounts.login("ada", PASSWORD, HERE)).user == user
     found = await store.find_by_username("ada")
     assert found is not None
     assert "m=16,t=2" in found[1]
@@ -260,7 +273,7 @@ async def test_staff_may_have_no_email(accounts: Accounts, tokens: JwtAccessToke
     first = await accounts.create_staff("grace", PASSWORD, "Grace Hopper")
     second = await accounts.create_staff("katherine", PASSWORD, "Katherine Johnson")
     assert (first.role, first.email, second.email) == (Role.STAFF, "", "")
-    signed_in = await accounts.login("grace", PASSWORD)
+    signed_in = await accounts.login("grace", PASSWORD, HERE)
     assert tokens.read(signed_in.tokens.access_token.text) == Caller(first.user_id, Role.STAFF)
 
 
@@ -284,16 +297,16 @@ async def test_staff_have_a_name(accounts: Accounts) -> None:
 async def test_a_password_that_is_set_replaces_the_old_one(accounts: Accounts) -> None:
     user = await register_ada(accounts)
     assert await accounts.set_password("ADA", "battery sta\u0301ple") == user
-    assert (await accounts.login("ada", "battery st\u00e1ple")).user == user
+    assert (await accounts.login("ada", "battery st\u00e1ple", HERE)).user == user
     with pytest.raises(BadCredentials):
-        await accounts.login("ada", PASSWORD)
+        await accounts.login("ada", PASSWORD, HERE)
 
 
 async def test_a_password_that_is_set_follows_the_rules(accounts: Accounts) -> None:
     await register_ada(accounts)
     with pytest.raises(InvalidRequest):
         await accounts.set_password("ada", "Ada@example.com")
-    assert (await accounts.login("ada", PASSWORD)).user.username == "Ada"
+    assert (await accounts.login("ada", PASSWORD, HERE)).user.username == "Ada"
 
 
 async def test_no_password_is_set_for_nobody(accounts: Accounts) -> None:
@@ -312,11 +325,15 @@ async def test_a_token_of_an_unknown_user_is_not_valid_however_often_it_is_sent(
     assert store.lookups == 3
 
 
-async def test_a_user_is_looked_up_once(store: CountingStore, hasher: RecordingPasswords, accounts: Accounts) -> None:
+async def test_a_user_is_looked_up_once(
+    store: CountingStore, hasher: RecordingPasswords, throttle: SignInThrottle, accounts: Accounts
+) -> None:
     user = await register_ada(accounts)
     await accounts.check_exists(user.user_id)
     assert store.lookups == 0  # who has just signed in is known
-    restarted = Accounts(store, hasher, JwtAccessTokens(b"s" * 32, FakeClock()), FakeClock(), frozenset())
+    restarted = Accounts(
+        store, hasher, JwtAccessTokens(b"s" * 32, FakeClock()), throttle, note, FakeClock(), frozenset()
+    )
     for _ in range(3):
         await restarted.check_exists(user.user_id)
     assert store.lookups == 1
@@ -336,3 +353,28 @@ async def test_only_so_many_users_are_remembered_those_seen_last(
     assert store.lookups == 0
     await accounts.check_exists(made[1])
     assert store.lookups == 1
+
+
+async def test_a_password_is_not_brought_up_to_date_over_a_new_one(
+    accounts: Accounts, hasher: RecordingPasswords
+) -> None:
+    """Whoever signs in while the password is changed, with an old hash, does not bring the old password back."""
+    user = await register_ada(accounts)
+    weaker = hasher.real
+    hasher.real = Argon2Passwords(memory_kib=16, rounds=2)
+    weaker.close()
+    hasher.meanwhile = lambda: accounts.set_password("ada", "battery staple")
+    with pytest.raises(BadCredentials):
+        await accounts.login("ada", PASSWORD, HERE)
+    assert (await accounts.login("ada", "battery staple", HERE)).user == user
+
+
+async def test_two_sign_ins_that_bring_a_hash_up_to_date_both_succeed(
+    accounts: Accounts, hasher: RecordingPasswords
+) -> None:
+    user = await register_ada(accounts)
+    weaker = hasher.real
+    hasher.real = Argon2Passwords(memory_kib=16, rounds=2)
+    weaker.close()
+    hasher.meanwhile = lambda: accounts.login("ada", PASSWORD, "192.0.2.2")
+    assert (await accounts.login("ada", PASSWORD, HERE)).user == user

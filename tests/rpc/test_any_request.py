@@ -29,8 +29,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 Code = grpc.StatusCode
 REFUSED_UNSEEN = {Code.INVALID_ARGUMENT, Code.UNAUTHENTICATED, Code.PERMISSION_DENIED, Code.NOT_FOUND}
 """The codes of calls that can't have changed anything."""
-REFUSED_AND_NOTED = {"REFRESH_TOKEN_INVALID"}
-"""The reasons of refusals that do change something: a stolen token ends its session."""
+REFUSED_AND_NOTED = {"REFRESH_TOKEN_INVALID", "BAD_CREDENTIALS"}
+"""The reasons of refusals that do change something: a stolen token ends its session, a wrong password is counted."""
 REFUSED_BY_A_RULE = {Code.ALREADY_EXISTS, Code.FAILED_PRECONDITION, Code.RESOURCE_EXHAUSTED}
 ROWS_AND_WRITERS = " UNION ALL ".join(
     f"SELECT count(*), sum(xmin::text::bigint) FROM {table}"  # noqa: S608 (names of ours)

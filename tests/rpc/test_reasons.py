@@ -95,6 +95,15 @@ async def bad_credentials(house: House) -> Refusal:
     return await refusal(house.auth.Login(auth_service_pb2.LoginRequest(username="nobody", password="x")))
 
 
+@reason(Code.RESOURCE_EXHAUSTED, "RetryInfo")
+async def too_many_attempts(house: House) -> Refusal:
+    for _ in range(5):
+        await bad_credentials(house)
+    refused = await bad_credentials(house)
+    assert refused.details["RetryInfo"].retry_delay.ToTimedelta() == timedelta(seconds=1)
+    return refused
+
+
 @reason(Code.UNAUTHENTICATED)
 async def refresh_token_invalid(house: House) -> Refusal:
     return await refusal(house.auth.RefreshTokens(auth_service_pb2.RefreshTokensRequest(refresh_token="nonsense")))

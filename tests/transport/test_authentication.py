@@ -17,13 +17,17 @@ from structlog.testing import capture_logs
 from cinema_grpc.adapters.access_tokens import JwtAccessTokens
 from cinema_grpc.adapters.database.account_store import SqlAccountStore
 from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.database.sign_in_store import SqlSignInStore
 from cinema_grpc.adapters.passwords import Argon2Passwords
 from cinema_grpc.application.accounts import Accounts
+from cinema_grpc.application.throttle import SignInThrottle
+from cinema_grpc.config import Settings
 from cinema_grpc.domain.account import Role, User
 from cinema_grpc.transport.authentication import ACCESS, Access, Authentication, caller
 from cinema_grpc.transport.boundary import Boundary
 from cinema_grpc.transport.handlers import Handler
 from cinema_grpc.transport.reflection import reflection_handlers
+from cinema_grpc.transport.security_log import note
 from cinema_grpc.transport.server import SERVICES
 from cinema_grpc.transport.shape import Shape
 from tests.builders import NOW, FakeClock
@@ -62,7 +66,8 @@ async def house(database_url: str, serve: Serve) -> AsyncIterator[House]:
     database = Database(database_url, clock)
     tokens = JwtAccessTokens(b"x" * 32, clock)
     hasher = Argon2Passwords(memory_kib=64, rounds=1)
-    accounts = Accounts(SqlAccountStore(database), hasher, tokens, clock, frozenset())
+    throttle = SignInThrottle(SqlSignInStore(database), Settings().sign_in_limits)
+    accounts = Accounts(SqlAccountStore(database), hasher, tokens, throttle, note, clock, frozenset())
 
     async def who(_request: object, _context: object) -> bytes:
         return caller().user_id.encode()
@@ -169,7 +174,7 @@ async def test_what_is_open_to_anyone_looks_at_no_token(house: House) -> None:
         assert await house.call(PUBLIC) == b"welcome"
         assert await house.call(PUBLIC, "Bearer nonsense") == b"welcome"
         assert await house.call(PUBLIC, f"Bearer {await house.token(Role.CUSTOMER)}") == b"welcome"
-    assert not any("user_id" in line for line in logs)
+    assert not any("user_id" in line for line in logs if line["event"] == "call")
 
 
 async def test_a_customer_is_no_staff(house: House) -> None:

@@ -1,7 +1,7 @@
 """The catalogue of errors: complete, frozen, and never too large to arrive."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from string import printable
 from typing import Any
 from urllib.parse import quote
@@ -50,6 +50,7 @@ ONE_OF_EACH: list[CinemaError] = [
     application_errors.TokenExpired(MOMENT),
     application_errors.BadCredentials(),
     application_errors.RefreshTokenInvalid(),
+    application_errors.TooManyAttempts(timedelta(seconds=7.1)),
     application_errors.RoleRequired(Role.STAFF),
     application_errors.RequestIdReused("r"),
     application_errors.StorageUnavailable(),
@@ -84,7 +85,7 @@ CODES = {
         "REQUEST_ID_REUSED",
     },
     "ABORTED": {"PAYMENT_IN_PROGRESS"},
-    "RESOURCE_EXHAUSTED": {"HOLD_LIMIT", "OVERLOADED"},
+    "RESOURCE_EXHAUSTED": {"HOLD_LIMIT", "OVERLOADED", "TOO_MANY_ATTEMPTS"},
     "UNAVAILABLE": {"STORAGE_UNAVAILABLE", "PAYMENT_UNAVAILABLE", "SHUTTING_DOWN"},
     "INTERNAL": {"INTERNAL_ERROR"},
 }
@@ -133,7 +134,8 @@ def test_an_error_carries_its_details(error: CinemaError) -> None:
     assert status.message == error.message
     info = details.pop("ErrorInfo")
     assert (info.reason, info.domain, dict(info.metadata)) == (error.reason, "cinema.v1", error.metadata)
-    assert set(details) == ({"RetryInfo"} if error.reason == "OVERLOADED" else DETAIL.get(code.name, set()))
+    waits = error.reason in {"OVERLOADED", "TOO_MANY_ATTEMPTS"}
+    assert set(details) == ({"RetryInfo"} if waits else DETAIL.get(code.name, set()))
     for violation in getattr(details.get("PreconditionFailure"), "violations", ()):
         assert (violation.type, violation.description) == (error.reason, error.message)
         assert violation.subject in error.metadata.values()

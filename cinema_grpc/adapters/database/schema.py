@@ -120,6 +120,18 @@ session = Table(
     sqlite_with_rowid=False,
 )
 
+# What is remembered of sign-ins, under a digest of an account's name, of a place, or of both.
+sign_in = Table(
+    "sign_in",
+    metadata,
+    Column("subject", LargeBinary, primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("latest_time", Instant, nullable=False),
+    Column("known", Boolean, nullable=False),
+    Column("expire_time", Instant, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
 movie = Table(
     "movie",
     metadata,

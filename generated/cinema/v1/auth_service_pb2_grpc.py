@@ -95,7 +95,8 @@ class AuthServiceServicer:
     def Login(self, request, context):
         """Signs a user in with username and password. Open to anyone.
 
-        Errors: INVALID_ARGUMENT INVALID_REQUEST; UNAUTHENTICATED BAD_CREDENTIALS, the same for an unknown user and for a wrong password.
+        Errors: INVALID_ARGUMENT INVALID_REQUEST; UNAUTHENTICATED BAD_CREDENTIALS, the same for an unknown user and for a wrong password;
+        RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS: try again after the delay that RetryInfo tells.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -143,7 +144,8 @@ class AuthServiceServicer:
         that is refused with the old one.
 
         Errors: UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED; INVALID_ARGUMENT INVALID_REQUEST, also for a new password that is too
-        common or too close to the username or the email; UNAUTHENTICATED BAD_CREDENTIALS if the current password is wrong.
+        common or too close to the username or the email; UNAUTHENTICATED BAD_CREDENTIALS if the current password is wrong; RESOURCE_EXHAUSTED
+        TOO_MANY_ATTEMPTS as at Login.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

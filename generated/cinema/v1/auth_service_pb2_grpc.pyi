@@ -29,7 +29,8 @@ class AuthServiceStub:
     Login: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.LoginRequest, _auth_service_pb2.LoginResponse]
     """Signs a user in with username and password. Open to anyone.
 
-    Errors: INVALID_ARGUMENT INVALID_REQUEST; UNAUTHENTICATED BAD_CREDENTIALS, the same for an unknown user and for a wrong password.
+    Errors: INVALID_ARGUMENT INVALID_REQUEST; UNAUTHENTICATED BAD_CREDENTIALS, the same for an unknown user and for a wrong password;
+    RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS: try again after the delay that RetryInfo tells.
     """
     GetCurrentUser: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.GetCurrentUserRequest, _auth_service_pb2.GetCurrentUserResponse]
     """Tells who is calling. For anyone signed in.
@@ -61,7 +62,8 @@ class AuthServiceStub:
     that is refused with the old one.
 
     Errors: UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED; INVALID_ARGUMENT INVALID_REQUEST, also for a new password that is too
-    common or too close to the username or the email; UNAUTHENTICATED BAD_CREDENTIALS if the current password is wrong.
+    common or too close to the username or the email; UNAUTHENTICATED BAD_CREDENTIALS if the current password is wrong; RESOURCE_EXHAUSTED
+    TOO_MANY_ATTEMPTS as at Login.
     """
     ListSigningKeys: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.ListSigningKeysRequest, _auth_service_pb2.ListSigningKeysResponse]
     """Lists the public keys that access tokens can be verified with, the one that signs at present first. Open to anyone.
@@ -98,7 +100,8 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_auth_service_pb2.LoginResponse]:
         """Signs a user in with username and password. Open to anyone.
 
-        Errors: INVALID_ARGUMENT INVALID_REQUEST; UNAUTHENTICATED BAD_CREDENTIALS, the same for an unknown user and for a wrong password.
+        Errors: INVALID_ARGUMENT INVALID_REQUEST; UNAUTHENTICATED BAD_CREDENTIALS, the same for an unknown user and for a wrong password;
+        RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS: try again after the delay that RetryInfo tells.
         """
 
     @_abc_1.abstractmethod
@@ -154,7 +157,8 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         that is refused with the old one.
 
         Errors: UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED; INVALID_ARGUMENT INVALID_REQUEST, also for a new password that is too
-        common or too close to the username or the email; UNAUTHENTICATED BAD_CREDENTIALS if the current password is wrong.
+        common or too close to the username or the email; UNAUTHENTICATED BAD_CREDENTIALS if the current password is wrong; RESOURCE_EXHAUSTED
+        TOO_MANY_ATTEMPTS as at Login.
         """
 
     @_abc_1.abstractmethod

@@ -191,6 +191,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
     Metadata, for example: {}
     """
+    ERROR_REASON_TOO_MANY_ATTEMPTS: _ErrorReason.ValueType  # 34
+    """RESOURCE_EXHAUSTED. Too many wrong passwords were tried for this account, or from where the call comes from. This one was not looked at: try
+    it again after the delay that RetryInfo tells, which grows with each wrong password. Whoever is signed in stays so.
+
+    Metadata, for example: {"retry_after_seconds": "8"}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reason of an error. Every error that the service raises carries one google.rpc.ErrorInfo with the domain "cinema.v1" and, as its reason,
@@ -366,5 +372,11 @@ ERROR_REASON_REFRESH_TOKEN_INVALID: ErrorReason.ValueType  # 33
 """UNAUTHENTICATED. The refresh token is unknown, has lapsed or was used before, or its session has ended. Sign in again.
 
 Metadata, for example: {}
+"""
+ERROR_REASON_TOO_MANY_ATTEMPTS: ErrorReason.ValueType  # 34
+"""RESOURCE_EXHAUSTED. Too many wrong passwords were tried for this account, or from where the call comes from. This one was not looked at: try
+it again after the delay that RetryInfo tells, which grows with each wrong password. Whoever is signed in stays so.
+
+Metadata, for example: {"retry_after_seconds": "8"}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

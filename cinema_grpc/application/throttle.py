@@ -1,0 +1,133 @@
+"""Throttling of sign-ins, so that nobody guesses passwords at leisure, and nobody is locked out by others who do.
+
+Wrong passwords are counted in three ways: for an account at a place, for an account wherever they come from, and for a
+place whatever account they are for. The delays of the latter two spare whoever has signed in to the account from that
+place before: a stranger can make a customer wait neither by guessing from elsewhere, nor from behind the same proxy at
+other accounts. And the delay of an account as a whole spares whoever tries for the first time from a place.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from weakref import WeakValueDictionary
+
+from cinema_grpc.application.errors import BadCredentials, TooManyAttempts
+from cinema_grpc.application.ports import SignInStore
+from cinema_grpc.domain.account import fold
+from cinema_grpc.domain.sign_in import KNOWN_FOR, Limit, Record
+
+LAPSED_AT_ONCE = 100
+"""How many records one transaction deletes at most."""
+RENEWED_AFTER = timedelta(days=1)
+"""How old the latest success at a place has to be before a new one is written down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many wrong passwords in an hour cost no wait.
+
+    Attributes:
+        at_place: For an account, from one place.
+        of_account: For an account, from all places.
+        of_place: From one place, for all accounts; None for no limit.
+    """
+
+    at_place: Limit
+    of_account: Limit
+    of_place: Limit | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Subjects:
+    """What the records of a sign-in are kept under: digests, as a name may be a password typed into the wrong field."""
+
+    at_place: bytes
+    of_account: bytes
+    of_place: bytes
+
+    @classmethod
+    def of(cls, username: str, place: str) -> "_Subjects":
+        name = fold(username)
+        return cls(_digest("at", name, place), _digest("account", name), _digest("place", place))
+
+
+def _digest(*parts: str) -> bytes:
+    return hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).digest()
+
+
+class SignInThrottle:
+    """Has those wait who have tried too many wrong passwords."""
+
+    def __init__(self, store: SignInStore, limits: Limits) -> None:
+        self._store = store
+        self._limits = limits
+        self._turns: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def attempt(self, username: str, place: str) -> AsyncIterator[None]:
+        """Enclose the check of a password; a BadCredentials that it raises is counted.
+
+        Those for one account from one place come one after another, so that many at once gain nothing. With replicas
+        that holds on each of them.
+
+        Raises:
+            TooManyAttempts: The password is not to be looked at now.
+        """
+        subjects = _Subjects.of(username, place)
+        turn = self._turns.setdefault(subjects.at_place, asyncio.Lock())
+        async with turn:
+            is_noted = await self._check(subjects)
+            try:
+                yield
+            except BadCredentials:
+                await self._store.add_failure(self._counted(subjects))
+                raise
+            if not is_noted:
+                await self._store.add_success(subjects.at_place, subjects.of_account)
+
+    async def note_success(self, username: str, place: str) -> None:
+        """Remember that whoever has an account was here."""
+        subjects = _Subjects.of(username, place)
+        await self._store.add_success(subjects.at_place, subjects.of_account)
+
+    async def delete_lapsed(self) -> None:
+        """Delete the records in which nothing counts any more, a few at a time.
+
+        Raises:
+            StorageUnavailable.
+        """
+        while await self._store.delete_lapsed(LAPSED_AT_ONCE) == LAPSED_AT_ONCE:
+            pass
+
+    def _counted(self, subjects: _Subjects) -> dict[bytes, Limit]:
+        counted = {subjects.at_place: self._limits.at_place, subjects.of_account: self._limits.of_account}
+        if self._limits.of_place is not None:
+            counted[subjects.of_place] = self._limits.of_place
+        return counted
+
+    async def _check(self, subjects: _Subjects) -> bool:
+        """Check that an attempt may be made now; tell whether a success would be nothing new.
+
+        Raises:
+            TooManyAttempts.
+        """
+        counted = self._counted(subjects)
+        now, records = await self._store.read(counted)
+        waits = {subject: records[subject].wait(now, limit) for subject, limit in counted.items()}
+        here = records[subjects.at_place]
+        if here.known:
+            del waits[subjects.of_account]
+            waits.pop(subjects.of_place, None)
+        elif not here.failures_at(now, self._limits.at_place):
+            del waits[subjects.of_account]
+        longest = max(waits.values())
+        if longest > timedelta(0):
+            raise TooManyAttempts(longest)
+        return not here.failures and not records[subjects.of_account].failures and _is_fresh(here, now)
+
+
+def _is_fresh(here: Record, now: datetime) -> bool:
+    return here.known and here.expire_time > now + KNOWN_FOR - RENEWED_AFTER

@@ -1,0 +1,99 @@
+"""What the security log says of sign-ins and sessions: who, what, from where and in which call, and no secret."""
+
+from collections.abc import Awaitable
+from typing import Any
+
+import grpc
+import pytest
+from cinema.v1 import auth_service_pb2 as pb
+from structlog.testing import capture_logs
+
+from tests.rpc.conftest import PASSWORD, House
+
+WRONG = "a wrong and long one"
+NEW = "a new and private one"
+
+
+class Auditor:
+    """Makes calls, and keeps what the log says of them."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.events: list[tuple[str, str, str]] = []
+        self.said = ""
+
+    async def call(self, call: Awaitable[Any]) -> Any:
+        """Make a call, whatever comes of it; each line of the security log has to say where it comes from."""
+        with capture_logs() as lines:
+            try:
+                answer: Any = await call
+            except grpc.aio.AioRpcError:
+                answer = None
+        self.said += repr(lines)
+        (request_id,) = {line["request_id"] for line in lines if line["event"] == "call"}
+        for line in lines:
+            if line.get("logger") == "cinema.security":
+                assert line["peer"].startswith("ipv4:127.0.0.1:")
+                assert line["method"].startswith("/cinema.v1.AuthService/")
+                assert line["request_id"] == request_id
+                self.events.append((line["log_level"], line["event"], str(line.get("user_id"))))
+        return answer
+
+    async def login(self, password: str = PASSWORD, username: str = "ada") -> Any:
+        return await self.call(self.house.auth.Login(pb.LoginRequest(username=username, password=password)))
+
+    async def refresh(self, token: str) -> Any:
+        return await self.call(self.house.auth.RefreshTokens(pb.RefreshTokensRequest(refresh_token=token)))
+
+    async def change_password(self, access_token: str, current: str) -> Any:
+        request = pb.ChangePasswordRequest(current_password=current, new_password=NEW)
+        metadata = (("authorization", f"Bearer {access_token}"),)
+        return await self.call(self.house.auth.ChangePassword(request, metadata=metadata))
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_the_life_of_an_account(house: House) -> None:
+    auditor = Auditor(house)
+    request = pb.RegisterRequest(username="ada", password=PASSWORD, full_name="Ada", email="ada@example.com")
+    registered = await auditor.call(house.auth.Register(request))
+    first = (await auditor.login()).tokens
+    await auditor.login(WRONG)
+    await auditor.login(username="hunter2-typed-into-the-wrong-field")
+    second = (await auditor.refresh(first.refresh_token)).tokens
+    await auditor.refresh(first.refresh_token)
+    third = (await auditor.refresh(second.refresh_token)).tokens
+    await auditor.refresh(first.refresh_token)
+    await auditor.refresh(third.refresh_token)
+    await auditor.refresh("nonsense")
+    await auditor.change_password(third.access_token, WRONG)
+    changed = (await auditor.change_password(third.access_token, PASSWORD)).tokens
+    await auditor.call(house.auth.Logout(pb.LogoutRequest(refresh_token=changed.refresh_token)))
+    await auditor.call(house.auth.Logout(pb.LogoutRequest(refresh_token=changed.refresh_token)))
+    for _ in range(6):
+        await auditor.login(WRONG)
+
+    ada = registered.user.user_id
+    assert auditor.events == [
+        ("info", "registered", ada),
+        ("info", "signed in", ada),
+        ("warning", "sign-in refused", ada),
+        ("warning", "sign-in refused", "None"),
+        ("info", "session refreshed", ada),
+        ("info", "session refreshed", ada),
+        ("info", "session refreshed", ada),
+        ("warning", "session ended: a refresh token was used again", ada),
+        ("warning", "refresh refused", "None"),
+        ("warning", "refresh refused", "None"),
+        ("warning", "password change refused", ada),
+        ("info", "password changed, other sessions ended", ada),
+        ("info", "signed out", ada),
+        *[("warning", "sign-in refused", ada)] * 6,
+    ]
+    assert auditor.said.count("TOO_MANY_ATTEMPTS") == 2  # in the log of calls and in that of security
+    tokens = [
+        each
+        for pair in (registered.tokens, first, second, third, changed)
+        for each in (pair.access_token, pair.refresh_token)
+    ]
+    for secret in (PASSWORD, WRONG, NEW, "hunter2", *tokens):
+        assert secret not in auditor.said
