@@ -197,11 +197,11 @@ async def sell(watched: Endurance, chosen: int, buyers: int, seconds: float) -> 
 
 
 @pytest.mark.parametrize(
-    ("kind", "seconds"), [("sqlite", 1.5), *(pytest.param(kind, 120, marks=pytest.mark.torture) for kind in KINDS)]
+    ("kind", "seconds"), [("sqlite", 2), *(pytest.param(kind, 120, marks=pytest.mark.torture) for kind in KINDS)]
 )
 async def test_overload(kind: str, seconds: float, lend: Lend, tmp_path: Path) -> None:
     """Ten times as many buyers as can be served in time: who is turned away is told so, the others are served."""
-    chosen, longest_wait = seed(), 0.1
+    chosen, longest_wait = seed(), 0.04
     async with endurance(lend, kind, tmp_path, CINEMA_LONGEST_WAIT_SECONDS=str(longest_wait)) as watched:
         calm, _ = await sell(watched, chosen, 8, 1)
         rate = calm["OK"]
