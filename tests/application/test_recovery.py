@@ -289,3 +289,23 @@ class TestAProviderThatFails:
         replicas = [Replica(scene.house.database, scene.house.box_office, scene.provider) for _ in range(5)]
         await asyncio.gather(*(each.recover() for each in replicas))
         assert len(asked) == 1
+
+
+class TestARefundWhoseAnswerIsLost:
+    async def test_is_asked_for_again_with_the_same_key(self, scene: Scene) -> None:
+        """It was paid the first time, so the second pays nothing."""
+        scene.provider.after.clear()
+        paying = scene.first.pay(scene.booking)
+        await scene.provider.made.wait()
+        scene.house.clock.advance(HOLD)
+        scene.provider.mood = Mood(fail_after=1)
+        scene.provider.after.set()
+        await fails(paying, HoldExpired)
+        await scene.first.recover()
+        scene.house.clock.advance(GRACE + LONGEST_PAUSE)
+        scene.provider.mood = Mood()
+        await scene.second.recover()
+        booking = await scene.read()
+        assert booking.refund is not None
+        assert booking.refund.status is RefundStatus.COMPLETED
+        assert await scene.money() == 0

@@ -300,8 +300,8 @@ MUTATIONS = (
         "each try to refund has a key of its own, so that each may give money back",
         f"{APPLICATION}/refunds.py",
         "await self._gateway.refund(refund.refund_id,",
-        "await self._gateway.refund(str(id(asyncio.current_task())),",
-        SIMULATION,
+        "await self._gateway.refund(str(id(object())) + str(asyncio.get_running_loop().time()),",
+        "tests/application/test_recovery.py::TestARefundWhoseAnswerIsLost",
     ),
     mutation(
         "a charge of which the provider knows nothing counts as declined, though it may be on its way",
