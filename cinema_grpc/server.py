@@ -22,16 +22,16 @@ from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
 from cinema_grpc.adapters.database.catalog_store import SqlCatalogStore
 from cinema_grpc.adapters.database.database import Database, without_secrets
 from cinema_grpc.adapters.database.migrate import CannotMigrate, check_schema, migrate
+from cinema_grpc.adapters.database.old_records import SqlOldRecords
 from cinema_grpc.adapters.database.payment_store import SqlPaymentStore
 from cinema_grpc.adapters.database.programme_reader import SqlProgrammeReader
-from cinema_grpc.adapters.database.request_store import SqlRequestStore
 from cinema_grpc.adapters.database.session_store import SqlSessionStore
 from cinema_grpc.adapters.database.sign_in_store import SqlSignInStore
 from cinema_grpc.adapters.passwords import Argon2Passwords, load_commonest_passwords
 from cinema_grpc.adapters.signing_keys import BadKeys, SigningKey, load_keys
 from cinema_grpc.adapters.simulated_books import books_beside
 from cinema_grpc.adapters.simulated_payments import Mood, SimulatedPayments
-from cinema_grpc.application import expiry, forgetting, recovery, refunds, sessions
+from cinema_grpc.application import expiry, forgetting, recovery, refunds
 from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.background import BackgroundTask
 from cinema_grpc.application.bookings import Bookings
@@ -76,8 +76,7 @@ class CinemaServer:
         expire_holds: Writes down holds that are over, in the background.
         recover_payments: Settles payments that were left open, in the background.
         pay_refunds: Has owed refunds paid, in the background.
-        forget_requests: Forgets what calls came to that nobody repeats any more, in the background.
-        delete_lapsed_sessions: Deletes sessions that are over, and what is remembered of sign-ins, in the background.
+        forget: Forgets what is kept for a time only, in the background.
         watch_keys: Looks after the signing keys, in the background.
         watch_storage: Looks after storage for the health service, in the background.
     """
@@ -107,12 +106,12 @@ class CinemaServer:
         self._keys = read_signing_keys(settings)
         self._tokens = JwtAccessTokens(jwt_secret, clock, keys=self._keys)
         self.account_store = SqlAccountStore(self.database)
-        self._throttle = SignInThrottle(SqlSignInStore(self.database), settings.sign_in_limits)
+        throttle = SignInThrottle(SqlSignInStore(self.database), settings.sign_in_limits)
         self.accounts = Accounts(
             self.account_store,
             self._passwords,
             self._tokens,
-            self._throttle,
+            throttle,
             security_log.note,
             clock,
             load_commonest_passwords(),
@@ -132,11 +131,8 @@ class CinemaServer:
         pay_back = refunds.Refunds(unsettled, self._box_office, gateway, grace)
         self.expire_holds = BackgroundTask("hold expiry", hold_expiry.run_pass, expiry.SECONDS_BETWEEN_PASSES)
         self.pay_refunds = BackgroundTask("refunds", pay_back.run_pass, refunds.SECONDS_BETWEEN_PASSES)
-        forget = forgetting.Forgetting(SqlRequestStore(self.database))
-        self.forget_requests = BackgroundTask("forgetting", forget.run_pass, forgetting.SECONDS_BETWEEN_PASSES)
-        self.delete_lapsed_sessions = BackgroundTask(
-            "session cleaning", self._delete_lapsed, sessions.SECONDS_BETWEEN_CLEANINGS
-        )
+        forget = forgetting.Forgetting(SqlOldRecords(self.database))
+        self.forget = BackgroundTask("forgetting", forget.run_pass, forgetting.SECONDS_BETWEEN_PASSES)
         self.watch_keys = BackgroundTask("signing keys", self._read_keys_anew, SECONDS_BETWEEN_KEY_READINGS)
         self.watch_storage = BackgroundTask("storage watch", self._check_storage, SECONDS_BETWEEN_CHECKS)
 
@@ -180,8 +176,7 @@ class CinemaServer:
         self.expire_holds.start()
         self.recover_payments.start()
         self.pay_refunds.start()
-        self.forget_requests.start()
-        self.delete_lapsed_sessions.start()
+        self.forget.start()
         if self._settings.signing_keys is not None:
             self.watch_keys.start()
 
@@ -246,11 +241,10 @@ class CinemaServer:
             last_to_first.push_async_callback(self.database.close)
             last_to_first.callback(self._passwords.close)
             last_to_first.push_async_callback(self._box_office.stop)
-            last_to_first.push_async_callback(self.forget_requests.stop)
+            last_to_first.push_async_callback(self.forget.stop)
             last_to_first.push_async_callback(self.pay_refunds.stop)
             last_to_first.push_async_callback(self.recover_payments.stop)
             last_to_first.push_async_callback(self.expire_holds.stop)
-            last_to_first.push_async_callback(self.delete_lapsed_sessions.stop)
             last_to_first.push_async_callback(self.watch_keys.stop)
             # Payments are cut off a moment before their callers are, who are then told so.
             last_to_first.push_async_callback(self._payments.stop, 0.9 * grace)
@@ -259,10 +253,6 @@ class CinemaServer:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._server.stop(grace))
                     group.create_task(self._payments.stop(0.9 * grace))
-
-    async def _delete_lapsed(self) -> None:
-        await self._sessions.delete_lapsed()
-        await self._throttle.delete_lapsed()
 
     async def _read_keys_anew(self) -> None:
         """Use the signing keys as they are on the disk; while something is wrong with them, those that were read last.

@@ -26,6 +26,22 @@ class Clock(Protocol):
         ...
 
 
+class OldRecords(Protocol):
+    """What is kept for a time only."""
+
+    async def forget_requests(self, age: timedelta, limit: int) -> int:
+        """Forget at most `limit` requests that are `age` old, the oldest first; tell how many."""
+        ...
+
+    async def forget_sessions(self, limit: int) -> int:
+        """Forget at most `limit` sessions that are over; tell how many."""
+        ...
+
+    async def forget_sign_ins(self, limit: int) -> int:
+        """Forget at most `limit` records of sign-ins in which nothing counts any more; tell how many."""
+        ...
+
+
 # Selling seats
 
 
@@ -166,14 +182,6 @@ class FoundBooking:
     booking: Booking
     start_time: datetime
     now: datetime
-
-
-class RequestStore(Protocol):
-    """Keeps what calls with a request_id came to."""
-
-    async def forget(self, age: timedelta, limit: int) -> int:
-        """Forget at most `limit` requests that are older than `age`, the oldest first; tell how many."""
-        ...
 
 
 class BookingReader(Protocol):
@@ -400,10 +408,6 @@ class SessionStore(Protocol):
         """End a session; give the user_id of whoever had signed in, or None if there is no such session."""
         ...
 
-    async def delete_lapsed(self, limit: int) -> int:
-        """Delete at most `limit` sessions that are over; tell how many they were."""
-        ...
-
 
 class SecurityLog(Protocol):
     """Writes down who was let in and who was not; it adds which call it was and where that came from."""
@@ -432,10 +436,6 @@ class SignInStore(Protocol):
 
     async def add_success(self, at_place: bytes, of_account: bytes) -> None:
         """Remember the place, and forget the failures there and of the account."""
-        ...
-
-    async def delete_lapsed(self, limit: int) -> int:
-        """Delete at most `limit` records in which nothing counts any more; tell how many they were."""
         ...
 
 

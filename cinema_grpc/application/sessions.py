@@ -9,10 +9,6 @@ from cinema_grpc.application.ports import AccessToken, AccessTokens, SecurityLog
 from cinema_grpc.domain.account import User
 from cinema_grpc.domain.session import FAMILY_BYTES, SALT_BYTES, SECRET_BYTES, RefreshToken, Session
 
-LAPSED_AT_ONCE = 100
-"""How many lapsed sessions one transaction deletes at most."""
-SECONDS_BETWEEN_CLEANINGS = 60.0
-
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
@@ -84,12 +80,3 @@ class Sessions:
         user_id = None if token is None else await self._store.end(token.session_id)
         if user_id is not None:
             self._note("signed out", user_id=user_id)
-
-    async def delete_lapsed(self) -> None:
-        """Delete the sessions that are over, a few at a time.
-
-        Raises:
-            StorageUnavailable.
-        """
-        while await self._store.delete_lapsed(LAPSED_AT_ONCE) == LAPSED_AT_ONCE:
-            pass

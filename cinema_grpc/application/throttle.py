@@ -19,8 +19,6 @@ from cinema_grpc.application.ports import SignInStore
 from cinema_grpc.domain.account import fold
 from cinema_grpc.domain.sign_in import KNOWN_FOR, Limit, Record
 
-LAPSED_AT_ONCE = 100
-"""How many records one transaction deletes at most."""
 RENEWED_AFTER = timedelta(days=1)
 """How old the latest success at a place has to be before a new one is written down."""
 
@@ -92,15 +90,6 @@ class SignInThrottle:
         """Remember that whoever has an account was here."""
         subjects = _Subjects.of(username, place)
         await self._store.add_success(subjects.at_place, subjects.of_account)
-
-    async def delete_lapsed(self) -> None:
-        """Delete the records in which nothing counts any more, a few at a time.
-
-        Raises:
-            StorageUnavailable.
-        """
-        while await self._store.delete_lapsed(LAPSED_AT_ONCE) == LAPSED_AT_ONCE:
-            pass
 
     def _counted(self, subjects: _Subjects) -> dict[bytes, Limit]:
         counted = {subjects.at_place: self._limits.at_place, subjects.of_account: self._limits.of_account}

@@ -18,11 +18,13 @@ from cinema_grpc.adapters.access_tokens import JwtAccessTokens
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.account_store import SqlAccountStore
 from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.database.old_records import SqlOldRecords
 from cinema_grpc.adapters.database.session_store import SqlSessionStore
 from cinema_grpc.adapters.database.sign_in_store import SqlSignInStore
 from cinema_grpc.adapters.passwords import Argon2Passwords
 from cinema_grpc.application.accounts import Accounts, SignIn
 from cinema_grpc.application.errors import BadCredentials, RefreshTokenInvalid, TokenExpired, TokenInvalid
+from cinema_grpc.application.forgetting import Forgetting
 from cinema_grpc.application.sessions import Sessions, Tokens
 from cinema_grpc.application.throttle import Limits, SignInThrottle
 from cinema_grpc.domain.errors import UsernameTaken
@@ -199,7 +201,7 @@ class SigningIn(RuleBasedStateMachine):
 
     @rule()
     def clean(self) -> None:
-        self.run(self.sessions.delete_lapsed())
+        self.run(Forgetting(SqlOldRecords(self.database)).run_pass())
 
     @invariant()
     def access_tokens_are_good_for_an_hour_while_their_key_is_there(self) -> None:

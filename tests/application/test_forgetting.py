@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from cinema_grpc.adapters.database.request_store import SqlRequestStore
+from cinema_grpc.adapters.database.old_records import SqlOldRecords
 from cinema_grpc.application import forgetting
-from cinema_grpc.application.forgetting import KEPT_FOR, Forgetting
+from cinema_grpc.application.forgetting import REQUESTS_KEPT_FOR, Forgetting
 from tests.application.conftest import House, once
 
 MICROSECOND = timedelta(microseconds=1)
@@ -18,8 +18,8 @@ async def test_after_a_day_and_not_before(house: House) -> None:
     held = await house.hold("A1", once=once("r1"))
     house.clock.advance(MICROSECOND)
     await house.hold("A2", once=once("r2"))
-    house.clock.advance(KEPT_FOR - MICROSECOND)
-    forget = Forgetting(SqlRequestStore(house.database))
+    house.clock.advance(REQUESTS_KEPT_FOR - 2 * MICROSECOND)
+    forget = Forgetting(SqlOldRecords(house.database))
     await forget.run_pass()
     assert await house.hold("A9", once=once("r1")) == held
     house.clock.advance(MICROSECOND)
@@ -30,16 +30,16 @@ async def test_after_a_day_and_not_before(house: House) -> None:
 
 async def test_many_replicas_at_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each takes a few; none waits for another, or fails, and all that is old is gone in the end."""
-    monkeypatch.setattr(forgetting, "REQUESTS_A_BATCH", 7)
+    monkeypatch.setattr(forgetting, "ROWS_A_BATCH", 7)
     for number in range(10):
         await house.hold(f"A{number + 1}", once=once(f"young {number}"))
     async with house.database.writing() as connection:
         await connection.execute(
             text("INSERT INTO request SELECT caller, 'old ' || n, request_id, content, outcome, create_time - :age"
                  " FROM request, (SELECT 1 AS n UNION SELECT 2 UNION SELECT 3 UNION SELECT 4) AS numbers"),
-            {"age": (KEPT_FOR + MICROSECOND) // MICROSECOND},
+            {"age": (REQUESTS_KEPT_FOR + MICROSECOND) // MICROSECOND},
         )  # fmt: skip
-    replicas = [Forgetting(SqlRequestStore(house.database)) for _ in range(4)]
+    replicas = [Forgetting(SqlOldRecords(house.database)) for _ in range(4)]
     passes = [each.run_pass() for each in replicas]
     await asyncio.gather(*passes, *(house.hold("A1", at="s2", once=once(f"new {n}", caller="bob")) for n in range(1)))
     await replicas[0].run_pass()
@@ -50,6 +50,6 @@ async def test_many_replicas_at_once(house: House, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_the_old_ones_are_found_by_an_index(house: House) -> None:
     async with house.database.reading() as connection:
-        query = "SELECT caller FROM request WHERE create_time < 7 ORDER BY create_time LIMIT 5"
+        query = "SELECT caller FROM request WHERE create_time <= 7 ORDER BY create_time LIMIT 5"
         (step,) = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}")
     assert "USING INDEX request_create_time_index" in step.detail

@@ -10,9 +10,11 @@ import pytest
 from sqlalchemy import func, select
 
 from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.database.old_records import SqlOldRecords
 from cinema_grpc.adapters.database.schema import sign_in
 from cinema_grpc.adapters.database.sign_in_store import SqlSignInStore
 from cinema_grpc.application.errors import BadCredentials, TooManyAttempts
+from cinema_grpc.application.forgetting import Forgetting
 from cinema_grpc.application.throttle import Limits, SignInThrottle
 from cinema_grpc.domain.sign_in import KNOWN_FOR, Limit
 from tests.builders import FakeClock
@@ -181,17 +183,17 @@ async def test_what_counts_no_more_is_deleted(house: House) -> None:
     await house.guesses("ada", WORK, 1)
     assert await house.signs_in("bob", HOME)
     assert await house.records() == 4
-    store = house.throttle._store
-    assert await store.delete_lapsed(9) == 0
+    records = SqlOldRecords(house.databases[0])
+    assert await records.forget_sign_ins(9) == 0
     house.clock.advance(DAY + SECOND)
-    assert await store.delete_lapsed(2) == 2
-    await house.throttle.delete_lapsed()
+    assert await records.forget_sign_ins(2) == 2
+    await Forgetting(records).run_pass()
     assert await house.records() == 1
     assert await house.signs_in("bob", HOME)
     house.clock.advance(KNOWN_FOR - SECOND)
-    assert await store.delete_lapsed(9) == 0
+    assert await records.forget_sign_ins(9) == 0
     house.clock.advance(SECOND)
-    assert await store.delete_lapsed(9) == 1
+    assert await records.forget_sign_ins(9) == 1
 
 
 async def test_names_are_kept_as_digests(house: House) -> None:

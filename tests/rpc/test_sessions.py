@@ -9,7 +9,9 @@ from cinema.v1 import auth_service_pb2 as pb
 from cinema.v1.user_pb2 import Tokens
 from sqlalchemy import func, select
 
+from cinema_grpc.adapters.database.old_records import SqlOldRecords
 from cinema_grpc.adapters.database.schema import session
+from cinema_grpc.application.forgetting import Forgetting
 from tests.builders import NOW, FakeClock
 from tests.rpc.conftest import PASSWORD, House, moment, refusal, running
 
@@ -229,9 +231,9 @@ async def test_lapsed_sessions_are_deleted(house: House) -> None:
         await login(house)
     house.clock.advance(30 * DAY)
     tokens = await login(house)
-    store = house.server._sessions._store
-    assert await store.delete_lapsed(2) == 2
+    records = SqlOldRecords(house.server.database)
+    assert await records.forget_sessions(2) == 2
     assert await sessions_kept(house) == 4
-    await house.server._sessions.delete_lapsed()
+    await Forgetting(records).run_pass()
     assert await sessions_kept(house) == 1
     await refresh(house, tokens.refresh_token)

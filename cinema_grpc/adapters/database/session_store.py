@@ -46,17 +46,3 @@ class SqlSessionStore:
             ended = delete(session).where(session.c.session_id == session_id).returning(session.c.user_id)
             user_id: str | None = await connection.scalar(ended)
             return user_id
-
-    @uninterrupted
-    async def delete_lapsed(self, limit: int) -> int:
-        """Delete at most `limit` sessions that are over; tell how many they were."""
-        async with self._database.writing() as connection:
-            now = await self._database.now(connection)
-            lapsed = (
-                select(session.c.session_id)
-                .where(session.c.expire_time <= now)
-                .order_by(session.c.expire_time)
-                .limit(limit)
-                .with_for_update(skip_locked=True)  # what another replica is deleting
-            )
-            return (await connection.execute(delete(session).where(session.c.session_id.in_(lapsed)))).rowcount

@@ -49,20 +49,6 @@ class SqlSignInStore:
             await self._write(connection, at_place, after_success(now))
             await connection.execute(delete(sign_in).where(sign_in.c.subject == of_account))
 
-    @uninterrupted
-    async def delete_lapsed(self, limit: int) -> int:
-        """Delete at most `limit` records in which nothing counts any more; tell how many they were."""
-        async with self._database.writing() as connection:
-            now = await self._database.now(connection)
-            lapsed = (
-                select(sign_in.c.subject)
-                .where(sign_in.c.expire_time <= now)
-                .order_by(sign_in.c.expire_time)
-                .limit(limit)
-                .with_for_update(skip_locked=True)  # what another replica is deleting
-            )
-            return (await connection.execute(delete(sign_in).where(sign_in.c.subject.in_(lapsed)))).rowcount
-
     async def _locked(
         self, connection: AsyncConnection, subjects: Collection[bytes], now: datetime
     ) -> dict[bytes, Record]:
