@@ -55,8 +55,8 @@ def main() -> None:
 @click.option("--worker-at", hidden=True, help="Be one of the processes that serve at this address.")
 def serve_command(demo: bool, migrate: bool, workers: int, worker_at: str | None) -> None:  # noqa: FBT001 (click calls it)
     """Run the server, until SIGTERM or SIGINT."""
+    from cinema_grpc.commands import serve, serve_from_workers
     from cinema_grpc.log import set_up_logging
-    from cinema_grpc.server import serve, serve_from_workers
 
     settings = _settings()
     set_up_logging(settings.log_format, settings.log_level)
@@ -74,8 +74,8 @@ def serve_command(demo: bool, migrate: bool, workers: int, worker_at: str | None
 @main.command("migrate", cls=SettingsCommand)
 def migrate_command() -> None:
     """Bring the database's schema up to date, as the server does when it starts."""
+    from cinema_grpc.commands import migrate_alone
     from cinema_grpc.log import set_up_logging
-    from cinema_grpc.server import migrate_alone
 
     settings = _settings()
     set_up_logging(settings.log_format, settings.log_level)
@@ -90,7 +90,7 @@ def audit_command(as_json: bool) -> None:  # noqa: FBT001 (click calls it)
 
     Changes nothing. Exits with 1 if anything is wrong.
     """
-    from cinema_grpc.server import audit_alone
+    from cinema_grpc.commands import audit_alone
 
     report = _run(audit_alone(_settings()))
     click.echo(json.dumps(report.to_json(), indent=2) if as_json else report.describe())
@@ -106,8 +106,8 @@ def create_staff_command(username: str, full_name: str | None, email: str) -> No
 
     The password is asked for, or read from the environment variable CINEMA_STAFF_PASSWORD.
     """
+    from cinema_grpc.commands import create_staff
     from cinema_grpc.log import set_up_logging
-    from cinema_grpc.server import create_staff
 
     settings = _settings()
     set_up_logging(settings.log_format, settings.log_level)

@@ -1,26 +1,17 @@
 """The composition root: builds a server from its settings, starts it, and stops it in good order."""
 
 import asyncio
-import gc
-import secrets
-import signal
-import sys
 from contextlib import AsyncExitStack
-from datetime import timedelta
-from pathlib import Path
 
-import click
 import structlog
 
-from cinema_grpc import demo
 from cinema_grpc.adapters.access_tokens import JwtAccessTokens
 from cinema_grpc.adapters.clock import SystemClock
 from cinema_grpc.adapters.database.account_store import SqlAccountStore
-from cinema_grpc.adapters.database.audit import Report, audit
 from cinema_grpc.adapters.database.booking_reader import SqlBookingReader
 from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
 from cinema_grpc.adapters.database.catalog_store import SqlCatalogStore
-from cinema_grpc.adapters.database.database import Database, without_secrets
+from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.migrate import CannotMigrate, check_schema, migrate
 from cinema_grpc.adapters.database.old_records import SqlOldRecords
 from cinema_grpc.adapters.database.payment_store import SqlPaymentStore
@@ -40,17 +31,15 @@ from cinema_grpc.application.catalog import Catalog
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.payment_ports import PaymentGateway
 from cinema_grpc.application.payments import Payments
-from cinema_grpc.application.ports import Clock, ShowtimeFilter
+from cinema_grpc.application.ports import Clock
 from cinema_grpc.application.programme import Programme
 from cinema_grpc.application.sessions import Sessions
 from cinema_grpc.application.throttle import SignInThrottle
 from cinema_grpc.config import PREFIX, BadSettings, Settings, with_port
-from cinema_grpc.domain.account import User
 from cinema_grpc.domain.booking import Booking
-from cinema_grpc.listening import allow_open_files, limits_of, read_certificates
+from cinema_grpc.listening import limits_of, read_certificates
 from cinema_grpc.transport import security_log
 from cinema_grpc.transport.server import CannotListen, Server, build
-from cinema_grpc.workers import Workers
 
 logger = structlog.get_logger()
 
@@ -63,8 +52,6 @@ SECONDS_BETWEEN_CHECKS = 2.0
 """How often storage is looked at, so that the health service tells the truth about it."""
 SECONDS_TO_CHECK = 10.0
 SECONDS_BETWEEN_KEY_READINGS = 5.0
-OBJECTS_BETWEEN_COLLECTIONS = 50_000
-"""How many more objects than before there have to be until Python looks for cycles among the new ones."""
 
 
 class CinemaServer:
@@ -289,134 +276,6 @@ async def bring_up_to_date(database: Database, *, with_migration: bool = True) -
         raise BadSettings(f"{PREFIX}DATABASE_URL: {error}") from error
 
 
-async def migrate_alone(settings: Settings, *, with_migration: bool = True) -> None:
-    """Bring the schema up to date, or only check that it is, and do nothing else.
-
-    Raises:
-        BadSettings: It is not, or the database can't be used.
-    """
-    database = Database(settings.database_url)
-    try:
-        await bring_up_to_date(database, with_migration=with_migration)
-    finally:
-        await database.close()
-
-
-async def audit_alone(settings: Settings) -> Report:
-    """Look a database over, and change nothing.
-
-    Raises:
-        BadSettings: There is no such database, or its schema is not up to date.
-    """
-    database = Database(settings.database_url)
-    file = database.engine.url.database
-    sqlite = database.engine.dialect.name == "sqlite"
-    if sqlite and not Path(str(file)).exists():  # noqa: ASYNC240 (nobody waits for anything else)
-        raise BadSettings(f"{PREFIX}DATABASE_URL: there is no file {file}")
-    try:
-        await bring_up_to_date(database, with_migration=False)
-        return await audit(database)
-    finally:
-        await database.close()
-
-
-async def serve(
-    settings: Settings, *, with_demo: bool = False, with_migration: bool = True, as_worker: bool = False
-) -> None:
-    """Run a server until SIGTERM or SIGINT.
-
-    Args:
-        settings: What the environment said.
-        with_demo: Whether an empty database is filled with demo data.
-        with_migration: Whether the schema is brought up to date; if not, it has to be.
-        as_worker: Whether this is one of many on a port, which also ends when its standard input does.
-
-    Raises:
-        BadSettings.
-    """
-    read_certificates(settings)
-    stop = asyncio.Event()
-    server = CinemaServer(settings, _jwt_secret(settings, with_demo=with_demo))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    if as_worker:
-        asyncio.get_running_loop().add_reader(sys.stdin, stop.set)  # at the latest when whoever started it is gone
-    try:
-        await server.open(with_migration=with_migration)
-        access = (
-            await demo.fill(server.catalog, server.programme, server.accounts, server.account_store)
-            if with_demo
-            else None
-        )
-        allow_open_files()
-        await server.listen(shared_port=as_worker)
-        _collect_garbage_rarely()
-        logger.warning("payments are simulated: no money moves")
-        logger.info(
-            "serving",
-            tasks=len(asyncio.all_tasks()),  # as many as when it stops, or some were left behind
-            address=server.address,
-            database=without_secrets(settings.database_url),
-            **({"health_address": server.health_address} if server.health_address else {}),
-        )
-        if access is not None:
-            await _show_demo(server, settings.tls_certificate, access)
-        elif with_demo:
-            logger.warning("the database holds data that is no demo's: --demo leaves it alone")
-        try:
-            await server.wait(stop)
-        except ServerEnded as error:
-            # Whoever supervises the process starts it again.
-            logger.error("nobody listens any more", exc_info=error)
-            raise SystemExit(1) from error
-        logger.info("stopping", tasks=len(asyncio.all_tasks()))
-        await server.announce_stop()
-    finally:
-        await server.close()
-    logger.info("stopped")
-
-
-async def serve_from_workers(settings: Settings, number: int, *, with_migration: bool) -> int:
-    """Run several processes on one port, until SIGTERM or SIGINT; give the exit code.
-
-    Raises:
-        BadSettings.
-    """
-    if settings.database_url.startswith("sqlite"):
-        raise BadSettings(
-            f"{PREFIX}DATABASE_URL: --workers needs PostgreSQL, as in postgresql+asyncpg://cinema@localhost/cinema: "
-            "a file of SQLite has one writer at a time, and more processes would only wait for each other"
-        )
-    _jwt_secret(settings, with_demo=False)
-    read_signing_keys(settings)
-    read_certificates(settings)
-    await migrate_alone(settings, with_migration=with_migration)
-    return await Workers(settings, number).run()
-
-
-def _collect_garbage_rarely() -> None:
-    """Spare the calls what Python's defaults cost: a fifth of the time of a booking went into looking for cycles."""
-    gc.collect()
-    gc.freeze()  # what is there by now stays to the end
-    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, 10, 10)
-
-
-async def create_staff(settings: Settings, username: str, password: str, full_name: str, email: str) -> User:
-    """Make a staff account, beside a running server or before its first start.
-
-    Raises:
-        BadSettings: The database can't be used.
-        InvalidRequest, UsernameTaken, EmailTaken, StorageUnavailable.
-    """
-    without_keys = settings.model_copy(update={"signing_keys": None})  # it issues no tokens
-    server = CinemaServer(without_keys, secrets.token_bytes(32))
-    try:
-        await bring_up_to_date(server.database)
-        return await server.accounts.create_staff(username, password, full_name, email)
-    finally:
-        await server.close()
-
-
 def read_signing_keys(settings: Settings) -> tuple[SigningKey, ...]:
     """Read the key pairs that the settings name, if they do.
 
@@ -439,24 +298,3 @@ def _simulated(settings: Settings, database: Database) -> SimulatedPayments:
         settings.simulated_payments_lose_answer,
     )
     return SimulatedPayments(books_beside(database), mood)
-
-
-def _jwt_secret(settings: Settings, *, with_demo: bool) -> bytes | None:
-    if settings.jwt_secret is not None:
-        return settings.jwt_secret.get_secret_value().encode()
-    if settings.signing_keys is not None:
-        return None
-    if with_demo:
-        return secrets.token_bytes(32)
-    raise BadSettings(
-        f"{PREFIX}JWT_SECRET: must be set, to 32 bytes or more that nobody can guess, the same for all replicas: "
-        f"`export {PREFIX}JWT_SECRET=$(openssl rand -hex 32)`; "
-        f"or set {PREFIX}SIGNING_KEYS, or try `cinema serve --demo`"
-    )
-
-
-async def _show_demo(server: CinemaServer, certificate: Path | None, access: demo.DemoAccess) -> None:
-    # More than a day ahead, so that all of the money comes back.
-    late_enough = ShowtimeFilter("", "", "", await server.catalog.now() + timedelta(hours=25), None)
-    _, showtimes = await server.programme.list_showtimes(late_enough, None, 1)
-    click.echo(demo.describe(server.address, certificate, access, showtimes[0].showtime_id))
