@@ -5,7 +5,8 @@ import random
 import time
 
 from cinema_grpc.application.box_office import BoxOffice
-from cinema_grpc.application.ports import BoxOfficeStore, StorageContention
+from cinema_grpc.application.box_office_ports import BoxOfficeStore
+from cinema_grpc.application.ports import StorageContention
 
 SECONDS_BETWEEN_PASSES = 1.0
 SHOWTIMES_A_PASS = 100

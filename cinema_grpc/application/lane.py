@@ -14,19 +14,11 @@ from typing import Any, Generic, TypeVar
 
 import structlog
 
+from cinema_grpc.application.box_office_ports import BoxOfficeStore, OpenedBatch, Version, Wanted, Written
 from cinema_grpc.application.errors import ShuttingDown, StorageUnavailable
 from cinema_grpc.application.once import Once, Recorded, RequestKey
 from cinema_grpc.application.patience import Patience
-from cinema_grpc.application.ports import (
-    BoxOfficeStore,
-    CommitUnknown,
-    OpenedBatch,
-    StorageConflict,
-    StorageContention,
-    Version,
-    Wanted,
-    Written,
-)
+from cinema_grpc.application.ports import CommitUnknown, StorageConflict, StorageContention
 from cinema_grpc.application.shelf import AtHand, Shelf, bring_up_to_date
 from cinema_grpc.domain.errors import CinemaError, ShowtimeNotFound
 from cinema_grpc.domain.showtime import Showtime

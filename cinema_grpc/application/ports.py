@@ -4,17 +4,17 @@ Any method of a store may raise StorageUnavailable.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from cinema_grpc.application.box_office_ports import Version
 from cinema_grpc.application.once import Recorded, RequestKey
 from cinema_grpc.domain.account import Role, User
 from cinema_grpc.domain.booking import Booking, BookingStatus
 from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
 from cinema_grpc.domain.session import RefreshToken, Session
-from cinema_grpc.domain.showtime import Change, Terms
+from cinema_grpc.domain.showtime import Terms
 from cinema_grpc.domain.sign_in import Limit, Record
 
 
@@ -55,124 +55,6 @@ class StorageContention(Exception):
 
 class CommitUnknown(Exception):
     """The answer to a COMMIT was lost: the transaction was kept whole or not at all."""
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """A state of a showtime's seats: its number, and a random stamp that no other state has."""
-
-    revision: int
-    stamp: str
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A showtime that a batch works on.
-
-    Attributes:
-        known: The version that is at hand, or None for none.
-        booking_ids: Bookings that commands speak of and that are not at hand.
-    """
-
-    showtime_id: str
-    known: Version | None
-    booking_ids: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A showtime as the transaction sees it.
-
-    Attributes:
-        latest_time: The moment of the last decision: time never runs back behind it.
-        terms: None if what is at hand has only to be brought up to date; else everything is given anew.
-        bookings: With terms, every booking that keeps seats; without, those that changed since; with the wanted ones.
-    """
-
-    version: Version
-    latest_time: datetime
-    terms: Terms | None
-    bookings: Sequence[Booking]
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What a batch did to a showtime: from one version to the next."""
-
-    showtime_id: str
-    known: Version
-    version: Version
-    latest_time: datetime
-    taken: int
-    changes: Sequence[Change]
-
-
-@dataclass(frozen=True, slots=True)
-class OpenedBatch:
-    """What a transaction begins with.
-
-    Attributes:
-        now: The moment at which it decides, read after its locks were had.
-        showtimes: By identifier; one that does not exist is missing.
-        recorded: The outcomes that are stored already.
-        skipped: The showtimes that another process is busy with.
-    """
-
-    now: datetime
-    showtimes: dict[str, Opened]
-    recorded: dict[RequestKey, Recorded]
-    skipped: frozenset[str]
-
-
-class Batch(Protocol):
-    """One transaction of the box office: lock, open, commit."""
-
-    async def lock(self, showtime_ids: Collection[str], *, patient: bool = False) -> None:
-        """Keep other processes from these showtimes from now on, or from `open` on where that locks everything.
-
-        Showtimes that another process is busy with are skipped, unless this is `patient`: then they are waited for,
-        which is for one showtime alone, so that nobody who keeps others waiting waits.
-
-        Raises:
-            StorageContention.
-        """
-        ...
-
-    async def open(self, wanted: Collection[Wanted], requests: Collection[RequestKey]) -> OpenedBatch:
-        """Read what is not at hand of the showtimes that were asked to be locked, all of which are wanted.
-
-        Raises:
-            StorageContention.
-        """
-        ...
-
-    async def commit(self, written: Sequence[Written], recorded: Sequence[Recorded]) -> None:
-        """Write everything, once and for all.
-
-        Raises:
-            StorageConflict, StorageContention, CommitUnknown.
-        """
-        ...
-
-
-class BoxOfficeStore(Protocol):
-    """Keeps who has which seat."""
-
-    def batch(self) -> AbstractAsyncContextManager[Batch]:
-        """Begin a transaction; leaving it without a commit undoes it."""
-        ...
-
-    async def is_committed(self, written: Sequence[Written]) -> bool:
-        """Tell whether a commit whose answer was lost was kept.
-
-        Raises:
-            StorageContention: The showtime is locked; the server may be at that very commit.
-        """
-        ...
-
-    async def showtimes_with_lapsed_holds(self, limit: int) -> list[str]:
-        """Give at most `limit` showtimes that have holds to be written down as over."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

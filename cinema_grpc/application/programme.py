@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from cinema_grpc.application.ports import FoundShowtime, ProgrammeReader, ShowtimeFilter, Version, Written
+from cinema_grpc.application.box_office_ports import Version, Written
+from cinema_grpc.application.ports import FoundShowtime, ProgrammeReader, ShowtimeFilter
 from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.catalog import ListedShowtime
 from cinema_grpc.domain.errors import ShowtimeNotFound

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
 
-from cinema_grpc.application.ports import Opened, Version
+from cinema_grpc.application.box_office_ports import Opened, Version
 from cinema_grpc.domain.showtime import Showtime
 
 SEATS_AT_HAND = 200_000

@@ -12,8 +12,9 @@ from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.programme_reader import SqlProgrammeReader
 from cinema_grpc.application import programme as module
 from cinema_grpc.application.box_office import BoxOffice
+from cinema_grpc.application.box_office_ports import Version
 from cinema_grpc.application.errors import StorageUnavailable
-from cinema_grpc.application.ports import FoundShowtime, Version
+from cinema_grpc.application.ports import FoundShowtime
 from cinema_grpc.application.programme import Programme, SeatMap
 from cinema_grpc.domain.errors import ShowtimeNotFound
 from cinema_grpc.domain.showtime import SeatStatus

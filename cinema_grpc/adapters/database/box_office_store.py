@@ -22,8 +22,8 @@ from cinema_grpc.adapters.database.database import Database, uninterrupted
 from cinema_grpc.adapters.database.prepared import Found, Go, Question, Together, reader_of, select_by
 from cinema_grpc.adapters.database.schema import microseconds, moment
 from cinema_grpc.adapters.database.showtime_rows import CHANGED, KEEPING_SEATS, TERMS, read_booking, to_terms
+from cinema_grpc.application.box_office_ports import Opened, OpenedBatch, Version, Wanted, Written
 from cinema_grpc.application.once import Recorded, RequestKey
-from cinema_grpc.application.ports import Opened, OpenedBatch, Version, Wanted, Written
 from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.showtime import Terms
 

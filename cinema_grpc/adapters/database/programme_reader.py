@@ -23,7 +23,8 @@ from cinema_grpc.adapters.database.showtime_rows import (
     to_listed_showtime,
     to_terms,
 )
-from cinema_grpc.application.ports import FoundChanges, FoundShowtime, ShowtimeFilter, Version
+from cinema_grpc.application.box_office_ports import Version
+from cinema_grpc.application.ports import FoundChanges, FoundShowtime, ShowtimeFilter
 from cinema_grpc.domain.catalog import ListedShowtime
 
 ENTRIES_AT_HAND = 20_000

@@ -7,20 +7,11 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from cinema_grpc.application.box_office_ports import Opened, OpenedBatch, Version, Wanted, Written
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.once import Recorded, RequestKey
 from cinema_grpc.application.payment_ports import OpenAttempt, OwedRefund
-from cinema_grpc.application.ports import (
-    CommitUnknown,
-    FoundBooking,
-    Opened,
-    OpenedBatch,
-    StorageConflict,
-    StorageContention,
-    Version,
-    Wanted,
-    Written,
-)
+from cinema_grpc.application.ports import CommitUnknown, FoundBooking, StorageConflict, StorageContention
 from cinema_grpc.domain.booking import SEAT_KEEPING, UNSETTLED, Booking, BookingStatus, RefundStatus
 from cinema_grpc.domain.showtime import Change, Terms
 from tests.builders import NOW
