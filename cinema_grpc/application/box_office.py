@@ -22,8 +22,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
+from cinema_grpc.application.batch import Command
 from cinema_grpc.application.box_office_ports import BoxOfficeStore, Written
-from cinema_grpc.application.lane import Command, Lane
+from cinema_grpc.application.lane import Lane
 from cinema_grpc.application.once import Once
 from cinema_grpc.application.patience import Patience
 from cinema_grpc.domain.showtime import Showtime

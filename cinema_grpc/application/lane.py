@@ -4,24 +4,20 @@ What goes wrong in a batch is narrowed down to the command that is at fault: the
 """
 
 import asyncio
-import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import TypeVar
 
 import structlog
 
-from cinema_grpc.application.box_office_ports import BoxOfficeStore, OpenedBatch, Version, Wanted, Written
+from cinema_grpc.application.batch import AnyCommand, Batch, FaultyCommand, Work, commands_of, split, wanted_by, without
+from cinema_grpc.application.box_office_ports import BoxOfficeStore, Written
 from cinema_grpc.application.errors import ShuttingDown, StorageUnavailable
-from cinema_grpc.application.once import Once, Recorded, RequestKey
 from cinema_grpc.application.patience import Patience
 from cinema_grpc.application.ports import CommitUnknown, StorageConflict, StorageContention
-from cinema_grpc.application.shelf import AtHand, Shelf, bring_up_to_date
+from cinema_grpc.application.shelf import Shelf, bring_up_to_date
 from cinema_grpc.domain.errors import CinemaError, ShowtimeNotFound
-from cinema_grpc.domain.showtime import Showtime
 
 logger = structlog.get_logger()
 
@@ -43,51 +39,6 @@ SECONDS_TO_FIND_OUT = 10.0
 """How long a lane tries to learn what became of a commit whose answer was lost."""
 
 
-@dataclass(eq=False, slots=True)
-class Command(Generic[A]):
-    """What a caller wants done to a showtime; `BoxOffice.execute` tells what each part means."""
-
-    showtime_id: str
-    booking_id: str | None
-    change: Callable[[Showtime, datetime], A]
-    once: Once[A] | None
-    recording: bool
-    tidying: bool
-    future: "asyncio.Future[A]"
-
-    def answer(self, outcome: "A | BaseException") -> None:
-        """Settle the caller, unless the caller has gone."""
-        if self.future.done():
-            return
-        if isinstance(outcome, BaseException):
-            self.future.set_exception(outcome)
-        else:
-            self.future.set_result(outcome)
-
-
-_AnyCommand = Command[Any]
-_Waiting = dict[str, list[_AnyCommand]]
-
-
-class _FaultyCommand(Exception):
-    """A change broke down by a fault of ours; its showtime is in no state to be trusted."""
-
-    def __init__(self, command: _AnyCommand) -> None:
-        super().__init__()
-        self.command = command
-
-
-@dataclass(slots=True)
-class _Work:
-    """What a batch comes to: the states it leads to, and what each caller is told once it is written."""
-
-    at_hand: dict[str, AtHand] = field(default_factory=dict)
-    written: list[Written] = field(default_factory=list)
-    recorded: dict[RequestKey, Recorded] = field(default_factory=dict)
-    answers: list[tuple[_AnyCommand, Any]] = field(default_factory=list)
-    skipped: frozenset[str] = frozenset()
-
-
 class Lane:
     """One worker, and the commands that wait for it."""
 
@@ -107,8 +58,8 @@ class Lane:
         self._most_apart = most_apart
         self._skips: dict[str, int] = {}
         self._apart: dict[str, asyncio.Task[None]] = {}
-        self._waiting: dict[str, deque[_AnyCommand]] = {}
-        self._tidying: deque[_AnyCommand] = deque()
+        self._waiting: dict[str, deque[AnyCommand]] = {}
+        self._tidying: deque[AnyCommand] = deque()
         self._arrival = asyncio.Event()
         self._open = False
         self._worker: asyncio.Task[None] | None = None
@@ -135,7 +86,7 @@ class Lane:
         if self._began is not None:
             self._patience.check(1 + self._ahead // LARGEST_BATCH, time.monotonic() - self._began)
 
-    def put(self, command: _AnyCommand) -> None:
+    def put(self, command: AnyCommand) -> None:
         """Let a command wait for its turn.
 
         Raises:
@@ -157,7 +108,7 @@ class Lane:
             while batch := await self._next_batch():
                 self._ahead = sum(map(len, self._waiting.values()))
                 self._began = began = time.monotonic()
-                skipped: list[_AnyCommand] = []
+                skipped: list[AnyCommand] = []
                 try:
                     skipped = await self._serve(batch)
                 except Exception:
@@ -169,7 +120,7 @@ class Lane:
                 self._patience.took(time.monotonic() - began)
                 self._began = None
 
-    async def _next_batch(self) -> _Waiting:
+    async def _next_batch(self) -> Batch:
         """Take the next batch when all who are at the door have come in.
 
         Each turn of the event loop may let more callers in, whom the sockets had already; once some turns bring nobody,
@@ -182,9 +133,9 @@ class Lane:
             quiet = quiet + 1 if self._ahead == before else 0
         return self._take()
 
-    def _take(self) -> _Waiting:
+    def _take(self) -> Batch:
         """Take the next batch: from each waiting showtime in turn, up to the bound, and a few that only tidy."""
-        batch: _Waiting = {}
+        batch: Batch = {}
         room = LARGEST_BATCH
         turns = deque(showtime_id for showtime_id in self._waiting if showtime_id not in self._apart)
         while turns and room:
@@ -203,9 +154,9 @@ class Lane:
                 batch.setdefault(command.showtime_id, []).append(command)
         return batch
 
-    def _add_latecomers(self, batch: _Waiting) -> None:
+    def _add_latecomers(self, batch: Batch) -> None:
         """Take along who has come for the same showtimes since: a lock that took long to get is used for more."""
-        room = LARGEST_BATCH - len(_commands(batch))
+        room = LARGEST_BATCH - len(commands_of(batch))
         for showtime_id, commands in batch.items():
             queue = self._waiting.get(showtime_id, ())
             while queue and room > 0:
@@ -214,7 +165,7 @@ class Lane:
             if showtime_id in self._waiting and not queue:
                 del self._waiting[showtime_id]
 
-    async def _step_aside(self, skipped: Sequence[_AnyCommand]) -> None:
+    async def _step_aside(self, skipped: Sequence[AnyCommand]) -> None:
         """Let commands whose showtimes another process is busy with wait on; those that only tidy are left to that."""
         for command in reversed(skipped):
             if command.tidying:
@@ -247,7 +198,7 @@ class Lane:
             del self._apart[showtime_id]
             self._arrival.set()
 
-    async def _serve(self, batch: _Waiting, *, patient: bool = False, alone: bool = False) -> list[_AnyCommand]:
+    async def _serve(self, batch: Batch, *, patient: bool = False, alone: bool = False) -> list[AnyCommand]:
         """Carry a batch through to every caller's answer, whatever happens; give the commands that were skipped.
 
         Args:
@@ -255,42 +206,42 @@ class Lane:
             patient: Whether to wait for showtimes that another process is busy with, instead of skipping them.
             alone: As above.
         """
-        skipped: list[_AnyCommand] = []
+        skipped: list[AnyCommand] = []
         try:
             skipped += await self._carry_out(batch, patient=patient, alone=alone)
-        except _FaultyCommand as fault:
+        except FaultyCommand as fault:
             cause = fault.__cause__ or fault
             logger.error("a change broke down", showtime_id=fault.command.showtime_id, exc_info=cause)
             fault.command.answer(cause)
-            skipped += await self._serve(_without(batch, fault.command), patient=patient, alone=alone)
+            skipped += await self._serve(without(batch, fault.command), patient=patient, alone=alone)
         except CinemaError as error:
-            for command in _commands(batch):
+            for command in commands_of(batch):
                 command.answer(error)
         except Exception as error:
-            commands = _commands(batch)
+            commands = commands_of(batch)
             # A constraint of the database has the last word, say. Whose command it was shows when each runs by itself.
             if len(commands) == 1:
                 logger.exception("a command can't be carried out", showtime_id=commands[0].showtime_id)
                 commands[0].answer(error)
                 return []
             logger.warning("a batch broke down and is narrowed down", commands=len(commands), error=repr(error))
-            for part in _split(batch):
+            for part in split(batch):
                 skipped += await self._serve(part, patient=patient, alone=True)
         finally:
-            for command in set(_commands(batch)).difference(skipped):
+            for command in set(commands_of(batch)).difference(skipped):
                 command.answer(StorageUnavailable())  # nobody is left waiting, even if the lane itself is ended
         return skipped
 
-    async def _carry_out(self, batch: _Waiting, *, patient: bool, alone: bool) -> list[_AnyCommand]:
+    async def _carry_out(self, batch: Batch, *, patient: bool, alone: bool) -> list[AnyCommand]:
         """Carry out a batch in one transaction, then answer; give the commands that were skipped.
 
         Raises:
-            _FaultyCommand, and whatever the store raises: nobody was answered, and nothing was written, but for a
+            FaultyCommand, and whatever the store raises: nobody was answered, and nothing was written, but for a
                 StorageUnavailable after a commit whose fate could not be learned.
         """
         failure: Exception | None = None
         for _ in range(TRIES):
-            work = _Work()
+            work = Work()
             try:
                 await self._transact(batch, work, patient=patient, alone=alone)
                 break
@@ -315,42 +266,27 @@ class Lane:
         self._follow(work.written)
         return [command for showtime_id in work.skipped for command in batch[showtime_id]]
 
-    async def _transact(self, batch: _Waiting, work: _Work, *, patient: bool, alone: bool) -> None:
+    async def _transact(self, batch: Batch, work: Work, *, patient: bool, alone: bool) -> None:
         async with self._store.batch() as transaction:
             await transaction.lock(batch, patient=patient)
             if not alone:
                 self._add_latecomers(batch)
             # What is at hand leaves the shelf, and comes back only in a state that is known to be written.
             kept = {showtime_id: self._shelf.take(showtime_id) for showtime_id in batch}
-            wanted = [_wanted(each, kept[each], batch[each]) for each in batch]
-            keys = {command.once.key for command in _commands(batch) if command.once is not None}
+            wanted = [wanted_by(each, kept[each], batch[each]) for each in batch]
+            keys = {command.once.key for command in commands_of(batch) if command.once is not None}
             opened = await transaction.open(wanted, keys)
             work.skipped = opened.skipped
             for showtime_id, commands in batch.items():
                 found, at_hand = opened.showtimes.get(showtime_id), kept[showtime_id]
                 if found is not None:
-                    self._apply(commands, bring_up_to_date(at_hand, found), opened, work)
+                    work.apply(commands, bring_up_to_date(at_hand, found), opened)
                 elif showtime_id not in opened.skipped:
                     work.answers.extend((command, ShowtimeNotFound(showtime_id)) for command in commands)
                 elif at_hand is not None:
                     self._shelf.put(showtime_id, at_hand)
             if work.written:
                 await transaction.commit(work.written, list(work.recorded.values()))
-
-    def _apply(self, commands: Sequence[_AnyCommand], at_hand: AtHand, opened: OpenedBatch, work: _Work) -> None:
-        """Apply one showtime's commands, in order of arrival."""
-        now = max(opened.now, at_hand.latest_time)
-        showtime = at_hand.showtime
-        for command in commands:
-            if not command.future.done():
-                work.answers.append((command, _answer(command, showtime, now, opened, work)))
-        changes = showtime.changes()
-        if changes:
-            known = at_hand.version
-            at_hand = AtHand(showtime, Version(known.revision + 1, secrets.token_hex(8)), now)
-            showtime_id = showtime.terms.showtime_id
-            work.written.append(Written(showtime_id, known, at_hand.version, now, showtime.taken, changes))
-        work.at_hand[showtime.terms.showtime_id] = at_hand
 
     async def _was_committed(self, written: Sequence[Written]) -> bool:
         """Learn what became of a commit whose answer was lost.
@@ -370,46 +306,3 @@ class Lane:
                     raise StorageUnavailable from error
                 await asyncio.sleep(pause)
                 pause *= 2
-
-
-def _answer(command: _AnyCommand, showtime: Showtime, now: datetime, opened: OpenedBatch, work: _Work) -> Any:
-    """Find a command's answer: the one that is on record, or what its change gives or refuses."""
-    once = command.once
-    try:
-        if once is None:
-            return command.change(showtime, now)
-        recorded = opened.recorded.get(once.key) or work.recorded.get(once.key)
-        if recorded is not None:
-            return once.replay(recorded)
-        answer = command.change(showtime, now)
-        if command.recording:
-            work.recorded[once.key] = once.record(answer)
-    except CinemaError as refusal:
-        return refusal
-    except Exception as fault:
-        raise _FaultyCommand(command) from fault
-    return answer
-
-
-def _wanted(showtime_id: str, at_hand: AtHand | None, commands: Sequence[_AnyCommand]) -> Wanted:
-    spoken_of = {command.booking_id for command in commands if command.booking_id is not None}
-    if at_hand is None:
-        return Wanted(showtime_id, None, frozenset(spoken_of))
-    missing = frozenset(booking_id for booking_id in spoken_of if booking_id not in at_hand.showtime)
-    return Wanted(showtime_id, at_hand.version, missing)
-
-
-def _commands(batch: _Waiting) -> list[_AnyCommand]:
-    return [command for commands in batch.values() for command in commands]
-
-
-def _split(batch: _Waiting) -> list[_Waiting]:
-    """Divide a batch into its showtimes; a single showtime into its commands."""
-    if len(batch) > 1:
-        return [{showtime_id: commands} for showtime_id, commands in batch.items()]
-    return [{showtime_id: [command]} for showtime_id, commands in batch.items() for command in commands]
-
-
-def _without(batch: _Waiting, faulty: _AnyCommand) -> _Waiting:
-    rest = {showtime_id: [each for each in commands if each is not faulty] for showtime_id, commands in batch.items()}
-    return {showtime_id: commands for showtime_id, commands in rest.items() if commands}

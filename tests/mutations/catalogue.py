@@ -150,7 +150,7 @@ MUTATIONS = (
     ),
     mutation(
         "a change does not raise the revision",
-        f"{APPLICATION}/lane.py",
+        f"{APPLICATION}/batch.py",
         "Version(known.revision + 1,",
         "Version(known.revision,",
         f"{BOX_OFFICE}::TestDeciding::test_revision_grows_with_every_change",
@@ -185,23 +185,23 @@ MUTATIONS = (
     ),
     mutation(
         "callers are answered before the commit",
-        f"{APPLICATION}/lane.py",
-        "                work.answers.append((command, _answer(command, showtime, now, opened, work)))\n",
-        "                command.answer(_answer(command, showtime, now, opened, work))\n",
+        f"{APPLICATION}/batch.py",
+        "                self.answers.append((command, self._answer(command, showtime, now, opened)))\n",
+        "                command.answer(self._answer(command, showtime, now, opened))\n",
         f"{BOX_OFFICE}::TestFaults::test_a_commit_that_fails_is_undone",
     ),
     mutation(
         "a repeat is carried out again",
-        f"{APPLICATION}/lane.py",
-        "        recorded = opened.recorded.get(once.key) or work.recorded.get(once.key)\n",
-        "        recorded = work.recorded.get(once.key)\n",
+        f"{APPLICATION}/batch.py",
+        "            recorded = opened.recorded.get(once.key) or self.recorded.get(once.key)\n",
+        "            recorded = self.recorded.get(once.key)\n",
         f"{BOX_OFFICE}::TestOnce::test_a_repeat_gets_the_same_answer",
     ),
     mutation(
         "repeats in one batch are each carried out",
-        f"{APPLICATION}/lane.py",
-        "        recorded = opened.recorded.get(once.key) or work.recorded.get(once.key)\n",
-        "        recorded = opened.recorded.get(once.key)\n",
+        f"{APPLICATION}/batch.py",
+        "            recorded = opened.recorded.get(once.key) or self.recorded.get(once.key)\n",
+        "            recorded = opened.recorded.get(once.key)\n",
         f"{BOX_OFFICE}::TestOnce::test_twenty_at_once_have_one_effect",
     ),
     mutation(
@@ -213,7 +213,7 @@ MUTATIONS = (
     ),
     mutation(
         "time may run back",
-        f"{APPLICATION}/lane.py",
+        f"{APPLICATION}/batch.py",
         "now = max(opened.now, at_hand.latest_time)",
         "now = opened.now",
         f"{BOX_OFFICE}::TestDeciding::test_time_never_runs_back",
@@ -256,9 +256,9 @@ MUTATIONS = (
     ),
     mutation(
         "a caller who has gone is served all the same",
-        f"{APPLICATION}/lane.py",
-        "            if not command.future.done():\n                work",
-        "            if True:\n                work",
+        f"{APPLICATION}/batch.py",
+        "            if not command.future.done():\n                self",
+        "            if True:\n                self",
         f"{BOX_OFFICE}::TestDeciding::test_a_caller_who_is_gone_before_the_turn_is_left_out",
     ),
     mutation(

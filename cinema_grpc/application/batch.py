@@ -1,0 +1,121 @@
+"""A batch of commands: what each is answered, and what there is to write, without any waiting."""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from cinema_grpc.application.box_office_ports import OpenedBatch, Version, Wanted, Written
+from cinema_grpc.application.once import Once, Recorded, RequestKey
+from cinema_grpc.application.shelf import AtHand
+from cinema_grpc.domain.errors import CinemaError
+from cinema_grpc.domain.showtime import Showtime
+
+A = TypeVar("A")
+
+
+@dataclass(eq=False, slots=True)
+class Command(Generic[A]):
+    """What a caller wants done to a showtime; `BoxOffice.execute` tells what each part means."""
+
+    showtime_id: str
+    booking_id: str | None
+    change: Callable[[Showtime, datetime], A]
+    once: Once[A] | None
+    recording: bool
+    tidying: bool
+    future: "asyncio.Future[A]"
+
+    def answer(self, outcome: "A | BaseException") -> None:
+        """Settle the caller, unless the caller has gone."""
+        if self.future.done():
+            return
+        if isinstance(outcome, BaseException):
+            self.future.set_exception(outcome)
+        else:
+            self.future.set_result(outcome)
+
+
+AnyCommand = Command[Any]
+Batch = dict[str, list[AnyCommand]]
+
+
+class FaultyCommand(Exception):
+    """A change broke down by a fault of ours; its showtime is in no state to be trusted."""
+
+    def __init__(self, command: AnyCommand) -> None:
+        super().__init__()
+        self.command = command
+
+
+@dataclass(slots=True)
+class Work:
+    """What a batch comes to: the states it leads to, and what each caller is told once it is written."""
+
+    at_hand: dict[str, AtHand] = field(default_factory=dict)
+    written: list[Written] = field(default_factory=list)
+    recorded: dict[RequestKey, Recorded] = field(default_factory=dict)
+    answers: list[tuple[AnyCommand, Any]] = field(default_factory=list)
+    skipped: frozenset[str] = frozenset()
+
+    def apply(self, commands: Sequence[AnyCommand], at_hand: AtHand, opened: OpenedBatch) -> None:
+        """Apply one showtime's commands, in order of arrival."""
+        now = max(opened.now, at_hand.latest_time)
+        showtime = at_hand.showtime
+        for command in commands:
+            if not command.future.done():
+                self.answers.append((command, self._answer(command, showtime, now, opened)))
+        changes = showtime.changes()
+        if changes:
+            known = at_hand.version
+            at_hand = AtHand(showtime, Version(known.revision + 1, secrets.token_hex(8)), now)
+            showtime_id = showtime.terms.showtime_id
+            self.written.append(Written(showtime_id, known, at_hand.version, now, showtime.taken, changes))
+        self.at_hand[showtime.terms.showtime_id] = at_hand
+
+    def _answer(self, command: AnyCommand, showtime: Showtime, now: datetime, opened: OpenedBatch) -> Any:
+        """Find a command's answer: the one that is on record, or what its change gives or refuses."""
+        once = command.once
+        try:
+            if once is None:
+                return command.change(showtime, now)
+            recorded = opened.recorded.get(once.key) or self.recorded.get(once.key)
+            if recorded is not None:
+                return once.replay(recorded)
+            answer = command.change(showtime, now)
+            if command.recording:
+                self.recorded[once.key] = once.record(answer)
+        except CinemaError as refusal:
+            return refusal
+        except Exception as fault:
+            raise FaultyCommand(command) from fault
+        return answer
+
+
+def wanted_by(showtime_id: str, at_hand: AtHand | None, commands: Sequence[AnyCommand]) -> Wanted:
+    """Tell what a batch needs of one showtime."""
+    spoken_of = {command.booking_id for command in commands if command.booking_id is not None}
+    if at_hand is None:
+        return Wanted(showtime_id, None, frozenset(spoken_of))
+    missing = frozenset(booking_id for booking_id in spoken_of if booking_id not in at_hand.showtime)
+    return Wanted(showtime_id, at_hand.version, missing)
+
+
+def commands_of(batch: Batch) -> list[AnyCommand]:
+    """List all commands of a batch."""
+    return [command for commands in batch.values() for command in commands]
+
+
+def split(batch: Batch) -> list[Batch]:
+    """Divide a batch into its showtimes; a single showtime into its commands."""
+    if len(batch) > 1:
+        return [{showtime_id: commands} for showtime_id, commands in batch.items()]
+    return [{showtime_id: [command]} for showtime_id, commands in batch.items() for command in commands]
+
+
+def without(batch: Batch, faulty: AnyCommand) -> Batch:
+    """Leave a command out of a batch."""
+    rest = {showtime_id: [each for each in commands if each is not faulty] for showtime_id, commands in batch.items()}
+    return {showtime_id: commands for showtime_id, commands in rest.items() if commands}
