@@ -100,4 +100,7 @@ class BoxOffice:
         if not (tidying or owed):
             lane.check_wait()
         lane.put(Command(showtime_id, booking_id, change, once, recording, tidying, future))
-        return await future
+        try:
+            return await future
+        finally:
+            del future  # else a refusal, which it holds, would lead to this frame and back, and stay until collected
