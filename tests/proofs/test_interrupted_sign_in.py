@@ -54,7 +54,7 @@ async def sweep_register(scene: Scene, instants: int) -> int:
 
 async def sweep_refresh(scene: Scene, instants: int) -> int:
     """Whoever repeats it, with the same refresh token, stays signed in."""
-    path, refresh = Sweep(instants), scene.house.auth.RefreshTokens
+    path, refresh, tasks = Sweep(instants), scene.house.auth.RefreshTokens, asyncio.all_tasks()
     token = (await scene.house.auth.Register(person(0))).tokens.refresh_token
     for _ in range(WHOLE_CALLS):
         await path.measure(lambda: refresh(pb.RefreshTokensRequest(refresh_token=token)))  # noqa: B023 (it is done at once)
@@ -63,6 +63,7 @@ async def sweep_refresh(scene: Scene, instants: int) -> int:
         request = pb.RefreshTokensRequest(refresh_token=token)
         told = await path.interrupt(instant, lambda **timeout: refresh(request, **timeout))  # noqa: B023
         tokens = (told or await refresh(request)).tokens
+        await nothing_is_left(scene, tasks)  # the call that was given up might come after the next one
         user = await scene.house.auth.GetCurrentUser(pb.GetCurrentUserRequest(), metadata=bearer(tokens))
         assert user.user.username == "person0", instant
         token = tokens.refresh_token

@@ -40,7 +40,8 @@ def uninterrupted(
 ) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
     """Make a store's method go on when its caller is cancelled, as every client that hangs up cancels its call.
 
-    A conversation that is broken off in the middle leaves its connection in a state that nobody knows.
+    A conversation that is broken off in the middle leaves its connection in a state that nobody knows. One that has not
+    begun yet is dropped.
     """
 
     @wraps(method)
@@ -72,6 +73,7 @@ class Database:
         self.driver = _driver(url, pool_size)
         self.clock = clock or self.driver.clock
         self._conversations: set[asyncio.Task[Any]] = set()
+        self._not_begun: set[asyncio.Task[Any] | None] = set()
         # All but the box office wait for their turn here, so that it never stands behind them for a connection.
         self._turn = asyncio.Semaphore(self.driver.conversations)
         self._in_line = 0
@@ -126,6 +128,7 @@ class Database:
         self._in_line += 1
         try:
             async with self._turn:
+                self._not_begun.discard(asyncio.current_task())
                 start = time.monotonic()
                 yield
                 self._patience.took(time.monotonic() - start)
@@ -141,6 +144,7 @@ class Database:
             StorageConflict: A constraint refused it.
             StorageContention: Another transaction got in the way.
         """
+        self._not_begun.discard(asyncio.current_task())
         with self._translated(contention=True):
             async with self.engine.connect() as connection:
                 await connection.execution_options(**self.driver.deciding)
@@ -167,14 +171,25 @@ class Database:
             return await self.driver.peek(ask, self.clock, self._its_turn)
 
     async def to_its_end(self, conversation: Coroutine[Any, Any, T]) -> T:
-        """Carry a conversation with the database to its end, even if whoever waits for it is cancelled meanwhile."""
+        """Carry a conversation with the database to its end, even if whoever waits for it is cancelled meanwhile.
+
+        One that still waits for its turn is dropped then, so that what nobody waits for holds up nobody, and is not
+        done long after its caller has gone on to something else.
+        """
         task = asyncio.create_task(conversation)
         self._conversations.add(task)
+        self._not_begun.add(task)
         task.add_done_callback(self._end)
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task in self._not_begun:
+                task.cancel()
+            raise
 
     def _end(self, task: asyncio.Task[Any]) -> None:
         self._conversations.discard(task)
+        self._not_begun.discard(task)
         if not task.cancelled():
             task.exception()  # marks it as seen: perhaps nobody waits any more
 

@@ -129,7 +129,7 @@ class SqliteDriver:
                 peeks: list[_Peek] = []
                 try:
                     connection = await self._undisturbed()
-                    peeks, self._peeks = self._peeks, []
+                    peeks, self._peeks = [each for each in self._peeks if not each[1].done()], []
                     now = clock.now()
                     answers = await _on_its_thread(connection, partial(_look, [ask(now) for ask, _ in peeks]))
                 except Exception as error:  # noqa: BLE001 (it is theirs who asked)
