@@ -43,6 +43,11 @@ test: $(ENVIRONMENT) ## Run all tests; fails when they cover less than 95% of th
 torture: $(ENVIRONMENT) ## Run the long forms of the proofs in docs/reliability.md, and tell their figures: an hour or more
 	@$(BIN)/pytest -m torture
 
+# CINEMA_TEST_COUNT=3 has fewer promotions than 10 of each kind.
+.PHONY: test-failover
+test-failover: $(ENVIRONMENT) ## Promote standbys of PostgreSQL under load: 2 minutes; needs programs of the system's, and says which
+	@$(BIN)/pytest -m failover
+
 MINUTES ?= 60
 
 .PHONY: soak

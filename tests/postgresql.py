@@ -69,18 +69,29 @@ def find_binaries() -> Path:
 class PostgresServer:
     """A server on a Unix socket, which ends when these tests do."""
 
-    def __init__(self, settings: tuple[str, ...] = SPEED, within: Path | None = None) -> None:
-        """Make its data, in a folder of its own `within` another; it does not run yet."""
+    def __init__(self, settings: tuple[str, ...] = SPEED, within: Path | None = None, port: int | None = None) -> None:
+        """Make its data, in a folder of its own `within` another; it does not run yet. With a port it takes TCP."""
         self.binaries = find_binaries()
         self.folder = Path(tempfile.mkdtemp(prefix="pg", dir=within))
+        self.port = port
+        if port is not None:
+            settings = (*settings, f"port={port}", "listen_addresses=127.0.0.1")
         self._settings = " ".join(f"-c {setting}" for setting in settings)
-        self._as_user: list[str] = []
+        self.as_user: list[str] = []
         self._supervisor: subprocess.Popen[bytes] | None = None
         if os.geteuid() == 0:
             self._leave_root()
-        options = ["-U", "cinema", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"]
+        self.run("initdb", "-U", "cinema", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync")
+
+    @property
+    def data(self) -> Path:
+        """Where its data is."""
+        return self.folder / "data"
+
+    def run(self, program: str, *arguments: str) -> None:
+        """Run one of PostgreSQL's programs on the data."""
         subprocess.run(  # noqa: S603 (PostgreSQL's program)
-            [*self._as_user, self.binaries / "initdb", "-D", self.folder / "data", *options],
+            [*self.as_user, self.binaries / program, "-D", self.data, *arguments],
             stdout=subprocess.DEVNULL,
             cwd=self.folder,
             check=True,
@@ -91,7 +102,7 @@ class PostgresServer:
         """Choose a user for the server, which refuses to run as root, and give it what it needs."""
         known = {each.pw_name for each in pwd.getpwall()}
         user = pwd.getpwnam("postgres" if "postgres" in known else "nobody")
-        self._as_user = [sys.executable, "-ISc", BECOME, str(user.pw_uid), str(user.pw_gid)]
+        self.as_user = [sys.executable, "-ISc", BECOME, str(user.pw_uid), str(user.pw_gid)]
         os.chown(self.folder, user.pw_uid, user.pw_gid)
         if not all(parent.stat().st_mode & 0o001 for parent in self.binaries.parents):
             installed = self.folder / "installed"  # out of a home that only root may enter
@@ -106,13 +117,15 @@ class PostgresServer:
 
     def url(self, name: str = "postgres") -> str:
         """Give the URL of a database, as the settings take it."""
+        if self.port is not None:
+            return f"postgresql+asyncpg://cinema@127.0.0.1:{self.port}/{name}"
         return f"postgresql+asyncpg://cinema@/{name}?host={self.folder}"
 
     def start(self) -> None:
         """Run the server, and return when it answers."""
         arguments = ["/bin/sh", "-c", SUPERVISOR, "sh", str(self.binaries), str(self.folder), self._settings]
         self._supervisor = subprocess.Popen(  # noqa: S603 (ours)
-            [*self._as_user, *arguments], stdin=subprocess.PIPE, cwd=self.folder, start_new_session=True
+            [*self.as_user, *arguments], stdin=subprocess.PIPE, cwd=self.folder, start_new_session=True
         )
         in_thread(self._answering())
 

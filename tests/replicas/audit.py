@@ -12,6 +12,8 @@ from cinema.v1 import booking_pb2
 from tests.replicas.conftest import Chain, Metadata, Replica
 
 Status = booking_pb2.BookingStatus
+PATIENCE = 120
+"""For how many seconds a client repeats a call."""
 
 
 @dataclass
@@ -38,7 +40,8 @@ class Log:
         showtime_id, request_id = chance.choice(showtimes), str(uuid.UUID(int=chance.getrandbits(128), version=4))
         first = chance.randint(1, 98)
         seats = [f"{chance.choice('ABCD')}{number}" for number in range(first, first + chance.randint(1, 3))]
-        for _ in range(200):
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        while asyncio.get_running_loop().time() < deadline:
             try:
                 if what == "book":
                     told = await replica.book(customer, showtime_id, *seats, request_id=request_id)
