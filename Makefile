@@ -45,7 +45,7 @@ torture: $(ENVIRONMENT) ## Run the long forms of the proofs in docs/reliability.
 
 # CINEMA_TEST_COUNT=3 has fewer promotions than 10 of each kind.
 .PHONY: test-failover
-test-failover: $(ENVIRONMENT) ## Promote standbys of PostgreSQL under load: 2 minutes; needs programs of the system's, and says which
+test-failover: $(ENVIRONMENT) ## Promote standbys under load, by hand and by Patroni, and sell through PgBouncer and Envoy: 10 minutes
 	@$(BIN)/pytest -m failover
 
 MINUTES ?= 60
@@ -181,6 +181,7 @@ check-yaml:
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yaml
 	@$(BIN)/check-jsonschema --quiet --builtin-schema custom.github-workflows-require-timeout .github/workflows/*.yaml
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml deploy/compose/compose.yaml
+	@$(BIN)/kubernetes-validate --quiet --strict deploy/kubernetes/*.yaml
 
 .PHONY: audit
 audit: $(ENVIRONMENT) ## Look for known vulnerabilities in the locked dependencies (asks the package index)

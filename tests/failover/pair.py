@@ -2,22 +2,14 @@
 
 import asyncio
 import shutil
-import socket
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.postgresql import PostgresServer, execute, fetch, find_binaries, make_tables
+from tests.postgresql import PostgresServer, execute, fetch, find_binaries, free_port, make_tables
 
 DURABLE = ("shared_buffers=64MB", "max_connections=100", "synchronous_commit=on", "wal_receiver_status_interval=1")
 SECONDS = 60
-
-
-def free_port() -> int:
-    """Find a port that nobody listens on."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        return int(free.getsockname()[1])
 
 
 class Pair:

@@ -10,18 +10,21 @@ import pytest
 from tests.chance import count, seed
 from tests.e2e.conftest import run
 from tests.failover.pair import Pair
+from tests.failover.patroni import PatroniPair
 from tests.failover.selling import CLIENTS, SHOWTIMES, Cluster, Selling, change_hands, figures
 from tests.replicas.audit import Log, audit
 from tests.replicas.conftest import Chain, a_chain
 
 pytestmark = pytest.mark.failover
+SETTINGS = {"CINEMA_HOLD_SECONDS": "86400", "CINEMA_PAYMENT_GRACE_SECONDS": "1"}
+"""No hold ends by itself, and a payment that was broken off is taken up soon."""
 Record = Callable[[str, object], None]
 
 
 async def sell_through_promotions(cluster: Cluster, folder: Path, record_property: Record) -> None:
     """Kill the primary again and again under two replicas, then compare what they said with what is there."""
     times, chosen = count(10), seed()
-    async with a_chain(folder, cluster.url, 2, SHOWTIMES + 1, CLIENTS + times, CINEMA_HOLD_SECONDS="86400") as chain:
+    async with a_chain(folder, cluster.url, 2, SHOWTIMES + 1, CLIENTS + times, **SETTINGS) as chain:
         selling = Selling(chain, chosen)
         recoveries = await change_hands(cluster, selling, times)
         await selling.more(30)
@@ -48,6 +51,16 @@ async def test_promotions(tmp_path: Path, record_property: Record) -> None:
         await pair.close()
 
 
+async def test_promotions_by_patroni(tmp_path: Path, record_property: Record) -> None:
+    """With etcd: the primary dies as its machine would, and comes back later; nobody tells Patroni what to do."""
+    pair = PatroniPair()
+    try:
+        await pair.start()
+        await sell_through_promotions(pair, tmp_path, record_property)
+    finally:
+        await pair.close()
+
+
 async def test_a_primary_that_has_lost_its_standby(tmp_path: Path) -> None:
     """Acknowledges nothing, neither as it lives on nor as it dies and comes back: the standby may be promoted any time.
 
@@ -57,7 +70,7 @@ async def test_a_primary_that_has_lost_its_standby(tmp_path: Path) -> None:
     pair = Pair(tmp_path)
     try:
         await pair.start()
-        async with a_chain(tmp_path, pair.url, 2, SHOWTIMES + 1, CLIENTS, CINEMA_HOLD_SECONDS="86400") as chain:
+        async with a_chain(tmp_path, pair.url, 2, SHOWTIMES + 1, CLIENTS, **SETTINGS) as chain:
             selling = Selling(chain, seed())
             await selling.more(30)
             await pair.cut_off()
