@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import closing
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -37,11 +37,10 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     await database.close()
 
 
-@pytest.fixture
-async def house(database_url: str) -> AsyncIterator[House]:
-    """A box office that waits for a lock for a tenth of a second, and its database."""
+@asynccontextmanager
+async def a_house(url: str) -> AsyncIterator[House]:
     clock = FakeClock()
-    database = Database(f"{database_url}&lock_timeout=100", clock)
+    database = Database(url, clock)
     faults = make_breakable(database)
     await furnish(database)
     store = SqlBoxOfficeStore(database)
@@ -50,6 +49,20 @@ async def house(database_url: str) -> AsyncIterator[House]:
     yield House(database, clock, store, SqlBookingReader(database), box_office, faults)
     await box_office.stop()
     await database.close()
+
+
+@pytest.fixture
+async def house(database_url: str) -> AsyncIterator[House]:
+    """A box office that waits for a lock for a tenth of a second, and its database."""
+    async with a_house(f"{database_url}&lock_timeout=100") as house:
+        yield house
+
+
+@pytest.fixture
+async def patient_house(database_url: str) -> AsyncIterator[House]:
+    """A box office that waits for a lock longer than a slow machine takes for a few bookings."""
+    async with a_house(f"{database_url}&lock_timeout=5000") as house:
+        yield house
 
 
 async def test_time_is_the_servers(database: Database) -> None:
@@ -127,7 +140,8 @@ async def test_of_several_servers_the_one_that_takes_writes_is_used(database_url
 class TestBusyShowtimes:
     """Another process has locked s1."""
 
-    async def test_others_are_sold_meanwhile_and_it_as_soon_as_it_is_let_go(self, house: House) -> None:
+    async def test_others_are_sold_meanwhile_and_it_as_soon_as_it_is_let_go(self, patient_house: House) -> None:
+        house = patient_house
         async with house.database.writing() as connection:
             await connection.exec_driver_sql(HOLD_S1)
             waiting = [asyncio.create_task(house.hold(f"A{number}")) for number in (1, 2, 3)]
