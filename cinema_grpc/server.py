@@ -1,7 +1,7 @@
 """The composition root: builds a server from its settings, starts it, and stops it in good order."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 
 import structlog
 
@@ -18,6 +18,7 @@ from cinema_grpc.adapters.database.payment_store import SqlPaymentStore
 from cinema_grpc.adapters.database.programme_reader import SqlProgrammeReader
 from cinema_grpc.adapters.database.session_store import SqlSessionStore
 from cinema_grpc.adapters.database.sign_in_store import SqlSignInStore
+from cinema_grpc.adapters.database.sole_server import NotAlone, alone_at
 from cinema_grpc.adapters.passwords import Argon2Passwords, load_commonest_passwords
 from cinema_grpc.adapters.signing_keys import BadKeys, SigningKey, load_keys
 from cinema_grpc.adapters.simulated_books import books_beside
@@ -107,11 +108,13 @@ class CinemaServer:
             SqlSessionStore(self.database), self._tokens, settings.refresh_grace, security_log.note
         )
         self.catalog = Catalog(SqlCatalogStore(self.database))
-        self.programme = Programme(SqlProgrammeReader(self.database))
 
         store, reader = SqlBoxOfficeStore(self.database), SqlBookingReader(self.database)
         driver = self.database.driver
-        self._box_office = BoxOffice(store, self.programme.follow, driver.lanes, driver.apart, longest_wait)
+        self.programme = Programme(SqlProgrammeReader(self.database), None if driver.shared else self.database.clock)
+        self._box_office = BoxOffice(
+            store, self.programme.follow, driver.lanes, driver.apart, longest_wait, self.programme.doubt
+        )
         hold_expiry = expiry.HoldExpiry(store, self._box_office)
         gateway = gateway or _simulated(settings, self.database)
         unsettled, grace = SqlPaymentStore(self.database), settings.payment_grace
@@ -136,6 +139,7 @@ class CinemaServer:
             "recovery of payments", recover.run_pass, recovery.SECONDS_BETWEEN_PASSES
         )
         self._server: Server | None = None
+        self._alone = ExitStack()
 
     @property
     def address(self) -> str:
@@ -158,6 +162,10 @@ class CinemaServer:
         Raises:
             BadSettings: The database can't be used.
         """
+        try:
+            self._alone.enter_context(alone_at(self.database))
+        except NotAlone as error:
+            raise BadSettings(f"{PREFIX}DATABASE_URL: {error}") from error
         await bring_up_to_date(self.database, with_migration=with_migration)
         self._box_office.start()
         self.expire_holds.start()
@@ -225,6 +233,7 @@ class CinemaServer:
         """Stop: take no more calls, let those that run finish, and close storage last, whatever goes wrong before."""
         grace = self._settings.shutdown_seconds
         async with AsyncExitStack() as last_to_first:
+            last_to_first.push(self._alone)
             last_to_first.push_async_callback(self.database.close)
             last_to_first.callback(self._passwords.close)
             last_to_first.push_async_callback(self._box_office.stop)

@@ -88,7 +88,7 @@ class Work:
             if command.recording:
                 self.recorded[once.key] = once.record(answer)
         except CinemaError as refusal:
-            return refusal
+            return refusal.with_traceback(None)  # or it leads to the command and back, and stays until collected
         except Exception as fault:
             raise FaultyCommand(command) from fault
         return answer

@@ -18,7 +18,7 @@ carried out without it.
 import asyncio
 import math
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -42,6 +42,7 @@ class BoxOffice:
         lanes: int = 1,
         apart: int = 0,
         longest_wait: float = math.inf,
+        doubt: Callable[[Collection[str]], None] = lambda _: None,
     ) -> None:
         """Set up the lanes; `start` opens them.
 
@@ -51,8 +52,9 @@ class BoxOffice:
             lanes: How many transactions may run at once.
             apart: How many more of them, in each lane, may wait for showtimes that other processes are busy with.
             longest_wait: How long a command may be expected to wait, in seconds.
+            doubt: Told of showtimes of which it can't be found out whether a commit to them was kept.
         """
-        self._lanes = [Lane(store, follow, apart, Patience(longest_wait)) for _ in range(lanes)]
+        self._lanes = [Lane(store, follow, doubt, apart, Patience(longest_wait)) for _ in range(lanes)]
 
     def start(self) -> None:
         """Begin to carry out commands; needs a running event loop."""
@@ -98,4 +100,7 @@ class BoxOffice:
         if not (tidying or owed):
             lane.check_wait()
         lane.put(Command(showtime_id, booking_id, change, once, recording, tidying, future))
-        return await future
+        try:
+            return await future
+        finally:
+            del future  # else a refusal, which it holds, would lead to this frame and back, and stay until collected

@@ -6,7 +6,7 @@ What goes wrong in a batch is narrowed down to the command that is at fault: the
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
 import structlog
@@ -46,6 +46,7 @@ class Lane:
         self,
         store: BoxOfficeStore,
         follow: Callable[[Sequence[Written]], None],
+        doubt: Callable[[Collection[str]], None],
         most_apart: int,
         patience: Patience,
     ) -> None:
@@ -55,6 +56,7 @@ class Lane:
         self._ahead = 0
         self._began: float | None = None
         self._follow = follow
+        self._doubt = doubt
         self._most_apart = most_apart
         self._skips: dict[str, int] = {}
         self._apart: dict[str, asyncio.Task[None]] = {}
@@ -303,6 +305,7 @@ class Lane:
                 return await self._store.is_committed(written)
             except (StorageUnavailable, StorageContention) as error:
                 if loop.time() + pause > deadline:
+                    self._doubt([each.showtime_id for each in written])
                     raise StorageUnavailable from error
                 await asyncio.sleep(pause)
                 pause *= 2

@@ -1,17 +1,19 @@
 """The programme for those who browse: pages of showtimes, and the map of who may still have which seat.
 
-Seat maps are kept in memory and follow each commit. None is shown before storage has said that it is of the latest
-version, so what any process has acknowledged is seen at once; that question is asked for many callers together.
+Seat maps are kept in memory and follow each commit. Where other processes sell seats too, none is shown before storage
+has said that it is of the latest version, so what any of them has acknowledged is seen at once; that question is asked
+for many callers together. A process that sells alone needs not ask.
 """
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from cinema_grpc.application.box_office_ports import Version, Written
-from cinema_grpc.application.ports import FoundShowtime, ProgrammeReader, ShowtimeFilter
+from cinema_grpc.application.ports import Clock, FoundShowtime, ProgrammeReader, ShowtimeFilter
 from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.catalog import ListedShowtime
 from cinema_grpc.domain.errors import ShowtimeNotFound
@@ -62,13 +64,21 @@ class _Kept:
 class Programme:
     """Shows what is on, and which seats are free."""
 
-    def __init__(self, reader: ProgrammeReader) -> None:
+    def __init__(self, reader: ProgrammeReader, clock: Clock | None = None) -> None:
+        """Begin with nothing in memory.
+
+        Args:
+            reader: Reads storage.
+            clock: The clock that decides, if no other process sells seats: then what follows each commit is believed.
+        """
         self._reader = reader
+        self._clock = clock
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._seats = 0
         self._asked: dict[str, list[asyncio.Future[tuple[datetime, Version | None]]]] = {}
         self._asking: asyncio.Task[None] | None = None
         self._loading: dict[str, asyncio.Task[_Kept]] = {}
+        self._committed: dict[str, int] = {}
 
     async def list_showtimes(
         self, condition: ShowtimeFilter, after: tuple[datetime, str] | None, limit: int
@@ -82,6 +92,9 @@ class Programme:
         Raises:
             ShowtimeNotFound.
         """
+        if self._clock is not None:
+            known = self._kept.get(showtime_id) or await self._load(showtime_id)
+            return self._look_at(known, showtime_id, self._clock.now())
         before = self._version(showtime_id)
         now, latest = await self._latest(showtime_id)
         if latest is None:
@@ -94,9 +107,7 @@ class Programme:
             kept = self._kept.get(showtime_id)
             if kept is None or kept.version.revision < latest.revision:
                 kept = await self._load(showtime_id)  # but this one has not
-        if showtime_id in self._kept:
-            self._kept.move_to_end(showtime_id)
-        return kept.map(now)
+        return self._look_at(kept, showtime_id, now)
 
     def follow(self, written: Sequence[Written]) -> None:
         """Take over what was committed to the showtimes at hand."""
@@ -104,6 +115,20 @@ class Programme:
             kept = self._kept.get(work.showtime_id)
             if kept is not None and kept.version == work.known:
                 kept.follow((change.after for change in work.changes), work.version)
+            elif self._clock is not None and (kept is None or kept.version != work.version):
+                self._drop(work.showtime_id)
+                if work.showtime_id in self._loading:
+                    self._committed[work.showtime_id] = work.version.revision
+
+    def doubt(self, showtime_ids: Collection[str]) -> None:
+        """Read showtimes anew when they are asked for: it is not known whether a commit to them was kept."""
+        for showtime_id in showtime_ids:
+            self._drop(showtime_id)
+
+    def _look_at(self, kept: _Kept, showtime_id: str, now: datetime) -> SeatMap:
+        if showtime_id in self._kept:
+            self._kept.move_to_end(showtime_id)
+        return kept.map(now)
 
     def _version(self, showtime_id: str) -> Version | None:
         kept = self._kept.get(showtime_id)
@@ -146,8 +171,12 @@ class Programme:
         loading = self._loading.get(showtime_id)
         if loading is None:
             loading = self._loading[showtime_id] = asyncio.create_task(self._load_once(showtime_id))
-            loading.add_done_callback(lambda _: self._loading.pop(showtime_id))
+            loading.add_done_callback(partial(self._end_loading, showtime_id))
         return await asyncio.shield(loading)
+
+    def _end_loading(self, showtime_id: str, _: object) -> None:
+        del self._loading[showtime_id]
+        self._committed.pop(showtime_id, None)
 
     async def _load_once(self, showtime_id: str) -> _Kept:
         kept = self._kept.get(showtime_id)
@@ -158,6 +187,8 @@ class Programme:
                 kept.follow(changes.bookings, changes.version)
                 return kept
         found = await self._reader.showtime(showtime_id)
+        while found is not None and found.version.revision < self._committed.get(showtime_id, 0):
+            found = await self._reader.showtime(showtime_id)  # a commit of ours came between
         if found is None:
             raise ShowtimeNotFound(showtime_id)
         self._drop(showtime_id)

@@ -7,7 +7,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 import grpc
 import structlog
@@ -148,7 +148,7 @@ class Boundary(grpc.aio.ServerInterceptor):
 
         return until_shutdown
 
-    async def _conclude(self, method: str, call: Call, context: Context, error: BaseException) -> NoReturn:
+    async def _conclude(self, method: str, call: Call, context: Context, error: BaseException) -> None:
         """End a call that raised an error; what this raises is for gRPC to see."""
         if isinstance(error, grpc.aio.AbortError):
             self._log(method, call, context.code())  # A servicer that is not ours has told its caller by itself.
@@ -164,7 +164,12 @@ class Boundary(grpc.aio.ServerInterceptor):
             security_log.note("refused", refused=True, reason=refusal.reason)
         details = (STATUS_DETAILS_HEADER, status.SerializeToString())
         request_id = (REQUEST_ID_HEADER, call.request_id)
-        await context.abort(code, status.message, trailing_metadata=(details, request_id))
+        try:
+            await context.abort(code, status.message, trailing_metadata=(details, request_id))
+        except grpc.aio.AbortError as abort:
+            # gRPC keeps this error, and raises it again as soon as the handler is done. If it led to the handler's
+            # frames, which lead to gRPC's side of the call, all that would stay until the next garbage collection.
+            abort.__traceback__ = abort.__context__ = None
 
     def _log(
         self, method: str, call: Call, code: StatusCode, reason: str | None = None, fault: BaseException | None = None

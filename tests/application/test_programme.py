@@ -191,3 +191,69 @@ async def test_what_is_kept_is_bounded_by_its_seats(
     assert reader.showtimes_read == 3
     await programme.seat_map("s2")
     assert reader.showtimes_read == 4
+
+
+class TestAlone:
+    """Of a process that sells alone: what follows each commit is believed without a question."""
+
+    @pytest.fixture
+    async def shown(self, house: House, reader: CountingReader) -> AsyncIterator[tuple[House, Programme]]:
+        programme = Programme(reader, house.clock)
+        box_office = BoxOffice(house.store, programme.follow, doubt=programme.doubt)
+        box_office.start()
+        yield replace(house, box_office=box_office), programme
+        await box_office.stop()
+
+    async def test_storage_is_read_once(self, shown: tuple[House, Programme], reader: CountingReader) -> None:
+        house, programme = shown
+        assert taken(await programme.seat_map("s1")) == []
+        await house.hold("A1")
+        with failing(house.database, lambda _statement: True) as failed:
+            assert taken(await programme.seat_map("s1")) == ["A1"]
+            house.clock.advance(timedelta(minutes=10))
+            assert taken(await programme.seat_map("s1")) == []
+        assert not failed
+        assert (reader.showtimes_read, reader.versions_asked) == (1, 0)
+
+    async def test_what_is_committed_while_it_is_read(self, house: House) -> None:
+        """Storage was read before the commit; what it gave comes after it."""
+        read, committed = asyncio.Event(), asyncio.Event()
+
+        class SlowReader(CountingReader):
+            async def showtime(self, showtime_id: str) -> FoundShowtime | None:
+                found = await super().showtime(showtime_id)
+                read.set()
+                await committed.wait()
+                return found
+
+        programme = Programme(SlowReader(house.database), house.clock)
+        box_office = BoxOffice(house.store, programme.follow)
+        box_office.start()
+        looking = asyncio.create_task(programme.seat_map("s1"))
+        await read.wait()
+        selling = replace(house, box_office=box_office)
+        await selling.hold("A1")
+        committed.set()
+        assert taken(await looking) == ["A1"]
+        await selling.hold("A2")
+        assert taken(await programme.seat_map("s1")) == ["A1", "A2"]
+        await box_office.stop()
+
+    async def test_a_commit_whose_fate_is_not_known(
+        self, shown: tuple[House, Programme], reader: CountingReader, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        house, programme = shown
+        monkeypatch.setattr("cinema_grpc.application.lane.SECONDS_TO_FIND_OUT", 0.01)
+        await programme.seat_map("s1")
+
+        def from_the_commit_on(statement: str) -> bool:
+            return bool(house.faults.failed) or statement == "COMMIT"
+
+        with failing(house.database, from_the_commit_on, after=True), pytest.raises(StorageUnavailable):
+            await house.hold("A1")
+        assert taken(await programme.seat_map("s1")) == ["A1"]
+        assert reader.showtimes_read == 2
+
+    async def test_an_unknown_showtime(self, shown: tuple[House, Programme]) -> None:
+        with pytest.raises(ShowtimeNotFound):
+            await shown[1].seat_map("nothing")

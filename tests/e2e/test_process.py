@@ -50,6 +50,17 @@ class TestStarting:
         (line,) = ended.stderr.splitlines()
         assert line.startswith(f"cinema: CINEMA_LISTEN_ADDRESS: can't listen on {address}")
 
+    def test_a_second_server_on_a_file(self, tmp_path: Path) -> None:
+        with serving(tmp_path) as first:
+            first.wait_for('"serving"')
+            ended = run(tmp_path, "serve", CINEMA_JWT_SECRET=SECRET)
+            assert ended.returncode == 2
+            (line,) = ended.stderr.splitlines()
+            assert line.startswith("cinema: CINEMA_DATABASE_URL: another server uses cinema.db: stop that one first")
+            first.stop(signal.SIGKILL)
+        with serving(tmp_path) as second:
+            assert second.address
+
     @pytest.mark.parametrize(
         ("content", "hint"),
         [(b"this is no database at all" * 100, "not a database"), (None, "later than this program")],

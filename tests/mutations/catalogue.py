@@ -324,4 +324,18 @@ MUTATIONS = (
         "charged = replace(booking, payment=",
         "tests/domain/test_showtime.py::TestPayment::test_too_late_a_charge_is_owed_back",
     ),
+    mutation(
+        "a seat map that was read before a commit is shown after it",
+        f"{APPLICATION}/programme.py",
+        "found.version.revision < self._committed.get(showtime_id, 0)",
+        "found.version.revision < 0",
+        "tests/application/test_programme.py::TestAlone",
+    ),
+    mutation(
+        "a seat map is believed though nobody knows whether a commit was kept",
+        f"{APPLICATION}/lane.py",
+        "                    self._doubt([each.showtime_id for each in written])\n",
+        "",
+        "tests/application/test_programme.py::TestAlone",
+    ),
 )

@@ -1,5 +1,6 @@
 """The BookingService over a real channel: holding, paying, quoting, cancelling and listing, by every rule."""
 
+import gc
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +10,8 @@ from cinema.v1 import booking_pb2 as pb
 from cinema.v1 import booking_service_pb2 as service
 from cinema.v1 import showtime_pb2, showtime_service_pb2
 
+from cinema_grpc.domain.errors import SeatsUnavailable
+from cinema_grpc.transport.call import Call
 from tests.builders import NOW
 from tests.rpc.conftest import House, moment, refusal
 
@@ -97,6 +100,21 @@ class TestCreateBooking:
         assert (await refusal(house.book("nowhere", "Z9"))).reason == "SHOWTIME_NOT_FOUND"
         house.clock.advance(timedelta(minutes=30))
         assert (await refusal(house.book(showtime.showtime_id, "Z9", "A1"))).reason == "SALES_CLOSED"
+
+
+async def test_a_refusal_leaves_nothing_for_the_garbage_collector(house: House) -> None:
+    """In a rush most are refused; what each of them left behind would stay in memory, and cost more than the answer."""
+    showtime = await house.showtime()
+    await house.book(showtime.showtime_id, "A1", "A2")
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            await refusal(house.book(showtime.showtime_id, "A1", "A2", by="bob"))
+        kept = [each for each in gc.get_objects() if isinstance(each, SeatsUnavailable | grpc.aio.AbortError | Call)]
+    finally:
+        gc.enable()
+    assert len(kept) <= 3  # of the last call, which may not be quite over on the server's side
 
 
 class TestLapsing:

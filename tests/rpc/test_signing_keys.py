@@ -81,6 +81,7 @@ async def test_a_shared_secret_is_not_published(house: House) -> None:
     assert await published(house) == []
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 async def test_a_rotation_fails_no_call(database_url: str, folder: Path) -> None:
     """Two replicas read each step at different times: every token of either is good on both, all the way."""
     steps = [
