@@ -285,7 +285,7 @@ class Machine(RuleBasedStateMachine):
             self.runner.close()
 
 
-@pytest.mark.no_cover  # what it comes across by chance is no coverage
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("examples", "steps"), [(8, 25), pytest.param(500, 60, marks=pytest.mark.torture)])
 def test_bookings_and_money(database_url: str, examples: int, steps: int) -> None:
     """After any history: nobody is charged twice, or charged without seats, and all money is accounted for."""

@@ -17,6 +17,7 @@ LONG_ROW = [(label, (100, 100)) for label in ("A", "B")]
 ALLOW = showtime_pb2.SEAT_GAP_POLICY_ALLOW
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("rounds", [20, pytest.param(100, marks=pytest.mark.torture)])
 async def test_a_hundred_clients_on_one_seat(house: House, rounds: int) -> None:
     """One winner and 99 SEATS_UNAVAILABLE, time and again, with holds and sales of others in between."""
