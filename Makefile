@@ -43,6 +43,11 @@ test: $(ENVIRONMENT) ## Run all tests; fails when they cover less than 95% of th
 torture: $(ENVIRONMENT) ## Run the long forms of the proofs in docs/reliability.md, and tell their figures: an hour or more
 	@$(BIN)/pytest -m torture
 
+# CINEMA_TEST_COUNT=3 has fewer promotions than 10 of each kind.
+.PHONY: test-failover
+test-failover: $(ENVIRONMENT) ## Promote standbys under load, by hand and by Patroni, and sell through PgBouncer and Envoy: 10 minutes
+	@$(BIN)/pytest -m failover
+
 MINUTES ?= 60
 
 .PHONY: soak
@@ -176,6 +181,7 @@ check-yaml:
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yaml
 	@$(BIN)/check-jsonschema --quiet --builtin-schema custom.github-workflows-require-timeout .github/workflows/*.yaml
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml deploy/compose/compose.yaml
+	@$(BIN)/kubernetes-validate --quiet --strict deploy/kubernetes/*.yaml
 
 .PHONY: audit
 audit: $(ENVIRONMENT) ## Look for known vulnerabilities in the locked dependencies (asks the package index)

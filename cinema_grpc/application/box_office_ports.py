@@ -101,7 +101,7 @@ class Batch(Protocol):
         ...
 
     async def commit(self, written: Sequence[Written], recorded: Sequence[Recorded]) -> None:
-        """Write everything, once and for all.
+        """Write everything, once and for all; with nothing to write, wait until what was read is there for good.
 
         Raises:
             StorageConflict, StorageContention, CommitUnknown.
@@ -117,10 +117,11 @@ class BoxOfficeStore(Protocol):
         ...
 
     async def is_committed(self, written: Sequence[Written]) -> bool:
-        """Tell whether a commit whose answer was lost was kept.
+        """Tell whether a commit whose answer was lost was kept, and will be.
 
         Raises:
             StorageContention: The showtime is locked; the server may be at that very commit.
+            CommitUnknown: It was, but whether it will be can't be told yet.
         """
         ...
 

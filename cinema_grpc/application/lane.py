@@ -255,7 +255,7 @@ class Lane:
             except StorageContention as contention:
                 failure = contention
             except CommitUnknown as unknown:
-                if await self._was_committed(work.written):
+                if work.written and await self._was_committed(work.written):
                     break
                 failure = unknown
         else:
@@ -287,7 +287,9 @@ class Lane:
                     work.answers.extend((command, ShowtimeNotFound(showtime_id)) for command in commands)
                 elif at_hand is not None:
                     self._shelf.put(showtime_id, at_hand)
-            if work.written:
+            if work.written or opened.recorded:
+                # An answer that is on record is no better kept than its commit, which may have been cut off from the
+                # standby that it waited for. Another commit, of nothing, comes after it there.
                 await transaction.commit(work.written, list(work.recorded.values()))
 
     async def _was_committed(self, written: Sequence[Written]) -> bool:
@@ -303,7 +305,7 @@ class Lane:
         while True:
             try:
                 return await self._store.is_committed(written)
-            except (StorageUnavailable, StorageContention) as error:
+            except (StorageUnavailable, StorageContention, CommitUnknown) as error:
                 if loop.time() + pause > deadline:
                     self._doubt([each.showtime_id for each in written])
                     raise StorageUnavailable from error

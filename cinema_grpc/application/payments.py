@@ -122,7 +122,7 @@ class Payments:
         self._under_way.add(payment.attempt_id)
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(lambda _: self._under_way.discard(payment.attempt_id))
-        return await asyncio.shield(payment.answer)
+        return await payment.answer
 
     def is_under_way(self, attempt_id: str) -> bool:
         """Tell whether this process is still at an attempt."""

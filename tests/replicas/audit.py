@@ -12,6 +12,10 @@ from cinema.v1 import booking_pb2
 from tests.replicas.conftest import Chain, Metadata, Replica
 
 Status = booking_pb2.BookingStatus
+AGAIN = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.ABORTED}
+"""What is answered to a call that is to be repeated; ABORTED means that a payment is under way."""
+PATIENCE = 120
+"""For how many seconds a client repeats a call."""
 
 
 @dataclass
@@ -38,7 +42,8 @@ class Log:
         showtime_id, request_id = chance.choice(showtimes), str(uuid.UUID(int=chance.getrandbits(128), version=4))
         first = chance.randint(1, 98)
         seats = [f"{chance.choice('ABCD')}{number}" for number in range(first, first + chance.randint(1, 3))]
-        for _ in range(200):
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        while True:
             try:
                 if what == "book":
                     told = await replica.book(customer, showtime_id, *seats, request_id=request_id)
@@ -48,15 +53,16 @@ class Log:
                     told = await replica.cancel(customer, name, request_id)
             except grpc.aio.AioRpcError as error:
                 self.outcomes[error.code().name] += 1
-                if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                if error.code() not in AGAIN:
                     return None
+                if asyncio.get_running_loop().time() > deadline:
+                    raise AssertionError(f"{what} for {name or showtime_id} never works: {error.details()}") from error
                 await asyncio.sleep(0.1)  # as any client should
             else:
                 self.outcomes["OK"] += 1
                 self.bookings[told.booking_id] = told
                 self.owners[told.booking_id] = customer
                 return told
-        raise AssertionError("the servers are not coming back")
 
 
 async def audit(chain: Chain, log: Log) -> list[str]:

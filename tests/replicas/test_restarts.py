@@ -6,7 +6,7 @@ import random
 import re
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -72,12 +72,21 @@ def documented_service_config() -> str:
 
 
 class Load:
-    """Clients that book through one channel with the documented config, and count what they are told."""
+    """Clients that book through one channel, with the documented config, and count what they are told."""
 
-    def __init__(self, chain: Chain, addresses: list[str]) -> None:
-        target = "ipv4:" + ",".join(addresses)
-        options = [("grpc.service_config", documented_service_config()), ("grpc.enable_retries", 1)]
-        self.channel = grpc.aio.insecure_channel(target, options=options)
+    def __init__(
+        self,
+        chain: Chain,
+        addresses: list[str],
+        options: Sequence[tuple[str, object]] = (
+            ("grpc.service_config", documented_service_config()),
+            ("grpc.enable_retries", 1),
+        ),
+        *,
+        wait_for_ready: bool | None = None,
+    ) -> None:
+        self.channel = grpc.aio.insecure_channel("ipv4:" + ",".join(addresses), options=options)
+        self._wait_for_ready = wait_for_ready
         self.stub = booking_service_pb2_grpc.BookingServiceStub(self.channel)
         self.chain = chain
         self.booked = 0
@@ -96,7 +105,9 @@ class Load:
             )
             customer = self.chain.customers[number]
             try:
-                told = await self.stub.CreateBooking(request, metadata=customer, timeout=20)
+                told = await self.stub.CreateBooking(
+                    request, metadata=customer, timeout=20, wait_for_ready=self._wait_for_ready
+                )
                 cancel = booking_service_pb2.CancelBookingRequest(
                     booking_id=told.booking.booking_id, request_id=request.request_id
                 )

@@ -48,6 +48,9 @@ class SqlBoxOfficeStore:
 
         The stamp of a showtime shows it, or, where another process has written to that since, a row that only this
         commit can have made. Failing that the state of a booking does: what is left then is safe to do again.
+
+        What is found may have been kept by a server that came back alone, without the standby that the lost commit
+        waited for. So the lookup, which has locked a row, is committed too, and waits for the standby as that did.
         """
         work = written[0]
         async with self._database.deciding() as connection:
@@ -56,21 +59,25 @@ class SqlBoxOfficeStore:
             driver, lock = self._database.driver, (_LOCK_PATIENTLY, of_showtime)
             locked = await driver.lock(connection, lock)
             (version,), _, _ = await driver.look(connection, lock, locked, lambda _: _LOOK.of({}))
-            found = version[2]
-            if found in {work.version.stamp, work.known.stamp}:
-                return bool(found == work.version.stamp)
-            difference = Difference()
-            for change in work.changes:
-                difference.add(change, work.version.revision)
-            evidence = difference.evidence()
-            if evidence is not None:
-                return (await connection.execute(evidence)).first() is not None
-            booking = work.changes[0].after
-            row = (
-                await connection.execute(
-                    select(_BOOKING.revision, _BOOKING.status).where(_BOOKING.booking_id == booking.booking_id)
-                )
-            ).one()
+            if kept := await self._is_kept(connection, work, version[2]):
+                await driver.write_and_commit(connection, [])
+        return kept
+
+    async def _is_kept(self, connection: AsyncConnection, work: Written, stamp: str) -> bool:
+        if stamp in {work.version.stamp, work.known.stamp}:
+            return stamp == work.version.stamp
+        difference = Difference()
+        for change in work.changes:
+            difference.add(change, work.version.revision)
+        evidence = difference.evidence()
+        if evidence is not None:
+            return (await connection.execute(evidence)).first() is not None
+        booking = work.changes[0].after
+        row = (
+            await connection.execute(
+                select(_BOOKING.revision, _BOOKING.status).where(_BOOKING.booking_id == booking.booking_id)
+            )
+        ).one()
         return bool(row.revision >= work.version.revision and row.status == booking.status.value)
 
     @uninterrupted
@@ -141,12 +148,15 @@ class SqlBatch:
         )
 
     async def commit(self, written: Sequence[Written], recorded: Sequence[Recorded]) -> None:
-        """Write everything, once and for all.
+        """Write everything, once and for all; with nothing to write, wait until what was read is there for good.
 
         Raises:
             StorageConflict: A constraint refused it, or the showtime was not what it was taken for.
             CommitUnknown.
         """
+        if not written:
+            await self._driver.write_and_commit(self._connection, [])
+            return
         difference = Difference()
         for work in written:
             for change in work.changes:
