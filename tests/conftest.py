@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -20,11 +21,21 @@ DATABASES = pytest.StashKey[Databases]()
 SERVER_URL_VARIABLE = "CINEMA_TEST_DATABASE_URL"
 """The URL of a server that is there already, with a user who may make databases."""
 
+MEMORY = Path("/dev/shm")  # noqa: S108 (files in it are made as safely as elsewhere)
+"""Where many systems have a file system in memory: a database there never waits for the disk."""
+GIBIBYTE = 2**30
+UNMEASURED = ("proofs", "replicas")
+"""Folders whose tests don't count as coverage: what only chance or load comes across is not tested. They take half the
+time that way."""
+
 Lend = Callable[[str, Path], AbstractContextManager[str]]
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Start the server, once for all workers."""
+    """Choose where files lie, and start the server, once for all workers."""
+    if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > GIBIBYTE:
+        tempfile.tempdir = os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
     worker = getattr(config, "workerinput", None)
     if worker is not None:
         config.stash[SERVER_URL] = worker["server_url"]
@@ -40,6 +51,22 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_configure_node(node: object) -> None:
     """Tell a worker of pytest-xdist's where the server is."""
     node.workerinput["server_url"] = node.config.stash[SERVER_URL]  # type: ignore[attr-defined] # of pytest-xdist
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is not measured."""
+    for item in items:
+        if item.path.parent.name in UNMEASURED:
+            item.add_marker("no_cover")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Leave the processes of a test unmeasured if it is."""
+    with pytest.MonkeyPatch.context() as patch:
+        if item.get_closest_marker("no_cover"):
+            patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+        return (yield)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -98,4 +125,11 @@ def lend(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) 
 def database_url(request: pytest.FixtureRequest, lend: Lend, tmp_path: Path) -> Iterator[str]:
     """The URL of a database of each kind in turn, with all tables and nothing in them."""
     with lend(request.param, tmp_path) as url:
+        yield url
+
+
+@pytest.fixture
+def postgresql_url(lend: Lend, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty PostgreSQL database."""
+    with lend("postgresql", tmp_path) as url:
         yield url

@@ -31,6 +31,11 @@ BINARIES_VARIABLE = "CINEMA_TEST_POSTGRESQL"
 SPEED = ("fsync=off", "full_page_writes=off", "shared_buffers=64MB", "max_connections=300", "listen_addresses=")
 """Settings of a server whose machine never loses its power."""
 
+TABLES = ["simulated_payment", *(table.name for table in reversed(schema.metadata.sorted_tables))]
+# Whoever still has a transaction open has leaked a connection, which shows as this takes too long. TRUNCATE would make
+# each table a new file, and its indexes too, which takes thirty times as long as to delete the little that is there.
+EMPTY = f"SET lock_timeout = '10s'; LOCK {', '.join(TABLES)}; " + "; ".join(f"DELETE FROM {name}" for name in TABLES)  # noqa: S608 (our names)
+
 # Ends the server when the pipe on its standard input is closed, as it is when the tests end in any way at all. A word
 # on the pipe keeps the data for the next start.
 SUPERVISOR = """
@@ -228,9 +233,7 @@ class Databases:
         name = self._free.pop()
         url = with_database(self._server_url, name)
         yield url
-        tables = ", ".join([*schema.metadata.tables, "simulated_payment"])
-        # Whoever still has a transaction open here has leaked a connection, which shows as this takes too long.
-        in_thread(execute(url, f"SET lock_timeout = '10s'; TRUNCATE {tables}"))
+        in_thread(execute(url, EMPTY))
         self._free.append(name)
 
     def close(self) -> None:

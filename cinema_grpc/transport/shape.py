@@ -30,6 +30,10 @@ TIMES: Mapping[str, Callable[[Any, str], object]] = {
 }
 
 
+VALIDATOR = Validator()
+"""Keeps the rules that it has compiled, for all servers of the process."""
+
+
 class Shape(grpc.aio.ServerInterceptor):
     """Reads and checks every request to our services; those of others pass by.
 
@@ -38,9 +42,8 @@ class Shape(grpc.aio.ServerInterceptor):
 
     def __init__(self, services: Iterable[ServiceDescriptor]) -> None:
         """Compile the rules for every method of the services; for each type of request this takes some milliseconds."""
-        validator = Validator()
         self._checks = {
-            f"/{service.full_name}/{method.name}": _check(method.input_type, validator)
+            f"/{service.full_name}/{method.name}": _check(method.input_type, VALIDATOR)
             for service in services
             for method in service.methods
         }

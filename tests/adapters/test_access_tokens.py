@@ -13,6 +13,8 @@ from cinema_grpc.adapters.access_tokens import JwtAccessTokens
 from cinema_grpc.application.errors import TokenExpired, TokenInvalid
 from cinema_grpc.application.ports import Caller
 from cinema_grpc.domain.account import Role
+from tests.adapters.abnormal_tokens import abnormal
+from tests.adapters.confused_tokens import confused
 from tests.adapters.forgeries import (
     ABSENT,
     ADA,
@@ -23,8 +25,6 @@ from tests.adapters.forgeries import (
     SECONDS,
     SECRET,
     Forger,
-    abnormal,
-    confused,
     signing_key,
 )
 from tests.builders import NOW, FakeClock

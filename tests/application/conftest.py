@@ -13,9 +13,11 @@ from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.booking_reader import SqlBookingReader
 from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
 from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.application import payments
 from cinema_grpc.application.box_office import BoxOffice
 from cinema_grpc.application.once import Once, RequestKey
 from cinema_grpc.domain.booking import Booking
+from tests.application.desk import Desk, open_desk
 from tests.builders import NOW, FakeClock
 from tests.faults import Faults, make_breakable
 
@@ -64,6 +66,15 @@ async def house(database_url: str) -> AsyncIterator[House]:
     await box_office.stop()
     assert cast("QueuePool", database.engine.pool).checkedout() == 0
     await database.close()
+
+
+@pytest.fixture
+async def desk(house: House, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
+    """Open a desk in the house, at which nobody waits long for the next try."""
+    monkeypatch.setattr(payments, "FIRST_PAUSE", 0.01)
+    desk = open_desk(house)
+    yield desk
+    await desk.payments.stop(10)
 
 
 async def furnish(database: Database) -> None:

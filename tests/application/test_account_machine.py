@@ -245,6 +245,7 @@ def run_machine(database_url: str, runs: int, steps: int) -> None:
             hasher.close()
 
 
+@pytest.mark.no_cover
 def test_who_gets_in_is_who_should(lend: Lend, tmp_path: Path) -> None:
     """The short form, on SQLite."""
     with lend("sqlite", tmp_path) as database_url:

@@ -1,9 +1,12 @@
-"""Tests of what a background task makes of passes that can't be run."""
+"""A background task outlives passes that fail, comes when it is woken, and stops when it is told to."""
 
 import asyncio
 
+import pytest
+
+from cinema_grpc.application import background
 from cinema_grpc.application.background import BackgroundTask
-from cinema_grpc.application.errors import Overloaded
+from cinema_grpc.application.errors import Overloaded, StorageUnavailable
 
 
 class TestBackgroundTask:
@@ -25,3 +28,45 @@ class TestBackgroundTask:
             await again.wait()
         assert task.failures == 0
         await task.stop()
+
+    async def test_many_failures_do_not_end_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The pause between tries is bounded, after thousands of failures too; nobody wakes a task that fails."""
+        monkeypatch.setattr(background, "LONGEST_PAUSE", 0.0)
+        tried = 0
+        enough = asyncio.Event()
+
+        async def run_pass() -> None:
+            nonlocal tried
+            tried += 1
+            if tried == 3_000:
+                enough.set()
+            if not enough.is_set():
+                raise StorageUnavailable
+
+        monkeypatch.setattr(background.logger, "exception", lambda *_arguments, **_named: None)
+        task = BackgroundTask("doomed", run_pass, 1.0)
+        task.start()
+        task.wake()
+        await asyncio.wait_for(enough.wait(), 30)
+        await task.stop()
+        assert tried == 3_000
+
+    async def test_waking_runs_the_next_pass_at_once(self) -> None:
+        passes: asyncio.Queue[None] = asyncio.Queue()
+        task = BackgroundTask("waiting", lambda: passes.put(None), 3600)
+        task.start()
+        await asyncio.wait_for(passes.get(), 10)
+        task.wake()
+        await asyncio.wait_for(passes.get(), 10)
+        await task.stop()
+        await BackgroundTask("never started", lambda: passes.put(None), 1).stop()
+
+    async def test_a_stop_that_comes_with_a_wake_is_not_forgotten(self) -> None:
+        """Both may come in one moment, as at the end of a server whose last call made a refund owed."""
+        passes: asyncio.Queue[None] = asyncio.Queue()
+        task = BackgroundTask("woken and stopped", lambda: passes.put(None), 3600)
+        task.start()
+        await passes.get()
+        await asyncio.sleep(0)  # it rests
+        task.wake()
+        await asyncio.wait_for(task.stop(), 5)

@@ -53,6 +53,7 @@ class GatedProvider(Provider):
         self.gates[number].set()
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("races", [150, pytest.param(10_000, marks=pytest.mark.torture)])
 async def test_payment_against_expiry(house: House, database_url: str, races: int) -> None:
     """Never both, never neither, whoever waits for a lock, claims the seat, sweeps or recovers meanwhile."""

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -146,5 +147,6 @@ class Selling(RuleBasedStateMachine):
                 assert booking.refund.amount.minor_units == 0 or booking.status is BookingStatus.EXPIRED
 
 
+pytestmark = pytest.mark.no_cover
 TestSelling = Selling.TestCase
 TestSelling.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

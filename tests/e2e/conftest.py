@@ -1,6 +1,7 @@
-"""The program as a process: started, called, and stopped with a signal."""
+"""The program as a process: started, called, and stopped with a signal; and its commands without one."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import grpc
+import pytest
+from cinema.v1 import (
+    auth_service_pb2,
+    auth_service_pb2_grpc,
+    booking_pb2,
+    booking_service_pb2,
+    booking_service_pb2_grpc,
+    showtime_service_pb2,
+    showtime_service_pb2_grpc,
+)
+from click.testing import CliRunner
+
+from cinema_grpc import log
+from cinema_grpc.cli import main
 
 CINEMA = Path(sys.executable).parent / "cinema"
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -33,6 +50,18 @@ def run(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedP
         timeout=SECONDS,
         check=False,
     )
+
+
+def run_here(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run `cinema` to its end without a process of its own, whose start would take longer than all the rest."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(log, "set_up_logging", lambda *_: None)  # which is for as long as a process lives
+        unset = {name: None for name in os.environ if name.startswith("CINEMA_")}
+        ended = CliRunner(env={**unset, **environment(**settings)}).invoke(main, arguments)
+    if ended.exception is not None and not isinstance(ended.exception, SystemExit):
+        raise ended.exception
+    return subprocess.CompletedProcess(arguments, ended.exit_code, ended.stdout, ended.stderr)
 
 
 @dataclass
@@ -98,3 +127,39 @@ def serving(folder: Path, *arguments: str, limits: str = "", **settings: str) ->
         process.wait(timeout=SECONDS)
         reader.join(timeout=SECONDS)
         process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def demo_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database that `cinema serve --demo` has filled."""
+    folder = tmp_path_factory.mktemp("demo")
+    with serving(folder, "--demo") as server:
+        server.wait_for("give them back")
+        assert server.stop() == 0
+    return folder / "cinema.db"
+
+
+@pytest.fixture
+def demo_folder(demo_database: Path, tmp_path: Path) -> Path:
+    """A folder with the demo's database in it, which `cinema serve --demo` goes on with."""
+    shutil.copy(demo_database, tmp_path)
+    return tmp_path
+
+
+async def book(server: Serving) -> tuple[str, booking_pb2.Booking]:
+    """Register, hold two seats, and give the access token and the booking."""
+    async with grpc.aio.insecure_channel(server.address) as channel:
+        registered = await auth_service_pb2_grpc.AuthServiceStub(channel).Register(
+            auth_service_pb2.RegisterRequest(
+                username="ada", password="a long and private one", full_name="Ada", email="ada@example.com"
+            ),
+            timeout=SECONDS,
+        )
+        showtimes = showtime_service_pb2_grpc.ShowtimeServiceStub(channel)
+        listed = await showtimes.ListShowtimes(showtime_service_pb2.ListShowtimesRequest(page_size=1), timeout=SECONDS)
+        booked = await booking_service_pb2_grpc.BookingServiceStub(channel).CreateBooking(
+            booking_service_pb2.CreateBookingRequest(showtime_id=listed.showtimes[0].showtime_id, seats=["A1", "A2"]),
+            metadata=(("authorization", f"Bearer {registered.tokens.access_token}"),),
+            timeout=SECONDS,
+        )
+        return registered.tokens.access_token, booked.booking

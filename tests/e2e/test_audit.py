@@ -5,22 +5,22 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from tests.e2e.conftest import run, serving
+from tests.e2e.conftest import run, run_here, serving
 
 
-def test_beside_a_running_server(tmp_path: Path) -> None:
+def test_beside_a_running_server(demo_folder: Path) -> None:
     """0 and a table while all is well; 1, the rule and its figures as JSON when it is not."""
-    with serving(tmp_path, "--demo") as server:
+    with serving(demo_folder, "--demo") as server:
         server.wait_for('"serving"')
-        sound = run(tmp_path, "audit")
+        sound = run(demo_folder, "audit")
         assert (sound.returncode, sound.stderr) == (0, "")
         assert "       0  a seat has one owner\n" in sound.stdout
         assert sound.stdout.endswith("Everything is as it should be.\n")
-        with closing(sqlite3.connect(tmp_path / "cinema.db", isolation_level=None)) as raw:
+        with closing(sqlite3.connect(demo_folder / "cinema.db", isolation_level=None)) as raw:
             raw.execute(
                 "UPDATE showtime SET taken_seats = 7 WHERE showtime_id = (SELECT min(showtime_id) FROM showtime)"
             )
-        broken = run(tmp_path, "audit", "--json")
+        broken = run_here(demo_folder, "audit", "--json")
         assert server.stop() == 0
     assert broken.returncode == 1
     report = json.loads(broken.stdout)
@@ -32,7 +32,7 @@ def test_beside_a_running_server(tmp_path: Path) -> None:
 
 def test_without_a_database(tmp_path: Path) -> None:
     """It says so in one line, and makes none."""
-    missing = run(tmp_path, "audit")
+    missing = run_here(tmp_path, "audit")
     assert (missing.returncode, missing.stdout) == (2, "")
     assert missing.stderr == "cinema: CINEMA_DATABASE_URL: there is no file cinema.db\n"
     assert list(tmp_path.iterdir()) == []

@@ -125,7 +125,7 @@ MUTATIONS = (
         f"{DATABASE}/booking_reader.py",
         "over = _BOOKING.hold_expire_time <= now",
         "over = _BOOKING.hold_expire_time < now",
-        "tests/application/test_payments.py::TestExpiry::test_without_it_a_lapsed_hold_is_free_all_the_same",
+        "tests/application/test_hold_expiry.py::test_without_it_a_lapsed_hold_is_free_all_the_same",
     ),
     mutation(
         "the gap rule overlooks the ends of a run",

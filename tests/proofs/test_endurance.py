@@ -129,14 +129,15 @@ async def no_transaction_is_open(url: str) -> None:
     """Look into PostgreSQL whether a connection of the server's is still at something."""
     database = Database(url)
     try:
-        async with asyncio.timeout(SECONDS_TO_REST), database.reading() as connection:
+        query = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+            "AND pid <> pg_backend_pid() AND state <> 'idle'"
+        )
+        async with asyncio.timeout(SECONDS_TO_REST):
             busy = 1
             while busy:
-                query = (
-                    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-                    "AND pid <> pg_backend_pid() AND state <> 'idle'"
-                )
-                ((busy,),) = (await connection.exec_driver_sql(query)).all()
+                async with database.reading() as connection:  # in one transaction it would read the same each time
+                    ((busy,),) = (await connection.exec_driver_sql(query)).all()
                 await asyncio.sleep(0.1)
     finally:
         await database.close()
@@ -216,9 +217,11 @@ async def test_overload(kind: str, seconds: float, lend: Lend, tmp_path: Path) -
         assert outcomes["OVERLOADED"] > 0
         assert served > rate / 4
         assert max(watched.samples) < MOST_MEMORY
-        afterwards, waits = await sell(watched, chosen, 2, 0.5)
-        assert set(afterwards) <= EXPECTED
-        assert afterwards["OK"] > 0  # a slow disk may still turn some away; what must not last is that all are
+        afterwards: Counter[str] = Counter()
+        async with asyncio.timeout(SECONDS_TO_REST):  # a slow machine may still turn some away, and not all for long
+            while not afterwards["OK"]:
+                afterwards, _ = await sell(watched, chosen, 2, 0.5)
+                assert set(afterwards) <= EXPECTED
 
 
 @pytest.mark.parametrize(

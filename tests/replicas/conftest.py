@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import grpc
-import pytest
 import pytest_asyncio
 from cinema.v1 import (
     booking_pb2,
@@ -29,7 +28,6 @@ from cinema_grpc.domain.account import Role, User
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.seating import SeatRow
 from cinema_grpc.domain.showtime import SeatGapPolicy
-from tests.conftest import Lend
 from tests.e2e.conftest import SECRET, Serving, serving
 
 DEADLINE = 60
@@ -158,13 +156,6 @@ async def a_chain(
         codes = [each.stop() for each in started if each.process.poll() is None]
         assert set(codes) <= {0}
     await database.close()
-
-
-@pytest.fixture
-def postgresql_url(lend: Lend, tmp_path: Path) -> Iterator[str]:
-    """The URL of an empty PostgreSQL database."""
-    with lend("postgresql", tmp_path) as url:
-        yield url
 
 
 @pytest_asyncio.fixture

@@ -111,13 +111,10 @@ async def test_a_frozen_replica_stops_nobody_else(chain: Chain) -> None:
     rushing = [asyncio.create_task(rush(frozen, number)) for number in range(8)]
     try:
         await freeze_in_a_transaction(chain, frozen)
-        await asyncio.sleep(1)
-        start = time.monotonic()
-        for number in range(40):
+        for number in range(10):
             replica = others[number % 2]
             await replica.book(chain.customers[100 + number], chain.showtimes[5 + number % 5], f"A{number + 1}")
-        assert time.monotonic() - start < 5
-        assert await chain.rows(HOLDING) == [(1,)], "it still has its locks"
+        assert await chain.rows(HOLDING) == [(1,)], "it still has its locks, which it loses after 5 seconds"
         # What it has locked is free again after at most the time that a transaction may idle.
         for showtime_id in chain.showtimes[:5]:
             await book_at_last(others[0], chain.customers[150], showtime_id)

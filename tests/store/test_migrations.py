@@ -9,11 +9,12 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, insert, inspect
 
 from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
 from cinema_grpc.adapters.database.database import Database
-from cinema_grpc.adapters.database.migrate import CannotMigrate, check_schema, configuration, migrate
+from cinema_grpc.adapters.database.migrate import CannotMigrate, check_schema, configuration, latest_revision, migrate
 from cinema_grpc.adapters.database.schema import booking, cinema, metadata, seat_claim
 from cinema_grpc.application.box_office import BoxOffice
 from cinema_grpc.domain.errors import SeatsUnavailable
@@ -81,6 +82,10 @@ async def contents(database: Database) -> dict[str, list[dict[str, object]]]:
 async def test_they_make_what_is_declared(database: Database) -> None:
     await migrate(database)
     assert await differences(database) == []
+
+
+def test_the_latest_is_that_of_alembic() -> None:
+    assert latest_revision() == ScriptDirectory.from_config(configuration()).get_current_head()
 
 
 async def test_an_old_database_keeps_what_is_in_it(database: Database) -> None:

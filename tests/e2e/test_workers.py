@@ -14,7 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cinema_grpc.adapters.database.database import Database
 from tests.certificates import Authority, write
-from tests.e2e.conftest import SECRET, Serving, run, serving
+from tests.e2e.conftest import SECRET, Serving, run, run_here, serving
 from tests.postgresql import execute, in_thread, with_database
 from tests.replicas.conftest import Chain, Replica
 
@@ -55,7 +55,7 @@ async def test_a_port_with_three_processes(postgresql_url: str, tmp_path: Path) 
         await until(lambda: serving_lines(server) == 4)
         assert len(worker_ids(server)) == 3
         assert any("a worker died and is replaced" in line for line in server.lines)
-        assert run(tmp_path, "health", server.address).returncode == 0
+        assert (await asyncio.to_thread(run_here, tmp_path, "health", server.address)).returncode == 0
         assert server.stop() == 0
         assert sum('"stopped"' in line for line in server.lines) == 3
 
@@ -71,7 +71,7 @@ async def test_workers_that_speak_tls(postgresql_url: str, tmp_path: Path) -> No
         lines = [json.loads(line) for line in server.lines if '"serving"' in line]
         (health_address,) = {line["health_address"] for line in lines}
         assert run(tmp_path, "health", CINEMA_HEALTH_ADDRESS=health_address).returncode == 0
-        assert run(tmp_path, "health", server.address).returncode == 1
+        assert (await asyncio.to_thread(run_here, tmp_path, "health", server.address)).returncode == 1
         async with grpc.aio.secure_channel(server.address, authority.client()) as channel:
             answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=30)
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
@@ -99,7 +99,7 @@ class TestRefusals:
         ],
     )
     def test_on_sqlite(self, tmp_path: Path, arguments: tuple[str, ...], hint: str) -> None:
-        ended = run(tmp_path, "serve", *arguments, CINEMA_JWT_SECRET=SECRET)
+        ended = run_here(tmp_path, "serve", *arguments, CINEMA_JWT_SECRET=SECRET)
         assert ended.returncode == 2
         (line,) = ended.stderr.splitlines()
         assert hint in line
@@ -112,7 +112,7 @@ class TestRefusals:
             taken.listen()
             address = f"127.0.0.1:{taken.getsockname()[1]}"
             settings = {"CINEMA_JWT_SECRET": SECRET, "CINEMA_LISTEN_ADDRESS": address}
-            ended = run(tmp_path, "serve", "--workers", "2", CINEMA_DATABASE_URL=postgresql_url, **settings)
+            ended = run_here(tmp_path, "serve", "--workers", "2", CINEMA_DATABASE_URL=postgresql_url, **settings)
         assert ended.returncode == 2
         assert f"CINEMA_LISTEN_ADDRESS: can't listen on {address}" in ended.stderr.splitlines()[-1]
 
@@ -129,7 +129,7 @@ class TestRefusals:
     )
     def test_a_server_that_cannot_be_used(self, postgresql_url: str, tmp_path: Path, url: str, hint: str) -> None:
         url = url.replace("{socket}", postgresql_url.partition("?")[2])
-        ended = run(tmp_path, "serve", CINEMA_JWT_SECRET=SECRET, CINEMA_DATABASE_URL=url)
+        ended = run_here(tmp_path, "serve", CINEMA_JWT_SECRET=SECRET, CINEMA_DATABASE_URL=url)
         assert ended.returncode == 2
         (line,) = ended.stderr.splitlines()
         assert line.startswith("cinema: CINEMA_DATABASE_URL: ")
@@ -142,10 +142,10 @@ def test_migrating_apart(postgresql_url: str, tmp_path: Path) -> None:
     in_thread(execute(postgresql_url, f"DROP DATABASE IF EXISTS {name}"))
     in_thread(execute(postgresql_url, f"CREATE DATABASE {name}"))
     settings = {"CINEMA_JWT_SECRET": SECRET, "CINEMA_DATABASE_URL": with_database(postgresql_url, name)}
-    ended = run(tmp_path, "serve", "--no-migrate", **settings)
+    ended = run_here(tmp_path, "serve", "--no-migrate", **settings)
     assert (ended.returncode, "schema is empty" in ended.stderr) == (2, True)
-    assert run(tmp_path, "migrate", **settings).stdout == "the schema is up to date\n"
+    assert run_here(tmp_path, "migrate", **settings).stdout == "the schema is up to date\n"
     with serving(tmp_path, "--no-migrate", **settings) as server:
-        assert run(tmp_path, "health", server.address).returncode == 0
+        assert run_here(tmp_path, "health", server.address).returncode == 0
         assert server.stop() == 0
     in_thread(execute(postgresql_url, f"DROP DATABASE {name} WITH (FORCE)"))

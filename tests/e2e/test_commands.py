@@ -1,0 +1,78 @@
+"""`cinema create-staff` and `cinema health`, as operators call them."""
+
+from pathlib import Path
+
+import grpc
+import pytest
+from cinema.v1 import (
+    auth_service_pb2,
+    auth_service_pb2_grpc,
+    user_pb2,
+)
+from click.testing import CliRunner
+
+from cinema_grpc.cli import main
+from tests.e2e.conftest import SECONDS, run, run_here, serving
+
+
+class TestStaff:
+    async def test_before_the_first_start_and_beside_a_running_server(self, tmp_path: Path) -> None:
+        """Both can sign in, and are staff."""
+        secret = "a long and private one"
+        made = run(tmp_path, "create-staff", "early", CINEMA_STAFF_PASSWORD=secret)
+        assert made.returncode == 0, made.stderr
+        assert "early is staff now" in made.stdout
+        with serving(tmp_path) as server:
+            options = ("--full-name", "Late Riser", "--email", "late@example.com")
+            made = run(tmp_path, "create-staff", "late", *options, CINEMA_STAFF_PASSWORD=secret)
+            assert made.returncode == 0, made.stderr
+            async with grpc.aio.insecure_channel(server.address) as channel:
+                auth = auth_service_pb2_grpc.AuthServiceStub(channel)
+                for name, full_name in (("early", "early"), ("late", "Late Riser")):
+                    request = auth_service_pb2.LoginRequest(username=name, password=secret)
+                    user = (await auth.Login(request, timeout=SECONDS)).user
+                    assert (user.full_name, user.role) == (full_name, user_pb2.ROLE_STAFF)
+
+    @pytest.mark.parametrize(
+        ("name", "password", "hint"),
+        [("x", "a long and private one", "username"), ("ada", "short", "8 to 256"), ("ada", "password", "commonest")],
+    )
+    def test_refusals(self, tmp_path: Path, name: str, password: str, hint: str) -> None:
+        """One line, without the password."""
+        ended = run_here(tmp_path, "create-staff", name, CINEMA_STAFF_PASSWORD=password)
+        assert ended.returncode == 2
+        (line,) = ended.stderr.splitlines()
+        assert hint in line
+
+    def test_an_unusable_database(self, tmp_path: Path) -> None:
+        (tmp_path / "cinema.db").write_bytes(b"this is no database at all" * 100)
+        ended = run_here(tmp_path, "create-staff", "ada", CINEMA_STAFF_PASSWORD="a long and private one")
+        assert ended.returncode == 2
+        (line,) = ended.stderr.splitlines()
+        assert "not a database" in line
+
+    def test_a_name_that_is_taken(self, tmp_path: Path) -> None:
+        secret = "a long and private one"
+        assert run_here(tmp_path, "create-staff", "ada", CINEMA_STAFF_PASSWORD=secret).returncode == 0
+        ended = run_here(tmp_path, "create-staff", "ADA", CINEMA_STAFF_PASSWORD=secret)
+        assert ended.returncode == 2
+        assert "'ADA' is taken" in ended.stderr
+
+
+class TestHealth:
+    def test_of_a_server(self, tmp_path: Path) -> None:
+        """By its address, or by the one that the settings say, also if that is every address of the machine."""
+        with serving(tmp_path, CINEMA_LISTEN_ADDRESS="0.0.0.0:0", CINEMA_PLAINTEXT="yes") as server:
+            port = server.address.rpartition(":")[2]
+            assert run_here(tmp_path, "health", f"127.0.0.1:{port}").returncode == 0
+            asked = run(tmp_path, "health", CINEMA_LISTEN_ADDRESS=f"0.0.0.0:{port}")
+            assert asked.stdout == f"127.0.0.1:{port} is SERVING\n"
+        asked = run_here(tmp_path, "health", f"127.0.0.1:{port}")
+        assert asked.returncode == 1
+        assert "not answering (UNAVAILABLE)" in asked.stdout
+
+    def test_where_there_is_tls(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It needs an address without."""
+        monkeypatch.setenv("CINEMA_TLS_CERTIFICATE", "tls.crt")
+        asked = CliRunner().invoke(main, ["health"])
+        assert (asked.exit_code, asked.stderr.startswith("cinema: CINEMA_HEALTH_ADDRESS: must be set")) == (2, True)

@@ -1,0 +1,89 @@
+"""`cinema serve --demo`: an empty database is filled once, and nobody else's is touched."""
+
+import sqlite3
+from pathlib import Path
+
+from cinema.v1 import (
+    auth_service_pb2,
+)
+
+from tests.e2e.buy_a_seat import buy_a_seat
+from tests.e2e.conftest import SECONDS, run_here, serving
+from tests.rpc.conftest import running
+
+
+class TestDemo:
+    async def test_a_first_and_a_second_start(self, tmp_path: Path) -> None:
+        """Full of showtimes in each refund tier; seats can be bought; the passwords are made anew, the data is not."""
+        with serving(tmp_path, "--demo", CINEMA_JWT_SECRET="") as server:
+            await buy_a_seat(server.address)
+            first = server.wait_for("customer  demo-customer")
+            assert server.stop() == 0
+        with sqlite3.connect(tmp_path / "cinema.db") as connection:
+            counts = {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0]  # noqa: S608 (our names)
+                      for name in ("movie", "cinema", "auditorium", "showtime")}  # fmt: skip
+            tiers = {
+                row[0]
+                for row in connection.execute(
+                    "SELECT CASE WHEN ahead >= 24 THEN 100 WHEN ahead >= 12 THEN 50 ELSE 0 END FROM (SELECT"
+                    " (start_time - (SELECT max(create_time) FROM booking)) / 3600e6 AS ahead FROM showtime)"
+                )
+            }
+            largest = connection.execute("SELECT max(total_seats), count(DISTINCT rows) FROM auditorium").fetchone()
+            zones = connection.execute("SELECT count(DISTINCT time_zone) FROM cinema").fetchone()[0]
+            days = connection.execute("SELECT (max(start_time) - min(start_time)) / 86400e6 FROM showtime").fetchone()[
+                0
+            ]
+        connection.close()
+        assert (counts["movie"], counts["cinema"], counts["auditorium"]) == (6, 2, 3)
+        assert tiers == {0, 50, 100}
+        assert largest == (300, 3)
+        assert zones == 2
+        assert days > 20
+        with serving(tmp_path, "--demo") as server:
+            assert server.wait_for("customer  demo-customer") != first
+            await buy_a_seat(server.address)
+        with sqlite3.connect(tmp_path / "cinema.db") as connection:
+            assert connection.execute("SELECT count(*) FROM showtime").fetchone()[0] == counts["showtime"]
+        connection.close()
+
+    async def test_a_stranger_with_the_demos_name(self, tmp_path: Path) -> None:
+        """Is no demo: nobody's password is made anew."""
+        async with running(f"sqlite+aiosqlite:///{tmp_path / 'cinema.db'}") as house:
+            request = auth_service_pb2.RegisterRequest(
+                username="demo-staff", password="a long and private one", full_name="X", email="x@example.com"
+            )
+            await house.auth.Register(request, timeout=SECONDS)
+        with serving(tmp_path, "--demo") as server:
+            server.wait_for("--demo leaves it alone")
+
+    def test_a_fill_that_was_broken_off_is_completed(self, demo_folder: Path) -> None:
+        with sqlite3.connect(demo_folder / "cinema.db") as connection:
+            for statement in (
+                "DELETE FROM showtime WHERE auditorium_id <> (SELECT min(auditorium_id) FROM auditorium)",
+                "DELETE FROM auditorium WHERE auditorium_id <> (SELECT min(auditorium_id) FROM auditorium)",
+                "DELETE FROM cinema WHERE cinema_id <> (SELECT min(cinema_id) FROM cinema)",
+                "DELETE FROM account WHERE username = 'demo-customer'",
+            ):
+                connection.execute(statement)
+        connection.close()
+        with serving(demo_folder, "--demo") as server:
+            server.wait_for("give them back")
+        with sqlite3.connect(demo_folder / "cinema.db") as connection:
+            counts = connection.execute(
+                "SELECT (SELECT count(*) FROM cinema), (SELECT count(*) FROM auditorium),"
+                " (SELECT count(*) FROM account)"
+            ).fetchone()
+        connection.close()
+        assert counts == (2, 3, 2)
+
+    def test_other_data_is_left_alone(self, tmp_path: Path) -> None:
+        run_here(tmp_path, "create-staff", "ada", CINEMA_STAFF_PASSWORD="a long and private one")
+        with sqlite3.connect(tmp_path / "cinema.db") as connection:
+            connection.execute("INSERT INTO cinema VALUES ('c', 'A House', 'UTC', 0)")
+        connection.close()
+        with serving(tmp_path, "--demo") as server:
+            server.wait_for("--demo leaves it alone")
+        with sqlite3.connect(tmp_path / "cinema.db") as connection:
+            assert connection.execute("SELECT count(*) FROM account").fetchone()[0] == 1
+        connection.close()

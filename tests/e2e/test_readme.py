@@ -1,0 +1,78 @@
+"""What the README and the demo have people paste works, and the README's tables are complete."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cinema.v1 import (
+    error_reason_pb2,
+)
+
+from cinema_grpc.config import describe_settings
+from tests.certificates import Authority, write
+from tests.e2e.conftest import SECONDS, serving
+
+PROJECT = Path(__file__).parents[2]
+README = (PROJECT / "README.md").read_text()
+
+
+def paste(folder: Path, lines: str) -> subprocess.CompletedProcess[str]:
+    """Paste lines into a shell, in a folder with the environment in .venv."""
+    (folder / ".venv").symlink_to(sys.prefix)
+    return subprocess.run(
+        ["/bin/sh"],
+        input=f"set -eu\n{lines}",
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+class TestReadme:
+    def test_the_six_calls_work_as_pasted(self, demo_folder: Path) -> None:
+        """In a shell, in a folder with the environment in .venv, against the demo."""
+        script = re.search(r"<!-- six calls -->\n```sh\n(.*?)```", README, re.DOTALL)
+        assert script is not None
+        with serving(demo_folder, "--demo") as server:
+            pasted = script[1].replace("127.0.0.1:50051", server.address)
+            ended = paste(demo_folder, pasted)
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert "SEAT_STATUS_AVAILABLE" in ended.stdout
+        assert "BOOKING_STATUS_CONFIRMED" in ended.stdout
+        assert "TICKET_STATUS_VALID" in ended.stdout
+        assert "BOOKING_STATUS_CANCELLED" in ended.stdout
+        assert '"percent": 100' in ended.stdout
+
+    @pytest.mark.parametrize("tls", [False, True])
+    def test_the_printed_calls_work_as_pasted(self, demo_folder: Path, tls: bool) -> None:
+        """Those that the demo prints at its start, with TLS and without."""
+        files = write(demo_folder, *Authority().issue()) if tls else {}
+        settings = {f"CINEMA_{name.upper()}": str(path) for name, path in files.items()}
+        with serving(demo_folder, "--demo", **settings) as server:
+            server.wait_for("BookingService/CancelBooking")
+            printed = "\n".join(server.lines)
+            with_buf = printed.split("environment...\n")[1].split("...or,")[0]
+            calls = printed.split("give them back:\n")[1]
+            ended = paste(demo_folder, with_buf + calls)
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert ended.stdout.count("BOOKING_STATUS_") == 3
+        assert "BOOKING_STATUS_CANCELLED" in ended.stdout
+
+    def test_settings_are_all_there(self) -> None:
+        """With their defaults."""
+        table = re.search(r"<!-- settings -->\n(.*?)\n\n", README, re.DOTALL)
+        assert table is not None
+        told = {row.split("`")[1]: row.split("|")[2].strip(" `") for row in table[1].splitlines()[2:]}
+        known = dict(name.rstrip("]").split(" [") for name, _ in describe_settings())
+        assert {name: value.lower().removesuffix(".0") for name, value in known.items()} == {
+            name: {"none": "not set"}.get(value, value.lower()) for name, value in told.items()
+        }
+
+    def test_reasons_are_all_there(self) -> None:
+        told = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)*\b", README.split("## Errors")[1].split("## Settings")[0]))
+        reasons = {name.removeprefix("ERROR_REASON_") for name in error_reason_pb2.ErrorReason.keys()}  # noqa: SIM118 (an enum)
+        assert reasons - {"UNSPECIFIED"} <= told
