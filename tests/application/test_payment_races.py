@@ -55,12 +55,14 @@ class GatedProvider(Provider):
 
 @pytest.mark.no_cover
 @pytest.mark.parametrize("races", [150, pytest.param(10_000, marks=pytest.mark.torture)])
-async def test_payment_against_expiry(house: House, database_url: str, races: int) -> None:
+async def test_payment_against_expiry(
+    house: House, database_url: str, races: int, record_property: Callable[[str, object], None]
+) -> None:
     """Never both, never neither, whoever waits for a lock, claims the seat, sweeps or recovers meanwhile."""
     seed, outcomes = chance.seed(), Counter[str]()
     for number in range(-(-chance.count(races) // len(SEATS))):
         outcomes += await one_round(house, database_url, chance.generator(seed, number))
-    print(dict(outcomes))  # noqa: T201
+    record_property("figures", dict(outcomes))
     assert {"CONFIRMED", "EXPIRED and refunded"} <= outcomes.keys()
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import grpc
@@ -95,7 +95,7 @@ async def throw(target: Target, raw: bytes) -> bytes:
     return heard
 
 
-async def bombard(target: Target, chosen: int, number: int) -> None:
+async def bombard(target: Target, chosen: int, number: int, tell: Callable[[str, object], None]) -> None:
     """Throw bytes so many times; then nothing of it may be left."""
     before = open_files(target.process_id)
     samples: list[int] = []
@@ -115,19 +115,22 @@ async def bombard(target: Target, chosen: int, number: int) -> None:
             await asyncio.sleep(0.1)
     if number >= LONG:
         grown = growth(samples)
-        print(f"{grown / MEBIBYTE:+.2f} MiB over the second half, at {samples[-1] / MEBIBYTE:.0f} MiB")  # noqa: T201
+        memory_used = f"{grown / MEBIBYTE:+.2f} MiB over the second half, at {samples[-1] / MEBIBYTE:.0f} MiB"
+        tell("figures", f"{number} streams of bytes: {memory_used}")
         assert grown < ALLOWED_GROWTH
 
 
 @pytest.mark.parametrize("number", [SHORT, pytest.param(LONG, marks=pytest.mark.torture)])
 @pytest.mark.parametrize("tls", [False, True])
-async def test_any_bytes(tls: bool, number: int, lend: Lend, tmp_path: Path) -> None:
+async def test_any_bytes(
+    tls: bool, number: int, lend: Lend, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     """Connections that are none, frames that are none, calls that are none; a good call is answered afterwards."""
     authority = Authority()
     files = write(tmp_path, *authority.issue()) if tls else {}
     settings = {f"CINEMA_{name.upper()}": str(path) for name, path in files.items()}
     async with a_target(lend, "sqlite", tmp_path, **settings) as target:
-        await bombard(target, seed(), count(number))
+        await bombard(target, seed(), count(number), record_property)
         if tls:
             channel = grpc.aio.secure_channel(target.address, authority.client())
         else:

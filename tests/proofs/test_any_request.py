@@ -1,6 +1,7 @@
 """Requests of every kind to a server process: the contract knows each answer, nothing leaks, memory stays flat."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
@@ -19,7 +20,9 @@ ALLOWED_GROWTH = 4 * MEBIBYTE
 """How much memory may grow while the second half of 50,000 requests is answered; much of it is what they have made."""
 
 
-async def bombard(target: Target, method: str, chosen: int, number: int) -> list[str]:
+async def bombard(
+    target: Target, method: str, chosen: int, number: int, tell: Callable[[str, object], None]
+) -> list[str]:
     """Send so many requests to a method; give what was wrong, and if there were many, how memory grew."""
     wrong: list[str] = []
     samples: list[int] = []
@@ -38,23 +41,30 @@ async def bombard(target: Target, method: str, chosen: int, number: int) -> list
         await asyncio.gather(*(send_some(channel) for _ in range(AT_ONCE)))
     if number >= LONG:
         grown = growth(samples)
-        print(f"{method}: {grown / MEBIBYTE:+.2f} MiB over the second half, at {samples[-1] / MEBIBYTE:.0f} MiB")  # noqa: T201
+        memory_used = f"{grown / MEBIBYTE:+.2f} MiB over the second half, at {samples[-1] / MEBIBYTE:.0f} MiB"
+        tell("figures", f"{number} requests: {memory_used}")
         wrong += [f"memory grew by {grown / MEBIBYTE:.1f} MiB"] if grown > ALLOWED_GROWTH else []
     return wrong
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_any_request(kind: str, lend: Lend, tmp_path: Path) -> None:
+async def test_any_request(
+    kind: str, lend: Lend, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     """Some to every method."""
     chosen = seed()
     async with a_target(lend, kind, tmp_path) as target:
-        assert [await bombard(target, method, chosen, count(SHORT)) for method in METHODS] == [[] for _ in METHODS]
+        assert [await bombard(target, method, chosen, count(SHORT), record_property) for method in METHODS] == [
+            [] for _ in METHODS
+        ]
 
 
 @pytest.mark.torture
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("kind", KINDS)
-async def test_many_requests(kind: str, method: str, lend: Lend, tmp_path: Path) -> None:
+async def test_many_requests(
+    kind: str, method: str, lend: Lend, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     """50,000 to one, and memory stays flat."""
     async with a_target(lend, kind, tmp_path) as target:
-        assert await bombard(target, method, seed(), count(LONG)) == []
+        assert await bombard(target, method, seed(), count(LONG), record_property) == []

@@ -74,11 +74,11 @@ class Endurance:
         yield
         looking.cancel()
 
-    def grown(self, text: str) -> float:
-        """Tell how many bytes memory grew over the second half, and print that with a text."""
+    def grown(self, text: str, tell: Callable[[str, object], None]) -> float:
+        """Tell how many bytes memory grew over the second half, and that with a text among the figures."""
         grown = growth(self.samples)
         some = " ".join(f"{each / MEBIBYTE:.0f}" for each in self.samples[:: max(1, len(self.samples) // 10)])
-        print(f"{text}; MiB of memory: {some}, {grown / MEBIBYTE:+.2f} over the second half")  # noqa: T201
+        tell("figures", f"{text}; MiB of memory: {some}, {grown / MEBIBYTE:+.2f} over the second half")
         return grown
 
     async def call(self, number: int, method: str, request: Any, by: Metadata, **options: Any) -> Any:
@@ -200,7 +200,9 @@ async def sell(watched: Endurance, chosen: int, buyers: int, seconds: float) -> 
 @pytest.mark.parametrize(
     ("kind", "seconds"), [("sqlite", 2), *(pytest.param(kind, 120, marks=pytest.mark.torture) for kind in KINDS)]
 )
-async def test_overload(kind: str, seconds: float, lend: Lend, tmp_path: Path) -> None:
+async def test_overload(
+    kind: str, seconds: float, lend: Lend, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     """Ten times as many buyers as can be served in time: who is turned away is told so, the others are served."""
     chosen, longest_wait = seed(), 0.04
     async with endurance(lend, kind, tmp_path, CINEMA_LONGEST_WAIT_SECONDS=str(longest_wait)) as watched:
@@ -212,7 +214,7 @@ async def test_overload(kind: str, seconds: float, lend: Lend, tmp_path: Path) -
         served = outcomes["OK"] / seconds
         p99 = waits[round(0.99 * (len(waits) - 1))]
         told = f"{buyers} buyers: {served:.0f} calls served a second, {rate:.0f} when calm; p99 {p99:.2f} s; {outcomes}"
-        watched.grown(told)
+        watched.grown(told, record_property)
         assert set(outcomes) <= EXPECTED
         assert outcomes["OVERLOADED"] > 0
         assert served > rate / 4
@@ -228,7 +230,9 @@ async def test_overload(kind: str, seconds: float, lend: Lend, tmp_path: Path) -
     ("kind", "number"),
     [("postgresql", 500), *(pytest.param(kind, 100_000, marks=pytest.mark.torture) for kind in KINDS)],
 )
-async def test_calls_that_are_given_up(kind: str, number: int, lend: Lend, tmp_path: Path) -> None:
+async def test_calls_that_are_given_up(
+    kind: str, number: int, lend: Lend, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     """By clients, at any moment: nothing of them stays behind."""
     chosen, number = seed(), count(number)
     async with endurance(lend, kind, tmp_path) as watched:
@@ -247,7 +251,7 @@ async def test_calls_that_are_given_up(kind: str, number: int, lend: Lend, tmp_p
                     watched.samples.append(memory(watched.process_id))
 
         await asyncio.gather(*(give_up() for _ in range(32)))
-        grown = watched.grown(str(codes))
+        grown = watched.grown(str(codes), record_property)
         assert codes["given up"] > number / 10
         assert number < 100_000 or grown < ALLOWED_GROWTH
 
@@ -278,7 +282,7 @@ async def a_call(watched: Endurance, chance: random.Random, number: int) -> None
 
 @pytest.mark.torture
 @pytest.mark.parametrize("kind", KINDS)
-async def test_soak(kind: str, lend: Lend, tmp_path: Path) -> None:
+async def test_soak(kind: str, lend: Lend, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     """Customers who buy, pay, cancel, look and lose patience for as long as is asked for: memory stays flat."""
     minutes = float(os.environ.get(MINUTES_VARIABLE, "1"))
     chosen, made = seed(), 0
@@ -299,6 +303,6 @@ async def test_soak(kind: str, lend: Lend, tmp_path: Path) -> None:
 
         async with watched.watched(minutes / 2):
             await asyncio.gather(*(act(number) for number in range(40)))
-        grown = watched.grown(f"{made} calls in {minutes:g} minutes")
+        grown = watched.grown(f"{made} calls in {minutes:g} minutes", record_property)
         assert made > 100 * minutes
         assert grown < ALLOWED_GROWTH
