@@ -17,6 +17,8 @@ from cinema_grpc.transport.handlers import Context
 SERVICE = "grpc.health.v1.Health"
 CHECK = f"/{SERVICE}/Check"
 OVERALL = ""
+SECONDS_TO_BE_TOLD = 0.1
+"""How long news may take to be written to all who watch; one who does not read hears none."""
 
 
 class Health:
@@ -31,15 +33,19 @@ class Health:
         self._names = frozenset({OVERALL, *services})
         self._status = HealthCheckResponse.NOT_SERVING
         self._change = asyncio.Event()
+        self._being_told: set[object] = set()
 
     async def set_serving(self, *, serving: bool) -> None:
-        """Say whether calls are taken; when this returns, the news is on its way to those who watch."""
+        """Say whether calls are taken; when this returns, the news is on its way to those who watch, and who read."""
         status = HealthCheckResponse.SERVING if serving else HealthCheckResponse.NOT_SERVING
         if status != self._status:
             self._status = status
             self._change.set()
             self._change = asyncio.Event()
             await asyncio.sleep(0)  # the watchers' turn
+            end = asyncio.get_running_loop().time() + SECONDS_TO_BE_TOLD
+            while self._being_told and asyncio.get_running_loop().time() < end:  # noqa: ASYNC110 (many come and go)
+                await asyncio.sleep(0.001)
 
     async def Check(self, request: Any, context: Context) -> Any:
         """Tell how a service is."""
@@ -54,6 +60,11 @@ class Health:
             change = self._change
             status = self._status if request.service in self._names else HealthCheckResponse.SERVICE_UNKNOWN
             if status != told:
-                await context.write(HealthCheckResponse(status=status))
+                self._being_told.add(context)
+                try:
+                    await context.write(HealthCheckResponse(status=status))
+                finally:
+                    self._being_told.discard(context)
                 told = status
+                continue  # there may be news since
             await change.wait()
