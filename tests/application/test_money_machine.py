@@ -55,6 +55,7 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         self.held: list[Held] = []
+        self.begun: list[Attempt] = []
         self.clock = FakeClock()
         self.runner.run(self._open())
 
@@ -142,6 +143,7 @@ class Machine(RuleBasedStateMachine):
             return multiple()
         task = self._do(self._begin(paying))
         held.attempt = Attempt(held, self.provider.latest, declined, stage == "after", now, now, at, task)
+        self.begun.append(held.attempt)
         return held.attempt
 
     async def _begin(self, paying: Coroutine[Any, Any, Booking]) -> "asyncio.Task[Booking]":
@@ -199,9 +201,9 @@ class Machine(RuleBasedStateMachine):
         """A process is gone with all that it had in memory, and another one is started."""
         self._do(self._end(self.replicas[at][0]))
         self.replicas[at] = self._do(self._start())
-        for held in self.held:
-            if held.attempt is not None and held.attempt.replica == at:
-                held.attempt.replica = None
+        for attempt in self.begun:
+            if attempt.replica == at:
+                attempt.replica = None
 
     @rule(seconds=st.sampled_from([1, 31, 61, 125, 601, 3_600, 13 * 3_600, 20 * 3_600]))
     def pass_time(self, seconds: int) -> None:
