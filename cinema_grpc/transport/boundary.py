@@ -30,6 +30,8 @@ from cinema_grpc.transport.handlers import (
 )
 
 STATUS_DETAILS_HEADER = "grpc-status-details-bin"
+SECONDS_TO_COLLECT_LINES = 0.005
+"""How long a line of the log may wait for others: to write many at once costs far less than to write each."""
 
 
 class Boundary(grpc.aio.ServerInterceptor):
@@ -185,9 +187,10 @@ class Boundary(grpc.aio.ServerInterceptor):
             self._write_lines()
             self._logger.error("call", **fields, exc_info=fault)
             return
-        # The lines of calls that end together, as those of a batch do, are written together, which costs less.
+        # While other calls run, whose lines will follow soon, lines are collected for a moment.
         if not self._lines:
-            asyncio.get_running_loop().call_soon(self._write_lines)
+            wait = SECONDS_TO_COLLECT_LINES if self._running > 1 else 0
+            asyncio.get_running_loop().call_later(wait, self._write_lines)
         self._lines.append(fields)
 
     def _write_lines(self) -> None:
