@@ -228,7 +228,7 @@ MUTATIONS = (
     mutation(
         "a commit whose answer is lost counts as undone",
         f"{APPLICATION}/lane.py",
-        "                if await self._was_committed(work.written):\n                    break\n",
+        "                if work.written and await self._was_committed(work.written):\n                    break\n",
         "",
         f"{BOX_OFFICE}::TestFaults::test_a_commit_whose_answer_is_lost_is_found",
     ),
@@ -278,7 +278,7 @@ MUTATIONS = (
     mutation(
         "a commit whose answer is lost counts as done",
         f"{APPLICATION}/lane.py",
-        "                if await self._was_committed(work.written):\n                    break\n",
+        "                if work.written and await self._was_committed(work.written):\n                    break\n",
         "                break\n",
         f"{BOX_OFFICE}::TestFaults::test_a_commit_that_fails_is_undone",
     ),
@@ -308,6 +308,7 @@ MUTATIONS = (
         f"{APPLICATION}/recovery.py",
         "        if called_off:\n            await self._void(attempt)\n",
         "        if called_off:\n            await self._settle_decline(attempt)\n",
+        "tests/application/test_recovery.py",
         SIMULATION,
     ),
     mutation(
