@@ -313,7 +313,7 @@ class SignInStore(Protocol):
         ...
 
     async def add_failure(self, counted: Mapping[bytes, Limit]) -> None:
-        """Add a failure to the records of some subjects, each with its limit."""
+        """Add a failure to the records of some subjects, each with its limit, though its caller is cancelled."""
         ...
 
     async def add_success(self, at_place: bytes, of_account: bytes) -> None:

@@ -66,7 +66,7 @@ class SignInThrottle:
 
     @asynccontextmanager
     async def attempt(self, username: str, place: str) -> AsyncIterator[None]:
-        """Enclose the check of a password; a BadCredentials that it raises is counted.
+        """Enclose the check of a password; a BadCredentials that it raises is counted, though the caller hangs up.
 
         Those for one account from one place come one after another, so that many at once gain nothing. With replicas
         that holds on each of them.

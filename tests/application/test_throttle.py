@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from datetime import timedelta
 
@@ -176,6 +176,33 @@ async def test_who_hangs_up_lets_the_next_one_try(house: House) -> None:
     second = asyncio.create_task(house.signs_in("ada", HOME))
     first.cancel()
     assert await second
+
+
+async def test_who_hangs_up_on_a_wrong_password_is_counted_before_the_next_try(house: House) -> None:
+    """Even while the database is so busy that the count has to wait: a guess is looked at no more often for that."""
+    database, looked_at = house.databases[0], 0
+    turns = database.driver.conversations
+
+    async def guess(busy: AsyncExitStack) -> None:
+        nonlocal looked_at
+        async with house.throttle.attempt("ada", HOME):
+            looked_at += 1
+            for _ in range(turns):
+                await busy.enter_async_context(database.reading())
+            raise BadCredentials
+
+    for _ in range(6):
+        async with AsyncExitStack() as busy:
+            trying = asyncio.create_task(guess(busy))
+            while not trying.done() and database._in_line <= turns:  # noqa: ASYNC110 (it stands in line, or is refused)
+                await asyncio.sleep(0)
+            hung_up = trying.cancel()
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert trying.done() is not hung_up  # who comes next waits for it
+        with suppress(asyncio.CancelledError, TooManyAttempts):
+            await trying
+    assert looked_at == 3
 
 
 async def test_what_counts_no_more_is_deleted(house: House) -> None:

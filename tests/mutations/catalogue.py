@@ -339,4 +339,11 @@ MUTATIONS = (
         "",
         "tests/application/test_programme.py::TestAlone",
     ),
+    mutation(
+        "a wrong password is not counted if the guesser hangs up",
+        f"{DATABASE}/sign_in_store.py",
+        "@owed\n    async def add_failure",
+        "@uninterrupted\n    async def add_failure",
+        "tests/application/test_throttle.py::test_who_hangs_up_on_a_wrong_password_is_counted_before_the_next_try",
+    ),
 )

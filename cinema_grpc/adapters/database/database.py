@@ -51,6 +51,18 @@ def uninterrupted(
     return carried_out
 
 
+def owed(
+    method: Callable[Concatenate[S, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
+    """Make a store's method be carried out whatever becomes of its caller; one who is cancelled stays until it is."""
+
+    @wraps(method)
+    async def carried_out(store: S, /, *args: P.args, **named: P.kwargs) -> T:
+        return await store._database.to_its_end(method(store, *args, **named), owed=True)  # noqa: SLF001 (as above)
+
+    return carried_out
+
+
 class Database:
     """A database, reached through one pool of connections.
 
@@ -170,21 +182,28 @@ class Database:
         with self._translated():
             return await self.driver.peek(ask, self.clock, self._its_turn)
 
-    async def to_its_end(self, conversation: Coroutine[Any, Any, T]) -> T:
+    async def to_its_end(self, conversation: Coroutine[Any, Any, T], *, owed: bool = False) -> T:
         """Carry a conversation with the database to its end, even if whoever waits for it is cancelled meanwhile.
 
         One that still waits for its turn is dropped then, so that what nobody waits for holds up nobody, and is not
         done long after its caller has gone on to something else.
+
+        Args:
+            conversation: What is carried out.
+            owed: Whether it is not dropped either; whoever is cancelled stays until it is done.
         """
         task = asyncio.create_task(conversation)
         self._conversations.add(task)
-        self._not_begun.add(task)
+        if not owed:
+            self._not_begun.add(task)
         task.add_done_callback(self._end)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             if task in self._not_begun:
                 task.cancel()
+            elif owed:
+                await asyncio.wait([task])
             raise
 
     def _end(self, task: asyncio.Task[Any]) -> None:

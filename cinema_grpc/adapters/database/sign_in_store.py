@@ -9,7 +9,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cinema_grpc.adapters.database.database import Database, uninterrupted
+from cinema_grpc.adapters.database.database import Database, owed, uninterrupted
 from cinema_grpc.adapters.database.prepared import reader_of, select_by
 from cinema_grpc.adapters.database.schema import sign_in
 from cinema_grpc.domain.sign_in import Limit, Record, after_success, unseen
@@ -31,10 +31,10 @@ class SqlSignInStore:
         rows = {bytes(row.subject): row for row in map(_read_row, found)}
         return now, {subject: _record(rows.get(subject), now) for subject in subjects}
 
-    @uninterrupted
+    @owed
     async def add_failure(self, counted: Mapping[bytes, Limit]) -> None:
-        """Add a failure to the records of some subjects, each with its limit."""
-        async with self._database.writing() as connection:
+        """Add a failure to the records of some subjects, each with its limit, though whoever waits for it is gone."""
+        async with self._database.writing(owed=True) as connection:
             now = await self._database.now(connection)
             found = await self._locked(connection, counted, now)
             for subject, limit in counted.items():
