@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Set
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 import uuid_utils
@@ -20,7 +21,7 @@ from cinema_grpc.domain.account import (
     check_username,
     normalize_password,
 )
-from cinema_grpc.domain.errors import EmailTaken, UsernameTaken
+from cinema_grpc.domain.errors import CinemaError, EmailTaken, UsernameTaken
 from cinema_grpc.domain.session import RefreshToken, Session
 
 logger = structlog.get_logger()
@@ -79,10 +80,11 @@ class Accounts:
         """
         user, password_hash = await self._prepare(username, password, full_name, email, Role.CUSTOMER)
         token = new_refresh_token()
-        session = await self._store.add_signed_in(user, password_hash, token)
+        session = await self._store.add_signed_in(
+            user, password_hash, token, partial(self._note, "registered", user_id=user.user_id)
+        )
         if place:
             await self._throttle.note_success(username, place)
-        self._note("registered", user_id=user.user_id)
         return self._signed_in(user, token, session)
 
     async def create_staff(self, username: str, password: str, full_name: str, email: str = "") -> User:
@@ -106,14 +108,11 @@ class Accounts:
         """
         try:
             async with self._throttle.attempt(username, place):
-                signed_in = await self._sign_in(username, normalize_password(password))
-        except (BadCredentials, TooManyAttempts) as error:
+                return await self._sign_in(username, normalize_password(password))
+        except TooManyAttempts as error:
             found = await self._store.find_by_username(username)
-            user_id = None if found is None else found[0].user_id
-            self._note("sign-in refused", refused=True, reason=error.reason, user_id=user_id)
+            self._note_refusal("sign-in refused", error, found)
             raise
-        self._note("signed in", user_id=signed_in.user.user_id)
-        return signed_in
 
     async def change_password(self, user_id: str, current_password: str, new_password: str, place: str) -> SignIn:
         """Replace a user's password, and end all sessions but a new one.
@@ -129,12 +128,10 @@ class Accounts:
         check_password(new_password, "new_password", user.username, user.email, self._commonest)
         try:
             async with self._throttle.attempt(user.username, place):
-                signed_in = await self._sign_in(user.username, normalize_password(current_password), new_password)
-        except (BadCredentials, TooManyAttempts) as error:
+                return await self._sign_in(user.username, normalize_password(current_password), new_password)
+        except TooManyAttempts as error:
             self._note("password change refused", refused=True, reason=error.reason, user_id=user_id)
             raise
-        self._note("password changed, other sessions ended", user_id=user_id)
-        return signed_in
 
     async def set_password(self, username: str, password: str) -> User:
         """Replace the password of an account, without its old one, and end its sessions.
@@ -197,8 +194,12 @@ class Accounts:
             BadCredentials.
         """
         token = new_refresh_token()
+        refused, done = "sign-in refused", "signed in"
+        if new_password is not None:
+            refused, done = "password change refused", "password changed, other sessions ended"
         while True:
-            user, known_hash = await self._verify(await self._store.find_by_username(username), password)
+            found = await self._store.find_by_username(username)
+            user, known_hash = await self._verify(found, password, refused)
             new_hash = None
             if new_password is not None:
                 new_hash = await self._hasher.hash(new_password)
@@ -206,14 +207,19 @@ class Accounts:
                 new_hash = await self._hasher.hash(password)
                 logger.info("password hash made anew with the present parameters", user_id=user.user_id)
             session = await self._store.begin_session(
-                user.user_id, known_hash, token, new_hash=new_hash, alone=new_password is not None
+                user.user_id,
+                known_hash,
+                token,
+                partial(self._note, done, user_id=user.user_id),
+                new_hash=new_hash,
+                alone=new_password is not None,
             )
             if session is not None:
                 return self._signed_in(user, token, session)
             # The hash was replaced meanwhile: with another password, or with the same one by another sign-in.
 
-    async def _verify(self, found: tuple[User, str] | None, password: str) -> tuple[User, str]:
-        """Check the normalized password of an account, or of none, which takes as long.
+    async def _verify(self, found: tuple[User, str] | None, password: str, refused: str) -> tuple[User, str]:
+        """Check the normalized password of an account, or of none, which takes as long; note what is `refused`.
 
         Raises:
             BadCredentials: It is wrong, or there is no account.
@@ -222,8 +228,13 @@ class Accounts:
         possible = found[1] if found is not None and len(password) <= MAXIMUM_PASSWORD_LENGTH else None
         matches = await self._hasher.verify(password[:MAXIMUM_PASSWORD_LENGTH], possible)
         if found is None or not matches:
-            raise BadCredentials
+            error = BadCredentials()
+            self._note_refusal(refused, error, found)
+            raise error
         return found
+
+    def _note_refusal(self, event: str, error: CinemaError, found: tuple[User, str] | None) -> None:
+        self._note(event, refused=True, reason=error.reason, user_id=None if found is None else found[0].user_id)
 
     def _signed_in(self, user: User, token: RefreshToken, session: Session) -> SignIn:
         self._remember(user.user_id)

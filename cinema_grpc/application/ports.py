@@ -228,8 +228,16 @@ class AccountStore(Protocol):
         """
         ...
 
-    async def add_signed_in(self, user: User, password_hash: str, token: RefreshToken) -> Session:
+    async def add_signed_in(
+        self, user: User, password_hash: str, token: RefreshToken, tell: Callable[[], None]
+    ) -> Session:
         """Add an account, and begin a session of it with its first token.
+
+        Args:
+            user: Whose account it is.
+            password_hash: That of the user's password.
+            token: The first token of the session.
+            tell: Called once it is written down, also if the caller is cancelled meanwhile.
 
         Raises:
             UsernameTaken, EmailTaken.
@@ -249,7 +257,14 @@ class AccountStore(Protocol):
         ...
 
     async def begin_session(
-        self, user_id: str, known_hash: str, token: RefreshToken, *, new_hash: str | None = None, alone: bool = False
+        self,
+        user_id: str,
+        known_hash: str,
+        token: RefreshToken,
+        tell: Callable[[], None],
+        *,
+        new_hash: str | None = None,
+        alone: bool = False,
     ) -> Session | None:
         """Begin a session of a user whose password was checked, if the password is still the same.
 
@@ -257,6 +272,7 @@ class AccountStore(Protocol):
             user_id: Whose session it is.
             known_hash: The password hash that was checked.
             token: The first token of the session.
+            tell: Called once it is written down, also if the caller is cancelled meanwhile.
             new_hash: What replaces the password hash, if anything does.
             alone: Whether all other sessions of the user end.
 
@@ -282,17 +298,29 @@ class ChangedSession:
 class SessionStore(Protocol):
     """Keeps sessions."""
 
-    async def change(self, session_id: str, go_on: Continue) -> ChangedSession | None:
-        """Decide how a session goes on, one decision at a time; None if there is none."""
+    async def change(
+        self, session_id: str, go_on: Continue, tell: Callable[[ChangedSession], None]
+    ) -> ChangedSession | None:
+        """Decide how a session goes on, one decision at a time; None if there is none.
+
+        `tell` is called once that is written down, also if the caller is cancelled meanwhile.
+        """
         ...
 
-    async def end(self, session_id: str) -> str | None:
-        """End a session; give the user_id of whoever had signed in, or None if there is no such session."""
+    async def end(self, session_id: str, tell: Callable[[str], None]) -> None:
+        """End a session, if it is there.
+
+        `tell` is called once that is written down, also if the caller is cancelled meanwhile, with the user_id of
+        whoever had signed in.
+        """
         ...
 
 
 class SecurityLog(Protocol):
-    """Writes down who was let in and who was not; it adds which call it was and where that came from."""
+    """Writes down who was let in and who was not; it adds which call it was and where that came from.
+
+    What a call has done is noted as soon as it is written down, whether or not its caller still waits for the answer.
+    """
 
     def __call__(self, event: str, *, refused: bool = False, **facts: Any) -> None:
         """Write a line.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cinema_grpc.application.errors import RefreshTokenInvalid
-from cinema_grpc.application.ports import AccessToken, AccessTokens, SecurityLog, SessionStore
+from cinema_grpc.application.ports import AccessToken, AccessTokens, ChangedSession, SecurityLog, SessionStore
 from cinema_grpc.domain.account import User
 from cinema_grpc.domain.session import FAMILY_BYTES, SALT_BYTES, SECRET_BYTES, RefreshToken, Session
 
@@ -60,23 +60,28 @@ class Sessions:
             raise RefreshTokenInvalid
         salt = secrets.token_bytes(SALT_BYTES)
         changed = await self._store.change(
-            token.session_id, lambda session, now: session.use(token, salt, now, self._grace)
+            token.session_id,
+            lambda session, now: session.use(token, salt, now, self._grace),
+            lambda changed: self._note_change(token, changed),
         )
         if changed is None:
             self._note("refresh refused", refused=True, because="no such session")
             raise RefreshTokenInvalid
-        user_id = changed.user.user_id
         if changed.after is None:
-            lapsed = token.digest == changed.before.digest
-            event = "session ended" if lapsed else "session ended: a refresh token was used again"
-            self._note(event, refused=True, user_id=user_id)
             raise RefreshTokenInvalid
-        self._note("session refreshed", user_id=user_id, repeated=changed.after == changed.before)
         return issue(self._access_tokens, changed.user, token.successor(changed.after.salt), changed.after)
 
     async def end(self, refresh_token: str) -> None:
         """End the session that a refresh token belongs to, if there is one."""
         token = RefreshToken.parse(refresh_token)
-        user_id = None if token is None else await self._store.end(token.session_id)
-        if user_id is not None:
-            self._note("signed out", user_id=user_id)
+        if token is not None:
+            await self._store.end(token.session_id, lambda user_id: self._note("signed out", user_id=user_id))
+
+    def _note_change(self, token: RefreshToken, changed: ChangedSession) -> None:
+        user_id = changed.user.user_id
+        if changed.after is not None:
+            self._note("session refreshed", user_id=user_id, repeated=changed.after == changed.before)
+        elif token.digest == changed.before.digest:
+            self._note("session ended", refused=True, user_id=user_id)
+        else:
+            self._note("session ended: a refresh token was used again", refused=True, user_id=user_id)

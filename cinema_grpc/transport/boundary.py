@@ -16,7 +16,7 @@ from grpc import StatusCode
 from cinema_grpc.application.errors import ShuttingDown
 from cinema_grpc.domain.errors import CinemaError
 from cinema_grpc.transport import security_log
-from cinema_grpc.transport.call import REQUEST_ID_HEADER, Call, current_call
+from cinema_grpc.transport.call import REQUEST_ID_HEADER, Call, Peer, current_call
 from cinema_grpc.transport.errors import CATALOGUE, InternalError, TooManyCalls, describe
 from cinema_grpc.transport.handlers import (
     Behaviour,
@@ -156,6 +156,7 @@ class Boundary(grpc.aio.ServerInterceptor):
             self._log(method, call, context.code())  # A servicer that is not ours has told its caller by itself.
             raise error
         if isinstance(error, grpc.aio.InternalError) or (isinstance(error, asyncio.CancelledError) and _given_up()):
+            call.peer = Peer.of(context)  # for what it has caused, which may still be under way
             self._log(method, call, StatusCode.CANCELLED)  # The client hung up, or its deadline passed.
             raise error
         # A CancelledError that is left came from what the call waited for; gRPC would never answer the client.

@@ -3,6 +3,7 @@
 import re
 import time
 from contextvars import ContextVar
+from dataclasses import dataclass
 
 import uuid_utils
 from structlog.typing import EventDict, WrappedLogger
@@ -16,6 +17,25 @@ WELL_FORMED_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 Metadata = tuple[tuple[str, str | bytes], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Where a call comes from.
+
+    Attributes:
+        address: As gRPC has it, such as "ipv4:192.0.2.1:50412".
+        identities: The names in the certificate that was shown; none if none was.
+    """
+
+    address: str
+    identities: tuple[str, ...]
+
+    @classmethod
+    def of(cls, context: Context) -> "Peer":
+        """Read it off gRPC's side of a call."""
+        identities = context.peer_identities() or ()
+        return cls(context.peer(), tuple(each.decode(errors="replace") for each in identities))
+
+
 class Call:
     """A call, from the arrival of its metadata on.
 
@@ -25,10 +45,11 @@ class Call:
         method: The full name of what is called.
         caller: Who is calling, once an access token has proved it.
         context: gRPC's side of the call, while a handler has it.
+        peer: Who calls, by address and by the names in a certificate, once the caller has hung up.
         start: When it arrived, on the clock of `time.perf_counter`.
     """
 
-    __slots__ = ("caller", "context", "metadata", "method", "request_id", "start")
+    __slots__ = ("caller", "context", "metadata", "method", "peer", "request_id", "start")
 
     def __init__(self, method: str, metadata: Metadata) -> None:
         self.start = time.perf_counter()
@@ -36,6 +57,7 @@ class Call:
         self.metadata = metadata
         self.caller: Caller | None = None
         self.context: Context | None = None
+        self.peer: Peer | None = None
         self.request_id = _request_id(metadata)
 
 

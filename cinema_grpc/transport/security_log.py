@@ -4,7 +4,7 @@ from typing import Any
 
 import structlog
 
-from cinema_grpc.transport.call import current_call
+from cinema_grpc.transport.call import Peer, current_call
 
 LOGGER = "cinema.security"
 REFUSALS = frozenset({"TOKEN_MISSING", "TOKEN_INVALID", "TOKEN_EXPIRED", "ROLE_REQUIRED", "NOT_BOOKING_OWNER"})
@@ -28,11 +28,11 @@ def note(event: str, *, refused: bool = False, **facts: Any) -> None:
     call = current_call.get(None)
     if call is not None:
         fields["method"] = call.method
-        if call.context is not None:
-            fields["peer"] = call.context.peer()
-            identities = call.context.peer_identities()
-            if identities:
-                fields["peer_identities"] = [each.decode(errors="replace") for each in identities]
+        peer = call.peer if call.context is None else Peer.of(call.context)
+        if peer is not None:
+            fields["peer"] = peer.address
+            if peer.identities:
+                fields["peer_identities"] = list(peer.identities)
         if call.caller is not None:
             fields.setdefault("user_id", call.caller.user_id)
         fields["request_id"] = call.request_id

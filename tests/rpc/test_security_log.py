@@ -1,5 +1,7 @@
 """What the security log says of sign-ins and sessions: who, what, from where and in which call, and no secret."""
 
+import asyncio
+import threading
 from collections.abc import Awaitable
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 from cinema.v1 import auth_service_pb2 as pb
 from structlog.testing import capture_logs
 
+from tests.faults import failing
 from tests.rpc.conftest import PASSWORD, House
 
 WRONG = "a wrong and long one"
@@ -97,3 +100,48 @@ async def test_the_life_of_an_account(house: House) -> None:
     ]
     for secret in (PASSWORD, WRONG, NEW, "hunter2", *tokens):
         assert secret not in auditor.said
+
+
+async def hang_up(house: House, statement: str, call: grpc.aio.Call) -> list[Any]:
+    """Hang up while a statement of the call's is carried out; give what the security log says then."""
+    asked, let_go = threading.Event(), threading.Event()
+
+    def hold_up(text: str) -> bool:
+        if text.startswith(statement):
+            asked.set()
+            let_go.wait(30)
+        return False
+
+    async with asyncio.timeout(30):
+        with capture_logs() as lines, failing(house.server.database, hold_up):
+            await asyncio.to_thread(asked.wait, 30)
+            call.cancel()
+            while "CANCELLED" not in [line.get("code") for line in lines]:  # noqa: ASYNC110 (logs tell nobody)
+                await asyncio.sleep(0.001)
+            let_go.set()
+            while not (said := [line for line in lines if line.get("logger") == "cinema.security"]):  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+    assert all(line["peer"].startswith("ipv4:127.0.0.1:") for line in said)
+    return [line["event"] for line in said]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_what_a_caller_has_caused_is_noted_though_they_hang_up(house: House) -> None:
+    """Or a thief could change a password, and leave no trace of it."""
+    auth, old = house.auth, pb.LoginRequest(username="ada", password=PASSWORD)
+    new = pb.LoginRequest(username="ada", password=NEW)
+    request = pb.RegisterRequest(username="ada", password=PASSWORD, full_name="Ada", email="ada@example.com")
+    assert await hang_up(house, "INSERT INTO session", auth.Register(request)) == ["registered"]
+    assert await hang_up(house, "INSERT INTO session", auth.Login(old)) == ["signed in"]
+
+    bearer = (("authorization", f"Bearer {(await auth.Login(old)).tokens.access_token}"),)
+    change = auth.ChangePassword(pb.ChangePasswordRequest(current_password=PASSWORD, new_password=NEW), metadata=bearer)
+    assert await hang_up(house, "INSERT INTO session", change) == ["password changed, other sessions ended"]
+
+    stolen = pb.RefreshTokensRequest(refresh_token=(await auth.Login(new)).tokens.refresh_token)
+    used = pb.RefreshTokensRequest(refresh_token=(await auth.RefreshTokens(stolen)).tokens.refresh_token)
+    await auth.RefreshTokens(used)
+    ended = "session ended: a refresh token was used again"
+    assert await hang_up(house, "DELETE FROM session", auth.RefreshTokens(stolen)) == [ended]
+    last = pb.LogoutRequest(refresh_token=(await auth.Login(new)).tokens.refresh_token)
+    assert await hang_up(house, "DELETE FROM session", auth.Logout(last)) == ["signed out"]

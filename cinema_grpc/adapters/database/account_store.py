@@ -1,6 +1,6 @@
 """Keeps accounts in the database, and begins their sessions."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any
@@ -39,14 +39,18 @@ class SqlAccountStore:
             pass
 
     @uninterrupted
-    async def add_signed_in(self, user: User, password_hash: str, token: RefreshToken) -> Session:
-        """Add an account, and begin a session of it with its first token.
+    async def add_signed_in(
+        self, user: User, password_hash: str, token: RefreshToken, tell: Callable[[], None]
+    ) -> Session:
+        """Add an account, begin a session of it with its first token, and tell of it.
 
         Raises:
             UsernameTaken, EmailTaken.
         """
         async with self._adding(user, password_hash) as connection:
-            return await self._begin(connection, user.user_id, token)
+            session = await self._begin(connection, user.user_id, token)
+        tell()
+        return session
 
     @asynccontextmanager
     async def _adding(self, user: User, password_hash: str) -> AsyncIterator[AsyncConnection]:
@@ -94,7 +98,14 @@ class SqlAccountStore:
 
     @uninterrupted
     async def begin_session(
-        self, user_id: str, known_hash: str, token: RefreshToken, *, new_hash: str | None = None, alone: bool = False
+        self,
+        user_id: str,
+        known_hash: str,
+        token: RefreshToken,
+        tell: Callable[[], None],
+        *,
+        new_hash: str | None = None,
+        alone: bool = False,
     ) -> Session | None:
         """Begin a session of a user whose password was checked, if the password is still the same.
 
@@ -102,6 +113,7 @@ class SqlAccountStore:
             user_id: Whose session it is.
             known_hash: The password hash that was checked.
             token: The first token of the session.
+            tell: Called once it is written down.
             new_hash: What replaces the password hash, if anything does.
             alone: Whether all other sessions of the user end.
 
@@ -117,7 +129,9 @@ class SqlAccountStore:
                 await connection.execute(_with_hash(user_id, new_hash))
             if alone:
                 await connection.execute(delete(session).where(session.c.user_id == user_id))
-            return await self._begin(connection, user_id, token)
+            begun = await self._begin(connection, user_id, token)
+        tell()
+        return begun
 
     @uninterrupted
     async def set_password_hash(self, user_id: str, password_hash: str) -> None:

@@ -1,5 +1,6 @@
 """Keeps sessions in the database."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 
 from sqlalchemy import delete, select, update
@@ -18,8 +19,10 @@ class SqlSessionStore:
         self._database = database
 
     @uninterrupted
-    async def change(self, session_id: str, go_on: Continue) -> ChangedSession | None:
-        """Decide how a session goes on, one decision at a time; None if there is none."""
+    async def change(
+        self, session_id: str, go_on: Continue, tell: Callable[[ChangedSession], None]
+    ) -> ChangedSession | None:
+        """Decide how a session goes on, one decision at a time, and tell of it; None if there is none."""
         found = (
             select(session, account)
             .join(account, session.c.user_id == account.c.user_id)
@@ -37,12 +40,15 @@ class SqlSessionStore:
                 await connection.execute(delete(session).where(this_one))
             elif after != before:
                 await connection.execute(update(session).where(this_one).values(asdict(after)))
-            return ChangedSession(user_of(row), before, after)
+        changed = ChangedSession(user_of(row), before, after)
+        tell(changed)
+        return changed
 
     @uninterrupted
-    async def end(self, session_id: str) -> str | None:
-        """End a session; give the user_id of whoever had signed in, or None if there is no such session."""
+    async def end(self, session_id: str, tell: Callable[[str], None]) -> None:
+        """End a session, if it is there, and tell whose it was."""
         async with self._database.writing() as connection:
             ended = delete(session).where(session.c.session_id == session_id).returning(session.c.user_id)
             user_id: str | None = await connection.scalar(ended)
-            return user_id
+        if user_id is not None:
+            tell(user_id)
