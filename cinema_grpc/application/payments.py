@@ -122,6 +122,7 @@ class Payments:
         self._under_way.add(payment.attempt_id)
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(lambda _: self._under_way.discard(payment.attempt_id))
+        # Not shielded: nobody else waits for this future, since repeats wait for `outcome`, so a caller may end it.
         return await payment.answer
 
     def is_under_way(self, attempt_id: str) -> bool:
