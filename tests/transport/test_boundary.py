@@ -9,6 +9,7 @@ import pytest
 from cinema.v1 import booking_service_pb2 as pb
 from grpc import StatusCode
 from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from cinema_grpc.domain.errors import CinemaError, NameTaken, SeatsUnavailable
 from cinema_grpc.transport.boundary import Boundary
@@ -182,6 +183,31 @@ class TestLog:
         (line,) = logs
         assert 0 <= line.pop("milliseconds") < 5_000
         assert line == {"event": "call", "log_level": "info", "method": METHOD, "code": "OK", "request_id": "mine"}
+
+    async def test_its_line_does_not_wait_for_other_calls_to_end(self, serve: Serve) -> None:
+        """Though lines of calls that run at once are written together."""
+        began, may_end, written = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def wait(_request: object, _context: object) -> pb.GetBookingResponse:
+            began.set()
+            await may_end.wait()
+            return pb.GetBookingResponse()
+
+        def note(_logger: object, _level: str, line: EventDict) -> EventDict:
+            written.set()
+            return line
+
+        other = "/test.Other/Method"
+        channel = await serve(unary(answer) | {other: unary(wait)[METHOD]}, [Boundary()])
+        with capture_logs(processors=[note]) as logs:
+            async with asyncio.timeout(30):
+                running = channel.unary_unary(other)(b"")
+                await began.wait()
+                await channel.unary_unary(METHOD)(b"")
+                await written.wait()
+                assert [line["method"] for line in logs] == [METHOD]
+                may_end.set()
+                await running
 
     async def test_a_refusal_says_why(self, serve: Serve) -> None:
         channel = await serve(raising(SeatsUnavailable(["A1"])), [Boundary()])
