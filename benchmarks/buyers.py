@@ -40,15 +40,12 @@ class Try(NamedTuple):
     """One call of a buyer's, and what became of it.
 
     Attributes:
-        connection: On which it was sent; `order` counts the calls on that connection as they were sent.
         start: By the machine's monotonic clock, in seconds.
         code: The number of the gRPC status.
     """
 
     buyer: int
     attempt: int
-    connection: int
-    order: int
     start: float
     seconds: float
     code: int
@@ -84,7 +81,6 @@ class _Crowd:
     def __init__(self, plan: Rush, channels: Sequence[grpc.aio.Channel]) -> None:
         method = plan.buyers[0][0].method
         self._methods: list[Method] = [channel.unary_unary(method) for channel in channels]
-        self._sent = [0] * len(channels)
         self._buyers = plan.buyers
         self._served: set[int] = set()
         self.tries: list[Try] = []
@@ -101,12 +97,10 @@ class _Crowd:
 
     async def _try(self, buyer: int, attempt: int, call: Call) -> float | None:
         """Call; give the seconds after which to make the same call again, or None if it was decided."""
-        connection = buyer % len(self._methods)
-        order = self._sent[connection]
-        self._sent[connection] += 1
+        method = self._methods[buyer % len(self._methods)]
         start, pause = time.monotonic(), None
         try:
-            await self._methods[connection](call.request, metadata=(("authorization", f"Bearer {call.token}"),))
+            await method(call.request, metadata=(("authorization", f"Bearer {call.token}"),))
             code = grpc.StatusCode.OK
             self._served.add(buyer)
         except grpc.aio.AioRpcError as error:
@@ -115,7 +109,7 @@ class _Crowd:
                 pause = _seconds_until_retry(error)
             elif code is not REFUSED:
                 raise
-        self.tries.append(Try(buyer, attempt, connection, order, start, time.monotonic() - start, code.value[0]))
+        self.tries.append(Try(buyer, attempt, start, time.monotonic() - start, code.value[0]))
         return pause
 
 

@@ -30,9 +30,7 @@ METHOD = (
     "try still finds its seats free: that is in its favour. *A refusal*: when all is sold, calls for seats that are "
     "gone, 128 in flight.\n\n"
     "What was sold is checked by the answers and, when the server has ended, by SQL. Who came earlier can be told "
-    "from outside in two ways. Calls on one connection arrive in the order in which they were sent: of those who "
-    "asked there for one pair, no other than the first may get it. And whoever was refused before another had even "
-    "asked, on whatever connection, came first. Whoever lost to a later one by either is counted."
+    "from outside where one was refused before the other had even asked: whoever lost to a later one so is counted."
 )
 
 
@@ -153,9 +151,7 @@ def _sell(
         for part in range(PROCESSES)
     ]
     tries = [
-        each._replace(buyer=each.buyer * PROCESSES + part, connection=each.connection * PROCESSES + part)
-        for part, done in enumerate(parts)
-        for each in done.result()
+        each._replace(buyer=each.buyer * PROCESSES + part) for part, done in enumerate(parts) for each in done.result()
     ]
     return Sale(tries, wanted, begin)
 
@@ -186,12 +182,9 @@ def _overtaken(sale: Sale) -> int:
     for each in sale.tries:
         if each.code == REFUSED.value[0]:
             refused[sale.pair(each)].append(each)
-    return sum(_came_before(loser, winner) for winner in sale.sold for loser in refused[sale.pair(winner)])
-
-
-def _came_before(one: Try, other: Try) -> bool:
-    on_one_connection = one.connection == other.connection and one.order < other.order
-    return on_one_connection or one.start + one.seconds < other.start
+    return sum(
+        loser.start + loser.seconds < winner.start for winner in sale.sold for loser in refused[sale.pair(winner)]
+    )
 
 
 def _targets(
