@@ -8,6 +8,7 @@ import pytest
 from cinema_grpc.application import lane
 from cinema_grpc.application import payments as module
 from cinema_grpc.application.errors import PaymentUnavailable, RequestIdReused, ShuttingDown, StorageUnavailable
+from cinema_grpc.application.unsettled import PROVIDER_SECONDS
 from cinema_grpc.domain.booking import BookingStatus, RefundStatus
 from cinema_grpc.domain.errors import (
     HoldExpired,
@@ -91,7 +92,7 @@ async def test_storage_that_fails_after_the_charge(desk: Desk) -> None:
 
 async def test_storage_that_was_away_for_long(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Soon after it is back the payment is settled, and a repeat that waits meanwhile hears of it."""
-    assert module.LONGEST_PAUSE_TO_WRITE < module.PROVIDER_SECONDS / 2
+    assert module.LONGEST_PAUSE_TO_WRITE < PROVIDER_SECONDS / 2
     monkeypatch.setattr(module, "LONGEST_PAUSE_TO_WRITE", 0.02)
     held = await desk.house.hold("A1")
     desk.provider.open.clear()
