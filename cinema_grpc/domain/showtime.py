@@ -82,7 +82,7 @@ class Showtime:
         self.terms = terms
         self._bookings: dict[str, Booking] = {}
         self._owners: dict[int, str] = {}
-        self._holds: dict[str, set[str]] = {}
+        self._holds: dict[str, tuple[str, ...]] = {}  # by user; most have one, and a set would take four times the room
         self._before: dict[str, Booking | None] = {}
         self._finished: set[str] = set()
         for booking in bookings:
@@ -342,7 +342,7 @@ class Showtime:
         else:
             self._finished.add(booking.booking_id)
         if booking.status is BookingStatus.RESERVED:
-            self._holds.setdefault(booking.user_id, set()).add(booking.booking_id)
+            self._holds[booking.user_id] = (*self._holds.get(booking.user_id, ()), booking.booking_id)
 
     def _let_go(self, booking: Booking) -> None:
         if booking.status in SEAT_KEEPING:
@@ -350,10 +350,9 @@ class Showtime:
                 if self._owners.get(position) == booking.booking_id:
                     del self._owners[position]
         if booking.status is BookingStatus.RESERVED:
-            holds = self._holds[booking.user_id]
-            holds.discard(booking.booking_id)
-            if not holds:
-                del self._holds[booking.user_id]
+            holds = self._holds.pop(booking.user_id)
+            if len(holds) > 1:
+                self._holds[booking.user_id] = tuple(each for each in holds if each != booking.booking_id)
 
 
 def _refund(booking: Booking, refund_id: str, percent: int, now: datetime) -> Refund:
