@@ -1,5 +1,6 @@
 """How log lines are written: structlog, for people or as JSON; what libraries log goes the same way."""
 
+import asyncio
 import logging
 import sys
 from contextlib import suppress
@@ -48,19 +49,33 @@ def set_up_logging(log_format: Literal["console", "json"], level: str) -> None:
 
 
 class _Unfailing:
-    """A stream to which a line can't be written in vain: nobody's booking fails because the log's disk is full."""
+    """A stream to which a line can't be written in vain: nobody's booking fails because the log's disk is full.
+
+    Lines of one turn of the event loop are written in one go, since each write is a call to the kernel.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._texts: list[str] = []
 
     def write(self, text: str) -> None:
-        """Write, if that is possible."""
-        with suppress(OSError, ValueError):
-            self._stream.write(text)
+        """Take what is to be written."""
+        self._texts.append(text)
 
     def flush(self) -> None:
-        """Flush, if that is possible."""
+        """Write at the end of this turn of the event loop, or at once where none runs."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._write_out()
+        else:
+            if len(self._texts) == 1:
+                loop.call_soon(self._write_out)
+
+    def _write_out(self) -> None:
+        texts, self._texts = self._texts, []
         with suppress(OSError, ValueError):
+            self._stream.write("".join(texts))
             self._stream.flush()
 
 

@@ -59,6 +59,7 @@ class Work:
     recorded: dict[RequestKey, Recorded] = field(default_factory=dict)
     answers: list[tuple[AnyCommand, Any]] = field(default_factory=list)
     skipped: frozenset[str] = frozenset()
+    stamp: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def apply(self, commands: Sequence[AnyCommand], at_hand: AtHand, opened: OpenedBatch) -> None:
         """Apply one showtime's commands, in order of arrival."""
@@ -70,7 +71,7 @@ class Work:
         changes = showtime.changes()
         if changes:
             known = at_hand.version
-            at_hand = AtHand(showtime, Version(known.revision + 1, secrets.token_hex(8)), now)
+            at_hand = AtHand(showtime, Version(known.revision + 1, self.stamp), now)
             showtime_id = showtime.terms.showtime_id
             self.written.append(Written(showtime_id, known, at_hand.version, now, showtime.taken, changes))
         self.at_hand[showtime.terms.showtime_id] = at_hand

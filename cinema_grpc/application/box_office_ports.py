@@ -13,7 +13,7 @@ from cinema_grpc.domain.showtime import Change, Terms
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A state of a showtime's seats: its number, and a random stamp that no other state has."""
+    """A state of a showtime's seats: its number, and a random stamp that no other state of it has."""
 
     revision: int
     stamp: str

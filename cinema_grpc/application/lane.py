@@ -231,7 +231,8 @@ class Lane:
                 skipped += await self._serve(part, patient=patient, alone=True)
         finally:
             for command in set(commands_of(batch)).difference(skipped):
-                command.answer(StorageUnavailable())  # nobody is left waiting, even if the lane itself is ended
+                if not command.future.done():
+                    command.answer(StorageUnavailable())  # nobody is left waiting, even if the lane itself is ended
         return skipped
 
     async def _carry_out(self, batch: Batch, *, patient: bool, alone: bool) -> list[AnyCommand]:

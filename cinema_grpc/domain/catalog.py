@@ -73,10 +73,6 @@ class ListedShowtime:
     available_seats: int
     revision: int
 
-    def __hash__(self) -> int:
-        """Hash what tells showtimes and their states apart, rather than all that hangs on them."""
-        return hash((self.showtime_id, self.revision, self.available_seats))
-
 
 def start_time_violations(start_time: datetime, now: datetime) -> list[FieldViolation]:
     """Tell what is wrong with the start of a new showtime: it must lie in the future, at most 5 years ahead.

@@ -4,7 +4,7 @@ Each command checks everything first and only then changes anything, so a refusa
 come from outside, so a command can be applied again, to a fresh copy, with the same effect.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
@@ -161,12 +161,13 @@ class Showtime:
             raise SalesClosed(self.terms.showtime_id, self.terms.start_time)
         positions = self.terms.seat_plan.positions(seats)
         labels = tuple(self._labels(positions))
-        unavailable = [position for position in positions if not self._is_free(position, now)]
+        is_free = self._free_at(now)
+        unavailable = [position for position in positions if not is_free(position)]
         if unavailable:
             raise SeatsUnavailable(self._labels(unavailable))
         self._check_hold_limit(user_id, len(seats), now)
         if self.terms.seat_gap_policy is SeatGapPolicy.REFUSE:
-            stranded = self.terms.seat_plan.stranded(positions, lambda position: self._is_free(position, now))
+            stranded = self.terms.seat_plan.stranded(positions, is_free)
             if stranded:
                 raise SingleSeatGap(self._labels(stranded))
 
@@ -217,10 +218,12 @@ class Showtime:
             raise PaymentInProgress(booking_id)
         if attempt.status is not AttemptStatus.OPEN:
             return booking
-        charged = replace(booking.as_of(now), payment=replace(attempt, status=AttemptStatus.CHARGED))
-        if charged.status is BookingStatus.RESERVED:
-            return self._put(replace(charged.to(BookingStatus.CONFIRMED), confirm_time=now, tickets=tuple(tickets)))
-        return self._put(replace(charged, refund=_refund(charged, refund_id, 100, now)))
+        charged = replace(attempt, status=AttemptStatus.CHARGED)
+        current = booking.as_of(now)
+        if current.status is BookingStatus.RESERVED:
+            confirmed = current.to(BookingStatus.CONFIRMED)
+            return self._put(replace(confirmed, payment=charged, confirm_time=now, tickets=tuple(tickets)))
+        return self._put(replace(current, payment=charged, refund=_refund(booking, refund_id, 100, now)))
 
     def settle_decline(self, booking_id: str, attempt_id: str) -> Booking:
         """Write down that the charge was refused; the booking stays as it is. Doing so again changes nothing."""
@@ -277,10 +280,9 @@ class Showtime:
         quote = booking.quote(self.terms.start_time, now)
         if booking.being_paid:
             raise PaymentInProgress(booking_id)
-        cancelled = replace(booking.to(BookingStatus.CANCELLED), cancel_time=now)
-        if booking.status is BookingStatus.CONFIRMED:
-            cancelled = replace(cancelled, refund=_refund(booking, refund_id, quote.percent, now))
-        return self._put(cancelled)
+        paid = booking.status is BookingStatus.CONFIRMED
+        refund = _refund(booking, refund_id, quote.percent, now) if paid else None
+        return self._put(replace(booking.to(BookingStatus.CANCELLED), cancel_time=now, refund=refund))
 
     def settle_refund(self, booking_id: str, refund_id: str, status: RefundStatus) -> Booking:
         """Write down that the provider has paid a refund, or never will. Doing so again changes nothing."""
@@ -298,9 +300,15 @@ class Showtime:
             self._put(booking.to(BookingStatus.EXPIRED))
         return len(lapsed[:limit])
 
-    def _is_free(self, position: int, now: datetime) -> bool:
-        owner = self._owners.get(position)
-        return owner is None or self._bookings[owner].lapsed(now)
+    def _free_at(self, now: datetime) -> Callable[[int], bool]:
+        """Make what tells whether a position is free; it is asked for each seat of a row, so it is quick."""
+        owner_of, bookings = self._owners.get, self._bookings
+
+        def is_free(position: int) -> bool:
+            owner = owner_of(position)
+            return owner is None or bookings[owner].lapsed(now)
+
+        return is_free
 
     def _check_hold_limit(self, user_id: str, requested: int, now: datetime) -> None:
         holds = [self._bookings[booking_id] for booking_id in self._holds.get(user_id, ())]

@@ -27,8 +27,9 @@ SEAT_GAP_POLICIES = {each: showtime_pb2.SeatGapPolicy.Value(f"SEAT_GAP_POLICY_{e
 
 def render_moment(moment: datetime) -> Timestamp:
     """Write a moment."""
-    since = moment - EPOCH
-    return Timestamp(seconds=since.days * SECONDS_A_DAY + since.seconds, nanos=since.microseconds * 1000)
+    timestamp = Timestamp()
+    _write_moment(moment, timestamp)
+    return timestamp
 
 
 def render_span(span: timedelta) -> Duration:
@@ -38,7 +39,9 @@ def render_span(span: timedelta) -> Duration:
 
 def render_money(money: Money) -> money_pb2.Money:
     """Write an amount of money."""
-    return money_pb2.Money(currency_code=money.currency_code, minor_units=money.minor_units)
+    message = money_pb2.Money()
+    _write_money(money, message)
+    return message
 
 
 def render_user(user: User) -> user_pb2.User:
@@ -124,34 +127,48 @@ def render_showtime(showtime: ListedShowtime) -> showtime_pb2.Showtime:
 
 def render_booking(booking: Booking) -> booking_pb2.Booking:
     """Write a booking; its tickets are valid while it is CONFIRMED, and were issued when it was."""
-    price = render_money(booking.seat_price)
-    confirm_time = None if booking.confirm_time is None else render_moment(booking.confirm_time)
-    ticket_status = (
-        booking_pb2.TICKET_STATUS_VALID if booking.status is BookingStatus.CONFIRMED else booking_pb2.TICKET_STATUS_VOID
-    )
-    return booking_pb2.Booking(
+    # Parts are written where they belong: to make each by itself and copy it there takes twice the time.
+    message = booking_pb2.Booking(
         booking_id=booking.booking_id,
         user_id=booking.user_id,
         showtime_id=booking.showtime_id,
-        seats=[booking_pb2.BookedSeat(seat=seat, price=price) for seat in booking.seats],
-        total_price=render_money(booking.total_price),
         status=BOOKING_STATUSES[booking.status],
-        create_time=render_moment(booking.create_time),
-        hold_expire_time=render_moment(booking.hold_expire_time),
-        confirm_time=confirm_time,
-        cancel_time=None if booking.cancel_time is None else render_moment(booking.cancel_time),
-        tickets=[
-            booking_pb2.Ticket(
+    )
+    price = render_money(booking.seat_price)
+    for seat in booking.seats:
+        message.seats.add(seat=seat, price=price)
+    _write_money(booking.total_price, message.total_price)
+    _write_moment(booking.create_time, message.create_time)
+    _write_moment(booking.hold_expire_time, message.hold_expire_time)
+    if booking.confirm_time is not None:
+        _write_moment(booking.confirm_time, message.confirm_time)
+    if booking.cancel_time is not None:
+        _write_moment(booking.cancel_time, message.cancel_time)
+    if booking.tickets:
+        valid = booking.status is BookingStatus.CONFIRMED
+        status = booking_pb2.TICKET_STATUS_VALID if valid else booking_pb2.TICKET_STATUS_VOID
+        for ticket in booking.tickets:
+            message.tickets.add(
                 ticket_id=ticket.ticket_id,
                 seat=ticket.seat,
                 code=ticket.code,
-                status=ticket_status,
-                issue_time=confirm_time,
+                status=status,
+                issue_time=message.confirm_time,
             )
-            for ticket in booking.tickets
-        ],
-        refund=None if booking.refund is None else _render_refund(booking.refund),
-    )
+    if booking.refund is not None:
+        message.refund.CopyFrom(_render_refund(booking.refund))
+    return message
+
+
+def _write_moment(moment: datetime, timestamp: Timestamp) -> None:
+    since = moment - EPOCH
+    timestamp.seconds = since.days * SECONDS_A_DAY + since.seconds
+    timestamp.nanos = since.microseconds * 1000
+
+
+def _write_money(money: Money, message: money_pb2.Money) -> None:
+    message.currency_code = money.currency_code
+    message.minor_units = money.minor_units
 
 
 def _render_refund(refund: Refund) -> booking_pb2.Refund:

@@ -4,6 +4,7 @@ A message may be sent in pieces: the encodings of its fields, one after another,
 (https://protobuf.dev/programming-guides/encoding/#last-one-wins), and of a list each entry may be a piece.
 """
 
+from collections import OrderedDict
 from functools import cache, lru_cache
 
 from cinema.v1 import showtime_pb2
@@ -20,10 +21,19 @@ MAPS_AT_HAND = 1_000
 """Some 20 bytes a seat, with what they were made of."""
 
 
-@lru_cache(ENTRIES_AT_HAND)
+_entries: OrderedDict[str, tuple[ListedShowtime, bytes]] = OrderedDict()
+
+
 def render_entry(showtime: ListedShowtime) -> bytes:
     """Write an entry of the programme, as a piece of a ListShowtimesResponse."""
-    return pb.ListShowtimesResponse(showtimes=[render_showtime(showtime)]).SerializeToString()
+    kept = _entries.get(showtime.showtime_id)
+    if kept is not None and kept[0] is showtime:  # to compare all that hangs on it would cost as much as to write it
+        return kept[1]
+    entry = pb.ListShowtimesResponse(showtimes=[render_showtime(showtime)]).SerializeToString()
+    _entries[showtime.showtime_id] = showtime, entry
+    if len(_entries) > ENTRIES_AT_HAND:
+        _entries.popitem(last=False)
+    return entry
 
 
 @lru_cache(MAPS_AT_HAND)

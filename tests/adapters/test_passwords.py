@@ -1,6 +1,8 @@
 """Password hashes: argon2id, off the event loop, a few at once, and the same work for nobody as for somebody."""
 
 import asyncio
+import os
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -116,6 +118,14 @@ async def test_the_event_loop_runs_on_while_a_hash_is_made() -> None:
         assert turns > 100
     finally:
         passwords.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux alone")
+async def test_threads_that_hash_give_way_to_those_that_serve(passwords: Argon2Passwords) -> None:
+    await passwords.hash("correct horse")
+    here = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    priorities = {os.getpriority(os.PRIO_PROCESS, thread.native_id or 0) for thread in password_threads()}
+    assert priorities == {min(19, here + 10)}
 
 
 async def test_no_more_hashes_are_made_at_once_than_there_are_workers() -> None:

@@ -321,8 +321,8 @@ MUTATIONS = (
     mutation(
         "a charge that comes too late confirms the booking",
         f"{DOMAIN}/showtime.py",
-        "charged = replace(booking.as_of(now), payment=",
-        "charged = replace(booking, payment=",
+        "current = booking.as_of(now)",
+        "current = booking",
         "tests/domain/test_showtime.py::TestPayment::test_too_late_a_charge_is_owed_back",
     ),
     mutation(

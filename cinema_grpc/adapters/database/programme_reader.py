@@ -139,9 +139,8 @@ class SqlProgrammeReader:
             reading.exception()  # marks it as seen: perhaps nobody waits any more
 
     def _entry(self, showtime_id: str, revision: int, taken: int) -> ListedShowtime:
-        entry = self._entries.pop(showtime_id)
+        entry = self._entries[showtime_id]
         available = entry.total_seats - taken
-        if (entry.revision, entry.available_seats) != (revision, available):
-            entry = replace(entry, revision=revision, available_seats=available)
-        self._entries[showtime_id] = entry
+        if entry.revision != revision or entry.available_seats != available:
+            entry = self._entries[showtime_id] = replace(entry, revision=revision, available_seats=available)
         return entry
