@@ -31,7 +31,10 @@ A = TypeVar("A")
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
-"""Seconds between two tries to learn what became of a charge, or to write it down, at first and at most."""
+"""Seconds between two tries to learn what became of a charge, at first and at most."""
+LONGEST_PAUSE_TO_WRITE = 2.0
+"""Seconds between two tries to write it down, at most: far less than a repeat of the call waits for that. A database
+that is away again and again, as when it changes hands, must not be missed each time that it is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +258,7 @@ class Payments:
                 )
                 payment.tell(PaymentUnavailable(payment.booking_id))
             await asyncio.sleep(pause)
-            pause = min(LONGEST_PAUSE, pause * 2)
+            pause = min(LONGEST_PAUSE_TO_WRITE, pause * 2)
 
 
 def issue_tickets(seats: Sequence[str]) -> list[Ticket]:

@@ -1,6 +1,7 @@
 """A box office over a real database that can be made to fail."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, cast
@@ -12,7 +13,7 @@ from sqlalchemy.pool import QueuePool
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.booking_reader import SqlBookingReader
 from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
-from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.database.database import POOL_SIZE, Database
 from cinema_grpc.application import payments
 from cinema_grpc.application.box_office import BoxOffice
 from cinema_grpc.application.once import Once, RequestKey
@@ -52,11 +53,11 @@ class House:
             return [dict(row._mapping) for row in await connection.execute(schema.metadata.tables[table].select())]
 
 
-@pytest.fixture
-async def house(database_url: str) -> AsyncIterator[House]:
-    """Open the house, and close it in good order."""
+@asynccontextmanager
+async def open_house(url: str, pool_size: int = POOL_SIZE) -> AsyncIterator[House]:
+    """Open a house over a database that has its tables and nothing in them, and close it in good order."""
     clock = FakeClock()
-    database = Database(database_url, clock)
+    database = Database(url, clock, pool_size)
     faults = make_breakable(database)
     await furnish(database)
     store = SqlBoxOfficeStore(database)
@@ -66,6 +67,13 @@ async def house(database_url: str) -> AsyncIterator[House]:
     await box_office.stop()
     assert cast("QueuePool", database.engine.pool).checkedout() == 0
     await database.close()
+
+
+@pytest.fixture
+async def house(database_url: str) -> AsyncIterator[House]:
+    """A house over a database of each kind."""
+    async with open_house(database_url) as house:
+        yield house
 
 
 @pytest.fixture

@@ -149,6 +149,7 @@ class Machine(RuleBasedStateMachine):
     async def _begin(self, paying: Coroutine[Any, Any, Booking]) -> "asyncio.Task[Booking]":
         self.provider.here.clear()
         task = asyncio.create_task(paying)
+        task.add_done_callback(lambda told: told.cancelled() or told.exception())  # a crash leaves nobody to hear it
         await self.provider.here.wait()
         return task
 

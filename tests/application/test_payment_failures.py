@@ -8,6 +8,7 @@ import pytest
 from cinema_grpc.application import lane
 from cinema_grpc.application import payments as module
 from cinema_grpc.application.errors import PaymentUnavailable, RequestIdReused, ShuttingDown, StorageUnavailable
+from cinema_grpc.application.unsettled import PROVIDER_SECONDS
 from cinema_grpc.domain.booking import BookingStatus, RefundStatus
 from cinema_grpc.domain.errors import (
     HoldExpired,
@@ -87,6 +88,23 @@ async def test_storage_that_fails_after_the_charge(desk: Desk) -> None:
     assert (await desk.read(held)).status is BookingStatus.CONFIRMED
     assert (await desk.pay_afresh(held)).status is BookingStatus.CONFIRMED
     assert desk.provider.calls == 1
+
+
+async def test_storage_that_was_away_for_long(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Soon after it is back the payment is settled, and a repeat that waits meanwhile hears of it."""
+    assert module.LONGEST_PAUSE_TO_WRITE < PROVIDER_SECONDS / 2
+    monkeypatch.setattr(module, "LONGEST_PAUSE_TO_WRITE", 0.02)
+    held = await desk.house.hold("A1")
+    desk.provider.open.clear()
+    caller = asyncio.create_task(desk.pay(held, request=request()))
+    await desk.provider.arrived.wait()
+    with failing(desk.house.database, lambda statement: "UPDATE booking" in statement) as failed:
+        desk.provider.open.set()
+        async with asyncio.timeout(20):  # pauses that went on doubling would take 40 s
+            while len(failed) < 12:  # noqa: ASYNC110 (the database's doing)
+                await asyncio.sleep(0.01)
+        assert isinstance((await outcomes(caller))[0], StorageUnavailable)
+    assert (await desk.pay(held, request=request())).status is BookingStatus.CONFIRMED
 
 
 async def test_a_charge_that_comes_too_late_is_owed_back(desk: Desk) -> None:

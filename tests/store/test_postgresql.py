@@ -2,28 +2,24 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import insert
 
 from cinema_grpc.adapters.database.account_store import SqlAccountStore
-from cinema_grpc.adapters.database.booking_reader import SqlBookingReader
-from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
 from cinema_grpc.adapters.database.database import Database, without_secrets
 from cinema_grpc.adapters.database.migrate import CannotMigrate, check_schema, migrate
 from cinema_grpc.adapters.database.postgresql import PARAMETERS, libpq_url
 from cinema_grpc.adapters.database.schema import cinema
 from cinema_grpc.application import lane as module
-from cinema_grpc.application.box_office import BoxOffice
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.ports import StorageContention
 from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.errors import ShowtimeNotFound
-from tests.application.conftest import House, furnish
-from tests.builders import NOW, FakeClock
-from tests.faults import make_breakable
+from tests.application.conftest import House, open_house
+from tests.builders import NOW
 from tests.postgresql import SPEED, PostgresServer, execute, in_thread, make_tables, with_database
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -37,31 +33,17 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     await database.close()
 
 
-@asynccontextmanager
-async def a_house(url: str) -> AsyncIterator[House]:
-    clock = FakeClock()
-    database = Database(url, clock)
-    faults = make_breakable(database)
-    await furnish(database)
-    store = SqlBoxOfficeStore(database)
-    box_office = BoxOffice(store, lambda _: None, 1, database.driver.apart)
-    box_office.start()
-    yield House(database, clock, store, SqlBookingReader(database), box_office, faults)
-    await box_office.stop()
-    await database.close()
-
-
 @pytest.fixture
 async def house(database_url: str) -> AsyncIterator[House]:
     """A box office that waits for a lock for a tenth of a second, and its database."""
-    async with a_house(f"{database_url}&lock_timeout=100") as house:
+    async with open_house(f"{database_url}&lock_timeout=100") as house:
         yield house
 
 
 @pytest.fixture
 async def patient_house(database_url: str) -> AsyncIterator[House]:
     """A box office that waits for a lock longer than a slow machine takes for a few bookings."""
-    async with a_house(f"{database_url}&lock_timeout=5000") as house:
+    async with open_house(f"{database_url}&lock_timeout=5000") as house:
         yield house
 
 

@@ -1,41 +1,20 @@
 """What bounds the use of PostgreSQL, each shown at work: connections, statements, transactions; and never a COMMIT."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 
 import pytest
 from sqlalchemy import text
 
-from cinema_grpc.adapters.database.booking_reader import SqlBookingReader
-from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
 from cinema_grpc.adapters.database.database import Database
-from cinema_grpc.application.box_office import BoxOffice
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.domain.booking import Booking
-from tests.application.conftest import House, furnish
-from tests.builders import FakeClock
-from tests.faults import make_breakable
+from tests.application.conftest import open_house
 from tests.postgresql import PostgresServer, execute, fetch, make_tables
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
 OURS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'limited'"
-
-
-@asynccontextmanager
-async def opened(url: str, pool_size: int = 10) -> AsyncIterator[House]:
-    """Open a box office over a database that has its tables."""
-    clock = FakeClock()
-    database = Database(url, clock, pool_size)
-    faults = make_breakable(database)
-    await furnish(database)
-    store = SqlBoxOfficeStore(database)
-    box_office = BoxOffice(store, lambda _: None, apart=database.driver.apart)
-    box_office.start()
-    yield House(database, clock, store, SqlBookingReader(database), box_office, faults)
-    await box_office.stop()
-    await database.close()
 
 
 async def test_statements(database_url: str) -> None:
@@ -66,7 +45,7 @@ async def test_idle_transactions(database_url: str) -> None:
 
 async def test_the_number_of_connections(database_url: str) -> None:
     """However many ask at once; each is known by its name in pg_stat_activity."""
-    async with opened(f"{database_url}&application_name=limited", pool_size=8) as house:
+    async with open_house(f"{database_url}&application_name=limited", pool_size=8) as house:
         asked = [house.rows("showtime") for _ in range(60)]
         held = [house.hold(f"A{number}", at=f"s{number % 3 + 1}") for number in range(1, 11)]
         await asyncio.gather(*asked, *held)
@@ -76,7 +55,7 @@ async def test_the_number_of_connections(database_url: str) -> None:
 
 async def test_connections_that_were_lost(database_url: str) -> None:
     """Are replaced before they are used: whoever comes next notices nothing."""
-    async with opened(f"{database_url}&application_name=limited") as house:
+    async with open_house(f"{database_url}&application_name=limited") as house:
         await house.hold("A1")
         ended = await fetch(database_url, OURS.replace("count(*)", "pg_terminate_backend(pid)"))
         assert ended
@@ -90,8 +69,8 @@ async def test_no_limit_cuts_a_commit_short(database_url: str) -> None:  # noqa:
     with closing(PostgresServer()) as server:
         await asyncio.to_thread(server.start)
         await make_tables(server.url())
-        limits = "&statement_timeout=50&lock_timeout=50&idle_in_transaction_session_timeout=50"
-        async with opened(server.url() + limits) as house:
+        limits = "&statement_timeout=200&lock_timeout=200&idle_in_transaction_session_timeout=200"
+        async with open_house(server.url() + limits) as house:
             await house.hold("A1", at="s2")
             await execute(server.url(), "ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
             await execute(server.url(), "SELECT pg_reload_conf()")
@@ -100,7 +79,7 @@ async def test_no_limit_cuts_a_commit_short(database_url: str) -> None:  # noqa:
             while not await fetch(server.url(), waits):  # until the server has heard of it
                 held.append(asyncio.create_task(house.hold(f"A{len(held) + 1}")))
                 await asyncio.sleep(0.05)
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(2)
             assert await fetch(server.url(), waits) == [("COMMIT",)]
             assert not held[-1].done()
             await execute(server.url(), "ALTER SYSTEM SET synchronous_standby_names = ''")

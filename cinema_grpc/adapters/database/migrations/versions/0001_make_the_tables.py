@@ -10,7 +10,17 @@ TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 def upgrade() -> None:
-    """Make the tables."""
+    """Make the tables, each after those that it refers to."""
+    _make_accounts_catalog_and_requests()
+    _make_auditoriums_and_showtimes()
+    _make_bookings()
+    _make_payment_attempts()
+    _make_seat_claims_and_tickets()
+    _make_refunds()
+
+
+def _make_accounts_catalog_and_requests() -> None:
+    """Make what stands by itself: accounts, cinemas, movies, and requests that were carried out."""
     op.create_table(
         "account",
         sa.Column("user_id", TEXT, nullable=False),
@@ -56,6 +66,9 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
 
+
+def _make_auditoriums_and_showtimes() -> None:
+    """Make auditoriums, and the showtimes in them."""
     op.create_table(
         "auditorium",
         sa.Column("auditorium_id", TEXT, nullable=False),
@@ -90,6 +103,9 @@ def upgrade() -> None:
     op.create_index("showtime_movie_id_start_time_index", "showtime", ["movie_id", "start_time"])
     op.create_index("showtime_start_time_showtime_id_index", "showtime", ["start_time", "showtime_id"])
 
+
+def _make_bookings() -> None:
+    """Make bookings."""
     op.create_table(
         "booking",
         sa.Column("booking_id", TEXT, nullable=False),
@@ -127,6 +143,9 @@ def upgrade() -> None:
     )
     op.create_index("booking_user_id_booking_id_index", "booking", ["user_id", "booking_id"])
 
+
+def _make_payment_attempts() -> None:
+    """Make the attempts at paying for bookings."""
     op.create_table(
         "payment_attempt",
         sa.Column("attempt_id", TEXT, nullable=False),
@@ -146,6 +165,9 @@ def upgrade() -> None:
         postgresql_where=sa.text("status = 'OPEN'"),
     )
 
+
+def _make_seat_claims_and_tickets() -> None:
+    """Make what a booking gives: claims to seats, and tickets."""
     op.create_table(
         "seat_claim",
         sa.Column("showtime_id", TEXT, nullable=False),
@@ -168,6 +190,9 @@ def upgrade() -> None:
     )
     op.create_index("ticket_booking_id_index", "ticket", ["booking_id"])
 
+
+def _make_refunds() -> None:
+    """Make refunds of what was paid."""
     op.create_table(
         "refund",
         sa.Column("refund_id", TEXT, nullable=False),
