@@ -35,6 +35,7 @@ dev: $(ENVIRONMENT) ## The same, started again whenever the code changes
 # Working on the code
 
 .PHONY: test
+test: export PYTHONDONTWRITEBYTECODE := # or each of the servers that tests start would compile all of its code anew
 test: $(ENVIRONMENT) ## Run all tests; fails when they cover less than 95% of the code
 	@$(BIN)/pytest --cov --numprocesses auto
 

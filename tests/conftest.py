@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+import coverage
 import pytest
 import structlog
 
@@ -27,6 +28,8 @@ GIBIBYTE = 2**30
 UNMEASURED = ("proofs", "replicas")
 """Folders whose tests don't count as coverage: what only chance or load comes across is not tested. They take half the
 time that way."""
+MEASURED_ON_EITHER = ("store", "application")
+"""Folders whose tests tell databases apart. Others run the same code on both, which is measured on the first alone."""
 
 Lend = Callable[[str, Path], AbstractContextManager[str]]
 
@@ -53,20 +56,30 @@ def pytest_configure_node(node: object) -> None:
     node.workerinput["server_url"] = node.config.stash[SERVER_URL]  # type: ignore[attr-defined] # of pytest-xdist
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is not measured."""
-    for item in items:
-        if item.path.parent.name in UNMEASURED:
-            item.add_marker("no_cover")
+def is_measured(item: pytest.Item) -> bool:
+    """Tell whether what a test runs through counts as coverage."""
+    folder = item.path.parent.name
+    if folder in UNMEASURED or item.get_closest_marker("no_cover"):
+        return False
+    parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    return folder in MEASURED_ON_EITHER or "postgresql" not in parameters.values()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Leave the processes of a test unmeasured if it is."""
-    with pytest.MonkeyPatch.context() as patch:
-        if item.get_closest_marker("no_cover"):
-            patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+    """Run a test that is not measured, its fixtures and its processes without the tracer."""
+    measuring = coverage.Coverage.current()
+    if measuring is None or is_measured(item):
         return (yield)
+    measuring.stop()
+    process_config = os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+    try:
+        return (yield)
+    finally:
+        if process_config is not None:
+            os.environ["COVERAGE_PROCESS_CONFIG"] = process_config
+        if coverage.Coverage.current() is None:  # or pytest-cov has gone on already, after a test marked no_cover
+            measuring.start()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

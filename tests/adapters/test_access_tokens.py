@@ -112,6 +112,7 @@ def is_accepted(tokens: JwtAccessTokens, text: str) -> bool:
     return True
 
 
+@pytest.mark.no_cover
 @settings(deadline=None)  # a busy machine is no fault
 @given(st.text())
 def test_any_text_is_refused_as_invalid(text: str) -> None:
@@ -125,6 +126,7 @@ json_values = st.recursive(
 )
 
 
+@pytest.mark.no_cover
 @settings(deadline=None)  # a busy machine is no fault
 @given(
     st.sampled_from([*CLAIMS, "nbf"]), json_values, st.sampled_from([*HEADER, "kid", "crit", "b64", "cty"]), json_values
