@@ -4,7 +4,8 @@ import math
 
 from cinema_grpc.application.errors import Overloaded
 
-WEIGHT_OF_THE_LATEST = 0.2
+WEIGHT_OF_THE_LATEST = 0.1
+"""Small enough that one round which a disk holds up by chance turns away nobody in a queue that goes well."""
 
 
 class Patience:

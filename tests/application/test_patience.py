@@ -34,12 +34,20 @@ def test_a_round_that_takes_long_is_believed_at_once() -> None:
 
 def test_one_slow_round_is_forgotten_again() -> None:
     patience = Patience(longest_wait=1)
-    patience.took(10.0)
+    patience.took(20.0)
     with pytest.raises(Overloaded):
         patience.check(rounds=1)
-    for _ in range(20):
+    for _ in range(40):
         patience.took(0.01)
     patience.check(rounds=1)
+
+
+def test_one_slow_round_turns_away_nobody_in_a_queue_that_goes_well() -> None:
+    patience = Patience(longest_wait=5)
+    for _ in range(100):
+        patience.took(0.01)
+    patience.took(0.25)
+    patience.check(rounds=127)
 
 
 def test_callers_are_told_to_come_back_within_half_a_minute() -> None:
