@@ -23,7 +23,7 @@ SEATS_OF_HOLDS = 250
 """Of the 500 seats of a showtime; the others are sold."""
 SPREAD = timedelta(seconds=1)
 FAR = timedelta(days=1)
-SECONDS_TO_BE_READY = 5.0
+SECONDS_TO_BE_READY = 8.0
 SECONDS_TO_SWEEP = 150.0
 SECONDS_BETWEEN_LOOKS = 0.1
 METHOD = (
