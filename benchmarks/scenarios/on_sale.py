@@ -20,7 +20,7 @@ SECTIONS = (10, 30, 10)
 TRIES = 3
 DECIDED = {OK.value[0], REFUSED.value[0]}
 CONNECTIONS_A_PROCESS = 4
-SECONDS_FOR_TEXTBOOK = 10.0
+SECONDS_FOR_TEXTBOOK = 7.0
 SECONDS_AT_MOST = 120.0
 METHOD = (
     "One showtime, and buyers who all begin at the same moment, on 8 connections. Each asks for a pair of seats, one "

@@ -18,7 +18,7 @@ METHOD = (
 
 def run(bench: Bench) -> Result:
     """Measure."""
-    rounds, count = bench.choose((7, 5_000), (4, 3_000))
+    rounds, count = bench.choose((5, 5_000), (4, 3_000))
     original = house.furnish(bench.databases.make("once"), SHOWTIMES, CUSTOMERS)
     measured: dict[str, list[Measured]] = {"with": [], "without": []}
     for kind in interleaved(list(measured), rounds):

@@ -70,7 +70,7 @@ class Overload:
 
 def run(bench: Bench) -> Result:
     """Measure."""
-    rounds, seconds = bench.choose((2, 8.0), (1, 3.0))
+    rounds, seconds = bench.choose((2, 6.0), (1, 3.0))
     original = house.furnish(bench.databases.make("overload"), 400, 400)
     overloads: dict[int, list[Overload]] = {factor: [] for factor in FACTORS}
     for _ in range(rounds):

@@ -72,7 +72,7 @@ def _while_booking(bench: Bench, server: Server, building: House, reads: Sequenc
 
 def list_showtimes(bench: Bench) -> Result:
     """Measure ListShowtimes."""
-    rounds, seconds = bench.choose((3, 4.0), (1, 2.0))
+    rounds, seconds = bench.choose((3, 3.0), (1, 2.0))
     original = house.furnish(bench.databases.make("list-showtimes"), 10_000, 10)
     chance = random.Random(2)
     first = datetime.now(UTC) + timedelta(days=2)

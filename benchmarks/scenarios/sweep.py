@@ -56,7 +56,7 @@ class Sweep:
 
 def run(bench: Bench) -> Result:
     """Measure."""
-    rounds, in_each = bench.choose((2, SEATS_OF_HOLDS), (1, SEATS_OF_HOLDS // 5))
+    rounds, in_each = bench.choose((1, SEATS_OF_HOLDS), (1, SEATS_OF_HOLDS // 5))
     empty = house.furnish(bench.databases.make("sweep"), SHOWTIMES, 400, ROWS)
     all_lapse = _with_holds(empty, in_each, SHOWTIMES, SHOWTIMES)
     few_lapse = _with_holds(empty, in_each, SHOWTIMES // 10, SHOWTIMES // 10)
