@@ -123,8 +123,8 @@ MUTATIONS = (
     mutation(
         "a hold is over a moment too late in lists of bookings",
         f"{DATABASE}/booking_reader.py",
-        "over = _BOOKING.hold_expire_time <= now",
-        "over = _BOOKING.hold_expire_time < now",
+        "over = _BOOKING.hold_expire_time <= bindparam",
+        "over = _BOOKING.hold_expire_time < bindparam",
         "tests/application/test_hold_expiry.py::test_without_it_a_lapsed_hold_is_free_all_the_same",
     ),
     mutation(

@@ -1,18 +1,30 @@
 """Reading bookings, as they are now."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import BigInteger, ColumnElement, and_, bindparam, or_, select
 
 from cinema_grpc.adapters.database import schema
-from cinema_grpc.adapters.database.booking_rows import load_bookings
-from cinema_grpc.adapters.database.database import Database, uninterrupted
-from cinema_grpc.adapters.database.prepared import select_by
+from cinema_grpc.adapters.database.booking_rows import PARTS, to_bookings
+from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.database.prepared import Found, Query, Question, reader_of, select_by
+from cinema_grpc.adapters.database.schema import microseconds, moment
+from cinema_grpc.adapters.database.showtime_rows import read_booking
 from cinema_grpc.application.ports import FoundBooking
 from cinema_grpc.domain.booking import Booking, BookingStatus
 
 _BOOKING = schema.booking.c
 _SHOWTIME_OF = select_by(schema.booking, ("booking_id",), "showtime_id")
+_WHOLE = [
+    Query(select(table).where(table.c.booking_id == bindparam("booking_id"))) for table in (schema.booking, *PARTS)
+]
+_START_OF = Query(
+    select(schema.showtime.c.start_time).join(schema.booking).where(_BOOKING.booking_id == bindparam("booking_id"))
+)
+_READ_PARTS = [reader_of(table) for table in PARTS]
 
 
 class SqlBookingReader:
@@ -21,47 +33,71 @@ class SqlBookingReader:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    @uninterrupted
     async def find(self, booking_id: str) -> FoundBooking | None:
         """Read a booking, or None if there is none of that name."""
-        async with self._database.reading() as connection:
-            now = await self._database.now(connection)
-            bookings = await load_bookings(connection, select(schema.booking).where(_BOOKING.booking_id == booking_id))
-            if not bookings:
-                return None
-            of_showtime = schema.showtime.c.showtime_id == bookings[0].showtime_id
-            start = await connection.execute(select(schema.showtime.c.start_time).where(of_showtime))
-            return FoundBooking(bookings[0], start.scalar_one(), now)
+        named = [{"booking_id": booking_id}]
+        questions: list[Question] = [(query, named) for query in (*_WHOLE, _START_OF)]
+        now, (rows, *parts, starts) = await self._database.peek(lambda _now: questions)
+        if not rows:
+            return None
+        (booking,) = _to_bookings(rows, *parts)
+        return FoundBooking(booking, moment(starts[0][0]), now)
 
     async def showtime_of(self, booking_id: str) -> str | None:
         """Tell to which showtime a booking belongs, or None if there is none of that name."""
         _, (found,) = await self._database.peek(lambda _now: [(_SHOWTIME_OF, [{"booking_id": booking_id}])])
         return found[0][0] if found else None
 
-    @uninterrupted
     async def of_user(
         self, user_id: str, showtime_id: str, status: BookingStatus | None, after: str, limit: int
     ) -> list[Booking]:
         """Read a user's bookings as they are now, newest first, from the one after `after` on ("" for the first)."""
-        async with self._database.reading() as connection:
-            now = await self._database.now(connection)
-            query = select(schema.booking).where(_BOOKING.user_id == user_id)
-            if showtime_id:
-                query = query.where(_BOOKING.showtime_id == showtime_id)
-            if status is not None:
-                query = query.where(_has_status(status, now))
-            if after:
-                query = query.where(_BOOKING.booking_id < after)
-            bookings = await load_bookings(connection, query.order_by(_BOOKING.booking_id.desc()).limit(limit))
-        return [booking.as_of(now) for booking in bookings]
+        queries = _page(status, of_showtime=bool(showtime_id), after=bool(after))
+        asked: Mapping[str, Any] = {
+            "user_id": user_id,
+            "limit": limit,
+            **({"showtime_id": showtime_id} if showtime_id else {}),
+            **({"after": after} if after else {}),
+        }
+
+        def ask(now: datetime) -> list[Question]:
+            by_time = {"now": microseconds(now)} if status in _BY_TIME else {}
+            return [(query, [{**asked, **by_time}]) for query in queries]
+
+        now, (rows, *parts) = await self._database.peek(ask)
+        return [booking.as_of(now) for booking in _to_bookings(rows, *parts)]
 
 
-def _has_status(status: BookingStatus, now: datetime) -> ColumnElement[bool]:
-    """Test for a status as it reads now: a hold that is over is EXPIRED, written down or not."""
+_BY_TIME = {BookingStatus.RESERVED, BookingStatus.EXPIRED}
+
+
+@cache
+def _page(status: BookingStatus | None, *, of_showtime: bool, after: bool) -> list[Query]:
+    """Make the queries for a page of a user's bookings, and for the parts of those on it."""
+    page = select(schema.booking).where(_BOOKING.user_id == bindparam("user_id"))
+    if of_showtime:
+        page = page.where(_BOOKING.showtime_id == bindparam("showtime_id"))
+    if status is not None:
+        page = page.where(_has_status(status))
+    if after:
+        page = page.where(_BOOKING.booking_id < bindparam("after"))
+    page = page.order_by(_BOOKING.booking_id.desc()).limit(bindparam("limit"))
+    listed = page.subquery("page")
+    paid_for = select(listed.c.booking_id).where(listed.c.hold_extended)  # nobody tried to pay for the others
+    return [Query(page), *(Query(select(table).where(table.c.booking_id.in_(paid_for))) for table in PARTS)]
+
+
+def _has_status(status: BookingStatus) -> ColumnElement[bool]:
+    """Test for a status as it reads `now`: a hold that is over is EXPIRED, written down or not."""
     written = _BOOKING.status == status.value
-    over = _BOOKING.hold_expire_time <= now
+    over = _BOOKING.hold_expire_time <= bindparam("now", type_=BigInteger)
     if status is BookingStatus.RESERVED:
         return and_(written, ~over)
     if status is BookingStatus.EXPIRED:
         return or_(written, and_(_BOOKING.status == BookingStatus.RESERVED.value, over))
     return written
+
+
+def _to_bookings(rows: Found, *parts: Found) -> list[Booking]:
+    found = ([read(row) for row in some] for read, some in zip(_READ_PARTS, parts, strict=True))
+    return to_bookings([read_booking(row) for row in rows], *found)

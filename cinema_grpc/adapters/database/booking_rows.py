@@ -6,8 +6,7 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Row, Select, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Select, select
 
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.prepared import Go, Prepared, Rows, Together, delete_by, insert_into, update_by
@@ -25,23 +24,10 @@ from cinema_grpc.domain.booking import (
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.showtime import Change
 
-BOOKINGS_A_QUERY = 1_000
 _Rows = list[dict[str, Any]]
 
 PARTS = (schema.ticket, schema.payment_attempt, schema.refund)
 """What belongs to a booking that somebody tried to pay for, beside its own row."""
-
-
-async def load_bookings(connection: AsyncConnection, query: Select[Any]) -> list[Booking]:
-    """Read bookings whole, in the query's order; it selects the columns of `booking`."""
-    rows = (await connection.execute(query)).all()
-    paid_for = parted(rows)
-    parts: list[list[Row[Any]]] = [[], [], []]
-    for start in range(0, len(paid_for), BOOKINGS_A_QUERY):  # no query may name too many
-        for table, part in zip(PARTS, parts, strict=True):
-            of_some = select(table).where(table.c.booking_id.in_(paid_for[start : start + BOOKINGS_A_QUERY]))
-            part.extend(await connection.execute(of_some))
-    return to_bookings(rows, *parts)
 
 
 def parted(rows: Iterable[Any]) -> list[str]:
