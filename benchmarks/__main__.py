@@ -14,6 +14,7 @@ from rich.console import Console
 from benchmarks import machine, report
 from benchmarks.bench import Bench
 from benchmarks.databases import KEEPERS
+from benchmarks.figures import Result
 from benchmarks.load import Clients
 from benchmarks.report import Done
 from benchmarks.scenarios import SCENARIOS, Scenario
@@ -57,13 +58,16 @@ def main() -> int:
 
 def _measure(name: str, scenario: Scenario, bench: Bench) -> Done:
     CONSOLE.print(f"{scenario.title} ...")
-    start = time.monotonic()
+    start, (time_before, stolen_before) = time.monotonic(), machine.processor_time()
+    result: Result | str
     try:
         result = scenario.run(bench)
     except Exception as error:  # noqa: BLE001 (the other scenarios can still be measured)
         traceback.print_exc()
-        return Done(name, scenario.title, f"{type(error).__name__}: {_last_line(error)}", time.monotonic() - start)
-    return Done(name, scenario.title, result, time.monotonic() - start)
+        result = f"{type(error).__name__}: {_last_line(error)}"
+    time_after, stolen_after = machine.processor_time()
+    stolen = (stolen_after - stolen_before) / (time_after - time_before)
+    return Done(name, scenario.title, result, time.monotonic() - start, stolen)
 
 
 def _last_line(error: Exception) -> str:

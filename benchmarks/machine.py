@@ -28,6 +28,12 @@ def describe(folder: Path, database: str) -> dict[str, str]:
     }
 
 
+def processor_time() -> tuple[int, int]:
+    """Tell how much time the processors have had in all, and how much of it the host gave to others; in ticks."""
+    ticks = [int(each) for each in Path("/proc/stat").read_text().partition("\n")[0].split()[1:9]]
+    return sum(ticks), ticks[7]  # user, nice, system, idle, iowait, irq, softirq, steal: see proc_stat(5)
+
+
 def _processor() -> str:
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):

@@ -21,17 +21,28 @@ VERDICTS = {True: "yes", False: "**no**", None: ""}
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A scenario that was run; `result` says in one line why if it broke down."""
+    """A scenario that was run.
+
+    Attributes:
+        result: If it broke down, one line that says why.
+        stolen: The share of the processors' time, from 0 to 1, that the host gave to others meanwhile.
+    """
 
     name: str
     title: str
     result: Result | str
     seconds: float
+    stolen: float
+
+    @property
+    def lasted(self) -> str:
+        """How long it took, and how much was stolen."""
+        return f"{self.seconds:.0f} s, {self.stolen:.0%} of the processors' time taken by others on the host"
 
 
 def show(console: Console, done: Done) -> None:
     """Print what a scenario came to."""
-    console.rule(f"{done.title} ({done.seconds:.0f} s)")
+    console.rule(f"{done.title} ({done.lasted})")
     if isinstance(done.result, str):
         console.print(f"[bold red]broke down:[/] {done.result}")
         return
@@ -53,7 +64,7 @@ def write(path: Path, everything: Sequence[Done], facts: Mapping[str, str], comm
     ]
     for done in everything:
         parts.append(f"## {done.title}")
-        parts.append(f"`python -m benchmarks --scenario {done.name}`, {done.seconds:.0f} s.")
+        parts.append(f"`python -m benchmarks --scenario {done.name}`, {done.lasted}.")
         if isinstance(done.result, str):
             parts.append(f"**Broke down:** {html.escape(done.result)}")
             continue
