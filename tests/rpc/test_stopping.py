@@ -28,7 +28,7 @@ class HangingProvider(SimulatedPayments):
 async def test_a_payment_that_hangs(database_url: str) -> None:
     """Its caller gets SHUTTING_DOWN with all that belongs to it, within the grace, which is not spent twice."""
     provider = HangingProvider()
-    async with running(database_url, gateway=provider, shutdown_seconds=1) as house:
+    async with running(database_url, gateway=provider, shutdown_seconds=4) as house:
         held = await house.book((await house.showtime()).showtime_id, "A1", "A2")
         paying = asyncio.create_task(refusal(house.pay(held.booking_id)))
         await provider.asked.wait()
@@ -38,7 +38,7 @@ async def test_a_payment_that_hangs(database_url: str) -> None:
         refused = await paying
     assert (refused.code, refused.reason) == (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN")
     assert "x-request-id" in refused.trailers
-    assert seconds < 1.9
+    assert seconds < 7.9
 
 
 async def test_a_call_that_runs_is_finished(database_url: str) -> None:
