@@ -7,9 +7,10 @@ from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from cinema_grpc.application.account_ports import AccountStore
 from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.catalog import Catalog
-from cinema_grpc.application.ports import AccountStore, ShowtimeFilter
+from cinema_grpc.application.ports import ShowtimeFilter
 from cinema_grpc.application.programme import Programme
 from cinema_grpc.domain.account import Role
 from cinema_grpc.domain.catalog import Auditorium, Cinema, Movie

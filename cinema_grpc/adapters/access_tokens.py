@@ -11,8 +11,9 @@ import jwt
 import uuid_utils
 
 from cinema_grpc.adapters.signing_keys import SigningKey
+from cinema_grpc.application.account_ports import AccessToken, Caller, PublicKey
 from cinema_grpc.application.errors import TokenExpired, TokenInvalid
-from cinema_grpc.application.ports import AccessToken, Caller, Clock, PublicKey
+from cinema_grpc.application.ports import Clock
 from cinema_grpc.domain.account import Role, User
 
 SECRET_ALGORITHM = "HS256"  # noqa: S105 (its name)

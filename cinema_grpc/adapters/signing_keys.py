@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm
 
-from cinema_grpc.application.ports import PublicKey
+from cinema_grpc.application.account_ports import PublicKey
 
 PEM_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 IGNORED_BLOCKS = frozenset({"EC PARAMETERS"})

@@ -8,8 +8,9 @@ from functools import partial
 import structlog
 import uuid_utils
 
+from cinema_grpc.application.account_ports import AccessTokens, AccountStore, PasswordHasher, SecurityLog
 from cinema_grpc.application.errors import BadCredentials, TokenInvalid, TooManyAttempts
-from cinema_grpc.application.ports import AccessTokens, AccountStore, Clock, PasswordHasher, SecurityLog
+from cinema_grpc.application.ports import Clock
 from cinema_grpc.application.sessions import Tokens, issue, new_refresh_token
 from cinema_grpc.application.throttle import SignInThrottle
 from cinema_grpc.domain.account import (

@@ -4,8 +4,8 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from cinema_grpc.application.account_ports import AccessToken, AccessTokens, ChangedSession, SecurityLog, SessionStore
 from cinema_grpc.application.errors import RefreshTokenInvalid
-from cinema_grpc.application.ports import AccessToken, AccessTokens, ChangedSession, SecurityLog, SessionStore
 from cinema_grpc.domain.account import User
 from cinema_grpc.domain.session import FAMILY_BYTES, SALT_BYTES, SECRET_BYTES, RefreshToken, Session
 

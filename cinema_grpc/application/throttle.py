@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from weakref import WeakValueDictionary
 
+from cinema_grpc.application.account_ports import SignInStore
 from cinema_grpc.application.errors import BadCredentials, TooManyAttempts
-from cinema_grpc.application.ports import SignInStore
 from cinema_grpc.domain.account import fold
 from cinema_grpc.domain.sign_in import KNOWN_FOR, Limit, Record
 

@@ -3,8 +3,8 @@
 
 from cinema.v1 import auth_service_pb2, auth_service_pb2_grpc
 
+from cinema_grpc.application.account_ports import AccessTokens
 from cinema_grpc.application.accounts import Accounts
-from cinema_grpc.application.ports import AccessTokens
 from cinema_grpc.application.sessions import Sessions
 from cinema_grpc.transport.authentication import caller
 from cinema_grpc.transport.handlers import Context

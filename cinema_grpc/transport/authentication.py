@@ -7,9 +7,9 @@ from typing import Any
 
 import grpc
 
+from cinema_grpc.application.account_ports import AccessTokens, Caller
 from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.errors import RoleRequired, TokenInvalid, TokenMissing
-from cinema_grpc.application.ports import AccessTokens, Caller
 from cinema_grpc.domain.account import Role
 from cinema_grpc.transport import security_log
 from cinema_grpc.transport.call import Metadata, current_call

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import uuid_utils
 from structlog.typing import EventDict, WrappedLogger
 
-from cinema_grpc.application.ports import Caller
+from cinema_grpc.application.account_ports import Caller
 from cinema_grpc.transport.handlers import Context
 
 REQUEST_ID_HEADER = "x-request-id"

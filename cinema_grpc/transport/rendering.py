@@ -6,7 +6,7 @@ from cinema.v1 import booking_pb2, catalog_pb2, money_pb2, showtime_pb2, user_pb
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from cinema_grpc.application.ports import PublicKey
+from cinema_grpc.application.account_ports import PublicKey
 from cinema_grpc.application.sessions import Tokens
 from cinema_grpc.domain.account import Role, User
 from cinema_grpc.domain.booking import Booking, BookingStatus, Refund, RefundStatus

@@ -19,10 +19,10 @@ from cinema.v1 import (
 )
 from grpc_health.v1 import health_pb2_grpc
 
+from cinema_grpc.application.account_ports import AccessTokens
 from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.bookings import Bookings
 from cinema_grpc.application.catalog import Catalog
-from cinema_grpc.application.ports import AccessTokens
 from cinema_grpc.application.programme import Programme
 from cinema_grpc.application.sessions import Sessions
 from cinema_grpc.transport import health

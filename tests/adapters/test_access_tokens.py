@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cinema_grpc.adapters.access_tokens import JwtAccessTokens
+from cinema_grpc.application.account_ports import Caller
 from cinema_grpc.application.errors import TokenExpired, TokenInvalid
-from cinema_grpc.application.ports import Caller
 from cinema_grpc.domain.account import Role
 from tests.adapters.abnormal_tokens import abnormal
 from tests.adapters.confused_tokens import confused

@@ -15,9 +15,9 @@ from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.sign_in_store import SqlSignInStore
 from cinema_grpc.adapters.passwords import Argon2Passwords
 from cinema_grpc.application import accounts as accounts_module
+from cinema_grpc.application.account_ports import Caller
 from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.errors import BadCredentials, TokenInvalid
-from cinema_grpc.application.ports import Caller
 from cinema_grpc.application.throttle import Limits, SignInThrottle
 from cinema_grpc.domain.account import Role, User
 from cinema_grpc.domain.errors import CinemaError, EmailTaken, InvalidRequest, UsernameTaken

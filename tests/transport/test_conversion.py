@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cinema_grpc.application.ports import AccessToken
+from cinema_grpc.application.account_ports import AccessToken
 from cinema_grpc.application.sessions import Tokens
 from cinema_grpc.domain.account import Role, User
 from cinema_grpc.domain.booking import (

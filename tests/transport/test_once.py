@@ -7,9 +7,9 @@ from cinema.v1 import booking_service_pb2 as pb
 from cinema.v1 import catalog_pb2
 from cinema.v1.catalog_service_pb2 import CreateAuditoriumRequest
 
+from cinema_grpc.application.account_ports import Caller
 from cinema_grpc.application.errors import RequestIdReused
 from cinema_grpc.application.once import Once
-from cinema_grpc.application.ports import Caller
 from cinema_grpc.domain.account import Role
 from cinema_grpc.domain.booking import Booking
 from cinema_grpc.transport.call import Call, current_call

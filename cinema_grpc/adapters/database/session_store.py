@@ -8,7 +8,7 @@ from sqlalchemy import delete, select, update
 from cinema_grpc.adapters.database.account_store import user_of
 from cinema_grpc.adapters.database.database import Database, uninterrupted
 from cinema_grpc.adapters.database.schema import account, session
-from cinema_grpc.application.ports import ChangedSession, Continue
+from cinema_grpc.application.account_ports import ChangedSession, Continue
 from cinema_grpc.domain.session import Session
 
 
