@@ -17,7 +17,7 @@ from cinema_grpc.transport.handlers import Context
 SERVICE = "grpc.health.v1.Health"
 CHECK = f"/{SERVICE}/Check"
 OVERALL = ""
-SECONDS_TO_BE_TOLD = 0.1
+SECONDS_TO_BE_TOLD = 1.0
 """How long news may take to be written to all who watch; one who does not read hears none."""
 
 
