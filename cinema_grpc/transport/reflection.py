@@ -2,6 +2,7 @@
 # ruff: noqa: N802 (the names are those of a descriptor pool)
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import cinema.v1.error_reason_pb2  # noqa: F401 (no request has it, but tools should know it)
@@ -35,6 +36,7 @@ def reflection_handlers(services: Iterable[str]) -> list[grpc.GenericRpcHandler]
     return [grpc.method_handlers_generic_handler(name, {"ServerReflectionInfo": handler}) for name in SERVICES]
 
 
+@cache
 def _describe_v1() -> None:
     description = descriptor_pb2.FileDescriptorProto()
     reflection_pb2.DESCRIPTOR.CopyToProto(description)
