@@ -8,14 +8,14 @@ from cinema.v1 import (
 )
 
 from tests.e2e.buy_a_seat import buy_a_seat
-from tests.e2e.conftest import SECONDS, run_here, serving
+from tests.e2e.conftest import SECONDS, measured, run_here, serving
 from tests.rpc.conftest import running
 
 
 class TestDemo:
     async def test_a_first_and_a_second_start(self, tmp_path: Path) -> None:
         """Full of showtimes in each refund tier; seats can be bought; the passwords are made anew, the data is not."""
-        with serving(tmp_path, "--demo", CINEMA_JWT_SECRET="") as server:
+        with serving(tmp_path, "--demo", CINEMA_JWT_SECRET="", **measured()) as server:
             await buy_a_seat(server.address)
             first = server.wait_for("customer  demo-customer")
             assert server.stop() == 0

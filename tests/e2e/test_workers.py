@@ -14,7 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cinema_grpc.adapters.database.database import Database
 from tests.certificates import Authority, write
-from tests.e2e.conftest import SECRET, Serving, run, run_here, serving
+from tests.e2e.conftest import SECRET, Serving, measured, run, run_here, serving
 from tests.postgresql import execute, in_thread, with_database
 from tests.replicas.conftest import Chain, Replica
 
@@ -42,7 +42,7 @@ async def test_a_port_with_three_processes(postgresql_url: str, tmp_path: Path) 
     chain = Chain(postgresql_url, database)
     await chain.furnish(showtimes=1, customers=1)
     await database.close()
-    with serving(tmp_path, "--workers", "3", CINEMA_DATABASE_URL=postgresql_url) as server:
+    with serving(tmp_path, "--workers", "3", CINEMA_DATABASE_URL=postgresql_url, **measured()) as server:
         await until(lambda: serving_lines(server) == 3)
         workers = worker_ids(server)
         assert len(workers) == 3
