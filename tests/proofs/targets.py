@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from cinema.v1 import showtime_service_pb2
 from google.protobuf.duration_pb2 import Duration
 from grpc import StatusCode
 from sqlalchemy import update
@@ -23,7 +24,7 @@ from cinema_grpc.domain.account import Role, User
 from tests.conftest import Lend
 from tests.e2e.conftest import SECRET, Serving, serving
 from tests.proofs.any_request import Likely
-from tests.replicas.conftest import Chain
+from tests.replicas.conftest import Chain, Replica
 from tests.rpc.conftest import PASSWORD, Metadata, moment
 
 SAMPLES = 40
@@ -54,12 +55,17 @@ class Target:
 
     server: Serving
     address: str
+    credentials: grpc.ChannelCredentials | None
     likely: Likely
     callers: Sequence[Metadata]
 
     @property
     def process_id(self) -> int:
         return self.server.process.pid
+
+    def channel(self) -> grpc.aio.Channel:
+        """Open a channel to it."""
+        return channel_to(self.address, self.credentials)
 
     async def send(self, channel: grpc.aio.Channel, method: str, request: bytes, caller: Metadata) -> list[str]:
         """Make a call; give what is wrong with the answer."""
@@ -76,7 +82,9 @@ class Target:
 
 
 @asynccontextmanager
-async def a_target(lend: Lend, kind: str, folder: Path, **settings: str) -> AsyncIterator[Target]:
+async def a_target(
+    lend: Lend, kind: str, folder: Path, credentials: grpc.ChannelCredentials | None = None, **settings: str
+) -> AsyncIterator[Target]:
     """Run a server; at the end it has to stop in good order, and must have logged no fault of its own."""
     with lend(kind, folder) as url:
         database = Database(url)
@@ -95,14 +103,29 @@ async def a_target(lend: Lend, kind: str, folder: Path, **settings: str) -> Asyn
         with serving(folder, CINEMA_DATABASE_URL=url, **settings) as server:
             address = await asyncio.to_thread(lambda: server.address)
             likely = likely_values(chain, str(movie_id), str(cinema_id), [str(each) for each in auditoriums])
+            async with channel_to(address, credentials) as channel:
+                likely |= await made_by_calls(Replica(server, channel), chain)
             made_up: Metadata = (("authorization", "Bearer made.up.token"),)
             as_staff: Metadata = (("authorization", f"Bearer {token}"),)
-            yield Target(server, address, likely, [*chain.customers, as_staff, as_staff, (), made_up])
+            yield Target(server, address, credentials, likely, [*chain.customers, as_staff, as_staff, (), made_up])
             assert server.stop() == 0
             assert [line for line in server.lines if '"event":"call"' in line and '"level":"error"' in line] == []
 
 
-def likely_values(chain: Chain, movie_id: str, cinema_id: str, auditoriums: Sequence[str]) -> Likely:
+async def made_by_calls(replica: Replica, chain: Chain) -> dict[str, Sequence[Any]]:
+    """Give sound values that a server has to make: bookings of the first customer's, and the token of a second page."""
+    held = [await replica.book(chain.customers[0], chain.showtimes[0], f"D{number}") for number in (98, 99, 100)]
+    page = await replica.showtimes.ListShowtimes(showtime_service_pb2.ListShowtimesRequest(page_size=1))
+    bookings = [each.booking_id for each in held]
+    return {"booking_id": [*bookings, "no-such-booking"], "page_token": ["", page.next_page_token]}
+
+
+def channel_to(address: str, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
+    """Open a channel, with TLS if there is something to trust."""
+    return grpc.aio.secure_channel(address, credentials) if credentials else grpc.aio.insecure_channel(address)
+
+
+def likely_values(chain: Chain, movie_id: str, cinema_id: str, auditoriums: Sequence[str]) -> dict[str, Sequence[Any]]:
     """Give sound values for the fields of all requests, by their names."""
     later = [moment(SystemClock().now().replace(microsecond=0) + timedelta(days=days)) for days in (1, 3, 30)]
     return {
@@ -110,7 +133,6 @@ def likely_values(chain: Chain, movie_id: str, cinema_id: str, auditoriums: Sequ
         "cinema_id": [cinema_id],
         "auditorium_id": auditoriums,
         "showtime_id": chain.showtimes,
-        "booking_id": ["no-such-booking"],
         "username": ["user0", "user1", "someone"],
         "password": [PASSWORD],
         "current_password": [PASSWORD],
@@ -135,7 +157,6 @@ def likely_values(chain: Chain, movie_id: str, cinema_id: str, auditoriums: Sequ
         "seat_gap_policy": [0, 1, 2],
         "payment_token": ["tok_visa", "tok_declined"],
         "page_size": [0, 2, 200],
-        "page_token": [""],
         "status": [0, 1, 2],
         "request_id": ["", "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"],
     }

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import grpc
 import pytest
 
 from tests.certificates import Authority, write
@@ -129,11 +128,7 @@ async def test_any_bytes(
     authority = Authority()
     files = write(tmp_path, *authority.issue()) if tls else {}
     settings = {f"CINEMA_{name.upper()}": str(path) for name, path in files.items()}
-    async with a_target(lend, "sqlite", tmp_path, **settings) as target:
+    async with a_target(lend, "sqlite", tmp_path, authority.client() if tls else None, **settings) as target:
         await bombard(target, seed(), count(number), record_property)
-        if tls:
-            channel = grpc.aio.secure_channel(target.address, authority.client())
-        else:
-            channel = grpc.aio.insecure_channel(target.address)
-        async with channel:
+        async with target.channel() as channel:
             assert await target.send(channel, "/cinema.v1.ShowtimeService/ListShowtimes", b"", ()) == []

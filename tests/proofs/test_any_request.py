@@ -37,7 +37,7 @@ async def bombard(
             if each % (number // SAMPLES or 1) == 0:
                 samples.append(memory(target.process_id))
 
-    async with grpc.aio.insecure_channel(target.address) as channel:
+    async with target.channel() as channel:
         await asyncio.gather(*(send_some(channel) for _ in range(AT_ONCE)))
     if number >= LONG:
         grown = growth(samples)
