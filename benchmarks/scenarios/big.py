@@ -35,7 +35,7 @@ def run(bench: Bench) -> Result:
     start = time.monotonic()
     houses = {
         EMPTY: _house(bench, "empty", REGULARS * BOOKINGS_EACH),
-        FULL: _house(bench, "full", MANY),
+        FULL: _house(bench, "large", MANY),
     }
     making = time.monotonic() - start
     measured = {what: {name: list[Measured]() for name in houses} for what in (CREATE, FIRST_PAGE, PAGE_100)}
@@ -71,7 +71,7 @@ def run(bench: Bench) -> Result:
 
 
 def _house(bench: Bench, name: str, count: int) -> House:
-    building = house.furnish(bench.databases.make(f"{name}"), 400, REGULARS + OTHERS)
+    building = house.furnish(bench.databases.make(name), 400, REGULARS + OTHERS)
     add_past(building, count, building.customers[:REGULARS], building.customers[REGULARS:], BOOKINGS_EACH)
     return building
 
