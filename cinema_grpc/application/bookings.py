@@ -1,6 +1,5 @@
 """What customers do with their bookings."""
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
@@ -13,8 +12,8 @@ from cinema_grpc.application.ports import BookingReader, FoundBooking
 from cinema_grpc.domain.booking import Booking, BookingStatus, CancellationQuote
 from cinema_grpc.domain.errors import BookingNotFound, NotBookingOwner
 
-BOOKINGS_AT_HAND = 50_000
-"""Of how many bookings it is kept in memory to which showtime they belong: some 300 bytes each."""
+BOOKINGS_AT_HAND = 20_000
+"""Of how many bookings, those made last, it is kept in memory at most to which showtime they belong: 150 bytes each."""
 
 
 class Bookings:
@@ -42,7 +41,8 @@ class Bookings:
         self._payments = payments
         self._hold_for = hold_for
         self._refund_owed = refund_owed
-        self._showtime_ids: OrderedDict[str, str] = OrderedDict()
+        self._showtime_ids: dict[str, str] = {}
+        self._older_showtime_ids: dict[str, str] = {}
 
     async def create(self, user_id: str, showtime_id: str, seats: Sequence[str], once: Once[Booking] | None) -> Booking:
         """Hold seats.
@@ -124,12 +124,13 @@ class Bookings:
         Raises:
             BookingNotFound.
         """
-        showtime_id = self._showtime_ids.get(booking_id) or await self._reader.showtime_of(booking_id)
+        at_hand = self._showtime_ids.get(booking_id) or self._older_showtime_ids.get(booking_id)
+        showtime_id = at_hand or await self._reader.showtime_of(booking_id)
         if showtime_id is None:
             raise BookingNotFound(booking_id)
         return showtime_id
 
     def _remember(self, booking: Booking) -> None:
+        if len(self._showtime_ids) >= BOOKINGS_AT_HAND // 2:
+            self._showtime_ids, self._older_showtime_ids = {}, self._showtime_ids
         self._showtime_ids[booking.booking_id] = booking.showtime_id
-        if len(self._showtime_ids) > BOOKINGS_AT_HAND:
-            self._showtime_ids.popitem(last=False)
