@@ -27,7 +27,7 @@ _Peek = tuple[Callable[[datetime], Sequence[Question]], "asyncio.Future[tuple[da
 
 BUSY_SECONDS = 5
 """How long a statement waits for another process that is writing to the same file."""
-CACHE_KIB = 64 * 1024
+CACHE_KIB = 16 * 1024
 """How much of the file is kept in memory; the default of 2 MiB would not hold the showtimes on sale."""
 STATEMENTS_AT_HAND = 512
 """How many statements are kept compiled: more than there are; the default of 128 would not hold all sizes of each."""
