@@ -15,7 +15,8 @@ AT_FIRST, A_STEP, STEPS = 2_000, 25_000, 8
 METHOD = (
     "2,000 showtimes of 300 seats. First 2,000 bookings are made in 20 of them; then one booking is made in each of "
     "400, and each of these is read. 200,000 bookings follow in those 400, 128 in flight; holds last 5 seconds, so "
-    "that the seats come free again and again. Last all 2,000 showtimes are touched, which together have three times "
+    "that the seats come free again and again. By the 60,000th each seat has been held once: from then on the server "
+    "has no more to remember than before. Last all 2,000 showtimes are touched, which together have three times "
     "as many seats as the server keeps at hand. Memory is what is resident after each step."
 )
 
@@ -40,7 +41,7 @@ def run(bench: Bench) -> Result:
     return Result(
         METHOD,
         [
-            at_most("after 200,000 bookings, times after 50,000", 1.1, Spread([booked[-1] / booked[1]])),
+            at_most("after 200,000 bookings, times after 75,000", 1.1, Spread([booked[-1] / booked[2]])),
             at_most(
                 "after 200,000 bookings, times when 400 showtimes were touched", 1.3, Spread([booked[-1] / touched])
             ),
