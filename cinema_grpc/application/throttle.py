@@ -14,10 +14,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from weakref import WeakValueDictionary
 
+import structlog
+
 from cinema_grpc.application.account_ports import SignInStore
 from cinema_grpc.application.errors import BadCredentials, TooManyAttempts
 from cinema_grpc.domain.account import fold
+from cinema_grpc.domain.errors import CinemaError
 from cinema_grpc.domain.sign_in import KNOWN_FOR, Limit, Record
+
+logger = structlog.get_logger()
 
 RENEWED_AFTER = timedelta(days=1)
 """How old the latest success at a place has to be before a new one is written down."""
@@ -84,12 +89,19 @@ class SignInThrottle:
                 await self._store.add_failure(self._counted(subjects))
                 raise
             if not is_noted:
-                await self._store.add_success(subjects.at_place, subjects.of_account)
+                await self._remember(subjects)
 
     async def note_success(self, username: str, place: str) -> None:
         """Remember that whoever has an account was here."""
-        subjects = _Subjects.of(username, place)
-        await self._store.add_success(subjects.at_place, subjects.of_account)
+        await self._remember(_Subjects.of(username, place))
+
+    async def _remember(self, subjects: _Subjects) -> None:
+        """Remember a success, and forget the failures before it, if that can be done now."""
+        try:
+            await self._store.add_success(subjects.at_place, subjects.of_account)
+        except CinemaError as error:
+            # What the password was for is done and written down: nobody may be told otherwise.
+            logger.warning("a sign-in could not be remembered; its place is still unknown", reason=error.reason)
 
     def _counted(self, subjects: _Subjects) -> dict[bytes, Limit]:
         counted = {subjects.at_place: self._limits.at_place, subjects.of_account: self._limits.of_account}

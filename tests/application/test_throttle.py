@@ -18,6 +18,7 @@ from cinema_grpc.application.forgetting import Forgetting
 from cinema_grpc.application.throttle import Limits, SignInThrottle
 from cinema_grpc.domain.sign_in import KNOWN_FOR, Limit
 from tests.builders import FakeClock
+from tests.faults import make_breakable
 
 LONGEST = timedelta(minutes=5)
 LIMITS = Limits(at_place=Limit(3, LONGEST), of_account=Limit(6, LONGEST), of_place=Limit(12, LONGEST))
@@ -31,6 +32,7 @@ class House:
     def __init__(self, database_url: str, limits: Limits = LIMITS) -> None:
         self.clock = FakeClock()
         self.databases = [Database(database_url, self.clock) for _ in range(2)]
+        self.faults = make_breakable(self.databases[0])
         self.throttle, self.other = (SignInThrottle(SqlSignInStore(each), limits) for each in self.databases)
 
     async def signs_in(self, name: str, place: str) -> bool:
@@ -131,6 +133,17 @@ async def test_one_behind_a_proxy_does_not_shut_the_others_out(house: House) -> 
     assert not await house.signs_in("bob", HOME)
     house.clock.advance(LONGEST)
     assert await house.signs_in("bob", HOME)
+
+
+async def test_a_success_that_can_not_be_written_down_is_one_all_the_same(house: House) -> None:
+    """By then a session has begun, or a password was changed: nobody may be told that nothing was done."""
+    assert await house.guesses("ada", HOME, 2) == 2
+    house.faults.fails = lambda statement: "UPDATE sign_in" in statement
+    assert await house.signs_in("ada", HOME)
+    await house.throttle.note_success("grace", HOME)
+    assert len(house.faults.failed) == 2
+    house.faults.fails = lambda _statement: False
+    assert await house.guesses("ada", HOME, 9) == 1  # the failures are not forgotten
 
 
 async def test_the_limit_of_a_place_can_be_left_out(database_url: str) -> None:
