@@ -60,13 +60,14 @@ class SeatPlan:
         """Find seats by their labels; the answer is in row order, whatever the order of the question.
 
         Raises:
-            SeatNotFound: There are no such seats; it names all of them, in row order.
+            SeatNotFound: There are no such seats; it names all of them, in row order, unknown rows last.
         """
         try:
             return tuple(sorted(map(self._positions.__getitem__, labels)))
         except KeyError:
+            rows = [row.label for row in self.rows]
             unknown = [label for label in labels if label not in self._positions]
-            raise SeatNotFound(sorted(unknown, key=_row_order)) from None
+            raise SeatNotFound(sorted(unknown, key=lambda label: _row_order(label, rows))) from None
 
     def stranded(self, chosen: Sequence[int], is_free: Callable[[int], bool]) -> list[int]:
         """Find the single seats that a booking would strand.
@@ -146,7 +147,8 @@ def _check(rows: Sequence[SeatRow]) -> None:
         raise InvalidRequest(*violations)
 
 
-def _row_order(label: str) -> tuple[int, str, int]:
-    """Sort labels as rows and numbers run: A2 before A10, Z9 before AA1."""
+def _row_order(label: str, rows: Sequence[str]) -> tuple[int, int, str, int]:
+    """Sort labels as rows and numbers run: A2 before A10; behind the rows that there are, Z9 before AA1."""
     letters, digits = ("".join(part) for _, part in groupby(label, str.isalpha))
-    return len(letters), letters, int(digits)
+    row = rows.index(letters) if letters in rows else len(rows)
+    return row, len(letters), letters, int(digits)

@@ -27,6 +27,13 @@ def test_unknown_seats_are_all_named_in_row_order() -> None:
     assert refusal.value.metadata == {"seats": "A2,A10,Z9,AA1"}
 
 
+def test_the_order_of_rows_is_that_of_the_auditorium() -> None:
+    plan = SeatPlan([SeatRow("B", (1,)), SeatRow("A", (1,))])
+    with pytest.raises(SeatNotFound) as refusal:
+        plan.positions(["C1", "A9", "B9"])
+    assert refusal.value.metadata == {"seats": "B9,A9,C1"}
+
+
 @pytest.mark.parametrize(
     ("rows", "field"),
     [
