@@ -130,6 +130,8 @@ class Accounts:
         try:
             async with self._throttle.attempt(user.username, place):
                 return await self._sign_in(user.username, normalize_password(current_password), new_password)
+        except BadCredentials:
+            raise BadCredentials("the current password") from None
         except TooManyAttempts as error:
             self._note("password change refused", refused=True, reason=error.reason, user_id=user_id)
             raise

@@ -34,7 +34,10 @@ class TokenExpired(CinemaError):
 
     def __init__(self, expire_time: datetime) -> None:
         expired = rfc3339(expire_time)
-        super().__init__(f"the access token expired at {expired}; sign in again", {"expire_time": expired})
+        super().__init__(
+            f"the access token expired at {expired}; get a new one by RefreshTokens, or sign in again",
+            {"expire_time": expired},
+        )
 
 
 class BadCredentials(CinemaError):
@@ -42,8 +45,8 @@ class BadCredentials(CinemaError):
 
     reason = "BAD_CREDENTIALS"
 
-    def __init__(self) -> None:
-        super().__init__("the username or the password is wrong")
+    def __init__(self, what: str = "the username or the password") -> None:
+        super().__init__(f"{what} is wrong")
 
 
 class TooManyAttempts(CinemaError):
@@ -55,7 +58,8 @@ class TooManyAttempts(CinemaError):
         """Say how long to wait."""
         seconds = str(math.ceil(wait.total_seconds()))
         super().__init__(
-            f"too many wrong passwords were tried; wait {seconds} s and try again", {"retry_after_seconds": seconds}
+            f"too many wrong passwords were tried, and this one was not looked at; wait {seconds} s and try again",
+            {"retry_after_seconds": seconds},
         )
 
 
@@ -65,7 +69,7 @@ class RefreshTokenInvalid(CinemaError):
     reason = "REFRESH_TOKEN_INVALID"
 
     def __init__(self) -> None:
-        super().__init__("the refresh token is not valid any more; sign in again")
+        super().__init__("the refresh token is not valid, or not any more; sign in again")
 
 
 class RoleRequired(CinemaError):
@@ -95,17 +99,17 @@ class StorageUnavailable(CinemaError):
     reason = "STORAGE_UNAVAILABLE"
 
     def __init__(self) -> None:
-        super().__init__("the database is not available; repeat the call with the same request_id")
+        super().__init__("the database is not available; repeat the call, with the same request_id if it has one")
 
 
 class PaymentUnavailable(CinemaError):
-    """The payment provider's answer was lost."""
+    """The payment provider's answer was lost, or could not be written down yet."""
 
     reason = "PAYMENT_UNAVAILABLE"
 
     def __init__(self, booking_id: str) -> None:
         super().__init__(
-            f"the payment provider did not answer for booking {booking_id}; it is being settled in the background: "
+            f"it is not known yet what came of the payment for booking {booking_id}; it is settled in the background: "
             "read the booking, or repeat the call with the same request_id",
             {"booking_id": booking_id},
         )
@@ -117,7 +121,7 @@ class ShuttingDown(CinemaError):
     reason = "SHUTTING_DOWN"
 
     def __init__(self) -> None:
-        super().__init__("the server is stopping; repeat the call with the same request_id")
+        super().__init__("the server is stopping; repeat the call, with the same request_id if it has one")
 
 
 class Overloaded(CinemaError):
@@ -130,6 +134,6 @@ class Overloaded(CinemaError):
         self.retry_after = min(max(1, round(wait)), LONGEST_RETRY_SECONDS)
         super().__init__(
             f"the server is too busy to answer within {longest_wait:g} s; "
-            f"repeat the call with the same request_id in {self.retry_after} s",
+            f"repeat the call in {self.retry_after} s, with the same request_id if it has one",
             {"longest_wait_seconds": f"{longest_wait:g}", "retry_after_seconds": str(self.retry_after)},
         )

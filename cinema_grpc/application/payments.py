@@ -304,5 +304,5 @@ def _settle(future: "asyncio.Future[Booking]", outcome: Booking | BaseException)
 def _told(booking: Booking) -> Booking | CinemaError:
     """What a caller is told of a booking whose charge went through: that it is theirs, or that the hold was over."""
     if booking.status is BookingStatus.EXPIRED:
-        return HoldExpired(booking.booking_id, booking.hold_expire_time)
+        return HoldExpired(booking.booking_id, booking.hold_expire_time, charged=booking.refund is not None)
     return booking

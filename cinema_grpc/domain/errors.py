@@ -198,10 +198,13 @@ class HoldExpired(CinemaError):
 
     reason = "HOLD_EXPIRED"
 
-    def __init__(self, booking_id: str, hold_expire_time: datetime) -> None:
+    def __init__(self, booking_id: str, hold_expire_time: datetime, *, charged: bool = False) -> None:
+        """Say when it ended, and whether a charge that came too late is given back."""
         ended = rfc3339(hold_expire_time)
+        given_back = ", before the charge went through, and all of it is given back" if charged else ""
         super().__init__(
-            f"the hold of booking {booking_id} ended at {ended}; book again",
+            f"the hold of booking {booking_id} ended at {ended}{given_back}; "
+            "book again, if the showtime is still on sale",
             {"booking_id": booking_id, "hold_expire_time": ended},
         )
 

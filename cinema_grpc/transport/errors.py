@@ -49,7 +49,7 @@ class TooManyCalls(CinemaError):
     def __init__(self, calls_at_once: int) -> None:
         super().__init__(
             f"the server has {calls_at_once} calls under way and takes no more; "
-            "repeat the call with the same request_id in 1 s",
+            "repeat the call in 1 s, with the same request_id if it has one",
             {"calls_at_once": str(calls_at_once), "retry_after_seconds": "1"},
         )
 

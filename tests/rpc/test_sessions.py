@@ -191,6 +191,7 @@ class TestChangePassword:
         for current in ("wrong and long", PASSWORD + " ", NEW_PASSWORD):
             refused = await refusal(change_password(house, tokens, current))
             assert (refused.code, refused.reason) == (Code.UNAUTHENTICATED, "BAD_CREDENTIALS")
+            assert refused.message == "the current password is wrong"
         await refresh(house, tokens.refresh_token)
         await login(house)
 
