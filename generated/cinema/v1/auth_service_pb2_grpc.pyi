@@ -16,7 +16,8 @@ class AuthServiceStub:
     """Makes accounts and signs people in. A call that needs a user carries the access token as metadata, "authorization: Bearer <token>";
     a call that is open to anyone ignores it.
 
-    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN: repeat it, with the same request_id if it has one.
+    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN, or RESOURCE_EXHAUSTED with OVERLOADED: repeat it, with the
+    same request_id if it has one.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -77,7 +78,8 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     """Makes accounts and signs people in. A call that needs a user carries the access token as metadata, "authorization: Bearer <token>";
     a call that is open to anyone ignores it.
 
-    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN: repeat it, with the same request_id if it has one.
+    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN, or RESOURCE_EXHAUSTED with OVERLOADED: repeat it, with the
+    same request_id if it has one.
     """
 
     @_abc_1.abstractmethod

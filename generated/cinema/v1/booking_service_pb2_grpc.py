@@ -29,7 +29,8 @@ class BookingServiceStub:
     """Sells seats. Every call needs an access token, or gets UNAUTHENTICATED with TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED. Each caller
     sees and changes only their own bookings: any other is PERMISSION_DENIED NOT_BOOKING_OWNER.
 
-    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN: repeat it with the same request_id.
+    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN, or RESOURCE_EXHAUSTED with OVERLOADED: repeat it, with the
+    same request_id if it has one.
     """
 
     def __init__(self, channel):
@@ -74,7 +75,8 @@ class BookingServiceServicer:
     """Sells seats. Every call needs an access token, or gets UNAUTHENTICATED with TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED. Each caller
     sees and changes only their own bookings: any other is PERMISSION_DENIED NOT_BOOKING_OWNER.
 
-    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN: repeat it with the same request_id.
+    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN, or RESOURCE_EXHAUSTED with OVERLOADED: repeat it, with the
+    same request_id if it has one.
     """
 
     def CreateBooking(self, request, context):
@@ -186,7 +188,8 @@ class BookingService:
     """Sells seats. Every call needs an access token, or gets UNAUTHENTICATED with TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED. Each caller
     sees and changes only their own bookings: any other is PERMISSION_DENIED NOT_BOOKING_OWNER.
 
-    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN: repeat it with the same request_id.
+    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN, or RESOURCE_EXHAUSTED with OVERLOADED: repeat it, with the
+    same request_id if it has one.
     """
 
     @staticmethod

@@ -16,7 +16,8 @@ class BookingServiceStub:
     """Sells seats. Every call needs an access token, or gets UNAUTHENTICATED with TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED. Each caller
     sees and changes only their own bookings: any other is PERMISSION_DENIED NOT_BOOKING_OWNER.
 
-    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN: repeat it with the same request_id.
+    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN, or RESOURCE_EXHAUSTED with OVERLOADED: repeat it, with the
+    same request_id if it has one.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -65,7 +66,8 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
     """Sells seats. Every call needs an access token, or gets UNAUTHENTICATED with TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED. Each caller
     sees and changes only their own bookings: any other is PERMISSION_DENIED NOT_BOOKING_OWNER.
 
-    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN: repeat it with the same request_id.
+    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN, or RESOURCE_EXHAUSTED with OVERLOADED: repeat it, with the
+    same request_id if it has one.
     """
 
     @_abc_1.abstractmethod

@@ -28,7 +28,8 @@ if _version_not_supported:
 class CatalogServiceStub:
     """Keeps what is shown, and where. Reading is open to anyone; entering is for staff.
 
-    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN: repeat it, with the same request_id if it has one.
+    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN, or RESOURCE_EXHAUSTED with OVERLOADED: repeat it, with the
+    same request_id if it has one.
     """
 
     def __init__(self, channel):
@@ -87,7 +88,8 @@ class CatalogServiceStub:
 class CatalogServiceServicer:
     """Keeps what is shown, and where. Reading is open to anyone; entering is for staff.
 
-    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN: repeat it, with the same request_id if it has one.
+    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN, or RESOURCE_EXHAUSTED with OVERLOADED: repeat it, with the
+    same request_id if it has one.
     """
 
     def CreateMovie(self, request, context):
@@ -232,7 +234,8 @@ def add_CatalogServiceServicer_to_server(servicer, server):
 class CatalogService:
     """Keeps what is shown, and where. Reading is open to anyone; entering is for staff.
 
-    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN: repeat it, with the same request_id if it has one.
+    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN, or RESOURCE_EXHAUSTED with OVERLOADED: repeat it, with the
+    same request_id if it has one.
     """
 
     @staticmethod

@@ -15,7 +15,8 @@ GRPC_VERSION: str
 class CatalogServiceStub:
     """Keeps what is shown, and where. Reading is open to anyone; entering is for staff.
 
-    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN: repeat it, with the same request_id if it has one.
+    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN, or RESOURCE_EXHAUSTED with OVERLOADED: repeat it, with the
+    same request_id if it has one.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -70,7 +71,8 @@ class CatalogServiceStub:
 class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps what is shown, and where. Reading is open to anyone; entering is for staff.
 
-    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN: repeat it, with the same request_id if it has one.
+    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN, or RESOURCE_EXHAUSTED with OVERLOADED: repeat it, with the
+    same request_id if it has one.
     """
 
     @_abc_1.abstractmethod

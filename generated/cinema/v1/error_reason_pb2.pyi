@@ -25,9 +25,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_UNSPECIFIED: _ErrorReason.ValueType  # 0
     """Never sent by the server."""
     ERROR_REASON_INVALID_REQUEST: _ErrorReason.ValueType  # 1
-    """INVALID_ARGUMENT. The request is malformed. BadRequest names each bad field and what would be right.
+    """INVALID_ARGUMENT. The request is malformed. BadRequest names the bad fields, 20 at most, and what would be right. What breaks a rule
+    that needs more than the field itself, such as a time that has to be in the future, is named once nothing else is wrong.
 
-    Metadata, for example: {"fields": "seats[1],request_id", "descriptions": "seats[1]: must be a seat label; request_id: must be a valid UUID"}
+    Metadata, for example: {"fields": "request_id", "descriptions": "request_id: must be empty or a UUID, such as
+    \\"0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d\\""}
     """
     ERROR_REASON_TOKEN_MISSING: _ErrorReason.ValueType  # 2
     """UNAUTHENTICATED. The call needs an access token and has none.
@@ -40,7 +42,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata, for example: {}
     """
     ERROR_REASON_TOKEN_EXPIRED: _ErrorReason.ValueType  # 4
-    """UNAUTHENTICATED. The access token was good once. Sign in again.
+    """UNAUTHENTICATED. The access token was good once. Get a new one by RefreshTokens, or sign in again.
 
     Metadata, for example: {"expire_time": "2026-05-01T19:00:00Z"}
     """
@@ -160,17 +162,17 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata, for example: {"limit": "10", "held": "8", "requested": "4"}
     """
     ERROR_REASON_STORAGE_UNAVAILABLE: _ErrorReason.ValueType  # 28
-    """UNAVAILABLE. The database can't be reached. Repeat the call with the same request_id.
+    """UNAVAILABLE. The database can't be reached. Repeat the call, with the same request_id if it has one.
 
     Metadata, for example: {}
     """
     ERROR_REASON_PAYMENT_UNAVAILABLE: _ErrorReason.ValueType  # 29
-    """UNAVAILABLE. The payment provider did not answer. What became of the charge is settled in the background.
+    """UNAVAILABLE. It is not known yet what came of the charge. It is settled in the background.
 
     Metadata, for example: {"booking_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"}
     """
     ERROR_REASON_SHUTTING_DOWN: _ErrorReason.ValueType  # 30
-    """UNAVAILABLE. The server is stopping. Repeat the call with the same request_id on another one.
+    """UNAVAILABLE. The server is stopping. Repeat the call on another one, with the same request_id if it has one.
 
     Metadata, for example: {}
     """
@@ -180,8 +182,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata, for example: {}
     """
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 32
-    """RESOURCE_EXHAUSTED. The server has more to do than it can do in time; nothing of the call was done. Repeat it with the same request_id,
-    after the delay that RetryInfo tells. Any call may get this.
+    """RESOURCE_EXHAUSTED. The server has more to do than it can do in time; nothing of the call was done. Repeat it, with the same request_id
+    if it has one, after the delay that RetryInfo tells. Any call may get this.
 
     Metadata, for example: {"longest_wait_seconds": "2", "retry_after_seconds": "3"}, or, if as many calls run as may,
     {"calls_at_once": "10000", "retry_after_seconds": "1"}
@@ -207,9 +209,11 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """Never sent by the server."""
 ERROR_REASON_INVALID_REQUEST: ErrorReason.ValueType  # 1
-"""INVALID_ARGUMENT. The request is malformed. BadRequest names each bad field and what would be right.
+"""INVALID_ARGUMENT. The request is malformed. BadRequest names the bad fields, 20 at most, and what would be right. What breaks a rule
+that needs more than the field itself, such as a time that has to be in the future, is named once nothing else is wrong.
 
-Metadata, for example: {"fields": "seats[1],request_id", "descriptions": "seats[1]: must be a seat label; request_id: must be a valid UUID"}
+Metadata, for example: {"fields": "request_id", "descriptions": "request_id: must be empty or a UUID, such as
+\\"0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d\\""}
 """
 ERROR_REASON_TOKEN_MISSING: ErrorReason.ValueType  # 2
 """UNAUTHENTICATED. The call needs an access token and has none.
@@ -222,7 +226,7 @@ ERROR_REASON_TOKEN_INVALID: ErrorReason.ValueType  # 3
 Metadata, for example: {}
 """
 ERROR_REASON_TOKEN_EXPIRED: ErrorReason.ValueType  # 4
-"""UNAUTHENTICATED. The access token was good once. Sign in again.
+"""UNAUTHENTICATED. The access token was good once. Get a new one by RefreshTokens, or sign in again.
 
 Metadata, for example: {"expire_time": "2026-05-01T19:00:00Z"}
 """
@@ -342,17 +346,17 @@ ERROR_REASON_HOLD_LIMIT: ErrorReason.ValueType  # 27
 Metadata, for example: {"limit": "10", "held": "8", "requested": "4"}
 """
 ERROR_REASON_STORAGE_UNAVAILABLE: ErrorReason.ValueType  # 28
-"""UNAVAILABLE. The database can't be reached. Repeat the call with the same request_id.
+"""UNAVAILABLE. The database can't be reached. Repeat the call, with the same request_id if it has one.
 
 Metadata, for example: {}
 """
 ERROR_REASON_PAYMENT_UNAVAILABLE: ErrorReason.ValueType  # 29
-"""UNAVAILABLE. The payment provider did not answer. What became of the charge is settled in the background.
+"""UNAVAILABLE. It is not known yet what came of the charge. It is settled in the background.
 
 Metadata, for example: {"booking_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"}
 """
 ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 30
-"""UNAVAILABLE. The server is stopping. Repeat the call with the same request_id on another one.
+"""UNAVAILABLE. The server is stopping. Repeat the call on another one, with the same request_id if it has one.
 
 Metadata, for example: {}
 """
@@ -362,8 +366,8 @@ ERROR_REASON_INTERNAL_ERROR: ErrorReason.ValueType  # 31
 Metadata, for example: {}
 """
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 32
-"""RESOURCE_EXHAUSTED. The server has more to do than it can do in time; nothing of the call was done. Repeat it with the same request_id,
-after the delay that RetryInfo tells. Any call may get this.
+"""RESOURCE_EXHAUSTED. The server has more to do than it can do in time; nothing of the call was done. Repeat it, with the same request_id
+if it has one, after the delay that RetryInfo tells. Any call may get this.
 
 Metadata, for example: {"longest_wait_seconds": "2", "retry_after_seconds": "3"}, or, if as many calls run as may,
 {"calls_at_once": "10000", "retry_after_seconds": "1"}

@@ -28,7 +28,8 @@ if _version_not_supported:
 class ShowtimeServiceStub:
     """Keeps the programme: which movie is shown when and where, at what price, and which seats are free. Reading is open to anyone.
 
-    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN: repeat it, with the same request_id if it has one.
+    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN, or RESOURCE_EXHAUSTED with OVERLOADED: repeat it, with the
+    same request_id if it has one.
     """
 
     def __init__(self, channel):
@@ -57,7 +58,8 @@ class ShowtimeServiceStub:
 class ShowtimeServiceServicer:
     """Keeps the programme: which movie is shown when and where, at what price, and which seats are free. Reading is open to anyone.
 
-    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN: repeat it, with the same request_id if it has one.
+    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN, or RESOURCE_EXHAUSTED with OVERLOADED: repeat it, with the
+    same request_id if it has one.
     """
 
     def ListShowtimes(self, request, context):
@@ -120,7 +122,8 @@ def add_ShowtimeServiceServicer_to_server(servicer, server):
 class ShowtimeService:
     """Keeps the programme: which movie is shown when and where, at what price, and which seats are free. Reading is open to anyone.
 
-    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN: repeat it, with the same request_id if it has one.
+    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN, or RESOURCE_EXHAUSTED with OVERLOADED: repeat it, with the
+    same request_id if it has one.
     """
 
     @staticmethod

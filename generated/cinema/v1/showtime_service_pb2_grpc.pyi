@@ -15,7 +15,8 @@ GRPC_VERSION: str
 class ShowtimeServiceStub:
     """Keeps the programme: which movie is shown when and where, at what price, and which seats are free. Reading is open to anyone.
 
-    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN: repeat it, with the same request_id if it has one.
+    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN, or RESOURCE_EXHAUSTED with OVERLOADED: repeat it, with the
+    same request_id if it has one.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -42,7 +43,8 @@ class ShowtimeServiceStub:
 class ShowtimeServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps the programme: which movie is shown when and where, at what price, and which seats are free. Reading is open to anyone.
 
-    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN: repeat it, with the same request_id if it has one.
+    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN, or RESOURCE_EXHAUSTED with OVERLOADED: repeat it, with the
+    same request_id if it has one.
     """
 
     @_abc_1.abstractmethod
