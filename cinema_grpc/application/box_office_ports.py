@@ -116,8 +116,8 @@ class BoxOfficeStore(Protocol):
         """Begin a transaction; leaving it without a commit undoes it."""
         ...
 
-    async def is_committed(self, written: Sequence[Written]) -> bool:
-        """Tell whether a commit whose answer was lost was kept, and will be.
+    async def is_committed(self, written: Sequence[Written], recorded: Sequence[Recorded]) -> bool:
+        """Tell whether a commit of something, whose answer was lost, was kept, and will be.
 
         Raises:
             StorageContention: The showtime is locked; the server may be at that very commit.

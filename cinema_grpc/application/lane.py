@@ -256,7 +256,7 @@ class Lane:
             except StorageContention as contention:
                 failure = contention
             except CommitUnknown as unknown:
-                if work.written and await self._was_committed(work.written):
+                if work.written and await self._was_committed(work):
                     break
                 failure = unknown
         else:
@@ -293,22 +293,22 @@ class Lane:
                 # standby that it waited for. Another commit, of nothing, comes after it there.
                 await transaction.commit(work.written, list(work.recorded.values()))
 
-    async def _was_committed(self, written: Sequence[Written]) -> bool:
+    async def _was_committed(self, work: Work) -> bool:
         """Learn what became of a commit whose answer was lost.
 
         Raises:
             StorageUnavailable: It could not be learned in time.
         """
-        logger.warning("the answer to a commit was lost", showtimes=len(written))
+        logger.warning("the answer to a commit was lost", showtimes=len(work.written))
         loop = asyncio.get_running_loop()
         deadline = loop.time() + SECONDS_TO_FIND_OUT
         pause = 0.05
         while True:
             try:
-                return await self._store.is_committed(written)
+                return await self._store.is_committed(work.written, list(work.recorded.values()))
             except (StorageUnavailable, StorageContention, CommitUnknown) as error:
                 if loop.time() + pause > deadline:
-                    self._doubt([each.showtime_id for each in written])
+                    self._doubt([each.showtime_id for each in work.written])
                     raise StorageUnavailable from error
                 await asyncio.sleep(pause)
                 pause *= 2

@@ -69,6 +69,27 @@ MUTATIONS = (
         ),
         ("tests/store/test_moment_of_decision.py",),
     ),
+    Mutation(
+        "whether a lost commit was kept is told by the first of its showtimes alone",
+        (
+            Edit(
+                f"{DATABASE}/box_office_store.py",
+                "for work in written:\n            if stamps",
+                "for work in written[:1]:\n            if stamps",
+            ),
+            Edit(
+                f"{DATABASE}/box_office_store.py",
+                "difference = _difference(written)\n        evidence",
+                "difference = _difference(written[:1])\n        evidence",
+            ),
+            Edit(
+                f"{DATABASE}/box_office_store.py",
+                "for work in written for change in work.changes}",
+                "for work in written[:1] for change in work.changes}",
+            ),
+        ),
+        ("tests/application/test_lost_commits.py",),
+    ),
     mutation(
         "a write is broken off with its caller",
         f"{DATABASE}/database.py",

@@ -27,7 +27,7 @@ from cinema_grpc.application.once import Recorded, RequestKey
 from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.showtime import Terms
 
-_BOOKING = schema.booking.c
+_BOOKING, _SHOWTIME = schema.booking.c, schema.showtime.c
 
 
 class SqlBoxOfficeStore:
@@ -43,42 +43,47 @@ class SqlBoxOfficeStore:
             yield SqlBatch(self._database, connection)
 
     @uninterrupted
-    async def is_committed(self, written: Sequence[Written]) -> bool:
+    async def is_committed(self, written: Sequence[Written], recorded: Sequence[Recorded]) -> bool:
         """Tell whether a commit whose answer was lost was kept.
 
-        The stamp of a showtime shows it, or, where another process has written to that since, a row that only this
-        commit can have made. Failing that the state of a booking does: what is left then is safe to do again.
+        The stamp of a showtime shows it, or, where other processes have written to all of them since, a row that only
+        this commit can have made. If it made none, it was kept if all that it wrote is in place: should others have
+        done the same instead, what it answers is true all the same.
 
         What is found may have been kept by a server that came back alone, without the standby that the lost commit
         waited for. So the lookup, which has locked a row, is committed too, and waits for the standby as that did.
         """
-        work = written[0]
         async with self._database.deciding() as connection:
-            # The lock waits until the lost transaction has ended, should the server still be at it.
-            of_showtime = [{"showtime_id": work.showtime_id}]
-            driver, lock = self._database.driver, (_LOCK_PATIENTLY, of_showtime)
+            # The lock waits until the lost transaction, which had it, has ended, should the server still be at it.
+            driver, lock = self._database.driver, (_LOCK_PATIENTLY, [{"showtime_id": written[0].showtime_id}])
             locked = await driver.lock(connection, lock)
-            (version,), _, _ = await driver.look(connection, lock, locked, lambda _: _LOOK.of({}))
-            if kept := await self._is_kept(connection, work, version[2]):
+            await driver.look(connection, lock, locked, lambda _: _LOOK.of({}))
+            if kept := await self._is_kept(connection, written, recorded):
                 await driver.write_and_commit(connection, [])
         return kept
 
-    async def _is_kept(self, connection: AsyncConnection, work: Written, stamp: str) -> bool:
-        if stamp in {work.version.stamp, work.known.stamp}:
-            return stamp == work.version.stamp
-        difference = Difference()
-        for change in work.changes:
-            difference.add(change, work.version.revision)
+    async def _is_kept(
+        self, connection: AsyncConnection, written: Sequence[Written], recorded: Sequence[Recorded]
+    ) -> bool:
+        showtimes = [work.showtime_id for work in written]
+        found = select(_SHOWTIME.showtime_id, _SHOWTIME.stamp).where(_SHOWTIME.showtime_id.in_(showtimes))
+        stamps = {row.showtime_id: row.stamp for row in await connection.execute(found)}
+        for work in written:
+            if stamps[work.showtime_id] in {work.version.stamp, work.known.stamp}:
+                return bool(stamps[work.showtime_id] == work.version.stamp)
+        difference = _difference(written)
         evidence = difference.evidence()
         if evidence is not None:
             return (await connection.execute(evidence)).first() is not None
-        booking = work.changes[0].after
-        row = (
-            await connection.execute(
-                select(_BOOKING.revision, _BOOKING.status).where(_BOOKING.booking_id == booking.booking_id)
-            )
-        ).one()
-        return bool(row.revision >= work.version.revision and row.status == booking.status.value)
+        after = {change.after.booking_id: (change.after, work) for work in written for change in work.changes}
+        changed = select(_BOOKING.booking_id, _BOOKING.revision, _BOOKING.status)
+        for row in await connection.execute(changed.where(_BOOKING.booking_id.in_(after))):
+            booking, work = after[row.booking_id]
+            if row.revision < work.version.revision or row.status != booking.status.value:
+                return False
+        questions = [(_RECORDED, [_key_row(each.key) for each in recorded])]
+        (requests,) = await self._database.driver.read(connection, questions)
+        return len(requests) == len(recorded)
 
     @uninterrupted
     async def showtimes_with_lapsed_holds(self, limit: int) -> list[str]:
@@ -157,15 +162,11 @@ class SqlBatch:
         if not written:
             await self._driver.write_and_commit(self._connection, [])
             return
-        difference = Difference()
-        for work in written:
-            for change in work.changes:
-                difference.add(change, work.version.revision)
         others = {
             INSERT_REQUEST: _request_rows(recorded, max(work.latest_time for work in written)),
             UPDATE_SHOWTIME: [_showtime_row(work) for work in written],
         }
-        await self._driver.write_and_commit(self._connection, difference.goes(others))
+        await self._driver.write_and_commit(self._connection, _difference(written).goes(others))
 
     async def _skipped(self, showtime_ids: Sequence[str]) -> frozenset[str]:
         """Tell which showtimes were not locked though they exist: other processes are busy with them."""
@@ -211,6 +212,14 @@ _LOOK = Together(_RECORDED, CHANGED, reading=True)
 _NAMED = select_by(schema.booking, ("booking_id",))
 _PARTS = [select_by(table, ("booking_id",)) for table in PARTS]
 _READ_PARTS = [reader_of(table) for table in PARTS]
+
+
+def _difference(written: Sequence[Written]) -> Difference:
+    difference = Difference()
+    for work in written:
+        for change in work.changes:
+            difference.add(change, work.version.revision)
+    return difference
 
 
 def _showtime_row(work: Written) -> dict[str, Any]:

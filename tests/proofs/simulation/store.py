@@ -277,7 +277,7 @@ class Store:
         """Begin a transaction."""
         return Transaction(self._database)
 
-    async def is_committed(self, written: Sequence[Written]) -> bool:
+    async def is_committed(self, written: Sequence[Written], recorded: Sequence[Recorded]) -> bool:  # noqa: ARG002
         """Tell whether a commit whose answer was lost was kept, when it has ended."""
         await self._database.answer()
         await free(self._database, written[0].showtime_id)
