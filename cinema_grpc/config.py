@@ -261,6 +261,9 @@ def _check_postgresql_url(value: str) -> str:
     for name, path in parameters:
         if name in FILES and not os.access(path, os.R_OK):
             raise ValueError(f"names {path} as {name}, which can't be read")
+    hosts, ports = (sum(1 + text.count(",") for key, text in parameters if key == name) for name in ("host", "port"))
+    if hosts and ports not in {0, 1, hosts}:
+        raise ValueError(f"names {hosts} hosts and {ports} ports; there must be one port for all, or one for each")
     return value
 
 

@@ -37,6 +37,7 @@ BAD: tuple[tuple[str, str, str], ...] = (
     ("DATABASE_URL", "sqlite+aiosqlite:///:memory:", "must name a file"),
     ("DATABASE_URL", "sqlite+aiosqlite:///no/such/folder/cinema.db", "no folder"),
     ("DATABASE_URL", "postgresql+asyncpg://cinema@localhost", "must name a database"),
+    ("DATABASE_URL", "postgresql+asyncpg://cinema@/c?host=a,b,c&port=1,2", "names 3 hosts and 2 ports"),
     ("DATABASE_URL", "postgresql+asyncpg://c@db/c?sslmode=verify-full&sslrootcert=no.pem", "no.pem as sslrootcert"),
     ("DATABASE_POOL_SIZE", "2", "greater than or equal to 8"),
     ("LONGEST_WAIT_SECONDS", "0", "greater than 0"),

@@ -1,17 +1,21 @@
 """What only PostgreSQL has: its own clock, locks between processes, migrations at once, and URLs of its kind."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from sqlalchemy import insert
 
+from cinema_grpc.adapters.database import postgresql
 from cinema_grpc.adapters.database.account_store import SqlAccountStore
 from cinema_grpc.adapters.database.database import Database, without_secrets
 from cinema_grpc.adapters.database.migrate import CannotMigrate, check_schema, migrate
-from cinema_grpc.adapters.database.postgresql import PARAMETERS, libpq_url
+from cinema_grpc.adapters.database.postgresql import PARAMETERS, libpq_url, one_by_one
 from cinema_grpc.adapters.database.schema import cinema
 from cinema_grpc.application import lane as module
 from cinema_grpc.application.errors import StorageUnavailable
@@ -119,6 +123,21 @@ async def test_of_several_servers_the_one_that_takes_writes_is_used(database_url
         await both.close()
 
 
+async def test_a_server_that_says_nothing_keeps_nobody_from_the_next(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one whose machine hangs, or whose network swallows packets; later it is not asked first."""
+    monkeypatch.setattr(postgresql, "CONNECT_SECONDS", 0.5)
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / ".s.PGSQL.5432"))
+        silent.listen()
+        database = Database(database_url.replace("host=", f"host={tmp_path},"), pool_size=7)
+        await database.check()
+        assert isinstance(database.driver, postgresql.PostgresqlDriver)
+        assert [str(tmp_path) in unquote(url) for url in database.driver._urls] == [False, True]
+        await database.close()
+
+
 class TestBusyShowtimes:
     """Another process has locked s1."""
 
@@ -161,6 +180,22 @@ class TestBusyShowtimes:
             with pytest.raises(StorageContention):
                 await house.box_office.execute("s1", lambda showtime, now: showtime.expire(25, now), tidying=True)
         assert await house.box_office.execute("s1", lambda showtime, now: showtime.expire(25, now), tidying=True) == 0
+
+
+def test_each_of_several_servers_has_a_url_of_its_own(database_url: str) -> None:  # noqa: ARG001 (as below)
+    assert one_by_one("postgresql://c:s@one:1,two/c?target_session_attrs=any") == [
+        "postgresql://c:s@one:1/c?target_session_attrs=any",
+        "postgresql://c:s@two/c?target_session_attrs=any",
+    ]
+    assert one_by_one("postgresql://c@/c?host=one%2Ctwo&port=1%2C5432") == [
+        "postgresql://c@/c?host=one&port=1",
+        "postgresql://c@/c?host=two&port=5432",
+    ]
+    assert one_by_one("postgresql://c@/c?host=%2Fa%2Ctwo&port=5433") == [
+        "postgresql://c@/c?host=%2Fa&port=5433",
+        "postgresql://c@/c?host=two&port=5433",
+    ]
+    assert one_by_one("postgresql://one/c") == ["postgresql://one/c"]
 
 
 @pytest.mark.parametrize(

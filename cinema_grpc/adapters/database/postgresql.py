@@ -22,7 +22,7 @@ LANES = 1
 APART = 4
 CONNECT_SECONDS = 5.0
 POOL_SECONDS = 10.0
-"""How long a connection may take to be made, and to come free."""
+"""How long a connection to one server may take to be made, and how long one may take to come free."""
 SECONDS_UNTIL_DEAD = 10
 """How long a server may leave the network's own packets unanswered before the connection counts as lost."""
 
@@ -72,9 +72,10 @@ class PostgresqlDriver:
             url: As `libpq_url` takes it.
             pool_size: How many connections there may be, of which the box office takes LANES * (1 + APART).
         """
-        self._url = libpq_url(url)
+        url = libpq_url(url)
+        self._urls = one_by_one(url)
         self._parameters = PARAMETERS.copy()
-        for name, _ in parse_qsl(urlsplit(self._url).query):
+        for name, _ in parse_qsl(urlsplit(url).query):
             self._parameters.pop(name, None)
         self.conversations = pool_size - LANES * (1 + APART)
         self.engine = create_async_engine(
@@ -214,15 +215,27 @@ class PostgresqlDriver:
         return None
 
     async def _connect(self, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
-        connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
-            self._url,
-            timeout=CONNECT_SECONDS,
-            server_settings=self._parameters,
-            max_cached_statement_lifetime=0,  # what is prepared stays so
-            **options,
-        )
-        _notice_death(connection)
-        return connection
+        """Connect to the first server that takes us, beginning with the one that did the last time.
+
+        Each has its own time: asyncpg, given several, would let one that says nothing use up that of all.
+        """
+        failure: Exception | None = None
+        for url in self._urls:
+            try:
+                connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
+                    url,
+                    timeout=CONNECT_SECONDS,
+                    server_settings=self._parameters,
+                    max_cached_statement_lifetime=0,  # what is prepared stays so
+                    **options,
+                )
+            except (OSError, asyncpg.CannotConnectNowError, asyncpg.TargetServerAttributeNotMatched) as error:
+                failure = error
+            else:
+                self._urls = [url, *(each for each in self._urls if each != url)]
+                _notice_death(connection)
+                return connection
+        raise failure or OSError("the URL names no server")
 
 
 def libpq_url(url: str) -> str:
@@ -240,6 +253,19 @@ def libpq_url(url: str) -> str:
         query += [("host", ",".join(host for host, _, _ in split)), ("port", ",".join(port for _, _, port in split))]
     query = [("sslmode" if name == "ssl" else name, value) for name, value in query]
     return urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(query), ""))
+
+
+def one_by_one(url: str) -> list[str]:
+    """Split a URL that names several servers, with one port for all or one for each, into one for each."""
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if "host" in query:
+        hosts, ports = query["host"].split(","), query.pop("port", "").split(",")
+        named = zip(hosts, ports if len(ports) > 1 else ports * len(hosts), strict=True)
+        queries = [{**query, "host": host, **({"port": port} if port else {})} for host, port in named]
+        return [urlunsplit(parts._replace(query=urlencode(each))) for each in queries]
+    login, at, hosts_and_ports = parts.netloc.rpartition("@")
+    return [urlunsplit(parts._replace(netloc=f"{login}{at}{host}")) for host in hosts_and_ports.split(",")]
 
 
 async def _raw(connection: AsyncConnection) -> "asyncpg.Connection[asyncpg.Record]":
