@@ -23,7 +23,7 @@ SECONDS_OF_GOOD_HEALTH = 60.0
 SECONDS_BEYOND_GRACE = 5.0
 """How long workers may take to end beyond what running calls may take, before they are killed."""
 CANNOT_START = 2
-"""The exit code of a server that is told something wrong, which another try would not mend."""
+"""The exit code of a server that is told something wrong, or whose database is away as it starts."""
 
 
 @dataclass
@@ -73,17 +73,18 @@ class Workers:
     async def _keep_alive(self, worker: int, address: str) -> None:
         """Run a worker, and another one in its place whenever it ends."""
         loop = asyncio.get_running_loop()
-        pause = FIRST_PAUSE
+        pause, is_first = FIRST_PAUSE, True
         while not self._stopping.is_set():
             start = loop.time()
             code = await self._run_one(address)
             if self._stopping.is_set():
                 self._failed |= code != 0
                 return
-            if code == CANNOT_START:
+            if code == CANNOT_START and is_first:  # it has said why; one that takes another's place may do so later
                 self._failed = True
-                self._stopping.set()  # it has said why
+                self._stopping.set()
                 return
+            is_first = False
             if loop.time() - start > SECONDS_OF_GOOD_HEALTH:
                 pause = FIRST_PAUSE
             logger.error("a worker died and is replaced", worker=worker, exit_code=code, next_try_seconds=pause)

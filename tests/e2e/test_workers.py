@@ -61,7 +61,10 @@ async def test_a_port_with_three_processes(postgresql_url: str, tmp_path: Path) 
 
 
 async def test_workers_that_speak_tls(postgresql_url: str, tmp_path: Path) -> None:
-    """All of them; health checks are answered without, at an address that they share too."""
+    """All of them; health checks are answered without, at an address that they share too.
+
+    One that is to take another's place, and can't read its key, stops nobody and is tried again.
+    """
     authority = Authority()
     files = write(tmp_path, *authority.issue())
     settings = {f"CINEMA_{name.upper()}": str(path) for name, path in files.items()}
@@ -75,6 +78,13 @@ async def test_workers_that_speak_tls(postgresql_url: str, tmp_path: Path) -> No
         async with grpc.aio.secure_channel(server.address, authority.client()) as channel:
             answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=30)
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        key = files["tls_key"]
+        hidden = key.rename(tmp_path / "hidden")
+        os.kill(min(worker_ids(server)), signal.SIGKILL)
+        await until(lambda: any('"exit_code":2' in line for line in server.lines))
+        assert len(worker_ids(server)) == 1
+        hidden.rename(key)
+        await until(lambda: serving_lines(server) == 3)
         assert server.stop() == 0
 
 
