@@ -125,6 +125,6 @@ class BoxOfficeStore(Protocol):
         """
         ...
 
-    async def showtimes_with_lapsed_holds(self, limit: int) -> list[str]:
-        """Give at most `limit` showtimes that have holds to be written down as over."""
+    async def showtimes_with_lapsed_holds(self, limit: int, but_for: Collection[str]) -> list[str]:
+        """Give at most `limit` showtimes, other than some, that have holds to be written down as over."""
         ...

@@ -29,24 +29,27 @@ class HoldExpiry:
         Raises:
             StorageUnavailable, ShuttingDown.
         """
-        while showtime_ids := await self._store.showtimes_with_lapsed_holds(SHOWTIMES_A_PASS):
+        busy: set[str] = set()
+        while showtime_ids := await self._store.showtimes_with_lapsed_holds(SHOWTIMES_A_PASS, busy):
             random.shuffle(showtime_ids)  # so that replicas rarely meet at one showtime
-            expired = 0
+            known_busy, expired = len(busy), 0
             for first in range(0, SHOWTIMES_A_PASS, SHOWTIMES_AT_ONCE):
                 start = time.monotonic()
                 some = showtime_ids[first : first + SHOWTIMES_AT_ONCE]
-                written = sum(await asyncio.gather(*map(self._expire, some)))
+                written = sum(await asyncio.gather(*(self._expire(each, busy) for each in some)))
                 expired += written
                 # Those who are buying have at least every other moment for themselves.
                 worked = time.monotonic() - start
                 await asyncio.sleep(max(worked, written / HOLDS_A_SECOND - worked))
-            if not expired:
+            if not expired and len(busy) == known_busy:
                 return  # another replica is quicker
 
-    async def _expire(self, showtime_id: str) -> int:
+    async def _expire(self, showtime_id: str, busy: set[str]) -> int:
+        """Write down what is over in a showtime; one that another replica is at joins those that are left to others."""
         try:
             return await self._box_office.execute(
                 showtime_id, lambda showtime, now: showtime.expire(HOLDS_A_COMMAND, now), tidying=True
             )
         except StorageContention:
-            return 0  # another replica is busy with it, and may well be writing the same down
+            busy.add(showtime_id)
+            return 0

@@ -17,6 +17,7 @@ from cinema_grpc.adapters.database.database import Database, without_secrets
 from cinema_grpc.adapters.database.migrate import CannotMigrate, check_schema, migrate
 from cinema_grpc.adapters.database.postgresql import PARAMETERS, libpq_url, one_by_one
 from cinema_grpc.adapters.database.schema import cinema
+from cinema_grpc.application import expiry
 from cinema_grpc.application import lane as module
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.ports import StorageContention
@@ -173,6 +174,22 @@ class TestBusyShowtimes:
         first, second = await asyncio.gather(*waiting, return_exceptions=True)
         assert isinstance(first, Booking)
         assert not isinstance(second, Booking)
+
+    async def test_its_lapsed_holds_keep_nobody_from_those_of_others(
+        self, house: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """However many it has, and though they are found first."""
+        monkeypatch.setattr(expiry, "SHOWTIMES_A_PASS", 2)
+        for number in (1, 2, 3):
+            await house.hold(f"A{number}")
+        later = await house.hold("A1", at="s2")
+        house.clock.advance(timedelta(minutes=10))
+        async with house.database.writing() as connection:
+            await connection.exec_driver_sql(HOLD_S1)
+            await expiry.HoldExpiry(house.store, house.box_office).run_pass()
+            statuses = {row["booking_id"]: row["status"] for row in await house.rows("booking")}
+        assert statuses.pop(later.booking_id) == "EXPIRED"
+        assert [*statuses.values()] == ["RESERVED"] * 3
 
     async def test_what_only_tidies_is_left_to_whoever_has_it(self, house: House) -> None:
         async with house.database.writing() as connection:

@@ -86,13 +86,17 @@ class SqlBoxOfficeStore:
         return len(requests) == len(recorded)
 
     @uninterrupted
-    async def showtimes_with_lapsed_holds(self, limit: int) -> list[str]:
-        """Give at most `limit` showtimes that have holds to be written down as over, found by an index."""
+    async def showtimes_with_lapsed_holds(self, limit: int, but_for: Collection[str]) -> list[str]:
+        """Give at most `limit` showtimes, other than some, that have holds to be written down as over.
+
+        An index finds the holds, and of these there are at most `limit` too.
+        """
         async with self._database.reading(owed=True) as connection:
             now = await self._database.now(connection)
             lapsed = (
                 select(_BOOKING.showtime_id)
                 .where(_BOOKING.status == RESERVED, _BOOKING.hold_expire_time <= now)
+                .where(_BOOKING.showtime_id.not_in(but_for))
                 .order_by(_BOOKING.hold_expire_time)
                 .limit(limit)
             )

@@ -283,12 +283,12 @@ class Store:
         await free(self._database, written[0].showtime_id)
         return written[0].version.stamp in self._database.committed
 
-    async def showtimes_with_lapsed_holds(self, limit: int) -> list[str]:
+    async def showtimes_with_lapsed_holds(self, limit: int, but_for: Collection[str]) -> list[str]:
         """List showtimes with holds to be written down as over."""
         await self._database.answer()
         now = self._database.now()
         lapsed = (each.showtime_id for each in self._database.bookings.values() if each.lapsed(now))
-        return sorted(set(lapsed))[:limit]
+        return sorted(set(lapsed) - set(but_for))[:limit]
 
     async def showtime_of(self, booking_id: str) -> str | None:
         """Tell to which showtime a booking belongs."""
