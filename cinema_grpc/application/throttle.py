@@ -8,6 +8,7 @@ other accounts. And the delay of an account as a whole spares whoever tries for 
 
 import asyncio
 import hashlib
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from cinema_grpc.domain.sign_in import KNOWN_FOR, Limit, Record
 
 logger = structlog.get_logger()
 
+A_MOMENT = timedelta(seconds=1)
 RENEWED_AFTER = timedelta(days=1)
 """How old the latest success at a place has to be before a new one is written down."""
 
@@ -68,13 +70,14 @@ class SignInThrottle:
         self._store = store
         self._limits = limits
         self._turns: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
+        self._under_way: Counter[bytes] = Counter()
 
     @asynccontextmanager
     async def attempt(self, username: str, place: str) -> AsyncIterator[None]:
         """Enclose the check of a password; a BadCredentials that it raises is counted, though the caller hangs up.
 
-        Those for one account from one place come one after another, so that many at once gain nothing. With replicas
-        that holds on each of them.
+        Those for one account from one place come one after another, and no more come at once from one place than may
+        still fail there, so that many at once gain nothing. With replicas that holds on each of them.
 
         Raises:
             TooManyAttempts: The password is not to be looked at now.
@@ -83,11 +86,16 @@ class SignInThrottle:
         turn = self._turns.setdefault(subjects.at_place, asyncio.Lock())
         async with turn:
             is_noted = await self._check(subjects)
+            self._under_way[subjects.of_place] += 1
             try:
                 yield
             except BadCredentials:
                 await self._store.add_failure(self._counted(subjects))
                 raise
+            finally:
+                self._under_way[subjects.of_place] -= 1
+                if not self._under_way[subjects.of_place]:
+                    del self._under_way[subjects.of_place]
             if not is_noted:
                 await self._remember(subjects)
 
@@ -118,6 +126,10 @@ class SignInThrottle:
         counted = self._counted(subjects)
         now, records = await self._store.read(counted)
         waits = {subject: records[subject].wait(now, limit) for subject, limit in counted.items()}
+        if self._limits.of_place is not None and (others := self._under_way[subjects.of_place]):
+            failures = records[subjects.of_place].failures_at(now, self._limits.of_place)
+            if failures + others >= self._limits.of_place.free:
+                waits[subjects.of_place] = max(waits[subjects.of_place], A_MOMENT)
         here = records[subjects.at_place]
         if here.known:
             del waits[subjects.of_account]

@@ -174,9 +174,34 @@ async def test_many_at_once_gain_nothing(house: House) -> None:
     assert [type(each) for each in results].count(TooManyAttempts) == 17
 
 
+async def test_many_accounts_at_once_gain_nothing_either(house: House) -> None:
+    """From one place no more passwords are looked at at once than may still be wrong there."""
+    let_go = asyncio.Event()
+    tried: list[str] = []
+
+    async def guess(name: str) -> None:
+        async with house.throttle.attempt(name, HOME):
+            tried.append(name)
+            await let_go.wait()
+            raise BadCredentials
+
+    assert await house.guesses("ada", HOME, 2) == 2
+    guesses = [asyncio.create_task(guess(f"user{number}")) for number in range(20)]
+    async with asyncio.timeout(30):
+        await asyncio.wait(guesses, return_when=asyncio.FIRST_COMPLETED)
+        assert await house.signs_in("ada", WORK)
+        let_go.set()
+        results = await asyncio.gather(*guesses, return_exceptions=True)
+    assert len(tried) == 10  # and 2 before
+    assert [type(each) for each in results].count(TooManyAttempts) == 10
+    assert not await house.signs_in("bob", HOME)
+    house.clock.advance(SECOND)
+    assert await house.signs_in("bob", HOME)
+
+
 async def test_nothing_is_kept_of_an_attempt_that_is_over(house: House) -> None:
     assert await house.signs_in("ada", HOME)
-    assert len(house.throttle._turns) == 0
+    assert len(house.throttle._turns) == len(house.throttle._under_way) == 0
 
 
 async def test_who_hangs_up_lets_the_next_one_try(house: House) -> None:
