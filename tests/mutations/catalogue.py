@@ -117,9 +117,9 @@ MUTATIONS = (
     mutation(
         "the request_id is stored after the commit",
         f"{DATABASE}/box_office_store.py",
-        "        await self._driver.write_and_commit(self._connection, difference.goes(others))\n",
+        "        await self._driver.write_and_commit(self._connection, _difference(written).goes(others))\n",
         "        requests, others[INSERT_REQUEST] = others[INSERT_REQUEST], []\n"
-        "        await self._driver.write_and_commit(self._connection, difference.goes(others))\n"
+        "        await self._driver.write_and_commit(self._connection, _difference(written).goes(others))\n"
         "        lock = (_LOCK, [])\n"
         "        locked = await self._driver.lock(self._connection, lock)\n"
         "        await self._driver.look(self._connection, lock, locked, lambda _: _LOOK.of({}))\n"
@@ -249,7 +249,7 @@ MUTATIONS = (
     mutation(
         "a commit whose answer is lost counts as undone",
         f"{APPLICATION}/lane.py",
-        "                if work.written and await self._was_committed(work.written):\n                    break\n",
+        "                if work.written and await self._was_committed(work):\n                    break\n",
         "",
         f"{BOX_OFFICE}::TestFaults::test_a_commit_whose_answer_is_lost_is_found",
     ),
@@ -299,7 +299,7 @@ MUTATIONS = (
     mutation(
         "a commit whose answer is lost counts as done",
         f"{APPLICATION}/lane.py",
-        "                if work.written and await self._was_committed(work.written):\n                    break\n",
+        "                if work.written and await self._was_committed(work):\n                    break\n",
         "                break\n",
         f"{BOX_OFFICE}::TestFaults::test_a_commit_that_fails_is_undone",
     ),
@@ -356,7 +356,7 @@ MUTATIONS = (
     mutation(
         "a seat map is believed though nobody knows whether a commit was kept",
         f"{APPLICATION}/lane.py",
-        "                    self._doubt([each.showtime_id for each in written])\n",
+        "                    self._doubt([each.showtime_id for each in work.written])\n",
         "",
         "tests/application/test_programme.py::TestAlone",
     ),

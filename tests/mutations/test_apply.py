@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.mutations.__main__ import NotApplicable, apply
-from tests.mutations.catalogue import MUTATIONS, mutation
+from tests.mutations.catalogue import MUTATIONS, Mutation, mutation
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_bug_is_put_into_the_copy(tmp_path: Path) -> None:
@@ -32,3 +34,17 @@ def test_one_whose_file_is_gone_is_named(tmp_path: Path) -> None:
 def test_each_has_a_name_and_tests() -> None:
     assert len({each.name for each in MUTATIONS}) == len(MUTATIONS)
     assert all(each.tests and each.edits for each in MUTATIONS)
+
+
+@pytest.mark.parametrize("known", MUTATIONS, ids=lambda known: known.name)
+def test_each_fits_the_code_and_its_tests_are_there(known: Mutation, tmp_path: Path) -> None:
+    for path in {edit.path for edit in known.edits}:
+        copy = tmp_path / path
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text((ROOT / path).read_text())
+    apply(known, tmp_path)
+    for path, *names in (test.split("::") for test in known.tests):
+        text = (ROOT / path).read_text()
+        assert [
+            name for name in names if f" {name.partition('[')[0]}(" not in text and f"class {name}:" not in text
+        ] == []

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from cinema.v1 import showtime_service_pb2
+from cinema.v1 import auth_service_pb2, auth_service_pb2_grpc, showtime_service_pb2
 from google.protobuf.duration_pb2 import Duration
 from grpc import StatusCode
 from sqlalchemy import update
@@ -105,6 +105,7 @@ async def a_target(
             likely = likely_values(chain, str(movie_id), str(cinema_id), [str(each) for each in auditoriums])
             async with channel_to(address, credentials) as channel:
                 likely |= await made_by_calls(Replica(server, channel), chain)
+                likely["refresh_token"] = await refresh_tokens(channel)
             made_up: Metadata = (("authorization", "Bearer made.up.token"),)
             as_staff: Metadata = (("authorization", f"Bearer {token}"),)
             yield Target(server, address, credentials, likely, [*chain.customers, as_staff, as_staff, (), made_up])
@@ -118,6 +119,15 @@ async def made_by_calls(replica: Replica, chain: Chain) -> dict[str, Sequence[An
     page = await replica.showtimes.ListShowtimes(showtime_service_pb2.ListShowtimesRequest(page_size=1))
     bookings = [each.booking_id for each in held]
     return {"booking_id": [*bookings, "no-such-booking"], "page_token": ["", page.next_page_token]}
+
+
+async def refresh_tokens(channel: grpc.aio.Channel) -> list[str]:
+    """Give refresh tokens that are good, one that was used, and one that is of no session."""
+    auth = auth_service_pb2_grpc.AuthServiceStub(channel)
+    login = auth_service_pb2.LoginRequest(username="user0", password=PASSWORD)
+    good = [(await auth.Login(login)).tokens.refresh_token for _ in range(4)]
+    await auth.RefreshTokens(auth_service_pb2.RefreshTokensRequest(refresh_token=good[0]))
+    return [*good, good[0][::-1]]
 
 
 def channel_to(address: str, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
@@ -137,7 +147,6 @@ def likely_values(chain: Chain, movie_id: str, cinema_id: str, auditoriums: Sequ
         "password": [PASSWORD],
         "current_password": [PASSWORD],
         "new_password": [PASSWORD],
-        "refresh_token": ["x" * 43],
         "full_name": ["Someone"],
         "email": ["someone@example.com"],
         "title": ["A Film"],

@@ -9,7 +9,9 @@ import grpc
 import pytest
 from cinema.v1 import auth_service_pb2 as pb
 from cinema.v1 import user_pb2
+from sqlalchemy import func, select
 
+from cinema_grpc.adapters.database import schema
 from tests.chance import count
 from tests.conftest import KINDS, Lend
 from tests.proofs.interruptions import LONG, SHORT, WHOLE_CALLS, Scene, Sweep, a_scene, nothing_is_left
@@ -109,8 +111,32 @@ async def sweep_change_password(scene: Scene, instants: int) -> int:
     return path.answered
 
 
+async def sweep_login(scene: Scene, instants: int) -> int:
+    """It begins a session or none, and the repeat begins one."""
+    path, tasks = Sweep(instants), asyncio.all_tasks()
+    await scene.house.auth.Register(person(0))
+    request = pb.LoginRequest(username=person(0).username, password=PASSWORD)
+    for _ in range(WHOLE_CALLS):
+        await path.measure(lambda: scene.house.auth.Login(request))
+    for number in range(instants):
+        before = await sessions(scene)
+        told = await path.interrupt(number, lambda **timeout: scene.house.auth.Login(request, **timeout))
+        await nothing_is_left(scene, tasks)  # or it may still begin
+        begun = await sessions(scene) - before
+        assert begun == 1 if told is not None else begun in {0, 1}, number
+        await sign_in(scene, person(0).username)
+    return path.answered
+
+
+async def sessions(scene: Scene) -> int:
+    """Count the sessions that there are."""
+    async with scene.house.server.database.reading() as connection:
+        return int((await connection.execute(select(func.count()).select_from(schema.session))).scalar_one())
+
+
 SWEEPS: dict[str, Callable[[Scene, int], Awaitable[int]]] = {
     "Register": sweep_register,
+    "Login": sweep_login,
     "RefreshTokens": sweep_refresh,
     "Logout": sweep_logout,
     "ChangePassword": sweep_change_password,

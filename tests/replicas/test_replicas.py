@@ -6,6 +6,7 @@ import signal
 import time
 import uuid
 from collections import Counter
+from collections.abc import Callable
 from itertools import cycle
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import grpc
 import pytest
 from cinema.v1 import booking_pb2
 
+from tests import chance
 from tests.replicas.audit import Log, audit
 from tests.replicas.conftest import Chain, Replica, a_chain
 
@@ -20,7 +22,9 @@ TORTURE = pytest.mark.torture
 
 
 @pytest.mark.parametrize("rounds", [20, pytest.param(500, marks=TORTURE)])
-async def test_two_hundred_clients_on_one_seat(chain: Chain, rounds: int) -> None:
+async def test_two_hundred_clients_on_one_seat(
+    chain: Chain, rounds: int, record_property: Callable[[str, object], None]
+) -> None:
     """Whichever of three replicas each asks: one winner, and everyone else is told that the seat is taken."""
     showtime_id = chain.showtimes[0]
     for number in range(rounds):
@@ -35,21 +39,23 @@ async def test_two_hundred_clients_on_one_seat(chain: Chain, rounds: int) -> Non
         assert refusals == {f"seat {seat} is not available; choose others": len(results) - 1}
         by = chain.customers[results.index(winners[0])]
         await random.choice(chain.replicas).cancel(by, winners[0].booking_id)  # noqa: S311 (whichever)
+    record_property("figures", f"{rounds} rounds, one winner each")
 
 
 @pytest.mark.parametrize("commands", [1_500, pytest.param(20_000, marks=TORTURE)])
-async def test_random_commands(chain: Chain, commands: int) -> None:
+async def test_random_commands(chain: Chain, commands: int, record_property: Callable[[str, object], None]) -> None:
     """What twenty clients were told agrees with what is in the database, whatever they did and wherever."""
     log = Log()
-    seed = random.randrange(1_000_000)  # noqa: S311 (a test's)
+    seed = chance.seed()
 
     async def client(number: int) -> None:
-        chance = random.Random(seed + number)  # noqa: S311 (a test's)
+        generator = chance.generator(seed, number)
         customer = chain.customers[number]
         for _ in range(commands // 20):
-            await log.command(chance, chance.choice(chain.replicas), customer, chain.showtimes)
+            await log.command(generator, generator.choice(chain.replicas), customer, chain.showtimes)
 
     await asyncio.gather(*(client(number) for number in range(20)))
+    record_property("figures", f"{commands} commands: {dict(log.outcomes)}")
     assert log.outcomes["INTERNAL"] == 0, (seed, log.outcomes)
     assert log.outcomes["UNAVAILABLE"] == 0, (seed, log.outcomes)
     assert await audit(chain, log) == [], seed
