@@ -21,7 +21,7 @@ from cinema_grpc.application.once import Once, RequestKey
 from cinema_grpc.application.payment_ports import ChargeVoided, PaymentGateway
 from cinema_grpc.application.unsettled import PROVIDER_SECONDS
 from cinema_grpc.domain.booking import Booking, BookingStatus, Ticket
-from cinema_grpc.domain.errors import CinemaError, HoldExpired, PaymentDeclined
+from cinema_grpc.domain.errors import CinemaError, HoldExpired, PaymentDeclined, PaymentInProgress
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.showtime import Showtime
 
@@ -178,6 +178,26 @@ class Payments:
             raise
 
     async def _open_once(self, payment: _Payment) -> Booking:
+        """Write the attempt down, or get the answer to this very request from whichever process is at it.
+
+        Raises:
+            PaymentUnavailable: That process has no answer yet, and may be dead.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + PROVIDER_SECONDS
+        while True:
+            try:
+                return await self._try_to_open(payment)
+            except PaymentInProgress as error:
+                if not error.of_this_request:
+                    raise
+                if self._stopping:
+                    raise ShuttingDown from error
+                if loop.time() + FIRST_PAUSE > end:
+                    raise PaymentUnavailable(payment.booking_id) from error
+            await asyncio.sleep(FIRST_PAUSE)
+
+    async def _try_to_open(self, payment: _Payment) -> Booking:
         return await self._box_office.execute(
             payment.showtime_id,
             lambda showtime, now: showtime.open_payment(

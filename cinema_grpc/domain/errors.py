@@ -236,11 +236,16 @@ class BookingNotCancellable(CinemaError):
 
 
 class PaymentInProgress(CinemaError):
-    """A payment of the booking is under way."""
+    """A payment of the booking is under way.
+
+    Attributes:
+        of_this_request: Whether it is that of the very request that asks.
+    """
 
     reason = "PAYMENT_IN_PROGRESS"
 
-    def __init__(self, booking_id: str) -> None:
+    def __init__(self, booking_id: str, *, of_this_request: bool = False) -> None:
+        self.of_this_request = of_this_request
         super().__init__(
             f"a payment of booking {booking_id} is under way; try again in a moment", {"booking_id": booking_id}
         )

@@ -193,6 +193,8 @@ class Showtime:
             BookingNotFound, NotBookingOwner, HoldExpired, BookingNotReserved, PaymentInProgress, SalesClosed.
         """
         booking = self.booking(booking_id, user_id)
+        if request and booking.being_paid and booking.payment is not None and booking.payment.request == request:
+            raise PaymentInProgress(booking_id, of_this_request=True)
         booking.check_payable(self.terms.start_time, now)
         hold_expire_time = booking.hold_expire_time
         if not booking.hold_extended:

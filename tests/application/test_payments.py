@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import update
 
 from cinema_grpc.adapters.database import schema
-from cinema_grpc.application.errors import RequestIdReused
+from cinema_grpc.application import payments
+from cinema_grpc.application.errors import PaymentUnavailable, RequestIdReused
 from cinema_grpc.domain.booking import BookingStatus
 from cinema_grpc.domain.errors import (
     BookingNotFound,
@@ -51,6 +52,34 @@ async def test_two_at_once_charge_once(desk: Desk) -> None:
     desk.provider.open.set()
     assert (await first).status is BookingStatus.CONFIRMED
     assert desk.provider.calls == 1
+
+
+async def test_a_repeat_at_another_process_gets_the_same_answer(desk: Desk) -> None:
+    """It waits for it; it never charges."""
+    held = await desk.house.hold("A1")
+    desk.provider.open.clear()
+    first = asyncio.create_task(desk.pay(held, request=request()))
+    await desk.provider.arrived.wait()
+    repeat = asyncio.create_task(desk.pay_afresh(held))
+    await asyncio.sleep(2 * payments.FIRST_PAUSE)
+    desk.provider.open.set()
+    assert (await first).status is BookingStatus.CONFIRMED
+    assert (await repeat).tickets == (await first).tickets
+    assert desk.provider.calls == 1
+
+
+async def test_a_repeat_at_another_process_does_not_wait_for_ever(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one may be dead: then recovery has the answer later."""
+    monkeypatch.setattr(payments, "PROVIDER_SECONDS", 5 * payments.FIRST_PAUSE)
+    held = await desk.house.hold("A1")
+    desk.provider.open.clear()
+    first = asyncio.create_task(desk.pay(held, request=request()))
+    await desk.provider.arrived.wait()
+    with pytest.raises(PaymentUnavailable):
+        await desk.pay_afresh(held)
+    desk.provider.open.set()
+    await asyncio.wait([first])
+    assert (await desk.pay_afresh(held)).status is BookingStatus.CONFIRMED
 
 
 async def test_twenty_repeats_at_once_get_one_answer(desk: Desk) -> None:
