@@ -65,6 +65,7 @@ async def serve(
             address=server.address,
             database=without_secrets(settings.database_url),
             **({"health_address": server.health_address} if server.health_address else {}),
+            **({"metrics_address": server.metrics_address} if server.metrics_address else {}),
         )
         if access is not None:
             await _show_demo(server, settings.tls_certificate, access)
@@ -93,6 +94,11 @@ async def serve_from_workers(settings: Settings, number: int, *, with_migration:
         raise BadSettings(
             f"{PREFIX}DATABASE_URL: --workers needs PostgreSQL, as in postgresql+asyncpg://cinema@localhost/cinema: "
             "a file of SQLite has one writer at a time, and more processes would only wait for each other"
+        )
+    if settings.metrics_address is not None:
+        raise BadSettings(
+            f"{PREFIX}METRICS_ADDRESS: --workers can't have it: its processes share their ports, and each counts for "
+            "itself; run replicas with an address each"
         )
     _jwt_secret(settings, with_demo=False)
     read_signing_keys(settings)

@@ -61,6 +61,11 @@ class Settings(BaseSettings):
         description="Where to answer health checks, and nothing else, without TLS, as HOST:PORT: for checks that can't "
         "speak TLS.",
     )
+    metrics_address: str | None = Field(
+        None,
+        description="Where Prometheus finds metrics, by HTTP at /metrics, as HOST:PORT. Not with --workers, whose "
+        "processes would share one port.",
+    )
     database_url: str = Field(
         "sqlite+aiosqlite:///cinema.db",
         description="The database. sqlite+aiosqlite:///cinema.db is a file in the working folder; four slashes make "
@@ -166,7 +171,7 @@ class Settings(BaseSettings):
         10, description="How long running calls and payments may take to finish after SIGTERM, in seconds."
     )
 
-    @field_validator("listen_address", "health_address")
+    @field_validator("listen_address", "health_address", "metrics_address")
     @classmethod
     def _check_address(cls, value: str | None) -> str | None:
         if value is None:

@@ -19,6 +19,7 @@ from cinema_grpc.adapters.database.programme_reader import SqlProgrammeReader
 from cinema_grpc.adapters.database.session_store import SqlSessionStore
 from cinema_grpc.adapters.database.sign_in_store import SqlSignInStore
 from cinema_grpc.adapters.database.sole_server import NotAlone, alone_at
+from cinema_grpc.adapters.metrics import Metrics
 from cinema_grpc.adapters.passwords import Argon2Passwords, load_commonest_passwords
 from cinema_grpc.adapters.signing_keys import BadKeys, SigningKey, load_keys
 from cinema_grpc.adapters.simulated_books import books_beside
@@ -118,7 +119,10 @@ class CinemaServer:
         hold_expiry = expiry.HoldExpiry(store, self._box_office)
         gateway = gateway or _simulated(settings, self.database)
         unsettled, grace = SqlPaymentStore(self.database), settings.payment_grace
-        pay_back = refunds.Refunds(unsettled, self._box_office, gateway, grace)
+        self._metrics = Metrics()
+        pay_back = refunds.Refunds(
+            unsettled, self._box_office, gateway, grace, given_up=self._metrics.refunds_given_up.inc
+        )
         self.expire_holds = BackgroundTask("hold expiry", hold_expiry.run_pass, expiry.SECONDS_BETWEEN_PASSES)
         self.pay_refunds = BackgroundTask("refunds", pay_back.run_pass, refunds.SECONDS_BETWEEN_PASSES)
         forget = forgetting.Forgetting(SqlOldRecords(self.database))
@@ -133,12 +137,19 @@ class CinemaServer:
         self._payments = Payments(self._box_office, gateway, refund_owed, grace)
         self._bookings = Bookings(self._box_office, reader, self._payments, settings.hold_for, refund_owed)
         recover = recovery.Recovery(
-            unsettled, self._box_office, gateway, self._payments.is_under_way, refund_owed, grace
+            unsettled,
+            self._box_office,
+            gateway,
+            self._payments.is_under_way,
+            refund_owed,
+            grace,
+            overdue=self._metrics.payments_overdue.inc,
         )
         self.recover_payments = BackgroundTask(
             "recovery of payments", recover.run_pass, recovery.SECONDS_BETWEEN_PASSES
         )
         self._server: Server | None = None
+        self._metrics_port = 0
         self._alone = ExitStack()
 
     @property
@@ -152,6 +163,12 @@ class CinemaServer:
         address = self._settings.health_address
         port = self._server.health_port if self._server else None
         return None if address is None or port is None else with_port(address, port)
+
+    @property
+    def metrics_address(self) -> str | None:
+        """Where metrics are served, as HOST:PORT, if anywhere."""
+        address = self._settings.metrics_address
+        return None if address is None else with_port(address, self._metrics_port)
 
     async def open(self, *, with_migration: bool = True) -> None:
         """Open storage, and start to carry out commands.
@@ -203,6 +220,12 @@ class CinemaServer:
         except CannotListen as error:
             setting = "LISTEN_ADDRESS" if error.address == self._settings.listen_address else "HEALTH_ADDRESS"
             raise BadSettings(f"{PREFIX}{setting}: {error}") from error
+        if self._settings.metrics_address is not None:
+            try:
+                self._metrics_port = self._metrics.serve(self._settings.metrics_address)
+            except OSError as error:
+                problem = f"can't listen on {self._settings.metrics_address}: {error.strerror or error}"
+                raise BadSettings(f"{PREFIX}METRICS_ADDRESS: {problem}") from error
         await self._server.start()
         if certificates is not None:
             logger.info("speaking TLS", **certificates.described)
@@ -236,6 +259,7 @@ class CinemaServer:
             last_to_first.push(self._alone)
             last_to_first.push_async_callback(self.database.close)
             last_to_first.callback(self._passwords.close)
+            last_to_first.callback(self._metrics.close)
             last_to_first.push_async_callback(self._box_office.stop)
             last_to_first.push_async_callback(self.forget.stop)
             last_to_first.push_async_callback(self.pay_refunds.stop)

@@ -37,6 +37,7 @@ class Recovery:
         is_under_way: Callable[[str], bool],
         refund_owed: Callable[[Booking], None],
         grace: timedelta,
+        overdue: Callable[[], None] = lambda: None,
     ) -> None:
         """Set up.
 
@@ -47,7 +48,9 @@ class Recovery:
             is_under_way: Tells whether this process is still at an attempt itself.
             refund_owed: Told of a booking whose refund was written down, so that it is paid soon.
             grace: How old an attempt has to be.
+            overdue: Told of each vain try to settle an attempt that has been tried often.
         """
+        self._overdue = overdue
         self._store = store
         self._box_office = box_office
         self._gateway = gateway
@@ -77,6 +80,8 @@ class Recovery:
                 next_try_seconds=pause(attempt.tries).total_seconds(),
                 error=repr(error),
             )
+            if attempt.tries >= MOST_TRIES:
+                self._overdue()
 
     async def _settle(self, attempt: OpenAttempt) -> None:
         if attempt.status is AttemptStatus.OPEN:

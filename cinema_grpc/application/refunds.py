@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
@@ -21,7 +22,14 @@ REFUNDS_AT_HAND = 10_000
 class Refunds:
     """Has the payment provider carry out the refunds that are owed, those of processes that have died too."""
 
-    def __init__(self, store: PaymentStore, box_office: BoxOffice, gateway: PaymentGateway, grace: timedelta) -> None:
+    def __init__(
+        self,
+        store: PaymentStore,
+        box_office: BoxOffice,
+        gateway: PaymentGateway,
+        grace: timedelta,
+        given_up: Callable[[], None] = lambda: None,
+    ) -> None:
         """Set up.
 
         Args:
@@ -29,7 +37,9 @@ class Refunds:
             box_office: Keeps what was paid.
             gateway: The provider.
             grace: How old a refund has to be to be taken up from the database, and not by whoever wrote it down.
+            given_up: Told of each refund that has to be paid by hand.
         """
+        self._given_up = given_up
         self._store = store
         self._box_office = box_office
         self._gateway = gateway
@@ -73,6 +83,8 @@ class Refunds:
             self._complain(refund, error)
         else:
             logger.info("a refund is settled", **_told(refund), status=status.value)
+            if status is RefundStatus.FAILED:
+                self._given_up()
 
     def _complain(self, refund: OwedRefund, error: Exception) -> None:
         logger.warning("a refund can't be paid; it is tried again", **_told(refund), error=repr(error))

@@ -20,6 +20,8 @@ BAD: tuple[tuple[str, str, str], ...] = (
     ("LISTEN_ADDRESS", "cinema.example:0", "can be reached from other machines"),
     ("HEALTH_ADDRESS", "50052", "HOST:PORT"),
     ("HEALTH_ADDRESS", "192.0.2.1:50052", "can't listen on 192.0.2.1:50052"),
+    ("METRICS_ADDRESS", "9464", "HOST:PORT"),
+    ("METRICS_ADDRESS", "192.0.2.1:9464", "can't listen on 192.0.2.1:9464"),
     ("TLS_CERTIFICATE", "no-such-file.pem", "can't read no-such-file.pem"),
     ("TLS_CERTIFICATE", "garbage.pem", "holds no certificate in PEM"),
     ("TLS_CERTIFICATE", "expired.pem", "renew it"),

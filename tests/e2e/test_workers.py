@@ -100,6 +100,13 @@ async def test_workers_end_with_their_supervisor(postgresql_url: str, tmp_path: 
 class TestRefusals:
     """Each is told in one line."""
 
+    def test_metrics(self, postgresql_url: str, tmp_path: Path) -> None:
+        settings = {"CINEMA_JWT_SECRET": SECRET, "CINEMA_METRICS_ADDRESS": "127.0.0.1:0"}
+        ended = run_here(tmp_path, "serve", "--workers", "2", CINEMA_DATABASE_URL=postgresql_url, **settings)
+        assert ended.returncode == 2
+        (line,) = ended.stderr.splitlines()
+        assert "CINEMA_METRICS_ADDRESS: --workers can't have it" in line
+
     @pytest.mark.parametrize(
         ("arguments", "hint"),
         [

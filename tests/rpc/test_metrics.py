@@ -1,0 +1,74 @@
+"""Metrics over HTTP: what somebody has to look into is counted there."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from cinema_grpc.adapters.simulated_payments import Mood, SimulatedPayments
+from cinema_grpc.application.background import BackgroundTask
+from tests.builders import FakeClock
+from tests.conftest import Lend
+from tests.rpc.conftest import House, refusal, running
+
+HOUR = timedelta(hours=1)
+ANY_PORT = "127.0.0.1:0"
+
+
+@pytest.fixture
+def url(lend: Lend, tmp_path: Path) -> Iterator[str]:
+    """An SQLite database: all of this is the same on the other one."""
+    with lend("sqlite", tmp_path) as url:
+        yield url
+
+
+def read(address: str) -> dict[str, float]:
+    """Read metrics as Prometheus does."""
+    with urlopen(f"http://{address}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    return {name: float(value) for name, value in (line.split() for line in lines if not line.startswith("#"))}
+
+
+async def hours_until_counted(house: House, clock: FakeClock, task: BackgroundTask, name: str) -> int:
+    """Let hours pass, and a background task run, until something is counted; tell how many."""
+    assert house.server.metrics_address is not None
+    async with asyncio.timeout(60):
+        for hours in range(1_000):
+            if (await asyncio.to_thread(read, house.server.metrics_address))[name]:
+                return hours
+            clock.advance(HOUR)
+            task.wake()
+            await asyncio.sleep(0.01)
+    raise AssertionError(f"{name} never counted anything")
+
+
+async def test_a_refund_that_is_given_up(url: str) -> None:
+    clock, provider = FakeClock(), SimulatedPayments()
+    async with running(url, clock, provider, metrics_address=ANY_PORT) as house:
+        held = await house.book((await house.showtime()).showtime_id, "A1", "A2")
+        await house.pay(held.booking_id)
+        provider.mood = Mood(fail_before=1)
+        await house.cancel(held.booking_id)
+        assert await hours_until_counted(house, clock, house.server.pay_refunds, "cinema_refunds_given_up_total") > 1
+
+
+async def test_a_payment_that_can_not_be_settled(url: str) -> None:
+    clock, provider = FakeClock(), SimulatedPayments(mood=Mood(fail_before=1))
+    async with running(url, clock, provider, metrics_address=ANY_PORT, payment_grace_seconds=0.05) as house:
+        held = await house.book((await house.showtime()).showtime_id, "A1", "A2")
+        assert (await refusal(house.pay(held.booking_id))).reason == "PAYMENT_UNAVAILABLE"
+        task = house.server.recover_payments
+        assert await hours_until_counted(house, clock, task, "cinema_payments_overdue_total") > 1
+
+
+async def test_the_process_is_measured_too_and_nothing_is_served_unasked(url: str) -> None:
+    async with running(url, metrics_address=ANY_PORT) as house:
+        assert house.server.metrics_address is not None
+        found = await asyncio.to_thread(read, house.server.metrics_address)
+        assert found["process_resident_memory_bytes"] > 0
+        assert found["cinema_refunds_given_up_total"] == found["cinema_payments_overdue_total"] == 0
+    async with running(url) as house:
+        assert house.server.metrics_address is None
