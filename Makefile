@@ -59,7 +59,7 @@ DATABASE ?= sqlite
 
 # `make mutations BUG='page token'` puts back those alone that have this in their name.
 .PHONY: mutations
-mutations: $(ENVIRONMENT) ## Put known bugs back, one at a time, in a copy, and check that the tests notice each: 3 minutes
+mutations: $(ENVIRONMENT) ## Put known bugs back, one at a time, in a copy, and check that the tests notice each: 2 minutes
 	@$(BIN)/python -m tests.mutations $(if $(BUG),'$(BUG)')
 
 .PHONY: bench bench-quick
