@@ -96,18 +96,9 @@ class CinemaServer:
         self._tokens = JwtAccessTokens(jwt_secret, clock, keys=self._keys)
         self.account_store = SqlAccountStore(self.database)
         throttle = SignInThrottle(SqlSignInStore(self.database), settings.sign_in_limits)
-        self.accounts = Accounts(
-            self.account_store,
-            self._passwords,
-            self._tokens,
-            throttle,
-            security_log.note,
-            clock,
-            load_commonest_passwords(),
-        )
-        self._sessions = Sessions(
-            SqlSessionStore(self.database), self._tokens, settings.refresh_grace, security_log.note
-        )
+        note, commonest = security_log.note, load_commonest_passwords()
+        self.accounts = Accounts(self.account_store, self._passwords, self._tokens, throttle, note, clock, commonest)
+        self._sessions = Sessions(SqlSessionStore(self.database), self._tokens, settings.refresh_grace, note)
         self.catalog = Catalog(SqlCatalogStore(self.database))
 
         store, reader = SqlBoxOfficeStore(self.database), SqlBookingReader(self.database)
@@ -120,9 +111,8 @@ class CinemaServer:
         gateway = gateway or _simulated(settings, self.database)
         unsettled, grace = SqlPaymentStore(self.database), settings.payment_grace
         self._metrics = Metrics()
-        pay_back = refunds.Refunds(
-            unsettled, self._box_office, gateway, grace, given_up=self._metrics.refunds_given_up.inc
-        )
+        given_up, overdue = self._metrics.refunds_given_up.inc, self._metrics.payments_overdue.inc
+        pay_back = refunds.Refunds(unsettled, self._box_office, gateway, grace, given_up)
         self.expire_holds = BackgroundTask("hold expiry", hold_expiry.run_pass, expiry.SECONDS_BETWEEN_PASSES)
         self.pay_refunds = BackgroundTask("refunds", pay_back.run_pass, refunds.SECONDS_BETWEEN_PASSES)
         forget = forgetting.Forgetting(SqlOldRecords(self.database))
@@ -137,13 +127,7 @@ class CinemaServer:
         self._payments = Payments(self._box_office, gateway, refund_owed, grace)
         self._bookings = Bookings(self._box_office, reader, self._payments, settings.hold_for, refund_owed)
         recover = recovery.Recovery(
-            unsettled,
-            self._box_office,
-            gateway,
-            self._payments.is_under_way,
-            refund_owed,
-            grace,
-            overdue=self._metrics.payments_overdue.inc,
+            unsettled, self._box_office, gateway, self._payments.is_under_way, refund_owed, grace, overdue
         )
         self.recover_payments = BackgroundTask(
             "recovery of payments", recover.run_pass, recovery.SECONDS_BETWEEN_PASSES

@@ -153,18 +153,18 @@ async def test_the_limit_of_a_place_can_be_left_out(database_url: str) -> None:
         await database.close()
 
 
+async def guess(house: House, name: str, tried: list[str], let_go: asyncio.Event) -> None:
+    """Try a wrong password at home; if it is looked at, that takes until it is let go."""
+    async with house.throttle.attempt(name, HOME):
+        tried.append(name)
+        await let_go.wait()
+        raise BadCredentials
+
+
 async def test_many_at_once_gain_nothing(house: House) -> None:
     """They come one after another; another account's do not wait for them."""
-    let_go = asyncio.Event()
-    tried: list[str] = []
-
-    async def guess(name: str) -> None:
-        async with house.throttle.attempt(name, HOME):
-            tried.append(name)
-            await let_go.wait()
-            raise BadCredentials
-
-    guesses = [asyncio.create_task(guess("ada")) for _ in range(20)]
+    let_go, tried = asyncio.Event(), list[str]()
+    guesses = [asyncio.create_task(guess(house, "ada", tried, let_go)) for _ in range(20)]
     async with asyncio.timeout(30):
         async with house.throttle.attempt("bob", HOME):
             pass
@@ -176,17 +176,9 @@ async def test_many_at_once_gain_nothing(house: House) -> None:
 
 async def test_many_accounts_at_once_gain_nothing_either(house: House) -> None:
     """From one place no more passwords are looked at at once than may still be wrong there."""
-    let_go = asyncio.Event()
-    tried: list[str] = []
-
-    async def guess(name: str) -> None:
-        async with house.throttle.attempt(name, HOME):
-            tried.append(name)
-            await let_go.wait()
-            raise BadCredentials
-
+    let_go, tried = asyncio.Event(), list[str]()
     assert await house.guesses("ada", HOME, 2) == 2
-    guesses = [asyncio.create_task(guess(f"user{number}")) for number in range(20)]
+    guesses = [asyncio.create_task(guess(house, f"user{number}", tried, let_go)) for number in range(20)]
     async with asyncio.timeout(30):
         await asyncio.wait(guesses, return_when=asyncio.FIRST_COMPLETED)
         assert await house.signs_in("ada", WORK)
