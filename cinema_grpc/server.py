@@ -233,6 +233,7 @@ class CinemaServer:
 
     async def announce_stop(self) -> None:
         """Have clients go elsewhere."""
+        await self.watch_storage.stop()  # or storage that is found well would turn the server healthy again
         if self._server is not None:
             await self._server.announce_stop()
 

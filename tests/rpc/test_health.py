@@ -51,6 +51,14 @@ async def test_a_database_file_that_is_gone(tmp_path: Path) -> None:
         watch.cancel()
 
 
+async def test_a_server_that_stops_does_not_turn_healthy_again(house: House) -> None:
+    """Nor does storage that is found well a moment later change that."""
+    assert await statuses(house) == {SERVING}
+    house.server.watch_storage.wake()
+    await house.server.announce_stop()
+    assert await statuses(house) == {NOT_SERVING}
+
+
 async def test_an_unknown_service(house: House) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await health_pb2_grpc.HealthStub(house.channel).Check(health_pb2.HealthCheckRequest(service="none"))
