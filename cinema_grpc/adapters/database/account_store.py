@@ -81,7 +81,7 @@ class SqlAccountStore:
     async def find(self, user_id: str) -> User | None:
         """Read an account by its identifier, or None."""
         # On the morning of a sale every call is of somebody who was not seen before.
-        _, (found,) = await self._database.peek(lambda _now: [(_BY_ID, [{"user_id": user_id}])])
+        _, (found,) = await self._database.peek([(_BY_ID, [{"user_id": user_id}])])
         return user_of(_read_account(found[0])) if found else None
 
     @uninterrupted

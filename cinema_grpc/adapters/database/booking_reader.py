@@ -37,7 +37,7 @@ class SqlBookingReader:
         """Read a booking, or None if there is none of that name."""
         named = [{"booking_id": booking_id}]
         questions: list[Question] = [(query, named) for query in (*_WHOLE, _START_OF)]
-        now, (rows, *parts, starts) = await self._database.peek(lambda _now: questions)
+        now, (rows, *parts, starts) = await self._database.peek(questions)
         if not rows:
             return None
         (booking,) = _to_bookings(rows, *parts)
@@ -45,7 +45,7 @@ class SqlBookingReader:
 
     async def showtime_of(self, booking_id: str) -> str | None:
         """Tell to which showtime a booking belongs, or None if there is none of that name."""
-        _, (found,) = await self._database.peek(lambda _now: [(_SHOWTIME_OF, [{"booking_id": booking_id}])])
+        _, (found,) = await self._database.peek([(_SHOWTIME_OF, [{"booking_id": booking_id}])])
         return found[0][0] if found else None
 
     async def of_user(
@@ -61,10 +61,10 @@ class SqlBookingReader:
         }
 
         def ask(now: datetime) -> list[Question]:
-            by_time = {"now": microseconds(now)} if status in _BY_TIME else {}
-            return [(query, [{**asked, **by_time}]) for query in queries]
+            return [(query, [{**asked, "now": microseconds(now)}]) for query in queries]
 
-        now, (rows, *parts) = await self._database.peek(ask)
+        questions = ask if status in _BY_TIME else [(query, [asked]) for query in queries]
+        now, (rows, *parts) = await self._database.peek(questions)
         return [booking.as_of(now) for booking in _to_bookings(rows, *parts)]
 
 

@@ -19,7 +19,7 @@ from cinema_grpc.adapters.database.booking_rows import (
 )
 from cinema_grpc.adapters.database.catalog_queries import RESERVED
 from cinema_grpc.adapters.database.database import Database, uninterrupted
-from cinema_grpc.adapters.database.prepared import Found, Go, Question, Together, reader_of, select_by
+from cinema_grpc.adapters.database.prepared import Found, Go, Step, Together, reader_of, select_by
 from cinema_grpc.adapters.database.schema import microseconds, moment
 from cinema_grpc.adapters.database.showtime_rows import CHANGED, KEEPING_SEATS, TERMS, read_booking, to_terms
 from cinema_grpc.application.box_office_ports import Opened, OpenedBatch, Version, Wanted, Written
@@ -110,7 +110,7 @@ class SqlBatch:
         self._database = database
         self._driver = database.driver
         self._connection = connection
-        self._lock: Question = _LOCK, []
+        self._lock: Step = _LOCK, []
         self._locked: Found | None = None
 
     async def lock(self, showtime_ids: Collection[str], *, patient: bool = False) -> None:

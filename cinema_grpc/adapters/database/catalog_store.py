@@ -36,7 +36,7 @@ class SqlCatalogStore:
 
     async def now(self) -> datetime:
         """Tell the time by the clock that decides."""
-        now, _ = await self._database.peek(lambda _now: [])
+        now, _ = await self._database.peek([])
         return now
 
     @uninterrupted

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from functools import wraps
@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from cinema_grpc.adapters.database.driver import Driver
-from cinema_grpc.adapters.database.prepared import Found, Question
+from cinema_grpc.adapters.database.prepared import Ask, Found
 from cinema_grpc.adapters.database.sqlite import SqliteDriver
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.patience import Patience
@@ -165,11 +165,11 @@ class Database:
                 finally:
                     await self.driver.undo(connection)
 
-    async def peek(self, ask: Callable[[datetime], Sequence[Question]]) -> tuple[datetime, list[Found]]:
-        """Tell the time, and ask what depends on it, of one state of the database, in the quickest way there is.
+    async def peek(self, ask: Ask) -> tuple[datetime, list[Found]]:
+        """Tell the time, and ask questions of one state of the database, in the quickest way there is.
 
         Args:
-            ask: Gives the questions; called when the reading begins.
+            ask: Questions, or what gives them by the time, which is called when the reading begins.
 
         Raises:
             StorageUnavailable, Overloaded.
@@ -178,7 +178,7 @@ class Database:
             self._patience.check(1, time.monotonic() - self.driver.peeking_since)
         return await self.to_its_end(self._peek(ask))
 
-    async def _peek(self, ask: Callable[[datetime], Sequence[Question]]) -> tuple[datetime, list[Found]]:
+    async def _peek(self, ask: Ask) -> tuple[datetime, list[Found]]:
         with self._translated():
             return await self.driver.peek(ask, self.clock, self._its_turn)
 

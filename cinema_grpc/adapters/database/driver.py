@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from cinema_grpc.adapters.database.prepared import Found, Go, Question
+from cinema_grpc.adapters.database.prepared import Ask, Found, Go, Step
 from cinema_grpc.application.ports import Clock
 
 
@@ -42,12 +42,12 @@ class Driver(Protocol):
         """Tell the time by the clock that all processes at this database share."""
         ...
 
-    async def lock(self, connection: AsyncConnection, lock: Question) -> Found | None:
+    async def lock(self, connection: AsyncConnection, lock: Step) -> Found | None:
         """Begin a transaction that writes, lock rows and give them; None if `look` does that, as for SQLite."""
         ...
 
     async def look(
-        self, connection: AsyncConnection, lock: Question, locked: Found | None, ask: Callable[[Found], Go]
+        self, connection: AsyncConnection, lock: Step, locked: Found | None, ask: Callable[[Found], Go]
     ) -> tuple[Found, datetime, list[Found]]:
         """Read what depends on the rows that were locked, as it is since: give those, the time, and what was found.
 
@@ -59,20 +59,20 @@ class Driver(Protocol):
         """
         ...
 
-    async def read(self, connection: AsyncConnection, questions: Sequence[Question]) -> list[Found]:
+    async def read(self, connection: AsyncConnection, questions: Sequence[Step]) -> list[Found]:
         """Ask many questions in one go."""
         ...
 
     async def peek(
         self,
-        ask: Callable[[datetime], Sequence[Question]],
+        ask: Ask,
         clock: Clock | None,
         its_turn: Callable[[], AbstractAsyncContextManager[None]],
     ) -> tuple[datetime, list[Found]]:
         """Tell the time, and ask what depends on it, of one state of the database, in the quickest way there is.
 
         Args:
-            ask: Gives the questions; called when the reading begins.
+            ask: As in Database.peek.
             clock: The clock that decides, if it is not the database server's.
             its_turn: What is waited for before a connection is taken, where one has to be.
         """

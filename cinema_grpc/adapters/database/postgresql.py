@@ -1,9 +1,10 @@
 """PostgreSQL: its connections, its clock, its errors, and a batch in a few round trips."""
 
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from datetime import datetime
+from itertools import chain
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -12,7 +13,18 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from cinema_grpc.adapters.database.prepared import CLOCK, Found, Go, Prepared, Query, Question, Rows, Together
+from cinema_grpc.adapters.database.prepared import (
+    CLOCK,
+    CLOCK_BEFORE,
+    Ask,
+    Found,
+    Go,
+    Prepared,
+    Rows,
+    Step,
+    Together,
+    in_one_answer,
+)
 from cinema_grpc.adapters.database.schema import moment
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.ports import Clock, CommitUnknown, StorageConflict, StorageContention
@@ -21,8 +33,9 @@ LANES = 1
 """Measured: two made twice as many batches, half as large, and cost a third more CPU time a booking."""
 APART = 4
 CONNECT_SECONDS = 5.0
+"""How long a connection to one server may take to be made, where the URL has no `connect_timeout`."""
 POOL_SECONDS = 10.0
-"""How long a connection to one server may take to be made, and how long one may take to come free."""
+"""How long one may take to come free: only a fault of ours has anybody wait, since all wait for their turn before."""
 SECONDS_UNTIL_DEAD = 10
 """How long a server may leave the network's own packets unanswered before the connection counts as lost."""
 
@@ -72,11 +85,11 @@ class PostgresqlDriver:
             url: As `libpq_url` takes it.
             pool_size: How many connections there may be, of which the box office takes LANES * (1 + APART).
         """
-        url = libpq_url(url)
-        self._urls = one_by_one(url)
-        self._parameters = PARAMETERS.copy()
-        for name, _ in parse_qsl(urlsplit(url).query):
-            self._parameters.pop(name, None)
+        parts = urlsplit(libpq_url(url))
+        parameters = dict(parse_qsl(parts.query, keep_blank_values=True))
+        self._connect_seconds = float(parameters.pop("connect_timeout", CONNECT_SECONDS))
+        self._urls = one_by_one(urlunsplit(parts._replace(query=urlencode(parameters))))
+        self._parameters = {name: value for name, value in PARAMETERS.items() if name not in parameters}
         self.conversations = pool_size - LANES * (1 + APART)
         self.engine = create_async_engine(
             "postgresql+asyncpg://",
@@ -94,7 +107,7 @@ class PostgresqlDriver:
         """Tell the server's time."""
         return moment((await connection.exec_driver_sql(f"SELECT {CLOCK}")).scalar_one())
 
-    async def lock(self, connection: AsyncConnection, lock: Question) -> Found:
+    async def lock(self, connection: AsyncConnection, lock: Step) -> Found:
         """Begin a transaction, and lock rows."""
         driver = await _raw(connection)
         remembered = (await connection.get_raw_connection()).info
@@ -107,7 +120,7 @@ class PostgresqlDriver:
     async def look(
         self,
         connection: AsyncConnection,
-        lock: Question,  # noqa: ARG002 (it was asked before)
+        lock: Step,  # noqa: ARG002 (it was asked before)
         locked: Found | None,
         ask: Callable[[Found], Go],
     ) -> tuple[Found, datetime, list[Found]]:
@@ -116,29 +129,32 @@ class PostgresqlDriver:
         now, *answers = await _carry_out(driver, ask(locked or ()))
         return locked or (), moment(now), answers
 
-    async def read(self, connection: AsyncConnection, questions: Sequence[Question]) -> list[Found]:
+    async def read(self, connection: AsyncConnection, questions: Sequence[Step]) -> list[Found]:
         """Ask questions, each in a round trip."""
         driver = await _raw(connection)
         return [await _read(driver, statement, rows) for statement, rows in questions]
 
     async def peek(
         self,
-        ask: Callable[[datetime], Sequence[Question]],
+        ask: Ask,
         clock: Clock | None,
         its_turn: Callable[[], AbstractAsyncContextManager[None]],
     ) -> tuple[datetime, list[Found]]:
-        """Tell the time, and ask what depends on it: each question in a round trip, of one state of the database."""
+        """Tell the time, and ask questions of one state of the database, all in one round trip.
+
+        What depends on the time takes another one before.
+        """
         async with its_turn(), self.engine.connect() as connection:
             try:
                 driver = await _raw(connection)
-                now = clock.now() if clock else moment(await driver.fetchval(f"SELECT {CLOCK}"))
-                questions = ask(now)
-                if len(questions) <= 1:
-                    return now, await self.read(connection, questions)
-                await driver.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                found = await self.read(connection, questions)
-                await driver.execute("COMMIT")
-                return now, found
+                now = clock.now() if clock else None
+                if callable(ask):
+                    now = now or moment(await driver.fetchval(f"SELECT {CLOCK}"))
+                    ask = ask(now)
+                text = in_one_answer(CLOCK_BEFORE, tuple(statement for statement, _ in ask))
+                arrays = [statement.arrays([_askable(row) for row in rows]) for statement, rows in ask]
+                server_time, *found = await _ask(driver, text, chain.from_iterable(arrays))
+                return now or moment(server_time), [[tuple(record) for record in rows] for rows in found]
             finally:
                 await self.undo(connection)
 
@@ -224,7 +240,7 @@ class PostgresqlDriver:
             try:
                 connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
                     url,
-                    timeout=CONNECT_SECONDS,
+                    timeout=self._connect_seconds,
                     server_settings=self._parameters,
                     max_cached_statement_lifetime=0,  # what is prepared stays so
                     **options,
@@ -274,7 +290,7 @@ async def _raw(connection: AsyncConnection) -> "asyncpg.Connection[asyncpg.Recor
     return driver
 
 
-async def _read(driver: "asyncpg.Connection[asyncpg.Record]", statement: Prepared | Query, rows: Rows) -> Found:
+async def _read(driver: "asyncpg.Connection[asyncpg.Record]", statement: Prepared, rows: Rows) -> Found:
     if not rows:
         return []
     text, values = statement.at_once([_askable(row) for row in rows])
@@ -283,7 +299,12 @@ async def _read(driver: "asyncpg.Connection[asyncpg.Record]", statement: Prepare
 
 async def _carry_out(driver: "asyncpg.Connection[asyncpg.Record]", go: Go) -> list[Any]:
     """Carry statements out in one round trip; give what Together's text gives."""
-    (record,) = await driver.fetch(go.together.text, *go.arrays)
+    return await _ask(driver, go.together.text, go.arrays)
+
+
+async def _ask(driver: "asyncpg.Connection[asyncpg.Record]", text: str, values: Iterable[Any]) -> list[Any]:
+    """Ask what has one row for an answer."""
+    (record,) = await driver.fetch(text, *values)
     return list(record)
 
 

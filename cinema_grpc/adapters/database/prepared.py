@@ -4,11 +4,12 @@ SQLite's driver lets go of Python's lock, and queues for it again behind the eve
 to PostgreSQL each statement is a round trip. A statement for each row would pay for that a hundred times in a batch.
 """
 
+import re
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from functools import cached_property
+from datetime import datetime, timedelta
+from functools import cache, cached_property
 from operator import itemgetter
 from typing import Any, ClassVar
 
@@ -20,6 +21,8 @@ from cinema_grpc.adapters.database.schema import Instant, Span, moment
 
 CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 """PostgreSQL's time, as it is when a row is given, in microseconds since 1970."""
+CLOCK_BEFORE = CLOCK.replace("clock_timestamp", "statement_timestamp")
+"""The same, as it was when the statement came: before what the statement sees was settled."""
 MOST_ROWS = 64
 """How many rows one statement of SQLite's carries at most; smaller numbers are powers of two, so that texts are few."""
 
@@ -145,12 +148,11 @@ class Together:
     @cached_property
     def text(self) -> str:
         """The text for PostgreSQL: gives the server's time, and for each statement its rows or how many it has hit."""
+        if self._reading:
+            return in_one_answer(CLOCK, self.statements)
         number, parts, answers = 1, [], [CLOCK]
         for place, statement in enumerate(self.statements, 1):
             text, number = statement.text(number)
-            if self._reading:
-                answers.append(f"ARRAY(SELECT found FROM ({text}) AS found)")  # noqa: S608 (our statements)
-                continue
             parts.append(f"part{place} AS ({text}{' RETURNING 1' if statement.exactly else ''})")
             answers.append(f"(SELECT count(*) FROM part{place})" if statement.exactly else "0")  # noqa: S608
         return f"{'WITH ' if parts else ''}{', '.join(parts)} SELECT {', '.join(answers)}"
@@ -255,12 +257,17 @@ class Query:
         """Give the rows that SQLite has found."""
         return _unpack(found)
 
-    def at_once(self, rows: Rows) -> tuple[str, list[Any]]:
-        """Give the text for PostgreSQL, with its values in order, for one row of parameters."""
+    def arrays(self, rows: Rows) -> list[Any]:
+        """Give the values of one row of parameters as PostgreSQL takes them."""
         (row,) = rows
-        text, constants, names = self._postgresql
+        _, constants, names = self._postgresql
         values = {**constants, **row}
-        return text, [values[name] for name in names]
+        return [values[name] for name in names]
+
+    def text(self, first: int) -> tuple[str, int]:
+        """Give the text for PostgreSQL, with parameters numbered from `first` on, and the number after the last."""
+        text, _, names = self._postgresql
+        return re.sub(r"\$(\d+)", lambda found: f"${int(found[1]) - 1 + first}", text), first + len(names)
 
     @cached_property
     def _sqlite(self) -> tuple[str, dict[str, Any], Sequence[str]]:
@@ -278,8 +285,27 @@ class Query:
         return str(compiled), constants, compiled.positiontup or ()
 
 
-Question = tuple["Prepared | Query", Rows]
+Step = tuple[Prepared, Rows]
+"""A statement, and the rows of values that it is carried out for."""
+Question = Step | tuple[Query, Rows]
 """What is asked, and the rows of values that it is asked for; a Query takes one."""
+Ask = Sequence[Question] | Callable[[datetime], Sequence[Question]]
+"""Questions, or what gives them when it is told the time."""
+
+
+def questions_of(ask: Ask, now: datetime) -> Sequence[Question]:
+    """Give the questions."""
+    return ask(now) if callable(ask) else ask
+
+
+@cache
+def in_one_answer(clock: str, statements: tuple[Prepared | Query, ...]) -> str:
+    """Make PostgreSQL's text that gives the time by a clock of its, and the rows that each statement finds."""
+    number, answers = 1, [clock]
+    for statement in statements:
+        text, number = statement.text(number)
+        answers.append(f"ARRAY(SELECT found FROM ({text}) AS found)")  # noqa: S608 (our statements)
+    return f"SELECT {', '.join(answers)}"
 
 
 def reader_of(table: Table) -> Callable[[Sequence[Any]], Any]:

@@ -90,14 +90,14 @@ class SqlProgrammeReader:
     async def versions(self, showtime_ids: Collection[str]) -> tuple[datetime, dict[str, Version]]:
         """Tell at which version showtimes are, and what time it is; unknown ones are missing."""
         asked = [{"showtime_id": showtime_id} for showtime_id in showtime_ids]
-        now, (rows,) = await self._database.peek(lambda _now: [(_VERSIONS, asked)])
+        now, (rows,) = await self._database.peek([(_VERSIONS, asked)])
         return now, {showtime_id: Version(revision, stamp) for showtime_id, revision, stamp in rows}
 
     async def showtime(self, showtime_id: str) -> FoundShowtime | None:
         """Read a showtime with every booking that keeps seats, its tickets and payments left out, or None."""
         of_showtime = [{"showtime_id": showtime_id}]
         questions = [(_VERSIONS, of_showtime), (TERMS, of_showtime), (KEEPING_SEATS, of_showtime)]
-        _, (versions, terms, bookings) = await self._database.peek(lambda _now: questions)
+        _, (versions, terms, bookings) = await self._database.peek(questions)
         if not versions:
             return None
         if showtime_id not in self._entries:
@@ -113,7 +113,7 @@ class SqlProgrammeReader:
         if not self._database.driver.shared:
             return None
         asked = {"showtime_id": showtime_id, "known_revision": since.revision}
-        _, (versions, bookings) = await self._database.peek(lambda _now: [(_VERSIONS, [asked]), (CHANGED, [asked])])
+        _, (versions, bookings) = await self._database.peek([(_VERSIONS, [asked]), (CHANGED, [asked])])
         if not versions or versions[0][1] <= since.revision:
             return None
         _, revision, stamp = versions[0]
@@ -122,7 +122,7 @@ class SqlProgrammeReader:
 
     async def _load_entries(self, showtime_ids: list[str]) -> None:
         asked = [{"showtime_id": showtime_id} for showtime_id in showtime_ids]
-        _, (rows,) = await self._database.peek(lambda _now: [(LISTED, asked)])
+        _, (rows,) = await self._database.peek([(LISTED, asked)])
         for row in rows:
             entry = to_listed_showtime(row)
             self._entries[entry.showtime_id] = entry

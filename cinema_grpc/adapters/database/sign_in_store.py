@@ -27,7 +27,7 @@ class SqlSignInStore:
     async def read(self, subjects: Collection[bytes]) -> tuple[datetime, dict[bytes, Record]]:
         """Tell the time, and read the records of some subjects."""
         asked = [{"subject": subject} for subject in subjects]
-        now, (found,) = await self._database.peek(lambda _now: [(_BY_SUBJECT, asked)])
+        now, (found,) = await self._database.peek([(_BY_SUBJECT, asked)])
         rows = {bytes(row.subject): row for row in map(_read_row, found)}
         return now, {subject: _record(rows.get(subject), now) for subject in subjects}
 

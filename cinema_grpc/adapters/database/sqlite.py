@@ -18,12 +18,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from cinema_grpc.adapters.clock import SystemClock
-from cinema_grpc.adapters.database.prepared import Found, Go, Prepared, Query, Question, Rows
+from cinema_grpc.adapters.database.prepared import Ask, Found, Go, Prepared, Query, Question, Rows, Step, questions_of
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.ports import Clock, CommitUnknown, StorageConflict
 
 T = TypeVar("T")
-_Peek = tuple[Callable[[datetime], Sequence[Question]], "asyncio.Future[tuple[datetime, list[Found]]]"]
+_Peek = tuple[Ask, "asyncio.Future[tuple[datetime, list[Found]]]"]
 
 BUSY_SECONDS = 5
 """How long a statement waits for another process that is writing to the same file."""
@@ -78,14 +78,14 @@ class SqliteDriver:
         """Tell the time of this machine."""
         return SystemClock().now()
 
-    async def lock(self, connection: AsyncConnection, lock: Question) -> None:  # noqa: ARG002 (see `look`)
+    async def lock(self, connection: AsyncConnection, lock: Step) -> None:  # noqa: ARG002 (see `look`)
         """Leave it to `look`: a transaction locks the whole file as it begins."""
         return
 
     async def look(
         self,
         connection: AsyncConnection,
-        lock: Question,
+        lock: Step,
         locked: Found | None,  # noqa: ARG002 (it is None)
         ask: Callable[[Found], Go],
     ) -> tuple[Found, datetime, list[Found]]:
@@ -99,7 +99,7 @@ class SqliteDriver:
 
         return await self._in_one_go(connection, begin_and_read)
 
-    async def read(self, connection: AsyncConnection, questions: Sequence[Question]) -> list[Found]:
+    async def read(self, connection: AsyncConnection, questions: Sequence[Step]) -> list[Found]:
         """Ask many questions in one go."""
         return await self._in_one_go(
             connection, lambda driver: [_read(driver, statement, rows) for statement, rows in questions]
@@ -107,7 +107,7 @@ class SqliteDriver:
 
     async def peek(
         self,
-        ask: Callable[[datetime], Sequence[Question]],
+        ask: Ask,
         clock: Clock | None,
         its_turn: Callable[[], AbstractAsyncContextManager[None]],  # noqa: ARG002 (for those who take a connection)
     ) -> tuple[datetime, list[Found]]:
@@ -131,7 +131,9 @@ class SqliteDriver:
                     connection = await self._undisturbed()
                     peeks, self._peeks = [each for each in self._peeks if not each[1].done()], []
                     now = clock.now()
-                    answers = await _on_its_thread(connection, partial(_look, [ask(now) for ask, _ in peeks]))
+                    answers = await _on_its_thread(
+                        connection, partial(_look, [questions_of(ask, now) for ask, _ in peeks])
+                    )
                 except Exception as error:  # noqa: BLE001 (it is theirs who asked)
                     if not peeks:
                         peeks, self._peeks = self._peeks, []
