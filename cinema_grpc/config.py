@@ -263,9 +263,11 @@ def _check_postgresql_url(value: str) -> str:
         raise ValueError(f"is no URL: {error}") from error
     if not parts.path.strip("/"):
         raise ValueError("must name a database, such as postgresql+asyncpg://cinema@localhost/cinema")
-    for name, path in parameters:
-        if name in FILES and not os.access(path, os.R_OK):
-            raise ValueError(f"names {path} as {name}, which can't be read")
+    for name, given in parameters:
+        if name in FILES and not os.access(given, os.R_OK):
+            raise ValueError(f"names {given} as {name}, which can't be read")
+        if name == "connect_timeout" and not (given.isascii() and given.isdigit() and int(given)):
+            raise ValueError(f"has {given} as connect_timeout; it must be a whole number of seconds, such as 5")
     hosts, ports = (sum(1 + text.count(",") for key, text in parameters if key == name) for name in ("host", "port"))
     if hosts and ports not in {0, 1, hosts}:
         raise ValueError(f"names {hosts} hosts and {ports} ports; there must be one port for all, or one for each")

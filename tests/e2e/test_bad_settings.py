@@ -41,6 +41,7 @@ BAD: tuple[tuple[str, str, str], ...] = (
     ("DATABASE_URL", "postgresql+asyncpg://cinema@localhost", "must name a database"),
     ("DATABASE_URL", "postgresql+asyncpg://cinema@/c?host=a,b,c&port=1,2", "names 3 hosts and 2 ports"),
     ("DATABASE_URL", "postgresql+asyncpg://c@db/c?sslmode=verify-full&sslrootcert=no.pem", "no.pem as sslrootcert"),
+    ("DATABASE_URL", "postgresql+asyncpg://cinema@db/c?connect_timeout=0", "whole number of seconds"),
     ("DATABASE_POOL_SIZE", "2", "greater than or equal to 8"),
     ("LONGEST_WAIT_SECONDS", "0", "greater than 0"),
     ("LARGEST_REQUEST_BYTES", "1", "greater than or equal to 65536"),
