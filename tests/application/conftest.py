@@ -65,8 +65,9 @@ async def open_house(url: str, pool_size: int = POOL_SIZE) -> AsyncIterator[Hous
     box_office.start()
     yield House(database, clock, store, SqlBookingReader(database), box_office, faults)
     await box_office.stop()
-    assert cast("QueuePool", database.engine.pool).checkedout() == 0
+    pool = cast("QueuePool", database.engine.pool)
     await database.close()
+    assert pool.checkedout() == 0
 
 
 @pytest.fixture

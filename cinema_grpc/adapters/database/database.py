@@ -14,7 +14,8 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from cinema_grpc.adapters.database.driver import Driver
-from cinema_grpc.adapters.database.prepared import Ask, Found
+from cinema_grpc.adapters.database.peeks import Answer
+from cinema_grpc.adapters.database.prepared import Ask
 from cinema_grpc.adapters.database.sqlite import SqliteDriver
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.patience import Patience
@@ -165,7 +166,7 @@ class Database:
                 finally:
                     await self.driver.undo(connection)
 
-    async def peek(self, ask: Ask) -> tuple[datetime, list[Found]]:
+    async def peek(self, ask: Ask) -> Answer:
         """Tell the time, and ask questions of one state of the database, in the quickest way there is.
 
         Args:
@@ -174,11 +175,7 @@ class Database:
         Raises:
             StorageUnavailable, Overloaded.
         """
-        if self.driver.peeking_since is not None:
-            self._patience.check(1, time.monotonic() - self.driver.peeking_since)
-        return await self.to_its_end(self._peek(ask))
-
-    async def _peek(self, ask: Ask) -> tuple[datetime, list[Found]]:
+        self._patience.check(*self.driver.peeks_ahead())
         with self._translated():
             return await self.driver.peek(ask, self.clock, self._its_turn)
 
@@ -226,10 +223,12 @@ class Database:
 
     async def close(self) -> None:
         """Close all connections, when the conversations on them have ended."""
-        if self._conversations:
-            _, unfinished = await asyncio.wait(self._conversations, timeout=SECONDS_TO_CLOSE)
+        if under_way := self._conversations | self.driver.peeks.readers:
+            _, unfinished = await asyncio.wait(under_way, timeout=SECONDS_TO_CLOSE)
             for conversation in unfinished:
                 conversation.cancel()
+            if unfinished:
+                await asyncio.wait(unfinished, timeout=SECONDS_TO_CLOSE)  # they give back their connections
         await self.engine.dispose()
 
     @contextmanager

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from cinema_grpc.adapters.database.peeks import Answer, Peeks
 from cinema_grpc.adapters.database.prepared import Ask, Found, Go, Step
 from cinema_grpc.application.ports import Clock
 
@@ -21,8 +22,7 @@ class Driver(Protocol):
         apart: How many more of them, in each lane, may wait for showtimes that other processes hold.
         conversations: How many connections are left for everything else.
         clock: The clock of this process, if that is the one that decides.
-        peeking_since: When the reading began for which all who peek wait, on the clock of `time.monotonic`; None if
-            they do not wait for each other.
+        peeks: Those who wait for `peek`.
         reading, writing, deciding: Options of a connection that reads from one state of the database, that writes, or
             that leaves the beginning and the end of its transactions to whoever uses it.
     """
@@ -33,7 +33,7 @@ class Driver(Protocol):
     apart: int
     conversations: int
     clock: Clock | None
-    peeking_since: float | None
+    peeks: Peeks
     reading: Mapping[str, Any]
     writing: Mapping[str, Any]
     deciding: Mapping[str, Any]
@@ -68,7 +68,7 @@ class Driver(Protocol):
         ask: Ask,
         clock: Clock | None,
         its_turn: Callable[[], AbstractAsyncContextManager[None]],
-    ) -> tuple[datetime, list[Found]]:
+    ) -> Answer:
         """Tell the time, and ask what depends on it, of one state of the database, in the quickest way there is.
 
         Args:
@@ -76,6 +76,10 @@ class Driver(Protocol):
             clock: The clock that decides, if it is not the database server's.
             its_turn: What is waited for before a connection is taken, where one has to be.
         """
+        ...
+
+    def peeks_ahead(self) -> tuple[int, float]:
+        """Tell how many rounds one who peeks now has to wait for, and for how many seconds the present one goes on."""
         ...
 
     def while_pending(self) -> AbstractContextManager[None]:

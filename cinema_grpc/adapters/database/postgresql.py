@@ -1,9 +1,11 @@
 """PostgreSQL: its connections, its clock, its errors, and a batch in a few round trips."""
 
+import asyncio
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from datetime import datetime
+from functools import partial
 from itertools import chain
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -13,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
+from cinema_grpc.adapters.database.peeks import Answer, Peeks
 from cinema_grpc.adapters.database.prepared import (
     CLOCK,
     CLOCK_BEFORE,
@@ -36,6 +39,8 @@ CONNECT_SECONDS = 5.0
 """How long a connection to one server may take to be made, where the URL has no `connect_timeout`."""
 POOL_SECONDS = 10.0
 """How long one may take to come free: only a fault of ours has anybody wait, since all wait for their turn before."""
+PEEKS_A_TURN = 16
+"""How many who only peek may use a connection one after the other, until others have their turn."""
 SECONDS_UNTIL_DEAD = 10
 """How long a server may leave the network's own packets unanswered before the connection counts as lost."""
 
@@ -73,7 +78,6 @@ class PostgresqlDriver:
     lanes = LANES
     apart = APART
     clock: Clock | None = None
-    peeking_since: float | None = None
     reading: Mapping[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     writing: Mapping[str, Any] = {"isolation_level": "READ COMMITTED"}
     deciding: Mapping[str, Any] = {}
@@ -91,6 +95,7 @@ class PostgresqlDriver:
         self._urls = one_by_one(urlunsplit(parts._replace(query=urlencode(parameters))))
         self._parameters = {name: value for name, value in PARAMETERS.items() if name not in parameters}
         self.conversations = pool_size - LANES * (1 + APART)
+        self.peeks = Peeks(most_readers=self.conversations)
         self.engine = create_async_engine(
             "postgresql+asyncpg://",
             connect_args={"async_creator_fn": self._connect},
@@ -139,22 +144,35 @@ class PostgresqlDriver:
         ask: Ask,
         clock: Clock | None,
         its_turn: Callable[[], AbstractAsyncContextManager[None]],
-    ) -> tuple[datetime, list[Found]]:
+    ) -> Answer:
         """Tell the time, and ask questions of one state of the database, all in one round trip.
 
-        What depends on the time takes another one before.
+        What depends on the time takes another one before. Those who wait meanwhile take over the connection as it is:
+        to give it back, take it and see whether it still works costs more than to ask.
         """
+        return await self.peeks.ask(ask, partial(self._answer_some, clock, its_turn))
+
+    def peeks_ahead(self) -> tuple[int, float]:
+        """Tell how many turns of all readers are waited for."""
+        return len(self.peeks) // (PEEKS_A_TURN * self.conversations), 0.0
+
+    async def _answer_some(
+        self, clock: Clock | None, its_turn: Callable[[], AbstractAsyncContextManager[None]]
+    ) -> None:
         async with its_turn(), self.engine.connect() as connection:
+            driver = await _raw(connection)
             try:
-                driver = await _raw(connection)
-                now = clock.now() if clock else None
-                if callable(ask):
-                    now = now or moment(await driver.fetchval(f"SELECT {CLOCK}"))
-                    ask = ask(now)
-                text = in_one_answer(CLOCK_BEFORE, tuple(statement for statement, _ in ask))
-                arrays = [statement.arrays([_askable(row) for row in rows]) for statement, rows in ask]
-                server_time, *found = await _ask(driver, text, chain.from_iterable(arrays))
-                return now or moment(server_time), [[tuple(record) for record in rows] for rows in found]
+                for _ in range(PEEKS_A_TURN):
+                    if (peek := self.peeks.take()) is None:
+                        return
+                    try:
+                        peek.answer(await _look(driver, peek.ask, clock))
+                    except Exception as error:  # noqa: BLE001 (it is theirs who asked)
+                        peek.answer(error)
+                        return
+                    except asyncio.CancelledError:
+                        peek.future.cancel()
+                        raise
             finally:
                 await self.undo(connection)
 
@@ -295,6 +313,17 @@ async def _read(driver: "asyncpg.Connection[asyncpg.Record]", statement: Prepare
         return []
     text, values = statement.at_once([_askable(row) for row in rows])
     return [tuple(record) for record in await driver.fetch(text, *values)]
+
+
+async def _look(driver: "asyncpg.Connection[asyncpg.Record]", ask: Ask, clock: Clock | None) -> Answer:
+    now = clock.now() if clock else None
+    if callable(ask):
+        now = now or moment(await driver.fetchval(f"SELECT {CLOCK}"))
+        ask = ask(now)
+    text = in_one_answer(CLOCK_BEFORE, tuple(statement for statement, _ in ask))
+    arrays = [statement.arrays([_askable(row) for row in rows]) for statement, rows in ask]
+    server_time, *found = await _ask(driver, text, chain.from_iterable(arrays))
+    return now or moment(server_time), [[tuple(record) for record in rows] for rows in found]
 
 
 async def _carry_out(driver: "asyncpg.Connection[asyncpg.Record]", go: Go) -> list[Any]:

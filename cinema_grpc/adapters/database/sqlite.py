@@ -18,12 +18,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from cinema_grpc.adapters.clock import SystemClock
-from cinema_grpc.adapters.database.prepared import Ask, Found, Go, Prepared, Query, Question, Rows, Step, questions_of
+from cinema_grpc.adapters.database.peeks import Answer, Peek, Peeks
+from cinema_grpc.adapters.database.prepared import Ask, Found, Go, Prepared, Query, Rows, Step, questions_of
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.ports import Clock, CommitUnknown, StorageConflict
 
 T = TypeVar("T")
-_Peek = tuple[Ask, "asyncio.Future[tuple[datetime, list[Found]]]"]
 
 BUSY_SECONDS = 5
 """How long a statement waits for another process that is writing to the same file."""
@@ -67,12 +67,11 @@ class SqliteDriver:
         event.listen(self.engine.sync_engine, "close", self._forget)
         self.clock: Clock | None = SystemClock()
         self._connection: aiosqlite.Connection | None = None
-        self.peeking_since: float | None = None
         self._nothing_pending = asyncio.Event()
         self._nothing_pending.set()
         self._file: tuple[int, int] | None = None
-        self._peeks: list[_Peek] = []
-        self._peeking: asyncio.Task[None] | None = None
+        self.peeks = Peeks(most_readers=1)
+        self._reading_since = 0.0
 
     async def now(self, connection: AsyncConnection) -> datetime:  # noqa: ARG002 (SQLite has no clock of its own)
         """Tell the time of this machine."""
@@ -110,43 +109,36 @@ class SqliteDriver:
         ask: Ask,
         clock: Clock | None,
         its_turn: Callable[[], AbstractAsyncContextManager[None]],  # noqa: ARG002 (for those who take a connection)
-    ) -> tuple[datetime, list[Found]]:
+    ) -> Answer:
         """Tell the time, and ask what depends on it, in one go with all who ask meanwhile.
 
         They do not wait until the connection is free, but go between the box office's own: its transactions write and
         commit in one go too, so what is seen here is always committed.
         """
-        future: asyncio.Future[tuple[datetime, list[Found]]] = asyncio.get_running_loop().create_future()
-        self._peeks.append((ask, future))
-        if self._peeking is None:
-            self._peeking = asyncio.create_task(self._peek_for_all(clock or SystemClock()), name="reads")
-        return await future
+        return await self.peeks.ask(ask, partial(self._answer_all, clock or SystemClock()))
 
-    async def _peek_for_all(self, clock: Clock) -> None:
+    def peeks_ahead(self) -> tuple[int, float]:
+        """Tell that the present reading is waited for, if there is one."""
+        return (1, time.monotonic() - self._reading_since) if self.peeks.readers else (0, 0.0)
+
+    async def _answer_all(self, clock: Clock) -> None:
+        self._reading_since = time.monotonic()
+        connection = await self._undisturbed()
+        peeks: list[Peek] = []
+        while peek := self.peeks.take():
+            peeks.append(peek)
+        now = clock.now()
+        answers: Sequence[list[Found] | Exception]
         try:
-            while self._peeks:
-                self.peeking_since = time.monotonic()
-                peeks: list[_Peek] = []
-                try:
-                    connection = await self._undisturbed()
-                    peeks, self._peeks = [each for each in self._peeks if not each[1].done()], []
-                    now = clock.now()
-                    answers = await _on_its_thread(
-                        connection, partial(_look, [questions_of(ask, now) for ask, _ in peeks])
-                    )
-                except Exception as error:  # noqa: BLE001 (it is theirs who asked)
-                    if not peeks:
-                        peeks, self._peeks = self._peeks, []
-                    answers = [error] * len(peeks)
-                for (_, future), answer in zip(peeks, answers, strict=True):
-                    if future.done():
-                        continue  # whoever asked has gone
-                    if isinstance(answer, Exception):
-                        future.set_exception(answer)
-                    else:
-                        future.set_result((now, answer))
-        finally:
-            self._peeking = self.peeking_since = None
+            answers = await _on_its_thread(connection, partial(_look, [peek.ask for peek in peeks], now))
+        except Exception as error:  # noqa: BLE001 (it is theirs who asked)
+            answers = [error] * len(peeks)
+        except asyncio.CancelledError:
+            for peek in peeks:
+                peek.future.cancel()
+            raise
+        for peek, answer in zip(peeks, answers, strict=True):
+            peek.answer(answer if isinstance(answer, Exception) else (now, answer))
 
     async def _undisturbed(self) -> aiosqlite.Connection:
         """Wait until nothing is written but not committed on the connection, and give it."""
@@ -245,16 +237,16 @@ async def _on_its_thread(driver: aiosqlite.Connection, work: Callable[[sqlite3.C
     return result
 
 
-def _look(asked: Sequence[Sequence[Question]], driver: sqlite3.Connection) -> list[list[Found] | Exception]:
+def _look(asked: Sequence[Ask], now: datetime, driver: sqlite3.Connection) -> list[list[Found] | Exception]:
     """Answer several callers from one state of the database; a question that can't be asked is its caller's fault."""
     answers: list[list[Found] | Exception] = []
     begun = driver.in_transaction
     if not begun:
         driver.execute("BEGIN").close()
     try:
-        for questions in asked:
+        for ask in asked:
             try:
-                answers.append([_read(driver, query, rows) for query, rows in questions])
+                answers.append([_read(driver, query, rows) for query, rows in questions_of(ask, now)])
             except Exception as error:  # noqa: BLE001
                 answers.append(error)
     finally:
