@@ -4,6 +4,7 @@ They lie apart from the box office's tables, as those of a real provider would: 
 their own, in PostgreSQL in a table of their own, which all replicas share.
 """
 
+import itertools
 import sqlite3
 import weakref
 from abc import ABC, abstractmethod
@@ -14,8 +15,11 @@ from typing import Any
 from sqlalchemy import text
 
 from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.database.line import Line
 from cinema_grpc.domain.money import Money
 
+MOST_AT_ONCE = 256
+"""How many charges and refunds are written to a table in one go."""
 SUFFIX = "-simulated-payments"
 """What the file's name has after that of the database."""
 
@@ -35,6 +39,9 @@ _TABLE = """CREATE TABLE IF NOT EXISTS simulated_payment (key TEXT PRIMARY KEY, 
 _ENTRY = "(:key, :charge_key, :currency_code, :amount, :outcome)"
 _INSERT = f"INSERT INTO simulated_payment VALUES {_ENTRY} ON CONFLICT (key) "  # noqa: S608 (a text of ours)
 _WRITE = _INSERT + "DO UPDATE SET key = excluded.key RETURNING outcome"
+_COLUMNS = {"key": "text", "charge_key": "text", "currency_code": "text", "amount": "bigint", "outcome": "text"}
+_ROWS = f"SELECT * FROM unnest({', '.join(f'CAST(:{name} AS {kind}[])' for name, kind in _COLUMNS.items())})"  # noqa: S608 (ours)
+_WRITE_MANY = _WRITE.replace(f"VALUES {_ENTRY}", _ROWS).replace("RETURNING", "RETURNING key,")
 _VOID = _INSERT + (
     "DO UPDATE SET outcome = CASE simulated_payment.outcome WHEN 'TAKEN' THEN 'GIVEN_BACK'"
     " ELSE simulated_payment.outcome END RETURNING outcome"
@@ -49,7 +56,7 @@ class Books(ABC):
 
     async def charge(self, key: str, amount: Money, wanted: Outcome) -> Outcome:
         """Write a charge down; give what stands."""
-        return Outcome((await self._ask(_WRITE, _entry(key, key, amount, wanted)))[0][0])
+        return await self._write(_entry(key, key, amount, wanted))
 
     async def find(self, key: str) -> Outcome | None:
         """Look a charge up."""
@@ -62,11 +69,14 @@ class Books(ABC):
 
     async def refund(self, key: str, charge_key: str, amount: Money) -> None:
         """Write a refund down."""
-        await self._ask(_WRITE, _entry(key, charge_key, amount, Outcome.REFUNDED))
+        await self._write(_entry(key, charge_key, amount, Outcome.REFUNDED))
 
     async def net(self) -> dict[str, int]:
         """Tell what each charge came to: taken, less what was given back, in minor units."""
         return {str(charge_key): int(amount) for charge_key, amount in await self._ask(_NET, {})}
+
+    async def _write(self, entry: Mapping[str, str | int]) -> Outcome:
+        return Outcome((await self._ask(_WRITE, entry))[0][0])
 
     @abstractmethod
     async def _ask(self, statement: str, values: Mapping[str, str | int]) -> list[tuple[Any, ...]]: ...
@@ -94,15 +104,33 @@ class BooksInFile(Books):
 
 
 class BooksInTable(Books):
-    """Books in a table of PostgreSQL, for all replicas."""
+    """Books in a table of PostgreSQL, for all replicas. What many want to write at once is written in one go."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._line: Line[Mapping[str, str | int], Outcome] = Line(self._write_some)
 
-    async def _ask(self, statement: str, values: Mapping[str, str | int]) -> list[tuple[Any, ...]]:
+    async def _write(self, entry: Mapping[str, str | int]) -> Outcome:
+        return await self._line.ask(entry)
+
+    async def _write_some(self) -> None:
+        asked = list(itertools.islice(iter(self._line.take, None), MOST_AT_ONCE))
+        # A statement may touch a key once. In the same order everywhere, no two replicas wait for each other.
+        entries = {str(each.question["key"]): each.question for each in reversed(asked)}
+        columns = {name: [entries[key][name] for key in sorted(entries)] for name in _COLUMNS}
+        try:
+            outcomes = {key: Outcome(outcome) for key, outcome in await self._ask(_WRITE_MANY, columns)}
+        except Exception as error:  # noqa: BLE001 (it is theirs who asked)
+            for each in asked:
+                each.answer(error)
+        else:
+            for each in asked:
+                each.answer(outcomes[str(each.question["key"])])
+
+    async def _ask(self, statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         return await self._database.to_its_end(self._carry_out(statement, values))
 
-    async def _carry_out(self, statement: str, values: Mapping[str, str | int]) -> list[tuple[Any, ...]]:
+    async def _carry_out(self, statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         async with self._database.writing(owed=True) as connection:
             return [tuple(row) for row in await connection.execute(text(statement), values)]
 

@@ -8,7 +8,7 @@ import pytest
 
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.simulated_books import Books, books_beside
-from cinema_grpc.adapters.simulated_payments import Mood, SimulatedPayments
+from cinema_grpc.adapters.simulated_payments import DECLINED_TOKEN, Mood, SimulatedPayments
 from cinema_grpc.application.payment_ports import ChargeVoided, ProviderUnavailable
 from cinema_grpc.domain.money import Money
 
@@ -45,6 +45,12 @@ class TestMemory:
         provider = SimulatedPayments(books)
         assert all(await asyncio.gather(*(provider.charge("key", PRICE, "tok_visa") for _ in range(20))))
         assert await books.net() == {"key": 1_250}
+
+    async def test_each_of_many_gets_its_own_answer(self, books: Books) -> None:
+        provider = SimulatedPayments(books)
+        charges = [provider.charge(str(key), PRICE, DECLINED_TOKEN if key % 3 else "tok_visa") for key in range(600)]
+        assert await asyncio.gather(*charges) == [key % 3 == 0 for key in range(600)]
+        assert len(await books.net()) == 600
 
 
 class TestVoid:

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit, urlunsplit
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from cinema_grpc.adapters.database.driver import Driver
-from cinema_grpc.adapters.database.peeks import Answer
+from cinema_grpc.adapters.database.driver import Answer, Driver, Peeks
+from cinema_grpc.adapters.database.line import Line
 from cinema_grpc.adapters.database.prepared import Ask
 from cinema_grpc.adapters.database.sqlite import SqliteDriver
 from cinema_grpc.application.errors import StorageUnavailable
@@ -91,6 +91,9 @@ class Database:
         self._turn = asyncio.Semaphore(self.driver.conversations)
         self._in_line = 0
         self._patience = Patience(longest_wait)
+        self._peeks: Peeks = Line(
+            lambda: self.driver.peek(self._peeks, self.clock, self._its_turn), self.driver.peeking
+        )
 
     @property
     def engine(self) -> AsyncEngine:
@@ -175,9 +178,12 @@ class Database:
         Raises:
             StorageUnavailable, Overloaded.
         """
-        self._patience.check(*self.driver.peeks_ahead())
+        self._patience.check(*self._peeks.ahead(self.driver.peeks_a_round))
         with self._translated():
-            return await self.driver.peek(ask, self.clock, self._its_turn)
+            return await self._peeks.ask(ask)
+
+    async def _peek(self) -> None:
+        await self.driver.peek(self._peeks, self.clock, self._its_turn)
 
     async def to_its_end(self, conversation: Coroutine[Any, Any, T], *, owed: bool = False) -> T:
         """Carry a conversation with the database to its end, even if whoever waits for it is cancelled meanwhile.
@@ -223,7 +229,7 @@ class Database:
 
     async def close(self) -> None:
         """Close all connections, when the conversations on them have ended."""
-        if under_way := self._conversations | self.driver.peeks.readers:
+        if under_way := self._conversations | self._peeks.tasks:
             _, unfinished = await asyncio.wait(under_way, timeout=SECONDS_TO_CLOSE)
             for conversation in unfinished:
                 conversation.cancel()

@@ -7,9 +7,14 @@ from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from cinema_grpc.adapters.database.peeks import Answer, Peeks
+from cinema_grpc.adapters.database.line import Asked, Line
 from cinema_grpc.adapters.database.prepared import Ask, Found, Go, Step
 from cinema_grpc.application.ports import Clock
+
+Answer = tuple[datetime, list[Found]]
+"""The time, and what was found for each question."""
+Peek = Asked[Ask, Answer]
+Peeks = Line[Ask, Answer]
 
 
 class Driver(Protocol):
@@ -22,7 +27,8 @@ class Driver(Protocol):
         apart: How many more of them, in each lane, may wait for showtimes that other processes hold.
         conversations: How many connections are left for everything else.
         clock: The clock of this process, if that is the one that decides.
-        peeks: Those who wait for `peek`.
+        peeking: How many tasks may peek at once.
+        peeks_a_round: How many whom a round of all of these answers at most.
         reading, writing, deciding: Options of a connection that reads from one state of the database, that writes, or
             that leaves the beginning and the end of its transactions to whoever uses it.
     """
@@ -33,7 +39,8 @@ class Driver(Protocol):
     apart: int
     conversations: int
     clock: Clock | None
-    peeks: Peeks
+    peeking: int
+    peeks_a_round: float
     reading: Mapping[str, Any]
     writing: Mapping[str, Any]
     deciding: Mapping[str, Any]
@@ -64,22 +71,15 @@ class Driver(Protocol):
         ...
 
     async def peek(
-        self,
-        ask: Ask,
-        clock: Clock | None,
-        its_turn: Callable[[], AbstractAsyncContextManager[None]],
-    ) -> Answer:
-        """Tell the time, and ask what depends on it, of one state of the database, in the quickest way there is.
+        self, line: Peeks, clock: Clock | None, its_turn: Callable[[], AbstractAsyncContextManager[None]]
+    ) -> None:
+        """Answer some who wait, in the quickest way there is.
 
         Args:
-            ask: As in Database.peek.
+            line: Those who wait, with what each asks of one state of the database.
             clock: The clock that decides, if it is not the database server's.
             its_turn: What is waited for before a connection is taken, where one has to be.
         """
-        ...
-
-    def peeks_ahead(self) -> tuple[int, float]:
-        """Tell how many rounds one who peeks now has to wait for, and for how many seconds the present one goes on."""
         ...
 
     def while_pending(self) -> AbstractContextManager[None]:

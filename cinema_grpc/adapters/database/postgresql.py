@@ -5,7 +5,6 @@ import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from datetime import datetime
-from functools import partial
 from itertools import chain
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -15,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from cinema_grpc.adapters.database.peeks import Answer, Peeks
+from cinema_grpc.adapters.database.driver import Answer, Peeks
 from cinema_grpc.adapters.database.prepared import (
     CLOCK,
     CLOCK_BEFORE,
@@ -95,7 +94,8 @@ class PostgresqlDriver:
         self._urls = one_by_one(urlunsplit(parts._replace(query=urlencode(parameters))))
         self._parameters = {name: value for name, value in PARAMETERS.items() if name not in parameters}
         self.conversations = pool_size - LANES * (1 + APART)
-        self.peeks = Peeks(most_readers=self.conversations)
+        self.peeking = self.conversations
+        self.peeks_a_round: float = self.conversations * PEEKS_A_TURN
         self.engine = create_async_engine(
             "postgresql+asyncpg://",
             connect_args={"async_creator_fn": self._connect},
@@ -140,33 +140,21 @@ class PostgresqlDriver:
         return [await _read(driver, statement, rows) for statement, rows in questions]
 
     async def peek(
-        self,
-        ask: Ask,
-        clock: Clock | None,
-        its_turn: Callable[[], AbstractAsyncContextManager[None]],
-    ) -> Answer:
-        """Tell the time, and ask questions of one state of the database, all in one round trip.
-
-        What depends on the time takes another one before. Those who wait meanwhile take over the connection as it is:
-        to give it back, take it and see whether it still works costs more than to ask.
-        """
-        return await self.peeks.ask(ask, partial(self._answer_some, clock, its_turn))
-
-    def peeks_ahead(self) -> tuple[int, float]:
-        """Tell how many turns of all readers are waited for."""
-        return len(self.peeks) // (PEEKS_A_TURN * self.conversations), 0.0
-
-    async def _answer_some(
-        self, clock: Clock | None, its_turn: Callable[[], AbstractAsyncContextManager[None]]
+        self, line: Peeks, clock: Clock | None, its_turn: Callable[[], AbstractAsyncContextManager[None]]
     ) -> None:
+        """Answer some who wait: each in one round trip, and one more before for what depends on the time.
+
+        They take over the connection from each other: to give it back, take it and see whether it still works costs
+        more than to ask.
+        """
         async with its_turn(), self.engine.connect() as connection:
             driver = await _raw(connection)
             try:
                 for _ in range(PEEKS_A_TURN):
-                    if (peek := self.peeks.take()) is None:
+                    if (peek := line.take()) is None:
                         return
                     try:
-                        peek.answer(await _look(driver, peek.ask, clock))
+                        peek.answer(await _look(driver, peek.question, clock))
                     except Exception as error:  # noqa: BLE001 (it is theirs who asked)
                         peek.answer(error)
                         return

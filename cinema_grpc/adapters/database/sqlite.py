@@ -1,8 +1,8 @@
 """SQLite: one connection to a file, its clock, its errors, and a batch in one go on the connection's own thread."""
 
 import asyncio
+import math
 import sqlite3
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import datetime
@@ -18,7 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from cinema_grpc.adapters.clock import SystemClock
-from cinema_grpc.adapters.database.peeks import Answer, Peek, Peeks
+from cinema_grpc.adapters.database.driver import Peek, Peeks
 from cinema_grpc.adapters.database.prepared import Ask, Found, Go, Prepared, Query, Rows, Step, questions_of
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.ports import Clock, CommitUnknown, StorageConflict
@@ -47,6 +47,8 @@ class SqliteDriver:
     lanes = 1
     apart = 0
     conversations = 1
+    peeking = 1
+    peeks_a_round = math.inf
     reading: Mapping[str, Any] = {}
     writing: Mapping[str, Any] = {WRITES: True}
     deciding: Mapping[str, Any] = {BEGUN: True}
@@ -70,8 +72,6 @@ class SqliteDriver:
         self._nothing_pending = asyncio.Event()
         self._nothing_pending.set()
         self._file: tuple[int, int] | None = None
-        self.peeks = Peeks(most_readers=1)
-        self._reading_since = 0.0
 
     async def now(self, connection: AsyncConnection) -> datetime:  # noqa: ARG002 (SQLite has no clock of its own)
         """Tell the time of this machine."""
@@ -106,31 +106,23 @@ class SqliteDriver:
 
     async def peek(
         self,
-        ask: Ask,
+        line: Peeks,
         clock: Clock | None,
         its_turn: Callable[[], AbstractAsyncContextManager[None]],  # noqa: ARG002 (for those who take a connection)
-    ) -> Answer:
-        """Tell the time, and ask what depends on it, in one go with all who ask meanwhile.
+    ) -> None:
+        """Answer all who wait, in one go.
 
         They do not wait until the connection is free, but go between the box office's own: its transactions write and
         commit in one go too, so what is seen here is always committed.
         """
-        return await self.peeks.ask(ask, partial(self._answer_all, clock or SystemClock()))
-
-    def peeks_ahead(self) -> tuple[int, float]:
-        """Tell that the present reading is waited for, if there is one."""
-        return (1, time.monotonic() - self._reading_since) if self.peeks.readers else (0, 0.0)
-
-    async def _answer_all(self, clock: Clock) -> None:
-        self._reading_since = time.monotonic()
         connection = await self._undisturbed()
         peeks: list[Peek] = []
-        while peek := self.peeks.take():
+        while peek := line.take():
             peeks.append(peek)
-        now = clock.now()
+        now = (clock or SystemClock()).now()
         answers: Sequence[list[Found] | Exception]
         try:
-            answers = await _on_its_thread(connection, partial(_look, [peek.ask for peek in peeks], now))
+            answers = await _on_its_thread(connection, partial(_look, [peek.question for peek in peeks], now))
         except Exception as error:  # noqa: BLE001 (it is theirs who asked)
             answers = [error] * len(peeks)
         except asyncio.CancelledError:

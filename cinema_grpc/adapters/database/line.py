@@ -1,0 +1,93 @@
+"""A line of those who wait for an answer, and the tasks that serve it for as long as anybody waits."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked(Generic[Q, A]):
+    """A question, and the future for its answer, which is done already if nobody waits for it any more."""
+
+    question: Q
+    future: "asyncio.Future[A]"
+
+    def answer(self, answer: A | Exception) -> None:
+        """Tell whoever asked, if they still wait."""
+        if self.future.done():
+            return
+        if isinstance(answer, Exception):
+            self.future.set_exception(answer)
+        else:
+            self.future.set_result(answer)
+
+
+class Line(Generic[Q, A]):
+    """Those who wait; what a task has at hand serves many of them.
+
+    Whoever hangs up is passed over. What has begun for them goes on, as a conversation with a database that is broken
+    off leaves a connection of no use.
+
+    Attributes:
+        tasks: Those that run.
+    """
+
+    def __init__(self, serve: Callable[[], Coroutine[Any, Any, None]], most_tasks: int = 1) -> None:
+        """Set up.
+
+        Args:
+            serve: Takes some of those who wait, and answers them; what it raises is for those whom it has not taken.
+            most_tasks: How many tasks may do so at once.
+        """
+        self._serve = serve
+        self._most_tasks = most_tasks
+        self._waiting: deque[Asked[Q, A]] = deque()
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self._began = 0.0
+
+    def ahead(self, in_a_round: float) -> tuple[int, float]:
+        """Tell how many rounds a newcomer has to wait for, and for how many seconds the last that began has gone on.
+
+        Args:
+            in_a_round: How many are served in a round of all tasks, at most.
+        """
+        if len(self.tasks) < self._most_tasks:
+            return 0, 0.0
+        return 1 + int(len(self._waiting) // in_a_round), time.monotonic() - self._began
+
+    async def ask(self, question: Q) -> A:
+        """Wait for an answer."""
+        asked: Asked[Q, A] = Asked(question, asyncio.get_running_loop().create_future())
+        self._waiting.append(asked)
+        if len(self.tasks) < self._most_tasks:
+            self.tasks.add(asyncio.create_task(self._serve_on(), name="a line"))
+        return await asked.future
+
+    def take(self) -> Asked[Q, A] | None:
+        """Take the first who still waits, if anybody does."""
+        while self._waiting:
+            asked = self._waiting.popleft()
+            if not asked.future.done():
+                return asked
+        return None
+
+    async def _serve_on(self) -> None:
+        try:
+            while self._waiting:
+                self._began = time.monotonic()
+                try:
+                    await self._serve()
+                except Exception as error:  # noqa: BLE001 (it is theirs who ask)
+                    while asked := self.take():
+                        asked.answer(error)
+        finally:
+            self.tasks.discard(asyncio.current_task())
+            if not self.tasks:
+                while asked := self.take():  # if this was ended, as the database is closed
+                    asked.future.cancel()
