@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from benchmarks import calls, house, servers
 from benchmarks.bench import Bench, interleaved
-from benchmarks.figures import Result, Spread, at_most, latencies, milliseconds, ratios, reported
+from benchmarks.figures import Result, Spread, at_most, latencies, milliseconds, ratios, reported, usual_milliseconds
 from benchmarks.house import House
 from benchmarks.load import Call, Sample
 from benchmarks.scenarios.create_booking import bookings
@@ -22,7 +22,8 @@ PAIRS_TO_PAY_FOR = 4
 METHOD = (
     "Of 100 calls 70 are GetShowtime, 20 ListShowtimes (50 from now on), 8 CreateBooking and 2 ConfirmPayment, over "
     "400 showtimes of 300 seats. The top rate is what the first round reached with 128 calls in flight. Then calls "
-    "come at half of it to ours and to *empty*, evenly spaced; a call's time counts from when it was due."
+    "come at half of it to ours and to *empty*, evenly spaced; a call's time counts from when it was due. "
+    "The target is for the p99 of a second: the middle one of all."
 )
 
 
@@ -70,19 +71,14 @@ def _mix(building: House, paying: Sequence[Call], count: int) -> list[Call]:
 
 
 def _result(timed: Mapping[str, Mapping[str, Sequence[Sequence[Sample]]]], rate: float) -> Result:
-    p99 = {
-        (kind, name): [milliseconds(samples, 0.99) for samples in rounds]
-        for kind, by_name in timed.items()
-        for name, rounds in by_name.items()
-    }
+    reads = {kind: [usual_milliseconds(samples, 0.99) for samples in timed[kind]["reads"]] for kind in timed}
+    writes = [milliseconds(samples, 0.99) for samples in timed["ours"]["writes"]]
     rows = {f"{name}, {kind}": timed[kind][name] for name in timed["ours"] for kind in timed}
     return Result(
         METHOD,
         [
-            at_most(
-                "reads' p99, times *empty* at the same rate", 3.0, ratios(p99["ours", "reads"], p99["empty", "reads"])
-            ),
-            reported("writes' p99 (aim: 40 ms)", Spread(p99["ours", "writes"]).text(",.1f", " ms")),
+            at_most("reads' p99, times *empty* at the same rate", 3.0, ratios(reads["ours"], reads["empty"])),
+            reported("writes' p99 (aim: 40 ms)", Spread(writes).text(",.1f", " ms")),
             reported("the rate of all calls together", f"{rate:,.0f} a second"),
         ],
         [latencies(rows, "calls")],
