@@ -1,24 +1,38 @@
 """Keeps accounts in the database, and begins their sessions."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.sql.dml import Update
-from sqlalchemy.sql.elements import ColumnElement
-
 from cinema_grpc.adapters.database.database import Database, uninterrupted
-from cinema_grpc.adapters.database.prepared import reader_of, select_by
+from cinema_grpc.adapters.database.prepared import (
+    Found,
+    Go,
+    Together,
+    delete_by,
+    insert_into,
+    reader_of,
+    row_of,
+    select_by,
+    update_by,
+)
 from cinema_grpc.adapters.database.schema import account, session
 from cinema_grpc.application.ports import StorageConflict
 from cinema_grpc.domain.account import Role, User, fold
 from cinema_grpc.domain.errors import EmailTaken, UsernameTaken
 from cinema_grpc.domain.session import RefreshToken, Session
 
-_BY_ID = select_by(account, ("user_id",))
+BY_ID = select_by(account, ("user_id",))
+_BY_USERNAME = select_by(account, ("folded_username",))
+_BY_EMAIL = select_by(account, ("folded_email",))
+# Locked, so that a password that is changed meanwhile ends a session that begins.
+_LOCK_HASH = select_by(account, ("user_id",), "password_hash", locking=" FOR NO KEY UPDATE OF account")
+_INSERT = insert_into(account)
+_UPDATE_HASH = update_by(account, ("user_id",), ("password_hash",))
+_BEGIN_SESSION = insert_into(session)
+_END_SESSIONS = delete_by(session, ("user_id",), exactly=False)
+_ADD = Together(_INSERT, _BEGIN_SESSION)
+_SIGN_IN = Together(_UPDATE_HASH, _END_SESSIONS, _BEGIN_SESSION)
 _read_account = reader_of(account)
 
 
@@ -35,8 +49,7 @@ class SqlAccountStore:
         Raises:
             UsernameTaken, EmailTaken.
         """
-        async with self._adding(user, password_hash):
-            pass
+        await self._add(user, password_hash, None)
 
     @uninterrupted
     async def add_signed_in(
@@ -47,28 +60,25 @@ class SqlAccountStore:
         Raises:
             UsernameTaken, EmailTaken.
         """
-        async with self._adding(user, password_hash) as connection:
-            session = await self._begin(connection, user.user_id, token)
+        (begun,) = await self._add(user, password_hash, token)
         tell()
-        return session
+        return begun
 
-    @asynccontextmanager
-    async def _adding(self, user: User, password_hash: str) -> AsyncIterator[AsyncConnection]:
+    async def _add(self, user: User, password_hash: str, token: RefreshToken | None) -> list[Session]:
         row = {
-            "user_id": user.user_id,
-            "username": user.username,
+            **row_of(user),
             "folded_username": fold(user.username),
-            "full_name": user.full_name,
-            "email": user.email,
             "folded_email": fold(user.email) or None,
             "role": user.role.value,
             "password_hash": password_hash,
-            "create_time": user.create_time,
         }
+
+        def decision(_: Found, now: datetime, _answers: list[Found]) -> tuple[list[Session], Go]:
+            begun = [Session.begin(token, user.user_id, now)] if token else []
+            return begun, _ADD.of({_INSERT: [row], _BEGIN_SESSION: [row_of(each) for each in begun]})
+
         try:
-            async with self._database.writing() as connection:
-                await connection.execute(insert(account), row)
-                yield connection
+            return await self._database.decide((BY_ID, []), decision)
         except StorageConflict:
             # Which constraint it was is told by looking, since each driver words it in its own way. Accounts are never
             # deleted, so whoever was first is still there.
@@ -81,20 +91,18 @@ class SqlAccountStore:
     async def find(self, user_id: str) -> User | None:
         """Read an account by its identifier, or None."""
         # On the morning of a sale every call is of somebody who was not seen before.
-        _, (found,) = await self._database.peek([(_BY_ID, [{"user_id": user_id}])])
-        return user_of(_read_account(found[0])) if found else None
+        _, (found,) = await self._database.peek([(BY_ID, [{"user_id": user_id}])])
+        return user_of(found[0]) if found else None
 
-    @uninterrupted
     async def find_by_username(self, username: str) -> tuple[User, str] | None:
         """Read an account and its password hash by its name in any case, or None."""
-        row = await self._row(account.c.folded_username == fold(username))
-        return None if row is None else (user_of(row), row.password_hash)
+        _, (found,) = await self._database.peek([(_BY_USERNAME, [{"folded_username": fold(username)}])])
+        return (user_of(found[0]), _read_account(found[0]).password_hash) if found else None
 
-    @uninterrupted
     async def find_by_email(self, email: str) -> User | None:
         """Read an account by its email in any case, or None."""
-        row = await self._row(account.c.folded_email == fold(email))
-        return None if row is None else user_of(row)
+        _, (found,) = await self._database.peek([(_BY_EMAIL, [{"folded_email": fold(email) or None}])])
+        return user_of(found[0]) if found else None
 
     @uninterrupted
     async def begin_session(
@@ -120,40 +128,37 @@ class SqlAccountStore:
         Returns:
             The session; None if the password hash is another one by now.
         """
-        async with self._database.writing() as connection:
-            kept = select(account.c.password_hash).where(account.c.user_id == user_id)
-            # Locked, so that a password that is changed meanwhile ends this session too.
-            if await connection.scalar(kept.with_for_update(key_share=True)) != known_hash:
-                return None
-            if new_hash is not None:
-                await connection.execute(_with_hash(user_id, new_hash))
-            if alone:
-                await connection.execute(delete(session).where(session.c.user_id == user_id))
-            begun = await self._begin(connection, user_id, token)
-        tell()
+
+        def decision(found: Found, now: datetime, _: list[Found]) -> tuple[Session | None, Go | None]:
+            if list(map(tuple, found)) != [(known_hash,)]:
+                return None, None
+            begun = Session.begin(token, user_id, now)
+            return begun, _SIGN_IN.of(
+                {
+                    _UPDATE_HASH: [{"user_id": user_id, "password_hash": new_hash}] if new_hash is not None else [],
+                    _END_SESSIONS: [{"user_id": user_id}] if alone else [],
+                    _BEGIN_SESSION: [row_of(begun)],
+                }
+            )
+
+        begun = await self._database.decide((_LOCK_HASH, [{"user_id": user_id}]), decision)
+        if begun is not None:
+            tell()
         return begun
 
     @uninterrupted
     async def set_password_hash(self, user_id: str, password_hash: str) -> None:
         """Replace the password hash of an account, and end its sessions."""
-        async with self._database.writing() as connection:
-            await connection.execute(_with_hash(user_id, password_hash))
-            await connection.execute(delete(session).where(session.c.user_id == user_id))
-
-    async def _begin(self, connection: AsyncConnection, user_id: str, token: RefreshToken) -> Session:
-        begun = Session.begin(token, user_id, await self._database.now(connection))
-        await connection.execute(insert(session).values(asdict(begun)))
-        return begun
-
-    async def _row(self, condition: ColumnElement[bool]) -> Row[tuple[object, ...]] | None:
-        async with self._database.reading() as connection:
-            return (await connection.execute(select(account).where(condition))).one_or_none()
+        go = _SIGN_IN.of(
+            {
+                _UPDATE_HASH: [{"user_id": user_id, "password_hash": password_hash}],
+                _END_SESSIONS: [{"user_id": user_id}],
+            }
+        )
+        await self._database.decide((_LOCK_HASH, [{"user_id": user_id}]), lambda *_: (None, go))
 
 
-def user_of(row: Any) -> User:
+def user_of(row: Sequence[Any]) -> User:
     """Read the columns of an account."""
-    return User(row.user_id, row.username, row.full_name, row.email, Role(row.role), row.create_time)
-
-
-def _with_hash(user_id: str, password_hash: str) -> Update:
-    return update(account).where(account.c.user_id == user_id).values(password_hash=password_hash)
+    read = _read_account(row)
+    return User(read.user_id, read.username, read.full_name, read.email, Role(read.role), read.create_time)

@@ -15,11 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from cinema_grpc.adapters.database.driver import Answer, Driver, Peeks
 from cinema_grpc.adapters.database.line import Line
-from cinema_grpc.adapters.database.prepared import Ask
+from cinema_grpc.adapters.database.prepared import NOTHING, Ask, Found, Go, Step
 from cinema_grpc.adapters.database.sqlite import SqliteDriver
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.patience import Patience
-from cinema_grpc.application.ports import Clock, StorageContention
+from cinema_grpc.application.ports import Clock, CommitUnknown, StorageConflict, StorageContention
 
 logger = structlog.get_logger()
 
@@ -28,6 +28,8 @@ P = ParamSpec("P")
 S = TypeVar("S", bound="_Store")
 
 POOL_SIZE = 10
+TRIES = 3
+"""How often a decision is tried when other transactions get in its way."""
 SECONDS_TO_CLOSE = 10.0
 """How long a conversation may take to end when the database is closed."""
 
@@ -168,6 +170,54 @@ class Database:
                     yield connection
                 finally:
                     await self.driver.undo(connection)
+
+    async def decide(
+        self,
+        lock: Step,
+        decision: Callable[[Found, datetime, list[Found]], tuple[T, Go | None]],
+        ask: Callable[[Found], Go] = lambda _: NOTHING.of({}),
+        *,
+        racing: bool = False,
+        owed: bool = False,
+    ) -> T:
+        """Lock rows, decide by what they are, and write what follows, in a few goes.
+
+        Where another transaction gets in the way, all of it is tried anew. With SQLite nothing is written until all is,
+        so unlike in `writing` nobody who peeks has to wait for the end.
+
+        Args:
+            lock: Gives the rows.
+            decision: Gives the answer, and what is to be written, by the rows, the time, and what was asked. It may be
+                called again with other rows.
+            ask: Gives by the rows what else is to be read.
+            racing: Whether another transaction may make the rows that this one makes; then it is tried anew, too.
+            owed: Whether it has to be done however long it has to wait.
+
+        Raises:
+            StorageUnavailable, Overloaded.
+            StorageConflict: A constraint refused it.
+        """
+        failure: Exception | None = None
+        for _ in range(TRIES):
+            try:
+                async with self._its_turn(owed=owed), self.deciding() as connection:
+                    locked = await self.driver.lock(connection, lock)
+                    found, told, answers = await self.driver.look(connection, lock, locked, ask)
+                    answer, go = decision(found, self.clock.now() if self.clock else told, answers)
+                    if go is not None:
+                        await self.driver.write_and_commit(connection, [go])
+                    return answer
+            except StorageContention as contention:
+                failure = contention
+            except StorageConflict as conflict:
+                if not racing:
+                    raise
+                failure = conflict
+            except CommitUnknown as unknown:
+                failure = unknown
+                break
+        logger.error("storage failed", error=str(failure.__cause__ or failure) if failure else None)
+        raise StorageUnavailable from failure
 
     async def peek(self, ask: Ask) -> Answer:
         """Tell the time, and ask questions of one state of the database, in the quickest way there is.

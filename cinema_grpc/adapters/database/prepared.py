@@ -7,7 +7,7 @@ to PostgreSQL each statement is a round trip. A statement for each row would pay
 import re
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import cache, cached_property
 from operator import itemgetter
@@ -17,7 +17,7 @@ import orjson
 from sqlalchemy import Boolean, Column, Dialect, LargeBinary, Select, Table, TypeDecorator, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from cinema_grpc.adapters.database.schema import Instant, Span, moment
+from cinema_grpc.adapters.database.schema import Instant, Span, microseconds, moment
 
 CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 """PostgreSQL's time, as it is when a row is given, in microseconds since 1970."""
@@ -202,8 +202,8 @@ def update_by(table: Table, keys: Sequence[str], changing: Sequence[str]) -> Pre
     )
 
 
-def delete_by(table: Table, keys: Sequence[str]) -> Prepared:
-    """Prepare to delete the rows that have the given values."""
+def delete_by(table: Table, keys: Sequence[str], *, exactly: bool = True) -> Prepared:
+    """Prepare to delete the rows that have the given values; there may be any number, unless there has to be one."""
     # SQLite looks into an index for a subquery, but not for bare rows of values.
     columns = ", ".join(f"column{number}" for number in range(1, len(keys) + 1))
     found = f"({', '.join(keys)}) IN (SELECT {columns} FROM"
@@ -211,7 +211,7 @@ def delete_by(table: Table, keys: Sequence[str]) -> Prepared:
         table,
         keys,
         lambda rows: f"DELETE FROM {table.name} WHERE {found} ({rows}) AS given)",  # noqa: S608 (names of ours)
-        exactly=True,
+        exactly=exactly,
     )
 
 
@@ -285,6 +285,8 @@ class Query:
         return str(compiled), constants, compiled.positiontup or ()
 
 
+NOTHING = Together(reading=True)
+"""Asks for nothing but the time."""
 Step = tuple[Prepared, Rows]
 """A statement, and the rows of values that it is carried out for."""
 Question = Step | tuple[Query, Rows]
@@ -327,6 +329,13 @@ def reader_of(table: Table) -> Callable[[Sequence[Any]], Any]:
         return make(*values)
 
     return read
+
+
+def row_of(values: Any) -> dict[str, Any]:
+    """Write the fields of a dataclass as drivers take them: moments as numbers."""
+    return {
+        name: microseconds(value) if isinstance(value, datetime) else value for name, value in asdict(values).items()
+    }
 
 
 def _unpack(found: Found) -> Found:

@@ -1,15 +1,30 @@
 """Keeps sessions in the database."""
 
 from collections.abc import Callable
-from dataclasses import asdict
+from datetime import datetime
 
-from sqlalchemy import delete, select, update
-
-from cinema_grpc.adapters.database.account_store import user_of
+from cinema_grpc.adapters.database.account_store import BY_ID, user_of
 from cinema_grpc.adapters.database.database import Database, uninterrupted
-from cinema_grpc.adapters.database.schema import account, session
+from cinema_grpc.adapters.database.prepared import (
+    Found,
+    Go,
+    Together,
+    delete_by,
+    reader_of,
+    row_of,
+    select_by,
+    update_by,
+)
+from cinema_grpc.adapters.database.schema import session
 from cinema_grpc.application.account_ports import ChangedSession, Continue
 from cinema_grpc.domain.session import Session
+
+_LOCK = select_by(session, ("session_id",), locking=" FOR UPDATE OF session")
+_LOOK = Together(BY_ID, reading=True)
+_UPDATE = update_by(session, ("session_id",), ("digest", "used_digest", "salt", "rotate_time", "expire_time"))
+_DELETE = delete_by(session, ("session_id",))
+_CHANGE = Together(_UPDATE, _DELETE)
+_read_session = reader_of(session)
 
 
 class SqlSessionStore:
@@ -23,32 +38,36 @@ class SqlSessionStore:
         self, session_id: str, go_on: Continue, tell: Callable[[ChangedSession], None]
     ) -> ChangedSession | None:
         """Decide how a session goes on, one decision at a time, and tell of it; None if there is none."""
-        found = (
-            select(session, account)
-            .join(account, session.c.user_id == account.c.user_id)
-            .where(session.c.session_id == session_id)
-            .with_for_update(of=session)
-        )
-        this_one = session.c.session_id == session_id
-        async with self._database.writing() as connection:
-            row = (await connection.execute(found)).one_or_none()
-            if row is None:
-                return None
-            before = Session(**{column.name: row._mapping[column] for column in session.c})  # noqa: SLF001 (public)
-            after = go_on(before, await self._database.now(connection))
+
+        def decision(found: Found, now: datetime, answers: list[Found]) -> tuple[ChangedSession | None, Go | None]:
+            if not found:
+                return None, None
+            before, ((row,),) = Session(*_read_session(found[0])), answers
+            after = go_on(before, now)
+            changed = ChangedSession(user_of(row), before, after)
             if after is None:
-                await connection.execute(delete(session).where(this_one))
-            elif after != before:
-                await connection.execute(update(session).where(this_one).values(asdict(after)))
-        changed = ChangedSession(user_of(row), before, after)
+                return changed, _CHANGE.of({_DELETE: [{"session_id": session_id}]})
+            return changed, _CHANGE.of({_UPDATE: [row_of(after)] if after != before else []})
+
+        changed = await self._database.decide(
+            (_LOCK, [{"session_id": session_id}]),
+            decision,
+            lambda found: _LOOK.of({BY_ID: [{"user_id": _read_session(row).user_id} for row in found]}),
+        )
+        if changed is None:
+            return None
         tell(changed)
         return changed
 
     @uninterrupted
     async def end(self, session_id: str, tell: Callable[[str], None]) -> None:
         """End a session, if it is there, and tell whose it was."""
-        async with self._database.writing() as connection:
-            ended = delete(session).where(session.c.session_id == session_id).returning(session.c.user_id)
-            user_id: str | None = await connection.scalar(ended)
+
+        def decision(found: Found, _now: datetime, _answers: list[Found]) -> tuple[str | None, Go | None]:
+            if not found:
+                return None, None
+            return _read_session(found[0]).user_id, _CHANGE.of({_DELETE: [{"session_id": session_id}]})
+
+        user_id = await self._database.decide((_LOCK, [{"session_id": session_id}]), decision)
         if user_id is not None:
             tell(user_id)

@@ -1,20 +1,30 @@
 """Keeps records of sign-ins in the database, so that all replicas agree on who has to wait."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from cinema_grpc.adapters.database.database import Database, owed, uninterrupted
-from cinema_grpc.adapters.database.prepared import reader_of, select_by
+from cinema_grpc.adapters.database.prepared import (
+    Found,
+    Go,
+    Together,
+    delete_by,
+    insert_into,
+    reader_of,
+    row_of,
+    select_by,
+    update_by,
+)
 from cinema_grpc.adapters.database.schema import sign_in
 from cinema_grpc.domain.sign_in import Limit, Record, after_success, unseen
 
 _BY_SUBJECT = select_by(sign_in, ("subject",))
+_LOCK = select_by(sign_in, ("subject",), locking=" ORDER BY sign_in.subject FOR UPDATE OF sign_in")
+_INSERT = insert_into(sign_in)
+_UPDATE = update_by(sign_in, ("subject",), ("failures", "latest_time", "known", "expire_time"))
+_DELETE = delete_by(sign_in, ("subject",))
+_CHANGE = Together(_INSERT, _UPDATE, _DELETE)
 _read_row = reader_of(sign_in)
 
 
@@ -34,34 +44,43 @@ class SqlSignInStore:
     @owed
     async def add_failure(self, counted: Mapping[bytes, Limit]) -> None:
         """Add a failure to the records of some subjects, each with its limit, though whoever waits for it is gone."""
-        async with self._database.writing(owed=True) as connection:
-            now = await self._database.now(connection)
-            found = await self._locked(connection, counted, now)
-            for subject, limit in counted.items():
-                await self._write(connection, subject, found[subject].after_failure(now, limit))
+        await self._change(
+            lambda records, now: {
+                subject: records[subject].after_failure(now, limit) for subject, limit in counted.items()
+            },
+            counted,
+            owed=True,
+        )
 
     @uninterrupted
     async def add_success(self, at_place: bytes, of_account: bytes) -> None:
         """Remember the place, and forget the failures there and of the account."""
-        async with self._database.writing() as connection:
-            now = await self._database.now(connection)
-            await self._locked(connection, (at_place, of_account), now)
-            await self._write(connection, at_place, after_success(now))
-            await connection.execute(delete(sign_in).where(sign_in.c.subject == of_account))
+        await self._change(lambda _, now: {at_place: after_success(now), of_account: None}, (at_place, of_account))
 
-    async def _locked(
-        self, connection: AsyncConnection, subjects: Collection[bytes], now: datetime
-    ) -> dict[bytes, Record]:
-        """Read the records of some subjects, which are made where they are missing, and locked in one order."""
-        in_order = sorted(subjects)
-        insert: Any = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}[connection.dialect.name]
-        missing = [{"subject": subject, **asdict(unseen(now))} for subject in in_order]
-        await connection.execute(insert(sign_in).on_conflict_do_nothing(), missing)
-        rows = select(sign_in).where(sign_in.c.subject.in_(in_order)).order_by(sign_in.c.subject).with_for_update()
-        return {row.subject: _record(row, now) for row in await connection.execute(rows)}
+    async def _change(
+        self,
+        change: Callable[[Mapping[bytes, Record], datetime], Mapping[bytes, Record | None]],
+        subjects: Collection[bytes],
+        *,
+        owed: bool = False,
+    ) -> None:
+        """Change the records of some subjects by what they are; None forgets one."""
 
-    async def _write(self, connection: AsyncConnection, subject: bytes, record: Record) -> None:
-        await connection.execute(update(sign_in).where(sign_in.c.subject == subject).values(asdict(record)))
+        def decision(found: Found, now: datetime, _: object) -> tuple[None, Go]:
+            rows = {bytes(row.subject): row for row in map(_read_row, found)}
+            after = change({subject: _record(rows.get(subject), now) for subject in subjects}, now)
+            kept = {subject: {"subject": subject, **row_of(record)} for subject, record in after.items() if record}
+            forgotten = [{"subject": subject} for subject in rows if subject not in kept]
+            return None, _CHANGE.of(
+                {
+                    _INSERT: [row for subject, row in kept.items() if subject not in rows],
+                    _UPDATE: [row for subject, row in kept.items() if subject in rows],
+                    _DELETE: forgotten,
+                }
+            )
+
+        lock = _LOCK, [{"subject": subject} for subject in sorted(subjects)]
+        await self._database.decide(lock, decision, racing=True, owed=owed)
 
 
 def _record(row: Any, now: datetime) -> Record:
