@@ -11,7 +11,7 @@ from cinema_grpc.application.ports import StorageContention
 SECONDS_BETWEEN_PASSES = 1.0
 SHOWTIMES_A_PASS = 100
 SHOWTIMES_AT_ONCE = 4
-HOLDS_A_COMMAND = 10
+HOLDS_A_COMMAND = 20
 HOLDS_A_SECOND = 1_300
 """How many holds are written down a second at most: quicker would gain nothing, and those who are buying would wait."""
 

@@ -124,6 +124,14 @@ async def test_who_would_stand_in_line_for_too_long_is_turned_away(database_url:
     await database.close()
 
 
+async def test_nobody_is_turned_away_for_the_time_in_which_nobody_looked(database_url: str) -> None:
+    database = Database(database_url, FakeClock(), longest_wait=0.5)
+    assert len(await asyncio.gather(*(database.peek([]) for _ in range(20)))) == 20
+    await asyncio.sleep(0.6)
+    assert len(await asyncio.gather(*(database.peek([]) for _ in range(20)))) == 20
+    await database.close()
+
+
 async def test_who_still_looks_when_the_database_is_closed_for_good_is_cancelled(
     database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

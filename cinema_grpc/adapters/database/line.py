@@ -66,6 +66,7 @@ class Line(Generic[Q, A]):
         asked: Asked[Q, A] = Asked(question, asyncio.get_running_loop().create_future())
         self._waiting.append(asked)
         if len(self.tasks) < self._most_tasks:
+            self._began = time.monotonic()
             self.tasks.add(asyncio.create_task(self._serve_on(), name="a line"))
         return await asked.future
 
