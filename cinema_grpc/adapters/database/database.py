@@ -28,7 +28,7 @@ P = ParamSpec("P")
 S = TypeVar("S", bound="_Store")
 
 POOL_SIZE = 10
-TRIES = 3
+TRIES = 5
 """How often a decision is tried when other transactions get in its way."""
 SECONDS_TO_CLOSE = 10.0
 """How long a conversation may take to end when the database is closed."""

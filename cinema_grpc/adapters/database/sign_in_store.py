@@ -9,7 +9,6 @@ from cinema_grpc.adapters.database.prepared import (
     Found,
     Go,
     Together,
-    delete_by,
     insert_into,
     reader_of,
     row_of,
@@ -23,8 +22,7 @@ _BY_SUBJECT = select_by(sign_in, ("subject",))
 _LOCK = select_by(sign_in, ("subject",), locking=" ORDER BY sign_in.subject FOR UPDATE OF sign_in")
 _INSERT = insert_into(sign_in)
 _UPDATE = update_by(sign_in, ("subject",), ("failures", "latest_time", "known", "expire_time"))
-_DELETE = delete_by(sign_in, ("subject",))
-_CHANGE = Together(_INSERT, _UPDATE, _DELETE)
+_CHANGE = Together(_INSERT, _UPDATE)
 _read_row = reader_of(sign_in)
 
 
@@ -55,27 +53,35 @@ class SqlSignInStore:
     @uninterrupted
     async def add_success(self, at_place: bytes, of_account: bytes) -> None:
         """Remember the place, and forget the failures there and of the account."""
-        await self._change(lambda _, now: {at_place: after_success(now), of_account: None}, (at_place, of_account))
+        await self._change(
+            lambda _, now: {at_place: after_success(now), of_account: unseen(now)}, (at_place, of_account)
+        )
 
     async def _change(
         self,
-        change: Callable[[Mapping[bytes, Record], datetime], Mapping[bytes, Record | None]],
+        change: Callable[[Mapping[bytes, Record], datetime], Mapping[bytes, Record]],
         subjects: Collection[bytes],
         *,
         owed: bool = False,
     ) -> None:
-        """Change the records of some subjects by what they are; None forgets one."""
+        """Change the records of some subjects by what they are.
+
+        One that is forgotten stays as a row that has lapsed. Were it deleted, those who come at once would make it anew
+        and anew, in each other's way.
+        """
 
         def decision(found: Found, now: datetime, _: object) -> tuple[None, Go]:
-            rows = {bytes(row.subject): row for row in map(_read_row, found)}
-            after = change({subject: _record(rows.get(subject), now) for subject in subjects}, now)
-            kept = {subject: {"subject": subject, **row_of(record)} for subject, record in after.items() if record}
-            forgotten = [{"subject": subject} for subject in rows if subject not in kept]
+            there = {bytes(row.subject): row for row in map(_read_row, found)}
+            after = change({subject: _record(there.get(subject), now) for subject in subjects}, now)
+            rows = {
+                subject: {"subject": subject, **row_of(record)}
+                for subject, record in after.items()
+                if subject in there or record != unseen(now)
+            }
             return None, _CHANGE.of(
                 {
-                    _INSERT: [row for subject, row in kept.items() if subject not in rows],
-                    _UPDATE: [row for subject, row in kept.items() if subject in rows],
-                    _DELETE: forgotten,
+                    _INSERT: [row for subject, row in rows.items() if subject not in there],
+                    _UPDATE: [row for subject, row in rows.items() if subject in there],
                 }
             )
 
