@@ -4,19 +4,20 @@ They lie apart from the box office's tables, as those of a real provider would: 
 their own, in PostgreSQL in a table of their own, which all replicas share.
 """
 
-import itertools
 import sqlite3
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
 
 from sqlalchemy import text
 
 from cinema_grpc.adapters.database.database import Database
-from cinema_grpc.adapters.database.line import Line
+from cinema_grpc.application.line import Line
 from cinema_grpc.domain.money import Money
+
+Entry = Mapping[str, str | int]
 
 MOST_AT_ONCE = 256
 """How many charges and refunds are written to a table in one go."""
@@ -75,7 +76,7 @@ class Books(ABC):
         """Tell what each charge came to: taken, less what was given back, in minor units."""
         return {str(charge_key): int(amount) for charge_key, amount in await self._ask(_NET, {})}
 
-    async def _write(self, entry: Mapping[str, str | int]) -> Outcome:
+    async def _write(self, entry: Entry) -> Outcome:
         return Outcome((await self._ask(_WRITE, entry))[0][0])
 
     @abstractmethod
@@ -108,24 +109,20 @@ class BooksInTable(Books):
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._line: Line[Mapping[str, str | int], Outcome] = Line(self._write_some)
+        self._line: Line[Entry, Outcome] = Line(self._write_some)
 
-    async def _write(self, entry: Mapping[str, str | int]) -> Outcome:
+    async def _write(self, entry: Entry) -> Outcome:
         return await self._line.ask(entry)
 
     async def _write_some(self) -> None:
-        asked = list(itertools.islice(iter(self._line.take, None), MOST_AT_ONCE))
+        await self._line.answer_all(self._write_many, MOST_AT_ONCE)
+
+    async def _write_many(self, asked: Sequence[Entry]) -> list[Outcome]:
         # A statement may touch a key once. In the same order everywhere, no two replicas wait for each other.
-        entries = {str(each.question["key"]): each.question for each in reversed(asked)}
+        entries = {str(entry["key"]): entry for entry in reversed(asked)}
         columns = {name: [entries[key][name] for key in sorted(entries)] for name in _COLUMNS}
-        try:
-            outcomes = {key: Outcome(outcome) for key, outcome in await self._ask(_WRITE_MANY, columns)}
-        except Exception as error:  # noqa: BLE001 (it is theirs who asked)
-            for each in asked:
-                each.answer(error)
-        else:
-            for each in asked:
-                each.answer(outcomes[str(each.question["key"])])
+        stands = dict(await self._ask(_WRITE_MANY, columns))
+        return [Outcome(stands[entry["key"]]) for entry in asked]
 
     async def _ask(self, statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         return await self._database.to_its_end(self._carry_out(statement, values))

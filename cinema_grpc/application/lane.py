@@ -14,6 +14,7 @@ import structlog
 from cinema_grpc.application.batch import AnyCommand, Batch, FaultyCommand, Work, commands_of, split, wanted_by, without
 from cinema_grpc.application.box_office_ports import BoxOfficeStore, Written
 from cinema_grpc.application.errors import ShuttingDown, StorageUnavailable
+from cinema_grpc.application.line import until_quiet
 from cinema_grpc.application.patience import Patience
 from cinema_grpc.application.ports import CommitUnknown, StorageConflict, StorageContention
 from cinema_grpc.application.shelf import Shelf, bring_up_to_date
@@ -29,8 +30,6 @@ SECONDS_BETWEEN_SKIPS = 0.005
 """How long a lane rests when all that is to be done is skipped, and as many as may be waited for already are."""
 LARGEST_BATCH = 256
 """How many commands one transaction carries at most."""
-QUIET_TURNS = 3
-"""How many turns of the event loop have to bring nobody until a batch is taken: about as many as a call takes."""
 TIDYING_A_BATCH = 2
 """How many of them may be commands that only tidy."""
 TRIES = 3
@@ -123,16 +122,8 @@ class Lane:
                 self._began = None
 
     async def _next_batch(self) -> Batch:
-        """Take the next batch when all who are at the door have come in.
-
-        Each turn of the event loop may let more callers in, whom the sockets had already; once some turns bring nobody,
-        there is nothing to wait for. So an idle server does not wait, and a busy one makes fewer and larger batches.
-        """
-        quiet = 0
-        while quiet < QUIET_TURNS and self._ahead < LARGEST_BATCH:
-            before = self._ahead
-            await asyncio.sleep(0)
-            quiet = quiet + 1 if self._ahead == before else 0
+        """Take the next batch when all who are at the door have come in."""
+        await until_quiet(lambda: self._ahead, LARGEST_BATCH)
         return self._take()
 
     def _take(self) -> Batch:

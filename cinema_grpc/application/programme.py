@@ -13,6 +13,7 @@ from datetime import datetime
 from functools import partial
 
 from cinema_grpc.application.box_office_ports import Version, Written
+from cinema_grpc.application.line import Line
 from cinema_grpc.application.ports import Clock, FoundShowtime, ProgrammeReader, ShowtimeFilter
 from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.catalog import ListedShowtime
@@ -75,8 +76,7 @@ class Programme:
         self._clock = clock
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._seats = 0
-        self._asked: dict[str, list[asyncio.Future[tuple[datetime, Version | None]]]] = {}
-        self._asking: asyncio.Task[None] | None = None
+        self._asking: Line[str, tuple[datetime, Version | None]] = Line(self._ask_versions)
         self._loading: dict[str, asyncio.Task[_Kept]] = {}
         self._committed: dict[str, int] = {}
 
@@ -96,7 +96,7 @@ class Programme:
             known = self._kept.get(showtime_id) or await self._load(showtime_id)
             return self._look_at(known, showtime_id, self._clock.now())
         before = self._version(showtime_id)
-        now, latest = await self._latest(showtime_id)
+        now, latest = await self._asking.ask(showtime_id)
         if latest is None:
             raise ShowtimeNotFound(showtime_id)
         kept = self._kept.get(showtime_id)
@@ -134,33 +134,14 @@ class Programme:
         kept = self._kept.get(showtime_id)
         return None if kept is None else kept.version
 
-    async def _latest(self, showtime_id: str) -> tuple[datetime, Version | None]:
-        """Ask storage for the time and a showtime's version, together with all who ask meanwhile."""
-        future: asyncio.Future[tuple[datetime, Version | None]] = asyncio.get_running_loop().create_future()
-        self._asked.setdefault(showtime_id, []).append(future)
-        if self._asking is None:
-            self._asking = asyncio.create_task(self._ask(), name="versions of showtimes")
-        return await future
+    async def _ask_versions(self) -> None:
+        """Ask storage for the time and the versions of showtimes, once for all who ask."""
 
-    async def _ask(self) -> None:
-        try:
-            while self._asked:
-                asked, self._asked = self._asked, {}
-                failure: Exception | None = None
-                try:
-                    now, versions = await self._reader.versions(asked)
-                except Exception as error:  # noqa: BLE001 (it is theirs who asked)
-                    failure = error
-                for showtime_id, futures in asked.items():
-                    for future in futures:
-                        if future.done():
-                            continue  # whoever asked has gone
-                        if failure is None:
-                            future.set_result((now, versions.get(showtime_id)))
-                        else:
-                            future.set_exception(failure)
-        finally:
-            self._asking = None
+        async def ask(showtime_ids: list[str]) -> list[tuple[datetime, Version | None]]:
+            now, versions = await self._reader.versions(set(showtime_ids))
+            return [(now, versions.get(showtime_id)) for showtime_id in showtime_ids]
+
+        await self._asking.answer_all(ask)
 
     async def _load(self, showtime_id: str) -> _Kept:
         """Read a showtime anew, once for all who want it.

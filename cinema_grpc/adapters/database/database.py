@@ -14,10 +14,10 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from cinema_grpc.adapters.database.driver import Answer, Driver, Peeks
-from cinema_grpc.adapters.database.line import Line
 from cinema_grpc.adapters.database.prepared import NOTHING, Ask, Found, Go, Step
 from cinema_grpc.adapters.database.sqlite import SqliteDriver
 from cinema_grpc.application.errors import StorageUnavailable
+from cinema_grpc.application.line import Line
 from cinema_grpc.application.patience import Patience
 from cinema_grpc.application.ports import Clock, CommitUnknown, StorageConflict, StorageContention
 

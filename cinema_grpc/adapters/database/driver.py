@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from cinema_grpc.adapters.database.line import Asked, Line
 from cinema_grpc.adapters.database.prepared import Ask, Found, Go, Step
+from cinema_grpc.application.line import Asked, Line
 from cinema_grpc.application.ports import Clock
 
 Answer = tuple[datetime, list[Found]]

@@ -18,7 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from cinema_grpc.adapters.clock import SystemClock
-from cinema_grpc.adapters.database.driver import Peek, Peeks
+from cinema_grpc.adapters.database.driver import Answer, Peeks
 from cinema_grpc.adapters.database.prepared import Ask, Found, Go, Prepared, Query, Rows, Step, questions_of
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.ports import Clock, CommitUnknown, StorageConflict
@@ -116,21 +116,13 @@ class SqliteDriver:
         commit in one go too, so what is seen here is always committed.
         """
         connection = await self._undisturbed()
-        peeks: list[Peek] = []
-        while peek := line.take():
-            peeks.append(peek)
         now = (clock or SystemClock()).now()
-        answers: Sequence[list[Found] | Exception]
-        try:
-            answers = await _on_its_thread(connection, partial(_look, [peek.question for peek in peeks], now))
-        except Exception as error:  # noqa: BLE001 (it is theirs who asked)
-            answers = [error] * len(peeks)
-        except asyncio.CancelledError:
-            for peek in peeks:
-                peek.future.cancel()
-            raise
-        for peek, answer in zip(peeks, answers, strict=True):
-            peek.answer(answer if isinstance(answer, Exception) else (now, answer))
+
+        async def look(asked: list[Ask]) -> Sequence[Answer | Exception]:
+            answers = await _on_its_thread(connection, partial(_look, asked, now))
+            return [answer if isinstance(answer, Exception) else (now, answer) for answer in answers]
+
+        await line.answer_all(look)
 
     async def _undisturbed(self) -> aiosqlite.Connection:
         """Wait until nothing is written but not committed on the connection, and give it."""

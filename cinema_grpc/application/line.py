@@ -1,14 +1,41 @@
 """A line of those who wait for an answer, and the tasks that serve it for as long as anybody waits."""
 
 import asyncio
+import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 Q = TypeVar("Q")
 A = TypeVar("A")
+
+QUIET_TURNS = 3
+"""How many turns of the event loop have to bring nobody: about as many as a call takes to come in."""
+MOST_TURNS = 32
+"""How many turns those who are in wait for others at most."""
+MOST_AT_ONCE = 256
+"""How many are worth no more waiting."""
+
+
+async def until_quiet(count: Callable[[], int], most: int = MOST_AT_ONCE) -> None:
+    """Wait until all who are at the door have come in.
+
+    Each turn of the event loop may let more callers in, whom the sockets had already; once some turns bring nobody,
+    there is nothing to wait for. So an idle server does not wait, and a busy one serves more of them at once.
+
+    Args:
+        count: Tells how many are in.
+        most: How many are enough.
+    """
+    quiet = 0
+    for _ in range(MOST_TURNS):
+        before = count()
+        if quiet == QUIET_TURNS or before >= most:
+            return
+        await asyncio.sleep(0)
+        quiet = quiet + 1 if count() == before else 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,10 +105,33 @@ class Line(Generic[Q, A]):
                 return asked
         return None
 
+    async def answer_all(
+        self, answer: Callable[[list[Q]], Awaitable[Sequence[A | Exception]]], most: int | None = None
+    ) -> None:
+        """Take all who wait, or as many as may be, and answer them at once.
+
+        Args:
+            answer: Gives for each question what is told, in the same order; what it raises is told to all.
+            most: How many may be taken.
+        """
+        asked = list(itertools.islice(iter(self.take, None), most))
+        answers: Sequence[A | Exception]
+        try:
+            answers = await answer([each.question for each in asked])
+        except Exception as error:  # noqa: BLE001 (it is theirs who ask)
+            answers = [error] * len(asked)
+        except asyncio.CancelledError:
+            for each in asked:
+                each.future.cancel()
+            raise
+        for each, told in zip(asked, answers, strict=True):
+            each.answer(told)
+
     async def _serve_on(self) -> None:
         try:
             while self._waiting:
                 self._began = time.monotonic()
+                await until_quiet(lambda: len(self._waiting))
                 try:
                     await self._serve()
                 except Exception as error:  # noqa: BLE001 (it is theirs who ask)
