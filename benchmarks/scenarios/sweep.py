@@ -51,7 +51,7 @@ class Sweep:
     @property
     def cpu_microseconds(self) -> float:
         """The server's CPU time for each hold."""
-        return self.cpu_seconds / self.holds * 1e6
+        return self.cpu_seconds / max(1, self.holds) * 1e6
 
 
 def run(bench: Bench) -> Result:
@@ -72,7 +72,7 @@ def run(bench: Bench) -> Result:
         sweeps[name].append(_sweep_by_itself(*alone[name]))
     before, meanwhile = (usual_milliseconds(each, 0.99) for each in selling.values())
     labels = {
-        f"{SHOWTIMES * most:,} lapse, while selling": [while_selling],
+        f"{while_selling.holds:,} of {SHOWTIMES * most:,}, while selling": [while_selling],
         f"{some * half:,} lapse": sweeps["few"],
         f"{SHOWTIMES * half:,} lapse": sweeps["many"],
         f"{some * half:,} of {SHOWTIMES * half:,} lapse": sweeps["few of many"],

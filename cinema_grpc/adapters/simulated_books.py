@@ -109,13 +109,13 @@ class BooksInTable(Books):
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._line: Line[Entry, Outcome] = Line(self._write_some)
+        self._line: Line[Entry, Outcome] = Line(self._write_some, most_each=MOST_AT_ONCE)
 
     async def _write(self, entry: Entry) -> Outcome:
         return await self._line.ask(entry)
 
     async def _write_some(self) -> None:
-        await self._line.answer_all(self._write_many, MOST_AT_ONCE)
+        await self._line.answer_all(self._write_many)
 
     async def _write_many(self, asked: Sequence[Entry]) -> list[Outcome]:
         # A statement may touch a key once. In the same order everywhere, no two replicas wait for each other.

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import sys
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -35,7 +36,7 @@ async def until_quiet(count: Callable[[], int], most: int = MOST_AT_ONCE) -> Non
         if quiet == QUIET_TURNS or before >= most:
             return
         await asyncio.sleep(0)
-        quiet = quiet + 1 if count() == before else 0
+        quiet = quiet + 1 if count() <= before else 0  # some may be served meanwhile
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,28 +66,30 @@ class Line(Generic[Q, A]):
         tasks: Those that run.
     """
 
-    def __init__(self, serve: Callable[[], Coroutine[Any, Any, None]], most_tasks: int = 1) -> None:
+    def __init__(
+        self, serve: Callable[[], Coroutine[Any, Any, None]], most_tasks: int = 1, most_each: int = sys.maxsize
+    ) -> None:
         """Set up.
 
         Args:
-            serve: Takes some of those who wait, and answers them; what it raises is for those whom it has not taken.
+            serve: Takes some of those who wait, and answers them; what it raises is told to those who wait, unless
+                other tasks get on.
             most_tasks: How many tasks may do so at once.
+            most_each: How many one of them takes in one go, at most.
         """
         self._serve = serve
         self._most_tasks = most_tasks
+        self._most_each = most_each
         self._waiting: deque[Asked[Q, A]] = deque()
         self.tasks: set[asyncio.Task[Any]] = set()
+        self._taken = 0
         self._began = 0.0
 
-    def ahead(self, in_a_round: float) -> tuple[int, float]:
-        """Tell how many rounds a newcomer has to wait for, and for how many seconds the last that began has gone on.
-
-        Args:
-            in_a_round: How many are served in a round of all tasks, at most.
-        """
+    def ahead(self) -> tuple[int, float]:
+        """Tell how many rounds of all tasks a newcomer has to wait for, and for how many seconds one has gone on."""
         if len(self.tasks) < self._most_tasks:
             return 0, 0.0
-        return 1 + int(len(self._waiting) // in_a_round), time.monotonic() - self._began
+        return 1 + len(self._waiting) // (self._most_tasks * self._most_each), time.monotonic() - self._began
 
     async def ask(self, question: Q) -> A:
         """Wait for an answer."""
@@ -102,19 +105,19 @@ class Line(Generic[Q, A]):
         while self._waiting:
             asked = self._waiting.popleft()
             if not asked.future.done():
+                self._taken += 1
                 return asked
         return None
 
-    async def answer_all(
-        self, answer: Callable[[list[Q]], Awaitable[Sequence[A | Exception]]], most: int | None = None
-    ) -> None:
-        """Take all who wait, or as many as may be, and answer them at once.
+    async def answer_all(self, answer: Callable[[list[Q]], Awaitable[Sequence[A | Exception]]]) -> None:
+        """Take as many as may be, and answer them at once.
 
         Args:
             answer: Gives for each question what is told, in the same order; what it raises is told to all.
-            most: How many may be taken.
         """
-        asked = list(itertools.islice(iter(self.take, None), most))
+        asked = list(itertools.islice(iter(self.take, None), self._most_each))
+        if not asked:
+            return
         answers: Sequence[A | Exception]
         try:
             answers = await answer([each.question for each in asked])
@@ -130,11 +133,13 @@ class Line(Generic[Q, A]):
     async def _serve_on(self) -> None:
         try:
             while self._waiting:
-                self._began = time.monotonic()
-                await until_quiet(lambda: len(self._waiting))
+                self._began, taken = time.monotonic(), self._taken
+                await until_quiet(lambda: len(self._waiting), min(self._most_each, MOST_AT_ONCE))
                 try:
                     await self._serve()
                 except Exception as error:  # noqa: BLE001 (it is theirs who ask)
+                    if self._taken > taken and len(self.tasks) > 1:
+                        return  # other tasks get on, and go on for as long as anybody waits
                     while asked := self.take():
                         asked.answer(error)
         finally:

@@ -1,5 +1,6 @@
 """A box office over a real database that can be made to fail."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -65,9 +66,10 @@ async def open_house(url: str, pool_size: int = POOL_SIZE) -> AsyncIterator[Hous
     box_office.start()
     yield House(database, clock, store, SqlBookingReader(database), box_office, faults)
     await box_office.stop()
-    pool = cast("QueuePool", database.engine.pool)
+    while database._peeks.tasks:  # noqa: ASYNC110 (nobody tells)
+        await asyncio.sleep(0)
+    assert cast("QueuePool", database.engine.pool).checkedout() == 0
     await database.close()
-    assert pool.checkedout() == 0
 
 
 @pytest.fixture

@@ -78,7 +78,7 @@ class SqlAccountStore:
             return begun, _ADD.of({_INSERT: [row], _BEGIN_SESSION: [row_of(each) for each in begun]})
 
         try:
-            return await self._database.decide((BY_ID, []), decision)
+            return await self._database.decide((BY_ID, []), decision)  # there is nothing to lock
         except StorageConflict:
             # Which constraint it was is told by looking, since each driver words it in its own way. Accounts are never
             # deleted, so whoever was first is still there.

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -182,14 +182,14 @@ class Database:
     ) -> T:
         """Lock rows, decide by what they are, and write what follows, in a few goes.
 
-        Where another transaction gets in the way, all of it is tried anew. With SQLite nothing is written until all is,
-        so unlike in `writing` nobody who peeks has to wait for the end.
+        Where another transaction gets in the way, all of it is tried anew. With SQLite nothing is written before the
+        last go, so unlike in `writing` whoever peeks waits for that alone.
 
         Args:
             lock: Gives the rows.
             decision: Gives the answer, and what is to be written, by the rows, the time, and what was asked. It may be
                 called again with other rows.
-            ask: Gives by the rows what else is to be read.
+            ask: Gives by the rows what else is to be read; another thread may call it.
             racing: Whether another transaction may make the rows that this one makes; then it is tried anew, too.
             owed: Whether it has to be done however long it has to wait.
 
@@ -228,12 +228,13 @@ class Database:
         Raises:
             StorageUnavailable, Overloaded.
         """
-        self._patience.check(*self._peeks.ahead(self.driver.peeks_a_round))
+        self._patience.check(*self._peeks.ahead())
         with self._translated():
             return await self._peeks.ask(ask)
 
     async def _peek(self) -> None:
-        await self.driver.peek(self._peeks, self.clock, self._its_turn)
+        # Whoever is in line was let in at the door, and is not turned away later.
+        await self.driver.peek(self._peeks, self.clock, partial(self._its_turn, owed=True))
 
     async def to_its_end(self, conversation: Coroutine[Any, Any, T], *, owed: bool = False) -> T:
         """Carry a conversation with the database to its end, even if whoever waits for it is cancelled meanwhile.

@@ -8,12 +8,11 @@ from typing import Any, Protocol
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from cinema_grpc.adapters.database.prepared import Ask, Found, Go, Step
-from cinema_grpc.application.line import Asked, Line
+from cinema_grpc.application.line import Line
 from cinema_grpc.application.ports import Clock
 
 Answer = tuple[datetime, list[Found]]
 """The time, and what was found for each question."""
-Peek = Asked[Ask, Answer]
 Peeks = Line[Ask, Answer]
 
 
@@ -28,7 +27,7 @@ class Driver(Protocol):
         conversations: How many connections are left for everything else.
         clock: The clock of this process, if that is the one that decides.
         peeking: How many tasks may peek at once.
-        peeks_a_round: How many whom a round of all of these answers at most.
+        peeks_a_turn: How many callers each of them answers in one go, at most.
         reading, writing, deciding: Options of a connection that reads from one state of the database, that writes, or
             that leaves the beginning and the end of its transactions to whoever uses it.
     """
@@ -40,7 +39,7 @@ class Driver(Protocol):
     conversations: int
     clock: Clock | None
     peeking: int
-    peeks_a_round: float
+    peeks_a_turn: int
     reading: Mapping[str, Any]
     writing: Mapping[str, Any]
     deciding: Mapping[str, Any]

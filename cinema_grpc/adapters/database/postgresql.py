@@ -40,6 +40,9 @@ POOL_SECONDS = 10.0
 """How long one may take to come free: only a fault of ours has anybody wait, since all wait for their turn before."""
 PEEKS_A_TURN = 16
 """How many who only peek may use a connection one after the other, until others have their turn."""
+STATEMENTS_AT_HAND = 256
+"""How many statements a connection keeps prepared: twice as many as there are. None may be given up for another, and be
+prepared anew while locks are held."""
 SECONDS_UNTIL_DEAD = 10
 """How long a server may leave the network's own packets unanswered before the connection counts as lost."""
 
@@ -76,6 +79,7 @@ class PostgresqlDriver:
     shared = True
     lanes = LANES
     apart = APART
+    peeks_a_turn = PEEKS_A_TURN
     clock: Clock | None = None
     reading: Mapping[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     writing: Mapping[str, Any] = {"isolation_level": "READ COMMITTED"}
@@ -95,7 +99,6 @@ class PostgresqlDriver:
         self._parameters = {name: value for name, value in PARAMETERS.items() if name not in parameters}
         self.conversations = pool_size - LANES * (1 + APART)
         self.peeking = self.conversations
-        self.peeks_a_round: float = self.conversations * PEEKS_A_TURN
         self.engine = create_async_engine(
             "postgresql+asyncpg://",
             connect_args={"async_creator_fn": self._connect},
@@ -248,6 +251,7 @@ class PostgresqlDriver:
                     url,
                     timeout=self._connect_seconds,
                     server_settings=self._parameters,
+                    statement_cache_size=STATEMENTS_AT_HAND,
                     max_cached_statement_lifetime=0,  # what is prepared stays so
                     **options,
                 )

@@ -203,7 +203,7 @@ def update_by(table: Table, keys: Sequence[str], changing: Sequence[str]) -> Pre
 
 
 def delete_by(table: Table, keys: Sequence[str], *, exactly: bool = True) -> Prepared:
-    """Prepare to delete the rows that have the given values; there may be any number, unless there has to be one."""
+    """Prepare to delete the rows that have the given values; `exactly` is as in Prepared."""
     # SQLite looks into an index for a subquery, but not for bare rows of values.
     columns = ", ".join(f"column{number}" for number in range(1, len(keys) + 1))
     found = f"({', '.join(keys)}) IN (SELECT {columns} FROM"

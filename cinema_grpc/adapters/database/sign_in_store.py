@@ -80,7 +80,7 @@ class SqlSignInStore:
             }
             return None, _CHANGE.of(
                 {
-                    _INSERT: [row for subject, row in rows.items() if subject not in there],
+                    _INSERT: [row for subject, row in sorted(rows.items()) if subject not in there],
                     _UPDATE: [row for subject, row in rows.items() if subject in there],
                 }
             )

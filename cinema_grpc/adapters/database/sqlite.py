@@ -1,8 +1,8 @@
 """SQLite: one connection to a file, its clock, its errors, and a batch in one go on the connection's own thread."""
 
 import asyncio
-import math
 import sqlite3
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import datetime
@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from cinema_grpc.adapters.clock import SystemClock
 from cinema_grpc.adapters.database.driver import Answer, Peeks
-from cinema_grpc.adapters.database.prepared import Ask, Found, Go, Prepared, Query, Rows, Step, questions_of
+from cinema_grpc.adapters.database.prepared import Ask, Found, Go, Prepared, Query, Question, Rows, Step, questions_of
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.ports import Clock, CommitUnknown, StorageConflict
 
@@ -48,7 +48,7 @@ class SqliteDriver:
     apart = 0
     conversations = 1
     peeking = 1
-    peeks_a_round = math.inf
+    peeks_a_turn = sys.maxsize
     reading: Mapping[str, Any] = {}
     writing: Mapping[str, Any] = {WRITES: True}
     deciding: Mapping[str, Any] = {BEGUN: True}
@@ -116,10 +116,10 @@ class SqliteDriver:
         commit in one go too, so what is seen here is always committed.
         """
         connection = await self._undisturbed()
-        now = (clock or SystemClock()).now()
 
-        async def look(asked: list[Ask]) -> Sequence[Answer | Exception]:
-            answers = await _on_its_thread(connection, partial(_look, asked, now))
+        async def look(asks: list[Ask]) -> Sequence[Answer | Exception]:
+            now = (clock or SystemClock()).now()
+            answers = await _on_its_thread(connection, partial(_look, [_asked(ask, now) for ask in asks]))
             return [answer if isinstance(answer, Exception) else (now, answer) for answer in answers]
 
         await line.answer_all(look)
@@ -221,16 +221,26 @@ async def _on_its_thread(driver: aiosqlite.Connection, work: Callable[[sqlite3.C
     return result
 
 
-def _look(asked: Sequence[Ask], now: datetime, driver: sqlite3.Connection) -> list[list[Found] | Exception]:
+def _asked(ask: Ask, now: datetime) -> Sequence[Question] | Exception:
+    try:
+        return questions_of(ask, now)
+    except Exception as error:  # noqa: BLE001 (it is theirs who asks)
+        return error
+
+
+def _look(asked: Sequence[Sequence[Question] | Exception], driver: sqlite3.Connection) -> list[list[Found] | Exception]:
     """Answer several callers from one state of the database; a question that can't be asked is its caller's fault."""
     answers: list[list[Found] | Exception] = []
     begun = driver.in_transaction
     if not begun:
         driver.execute("BEGIN").close()
     try:
-        for ask in asked:
+        for questions in asked:
+            if isinstance(questions, Exception):
+                answers.append(questions)
+                continue
             try:
-                answers.append([_read(driver, query, rows) for query, rows in questions_of(ask, now)])
+                answers.append([_read(driver, query, rows) for query, rows in questions])
             except Exception as error:  # noqa: BLE001
                 answers.append(error)
     finally:
