@@ -57,15 +57,15 @@ class Sweep:
 def run(bench: Bench) -> Result:
     """Measure."""
     most = bench.choose(SEATS_OF_HOLDS, SEATS_OF_HOLDS // 5)
-    half, some = most // 2, SHOWTIMES // 10
+    a_few, some = most // 4, SHOWTIMES // 10
     empty = house.furnish(bench.databases.make("sweep"), SHOWTIMES, 400, ROWS)
     rate = _top_rate(bench, empty) / 2
     most_lapse = _with_holds(empty, most, SHOWTIMES, SHOWTIMES)
     selling, while_selling = _sell_and_sweep(bench, most_lapse, SHOWTIMES * most, rate)
     alone = {
-        "few": (_with_holds(empty, half, some, some), some * half),
-        "many": (_with_holds(empty, half, SHOWTIMES, SHOWTIMES), SHOWTIMES * half),
-        "few of many": (_with_holds(empty, half, some, SHOWTIMES), some * half),
+        "few": (_with_holds(empty, a_few, some, some), some * a_few),
+        "many": (_with_holds(empty, a_few, SHOWTIMES, SHOWTIMES), SHOWTIMES * a_few),
+        "few of many": (_with_holds(empty, a_few, some, SHOWTIMES), some * a_few),
     }
     sweeps: dict[str, list[Sweep]] = {name: [] for name in alone}
     for name in bench.choose(("few", "few of many", "many", "few of many", "few"), ("few", "few of many", "many")):
@@ -73,9 +73,9 @@ def run(bench: Bench) -> Result:
     before, meanwhile = (usual_milliseconds(each, 0.99) for each in selling.values())
     labels = {
         f"{while_selling.holds:,} of {SHOWTIMES * most:,}, while selling": [while_selling],
-        f"{some * half:,} lapse": sweeps["few"],
-        f"{SHOWTIMES * half:,} lapse": sweeps["many"],
-        f"{some * half:,} of {SHOWTIMES * half:,} lapse": sweeps["few of many"],
+        f"{some * a_few:,} lapse": sweeps["few"],
+        f"{SHOWTIMES * a_few:,} lapse": sweeps["many"],
+        f"{some * a_few:,} of {SHOWTIMES * a_few:,} lapse": sweeps["few of many"],
     }
     rows = [
         (
