@@ -4,11 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from cinema_grpc.cli import main
 from tests.certificates import Authority, write
-from tests.e2e.conftest import SECRET, run
+from tests.e2e.conftest import SECRET, run, run_here
 
 BAD: tuple[tuple[str, str, str], ...] = (
     ("LISTEN_ADDRESS", "nowhere", "HOST:PORT"),
@@ -82,17 +80,14 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Mapping[str, 
 
 
 @pytest.mark.parametrize(("name", "value", "hint"), BAD)
-def test_a_bad_setting(
-    files: tuple[Path, Mapping[str, str]], monkeypatch: pytest.MonkeyPatch, name: str, value: str, hint: str
-) -> None:
+def test_a_bad_setting(files: tuple[Path, Mapping[str, str]], name: str, value: str, hint: str) -> None:
     """It is named, with what would be right; a secret is not shown."""
     folder, good_files = files
-    monkeypatch.chdir(folder)
-    settings = {"CINEMA_JWT_SECRET": SECRET, "CINEMA_LISTEN_ADDRESS": "127.0.0.1:0"}
+    settings = {"CINEMA_JWT_SECRET": SECRET}
     if name.startswith("TLS_") or (name, value) == ("PLAINTEXT", "yes"):
         settings |= good_files
-    ended = CliRunner(env={**settings, f"CINEMA_{name}": value}).invoke(main, ["serve"])
-    assert ended.exit_code == 2
+    ended = run_here(folder, "serve", **{**settings, f"CINEMA_{name}": value})
+    assert ended.returncode == 2
     (line,) = ended.stderr.splitlines()
     assert line.startswith(f"cinema: CINEMA_{name}: ")
     assert hint in line

@@ -6,10 +6,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from cinema_grpc.cli import main
 from tests.certificates import Authority
+from tests.e2e.conftest import run_here
 from tests.postgresql import SPEED, PostgresServer, fetch, free_port, in_thread
 
 NAME = "localhost"
@@ -45,8 +44,8 @@ def server(authorities: Path) -> Iterator[PostgresServer]:
 def migrate(server: PostgresServer, authorities: Path, host: str, parameters: str) -> tuple[int, str]:
     """Run `cinema migrate`; give its exit code, and what it says."""
     url = server.url().replace("127.0.0.1", host) + "?" + parameters.replace("{folder}", str(authorities))
-    ended = CliRunner(env={"CINEMA_DATABASE_URL": url}).invoke(main, ["migrate"])
-    return ended.exit_code, ended.output
+    ended = run_here(authorities, "migrate", CINEMA_DATABASE_URL=url)
+    return ended.returncode, ended.stdout + ended.stderr
 
 
 def test_the_right_authority(server: PostgresServer, authorities: Path) -> None:
