@@ -93,9 +93,7 @@ class Database:
         self._turn = asyncio.Semaphore(self.driver.conversations)
         self._in_line = 0
         self._patience = Patience(longest_wait)
-        self._peeks: Peeks = Line(
-            lambda: self.driver.peek(self._peeks, self.clock, self._its_turn), self.driver.peeking
-        )
+        self._peeks: Peeks = Line(self._peek, self.driver.peeking)
 
     @property
     def engine(self) -> AsyncEngine:
