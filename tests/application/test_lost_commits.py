@@ -1,5 +1,6 @@
 """Commits whose answer is lost, and what another process has done by the time that they are looked up."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -59,6 +60,24 @@ async def test_one_that_was_not_kept_is_not_taken_for_what_another_process_did(h
     assert isinstance(held, Booking)
     rows = {row["booking_id"]: row["status"] for row in await house.rows("booking")}
     assert rows == {lapsed.booking_id: "EXPIRED", "b2": "RESERVED"}
+
+
+async def test_what_another_process_did_in_its_place_is_seen(house: House) -> None:
+    """The other one wrote the same down, and sold a seat in the same revision."""
+    await house.hold("A1")
+    house.clock.advance(TEN_MINUTES)
+
+    async def sell(other: BoxOffice) -> None:
+        await asyncio.gather(other.execute("s1", expire), hold(other, "b5", at="s1", seat="A5"))
+        await hold(other, "b7", at="s1", seat="A7")
+
+    async with two_processes(house, sell) as ours:
+        with failing(house.database, lambda statement: statement == "COMMIT" and not failed) as failed:
+            assert await outcomes(ours.execute("s1", expire)) == [1]
+        await hold(ours, "b9", at="s1", seat="A9")
+    assert failed == ["COMMIT"]
+    showtimes = {row["showtime_id"]: row["taken_seats"] for row in await house.rows("showtime")}
+    assert showtimes["s1"] == len(await house.rows("seat_claim")) == 3
 
 
 async def test_one_with_a_request_is_not_taken_for_the_same_change_without(house: House) -> None:

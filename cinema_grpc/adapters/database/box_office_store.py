@@ -48,7 +48,7 @@ class SqlBoxOfficeStore:
 
         The stamp of a showtime shows it, or, where other processes have written to all of them since, a row that only
         this commit can have made. If it made none, it was kept if all that it wrote is in place: should others have
-        done the same instead, what it answers is true all the same.
+        done the same instead, what it answers is true all the same, but not what it takes the showtimes to be.
 
         What is found may have been kept by a server that came back alone, without the standby that the lost commit
         waited for. So the lookup, which has locked a row, is committed too, and waits for the standby as that did.
