@@ -249,8 +249,8 @@ MUTATIONS = (
     mutation(
         "a commit whose answer is lost counts as undone",
         f"{APPLICATION}/lane.py",
-        "                if work.written and await self._was_committed(work):\n                    break\n",
-        "",
+        "if work.written and await self._was_committed(work):\n",
+        "if False:\n",
         f"{BOX_OFFICE}::TestFaults::test_a_commit_whose_answer_is_lost_is_found",
     ),
     mutation(
@@ -299,9 +299,16 @@ MUTATIONS = (
     mutation(
         "a commit whose answer is lost counts as done",
         f"{APPLICATION}/lane.py",
-        "                if work.written and await self._was_committed(work):\n                    break\n",
-        "                break\n",
+        "if work.written and await self._was_committed(work):\n",
+        "if True:\n",
         f"{BOX_OFFICE}::TestFaults::test_a_commit_that_fails_is_undone",
+    ),
+    mutation(
+        "what a commit that had to be looked up led to stays at hand",
+        f"{APPLICATION}/lane.py",
+        "        if looked_up:\n",
+        "        if False:\n",
+        "tests/application/test_lost_commits.py::test_what_another_process_did_in_its_place_is_seen",
     ),
     mutation(
         "what other processes did is not taken over",
