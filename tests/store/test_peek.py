@@ -124,6 +124,22 @@ async def test_who_would_stand_in_line_for_too_long_is_turned_away(database_url:
     await database.close()
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_who_was_let_in_is_not_turned_away_later(database_url: str) -> None:
+    """Though all connections are in use by then, and a turn takes longer than anybody may be made to wait."""
+    database = Database(database_url, longest_wait=0.0)
+    async with AsyncExitStack() as in_use:
+        for _ in range(database.driver.conversations):
+            await in_use.enter_async_context(database.reading())
+        database._patience.took(1.0)
+        looking = asyncio.create_task(database.peek([]))
+        await asyncio.wait([looking], timeout=0.1)
+        assert not looking.done()
+    _, answers = await looking
+    assert answers == []
+    await database.close()
+
+
 async def test_nobody_is_turned_away_for_the_time_in_which_nobody_looked(database_url: str) -> None:
     database = Database(database_url, FakeClock(), longest_wait=0.5)
     assert len(await asyncio.gather(*(database.peek([]) for _ in range(20)))) == 20
