@@ -6,6 +6,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextvars import Context
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -97,7 +98,8 @@ class Line(Generic[Q, A]):
         self._waiting.append(asked)
         if len(self.tasks) < self._most_tasks:
             self._began = time.monotonic()
-            self.tasks.add(asyncio.create_task(self._serve_on(), name="a line"))
+            # It serves others too, and what it logs is not about the call that happened to come first.
+            self.tasks.add(asyncio.create_task(self._serve_on(), name="a line", context=Context()))
         return await asked.future
 
     def take(self) -> Asked[Q, A] | None:

@@ -1,6 +1,7 @@
 """A line: many are served at once, each gets an answer, and what goes wrong is told to those whom it concerns."""
 
 import asyncio
+from contextvars import ContextVar
 
 from cinema_grpc.application.line import MOST_TURNS, Line, until_quiet
 
@@ -60,6 +61,20 @@ async def test_nothing_is_asked_for_those_who_have_gone() -> None:
         each.cancel()
     await asyncio.wait(line.tasks)
     assert served == []
+
+
+async def test_what_is_logged_meanwhile_is_not_put_down_to_who_came_first() -> None:
+    call: ContextVar[str] = ContextVar("call")
+    seen: list[str] = []
+
+    async def note(questions: list[int]) -> list[int]:
+        seen.append(call.get("nobody's"))
+        return questions
+
+    line: Line[int, int] = Line(lambda: line.answer_all(note))
+    call.set("the first one's")
+    assert await line.ask(1) == 1
+    assert seen == ["nobody's"]
 
 
 async def test_those_who_come_one_by_one_for_ever_hold_nobody_up() -> None:
