@@ -205,7 +205,7 @@ class HoldExpired(CinemaError):
         super().__init__(
             f"the hold of booking {booking_id} ended at {ended}{given_back}; "
             "book again, if the showtime is still on sale",
-            {"booking_id": booking_id, "hold_expire_time": ended},
+            {"booking_id": booking_id, "hold_expire_time": ended} | ({"charged": "true"} if charged else {}),
         )
 
 

@@ -120,6 +120,7 @@ async def test_a_charge_that_comes_too_late_is_owed_back(desk: Desk) -> None:
     (again,) = await outcomes(desk.pay(held, request=request()))
     assert isinstance(again, HoldExpired)
     assert "all of it is given back" in again.message
+    assert again.metadata["charged"] == "true"
     late = await desk.read(held)
     assert late.status is BookingStatus.EXPIRED
     assert late.refund is not None

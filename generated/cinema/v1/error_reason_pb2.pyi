@@ -117,7 +117,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata, for example: {"stranded_seats": "A2"}
     """
     ERROR_REASON_HOLD_EXPIRED: _ErrorReason.ValueType  # 19
-    """FAILED_PRECONDITION. The hold ended before the booking was paid for. Book again.
+    """FAILED_PRECONDITION. The hold ended before the booking was paid for. Book again. "charged": "true" comes with it if the charge
+    went through all the same, and all of it is given back.
 
     Metadata, for example: {"booking_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "hold_expire_time": "2026-05-01T19:00:00Z"}
     """
@@ -301,7 +302,8 @@ ERROR_REASON_SINGLE_SEAT_GAP: ErrorReason.ValueType  # 18
 Metadata, for example: {"stranded_seats": "A2"}
 """
 ERROR_REASON_HOLD_EXPIRED: ErrorReason.ValueType  # 19
-"""FAILED_PRECONDITION. The hold ended before the booking was paid for. Book again.
+"""FAILED_PRECONDITION. The hold ended before the booking was paid for. Book again. "charged": "true" comes with it if the charge
+went through all the same, and all of it is given back.
 
 Metadata, for example: {"booking_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "hold_expire_time": "2026-05-01T19:00:00Z"}
 """
