@@ -139,6 +139,24 @@ async def test_a_server_that_says_nothing_keeps_nobody_from_the_next(database_ur
         await database.close()
 
 
+async def test_a_server_that_hangs_up_keeps_nobody_from_the_next(database_url: str, tmp_path: Path) -> None:
+    """As a proxy does whose own server is gone."""
+    called = 0
+
+    def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal called
+        called += 1
+        writer.close()
+
+    async with await asyncio.start_unix_server(hang_up, tmp_path / ".s.PGSQL.5432"):
+        url = database_url.replace("host=", f"host={tmp_path},")
+        for sslmode in ("prefer", "disable"):
+            database = Database(f"{url}&sslmode={sslmode}", pool_size=7)
+            await database.check()
+            await database.close()
+    assert called >= 2
+
+
 class TestBusyShowtimes:
     """Another process has locked s1."""
 

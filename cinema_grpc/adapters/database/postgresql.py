@@ -69,6 +69,13 @@ MIGRATION_LOCK = 7_209_385_611
 
 CONTENTION = {"40001", "40P01", "55P03"}
 """Serialization failure, deadlock, lock not available."""
+NEXT_SERVER = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TargetServerAttributeNotMatched,
+)
+"""What one server answers, or leaves unanswered, that the next one may not."""
 OURS = ("0A", "22", "42")
 """Classes of errors that our own statements are at fault for: what is not supported, bad data, bad syntax or names."""
 
@@ -255,7 +262,7 @@ class PostgresqlDriver:
                     max_cached_statement_lifetime=0,  # what is prepared stays so
                     **options,
                 )
-            except (OSError, asyncpg.CannotConnectNowError, asyncpg.TargetServerAttributeNotMatched) as error:
+            except NEXT_SERVER as error:
                 failure = error
             else:
                 self._urls = [url, *(each for each in self._urls if each != url)]
