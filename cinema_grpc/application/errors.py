@@ -50,15 +50,20 @@ class BadCredentials(CinemaError):
 
 
 class TooManyAttempts(CinemaError):
-    """Too many wrong passwords were tried; this one was not looked at."""
+    """Too many passwords were tried; this one was not looked at."""
 
     reason = "TOO_MANY_ATTEMPTS"
 
-    def __init__(self, wait: timedelta) -> None:
-        """Say how long to wait."""
+    def __init__(self, wait: timedelta, *, under_way: bool = False) -> None:
+        """Say how long to wait, and whether that is for wrong passwords or for others that are still looked at."""
         seconds = str(math.ceil(wait.total_seconds()))
+        tried = (
+            "too many passwords from the same address are being looked at, and this one was not"
+            if under_way
+            else "too many wrong passwords were tried, and this one was not looked at"
+        )
         super().__init__(
-            f"too many wrong passwords were tried, and this one was not looked at; wait {seconds} s and try again",
+            f"{tried}; wait {seconds} s and try again",
             {"retry_after_seconds": seconds},
         )
 

@@ -9,7 +9,7 @@ other accounts. And the delay of an account as a whole spares whoever tries for 
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -126,10 +126,6 @@ class SignInThrottle:
         counted = self._counted(subjects)
         now, records = await self._store.read(counted)
         waits = {subject: records[subject].wait(now, limit) for subject, limit in counted.items()}
-        if self._limits.of_place is not None and (others := self._under_way[subjects.of_place]):
-            failures = records[subjects.of_place].failures_at(now, self._limits.of_place)
-            if failures + others >= self._limits.of_place.free:
-                waits[subjects.of_place] = max(waits[subjects.of_place], A_MOMENT)
         here = records[subjects.at_place]
         if here.known:
             del waits[subjects.of_account]
@@ -139,7 +135,14 @@ class SignInThrottle:
         longest = max(waits.values())
         if longest > timedelta(0):
             raise TooManyAttempts(longest)
+        if not here.known and self._is_crowded(subjects.of_place, records, now):
+            raise TooManyAttempts(A_MOMENT, under_way=True)
         return not here.failures and not records[subjects.of_account].failures and _is_fresh(here, now)
+
+    def _is_crowded(self, place: bytes, records: Mapping[bytes, Record], now: datetime) -> bool:
+        """Tell whether as many passwords from a place are being looked at as may still be wrong there."""
+        limit, others = self._limits.of_place, self._under_way[place]
+        return limit is not None and others > 0 and records[place].failures_at(now, limit) + others >= limit.free
 
 
 def _is_fresh(here: Record, now: datetime) -> bool:

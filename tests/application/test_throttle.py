@@ -185,7 +185,10 @@ async def test_many_accounts_at_once_gain_nothing_either(house: House) -> None:
         let_go.set()
         results = await asyncio.gather(*guesses, return_exceptions=True)
     assert len(tried) == 10  # and 2 before
-    assert [type(each) for each in results].count(TooManyAttempts) == 10
+    refused = [each for each in results if isinstance(each, TooManyAttempts)]
+    assert len(refused) == 10
+    assert not any("wrong" in each.message for each in refused)  # as none of them was, until then
+    assert {each.metadata["retry_after_seconds"] for each in refused} == {"1"}
     assert not await house.signs_in("bob", HOME)
     house.clock.advance(SECOND)
     assert await house.signs_in("bob", HOME)

@@ -195,8 +195,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata, for example: {}
     """
     ERROR_REASON_TOO_MANY_ATTEMPTS: _ErrorReason.ValueType  # 34
-    """RESOURCE_EXHAUSTED. Too many wrong passwords were tried for this account, or from where the call comes from. This one was not looked at: try
-    it again after the delay that RetryInfo tells, which grows with each wrong password. Whoever is signed in stays so.
+    """RESOURCE_EXHAUSTED. Too many wrong passwords were tried for this account, or from where the call comes from, or too many from there are
+    being looked at. This one was not looked at: try it again after the delay that RetryInfo tells, which grows with each wrong password.
+    Whoever is signed in stays so.
 
     Metadata, for example: {"retry_after_seconds": "8"}
     """
@@ -380,8 +381,9 @@ ERROR_REASON_REFRESH_TOKEN_INVALID: ErrorReason.ValueType  # 33
 Metadata, for example: {}
 """
 ERROR_REASON_TOO_MANY_ATTEMPTS: ErrorReason.ValueType  # 34
-"""RESOURCE_EXHAUSTED. Too many wrong passwords were tried for this account, or from where the call comes from. This one was not looked at: try
-it again after the delay that RetryInfo tells, which grows with each wrong password. Whoever is signed in stays so.
+"""RESOURCE_EXHAUSTED. Too many wrong passwords were tried for this account, or from where the call comes from, or too many from there are
+being looked at. This one was not looked at: try it again after the delay that RetryInfo tells, which grows with each wrong password.
+Whoever is signed in stays so.
 
 Metadata, for example: {"retry_after_seconds": "8"}
 """
