@@ -13,7 +13,8 @@ SHOWTIMES_A_PASS = 100
 SHOWTIMES_AT_ONCE = 4
 HOLDS_A_COMMAND = 20
 HOLDS_A_SECOND = 1_300
-"""How many holds are written down a second at most: quicker would gain nothing, and those who are buying would wait."""
+"""How many holds are written down a second at most: quicker would gain nothing, and those who are buying would wait. So
+after some thousands at once it takes longer than the usual 4 seconds."""
 
 
 class HoldExpiry:

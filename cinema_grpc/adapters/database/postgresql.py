@@ -37,7 +37,7 @@ APART = 4
 CONNECT_SECONDS = 5.0
 """How long a connection to one server may take to be made, where the URL has no `connect_timeout`."""
 POOL_SECONDS = 10.0
-"""How long one may take to come free: only a fault of ours has anybody wait, since all wait for their turn before."""
+"""How long one may take to come free: all wait for their turn before, but for the looks at the server's health."""
 PEEKS_A_TURN = 16
 """How many who only peek may use a connection one after the other, until others have their turn."""
 STATEMENTS_AT_HAND = 256

@@ -28,7 +28,7 @@ _read_session = reader_of(session)
 
 
 class SqlSessionStore:
-    """Keeps sessions; fulfils ports.SessionStore."""
+    """Keeps sessions; fulfils account_ports.SessionStore."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

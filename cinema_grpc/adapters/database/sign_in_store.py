@@ -27,7 +27,7 @@ _read_row = reader_of(sign_in)
 
 
 class SqlSignInStore:
-    """Keeps records of sign-ins; fulfils ports.SignInStore."""
+    """Keeps records of sign-ins; fulfils account_ports.SignInStore."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
