@@ -31,7 +31,7 @@ RUN python -m venv --without-pip /opt/test \
 COPY . .
 RUN pip --python /opt/test/bin/python install --no-deps --no-build-isolation --editable .
 USER 10001:10001
-# As in `make test`.
+# As in `make test`, in one process.
 CMD ["pytest", "--cov"]
 
 

@@ -39,7 +39,6 @@ test: export PYTHONDONTWRITEBYTECODE := # or each of the servers that tests star
 test: $(ENVIRONMENT) ## Run all tests; fails when they cover less than 95% of the code
 	@$(BIN)/pytest --cov --numprocesses auto
 
-# `make bench SCENARIO=create-booking` measures one scenario alone.
 .PHONY: torture
 torture: $(ENVIRONMENT) ## Run the long forms of the proofs in docs/reliability.md, and tell their figures: an hour or more
 	@$(BIN)/pytest -m torture
@@ -62,6 +61,7 @@ DATABASE ?= sqlite
 mutations: $(ENVIRONMENT) ## Put known bugs back, one at a time, in a copy, and check that the tests notice each: 2 minutes
 	@$(BIN)/python -m tests.mutations $(if $(BUG),'$(BUG)')
 
+# `make bench SCENARIO=create-booking` measures one scenario alone.
 .PHONY: bench bench-quick
 bench: $(ENVIRONMENT) $(BENCH_ENVIRONMENT) ## Measure against yardsticks, into bench-report: 20 minutes; SCENARIO=create-booking, DATABASE=postgresql
 	@$(BIN)/python -m benchmarks --database $(DATABASE) $(addprefix --scenario ,$(SCENARIO))

@@ -255,7 +255,7 @@ class Settings(BaseSettings):
 
 def _check_postgresql_url(value: str) -> str:
     if find_spec("asyncpg") is None:
-        raise ValueError("needs the driver for PostgreSQL: pip install 'cinema-grpc[postgres]'")
+        raise ValueError("needs the driver for PostgreSQL: install the extra `postgres` of cinema-grpc, or asyncpg")
     try:
         parts = urlsplit(value)
         parameters = parse_qsl(parts.query, strict_parsing=bool(parts.query))

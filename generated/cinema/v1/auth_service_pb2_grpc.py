@@ -87,7 +87,7 @@ class AuthServiceServicer:
     def Register(self, request, context):
         """Makes a customer's account and signs it in. Open to anyone.
 
-        Errors: INVALID_ARGUMENT INVALID_REQUEST for a malformed field or a password that is too common or too close to the username or the
+        Errors: INVALID_ARGUMENT INVALID_REQUEST for a malformed field or a password that is too common, or is the username or the
         email; ALREADY_EXISTS USERNAME_TAKEN or EMAIL_TAKEN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -146,7 +146,7 @@ class AuthServiceServicer:
         that is refused with the old one.
 
         Errors: UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED; INVALID_ARGUMENT INVALID_REQUEST, also for a new password that is too
-        common or too close to the username or the email; UNAUTHENTICATED BAD_CREDENTIALS if the current password is wrong; RESOURCE_EXHAUSTED
+        common, or is the username or the email; UNAUTHENTICATED BAD_CREDENTIALS if the current password is wrong; RESOURCE_EXHAUSTED
         TOO_MANY_ATTEMPTS as at Login.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -24,7 +24,7 @@ class AuthServiceStub:
     Register: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.RegisterRequest, _auth_service_pb2.RegisterResponse]
     """Makes a customer's account and signs it in. Open to anyone.
 
-    Errors: INVALID_ARGUMENT INVALID_REQUEST for a malformed field or a password that is too common or too close to the username or the
+    Errors: INVALID_ARGUMENT INVALID_REQUEST for a malformed field or a password that is too common, or is the username or the
     email; ALREADY_EXISTS USERNAME_TAKEN or EMAIL_TAKEN.
     """
     Login: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.LoginRequest, _auth_service_pb2.LoginResponse]
@@ -63,7 +63,7 @@ class AuthServiceStub:
     that is refused with the old one.
 
     Errors: UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED; INVALID_ARGUMENT INVALID_REQUEST, also for a new password that is too
-    common or too close to the username or the email; UNAUTHENTICATED BAD_CREDENTIALS if the current password is wrong; RESOURCE_EXHAUSTED
+    common, or is the username or the email; UNAUTHENTICATED BAD_CREDENTIALS if the current password is wrong; RESOURCE_EXHAUSTED
     TOO_MANY_ATTEMPTS as at Login.
     """
     ListSigningKeys: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.ListSigningKeysRequest, _auth_service_pb2.ListSigningKeysResponse]
@@ -90,7 +90,7 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_auth_service_pb2.RegisterResponse]:
         """Makes a customer's account and signs it in. Open to anyone.
 
-        Errors: INVALID_ARGUMENT INVALID_REQUEST for a malformed field or a password that is too common or too close to the username or the
+        Errors: INVALID_ARGUMENT INVALID_REQUEST for a malformed field or a password that is too common, or is the username or the
         email; ALREADY_EXISTS USERNAME_TAKEN or EMAIL_TAKEN.
         """
 
@@ -159,7 +159,7 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         that is refused with the old one.
 
         Errors: UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED; INVALID_ARGUMENT INVALID_REQUEST, also for a new password that is too
-        common or too close to the username or the email; UNAUTHENTICATED BAD_CREDENTIALS if the current password is wrong; RESOURCE_EXHAUSTED
+        common, or is the username or the email; UNAUTHENTICATED BAD_CREDENTIALS if the current password is wrong; RESOURCE_EXHAUSTED
         TOO_MANY_ATTEMPTS as at Login.
         """
 

@@ -109,8 +109,8 @@ class BookingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ConfirmPayment(self, request, context):
-        """Charges the total price of a RESERVED booking, confirms it and issues a ticket for each seat. Starting a charge makes the hold last, once,
-        at least 2 minutes more. A booking is never charged twice.
+        """Charges the total price of a RESERVED booking, confirms it and issues a ticket for each seat. If less than 2 minutes of
+        the hold are left then, it is made to last 2 minutes, once. A booking is never charged twice.
 
         Errors: INVALID_ARGUMENT INVALID_REQUEST; NOT_FOUND BOOKING_NOT_FOUND; PERMISSION_DENIED NOT_BOOKING_OWNER; FAILED_PRECONDITION
         HOLD_EXPIRED, BOOKING_NOT_RESERVED, SALES_CLOSED, REQUEST_ID_REUSED or PAYMENT_DECLINED (the hold goes on: try another payment_token);

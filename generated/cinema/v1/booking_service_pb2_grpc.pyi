@@ -39,8 +39,8 @@ class BookingServiceStub:
     Errors: INVALID_ARGUMENT INVALID_REQUEST.
     """
     ConfirmPayment: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.ConfirmPaymentRequest, _booking_service_pb2.ConfirmPaymentResponse]
-    """Charges the total price of a RESERVED booking, confirms it and issues a ticket for each seat. Starting a charge makes the hold last, once,
-    at least 2 minutes more. A booking is never charged twice.
+    """Charges the total price of a RESERVED booking, confirms it and issues a ticket for each seat. If less than 2 minutes of
+    the hold are left then, it is made to last 2 minutes, once. A booking is never charged twice.
 
     Errors: INVALID_ARGUMENT INVALID_REQUEST; NOT_FOUND BOOKING_NOT_FOUND; PERMISSION_DENIED NOT_BOOKING_OWNER; FAILED_PRECONDITION
     HOLD_EXPIRED, BOOKING_NOT_RESERVED, SALES_CLOSED, REQUEST_ID_REUSED or PAYMENT_DECLINED (the hold goes on: try another payment_token);
@@ -111,8 +111,8 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _booking_service_pb2.ConfirmPaymentRequest,
         context: _aio.ServicerContext[_booking_service_pb2.ConfirmPaymentRequest, _abc.Awaitable[_booking_service_pb2.ConfirmPaymentResponse]],
     ) -> _abc.Awaitable[_booking_service_pb2.ConfirmPaymentResponse]:
-        """Charges the total price of a RESERVED booking, confirms it and issues a ticket for each seat. Starting a charge makes the hold last, once,
-        at least 2 minutes more. A booking is never charged twice.
+        """Charges the total price of a RESERVED booking, confirms it and issues a ticket for each seat. If less than 2 minutes of
+        the hold are left then, it is made to last 2 minutes, once. A booking is never charged twice.
 
         Errors: INVALID_ARGUMENT INVALID_REQUEST; NOT_FOUND BOOKING_NOT_FOUND; PERMISSION_DENIED NOT_BOOKING_OWNER; FAILED_PRECONDITION
         HOLD_EXPIRED, BOOKING_NOT_RESERVED, SALES_CLOSED, REQUEST_ID_REUSED or PAYMENT_DECLINED (the hold goes on: try another payment_token);
