@@ -42,7 +42,7 @@ class Log:
         showtime_id, request_id = chance.choice(showtimes), str(uuid.UUID(int=chance.getrandbits(128), version=4))
         first = chance.randint(1, 98)
         seats = [f"{chance.choice('ABCD')}{number}" for number in range(first, first + chance.randint(1, 3))]
-        deadline = asyncio.get_running_loop().time() + PATIENCE
+        start, latest, changes = asyncio.get_running_loop().time(), "", list[str]()
         while True:
             try:
                 if what == "book":
@@ -55,8 +55,12 @@ class Log:
                 self.outcomes[error.code().name] += 1
                 if error.code() not in AGAIN:
                     return None
-                if asyncio.get_running_loop().time() > deadline:
-                    raise AssertionError(f"{what} for {name or showtime_id} never works: {error.details()}") from error
+                seconds = asyncio.get_running_loop().time() - start
+                if (refusal := error.details() or "") != latest:
+                    latest = refusal
+                    changes.append(f"after {seconds:.1f} s: {refusal}")
+                if seconds > PATIENCE:
+                    raise AssertionError(f"{what} for {name or showtime_id} never works: {changes}") from error
                 await asyncio.sleep(0.1)  # as any client should
             else:
                 self.outcomes["OK"] += 1
