@@ -38,6 +38,8 @@ from cinema_grpc.domain.seating import SeatPlan
 
 MAXIMUM_SEATS_ON_HOLD = 10
 """How many seats one customer may have on hold in one showtime."""
+MICROSECOND = timedelta(microseconds=1)
+"""The least by which two moments differ."""
 
 
 class SeatGapPolicy(Enum):
@@ -199,7 +201,9 @@ class Showtime:
         hold_expire_time = booking.hold_expire_time
         if not booking.hold_extended:
             hold_expire_time = max(hold_expire_time, now + PAYMENT_TIME)
-        attempt = PaymentAttempt(attempt_id, AttemptStatus.OPEN, now, request)
+        # The latest attempt is the one that counts, so it is later than the one before it also while time stands still.
+        start = now if booking.payment is None else max(now, booking.payment.create_time + MICROSECOND)
+        attempt = PaymentAttempt(attempt_id, AttemptStatus.OPEN, start, request)
         return self._put(replace(booking, payment=attempt, hold_extended=True, hold_expire_time=hold_expire_time))
 
     def settle_charge(

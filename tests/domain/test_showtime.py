@@ -169,6 +169,18 @@ class TestPayment:
         with pytest.raises(PaymentInProgress):
             showtime.cancel("b1", "ada", "refund", NOW)
 
+    def test_a_charge_is_later_than_the_one_before_it_though_time_stands_still(self) -> None:
+        """As after a step back of the clock: read from the database, the latest one counts."""
+        showtime = a_showtime()
+        hold(showtime, "A1", "A2")
+        times = []
+        for attempt in ("z", "y", "x"):
+            payment = showtime.open_payment("b1", "ada", attempt, NOW).payment
+            assert payment is not None
+            times.append(payment.create_time)
+            showtime.settle_decline("b1", attempt)
+        assert times == [NOW, NOW + timedelta(microseconds=1), NOW + timedelta(microseconds=2)]
+
     def test_declined_stays_reserved(self) -> None:
         showtime = a_showtime()
         hold(showtime, "A1", "A2")
