@@ -47,7 +47,13 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     if as_worker:
-        asyncio.get_running_loop().add_reader(sys.stdin, stop.set)  # at the latest when whoever started it is gone
+        loop = asyncio.get_running_loop()
+
+        def stop_for_good() -> None:
+            loop.remove_reader(sys.stdin)  # or its end would be told again in each turn of the event loop
+            stop.set()
+
+        loop.add_reader(sys.stdin, stop_for_good)  # at the latest when whoever started it is gone
     try:
         await server.open(with_migration=with_migration)
         access = (
