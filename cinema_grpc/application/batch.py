@@ -1,13 +1,12 @@
 """A batch of commands: what each is answered, and what there is to write, without any waiting."""
 
 import asyncio
-import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from cinema_grpc.application.box_office_ports import OpenedBatch, Version, Wanted, Written
+from cinema_grpc.application.box_office_ports import OpenedBatch, Wanted, Written, draw_stamp
 from cinema_grpc.application.once import Once, Recorded, RequestKey
 from cinema_grpc.application.shelf import AtHand
 from cinema_grpc.domain.errors import CinemaError
@@ -59,7 +58,7 @@ class Work:
     recorded: dict[RequestKey, Recorded] = field(default_factory=dict)
     answers: list[tuple[AnyCommand, Any]] = field(default_factory=list)
     skipped: frozenset[str] = frozenset()
-    stamp: str = field(default_factory=lambda: secrets.token_hex(8))
+    drawn: str = field(default_factory=draw_stamp)
 
     def apply(self, commands: Sequence[AnyCommand], at_hand: AtHand, opened: OpenedBatch) -> None:
         """Apply one showtime's commands, in order of arrival."""
@@ -71,7 +70,7 @@ class Work:
         changes = showtime.changes()
         if changes:
             known = at_hand.version
-            at_hand = AtHand(showtime, Version(known.revision + 1, self.stamp), now)
+            at_hand = AtHand(showtime, known.next(self.drawn), now)
             showtime_id = showtime.terms.showtime_id
             self.written.append(Written(showtime_id, known, at_hand.version, now, showtime.taken, changes))
         self.at_hand[showtime.terms.showtime_id] = at_hand

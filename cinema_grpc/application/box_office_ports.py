@@ -1,5 +1,6 @@
 """What the box office asks of its store: to lock showtimes, read what is not at hand, and write what has changed."""
 
+import secrets
 from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -10,13 +11,37 @@ from cinema_grpc.application.once import Recorded, RequestKey
 from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.showtime import Change, Terms
 
+STAMP_LENGTH = 8
+"""How many characters of a version's stamp are its own; those of the versions before it come after them."""
+GENERATIONS = 16
+"""How many versions a stamp tells of, at most; a replica that is further behind reads a showtime anew."""
+
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A state of a showtime's seats: its number, and a random stamp that no other state of it has."""
+    """A state of a showtime's seats: its number, and a stamp that no other state of it has.
+
+    A failover may lose commits that somebody has read already, and what is committed instead has the same numbers. So
+    a stamp tells where its version came from: it begins with characters drawn at random, and those of the versions
+    before it follow, the latest first.
+    """
 
     revision: int
     stamp: str
+
+    def next(self, drawn: str) -> "Version":
+        """Give the version that follows, by what `draw_stamp` gave."""
+        return Version(self.revision + 1, drawn + self.stamp[: STAMP_LENGTH * (GENERATIONS - 1)])
+
+    def came_from(self, other: "Version") -> bool:
+        """Tell whether it is known that this version came from an earlier one, by changes and nothing else."""
+        place = STAMP_LENGTH * (self.revision - other.revision)
+        return place > 0 and self.stamp[place : place + STAMP_LENGTH] == other.stamp[:STAMP_LENGTH]
+
+
+def draw_stamp() -> str:
+    """Draw a stamp for a version that came from no other."""
+    return secrets.token_urlsafe(STAMP_LENGTH * 6 // 8)  # six bits a character
 
 
 @dataclass(frozen=True, slots=True)

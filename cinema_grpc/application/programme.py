@@ -105,7 +105,7 @@ class Programme:
         if kept is None or not (kept.version == latest or _was_followed(before, kept.version, latest)):
             await self._load(showtime_id)  # which may have begun before storage was asked,
             kept = self._kept.get(showtime_id)
-            if kept is None or kept.version.revision < latest.revision:
+            if kept is None or not (kept.version == latest or kept.version.came_from(latest)):
                 kept = await self._load(showtime_id)  # but this one has not
         return self._look_at(kept, showtime_id, now)
 
@@ -186,4 +186,4 @@ class Programme:
 
 
 def _was_followed(before: Version | None, version: Version, latest: Version) -> bool:
-    return before is not None and version != before and version.revision > latest.revision
+    return before is not None and version != before and version.came_from(latest)

@@ -15,6 +15,7 @@ from cinema_grpc.adapters.database.box_office_store import SqlBatch, SqlBoxOffic
 from cinema_grpc.application import lane as module
 from cinema_grpc.application import shelf
 from cinema_grpc.application.box_office import BoxOffice
+from cinema_grpc.application.box_office_ports import GENERATIONS
 from cinema_grpc.application.errors import Overloaded, RequestIdReused, ShuttingDown, StorageUnavailable
 from cinema_grpc.application.ports import StorageConflict, StorageContention
 from cinema_grpc.domain.booking import Booking, BookingStatus
@@ -137,6 +138,39 @@ class TestReplicas:
             await connection.execute(update(schema.showtime).values(revision=0, stamp="restored"))
         again = await house.hold("A1", by="bob")
         assert again.booking_id != booking.booking_id
+
+    async def test_a_history_without_what_is_at_hand_is_believed(self, house: House) -> None:
+        """A failover lost a commit that is at hand here, and another replica has gone on from there: it is ahead."""
+        await house.hold("A1")
+        async with house.database.writing() as connection:
+            await connection.execute(schema.seat_claim.delete())
+            await connection.execute(schema.booking.delete())
+            await connection.execute(update(schema.showtime).values(revision=0, stamp="restored"))
+        other = BoxOffice(house.store, lambda _: None)
+        other.start()
+        elsewhere = House(house.database, house.clock, house.store, house.reader, other, house.faults, names=100)
+        await elsewhere.hold("A5", "A6", by="bob")
+        await elsewhere.hold("A7", by="bob")
+        results = await outcomes(house.hold("A5"), house.hold("A1"))
+        assert isinstance(results[0], SeatsUnavailable)
+        assert isinstance(results[1], Booking)
+        (showtime,) = [row for row in await house.rows("showtime") if row["showtime_id"] == "s1"]
+        assert showtime["taken_seats"] == len(await house.rows("seat_claim")) == 4
+        await other.stop()
+
+    async def test_a_replica_that_is_far_behind_reads_all_anew(self, house: House) -> None:
+        other = BoxOffice(house.store, lambda _: None)
+        other.start()
+        booking = await house.hold("A1")
+        elsewhere = House(house.database, house.clock, house.store, house.reader, other, house.faults, names=100)
+        for _ in range(GENERATIONS):
+            latest = await elsewhere.hold("A2", by="bob")
+            house.clock.advance(timedelta(minutes=10))
+        again = await house.hold("A1", by="bob")
+        assert again.booking_id != booking.booking_id
+        claims = {row["seat"]: row["booking_id"] for row in await house.rows("seat_claim")}
+        assert claims == {"A1": again.booking_id, "A2": latest.booking_id}
+        await other.stop()
 
     async def test_two_boxes_race_on_one_seat(self, house: House) -> None:
         other = BoxOffice(house.store, lambda _: None)

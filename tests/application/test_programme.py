@@ -130,6 +130,26 @@ async def test_a_database_put_back_to_an_older_state_is_believed(
     assert reader.showtimes_read == 2
 
 
+async def test_a_history_without_what_is_at_hand_is_believed(
+    house: House, shown: tuple[House, Programme], reader: CountingReader
+) -> None:
+    """A failover lost a commit that is at hand here, and another replica has gone on from there: it is ahead."""
+    ours, programme = shown
+    await programme.seat_map("s1")
+    await ours.hold("A1")
+    assert taken(await programme.seat_map("s1")) == ["A1"]
+    async with house.database.writing() as connection:
+        await connection.execute(schema.seat_claim.delete())
+        await connection.execute(schema.booking.delete())
+        await connection.execute(update(schema.showtime).values(revision=0, stamp="restored"))
+    elsewhere = replace(house, names=50)
+    await elsewhere.hold("A5", "A6", by="bob")
+    await elsewhere.hold("A7", by="bob")
+    assert taken(await programme.seat_map("s1")) == ["A5", "A6", "A7"]
+    assert (await programme.seat_map("s1")).listed.revision == 2
+    assert reader.showtimes_read == 2
+
+
 async def test_a_hold_that_ends_is_free_in_that_moment(shown: tuple[House, Programme], reader: CountingReader) -> None:
     house, programme = shown
     await house.hold("A1")

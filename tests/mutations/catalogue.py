@@ -100,9 +100,16 @@ MUTATIONS = (
     mutation(
         "a showtime at hand is believed without asking the database",
         f"{DATABASE}/box_office_store.py",
-        "            if each.known is None or (version != each.known and version.revision <= each.known.revision):\n",
+        "            if each.known is None or not (version == each.known or version.came_from(each.known)):\n",
         "            if each.known is None:\n",
         f"{BOX_OFFICE}::TestReplicas",
+    ),
+    mutation(
+        "what a failover lost is taken for the beginning of what came instead",
+        f"{APPLICATION}/box_office_ports.py",
+        "        return place > 0 and self.stamp[place : place + STAMP_LENGTH] == other.stamp[:STAMP_LENGTH]\n",
+        "        return place > 0\n",
+        f"{BOX_OFFICE}::TestReplicas::test_a_history_without_what_is_at_hand_is_believed",
     ),
     mutation(
         "overlapping showtimes are looked for outside the transaction",
@@ -171,9 +178,9 @@ MUTATIONS = (
     ),
     mutation(
         "a change does not raise the revision",
-        f"{APPLICATION}/batch.py",
-        "Version(known.revision + 1,",
-        "Version(known.revision,",
+        f"{APPLICATION}/box_office_ports.py",
+        "Version(self.revision + 1,",
+        "Version(self.revision,",
         f"{BOX_OFFICE}::TestDeciding::test_revision_grows_with_every_change",
     ),
     mutation(

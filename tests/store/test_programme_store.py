@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select, update
 
 from cinema_grpc.adapters.database import schema
+from cinema_grpc.application.box_office_ports import STAMP_LENGTH
 from cinema_grpc.application.ports import ShowtimeFilter
 from cinema_grpc.domain.booking import BookingStatus
 from cinema_grpc.domain.catalog import LONGEST_RUNTIME, ListedShowtime
@@ -105,7 +106,7 @@ async def test_a_new_showtime_begins_with_revision_0_and_a_stamp_of_its_own(prog
         rows = [tuple(row) for row in found]
     assert [row[:3] for row in rows] == [(0, 0, NOW + timedelta(minutes=5))] * 2
     assert len({row[3] for row in rows}) == 2
-    assert all(len(row[3]) == 32 for row in rows)
+    assert all(len(row[3]) == STAMP_LENGTH for row in rows)
 
 
 # Seats that are free now

@@ -126,8 +126,8 @@ class SqlBatch:
             known = {each.showtime_id: each.known for each in wanted}
             changed = [
                 {"showtime_id": showtime_id, "known_revision": version.revision}
-                for showtime_id, revision, _, _ in versions
-                if (version := known[showtime_id]) is not None and version.revision < revision
+                for showtime_id, revision, stamp, _ in versions
+                if (version := known[showtime_id]) is not None and Version(revision, stamp).came_from(version)
             ]
             return _LOOK.of({_RECORDED: [_key_row(key) for key in requests], CHANGED: changed})
 
@@ -140,7 +140,7 @@ class SqlBatch:
             if version is None:
                 continue
             missing += [{"booking_id": booking_id} for booking_id in each.booking_ids]
-            if each.known is None or (version != each.known and version.revision <= each.known.revision):
+            if each.known is None or not (version == each.known or version.came_from(each.known)):
                 stale.append({"showtime_id": each.showtime_id})
         terms, bookings = await self._load(stale, missing, changed)
         return OpenedBatch(

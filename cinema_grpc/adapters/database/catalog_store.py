@@ -1,6 +1,5 @@
 """The catalog in the database: movies, cinemas and auditoriums, and the showtimes that are entered."""
 
-import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -14,6 +13,7 @@ from cinema_grpc.adapters.database import catalog_queries as queries
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.database import Database, uninterrupted
 from cinema_grpc.adapters.database.seat_plans import to_text
+from cinema_grpc.application.box_office_ports import draw_stamp
 from cinema_grpc.application.once import Recorded, RequestKey
 from cinema_grpc.application.ports import RequestAlreadyRecorded, StorageConflict
 from cinema_grpc.domain.catalog import (
@@ -121,7 +121,7 @@ class SqlCatalogStore:
                     seat_gap_policy=showtime.seat_gap_policy.value,
                     taken_seats=0,
                     revision=showtime.revision,
-                    stamp=secrets.token_hex(16),
+                    stamp=draw_stamp(),
                     latest_time=await self._database.now(connection),
                 )
             )

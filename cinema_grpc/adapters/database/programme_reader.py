@@ -109,16 +109,15 @@ class SqlProgrammeReader:
         return FoundShowtime(listed, Version(revision, stamp), to_terms(*terms[0]), to_bookings(rows, (), (), ()))
 
     async def changes(self, showtime_id: str, since: Version) -> FoundChanges | None:
-        """Read the bookings that have changed since a version, if the database is ahead of that."""
+        """Read the bookings that have changed since a version, if what is in the database came from that."""
         if not self._database.driver.shared:
             return None
         asked = {"showtime_id": showtime_id, "known_revision": since.revision}
         _, (versions, bookings) = await self._database.peek([(_VERSIONS, [asked]), (CHANGED, [asked])])
-        if not versions or versions[0][1] <= since.revision:
+        latest = [Version(revision, stamp) for _, revision, stamp in versions]
+        if not latest or not latest[0].came_from(since):
             return None
-        _, revision, stamp = versions[0]
-        rows = [read_booking(row) for row in bookings]
-        return FoundChanges(Version(revision, stamp), to_bookings(rows, (), (), ()))
+        return FoundChanges(latest[0], to_bookings([read_booking(row) for row in bookings], (), (), ()))
 
     async def _load_entries(self, showtime_ids: list[str]) -> None:
         asked = [{"showtime_id": showtime_id} for showtime_id in showtime_ids]

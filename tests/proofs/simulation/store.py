@@ -208,7 +208,8 @@ class Transaction:
 
     def _read(self, wanted: Wanted) -> Opened:
         row, here = self._database.showtimes[wanted.showtime_id], []
-        stale = wanted.known is None or (wanted.known != row.version and wanted.known.revision >= row.version.revision)
+        known = wanted.known
+        stale = known is None or not (row.version == known or row.version.came_from(known))
         for booking in self._database.bookings.values():
             if booking.showtime_id != wanted.showtime_id:
                 continue
