@@ -106,7 +106,7 @@ class Bookings:
             booking_id=booking_id,
             once=once,
         )
-        if cancelled.refund is not None:
+        if cancelled.refund is not None and cancelled.refund.refund_id == refund_id:  # or else an earlier call made it
             self._refund_owed(cancelled)
         return cancelled
 

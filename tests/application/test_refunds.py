@@ -8,9 +8,10 @@ from structlog.testing import capture_logs
 
 from cinema_grpc.adapters.database.payment_store import SqlPaymentStore
 from cinema_grpc.application import refunds
+from cinema_grpc.application.once import Once, RequestKey
 from cinema_grpc.application.refunds import Refunds
 from cinema_grpc.application.unsettled import LONGEST_PAUSE, MOST_TRIES
-from cinema_grpc.domain.booking import RefundStatus
+from cinema_grpc.domain.booking import Booking, RefundStatus
 from cinema_grpc.domain.money import Money
 from tests.application.desk import Desk
 from tests.application.paying import GRACE
@@ -98,3 +99,15 @@ async def test_one_that_is_hopeless_is_given_up_loudly(desk: Desk) -> None:
     calls = desk.provider.lost_answers
     await desk.refunds.run_pass()
     assert desk.provider.lost_answers == calls
+
+
+async def test_a_repeat_of_the_call_does_not_ask_the_provider_again(desk: Desk) -> None:
+    """The one who asked first has the refund in hand; what was given up is paid by hand, and not twice."""
+    booking = await desk.pay(await desk.house.hold("A1"))
+    owed: list[Booking] = []
+    desk.bookings._refund_owed = owed.append
+    once = Once(RequestKey("ada", "CancelBooking", "r9"), b"content", Booking)
+    cancelled = await desk.bookings.cancel("ada", booking.booking_id, once)
+    assert owed == [cancelled]
+    assert await desk.bookings.cancel("ada", booking.booking_id, once) == cancelled
+    assert owed == [cancelled]
