@@ -19,12 +19,18 @@ class Authority:
         """What to trust it by, in PEM."""
         return self._authority.cert_pem.bytes()
 
-    def issue(self, *names: str, days: float = 1) -> tuple[bytes, bytes]:
-        """Give a private key and its certificate, both in PEM; it is valid for so many days from now."""
+    def issue(self, *names: str, days: float = 1, begins: timedelta = timedelta(days=-2)) -> tuple[bytes, bytes]:
+        """Give a private key and its certificate, both in PEM; it is valid for so many days from now.
+
+        Args:
+            names: Whom it is for; this machine if left out.
+            days: As above.
+            begins: From when on it is valid, seen from now.
+        """
         now = datetime.now(UTC)
         made = self._authority.issue_cert(
             *(names or ("127.0.0.1", "localhost")),
-            not_before=now - timedelta(days=2),
+            not_before=now + begins,
             not_after=now + timedelta(days=days),
             key_type=trustme.KeyType.ECDSA,
         )

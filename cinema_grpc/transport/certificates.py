@@ -1,5 +1,6 @@
 """The server's TLS certificate: read from files, checked, and read anew when they have changed."""
 
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +18,10 @@ CERTIFICATE, KEY, CLIENT_CA = "TLS_CERTIFICATE", "TLS_KEY", "TLS_CLIENT_CA"
 
 logger = structlog.get_logger()
 
-Version = tuple[tuple[int, int, int], ...]
+Version = tuple[tuple[int, ...], ...]
+
+SECONDS_TO_LOOK_AGAIN = 10.0
+"""After how long files that could not be used are looked at again, though they are still the same."""
 
 
 class BadCertificate(Exception):
@@ -47,13 +51,13 @@ class CertificateFiles:
     client_ca: Path | None = None
 
     def version(self) -> Version:
-        """Give what changes when a file is written or replaced, also by a symbolic link to another one.
+        """Give what changes when a file is written or replaced, also by a symbolic link, or others may read it.
 
         Raises:
             OSError: One can't be found.
         """
         stats = [path.stat() for path in (self.certificate, self.key, self.client_ca) if path is not None]
-        return tuple((each.st_ino, each.st_size, each.st_mtime_ns) for each in stats)
+        return tuple((each.st_ino, each.st_size, each.st_mtime_ns, each.st_ctime_ns) for each in stats)
 
 
 class Certificates:
@@ -74,6 +78,8 @@ class Certificates:
         with suppress(OSError):  # which reading tells better
             self._version = files.version()
         self._first, self.described = _read(files)
+        self._refused: Version = ()
+        self._look_again = 0.0
 
     def credentials(self) -> grpc.ServerCredentials:
         """Make what a port speaks TLS with: versions 1.2 and 1.3, as gRPC has it."""
@@ -89,16 +95,20 @@ class Certificates:
         gRPC asks before each handshake, on a thread of its own. Looking at the files is cheap. While they are half
         written, or one of them is still the old one, the certificate that was good before stays in use.
         """
-        try:
+        version: Version = ()
+        with suppress(OSError):  # one is missing, which reading tells better
             # Looked at before the files are read: what is written meanwhile is seen the next time.
             version = self._files.version()
-            if version == self._version:
-                return None
-            self._version = version
+        if version == self._version or (version == self._refused and time.monotonic() < self._look_again):
+            return None
+        try:
             read, self.described = _read(self._files)
-        except (BadCertificate, OSError) as error:
+        except BadCertificate as error:
+            # It may be usable later as it is: when it becomes valid, say.
+            self._refused, self._look_again = version, time.monotonic() + SECONDS_TO_LOOK_AGAIN
             logger.warning("the certificate's files have changed but can't be used; it stays as it was", why=str(error))
             return None
+        self._version = version
         logger.info("the certificate was read anew", **self.described)
         return read
 

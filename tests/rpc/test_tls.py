@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
 
 from cinema_grpc.config import BadSettings, Settings
+from cinema_grpc.transport import certificates
 from tests.certificates import Authority, write
 from tests.conftest import Lend
 from tests.rpc.conftest import House, running
@@ -143,6 +145,40 @@ class TestRenewal:
             write(tmp_path, key, certificate)
             assert await ask(address, after.client()) is OK
             assert await ask(address, before.client()) is UNAVAILABLE
+
+    async def test_one_that_becomes_valid_later_is_used_then(
+        self, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As where this machine's clock is behind: the files are looked at again though they are the same."""
+        monkeypatch.setattr(certificates, "SECONDS_TO_LOOK_AGAIN", 0.1)
+        before, after = Authority(), Authority()
+        async with running(url, **write(tmp_path, *before.issue())) as house:
+            write(tmp_path, *after.issue(begins=timedelta(seconds=2)))
+            with capture_logs() as logs:
+                assert await ask(house.server.address, before.client()) is OK
+            assert "stays as it was" in str(logs)
+            async with asyncio.timeout(SECONDS):
+                while await ask(house.server.address, before.client()) is OK:
+                    pass
+            assert await ask(house.server.address, after.client()) is OK
+
+    async def test_files_that_are_no_good_are_not_looked_at_all_the_time(self, tmp_path: Path) -> None:
+        """Until they change, be it only in who may read them."""
+        authority = Authority()
+        files = write(tmp_path, *authority.issue())
+        read = certificates.Certificates(
+            certificates.CertificateFiles(files["tls_certificate"], files["tls_key"])
+        )._read_if_changed
+        write(tmp_path, *Authority().issue(days=-1))
+        with capture_logs() as logs:
+            assert [read() for _ in range(5)] == [None] * 5
+            assert len(logs) == 1
+            files["tls_key"].chmod(0o600)
+            assert [read() for _ in range(5)] == [None] * 5
+            assert len(logs) == 2
+        write(tmp_path, *authority.issue())
+        assert read() is not None
+        assert read() is None
 
     async def test_the_authority_of_clients_is_read_anew_too(self, url: str, tmp_path: Path) -> None:
         ours, before, after = Authority(), Authority(), Authority()
