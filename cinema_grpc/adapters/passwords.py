@@ -64,14 +64,15 @@ class Argon2Passwords:
     async def verify(self, password: str, password_hash: str | None) -> bool:
         """Check a password of at most 4,096 bytes in UTF-8.
 
-        Without a hash (an unknown user) do the same work and say False.
+        Without a hash (an unknown user) do the same work and say False. A check that has begun is not broken off:
+        whoever is cancelled meanwhile gets the answer all the same, so that no wrong password goes unnoticed.
 
         Raises:
             ValueError: The stored hash is malformed.
         """
         secret = password.encode()
         checked = self._decoy if password_hash is None else password_hash
-        matches = await self._in_thread(lambda: self._matches(secret, checked))
+        matches = await self._in_thread(lambda: self._matches(secret, checked), whole=True)
         return matches and password_hash is not None
 
     def needs_update(self, password_hash: str) -> bool:
@@ -89,8 +90,8 @@ class Argon2Passwords:
             # What passlib raises here depends on the damage, and quotes the hash, which must not reach a log.
             raise ValueError("a stored password hash is malformed, or there was no memory to check it") from None
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        """Hash in a thread.
+    async def _in_thread(self, work: Callable[[], T], *, whole: bool = False) -> T:
+        """Hash in a thread; if it has begun, and is to be done `whole`, whoever is cancelled waits for it.
 
         Raises:
             Overloaded: Too many wait already.
@@ -102,9 +103,15 @@ class Argon2Passwords:
             return work(), time.monotonic() - start
 
         self._asked += 1
-        future = asyncio.get_running_loop().run_in_executor(self._executor, timed)
+        submitted = self._executor.submit(timed)
+        future = asyncio.wrap_future(submitted)
         future.add_done_callback(self._note)
-        return (await future)[0]
+        try:
+            return (await asyncio.shield(future))[0]
+        except asyncio.CancelledError:
+            if submitted.cancel() or not whole:
+                raise
+            return (await future)[0]
 
     def _note(self, done: "asyncio.Future[tuple[Any, float]]") -> None:
         self._asked -= 1

@@ -1,5 +1,6 @@
 """Accounts: signing up, signing in, and telling who a caller is."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Set
 from dataclasses import dataclass
@@ -108,8 +109,7 @@ class Accounts:
             TooManyAttempts: Wrong ones were tried too often, for this account or from this place.
         """
         try:
-            async with self._throttle.attempt(username, place):
-                return await self._sign_in(username, normalize_password(password))
+            return await self._attempt(username, place, normalize_password(password))
         except TooManyAttempts as error:
             found = await self._store.find_by_username(username)
             self._note_refusal("sign-in refused", error, found)
@@ -128,8 +128,7 @@ class Accounts:
         new_password = normalize_password(new_password)
         check_password(new_password, "new_password", user.username, user.email, self._commonest)
         try:
-            async with self._throttle.attempt(user.username, place):
-                return await self._sign_in(user.username, normalize_password(current_password), new_password)
+            return await self._attempt(user.username, place, normalize_password(current_password), new_password)
         except BadCredentials:
             raise BadCredentials("the current password") from None
         except TooManyAttempts as error:
@@ -189,6 +188,27 @@ class Accounts:
             raise EmailTaken(email)
         password_hash = await self._hasher.hash(password)
         return User(str(uuid_utils.uuid7()), username, full_name, email, role, self._clock.now()), password_hash
+
+    async def _attempt(self, username: str, place: str, password: str, new_password: str | None = None) -> SignIn:
+        """Sign in, if the throttle lets a password be tried now; whoever hangs up while it is checked stays for that.
+
+        Raises:
+            BadCredentials, TooManyAttempts.
+        """
+
+        async def attempt() -> SignIn:
+            async with self._throttle.attempt(username, place):
+                return await self._sign_in(username, password, new_password)
+
+        task = asyncio.create_task(attempt())
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.cancel()  # which drops what has not begun
+            await asyncio.wait([task])
+            if not task.cancelled():
+                task.exception()  # marks it as seen: nobody waits any more
+            raise
 
     async def _sign_in(self, username: str, password: str, new_password: str | None = None) -> SignIn:
         """Sign in whoever has the normalized password; a new one, if given, replaces it and ends all other sessions.

@@ -1,6 +1,7 @@
 """Signing up, signing in, and who a caller is."""
 
 import asyncio
+import threading
 import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -8,8 +9,10 @@ from datetime import timedelta
 
 import pytest
 import pytest_asyncio
+from sqlalchemy import select
 
 from cinema_grpc.adapters.access_tokens import JwtAccessTokens
+from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.account_store import SqlAccountStore
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.sign_in_store import SqlSignInStore
@@ -112,6 +115,43 @@ async def test_who_registers_is_a_customer_and_signed_in(accounts: Accounts, tok
     assert tokens.read(signed_in.tokens.access_token.text) == Caller(user.user_id, Role.CUSTOMER)
     assert signed_in.tokens.access_token.expire_time == NOW + timedelta(minutes=60)
     assert await accounts.user(user.user_id) == user
+
+
+async def test_a_wrong_password_is_counted_though_its_caller_hangs_up(
+    accounts: Accounts, hasher: RecordingPasswords, store: CountingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the moment on that it is looked at; one that still waits for that is dropped. The right one signs in."""
+    await register_ada(accounts)
+    looked_at: list[bytes] = []
+    begun, go_on, matches = threading.Event(), threading.Event(), hasher.real._matches
+
+    def slowly(secret: bytes, password_hash: str) -> bool:
+        looked_at.append(secret)
+        begun.set()
+        assert go_on.wait(10)
+        return matches(secret, password_hash)
+
+    async def failures() -> list[int]:
+        async with store.database.reading() as connection:
+            return sorted((await connection.execute(select(schema.sign_in.c.failures))).scalars())
+
+    monkeypatch.setattr(hasher.real, "_matches", slowly)
+    for password, counted in (("wrong and long", [1, 1, 1]), (PASSWORD, [0, 0, 1])):
+        begun.clear()
+        go_on.clear()
+        call = asyncio.create_task(accounts.login("ada", password, HERE))
+        assert await asyncio.to_thread(begun.wait, 10)
+        waiting = asyncio.create_task(accounts.login("ada", "another one", HERE))
+        await asyncio.sleep(0)
+        for each in (call, waiting):
+            each.cancel()
+        await asyncio.sleep(0)
+        assert not call.done()
+        go_on.set()
+        outcomes = await asyncio.gather(call, waiting, return_exceptions=True)
+        assert all(isinstance(each, asyncio.CancelledError) for each in outcomes)
+        assert await failures() == counted
+    assert looked_at == [b"wrong and long", PASSWORD.encode()]
 
 
 async def test_identifiers_sort_by_creation(accounts: Accounts) -> None:
