@@ -76,9 +76,13 @@ class Workers:
         pause, is_first = FIRST_PAUSE, True
         while not self._stopping.is_set():
             start = loop.time()
-            code = await self._run_one(address)
+            try:
+                code: int | None = await self._run_one(address)
+            except OSError as error:  # there is no memory for it just now, say; the other workers go on
+                logger.error("a worker can't be started", worker=worker, error=str(error))
+                code = None
             if self._stopping.is_set():
-                self._failed |= code != 0
+                self._failed |= code not in {0, None}
                 return
             if code == CANNOT_START and is_first:  # it has said why; one that takes another's place may do so later
                 self._failed = True

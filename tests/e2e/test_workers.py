@@ -5,14 +5,18 @@ import json
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from structlog.testing import capture_logs
 
+from cinema_grpc import workers
 from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.config import Settings
 from tests.certificates import Authority, write
 from tests.e2e.conftest import SECRET, Serving, measured, run, run_here, serving
 from tests.postgresql import execute, in_thread, with_database
@@ -95,6 +99,19 @@ async def test_workers_end_with_their_supervisor(postgresql_url: str, tmp_path: 
         workers = worker_ids(server)
         server.stop(signal.SIGKILL)
         await until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+
+
+async def test_a_worker_that_can_not_be_started_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where there is no memory for one just now: those that run go on, and the supervisor watches over them."""
+    monkeypatch.setattr(workers, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(sys, "executable", "/there/is/no/such/python")
+    supervisor = workers.Workers(Settings(listen_address="127.0.0.1:0"), 2)
+    with capture_logs() as logs:
+        running = asyncio.create_task(supervisor.run())
+        await until(lambda: sum(line["event"] == "a worker can't be started" for line in logs) >= 6)
+        assert not running.done()
+        supervisor._stopping.set()
+        assert await running == 0
 
 
 class TestRefusals:
