@@ -6,6 +6,7 @@ import time
 
 from cinema_grpc.application.box_office import BoxOffice
 from cinema_grpc.application.box_office_ports import BoxOfficeStore
+from cinema_grpc.application.errors import Overloaded
 from cinema_grpc.application.ports import StorageContention
 
 SECONDS_BETWEEN_PASSES = 1.0
@@ -16,6 +17,9 @@ HOLDS_A_SECOND = 1_300
 """How many holds are written down a second at most: quicker would gain nothing, and those who are buying would wait. So
 after some thousands at once it takes longer than the usual 4 seconds."""
 
+MOST_REFUSALS = 2
+"""In how many passes a showtime is left to other replicas; where many sell it at once, all of them would for ever."""
+
 
 class HoldExpiry:
     """Has the box office write down holds that are over, a few at a time, behind those who are buying."""
@@ -23,6 +27,7 @@ class HoldExpiry:
     def __init__(self, store: BoxOfficeStore, box_office: BoxOffice) -> None:
         self._store = store
         self._box_office = box_office
+        self._refused: dict[str, int] = {}
 
     async def run_pass(self) -> None:
         """Write down all holds that are over by now.
@@ -31,7 +36,9 @@ class HoldExpiry:
             StorageUnavailable, ShuttingDown.
         """
         busy: set[str] = set()
+        seen: set[str] = set()
         while showtime_ids := await self._store.showtimes_with_lapsed_holds(SHOWTIMES_A_PASS, busy):
+            seen.update(showtime_ids)
             random.shuffle(showtime_ids)  # so that replicas rarely meet at one showtime
             known_busy, expired = len(busy), 0
             for first in range(0, SHOWTIMES_A_PASS, SHOWTIMES_AT_ONCE):
@@ -43,14 +50,21 @@ class HoldExpiry:
                 worked = time.monotonic() - start
                 await asyncio.sleep(max(worked, written / HOLDS_A_SECOND - worked))
             if not expired and len(busy) == known_busy:
-                return  # another replica is quicker
+                break  # another replica is quicker
+        self._refused = {each: times for each, times in self._refused.items() if each in seen}
 
     async def _expire(self, showtime_id: str, busy: set[str]) -> int:
         """Write down what is over in a showtime; one that another replica is at joins those that are left to others."""
+        refused = self._refused.get(showtime_id, 0)
         try:
-            return await self._box_office.execute(
-                showtime_id, lambda showtime, now: showtime.expire(HOLDS_A_COMMAND, now), tidying=True
+            written = await self._box_office.execute(
+                showtime_id,
+                lambda showtime, now: showtime.expire(HOLDS_A_COMMAND, now),
+                tidying=refused < MOST_REFUSALS,
             )
-        except StorageContention:
+        except (StorageContention, Overloaded):
+            self._refused[showtime_id] = refused + 1
             busy.add(showtime_id)
             return 0
+        self._refused.pop(showtime_id, None)
+        return written
