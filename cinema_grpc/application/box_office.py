@@ -91,6 +91,7 @@ class BoxOffice:
             ShowtimeNotFound: There is no such showtime.
             RequestIdReused: The request was made before, with other content.
             StorageUnavailable, ShuttingDown.
+            FateUnknown: The change may have been written down, or not.
             Overloaded: It would have to wait too long, and is not `owed`.
             StorageContention: With `tidying`: another process is busy with the showtime; it may be left to that.
             CinemaError: What the change refuses.
@@ -98,7 +99,7 @@ class BoxOffice:
         lane = self._lanes[zlib.crc32(showtime_id.encode()) % len(self._lanes)]
         future: asyncio.Future[A] = asyncio.get_running_loop().create_future()
         if not (tidying or owed):
-            lane.check_wait()
+            lane.check_wait(showtime_id)
         lane.put(Command(showtime_id, booking_id, change, once, recording, tidying, future))
         try:
             return await future

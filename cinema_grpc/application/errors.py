@@ -107,6 +107,10 @@ class StorageUnavailable(CinemaError):
         super().__init__("the database is not available; repeat the call, with the same request_id if it has one")
 
 
+class FateUnknown(StorageUnavailable):
+    """Whether a change was kept could not be learned in time."""
+
+
 class PaymentUnavailable(CinemaError):
     """The payment provider's answer was lost, or could not be written down yet."""
 

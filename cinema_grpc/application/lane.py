@@ -7,13 +7,14 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import structlog
 
 from cinema_grpc.application.batch import AnyCommand, Batch, FaultyCommand, Work, commands_of, split, wanted_by, without
 from cinema_grpc.application.box_office_ports import BoxOfficeStore, Written
-from cinema_grpc.application.errors import ShuttingDown, StorageUnavailable
+from cinema_grpc.application.errors import FateUnknown, ShuttingDown, StorageUnavailable
 from cinema_grpc.application.line import until_quiet
 from cinema_grpc.application.patience import Patience
 from cinema_grpc.application.ports import CommitUnknown, StorageConflict, StorageContention
@@ -38,6 +39,14 @@ SECONDS_TO_FIND_OUT = 10.0
 """How long a lane tries to learn what became of a commit whose answer was lost."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """When a round of a showtime that is served apart began, and how many seconds the one before it took."""
+
+    began: float
+    latest: float
+
+
 class Lane:
     """One worker, and the commands that wait for it."""
 
@@ -59,6 +68,7 @@ class Lane:
         self._most_apart = most_apart
         self._skips: dict[str, int] = {}
         self._apart: dict[str, asyncio.Task[None]] = {}
+        self._rounds_apart: dict[str, _Round] = {}
         self._waiting: dict[str, deque[AnyCommand]] = {}
         self._tidying: deque[AnyCommand] = deque()
         self._arrival = asyncio.Event()
@@ -78,13 +88,16 @@ class Lane:
         if self._worker is not None:
             await self._worker
 
-    def check_wait(self) -> None:
-        """Check that a newcomer would not have to wait too long.
+    def check_wait(self, showtime_id: str) -> None:
+        """Check that a newcomer would not have to wait too long for a showtime.
 
         Raises:
             Overloaded.
         """
-        if self._began is not None:
+        if (apart := self._rounds_apart.get(showtime_id)) is not None:
+            rounds = 1 + len(self._waiting.get(showtime_id, ())) // LARGEST_BATCH
+            self._patience.check(rounds, max(apart.latest, time.monotonic() - apart.began))
+        elif self._began is not None:
             self._patience.check(1 + self._ahead // LARGEST_BATCH, time.monotonic() - self._began)
 
     def put(self, command: AnyCommand) -> None:
@@ -99,7 +112,7 @@ class Lane:
             self._tidying.append(command)
         else:
             self._waiting.setdefault(command.showtime_id, deque()).append(command)
-            self._ahead += 1
+            self._ahead += command.showtime_id not in self._apart
         self._arrival.set()
 
     async def _work(self) -> None:
@@ -107,7 +120,7 @@ class Lane:
             await self._arrival.wait()
             self._arrival.clear()
             while batch := await self._next_batch():
-                self._ahead = sum(map(len, self._waiting.values()))
+                self._ahead = sum(len(queue) for each, queue in self._waiting.items() if each not in self._apart)
                 self._began = began = time.monotonic()
                 skipped: list[AnyCommand] = []
                 try:
@@ -179,16 +192,20 @@ class Lane:
 
     async def _serve_apart(self, showtime_id: str) -> None:
         """Serve a showtime for as long as commands wait for it, and wait for whoever else is busy with it."""
+        latest = 0.0
         try:
             while queue := self._waiting.pop(showtime_id, None):
+                self._rounds_apart[showtime_id] = _Round(time.monotonic(), latest)
                 commands = [queue.popleft() for _ in range(min(LARGEST_BATCH, len(queue)))]
                 if queue:
                     self._waiting[showtime_id] = queue
                 await self._serve({showtime_id: commands}, patient=True)
+                latest = time.monotonic() - self._rounds_apart[showtime_id].began
         except Exception:
             logger.exception("a showtime can't be served apart", showtime_id=showtime_id)
         finally:
             del self._apart[showtime_id]
+            self._rounds_apart.pop(showtime_id, None)
             self._arrival.set()
 
     async def _serve(self, batch: Batch, *, patient: bool = False, alone: bool = False) -> list[AnyCommand]:
@@ -223,15 +240,15 @@ class Lane:
         finally:
             for command in set(commands_of(batch)).difference(skipped):
                 if not command.future.done():
-                    command.answer(StorageUnavailable())  # nobody is left waiting, even if the lane itself is ended
+                    command.answer(FateUnknown())  # nobody is left waiting, even if the lane itself is ended
         return skipped
 
     async def _carry_out(self, batch: Batch, *, patient: bool, alone: bool) -> list[AnyCommand]:
         """Carry out a batch in one transaction, then answer; give the commands that were skipped.
 
         Raises:
-            FaultyCommand, and whatever the store raises: nobody was answered, and nothing was written, but for a
-                StorageUnavailable after a commit whose fate could not be learned.
+            FaultyCommand, and whatever the store raises: nobody was answered, and nothing was written.
+            FateUnknown: Nobody was answered, and what was written may have been kept, or not.
         """
         failure: Exception | None = None
         looked_up = False
@@ -295,7 +312,7 @@ class Lane:
         """Learn what became of a commit whose answer was lost.
 
         Raises:
-            StorageUnavailable: It could not be learned in time.
+            FateUnknown: It could not be learned in time.
         """
         logger.warning("the answer to a commit was lost", showtimes=len(work.written))
         loop = asyncio.get_running_loop()
@@ -307,6 +324,6 @@ class Lane:
             except (StorageUnavailable, StorageContention, CommitUnknown) as error:
                 if loop.time() + pause > deadline:
                     self._doubt([each.showtime_id for each in work.written])
-                    raise StorageUnavailable from error
+                    raise FateUnknown from error
                 await asyncio.sleep(pause)
                 pause *= 2

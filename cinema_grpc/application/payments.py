@@ -16,7 +16,13 @@ import structlog
 import uuid_utils
 
 from cinema_grpc.application.box_office import BoxOffice
-from cinema_grpc.application.errors import PaymentUnavailable, RequestIdReused, ShuttingDown, StorageUnavailable
+from cinema_grpc.application.errors import (
+    FateUnknown,
+    PaymentUnavailable,
+    RequestIdReused,
+    ShuttingDown,
+    StorageUnavailable,
+)
 from cinema_grpc.application.once import Once, RequestKey
 from cinema_grpc.application.payment_ports import ChargeVoided, PaymentGateway
 from cinema_grpc.application.unsettled import PROVIDER_SECONDS
@@ -170,7 +176,7 @@ class Payments:
         """Write the attempt down; if nobody knows whether that was done, withdraw it, as no money was asked for yet."""
         try:
             return await self._open_once(payment)
-        except StorageUnavailable as error:
+        except FateUnknown as error:
             payment.tell(error)
             await self._write_down(
                 payment, lambda showtime, _now: showtime.withdraw_payment(payment.booking_id, payment.attempt_id), None

@@ -64,6 +64,18 @@ async def test_an_attempt_that_may_not_have_been_written_down(desk: Desk, monkey
     assert desk.provider.calls == 1
 
 
+async def test_nothing_is_left_to_be_done_when_the_database_is_away(desk: Desk) -> None:
+    """What was certainly not written down need not be withdrawn, so those who call in vain leave nothing behind."""
+    held = await desk.house.hold("A1")
+    desk.bookings._remember(held)
+    with failing(desk.house.database, lambda _: True):
+        assert {type(each) for each in await outcomes(*(desk.pay(held) for _ in range(20)))} == {StorageUnavailable}
+        await asyncio.sleep(0)  # as those who are told hear of it before the task is put away
+        assert not desk.payments._tasks
+    assert (await desk.pay(held)).status is BookingStatus.CONFIRMED
+    assert len(await desk.house.rows("payment_attempt")) == 1
+
+
 async def test_a_provider_that_never_answers(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PROVIDER_SECONDS", 0.01)
     held = await desk.house.hold("A1")

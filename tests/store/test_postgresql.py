@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote
@@ -19,7 +20,8 @@ from cinema_grpc.adapters.database.postgresql import PARAMETERS, PostgresqlDrive
 from cinema_grpc.adapters.database.schema import cinema
 from cinema_grpc.application import expiry
 from cinema_grpc.application import lane as module
-from cinema_grpc.application.errors import StorageUnavailable
+from cinema_grpc.application.box_office import BoxOffice
+from cinema_grpc.application.errors import Overloaded, StorageUnavailable
 from cinema_grpc.application.ports import StorageContention
 from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.errors import ShowtimeNotFound
@@ -208,6 +210,41 @@ class TestBusyShowtimes:
             statuses = {row["booking_id"]: row["status"] for row in await house.rows("booking")}
         assert statuses.pop(later.booking_id) == "EXPIRED"
         assert [*statuses.values()] == ["RESERVED"] * 3
+
+    async def test_who_would_wait_too_long_for_one_is_turned_away(self, house: House) -> None:
+        """Also while it is served apart from the others, which nobody has to wait for."""
+        box_office = BoxOffice(house.store, lambda _: None, apart=1, longest_wait=0)
+        box_office.start()
+        impatient, (lane,) = replace(house, box_office=box_office), box_office._lanes
+        async with house.database.writing() as connection:
+            await connection.exec_driver_sql(HOLD_S1)
+            first = asyncio.create_task(impatient.hold("A1"))
+            while not lane._rounds_apart:  # noqa: ASYNC110 (it is about to be)
+                await asyncio.sleep(0)
+            with pytest.raises(Overloaded):
+                await impatient.hold("A2")
+            assert isinstance(await impatient.hold("A1", at="s2"), Booking)
+        assert isinstance(await first, Booking)
+        while lane._apart:  # noqa: ASYNC110 (as above)
+            await asyncio.sleep(0)
+        assert isinstance(await impatient.hold("A2"), Booking)
+        await box_office.stop()
+
+    async def test_holds_that_all_replicas_leave_to_each_other_are_written_down(self, house: House) -> None:
+        """After some passes in vain they are put in line like anything else, and wait for their showtime."""
+        await house.hold("A1")
+        house.clock.advance(timedelta(minutes=10))
+        sweep = expiry.HoldExpiry(house.store, house.box_office)
+        async with house.database.writing() as connection:
+            await connection.exec_driver_sql(HOLD_S1)
+            for _ in range(expiry.MOST_REFUSALS):
+                await asyncio.wait_for(sweep.run_pass(), 10)
+            waiting = asyncio.create_task(sweep.run_pass())
+            while not house.box_office._lanes[0]._apart:  # noqa: ASYNC110 (it is about to be served there)
+                await asyncio.sleep(0)
+        await waiting
+        assert [row["status"] for row in await house.rows("booking")] == ["EXPIRED"]
+        assert not sweep._refused
 
     async def test_what_only_tidies_is_left_to_whoever_has_it(self, house: House) -> None:
         async with house.database.writing() as connection:
