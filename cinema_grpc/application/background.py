@@ -11,8 +11,9 @@ from cinema_grpc.application.errors import Overloaded
 
 logger = structlog.get_logger()
 
-LONGEST_PAUSE = 30.0
-"""Seconds between two passes at most, however many have failed."""
+LONGEST_PAUSE = 5.0
+"""Seconds between two passes at most, however many have failed. A database that is away again and again, as when it
+changes hands, must not be missed each time that it is there."""
 
 
 class BackgroundTask:
