@@ -251,7 +251,6 @@ class Lane:
             FateUnknown: Nobody was answered, and what was written may have been kept, or not.
         """
         failure: Exception | None = None
-        looked_up = False
         for _ in range(TRIES):
             work = Work()
             try:
@@ -266,7 +265,6 @@ class Lane:
                 failure = contention
             except CommitUnknown as unknown:
                 if work.written and await self._was_committed(work):
-                    looked_up = True
                     break
                 failure = unknown
         else:
@@ -274,14 +272,9 @@ class Lane:
         for command, answer in work.answers:
             command.answer(answer)
         self._follow(work.written)
-        if looked_up:
-            # The answers are true, but another process may have done the same, and more, in the very revisions that
-            # this batch is thought to have written. So what it led to is not kept, and is read anew.
-            self._doubt([each.showtime_id for each in work.written])
-        else:
-            for showtime_id, at_hand in work.at_hand.items():
-                at_hand.showtime.settle()
-                self._shelf.put(showtime_id, at_hand)
+        for showtime_id, at_hand in work.at_hand.items():
+            at_hand.showtime.settle()
+            self._shelf.put(showtime_id, at_hand)
         return [command for showtime_id in work.skipped for command in batch[showtime_id]]
 
     async def _transact(self, batch: Batch, work: Work, *, patient: bool, alone: bool) -> None:

@@ -311,13 +311,6 @@ MUTATIONS = (
         f"{BOX_OFFICE}::TestFaults::test_a_commit_that_fails_is_undone",
     ),
     mutation(
-        "what a commit that had to be looked up led to stays at hand",
-        f"{APPLICATION}/lane.py",
-        "        if looked_up:\n",
-        "        if False:\n",
-        "tests/application/test_lost_commits.py::test_what_another_process_did_in_its_place_is_seen",
-    ),
-    mutation(
         "what other processes did is not taken over",
         f"{APPLICATION}/shelf.py",
         "        at_hand.showtime.restore(booking)\n",
