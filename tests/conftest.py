@@ -74,20 +74,29 @@ def is_measured(item: pytest.Item) -> bool:
     return folder in MEASURED_ON_EITHER or "postgresql" not in parameters.values()
 
 
+def stop_measuring() -> list[coverage.Coverage]:
+    """Stop whatever measures coverage: in a worker of pytest-xdist's several do, each on top of the one before."""
+    stopped = []
+    while (measuring := coverage.Coverage.current()) is not None:
+        measuring.stop()
+        stopped.append(measuring)
+    return stopped
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Run a test that is not measured, its fixtures and its processes without the tracer."""
-    measuring = coverage.Coverage.current()
-    if measuring is None or is_measured(item):
+    if is_measured(item) or coverage.Coverage.current() is None:
         return (yield)
-    measuring.stop()
+    stopped = stop_measuring()
     process_config = os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
     try:
         return (yield)
     finally:
         if process_config is not None:
             os.environ["COVERAGE_PROCESS_CONFIG"] = process_config
-        if coverage.Coverage.current() is None:  # or pytest-cov has gone on already, after a test marked no_cover
+        stop_measuring()  # pytest-cov goes on by itself after a test marked no_cover
+        for measuring in reversed(stopped):
             measuring.start()
 
 
