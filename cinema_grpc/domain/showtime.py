@@ -173,7 +173,7 @@ class Showtime:
             if stranded:
                 raise SingleSeatGap(self._labels(stranded))
 
-        for lapsed in {self._owners[position] for position in positions if position in self._owners}:
+        for lapsed in dict.fromkeys(self._owners[position] for position in positions if position in self._owners):
             self._put(self._bookings[lapsed].to(BookingStatus.EXPIRED))
         return self._put(
             Booking(
