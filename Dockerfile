@@ -8,9 +8,9 @@ WORKDIR /build
 # What changes seldom comes first, so that a change of the code alone installs nothing again.
 COPY requirements.lock requirements-build.lock ./
 RUN python -m venv --without-pip /opt/cinema \
-    && pip --python /opt/cinema/bin/python install --require-hashes --requirement requirements.lock \
+    && pip --python /opt/cinema/bin/python install --no-deps --require-hashes --requirement requirements.lock \
     && python -m venv --without-pip /opt/build \
-    && pip --python /opt/build/bin/python install --require-hashes --requirement requirements-build.lock
+    && pip --python /opt/build/bin/python install --no-deps --require-hashes --requirement requirements-build.lock
 COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY generated generated
 COPY cinema_grpc cinema_grpc
@@ -27,7 +27,7 @@ RUN useradd --uid 10001 --user-group --create-home tester \
 WORKDIR /project
 COPY requirements-dev.lock ./
 RUN python -m venv --without-pip /opt/test \
-    && pip --python /opt/test/bin/python install --require-hashes --requirement requirements-dev.lock
+    && pip --python /opt/test/bin/python install --no-deps --require-hashes --requirement requirements-dev.lock
 COPY . .
 RUN pip --python /opt/test/bin/python install --no-deps --no-build-isolation --editable .
 USER 10001:10001

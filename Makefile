@@ -207,6 +207,8 @@ ifneq ($(made_before),$(made_for))
 .PHONY: $(VENV)/dependencies-installed
 endif
 
+# The lock files name all that is needed. Without --no-deps, pip before 24 refuses "coverage[toml]" beside "coverage==7.17.3" as not
+# pinned as soon as a newer coverage is out (https://github.com/pypa/pip/issues/9644).
 $(VENV)/dependencies-installed: requirements-dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	|| { echo "Python 3.11 or newer is needed, and '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo not found)." \
@@ -217,12 +219,12 @@ $(VENV)/dependencies-installed: requirements-dev.lock
 	@pip="$(BIN)/python -m pip"; \
 	$$pip --version >/dev/null 2>&1 || pip="$(PYTHON) -m pip --python $(BIN)/python"; \
 	$$pip --version >/dev/null 2>&1 || { echo "'$(PYTHON)' has neither ensurepip nor pip: install one of them" >&2; exit 1; }; \
-	$$pip install --quiet --disable-pip-version-check --no-input --require-hashes --requirement requirements-dev.lock
+	$$pip install --quiet --disable-pip-version-check --no-input --no-deps --require-hashes --requirement requirements-dev.lock
 	@echo '$(made_for)' >$(VENV)/made-for
 	@touch $@
 
 $(BENCH_ENVIRONMENT): $(VENV)/dependencies-installed requirements-bench.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes \
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --require-hashes \
 		--requirement requirements-bench.lock
 	@touch $@
 
