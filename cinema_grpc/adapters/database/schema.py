@@ -216,10 +216,12 @@ booking = Table(
 Index("booking_showtime_id_revision_index", booking.c.showtime_id, booking.c.revision).ddl_if(dialect="postgresql")
 
 # The row that makes a double sale impossible, whatever the code above it does: a seat of a showtime has one owner.
+# It refers to its showtime through its booking: a foreign key would have PostgreSQL look for the showtime, and lock its
+# row, for every seat.
 seat_claim = Table(
     "seat_claim",
     metadata,
-    Column("showtime_id", ExactText, ForeignKey("showtime.showtime_id"), primary_key=True),
+    Column("showtime_id", ExactText, primary_key=True),
     Column("seat", ExactText, primary_key=True),
     Column("booking_id", ExactText, ForeignKey("booking.booking_id"), nullable=False),
     sqlite_with_rowid=False,
