@@ -33,7 +33,7 @@ def bookings(building: House, first: int, count: int) -> list[Call]:
 
 def run(bench: Bench) -> Result:
     """Measure."""
-    rounds, count = bench.choose((5, 5_000), (2, 2_000))
+    rounds, count = bench.choose((9, 5_000), (2, 2_000))
     original = house.furnish(bench.databases.make("create-booking"), SHOWTIMES, CUSTOMERS)
     measured: dict[str, list[Measured]] = {"ours": [], "empty": [], "textbook": []}
     timed: dict[str, list[Sequence[Sample]]] = {"ours": [], "empty": [], "textbook": []}

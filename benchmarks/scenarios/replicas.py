@@ -28,7 +28,7 @@ METHOD = (
 
 def run(bench: Bench) -> Result:
     """Measure."""
-    rounds, spread, hot = bench.choose((4, 8_000, 8), (2, 4_000, 4))
+    rounds, spread, hot = bench.choose((8, 8_000, 8), (2, 4_000, 4))
     pairs = sum(sum(row.sections) for row in LARGEST) // 2
     houses = {
         SPREAD: house.furnish(bench.databases.make("spread"), 400, 400),
