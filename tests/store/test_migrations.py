@@ -1,5 +1,6 @@
 """The migrations lead to the tables that the code declares, and the connection is as durable as it has to be."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -27,6 +28,7 @@ HOLD = timedelta(minutes=10)
 
 
 EMPTY = "cinema_test_empty"
+WAITING = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 ON_SQLITE = pytest.mark.parametrize("empty_url", ["sqlite"], indirect=True)
 
 
@@ -127,6 +129,41 @@ async def test_an_old_database_keeps_what_is_in_it(database: Database) -> None:
         await box_office.execute("s1", lambda showtime, now: showtime.hold("b2", "bob", ["A2"], HOLD, now))
     await box_office.execute("s1", lambda showtime, now: showtime.hold("b3", "bob", ["A3"], HOLD, now))
     await box_office.stop()
+
+
+@pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
+async def test_one_who_sells_meanwhile_does_not_deadlock_with_them(database: Database) -> None:
+    """A transaction that has locked its showtime, while the migration comes, can claim its seats and commit."""
+
+    def make_version_before(connection: Connection) -> None:
+        config = configuration()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0006")
+
+    async with database.writing() as connection:
+        await connection.run_sync(make_version_before)
+    await furnish(database)
+    held: dict[str, object] = {
+        "booking_id": "b1",
+        "showtime_id": "s1",
+        "user_id": "ada",
+        "status": "RESERVED",
+        "seats": "A1",
+    }
+    held |= {"seat_count": 1, "currency_code": "EUR", "seat_price": 1_250, "hold_extended": False, "revision": 1}
+    async with database.writing() as connection:
+        await connection.exec_driver_sql("SELECT 1 FROM showtime WHERE showtime_id = 's1' FOR UPDATE")
+        migrating = asyncio.create_task(migrate(database))
+        async with asyncio.timeout(30):
+            while not migrating.done():
+                if (await connection.exec_driver_sql(WAITING)).first():
+                    break
+                await connection.exec_driver_sql("SELECT pg_stat_clear_snapshot()")
+                await asyncio.sleep(0.01)
+        await connection.execute(insert(booking).values(**held, create_time=NOW, hold_expire_time=NOW + HOLD))
+        await connection.execute(insert(seat_claim).values(showtime_id="s1", seat="A1", booking_id="b1"))
+    await migrating
+    assert await differences(database) == []
 
 
 async def test_twice_is_once(database: Database) -> None:

@@ -10,6 +10,8 @@ down_revision = "0006"
 def upgrade() -> None:
     """Drop the foreign key; SQLite does that only by copying the table."""
     if op.get_context().dialect.name != "sqlite":
+        # In the order of those who sell meanwhile; dropping alone takes the claims first, and would deadlock with them.
+        op.execute("LOCK TABLE showtime, seat_claim IN ACCESS EXCLUSIVE MODE")
         op.drop_constraint("seat_claim_showtime_id_fk", "seat_claim", type_="foreignkey")
         return
     op.rename_table("seat_claim", "seat_claim_before")
