@@ -7,7 +7,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import grpc
 import structlog
@@ -34,6 +34,27 @@ SECONDS_TO_COLLECT_LINES = 0.005
 """How long a line of the log may wait for others: to write many at once costs far less than to write each."""
 
 
+class _Line(NamedTuple):
+    """What the log has to say of a call that ended at `end`, on the clock of `time.perf_counter`."""
+
+    method: str
+    call: Call
+    code: StatusCode
+    reason: str | None
+    end: float
+
+    def fields(self) -> dict[str, Any]:
+        """Give the fields of the line."""
+        milliseconds = round((self.end - self.call.start) * 1000, 2)
+        fields: dict[str, Any] = {"method": self.method, "code": self.code.name, "milliseconds": milliseconds}
+        if self.call.caller is not None:
+            fields["user_id"] = self.call.caller.user_id
+        if self.reason is not None:
+            fields["reason"] = self.reason
+        fields["request_id"] = self.call.request_id
+        return fields
+
+
 class Boundary(grpc.aio.ServerInterceptor):
     """Stands between gRPC and everything else; it has to be the first of the interceptors."""
 
@@ -53,7 +74,7 @@ class Boundary(grpc.aio.ServerInterceptor):
         self._ended_streams: set[asyncio.Task[Any]] = set()
         self._stopping = False
         self._idle = asyncio.Event()
-        self._lines: list[dict[str, Any]] = []
+        self._lines: list[_Line] = []
         self._logger = structlog.get_logger().bind()
 
     def begin_shutdown(self) -> None:
@@ -177,27 +198,21 @@ class Boundary(grpc.aio.ServerInterceptor):
     def _log(
         self, method: str, call: Call, code: StatusCode, reason: str | None = None, fault: BaseException | None = None
     ) -> None:
-        milliseconds = round((time.perf_counter() - call.start) * 1000, 2)
-        fields: dict[str, Any] = {"method": method, "code": code.name, "milliseconds": milliseconds}
-        if call.caller is not None:
-            fields["user_id"] = call.caller.user_id
-        if reason is not None:
-            fields["reason"] = reason
-        fields["request_id"] = call.request_id
+        line = _Line(method, call, code, reason, time.perf_counter())
         if fault is not None:
             self._write_lines()
-            self._logger.error("call", **fields, exc_info=fault)
+            self._logger.error("call", **line.fields(), exc_info=fault)
             return
         # While other calls run, whose lines will follow soon, lines are collected for a moment.
         if not self._lines:
             wait = SECONDS_TO_COLLECT_LINES if self._running > 1 else 0
             asyncio.get_running_loop().call_later(wait, self._write_lines)
-        self._lines.append(fields)
+        self._lines.append(line)
 
     def _write_lines(self) -> None:
         lines, self._lines = self._lines, []
-        for fields in lines:
-            self._logger.info("call", **fields)
+        for line in lines:
+            self._logger.info("call", **line.fields())
 
     def _note_idle(self) -> None:
         if self._stopping and not self._running:
