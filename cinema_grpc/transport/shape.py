@@ -30,6 +30,9 @@ TIMES: Mapping[str, Callable[[Any, str], object]] = {
 }
 
 
+SHORT = 1_000
+"""A request of so few bytes has no list so long that checking its entries takes long."""
+
 VALIDATOR = Validator()
 """Keeps the rules that it has compiled, for all servers of the process."""
 
@@ -77,13 +80,18 @@ def _check(request_type: Descriptor, validator: Validator) -> Deserializer:
         if field.message_type and field.message_type.full_name in TIMES
     )
 
+    def check_lists(message: Message) -> None:
+        if overlong := list(_overlong(message, lists)):
+            raise InvalidRequest(*overlong)
+
     def check(raw: bytes) -> Message:
         message: Message = parse(raw)
-        if lists and (overlong := list(_overlong(message, lists))):
-            raise InvalidRequest(*overlong)
+        if len(raw) > SHORT:
+            check_lists(message)
         broken = validator.collect_violations(message)
         unreadable = list(_unreadable(message, times)) if times else []
         if broken or unreadable:
+            check_lists(message)
             violations = [describe_violation(request_type, each) for each in broken[: MOST_VIOLATIONS + 1]]
             named = {each.field for each in violations}
             raise InvalidRequest(*violations, *(each for each in unreadable if each.field not in named))
