@@ -1,5 +1,6 @@
 """Once: a call with a request_id is carried out one time, and a repeat gets the answer as it was given then."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -30,15 +31,21 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Once(Generic[A]):
-    """A call that may be repeated, and the type of its answer (a dataclass)."""
+    """A call that may be repeated.
+
+    Attributes:
+        key: What its outcome is found by.
+        digest: Makes the digest of its content, once that is needed: for all of a batch in one go.
+        answer_type: The type of its answer, a dataclass.
+    """
 
     key: RequestKey
-    content: bytes
+    digest: Callable[[], bytes]
     answer_type: type[A]
 
     def record(self, answer: A) -> Recorded:
         """Make what is to be stored, in the transaction that carries the call out."""
-        return Recorded(self.key, self.content, _adapter(self.answer_type).dump_json(answer))
+        return Recorded(self.key, self.digest(), _adapter(self.answer_type).dump_json(answer))
 
     def replay(self, recorded: Recorded) -> A:
         """Give the answer that was given then.
@@ -55,7 +62,7 @@ class Once(Generic[A]):
         Raises:
             RequestIdReused: It had not.
         """
-        if content != self.content:
+        if content != self.digest():
             raise RequestIdReused(self.key.request_id)
 
 

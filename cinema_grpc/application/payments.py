@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -59,7 +60,7 @@ class _Payment:
     @property
     def content(self) -> bytes:
         """The digest of the request's content."""
-        return b"" if self.once is None else self.once.content
+        return b"" if self.once is None else self.once.digest()
 
     def tell(self, error: CinemaError) -> None:
         """Tell the caller that it is not known yet."""
@@ -294,7 +295,7 @@ def issue_tickets(seats: Sequence[str]) -> list[Ticket]:
 
 def _request_text(once: Once[Booking] | None) -> str:
     """Write what a repeat of a call is known by, so that it can be kept with the attempt."""
-    return "" if once is None else f"{once.key.rpc} {once.key.request_id} {once.content.hex()}"
+    return "" if once is None else f"{once.key.rpc} {once.key.request_id} {once.digest().hex()}"
 
 
 def read_request(user_id: str, text: str) -> Once[Booking] | None:
@@ -302,7 +303,7 @@ def read_request(user_id: str, text: str) -> Once[Booking] | None:
     if not text:
         return None
     rpc, request_id, content = text.split(" ")
-    return Once(RequestKey(user_id, rpc, request_id), bytes.fromhex(content), Booking)
+    return Once(RequestKey(user_id, rpc, request_id), partial(bytes.fromhex, content), Booking)
 
 
 async def _outcome(payment: _Payment) -> Booking:

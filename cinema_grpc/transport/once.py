@@ -1,6 +1,7 @@
 """Tells which calls are repeats of one another: by their request_id, and by their content."""
 
 import hashlib
+from functools import partial
 from typing import Literal, Protocol, TypeVar
 
 from cinema_grpc.application.once import Once, RequestKey
@@ -32,8 +33,12 @@ def once(request: ChangingRequest, rpc: str, answer_type: type[A]) -> Once[A] | 
     """
     if not request.request_id:
         return None
+    return Once(RequestKey(caller().user_id, rpc, request.request_id.lower()), partial(_digest, request), answer_type)
+
+
+def _digest(request: ChangingRequest) -> bytes:
     request_id = request.request_id
     request.ClearField("request_id")
     digest = hashlib.sha256(request.SerializeToString(deterministic=True)).digest()
     request.request_id = request_id
-    return Once(RequestKey(caller().user_id, rpc, request_id.lower()), digest, answer_type)
+    return digest

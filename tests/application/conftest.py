@@ -137,4 +137,4 @@ async def furnish(database: Database) -> None:
 
 def once(request_id: str, content: bytes = b"content", caller: str = "ada") -> Once[Booking]:
     """Make the identity of a request."""
-    return Once(RequestKey(caller, "CreateBooking", request_id), content, Booking)
+    return Once(RequestKey(caller, "CreateBooking", request_id), lambda: content, Booking)

@@ -88,7 +88,7 @@ def open_desk(house: "House") -> Desk:
 
 
 def request(request_id: str = "r1", content: bytes = b"content") -> Once[Booking]:
-    return Once(RequestKey("ada", "ConfirmPayment", request_id), content, Booking)
+    return Once(RequestKey("ada", "ConfirmPayment", request_id), lambda: content, Booking)
 
 
 async def outcomes(*calls: Any) -> list[Any]:

@@ -37,7 +37,7 @@ async def house(database_url: str) -> AsyncIterator[House]:
 
 
 def once_of(answer_type: type[A], content: bytes = b"content") -> Once[A]:
-    return Once(RequestKey("caller", f"Create{answer_type.__name__}", str(uuid4())), content, answer_type)
+    return Once(RequestKey("caller", f"Create{answer_type.__name__}", str(uuid4())), lambda: content, answer_type)
 
 
 async def test_a_repeated_call_gets_the_answer_that_was_given_then(house: House) -> None:
@@ -69,7 +69,7 @@ async def test_a_request_id_with_other_content_is_refused(house: House) -> None:
     once = once_of(Movie)
     await house.catalog.create_movie("Solaris", RUNTIME, "", "", once)
     with pytest.raises(RequestIdReused) as refusal:
-        await house.catalog.create_movie("Stalker", RUNTIME, "", "", Once(once.key, b"other", Movie))
+        await house.catalog.create_movie("Stalker", RUNTIME, "", "", Once(once.key, lambda: b"other", Movie))
     assert refusal.value.metadata == {"request_id": once.key.request_id}
     assert len(await house.catalog.list_movies("", 10)) == 2
 
@@ -86,9 +86,9 @@ async def test_after_a_refusal_the_request_id_may_be_tried_again(house: House) -
     with pytest.raises(ShowtimeOverlap):
         await house.show(once=once)
     with pytest.raises(InvalidRequest):
-        await house.show(NOW, once=Once(once.key, b"other", ListedShowtime))
+        await house.show(NOW, once=Once(once.key, lambda: b"other", ListedShowtime))
     later = in_the_way.end_time + timedelta(hours=1)
-    assert (await house.show(later, once=Once(once.key, b"third", ListedShowtime))).start_time == later
+    assert (await house.show(later, once=Once(once.key, lambda: b"third", ListedShowtime))).start_time == later
 
 
 async def test_of_ten_calls_at_once_with_one_request_id_one_has_an_effect(house: House) -> None:
@@ -111,7 +111,7 @@ async def test_of_calls_at_once_with_one_request_id_those_with_other_content_are
     once = once_of(Movie)
     answers = await asyncio.gather(
         *(
-            house.catalog.create_movie(title, RUNTIME, "", "", Once(once.key, title.encode(), Movie))
+            house.catalog.create_movie(title, RUNTIME, "", "", Once(once.key, title.encode, Movie))
             for title in ("Solaris", "Stalker", "Solaris", "Stalker")
         ),
         return_exceptions=True,

@@ -22,7 +22,7 @@ from tests.application.conftest import House
 from tests.application.paying import GRACE, Provider, Replica
 
 HOLD = timedelta(minutes=10)
-REQUEST = Once(RequestKey("ada", "cinema.v1.BookingService/ConfirmPayment", "r1"), b"\xfe content", Booking)
+REQUEST = Once(RequestKey("ada", "cinema.v1.BookingService/ConfirmPayment", "r1"), lambda: b"\xfe content", Booking)
 
 
 @dataclass
@@ -134,7 +134,7 @@ class TestACrash:
         scene.first.pay(scene.booking, once=REQUEST)
         await scene.provider.made.wait()
         await scene.first.die()
-        other = Once(REQUEST.key, b"other content", Booking)
+        other = Once(REQUEST.key, lambda: b"other content", Booking)
         await scene.house.hold("A5", once=other)
         scene.house.clock.advance(GRACE)
         await scene.second.recover()

@@ -106,7 +106,7 @@ async def test_a_repeat_of_the_call_does_not_ask_the_provider_again(desk: Desk) 
     booking = await desk.pay(await desk.house.hold("A1"))
     owed: list[Booking] = []
     desk.bookings._refund_owed = owed.append
-    once = Once(RequestKey("ada", "CancelBooking", "r9"), b"content", Booking)
+    once = Once(RequestKey("ada", "CancelBooking", "r9"), lambda: b"content", Booking)
     cancelled = await desk.bookings.cancel("ada", booking.booking_id, once)
     assert owed == [cancelled]
     assert await desk.bookings.cancel("ada", booking.booking_id, once) == cancelled

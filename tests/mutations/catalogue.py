@@ -235,7 +235,7 @@ MUTATIONS = (
     mutation(
         "a request_id stands for any content",
         f"{APPLICATION}/once.py",
-        "        if content != self.content:\n",
+        "        if content != self.digest():\n",
         "        if False:\n",
         f"{BOX_OFFICE}::TestOnce::test_other_content_is_refused",
     ),

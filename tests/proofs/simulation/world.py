@@ -209,7 +209,7 @@ class World:
     ) -> Booking | None:
         """Make a call, and repeat it at any office for as long as its outcome is not known."""
         request_id = str(uuid.UUID(int=self.chance.getrandbits(128), version=4))
-        once = Once(RequestKey(name, rpc, request_id), repr(content).encode(), Booking)
+        once = Once(RequestKey(name, rpc, request_id), repr(content).encode, Booking)
         told = Told(name, lambda bookings: ask(bookings, once))
         self.told.append(told)
         for _ in range(self.chance.choice([3, 30])):
