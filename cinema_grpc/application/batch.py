@@ -25,6 +25,7 @@ class Command(Generic[A]):
     once: Once[A] | None
     recording: bool
     tidying: bool
+    write: Callable[[A], None] | None
     future: "asyncio.Future[A]"
 
     def answer(self, outcome: "A | BaseException") -> None:
@@ -33,6 +34,12 @@ class Command(Generic[A]):
             return
         if isinstance(outcome, BaseException):
             self.future.set_exception(outcome)
+            return
+        try:
+            if self.write is not None:
+                self.write(outcome)
+        except Exception as fault:  # noqa: BLE001 (the caller's own, and what was done stays done)
+            self.future.set_exception(fault)
         else:
             self.future.set_result(outcome)
 

@@ -44,8 +44,15 @@ class Bookings:
         self._showtime_ids: dict[str, str] = {}
         self._older_showtime_ids: dict[str, str] = {}
 
-    async def create(self, user_id: str, showtime_id: str, seats: Sequence[str], once: Once[Booking] | None) -> Booking:
-        """Hold seats.
+    async def create(
+        self,
+        user_id: str,
+        showtime_id: str,
+        seats: Sequence[str],
+        once: Once[Booking] | None,
+        write: Callable[[Booking], None] | None = None,
+    ) -> Booking:
+        """Hold seats; for `write` see BoxOffice.execute.
 
         Raises:
             ShowtimeNotFound, and what Showtime.hold refuses.
@@ -55,6 +62,7 @@ class Bookings:
             showtime_id,
             lambda showtime, now: showtime.hold(booking_id, user_id, seats, self._hold_for, now),
             once=once,
+            write=write,
         )
         self._remember(booking)
         return booking
@@ -92,8 +100,14 @@ class Bookings:
         found = await self._find(user_id, booking_id)
         return found.booking.quote(found.start_time, found.now)
 
-    async def cancel(self, user_id: str, booking_id: str, once: Once[Booking] | None) -> Booking:
-        """Give a booking up.
+    async def cancel(
+        self,
+        user_id: str,
+        booking_id: str,
+        once: Once[Booking] | None,
+        write: Callable[[Booking], None] | None = None,
+    ) -> Booking:
+        """Give a booking up; for `write` see BoxOffice.execute.
 
         Raises:
             BookingNotFound, NotBookingOwner, BookingNotCancellable, PaymentInProgress.
@@ -105,6 +119,7 @@ class Bookings:
             lambda showtime, now: showtime.cancel(booking_id, user_id, refund_id, now),
             booking_id=booking_id,
             once=once,
+            write=write,
         )
         if cancelled.refund is not None and cancelled.refund.refund_id == refund_id:  # or else an earlier call made it
             self._refund_owed(cancelled)

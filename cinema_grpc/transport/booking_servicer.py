@@ -1,6 +1,8 @@
 """cinema.v1.BookingService: holding, buying and returning seats."""
 # ruff: noqa: N802 (the names are those of the protos)
 
+from functools import partial
+
 from cinema.v1 import booking_service_pb2 as pb
 from cinema.v1 import booking_service_pb2_grpc
 
@@ -10,7 +12,7 @@ from cinema_grpc.transport.authentication import caller
 from cinema_grpc.transport.once import once
 from cinema_grpc.transport.pages import read_page
 from cinema_grpc.transport.parsing import parse_booking_status
-from cinema_grpc.transport.rendering import render_booking, render_moment, render_money
+from cinema_grpc.transport.rendering import render_booking, render_moment, render_money, write_booking
 
 
 class BookingServicer(booking_service_pb2_grpc.BookingServiceServicer):
@@ -22,8 +24,10 @@ class BookingServicer(booking_service_pb2_grpc.BookingServiceServicer):
     async def CreateBooking(self, request: pb.CreateBookingRequest, _context: object) -> pb.CreateBookingResponse:
         """Hold seats."""
         repeat = once(request, "cinema.v1.BookingService/CreateBooking", Booking)
-        booking = await self._bookings.create(caller().user_id, request.showtime_id, tuple(request.seats), repeat)
-        return pb.CreateBookingResponse(booking=render_booking(booking))
+        response = pb.CreateBookingResponse()
+        write = partial(write_booking, message=response.booking)
+        await self._bookings.create(caller().user_id, request.showtime_id, tuple(request.seats), repeat, write)
+        return response
 
     async def GetBooking(self, request: pb.GetBookingRequest, _context: object) -> pb.GetBookingResponse:
         """Read a booking of the caller's."""
@@ -63,5 +67,7 @@ class BookingServicer(booking_service_pb2_grpc.BookingServiceServicer):
     async def CancelBooking(self, request: pb.CancelBookingRequest, _context: object) -> pb.CancelBookingResponse:
         """Give a booking up."""
         repeat = once(request, "cinema.v1.BookingService/CancelBooking", Booking)
-        booking = await self._bookings.cancel(caller().user_id, request.booking_id, repeat)
-        return pb.CancelBookingResponse(booking=render_booking(booking))
+        response = pb.CancelBookingResponse()
+        write = partial(write_booking, message=response.booking)
+        await self._bookings.cancel(caller().user_id, request.booking_id, repeat, write)
+        return response

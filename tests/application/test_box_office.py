@@ -1,7 +1,7 @@
 """The box office over a real SQLite file: order, batches, retries of requests, and everything that may go wrong."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -276,6 +276,27 @@ class TestFaults:
         )
         assert [type(result) for result in results] == [Booking, ZeroDivisionError, Booking, Booking]
         assert set(await claims(house)) == {("s1", "A1"), ("s1", "A2"), ("s2", "A1")}
+
+    async def test_an_answer_that_cannot_be_written_hurts_nobody_else(self, house: House) -> None:
+        """Its caller gets the fault, and what was done stays done."""
+        written: list[str] = []
+
+        def hold(seat: str, write: Callable[[Booking], None]) -> Awaitable[Booking]:
+            def change(showtime: Showtime, now: datetime) -> Booking:
+                return showtime.hold(seat, "ada", [seat], timedelta(minutes=10), now)
+
+            return house.box_office.execute("s1", change, write=write)
+
+        def note(booking: Booking) -> None:
+            written.append(booking.booking_id)
+
+        def break_down(_booking: Booking) -> None:
+            raise ZeroDivisionError
+
+        results = await outcomes(hold("A1", note), hold("A2", break_down), hold("A3", note), hold("A1", note))
+        assert [type(result) for result in results] == [Booking, ZeroDivisionError, Booking, SeatsUnavailable]
+        assert written == ["A1", "A3"]
+        assert set(await claims(house)) == {("s1", "A1"), ("s1", "A2"), ("s1", "A3")}
 
     @pytest.mark.parametrize("part", ["UPDATE showtime", "INSERT INTO booking", "INSERT INTO seat_claim", "SELECT"])
     async def test_a_failing_statement_loses_nothing(self, house: House, part: str) -> None:

@@ -233,6 +233,13 @@ MUTATIONS = (
         f"{BOX_OFFICE}::TestOnce::test_twenty_at_once_have_one_effect",
     ),
     mutation(
+        "an answer that can't be written fails others too",
+        f"{APPLICATION}/batch.py",
+        "        except Exception as fault:  # noqa: BLE001 (the caller's own, and what was done stays done)\n",
+        "        except KeyError as fault:\n",
+        f"{BOX_OFFICE}::TestFaults::test_an_answer_that_cannot_be_written_hurts_nobody_else",
+    ),
+    mutation(
         "a request_id stands for any content",
         f"{APPLICATION}/once.py",
         "        if content != self.digest():\n",
