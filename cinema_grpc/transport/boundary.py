@@ -17,6 +17,7 @@ from cinema_grpc.application.errors import ShuttingDown
 from cinema_grpc.domain.errors import CinemaError
 from cinema_grpc.transport import security_log
 from cinema_grpc.transport.call import REQUEST_ID_HEADER, Call, Peer, current_call
+from cinema_grpc.transport.door import Door
 from cinema_grpc.transport.errors import CATALOGUE, InternalError, TooManyCalls, describe
 from cinema_grpc.transport.handlers import (
     Behaviour,
@@ -70,6 +71,7 @@ class Boundary(grpc.aio.ServerInterceptor):
         self._calls_at_once = calls_at_once
         self._handlers: dict[str, Handler] = {}
         self._running = 0
+        self._door = Door()
         self._streams: set[asyncio.Task[Any]] = set()
         self._ended_streams: set[asyncio.Task[Any]] = set()
         self._stopping = False
@@ -130,6 +132,7 @@ class Boundary(grpc.aio.ServerInterceptor):
             try:
                 if not always_answered:
                     self._check_open()
+                    await self._door.enter()
                 answer = await behaviour(request, context)
             except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 (each gets a status)
                 return await self._conclude(method, call, context, error)
