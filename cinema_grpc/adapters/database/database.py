@@ -163,7 +163,8 @@ class Database:
         self._not_begun.discard(asyncio.current_task())
         with self._translated(contention=True):
             async with self.engine.connect() as connection:
-                await connection.execution_options(**self.driver.deciding)
+                if self.driver.deciding:
+                    await connection.execution_options(**self.driver.deciding)
                 try:
                     yield connection
                 finally:

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
+from sqlalchemy import PoolProxiedConnection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -124,8 +125,7 @@ class PostgresqlDriver:
 
     async def lock(self, connection: AsyncConnection, lock: Step) -> Found:
         """Begin a transaction, and lock rows."""
-        driver = await _raw(connection)
-        remembered = (await connection.get_raw_connection()).info
+        driver, remembered = _raw(connection), _checked_out(connection).info
         if PREPARED not in remembered:
             await _prepare(driver)
             remembered[PREPARED] = True
@@ -140,13 +140,13 @@ class PostgresqlDriver:
         ask: Callable[[Found], Go],
     ) -> tuple[Found, datetime, list[Found]]:
         """Read the clock, and what is asked, as it is once the locks are had, in one round trip."""
-        driver = await _raw(connection)
+        driver = _raw(connection)
         now, *answers = await _carry_out(driver, ask(locked or ()))
         return locked or (), moment(now), answers
 
     async def read(self, connection: AsyncConnection, questions: Sequence[Step]) -> list[Found]:
         """Ask questions, each in a round trip."""
-        driver = await _raw(connection)
+        driver = _raw(connection)
         return [await _read(driver, statement, rows) for statement, rows in questions]
 
     async def peek(
@@ -158,7 +158,7 @@ class PostgresqlDriver:
         more than to ask.
         """
         async with its_turn(), self.engine.connect() as connection:
-            driver = await _raw(connection)
+            driver = _raw(connection)
             try:
                 for _ in range(PEEKS_A_TURN):
                     if (peek := line.take()) is None:
@@ -184,7 +184,7 @@ class PostgresqlDriver:
         Raises:
             StorageConflict, CommitUnknown.
         """
-        driver = await _raw(connection)
+        driver = _raw(connection)
         for go in goes:
             _, *hits = await _carry_out(driver, go)
             for (statement, rows), hit in zip(go.steps, hits, strict=True):
@@ -204,7 +204,7 @@ class PostgresqlDriver:
         if connection.invalidated:
             return  # SQLAlchemy has noticed that it is lost
         try:
-            driver = await _raw(connection)
+            driver = _raw(connection)
             if driver.is_in_transaction() or driver.is_closed():
                 await driver.execute("ROLLBACK")
         except Exception:  # noqa: BLE001 (whatever it was, nobody else may get this connection)
@@ -222,7 +222,7 @@ class PostgresqlDriver:
         Raises:
             OSError: It does not.
         """
-        driver = await _raw(connection)
+        driver = _raw(connection)
         if await driver.fetchval("SHOW transaction_read_only") == "on":
             await connection.invalidate()  # which the next line would leave open
             await self.engine.dispose()
@@ -301,10 +301,16 @@ def one_by_one(url: str) -> list[str]:
     return [urlunsplit(parts._replace(netloc=f"{login}{at}{host}")) for host in hosts_and_ports.split(",")]
 
 
-async def _raw(connection: AsyncConnection) -> "asyncpg.Connection[asyncpg.Record]":
-    driver = (await connection.get_raw_connection()).driver_connection
+def _raw(connection: AsyncConnection) -> "asyncpg.Connection[asyncpg.Record]":
+    driver = _checked_out(connection).driver_connection
     assert isinstance(driver, asyncpg.Connection)  # noqa: S101 (for mypy: the engine is made above)
     return driver
+
+
+def _checked_out(connection: AsyncConnection) -> PoolProxiedConnection:
+    # AsyncConnection itself would fetch it through a greenlet, at the price of a statement.
+    assert connection.sync_connection is not None  # noqa: S101 (for mypy: it is open)
+    return connection.sync_connection.connection
 
 
 async def _read(driver: "asyncpg.Connection[asyncpg.Record]", statement: Prepared, rows: Rows) -> Found:
