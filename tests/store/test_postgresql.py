@@ -17,6 +17,7 @@ from cinema_grpc.adapters.database.account_store import SqlAccountStore
 from cinema_grpc.adapters.database.database import Database, without_secrets
 from cinema_grpc.adapters.database.migrate import CannotMigrate, check_schema, migrate
 from cinema_grpc.adapters.database.postgresql import PARAMETERS, PostgresqlDriver, libpq_url, one_by_one
+from cinema_grpc.adapters.database.prepared import array_text
 from cinema_grpc.adapters.database.schema import cinema
 from cinema_grpc.application import expiry
 from cinema_grpc.application import lane as module
@@ -88,6 +89,26 @@ async def test_a_nul_is_nowhere(house: House) -> None:
     assert await house.reader.of_user("ada", "s1\0", None, "", 10) == []
     with pytest.raises(ShowtimeNotFound):
         await house.hold("A1", at="s1\0")
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (
+            "varchar",
+            ["", " ", "null", None, 'a"b', r"a\b", "a\\", "a\nb", "\x01\x1f\x7f", "{1,2}", "a,b", "é", "\u2028", "🎬"],
+        ),
+        ("varchar", ["null", None, " a ", "{}", "a,b", "é", "\u2028", "🎬"]),
+        ("bigint", [0, -1, None, 2**63 - 1, -(2**63)]),
+        ("boolean", [True, False, None]),
+        ("varchar", []),
+    ],
+)
+async def test_arrays_are_read_as_they_were_written(database: Database, kind: str, values: list[object]) -> None:
+    async with database.reading() as connection:
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert driver is not None
+        assert await driver.fetchval(f"SELECT $1::text::{kind}[]", array_text(values)) == values
 
 
 async def test_ten_migrations_at_once(database_url: str) -> None:

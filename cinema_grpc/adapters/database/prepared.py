@@ -65,6 +65,7 @@ class Prepared:
         pick = itemgetter(*names)
         self._pick = pick if len(names) > 1 else lambda row: (pick(row),)
         self._columns = [table.columns[name.removeprefix("known_")] for name in names]
+        self._given_as_text = [not isinstance(column.type, LargeBinary) for column in self._columns]
         self._text = text
         # JSON has no word for bytes.
         self._as_json = ", ".join(
@@ -85,20 +86,23 @@ class Prepared:
         """Give the rows that SQLite has found."""
         return _unpack(found) if self._as_json else found
 
-    def at_once(self, rows: Rows) -> tuple[str, list[list[Any]]]:
+    def at_once(self, rows: Rows) -> tuple[str, list[Any]]:
         """Give a text for PostgreSQL, and the values of all rows as arrays, one for each column."""
         return self._postgresql, self.arrays(rows)
 
-    def arrays(self, rows: Rows) -> list[list[Any]]:
+    def arrays(self, rows: Rows) -> list[Any]:
         """Give the values of all rows as PostgreSQL takes them: an array for each column."""
         columns = zip(*map(self._pick, rows), strict=True) if rows else [()] * len(self._columns)
-        return [list(column) for column in columns]
+        return [
+            array_text(values) if as_text else values
+            for values, as_text in zip(columns, self._given_as_text, strict=True)
+        ]
 
     def text(self, first: int) -> tuple[str, int]:
         """Give the text for PostgreSQL, with parameters numbered from `first` on, and the number after the last."""
         numbers = range(first, first + len(self._columns))
-        kinds = zip(numbers, self._columns, strict=True)
-        arrays = ", ".join(f"${number}::{_kept_as(column)}[]" for number, column in kinds)
+        kinds = zip(numbers, self._columns, self._given_as_text, strict=True)
+        arrays = ", ".join(f"${number}{'::text' * as_text}::{_kept_as(column)}[]" for number, column, as_text in kinds)
         names = ", ".join(f"column{number}" for number in range(1, len(self._columns) + 1))
         rows = f"SELECT * FROM unnest({arrays}) AS given({names})"  # noqa: S608 (names of ours)
         return self._text(rows) + self._locking, numbers.stop
@@ -166,7 +170,7 @@ class Go:
     rows: Sequence[Rows]
 
     @property
-    def arrays(self) -> list[list[Any]]:
+    def arrays(self) -> list[Any]:
         """All values as PostgreSQL takes them."""
         return [
             array
@@ -341,6 +345,23 @@ def row_of(values: Any) -> dict[str, Any]:
 def _unpack(found: Found) -> Found:
     """Read rows that come in one text, as each by itself would cost a turn at Python's lock."""
     return [row for (rows,) in found for row in orjson.loads(rows)]
+
+
+def array_text(values: Sequence[Any]) -> str:
+    """Write an array as PostgreSQL reads it from text, which takes asyncpg half the time that an array does.
+
+    JSON looks the same but for its brackets, and but for control characters, for which PostgreSQL has no escapes.
+    """
+    text = orjson.dumps(values).decode()
+    if "\\" in text:
+        text = f"[{','.join(map(_quoted, values))}]"
+    return f"{{{text[1:-1]}}}"
+
+
+def _quoted(value: Any) -> str:
+    if isinstance(value, str):
+        return '"' + value.replace("\\", r"\\").replace('"', r"\"") + '"'
+    return orjson.dumps(value).decode()
 
 
 def _kept_as(column: Column[Any]) -> str:
