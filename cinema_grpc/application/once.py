@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic import TypeAdapter
 
@@ -11,8 +11,7 @@ from cinema_grpc.application.errors import RequestIdReused
 A = TypeVar("A")
 
 
-@dataclass(frozen=True, slots=True)
-class RequestKey:
+class RequestKey(NamedTuple):
     """What a stored outcome is found by: who called which RPC with which request_id (a UUID in lower case)."""
 
     caller: str
@@ -20,8 +19,7 @@ class RequestKey:
     request_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(NamedTuple):
     """A call that was carried out: its key, a digest of its content, and its answer as JSON."""
 
     key: RequestKey

@@ -90,7 +90,7 @@ async def test_the_record_of_a_request_is_kept_with_its_effect(programme: Progra
 async def test_nothing_is_kept_of_a_call_whose_request_is_recorded(programme: Programme) -> None:
     store = programme.store
     await store.add_movie(movie(3), record("request-1"))
-    second = replace(record("request-1"), outcome=b"another")
+    second = record("request-1")._replace(outcome=b"another")
     calls: list[Callable[[], Awaitable[None]]] = [
         lambda: store.add_movie(movie(4), second),
         lambda: store.add_cinema(cinema(4), second),
@@ -121,8 +121,8 @@ async def test_no_record_is_kept_of_a_refused_call(programme: Programme) -> None
 async def test_the_same_request_id_of_another_caller_or_call_is_another_request(programme: Programme) -> None:
     one = record("request-1")
     await programme.store.add_movie(movie(3), one)
-    await programme.store.add_movie(movie(4), replace(one, key=replace(one.key, caller="other")))
-    await programme.store.add_movie(movie(5), replace(one, key=replace(one.key, rpc="Other")))
+    await programme.store.add_movie(movie(4), one._replace(key=one.key._replace(caller="other")))
+    await programme.store.add_movie(movie(5), one._replace(key=one.key._replace(rpc="Other")))
     assert len(await programme.store.movies("", 10)) == 5
 
 

@@ -81,7 +81,7 @@ class SqlBoxOfficeStore:
             booking, work = after[row.booking_id]
             if row.revision < work.version.revision or row.status != booking.status.value:
                 return False
-        questions = [(_RECORDED, [_key_row(each.key) for each in recorded])]
+        questions = [(_RECORDED, [each.key._asdict() for each in recorded])]
         (requests,) = await self._database.driver.read(connection, questions)
         return len(requests) == len(recorded)
 
@@ -129,7 +129,7 @@ class SqlBatch:
                 for showtime_id, revision, stamp, _ in versions
                 if (version := known[showtime_id]) is not None and Version(revision, stamp).came_from(version)
             ]
-            return _LOOK.of({_RECORDED: [_key_row(key) for key in requests], CHANGED: changed})
+            return _LOOK.of({_RECORDED: [key._asdict() for key in requests], CHANGED: changed})
 
         versions, told, (recorded, changed) = await self._driver.look(self._connection, self._lock, self._locked, ask)
         now = self._database.clock.now() if self._database.clock else told
@@ -237,13 +237,9 @@ def _showtime_row(work: Written) -> dict[str, Any]:
     }
 
 
-def _key_row(key: RequestKey) -> dict[str, Any]:
-    return {"caller": key.caller, "rpc": key.rpc, "request_id": key.request_id}
-
-
 def _request_rows(recorded: Sequence[Recorded], now: datetime) -> list[dict[str, Any]]:
     # Sorted, so that two replicas that write the same requests do not wait for each other crosswise.
     return [
-        {**_key_row(each.key), "content": each.content, "outcome": each.outcome, "create_time": microseconds(now)}
-        for each in sorted(recorded, key=lambda each: (each.key.caller, each.key.rpc, each.key.request_id))
+        {**each.key._asdict(), "content": each.content, "outcome": each.outcome, "create_time": microseconds(now)}
+        for each in sorted(recorded, key=lambda each: each.key)
     ]

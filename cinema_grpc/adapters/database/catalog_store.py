@@ -186,7 +186,7 @@ class SqlCatalogStore:
                 if recorded is not None:
                     await connection.execute(
                         insert(schema.request).values(
-                            **asdict(recorded.key),
+                            **recorded.key._asdict(),
                             content=recorded.content,
                             outcome=recorded.outcome,
                             create_time=await self._database.now(connection),
