@@ -127,12 +127,12 @@ class Boundary(grpc.aio.ServerInterceptor):
         async def conducted(request: Any, context: Context) -> Any:
             call = current_call.get()
             call.context = context
-            context.set_trailing_metadata(((REQUEST_ID_HEADER, call.request_id),))
             self._running += 1
             try:
                 if not always_answered:
                     self._check_open()
                     await self._door.enter()
+                context.set_trailing_metadata(((REQUEST_ID_HEADER, call.request_id),))
                 answer = await behaviour(request, context)
             except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 (each gets a status)
                 return await self._conclude(method, call, context, error)

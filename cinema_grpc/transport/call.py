@@ -40,7 +40,6 @@ class Call:
     """A call, from the arrival of its metadata on.
 
     Attributes:
-        request_id: The x-request-id of its answer and its log lines: the caller's own if well-formed, else a new one.
         metadata: What the client sent along, names in lower case.
         method: The full name of what is called.
         caller: Who is calling, once an access token has proved it.
@@ -49,7 +48,7 @@ class Call:
         start: When it arrived, on the clock of `time.perf_counter`.
     """
 
-    __slots__ = ("caller", "context", "metadata", "method", "peer", "request_id", "start")
+    __slots__ = ("_request_id", "caller", "context", "metadata", "method", "peer", "start")
 
     def __init__(self, method: str, metadata: Metadata) -> None:
         self.start = time.perf_counter()
@@ -58,7 +57,14 @@ class Call:
         self.caller: Caller | None = None
         self.context: Context | None = None
         self.peer: Peer | None = None
-        self.request_id = _request_id(metadata)
+        self._request_id = ""
+
+    @property
+    def request_id(self) -> str:
+        """The x-request-id of its answer and its log lines: the caller's own if well-formed, else a new one."""
+        if not self._request_id:
+            self._request_id = _own_request_id(self.metadata) or str(uuid_utils.uuid7())
+        return self._request_id
 
 
 current_call: ContextVar[Call] = ContextVar("current_call")
@@ -72,10 +78,9 @@ def add_request_id(_logger: WrappedLogger, _level: str, event: EventDict) -> Eve
     return event
 
 
-def _request_id(metadata: Metadata) -> str:
+def _own_request_id(metadata: Metadata) -> str | None:
+    """Give the first one that came along, if it is well-formed."""
     for name, value in metadata:
         if name == REQUEST_ID_HEADER:
-            if isinstance(value, str) and WELL_FORMED_REQUEST_ID.fullmatch(value):
-                return value
-            break
-    return str(uuid_utils.uuid7())
+            return value if isinstance(value, str) and WELL_FORMED_REQUEST_ID.fullmatch(value) else None
+    return None
