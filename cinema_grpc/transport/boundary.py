@@ -115,13 +115,13 @@ class Boundary(grpc.aio.ServerInterceptor):
         if parse is not None and not handler.request_streaming:
             behaviour, parse = _reading(behaviour, parse), None
         if handler.response_streaming:
-            behaviour = self._until_shutdown(behaviour)
-        elif serialize is not None:
-            behaviour, serialize = _writing(behaviour, serialize), None
-        return with_behaviour(handler, self._conducted(method, behaviour), parse, serialize)
+            return with_behaviour(handler, self._conducted(method, self._until_shutdown(behaviour)), parse, serialize)
+        return with_behaviour(handler, self._conducted(method, behaviour, serialize), parse, None)
 
-    def _conducted(self, method: str, behaviour: Behaviour) -> Behaviour:
-        """Wrap what a method does into everything that each call gets."""
+    def _conducted(
+        self, method: str, behaviour: Behaviour, serialize: Callable[[Any], bytes] | None = None
+    ) -> Behaviour:
+        """Wrap what a method does into everything that each call gets; its answer is turned into bytes if need be."""
         always_answered = method in self._always_answered
 
         async def conducted(request: Any, context: Context) -> Any:
@@ -134,6 +134,8 @@ class Boundary(grpc.aio.ServerInterceptor):
                     await self._door.enter()
                 context.set_trailing_metadata(((REQUEST_ID_HEADER, call.request_id),))
                 answer = await behaviour(request, context)
+                if serialize is not None and not isinstance(answer, bytes):  # some are kept in the form that is sent
+                    answer = serialize(answer)
             except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 (each gets a status)
                 return await self._conclude(method, call, context, error)
             else:
@@ -230,16 +232,6 @@ def _reading(behaviour: Behaviour, parse: Deserializer) -> Behaviour:
         return await behaviour(parse(raw), context)
 
     return reading
-
-
-def _writing(behaviour: Behaviour, serialize: Callable[[Any], bytes]) -> Behaviour:
-    """Make a behaviour give bytes."""
-
-    async def writing(request: Any, context: Context) -> bytes:
-        answer = await behaviour(request, context)
-        return answer if isinstance(answer, bytes) else serialize(answer)  # some are kept in the form they are sent in
-
-    return writing
 
 
 def _given_up() -> bool:
