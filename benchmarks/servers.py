@@ -57,15 +57,17 @@ class Replicas(Server):
         return Server.memory_mib(self) + sum(each.memory_mib() for each in self.others)
 
 
-def of_kind(kind: str, database_url: str, answers: Mapping[str, bytes]) -> AbstractContextManager[Server]:
-    """Run "ours", "empty" or "textbook"."""
+def of_kind(
+    kind: str, database_url: str, answers: Mapping[str, bytes], processor: int | None = None
+) -> AbstractContextManager[Server]:
+    """Run "ours", "empty" or "textbook", each on the processor of that number alone if there is one."""
     if kind == "ours":
-        return ours(database_url)
-    return empty(answers) if kind == "empty" else textbook(database_url)
+        return ours(database_url, processor)
+    return empty(answers, processor) if kind == "empty" else textbook(database_url, processor)
 
 
 @contextmanager
-def ours(database_url: str, **settings: object) -> Iterator[Server]:
+def ours(database_url: str, processor: int | None = None, **settings: object) -> Iterator[Server]:
     """Run the program on a database, with its default settings but for those given, such as hold_seconds=5."""
     environment = {
         "CINEMA_DATABASE_URL": database_url,
@@ -74,35 +76,37 @@ def ours(database_url: str, **settings: object) -> Iterator[Server]:
         "CINEMA_LOG_FORMAT": "json",
         **{f"CINEMA_{name.upper()}": str(value) for name, value in settings.items()},
     }
-    with _running(["-m", "cinema_grpc", "serve"], environment) as server:
+    with _running(["-m", "cinema_grpc", "serve"], environment, processor=processor) as server:
         yield server
 
 
 @contextmanager
 def replicas(number: int, database_url: str) -> Iterator[Replicas]:
-    """Run the program several times on one database."""
+    """Run the program several times on one database, each on a processor of its own."""
     with ExitStack() as stack:
-        first, *others = (stack.enter_context(ours(database_url)) for _ in range(number))
+        first, *others = (stack.enter_context(ours(database_url, processor)) for processor in range(number))
         yield Replicas(",".join(each.address for each in (first, *others)), first.process_id, others)
 
 
 @contextmanager
-def empty(answers: Mapping[str, bytes]) -> Iterator[Server]:
+def empty(answers: Mapping[str, bytes], processor: int | None = None) -> Iterator[Server]:
     """Run the yardstick that does nothing but give ready-made answers, by method."""
     texts = {method: base64.b64encode(answer).decode() for method, answer in answers.items()}
-    with _running(["-m", "benchmarks.yardsticks", "empty"], {}, json.dumps(texts)) as server:
+    with _running(["-m", "benchmarks.yardsticks", "empty"], {}, json.dumps(texts), processor) as server:
         yield server
 
 
 @contextmanager
-def textbook(database_url: str) -> Iterator[Server]:
+def textbook(database_url: str, processor: int | None = None) -> Iterator[Server]:
     """Run the yardstick that books as people usually write it."""
-    with _running(["-m", "benchmarks.yardsticks", "textbook"], {}, json.dumps(database_url)) as server:
+    with _running(["-m", "benchmarks.yardsticks", "textbook"], {}, json.dumps(database_url), processor) as server:
         yield server
 
 
 @contextmanager
-def _running(arguments: Sequence[str], settings: Mapping[str, str], said: str = "") -> Iterator[Server]:
+def _running(
+    arguments: Sequence[str], settings: Mapping[str, str], said: str = "", processor: int | None = None
+) -> Iterator[Server]:
     """Run Python until the body is done; `said` goes to its standard input."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("CINEMA_")}
     with TemporaryFile("w+") as log, TemporaryFile("w+") as standard_input:
@@ -116,6 +120,9 @@ def _running(arguments: Sequence[str], settings: Mapping[str, str], said: str = 
             stdout=log,
             stderr=log,
         ) as process:
+            if processor is not None:  # before there are threads, which inherit it
+                processors = sorted(os.sched_getaffinity(0))
+                os.sched_setaffinity(process.pid, {processors[processor % len(processors)]})
             try:
                 yield Server(_address(log, process), process.pid)
                 if process.poll() is not None:

@@ -22,7 +22,8 @@ METHOD = (
     "CreateBooking of two seats, 128 calls in flight on 4 connections, evenly spread over the replicas: in 400 "
     "showtimes at once, and in one showtime of 2,000 seats, where the next one follows when all its seats have been "
     "asked for. The client writes the frames of HTTP/2 itself, so that two cores have room for two replicas. Replicas "
-    "share one PostgreSQL server on the same machine."
+    "share one PostgreSQL server on the same machine; each of them is kept to a processor of its own, while PostgreSQL "
+    "and the client run wherever there is room."
 )
 
 
