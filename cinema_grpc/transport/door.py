@@ -27,8 +27,10 @@ class Door:
         return future
 
     async def _open(self) -> None:
-        await until_quiet(lambda: len(self._waiting))
-        waiting, self._waiting = self._waiting, []
-        for future in waiting:
-            if not future.done():  # whoever hung up meanwhile is done
-                future.set_result(None)
+        try:
+            await until_quiet(lambda: len(self._waiting))
+        finally:  # if this is ended, too: nobody else would open the door
+            waiting, self._waiting = self._waiting, []
+            for future in waiting:
+                if not future.done():  # whoever hung up meanwhile is done
+                    future.set_result(None)

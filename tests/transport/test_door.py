@@ -45,3 +45,14 @@ async def test_one_who_has_hung_up_holds_nobody_up() -> None:
     async with asyncio.timeout(5):
         await second
     assert first.cancelled()
+
+
+async def test_whoever_waits_gets_in_also_when_the_wait_is_ended() -> None:
+    door = Door()
+    waiting = door.enter()
+    assert door._opening is not None
+    await asyncio.sleep(0)
+    door._opening.cancel()
+    async with asyncio.timeout(5):
+        await waiting
+        await door.enter()
