@@ -310,6 +310,8 @@ def _raw(connection: AsyncConnection) -> "asyncpg.Connection[asyncpg.Record]":
 def _checked_out(connection: AsyncConnection) -> PoolProxiedConnection:
     # AsyncConnection itself would fetch it through a greenlet, at the price of a statement.
     assert connection.sync_connection is not None  # noqa: S101 (for mypy: it is open)
+    if connection.invalidated:
+        raise asyncpg.InterfaceError("the connection is lost")
     return connection.sync_connection.connection
 
 
