@@ -65,9 +65,9 @@ class Prepared:
         pick = itemgetter(*names)
         self._pick = pick if len(names) > 1 else lambda row: (pick(row),)
         self._columns = [table.columns[name.removeprefix("known_")] for name in names]
-        self._given_as_text = [not isinstance(column.type, LargeBinary) for column in self._columns]
         self._text = text
         # JSON has no word for bytes.
+        self._given_as_text = [not isinstance(column.type, LargeBinary) for column in self._columns]
         self._as_json = ", ".join(
             found if not any(isinstance(table.c[name].type, LargeBinary) for name in found) else ()
         )
@@ -348,9 +348,10 @@ def _unpack(found: Found) -> Found:
 
 
 def array_text(values: Sequence[Any]) -> str:
-    """Write an array as PostgreSQL reads it from text, which takes asyncpg half the time that an array does.
+    """Write strings, integers, truth values or None as the text of an array of PostgreSQL's.
 
-    JSON looks the same but for its brackets, and but for control characters, for which PostgreSQL has no escapes.
+    That takes asyncpg half the time that an array does. JSON looks the same but for its brackets, and but for control
+    characters, for which PostgreSQL has no escapes.
     """
     text = orjson.dumps(values).decode()
     if "\\" in text:
