@@ -120,10 +120,10 @@ def _running(
             stdout=log,
             stderr=log,
         ) as process:
-            if processor is not None:  # before there are threads, which inherit it
-                processors = sorted(os.sched_getaffinity(0))
-                os.sched_setaffinity(process.pid, {processors[processor % len(processors)]})
             try:
+                if processor is not None:  # at once: threads that begin later inherit it
+                    processors = sorted(os.sched_getaffinity(0))
+                    os.sched_setaffinity(process.pid, {processors[processor % len(processors)]})
                 yield Server(_address(log, process), process.pid)
                 if process.poll() is not None:
                     raise ServerFailed(f"a server ended by itself: {_tail(log)}")
