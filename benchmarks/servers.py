@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -41,6 +41,13 @@ class Server:
         """Tell how much memory it has resident."""
         return int(Path(f"/proc/{self.process_id}/statm").read_text().split()[1]) * BYTES_A_PAGE / 2**20
 
+    def keep_to(self, processor: int) -> None:
+        """Have all its threads, and those that they begin, run on the processor of that number, counted round."""
+        processors = sorted(os.sched_getaffinity(0))
+        for thread in Path(f"/proc/{self.process_id}/task").iterdir():
+            with suppress(ProcessLookupError):  # it has ended meanwhile
+                os.sched_setaffinity(int(thread.name), {processors[processor % len(processors)]})
+
 
 @dataclass(frozen=True, slots=True)
 class Replicas(Server):
@@ -57,17 +64,15 @@ class Replicas(Server):
         return Server.memory_mib(self) + sum(each.memory_mib() for each in self.others)
 
 
-def of_kind(
-    kind: str, database_url: str, answers: Mapping[str, bytes], processor: int | None = None
-) -> AbstractContextManager[Server]:
-    """Run "ours", "empty" or "textbook", each on the processor of that number alone if there is one."""
+def of_kind(kind: str, database_url: str, answers: Mapping[str, bytes]) -> AbstractContextManager[Server]:
+    """Run "ours", "empty" or "textbook"."""
     if kind == "ours":
-        return ours(database_url, processor)
-    return empty(answers, processor) if kind == "empty" else textbook(database_url, processor)
+        return ours(database_url)
+    return empty(answers) if kind == "empty" else textbook(database_url)
 
 
 @contextmanager
-def ours(database_url: str, processor: int | None = None, **settings: object) -> Iterator[Server]:
+def ours(database_url: str, **settings: object) -> Iterator[Server]:
     """Run the program on a database, with its default settings but for those given, such as hold_seconds=5."""
     environment = {
         "CINEMA_DATABASE_URL": database_url,
@@ -76,7 +81,7 @@ def ours(database_url: str, processor: int | None = None, **settings: object) ->
         "CINEMA_LOG_FORMAT": "json",
         **{f"CINEMA_{name.upper()}": str(value) for name, value in settings.items()},
     }
-    with _running(["-m", "cinema_grpc", "serve"], environment, processor=processor) as server:
+    with _running(["-m", "cinema_grpc", "serve"], environment) as server:
         yield server
 
 
@@ -84,29 +89,29 @@ def ours(database_url: str, processor: int | None = None, **settings: object) ->
 def replicas(number: int, database_url: str) -> Iterator[Replicas]:
     """Run the program several times on one database, each on a processor of its own."""
     with ExitStack() as stack:
-        first, *others = (stack.enter_context(ours(database_url, processor)) for processor in range(number))
-        yield Replicas(",".join(each.address for each in (first, *others)), first.process_id, others)
+        first, *others = servers = [stack.enter_context(ours(database_url)) for _ in range(number)]
+        for processor, server in enumerate(servers):
+            server.keep_to(processor)
+        yield Replicas(",".join(each.address for each in servers), first.process_id, others)
 
 
 @contextmanager
-def empty(answers: Mapping[str, bytes], processor: int | None = None) -> Iterator[Server]:
+def empty(answers: Mapping[str, bytes]) -> Iterator[Server]:
     """Run the yardstick that does nothing but give ready-made answers, by method."""
     texts = {method: base64.b64encode(answer).decode() for method, answer in answers.items()}
-    with _running(["-m", "benchmarks.yardsticks", "empty"], {}, json.dumps(texts), processor) as server:
+    with _running(["-m", "benchmarks.yardsticks", "empty"], {}, json.dumps(texts)) as server:
         yield server
 
 
 @contextmanager
-def textbook(database_url: str, processor: int | None = None) -> Iterator[Server]:
+def textbook(database_url: str) -> Iterator[Server]:
     """Run the yardstick that books as people usually write it."""
-    with _running(["-m", "benchmarks.yardsticks", "textbook"], {}, json.dumps(database_url), processor) as server:
+    with _running(["-m", "benchmarks.yardsticks", "textbook"], {}, json.dumps(database_url)) as server:
         yield server
 
 
 @contextmanager
-def _running(
-    arguments: Sequence[str], settings: Mapping[str, str], said: str = "", processor: int | None = None
-) -> Iterator[Server]:
+def _running(arguments: Sequence[str], settings: Mapping[str, str], said: str = "") -> Iterator[Server]:
     """Run Python until the body is done; `said` goes to its standard input."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("CINEMA_")}
     with TemporaryFile("w+") as log, TemporaryFile("w+") as standard_input:
@@ -121,9 +126,6 @@ def _running(
             stderr=log,
         ) as process:
             try:
-                if processor is not None:  # at once: threads that begin later inherit it
-                    processors = sorted(os.sched_getaffinity(0))
-                    os.sched_setaffinity(process.pid, {processors[processor % len(processors)]})
                 yield Server(_address(log, process), process.pid)
                 if process.poll() is not None:
                     raise ServerFailed(f"a server ended by itself: {_tail(log)}")

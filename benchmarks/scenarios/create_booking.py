@@ -35,8 +35,6 @@ def bookings(building: House, first: int, count: int) -> list[Call]:
 def run(bench: Bench) -> Result:
     """Measure."""
     rounds, count = bench.choose((9, 5_000), (2, 2_000))
-    # A server that has PostgreSQL write for it needs one processor; with SQLite it writes by a thread of its own.
-    processor = 0 if bench.databases.kind == "postgresql" else None
     original = house.furnish(bench.databases.make("create-booking"), SHOWTIMES, CUSTOMERS)
     measured: dict[str, list[Measured]] = {"ours": [], "empty": [], "textbook": []}
     timed: dict[str, list[Sequence[Sample]]] = {"ours": [], "empty": [], "textbook": []}
@@ -45,7 +43,9 @@ def run(bench: Bench) -> Result:
     for kind in interleaved(list(measured), rounds):
         building = original.copy()
         few = count // 8 if kind == "textbook" else count
-        with servers.of_kind(kind, building.database.url, answers, processor) as server:
+        with servers.of_kind(kind, building.database.url, answers) as server:
+            if bench.databases.kind == "postgresql":  # with SQLite a server writes by a thread of its own
+                server.keep_to(0)
             if not answers:
                 answers[calls.CREATE_BOOKING] = bench.answer(server, bookings(building, 0, 1)[0])
             bench.closed_loop(server, bookings(building, 1, few // 5))
