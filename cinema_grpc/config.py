@@ -87,10 +87,41 @@ class Settings(BaseSettings):
         16 * 1024, description="How large the metadata of a call may be, in bytes."
     )
     calls_at_once: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
-        10_000, description="How many calls, streams included, may run in a process; the next gets OVERLOADED."
+        10_000,
+        description="How many calls may be open in a process, from their first byte to their last, streams apart; the "
+        "next gets OVERLOADED.",
+    )
+    streams_at_once: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        4_000, description="How many streams and health checks may be open in a process; the next gets OVERLOADED."
+    )
+    sales_reserve: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.1, description="The share of calls that is kept for changes by signed-in callers, such as CreateBooking."
     )
     calls_per_connection: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         1_000, description="How many calls may run on one connection; clients hold back the next until one has ended."
+    )
+    receiving_at_once: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        256,
+        description="How many calls may wait for their request at once in a process; the next gets OVERLOADED. With "
+        "CINEMA_LARGEST_REQUEST_BYTES it bounds the memory for requests that are not complete.",
+    )
+    receive_seconds: Annotated[float, Field(gt=0, le=3_600)] = Field(
+        10, description="How long a request may take to come, in seconds; then the call gets INVALID_REQUEST."
+    )
+    send_seconds: Annotated[float, Field(gt=0, le=3_600)] = Field(
+        30, description="How long a client may take to read an answer, in seconds; then the call is reset."
+    )
+    unsent_bytes_per_connection: Annotated[int, Field(ge=4 * 1024 * 1024, le=1024**3)] = Field(
+        8 * 1024 * 1024,
+        description="How many bytes of answers may wait to be sent on one connection; its next reads wait for room, "
+        "for CINEMA_LONGEST_WAIT_SECONDS at most.",
+    )
+    unsent_bytes: Annotated[int, Field(ge=4 * 1024 * 1024, le=64 * 1024**3)] = Field(
+        32 * 1024 * 1024, description="The same for all connections of a process."
+    )
+    largest_page_bytes: Annotated[int, Field(ge=64 * 1024, le=3 * 1024 * 1024)] = Field(
+        256 * 1024,
+        description="How large a page of a list may be, in bytes; where more was asked for, it has fewer entries.",
     )
     connection_age_seconds: Annotated[float, Field(ge=1, le=86_400)] = Field(
         3_600,

@@ -1,19 +1,16 @@
-"""Who may call what: the access that each method needs, and the interceptor that holds calls to it."""
+"""Who may call what: the access that each method needs, and the check that holds calls to it."""
 
 from collections.abc import Mapping
 from enum import Enum
 from types import MappingProxyType
-from typing import Any
-
-import grpc
 
 from cinema_grpc.application.account_ports import AccessTokens, Caller
 from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.errors import RoleRequired, TokenInvalid, TokenMissing
 from cinema_grpc.domain.account import Role
+from cinema_grpc.domain.errors import CinemaError
 from cinema_grpc.transport import security_log
-from cinema_grpc.transport.call import Metadata, current_call
-from cinema_grpc.transport.handlers import Context, Continuation, Handler, behaviour_of, with_behaviour
+from cinema_grpc.transport.call import Call, Metadata, current_call
 
 AUTHORIZATION_HEADER = "authorization"
 
@@ -62,8 +59,8 @@ ACCESS: Mapping[str, Access] = MappingProxyType(
 """Every method by its full name. One that is missing is closed to everyone."""
 
 
-class Authentication(grpc.aio.ServerInterceptor):
-    """Lets a call through to those whom its method is for. It needs the Boundary around it."""
+class Authentication:
+    """Lets a call through if its method is open to its caller."""
 
     def __init__(self, tokens: AccessTokens, accounts: Accounts, access: Mapping[str, Access] = ACCESS) -> None:
         """Set up.
@@ -77,35 +74,19 @@ class Authentication(grpc.aio.ServerInterceptor):
         self._accounts = accounts
         self._access = access
 
-    async def intercept_service(
-        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
-    ) -> Handler | None:
-        """Give a method's handler, wrapped unless it is public."""
-        handler = await continuation(handler_call_details)
-        if handler is None:
-            return None
-        method = handler_call_details.method
-        access = self._access.get(method)
-        if access is Access.PUBLIC:
-            return handler
-        behaviour = behaviour_of(handler)
-
-        async def authenticated(request: Any, context: Context) -> Any:
-            if access is None:
-                raise LookupError(f"nothing says who may call {method}")
-            await self._authenticate(access)
-            return await behaviour(request, context)
-
-        return with_behaviour(handler, authenticated, handler.request_deserializer, handler.response_serializer)
-
-    async def _authenticate(self, access: Access) -> None:
-        """Find out who is calling.
+    async def check(self, call: Call) -> None:
+        """Find out who is calling, unless the method is public, and write it into the call.
 
         Raises:
             TokenMissing, TokenInvalid, TokenExpired.
             RoleRequired: Only staff may, and the caller is none.
+            LookupError: Nothing says whom the method is for; it is closed to everyone.
         """
-        call = current_call.get()
+        access = self._access.get(call.method)
+        if access is Access.PUBLIC:
+            return
+        if access is None:
+            raise LookupError(f"nothing says who may call {call.method}")
         caller = self._tokens.read(_bearer_token(call.metadata))
         await self._accounts.check_exists(caller.user_id)
         call.caller = caller
@@ -113,6 +94,16 @@ class Authentication(grpc.aio.ServerInterceptor):
             raise RoleRequired(Role.STAFF)
         if access is Access.STAFF:
             security_log.note("rights of staff used")
+
+    def is_signed_in(self, call: Call) -> bool:
+        """Return whether the method is not public and the call has a good token; the database is not asked."""
+        if self._access.get(call.method, Access.PUBLIC) is Access.PUBLIC:
+            return False
+        try:
+            self._tokens.read(_bearer_token(call.metadata))
+        except CinemaError:
+            return False
+        return True
 
 
 def caller() -> Caller:

@@ -18,8 +18,9 @@ from cinema_grpc.transport.rendering import render_booking, render_moment, rende
 class BookingServicer(booking_service_pb2_grpc.BookingServiceServicer):
     """Answers the calls of the BookingService."""
 
-    def __init__(self, bookings: Bookings) -> None:
+    def __init__(self, bookings: Bookings, largest_page: int) -> None:
         self._bookings = bookings
+        self._largest_page = largest_page
 
     async def CreateBooking(self, request: pb.CreateBookingRequest, _context: object) -> pb.CreateBookingResponse:
         """Hold seats."""
@@ -44,6 +45,7 @@ class BookingServicer(booking_service_pb2_grpc.BookingServiceServicer):
             lambda after, limit: self._bookings.list(user_id, request.showtime_id, status, after, limit),
             lambda booking: booking.booking_id,
             render_booking,
+            self._largest_page,
         )
         return pb.ListBookingsResponse(bookings=bookings, next_page_token=next_page_token)
 

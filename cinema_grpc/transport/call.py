@@ -1,15 +1,19 @@
 """A call under way: what is known of it, for those who handle it and for the log."""
 
+import asyncio
 import re
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 import uuid_utils
 from structlog.typing import EventDict, WrappedLogger
 
 from cinema_grpc.application.account_ports import Caller
+from cinema_grpc.domain.errors import CinemaError
 from cinema_grpc.transport.handlers import Context
+from cinema_grpc.transport.peers import Client
 
 REQUEST_ID_HEADER = "x-request-id"
 WELL_FORMED_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -37,7 +41,7 @@ class Peer:
 
 
 class Call:
-    """A call, from the arrival of its metadata on.
+    """A call, from the arrival of its metadata until its answer is sent.
 
     Attributes:
         metadata: What the client sent along, names in lower case.
@@ -46,9 +50,27 @@ class Call:
         context: gRPC's side of the call, while a handler has it.
         peer: Who calls, by address and by the names in a certificate, once the caller has hung up.
         start: When it arrived, on the clock of `time.perf_counter`.
+        client: The connection and the network that it came from, once it is open.
+        task: What runs its handler and sends its answer, while that goes on.
+        interruption: What ended its handler from outside, if anything did.
+        room: How many bytes are set aside for its answer.
     """
 
-    __slots__ = ("_request_id", "caller", "context", "metadata", "method", "peer", "start")
+    __slots__ = (
+        "_request_id",
+        "caller",
+        "client",
+        "context",
+        "interruption",
+        "metadata",
+        "method",
+        "peer",
+        "room",
+        "start",
+        "task",
+    )
+
+    client: Client
 
     def __init__(self, method: str, metadata: Metadata) -> None:
         self.start = time.perf_counter()
@@ -57,7 +79,16 @@ class Call:
         self.caller: Caller | None = None
         self.context: Context | None = None
         self.peer: Peer | None = None
+        self.task: asyncio.Task[Any] | None = None
+        self.interruption: CinemaError | None = None
+        self.room = 0
         self._request_id = ""
+
+    def interrupt(self, error: CinemaError) -> None:
+        """End its handler, so that the client gets this error; one that was interrupted before stays so."""
+        if self.interruption is None and self.task is not None:
+            self.interruption = error
+            self.task.cancel()
 
     @property
     def request_id(self) -> str:

@@ -15,8 +15,9 @@ from cinema_grpc.transport.rendering import render_auditorium, render_cinema, re
 class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
     """Answers the calls of the CatalogService."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, largest_page: int) -> None:
         self._catalog = catalog
+        self._largest_page = largest_page
 
     async def CreateMovie(self, request: pb.CreateMovieRequest, _context: object) -> pb.CreateMovieResponse:
         """Enter a movie."""
@@ -63,14 +64,24 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
     async def ListMovies(self, request: pb.ListMoviesRequest, _context: object) -> pb.ListMoviesResponse:
         """List all movies, a page at a time."""
         movies, next_page_token = await read_page(
-            request, ("ListMovies",), self._catalog.list_movies, lambda movie: movie.movie_id, render_movie
+            request,
+            ("ListMovies",),
+            self._catalog.list_movies,
+            lambda movie: movie.movie_id,
+            render_movie,
+            self._largest_page,
         )
         return pb.ListMoviesResponse(movies=movies, next_page_token=next_page_token)
 
     async def ListCinemas(self, request: pb.ListCinemasRequest, _context: object) -> pb.ListCinemasResponse:
         """List all cinemas, a page at a time."""
         cinemas, next_page_token = await read_page(
-            request, ("ListCinemas",), self._catalog.list_cinemas, lambda cinema: cinema.cinema_id, render_cinema
+            request,
+            ("ListCinemas",),
+            self._catalog.list_cinemas,
+            lambda cinema: cinema.cinema_id,
+            render_cinema,
+            self._largest_page,
         )
         return pb.ListCinemasResponse(cinemas=cinemas, next_page_token=next_page_token)
 
@@ -82,5 +93,6 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
             lambda after, limit: self._catalog.list_auditoriums(request.cinema_id, after, limit),
             lambda auditorium: auditorium.auditorium_id,
             render_auditorium,
+            self._largest_page,
         )
         return pb.ListAuditoriumsResponse(auditoriums=auditoriums, next_page_token=next_page_token)

@@ -42,15 +42,21 @@ class InternalError(CinemaError):
 
 
 class TooManyCalls(CinemaError):
-    """As many calls run as may; nothing of this one was done."""
+    """The client, or all clients together, have as many calls under way as they may; nothing of this one was done."""
 
     reason = "OVERLOADED"
 
-    def __init__(self, calls_at_once: int) -> None:
+    def __init__(self, limit: str, value: int) -> None:
+        """Say which limit was met.
+
+        Args:
+            limit: The setting in lower case without its prefix, such as "calls_at_once".
+            value: What it is set to.
+        """
         super().__init__(
-            f"the server has {calls_at_once} calls under way and takes no more; "
+            f"too much is under way on this connection, its network or the server ({limit} is {value}); "
             "repeat the call in 1 s, with the same request_id if it has one",
-            {"calls_at_once": str(calls_at_once), "retry_after_seconds": "1"},
+            {limit: str(value), "retry_after_seconds": "1"},
         )
 
 

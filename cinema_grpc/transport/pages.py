@@ -11,9 +11,8 @@ from cinema_grpc.transport.page_tokens import decode, encode, page_size
 T = TypeVar("T")
 M = TypeVar("M", bound=Message)
 
-LARGEST_PAGE = 3 * 1024 * 1024
 BYTES_AN_ENTRY = 8
-"""In bytes: of all entries of a page, below the 4 MiB that clients take unless told otherwise; and what frames each."""
+"""What frames each entry of a page, in bytes."""
 
 
 class ListRequest(Protocol):
@@ -29,6 +28,7 @@ async def read_page(
     read: Callable[[str, int], Awaitable[Sequence[T]]],
     identify: Callable[[T], str],
     render: Callable[[T], M],
+    largest_page: int,
 ) -> tuple[Sequence[M], str]:
     """Read a page of a list that runs by the identifiers of its entries.
 
@@ -38,6 +38,7 @@ async def read_page(
         read: Reads entries from the one after an identifier on ("" for the first), so many at most.
         identify: Gives the identifier of an entry.
         render: Writes an entry as a message.
+        largest_page: How many bytes the page may have.
 
     Returns:
         The messages, and the next page's token, empty on the last page.
@@ -53,15 +54,14 @@ async def read_page(
         after = cursor[0]
     size = page_size(request.page_size)
     entries = await read(after, size + 1)
-    messages = fitting([render(entry) for entry in entries[:size]], lambda message: message.ByteSize())
+    messages = fitting([render(entry) for entry in entries[:size]], lambda message: message.ByteSize(), largest_page)
     if len(messages) == len(entries):
         return messages, ""
     return messages, encode(query, (identify(entries[len(messages) - 1]),))
 
 
-def fitting(entries: Sequence[T], size: Callable[[T], int]) -> Sequence[T]:
-    """Give as many entries as one answer has room for, but at least one; what is left is on the next page."""
-    room = LARGEST_PAGE
+def fitting(entries: Sequence[T], size: Callable[[T], int], room: int) -> Sequence[T]:
+    """Return as many entries as fit into so many bytes, but at least one; what is left is on the next page."""
     if sum(map(size, entries)) + BYTES_AN_ENTRY * len(entries) <= room:
         return entries
     for number, entry in enumerate(entries):

@@ -18,8 +18,8 @@ from cinema_grpc.transport.handlers import Handler
 SERVICES = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
 
 
-def reflection_handlers(services: Iterable[str]) -> list[grpc.GenericRpcHandler]:
-    """Make the handlers of both versions of server reflection.
+def reflection_handlers(services: Iterable[str]) -> dict[str, Handler]:
+    """Make the handlers of both versions of server reflection, by the full names of their methods.
 
     Both have the same messages under different names; gRPC for Python knows only v1alpha, so v1 is made from it.
 
@@ -33,7 +33,7 @@ def reflection_handlers(services: Iterable[str]) -> list[grpc.GenericRpcHandler]
         request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
         response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
     )
-    return [grpc.method_handlers_generic_handler(name, {"ServerReflectionInfo": handler}) for name in SERVICES]
+    return {f"/{name}/ServerReflectionInfo": handler for name in SERVICES}
 
 
 @cache

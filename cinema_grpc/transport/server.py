@@ -1,7 +1,7 @@
-"""The gRPC server: the services behind their interceptors, on a port."""
+"""The gRPC server: the services behind the call pipeline, on a port."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
@@ -17,6 +17,7 @@ from cinema.v1 import (
     showtime_service_pb2,
     showtime_service_pb2_grpc,
 )
+from google.protobuf.descriptor_pb2 import MethodOptions
 from grpc_health.v1 import health_pb2_grpc
 
 from cinema_grpc.application.account_ports import AccessTokens
@@ -29,19 +30,21 @@ from cinema_grpc.transport import health
 from cinema_grpc.transport.auth_servicer import AuthServicer
 from cinema_grpc.transport.authentication import Authentication
 from cinema_grpc.transport.booking_servicer import BookingServicer
-from cinema_grpc.transport.boundary import Boundary
 from cinema_grpc.transport.catalog_servicer import CatalogServicer
 from cinema_grpc.transport.certificates import Certificates
 from cinema_grpc.transport.handlers import Handler
 from cinema_grpc.transport.limits import Limits
+from cinema_grpc.transport.pipeline import CallPipeline, MethodTraits
 from cinema_grpc.transport.reflection import reflection_handlers
-from cinema_grpc.transport.shape import Shape
+from cinema_grpc.transport.shape import request_checks
 from cinema_grpc.transport.showtime_servicer import ShowtimeServicer
 
 MOMENT = 1.0
 """In seconds, how long a server that stops waits for what should take no time."""
 SECONDS_TO_BE_HEARD = 0.5
 """How long a server that is going to stop still refuses calls, until those who make them have learned of it."""
+LARGEST_READ = 64 * 1024
+"""How many bytes the largest answer that is no list has: the seats of the largest auditorium."""
 SERVICES = tuple(
     service
     for module in (auth_service_pb2, catalog_service_pb2, showtime_service_pb2, booking_service_pb2)
@@ -68,23 +71,23 @@ class Listener:
 
     Attributes:
         server: gRPC's side of it.
-        boundary: The outermost of its interceptors.
+        pipeline: What each of its calls passes through.
         port: The port.
     """
 
     server: grpc.aio.Server
-    boundary: Boundary
+    pipeline: CallPipeline
     port: int
 
     async def stop(self, grace: float) -> None:
         """Refuse new calls and end streams; other calls may finish, within `grace` seconds."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + grace
-        self.boundary.begin_shutdown()
-        await _within(deadline - loop.time(), self.boundary.idle())
+        self.pipeline.begin_shutdown()
+        await _within(deadline - loop.time(), self.pipeline.idle())
         await self.server.stop(max(deadline - loop.time(), 0))
         # gRPC does not wait for the handlers of calls that it has cut off.
-        await _within(MOMENT, self.boundary.idle())
+        await _within(MOMENT, self.pipeline.idle())
 
 
 class Server:
@@ -133,7 +136,7 @@ class Server:
         What arrives as gRPC itself closes its ears is CANCELLED, which tells nobody to try elsewhere.
         """
         await self._health.set_serving(serving=False)
-        self._calls.boundary.begin_shutdown()
+        self._calls.pipeline.begin_shutdown()
         await asyncio.sleep(SECONDS_TO_BE_HEARD)
 
     async def stop(self, grace: float) -> None:
@@ -180,42 +183,54 @@ def build(
         CannotListen: An address is taken, say.
     """
     service_health = health.Health(service.full_name for service in SERVICES)
-    handlers = _Handlers()
+    methods = _Methods()
     # The functions that add servicers are typed for a server, but only hand over handlers.
-    receiver = cast("grpc.aio.Server", handlers)
+    receiver = cast("grpc.aio.Server", methods)
+    page = limits.largest_page_bytes
     auth_service_pb2_grpc.add_AuthServiceServicer_to_server(AuthServicer(accounts, sessions, tokens), receiver)
-    catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(CatalogServicer(catalog), receiver)
-    showtime_service_pb2_grpc.add_ShowtimeServiceServicer_to_server(ShowtimeServicer(catalog, programme), receiver)
-    booking_service_pb2_grpc.add_BookingServiceServicer_to_server(BookingServicer(bookings), receiver)
+    catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(CatalogServicer(catalog, page), receiver)
+    showtime_service_pb2_grpc.add_ShowtimeServiceServicer_to_server(
+        ShowtimeServicer(catalog, programme, page), receiver
+    )
+    booking_service_pb2_grpc.add_BookingServiceServicer_to_server(BookingServicer(bookings, page), receiver)
     health_pb2_grpc.add_HealthServicer_to_server(service_health, receiver)
     if reflection:
-        names = [*(service.full_name for service in SERVICES), health.SERVICE]
-        handlers.add_generic_rpc_handlers(reflection_handlers(names))
-    interceptors = [Authentication(tokens, accounts), Shape(SERVICES)]
-    calls = _listen(address, handlers.collected, interceptors, limits, certificates, shared_port=shared_port)
+        methods.collected |= reflection_handlers([*(service.full_name for service in SERVICES), health.SERVICE])
+    traits = method_traits(page)
+    pipeline = CallPipeline(methods.collected, limits, Authentication(tokens, accounts), traits)
+    calls = _listen(address, pipeline, limits, certificates, shared_port=shared_port)
     if health_address is None:
         return Server(calls, service_health)
-    check = _Handlers()
-    health_pb2_grpc.add_HealthServicer_to_server(service_health, cast("grpc.aio.Server", check))
-    checks = _listen(health_address, check.collected, [], limits, None, shared_port=shared_port)
+    probes = _Methods()
+    health_pb2_grpc.add_HealthServicer_to_server(service_health, cast("grpc.aio.Server", probes))
+    checks = _listen(
+        health_address, CallPipeline(probes.collected, limits, traits=traits), limits, None, shared_port=shared_port
+    )
     return Server(calls, service_health, checks)
 
 
+def method_traits(largest_page: int) -> dict[str, MethodTraits]:
+    """Return what the call pipeline has to know of each method, by its full name.
+
+    Args:
+        largest_page: How many bytes a page of a list may have.
+    """
+    checks = request_checks(SERVICES)
+    traits = {health.CHECK: MethodTraits(probe=True)}
+    for service in SERVICES:
+        for method in service.methods:
+            reads = method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
+            lists = "next_page_token" in method.output_type.fields_by_name
+            name = f"/{service.full_name}/{method.name}"
+            answer_bytes = largest_page if lists else LARGEST_READ if reads else 0
+            traits[name] = MethodTraits(checks[name], not reads, answer_bytes)
+    return traits
+
+
 def _listen(
-    address: str,
-    handlers: Sequence[grpc.GenericRpcHandler],
-    interceptors: Iterable[grpc.aio.ServerInterceptor],
-    limits: Limits,
-    certificates: Certificates | None,
-    *,
-    shared_port: bool,
+    address: str, pipeline: CallPipeline, limits: Limits, certificates: Certificates | None, *, shared_port: bool
 ) -> Listener:
-    boundary = Boundary(frozenset({health.CHECK}), limits.calls_at_once)
-    server = grpc.aio.server(
-        handlers=handlers,
-        interceptors=[boundary, *interceptors],
-        options=(*limits.options(), ("grpc.so_reuseport", int(shared_port))),
-    )
+    server = grpc.aio.server(handlers=[pipeline], options=(*limits.options(), ("grpc.so_reuseport", int(shared_port))))
     try:
         if certificates is None:
             port = server.add_insecure_port(address)
@@ -223,24 +238,20 @@ def _listen(
             port = server.add_secure_port(address, certificates.credentials())
     except RuntimeError as error:
         raise CannotListen(address) from error
-    return Listener(server, boundary, port)
+    return Listener(server, pipeline, port)
 
 
-class _Handlers:
-    """Collects the handlers of servicers, without registering their methods one by one.
-
-    A server looks through all registered methods at each call, which costs 10 to 40 us where there are two dozen.
-    Handlers that are not registered are found by their names, which costs nothing, since Boundary remembers them.
-    """
+class _Methods:
+    """Collects the handlers of servicers, in place of a server."""
 
     def __init__(self) -> None:
-        self.collected: list[grpc.GenericRpcHandler] = []
+        self.collected: dict[str, Handler] = {}
 
-    def add_generic_rpc_handlers(self, handlers: Iterable[grpc.GenericRpcHandler]) -> None:
-        self.collected.extend(handlers)
+    def add_generic_rpc_handlers(self, handlers: object) -> None:
+        """Leave out what repeats the registered handlers."""
 
     def add_registered_method_handlers(self, service_name: str, handlers: Mapping[str, Handler]) -> None:
-        """Leave out what only repeats the generic handlers."""
+        self.collected |= {f"/{service_name}/{name}": handler for name, handler in handlers.items()}
 
 
 async def _within(seconds: float, waiting: Coroutine[Any, Any, None]) -> None:

@@ -1,10 +1,9 @@
-"""The interceptor that refuses malformed requests: bytes that are no message, and breaches of the protos' rules."""
+"""Refuses malformed requests: bytes that are no message, and breaches of the protos' rules."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import grpc
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -12,15 +11,7 @@ from protovalidate import Validator
 
 from cinema_grpc.domain.errors import FieldViolation, InvalidRequest
 from cinema_grpc.transport.errors import MOST_VIOLATIONS
-from cinema_grpc.transport.handlers import (
-    Context,
-    Continuation,
-    Deserializer,
-    Handler,
-    behaviour_of,
-    refusing_garbage,
-    with_behaviour,
-)
+from cinema_grpc.transport.handlers import Deserializer, refusing_garbage
 from cinema_grpc.transport.parsing import parse_moment, parse_span
 from cinema_grpc.transport.phrasing import describe_count, describe_violation, rules_of
 
@@ -37,36 +28,16 @@ VALIDATOR = Validator()
 """Keeps the rules that it has compiled, for all servers of the process."""
 
 
-class Shape(grpc.aio.ServerInterceptor):
-    """Reads and checks every request to our services; those of others pass by.
+def request_checks(services: Iterable[ServiceDescriptor]) -> dict[str, Deserializer]:
+    """Make what reads and checks a request, for every method of the services by its full name.
 
-    It stands inside the Authentication: whoever may not call a method does not learn what it takes.
+    Each raises InvalidRequest. To compile the rules takes some milliseconds for each type of request.
     """
-
-    def __init__(self, services: Iterable[ServiceDescriptor]) -> None:
-        """Compile the rules for every method of the services; for each type of request this takes some milliseconds."""
-        self._checks = {
-            f"/{service.full_name}/{method.name}": _check(method.input_type, VALIDATOR)
-            for service in services
-            for method in service.methods
-        }
-
-    async def intercept_service(
-        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
-    ) -> Handler | None:
-        """Give a method's handler, wrapped if it is one of ours."""
-        handler = await continuation(handler_call_details)
-        check = self._checks.get(handler_call_details.method)
-        if handler is None or check is None:
-            return handler
-        if handler.request_streaming:
-            raise NotImplementedError(f"nothing checks the stream of requests of {handler_call_details.method}")
-        behaviour = behaviour_of(handler)
-
-        async def checked(raw: bytes, context: Context) -> Any:
-            return await behaviour(check(raw), context)
-
-        return with_behaviour(handler, checked, None, handler.response_serializer)
+    return {
+        f"/{service.full_name}/{method.name}": _check(method.input_type, VALIDATOR)
+        for service in services
+        for method in service.methods
+    }
 
 
 def _check(request_type: Descriptor, validator: Validator) -> Deserializer:

@@ -22,9 +22,10 @@ from cinema_grpc.transport.seat_maps import render_entry, render_seat_map
 class ShowtimeServicer(showtime_service_pb2_grpc.ShowtimeServiceServicer):
     """Answers the calls of the ShowtimeService."""
 
-    def __init__(self, catalog: Catalog, programme: Programme) -> None:
+    def __init__(self, catalog: Catalog, programme: Programme, largest_page: int) -> None:
         self._catalog = catalog
         self._programme = programme
+        self._largest_page = largest_page
 
     async def ListShowtimes(self, request: pb.ListShowtimesRequest, _context: object) -> pb.ListShowtimesResponse:
         """List showtimes, a page at a time.
@@ -41,7 +42,7 @@ class ShowtimeServicer(showtime_service_pb2_grpc.ShowtimeServiceServicer):
         size = page_size(request.page_size)
         condition = ShowtimeFilter(*places, start_from, until)
         now, showtimes = await self._programme.list_showtimes(condition, after, size + 1)
-        entries = fitting([render_entry(showtime) for showtime in showtimes[:size]], len)
+        entries = fitting([render_entry(showtime) for showtime in showtimes[:size]], len, self._largest_page)
         token = ""
         if len(entries) < len(showtimes):
             token = encode(query, _cursor(start_from or now, showtimes[len(entries) - 1]))

@@ -2,25 +2,32 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-from cinema.v1 import catalog_service_pb2
+from cinema.v1 import booking_service_pb2, catalog_service_pb2
+from google.protobuf.duration_pb2 import Duration
 from grpc import StatusCode
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
 
+from cinema_grpc.transport.limits import Limits
+from cinema_grpc.transport.pipeline import MOST_SILENT, CallPipeline
 from tests.conftest import Lend
-from tests.rpc.conftest import House, read_refusal, running
+from tests.proofs.http2 import RawConnection, message
+from tests.rpc.conftest import METHODS, House, read_refusal, running
 
 SECONDS = 30
 SERVING = health_pb2.HealthCheckResponse.SERVING
 GET_MOVIE = "/cinema.v1.CatalogService/GetMovie"
 GET_BOOKING = "/cinema.v1.BookingService/GetBooking"
+CREATE_BOOKING = "/cinema.v1.BookingService/CreateBooking"
+LIST_MOVIES = "/cinema.v1.CatalogService/ListMovies"
+HEALTH_CHECK, HEALTH_WATCH = "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"
 
 
 @pytest.fixture
@@ -87,24 +94,212 @@ async def test_the_size_of_metadata(url: str) -> None:
             assert await get_movie(channel, metadata=(("x", "y" * 7_500),)).code() is StatusCode.NOT_FOUND
 
 
+@asynccontextmanager
+async def raw(house: House, window: int = 65_535) -> AsyncIterator[RawConnection]:
+    """Open a connection that does what no library would."""
+    opened = await RawConnection.open(house.server.address, window)
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that the server does by itself."""
+    async with asyncio.timeout(SECONDS):
+        while not condition():  # noqa: ASYNC110 (it is a state, not an event)
+            await asyncio.sleep(0.01)
+
+
+def pipeline_of(house: House) -> CallPipeline:
+    """Return the call pipeline of a server."""
+    assert house.server._server is not None
+    return house.server._server._calls.pipeline
+
+
 async def test_calls_at_once(url: str) -> None:
-    """OVERLOADED, with the time after which to try again; streams count; health checks are answered all the same."""
-    async with (
-        running(url, calls_at_once=2) as house,
-        connection(house) as other,
-        watching(other),
-        watching(other) as watch,
-    ):
+    """OVERLOADED, with the time after which to try again; those whose message has not come count as well."""
+    async with running(url, calls_at_once=2) as house, connection(house) as other, raw(house) as silent:
+        for _ in range(2):
+            await silent.call(GET_MOVIE)
+        await until(lambda: len(pipeline_of(house)._receiving) == 2)
         refused = read_refusal(await failed(get_movie(other)))
         assert (refused.code, refused.reason) == (StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
         assert refused.metadata == {"calls_at_once": "2", "retry_after_seconds": "1"}
         assert refused.details["RetryInfo"].retry_delay.seconds == 1
         health = health_pb2_grpc.HealthStub(other)
         assert (await health.Check(health_pb2.HealthCheckRequest(), timeout=SECONDS)).status == SERVING
-        watch.cancel()
+        async with watching(other):
+            await silent.close()
+            async with asyncio.timeout(SECONDS):
+                while not await served(other):
+                    pass
+
+
+async def test_the_reserve_for_sales(url: str) -> None:
+    """Is for changes by callers who are signed in: neither for reads nor for made-up tokens."""
+    async with (
+        running(url, calls_at_once=4, sales_reserve=0.5) as house,
+        raw(house) as silent,
+        connection(house) as other,
+    ):
+        booking = booking_service_pb2.CreateBookingRequest(showtime_id="none", seats=["A1"]).SerializeToString()
+        create: Any = other.unary_unary(CREATE_BOOKING)
+        token = await house.customer()
+        for _ in range(2):
+            await silent.call(GET_MOVIE)
+        await until(lambda: len(pipeline_of(house)._receiving) == 2)
+        assert read_refusal(await failed(get_movie(other))).reason == "OVERLOADED"
+        made_up = (("authorization", "Bearer made.up.token"),)
+        for metadata in ((), made_up):
+            assert read_refusal(await failed(create(booking, metadata=metadata))).reason == "OVERLOADED"
+        assert read_refusal(await failed(create(booking, metadata=token))).reason == "SHOWTIME_NOT_FOUND"
+
+
+async def test_streams_at_once(url: str) -> None:
+    """A client that has more than another gives one up for it; health checks count as streams, and calls do not."""
+    async with (
+        running(url, streams_at_once=2) as house,
+        connection(house) as greedy,
+        connection(house) as other,
+        watching(greedy) as first,
+        watching(greedy),
+    ):
+        watch = health_pb2_grpc.HealthStub(greedy).Watch(health_pb2.HealthCheckRequest(), timeout=SECONDS)
+        refused = read_refusal(await failed(watch.read()))
+        assert (refused.reason, refused.metadata["streams_at_once"]) == ("OVERLOADED", "2")
+        assert await served(greedy)
+        async with watching(other):
+            assert read_refusal(await failed(first.read())).reason == "OVERLOADED"
+        health = health_pb2_grpc.HealthStub(other)
+        assert (await health.Check(health_pb2.HealthCheckRequest(), timeout=SECONDS)).status == SERVING
+
+
+@pytest.mark.parametrize("body", [b"", message(b"\x0a\x04none")[:-1]])
+async def test_a_message_that_does_not_come(url: str, body: bytes) -> None:
+    """INVALID_REQUEST after CINEMA_RECEIVE_SECONDS, whether all of it or its last byte is missing."""
+    async with running(url, receive_seconds=0.4) as house, connection(house) as channel:
+        method: Any = channel.stream_stream(GET_MOVIE)
+        call = method(timeout=SECONDS)
+        begin = time.monotonic()
+        refused = read_refusal(await failed(call.read()))
+        assert (refused.code, refused.reason) == (StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
+        assert "0.4 s" in refused.message
+        assert time.monotonic() - begin >= 0.4
+        async with raw(house) as silent:
+            await silent.call(GET_MOVIE, body)
+            async with asyncio.timeout(SECONDS):
+                await silent.wait_until_ended(1)
+        assert pipeline_of(house)._messages._used == 0
+
+
+async def test_a_call_without_a_message_is_answered(url: str) -> None:
+    """As a malformed one, whatever its method; the token is looked at first."""
+    async with running(url) as house:
+        token = await house.staff()
+        for method in (*METHODS, HEALTH_CHECK, HEALTH_WATCH):
+            stream: Any = house.channel.stream_stream(method)
+            refused = read_refusal(await failed(stream(iter(()), metadata=token, timeout=SECONDS).read()))
+            assert (refused.code, refused.reason) == (StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"), method
+            assert "without a message" in refused.message
+        create: Any = house.channel.stream_stream(CREATE_BOOKING)
+        assert read_refusal(await failed(create(iter(()), timeout=SECONDS).read())).reason == "TOKEN_MISSING"
+
+
+async def test_a_call_that_ends_in_the_middle_of_its_message_is_answered(url: str) -> None:
+    async with running(url) as house, raw(house) as broken:
+        for method in (GET_MOVIE, HEALTH_CHECK):
+            await broken.call(method, message(b"\x0a\x04none")[:-1], end=True)
         async with asyncio.timeout(SECONDS):
-            while not await served(other):
-                pass
+            await broken.wait_until_ended(2)
+
+
+async def test_messages_awaited_at_once(url: str) -> None:
+    """A client that is waited for more often than another gives way to it, and at last loses its connection."""
+    async with (
+        running(url, receiving_at_once=3) as house,
+        raw(house) as silent,
+        raw(house) as other,
+        connection(house) as honest,
+    ):
+        for _ in range(3):
+            await silent.call(GET_MOVIE)
+        await until(lambda: len(pipeline_of(house)._receiving) == 3)
+        await other.call(GET_MOVIE)
+        async with asyncio.timeout(SECONDS):
+            await silent.wait_until_ended(1)
+            assert await served(honest)
+            for _ in range(MOST_SILENT):
+                await silent.call(GET_MOVIE)
+            await until(lambda: silent.closed)
+            assert await served(honest)
+        assert not other.closed
+
+
+async def test_an_answer_that_is_not_read(url: str) -> None:
+    """Its call is reset after CINEMA_SEND_SECONDS and frees what it held; other calls of the connection go on."""
+    async with (
+        running(url, send_seconds=0.4) as house,
+        raw(house, window=0) as lazy,
+        connection(house) as other,
+    ):
+        await lazy.call(GET_MOVIE, message(b"\x0a\x04none"), end=True)  # a refusal has no message to be read
+        async with asyncio.timeout(SECONDS):
+            await lazy.wait_until_ended(1)
+            await lazy.call(LIST_MOVIES, message(b""), end=True)
+            await until(lambda: len(pipeline_of(house)._sending) == 1)
+            await until(lambda: not pipeline_of(house)._sending)
+            assert await served(other)  # gRPC holds the latest call until the next one
+            await lazy.wait_until_ended(2)
+            await lazy.call(HEALTH_WATCH, message(b""), end=True)
+            await until(lambda: len(pipeline_of(house)._streaming) == 1)
+        assert not lazy.closed
+        await until(lambda: not pipeline_of(house)._sending)
+        assert len(pipeline_of(house)._streaming) == 1, "a stream may take its time"
+
+
+async def test_unread_answers_give_way_when_calls_are_too_many(url: str) -> None:
+    async with (
+        running(url, calls_at_once=3) as house,
+        raw(house, window=0) as lazy,
+        connection(house) as other,
+    ):
+        for _ in range(3):
+            await lazy.call(LIST_MOVIES, message(b""), end=True)
+        await until(lambda: len(pipeline_of(house)._sending) == 3)
+        assert await served(other)
+        await until(lambda: not pipeline_of(house)._dropped)
+        assert await served(other)
+        async with asyncio.timeout(SECONDS):
+            await lazy.wait_until_ended(1)
+
+
+async def test_unsent_bytes(url: str) -> None:
+    """Reads of a connection that does not read its answers wait for room, then are OVERLOADED; others go on."""
+    limits: dict[str, Any] = {"unsent_bytes_per_connection": 4 * 1024 * 1024, "unsent_bytes": 5 * 1024 * 1024}
+    async with (
+        running(url, **limits, largest_page_bytes=2 * 1024 * 1024, longest_wait_seconds=0.3) as house,
+        raw(house, window=0) as lazy,
+        connection(house) as other,
+    ):
+        staff = await house.staff()
+        create = catalog_service_pb2.CreateMovieRequest(
+            title="A Film", runtime=Duration(seconds=60), synopsis="\U0001f3ac" * 5_000
+        )
+        for _ in range(90):
+            await house.catalog.CreateMovie(create, metadata=staff)
+        page = message(catalog_service_pb2.ListMoviesRequest(page_size=200).SerializeToString())
+        for _ in range(3):
+            await lazy.call(LIST_MOVIES, page, end=True)
+        async with asyncio.timeout(SECONDS):
+            await lazy.wait_until_ended(1)
+        assert await served(other)
+        list_movies: Any = other.unary_unary(LIST_MOVIES)
+        # There is no room in all; after a second the connection that holds most loses what it has not read.
+        codes = [await list_movies(page[5:], timeout=SECONDS).code() for _ in range(6)]
+        assert codes[-1] is StatusCode.OK
+        await lazy.close()
+        await until(lambda: pipeline_of(house)._room._used == 0)
 
 
 async def test_calls_on_a_connection(url: str) -> None:
@@ -166,6 +361,27 @@ async def test_too_many_pings(url: str) -> None:
         assert error.code() is StatusCode.UNAVAILABLE
         assert "Too many pings" in (error.details() or "")
         assert await served(calm)
+
+
+@pytest.mark.parametrize(("interval", "kept"), [(0.2, True), (10, False)])
+async def test_the_interval_between_pings(interval: float, kept: bool) -> None:
+    """A client that pings as often as it may keeps its connection, and one that pings more often does not."""
+    pipeline = CallPipeline({})
+    server = grpc.aio.server(handlers=[pipeline], options=Limits(ping_interval=interval).options())
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    client = await RawConnection.open(f"127.0.0.1:{port}")
+    for _ in range(5):
+        await asyncio.sleep(0.2)  # the interval that is allowed, or a fraction of it
+        client.ping()
+    if kept:
+        answered = client.pongs
+        client.ping()
+        await until(lambda: client.pongs > answered)
+    else:
+        await until(lambda: client.closed)
+    await client.close()
+    await server.stop(0)
 
 
 async def test_a_client_that_has_vanished(url: str) -> None:

@@ -291,7 +291,7 @@ async def payment_unavailable(house: House) -> Refusal:
 async def shutting_down(house: House) -> Refusal:
     booking_id = await held(house)
     assert house.server._server is not None
-    house.server._server._calls.boundary.begin_shutdown()
+    house.server._server._calls.pipeline.begin_shutdown()
     return await refusal(house.read(booking_id))
 
 

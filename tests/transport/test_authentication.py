@@ -24,12 +24,12 @@ from cinema_grpc.application.throttle import SignInThrottle
 from cinema_grpc.config import Settings
 from cinema_grpc.domain.account import Role, User
 from cinema_grpc.transport.authentication import ACCESS, Access, Authentication, caller
-from cinema_grpc.transport.boundary import Boundary
 from cinema_grpc.transport.handlers import Handler
+from cinema_grpc.transport.pipeline import CallPipeline, MethodTraits
 from cinema_grpc.transport.reflection import reflection_handlers
 from cinema_grpc.transport.security_log import note
 from cinema_grpc.transport.server import SERVICES
-from cinema_grpc.transport.shape import Shape
+from cinema_grpc.transport.shape import request_checks
 from tests.builders import NOW, FakeClock
 from tests.transport.conftest import Serve
 from tests.transport.wire import failure, reason_of
@@ -81,7 +81,9 @@ async def house(database_url: str, serve: Serve) -> AsyncIterator[House]:
     methods[PUBLIC] = grpc.unary_unary_rpc_method_handler(anyone)
     methods[GET_BOOKING] = grpc.unary_unary_rpc_method_handler(anyone, pb.GetBookingRequest.FromString)
     table = TABLE | {GET_BOOKING: Access.STAFF}
-    channel = await serve(methods, [Boundary(), Authentication(tokens, accounts, table), Shape(SERVICES)])
+    traits = {name: MethodTraits(parse=check) for name, check in request_checks(SERVICES).items()}
+    authentication = Authentication(tokens, accounts, table)
+    channel = await serve(CallPipeline(methods, authentication=authentication, traits=traits))
     yield House(accounts, tokens, clock, channel)
     hasher.close()
     await database.close()
@@ -206,5 +208,6 @@ async def test_a_public_method_has_no_caller(serve: Serve, house: House) -> None
         return caller().user_id.encode()
 
     authentication = Authentication(house.tokens, house.accounts, TABLE)
-    channel = await serve({PUBLIC: grpc.unary_unary_rpc_method_handler(who)}, [Boundary(), authentication])
+    methods: dict[str, Handler] = {PUBLIC: grpc.unary_unary_rpc_method_handler(who)}
+    channel = await serve(CallPipeline(methods, authentication=authentication))
     assert reason_of(await failure(channel.unary_unary(PUBLIC)(b""))) == "INTERNAL_ERROR"

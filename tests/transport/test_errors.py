@@ -16,8 +16,8 @@ from cinema_grpc.application import errors as application_errors
 from cinema_grpc.domain import errors as domain_errors
 from cinema_grpc.domain.account import Role
 from cinema_grpc.domain.errors import CinemaError, FieldViolation, InvalidRequest, NameTaken
-from cinema_grpc.transport.boundary import Boundary
 from cinema_grpc.transport.errors import CATALOGUE, describe
+from cinema_grpc.transport.pipeline import CallPipeline
 from tests.transport.conftest import Serve
 from tests.transport.wire import details_of, failure, reason_of, status_of, trailing, violations_of
 
@@ -191,7 +191,7 @@ async def test_an_error_is_never_too_large_to_arrive(serve: Serve, error: Cinema
     async def refuse(_request: object, _context: object) -> None:
         raise error
 
-    channel = await serve({"/test.Service/Method": grpc.unary_unary_rpc_method_handler(refuse)}, [Boundary()])
+    channel = await serve(CallPipeline({"/test.Service/Method": grpc.unary_unary_rpc_method_handler(refuse)}))
     told = await failure(channel.unary_unary("/test.Service/Method")(b"", metadata=(("x-request-id", "x" * 128),)))
     assert told.code() is CATALOGUE[error.reason][0]
     assert reason_of(told) == error.reason
@@ -205,7 +205,7 @@ async def test_as_many_bad_fields_are_named_as_there_is_room_for(serve: Serve) -
     async def refuse(_request: object, _context: object) -> None:
         raise LONG[0]
 
-    channel = await serve({"/test.Service/Method": grpc.unary_unary_rpc_method_handler(refuse)}, [Boundary()])
+    channel = await serve(CallPipeline({"/test.Service/Method": grpc.unary_unary_rpc_method_handler(refuse)}))
     told = await failure(channel.unary_unary("/test.Service/Method")(b""))
     named = list(violations_of(told))
     assert 10 <= len(named) <= 20

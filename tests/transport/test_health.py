@@ -10,6 +10,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from cinema_grpc.transport import health as module
 from cinema_grpc.transport.handlers import Context, Handler
 from cinema_grpc.transport.health import Health
+from cinema_grpc.transport.pipeline import CallPipeline
 from tests.transport.conftest import Serve
 
 WATCH = f"/{module.SERVICE}/Watch"
@@ -57,7 +58,7 @@ async def test_who_is_slow_to_be_told_is_told_before_the_news_goes_on(
     """A server that stops announces it, and ends streams next: a watcher has to hear why."""
     monkeypatch.setattr(module, "SECONDS_TO_BE_TOLD", 60)  # whatever else the machine does
     health, written = Health([]), list[object]()
-    channel = await serve(watching(health, 100, written), [])
+    channel = await serve(CallPipeline(watching(health, 100, written)))
     await health.set_serving(serving=True)
     call = channel.unary_stream(WATCH, response_deserializer=HealthCheckResponse.FromString)(b"", timeout=60)
     assert (await call.read()).status == SERVING
@@ -70,7 +71,7 @@ async def test_who_is_slow_to_be_told_is_told_before_the_news_goes_on(
 
 async def test_who_never_reads_holds_up_the_news_for_a_moment_only(serve: Serve) -> None:
     health, written = Health([]), list[object]()
-    channel = await serve(watching(health, None, written), [])
+    channel = await serve(CallPipeline(watching(health, None, written)))
     await health.set_serving(serving=True)
     call = channel.unary_stream(WATCH, response_deserializer=HealthCheckResponse.FromString)(b"", timeout=60)
     assert (await call.read()).status == SERVING

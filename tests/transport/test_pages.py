@@ -26,7 +26,9 @@ class Shelf:
 
     async def page(self, size: int, token: str) -> tuple[Sequence[str], str]:
         request = ListMoviesRequest(page_size=size, page_token=token)
-        messages, next_page_token = await read_page(request, QUERY, self.read, str, lambda entry: Movie(movie_id=entry))
+        messages, next_page_token = await read_page(
+            request, QUERY, self.read, str, lambda entry: Movie(movie_id=entry), 100_000
+        )
         return [message.movie_id for message in messages], next_page_token
 
 
@@ -67,10 +69,10 @@ async def test_a_token_of_anything_else_is_malformed(token: str) -> None:
     assert [each.field for each in raised.value.violations] == ["page_token"]
 
 
-def test_a_page_holds_no_more_than_a_client_takes() -> None:
+def test_a_page_holds_no_more_bytes_than_it_may() -> None:
     """Nor less than one entry, however large that is."""
     large = Movie(synopsis="x" * 1_000_000)
-    assert len(fitting([large] * 10, Movie.ByteSize)) == 3
-    assert len(fitting([Movie(synopsis="x" * 5_000_000)] * 2, Movie.ByteSize)) == 1
-    assert len(fitting([Movie()] * 200, Movie.ByteSize)) == 200
-    assert list(fitting([], len)) == []
+    assert len(fitting([large] * 10, Movie.ByteSize, 3_145_728)) == 3
+    assert len(fitting([Movie(synopsis="x" * 5_000_000)] * 2, Movie.ByteSize, 3_145_728)) == 1
+    assert len(fitting([Movie()] * 200, Movie.ByteSize, 3_145_728)) == 200
+    assert list(fitting([], len, 100)) == []

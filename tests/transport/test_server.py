@@ -14,8 +14,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
 from cinema_grpc.listening import limits_of
-from cinema_grpc.transport.boundary import Boundary
 from cinema_grpc.transport.health import Health
+from cinema_grpc.transport.pipeline import CallPipeline
 from cinema_grpc.transport.server import SERVICES, Listener, Server, build
 from tests.rpc.conftest import House, running
 from tests.transport.test_shutdown import UNARY, Work
@@ -100,10 +100,9 @@ async def running_server(tmp_path: Path) -> AsyncIterator[Running]:
 
 async def serve(work: Work) -> tuple[Server, Any]:
     """Serve a call that lasts."""
-    boundary, (service, _, name) = Boundary(), UNARY.strip("/").rpartition("/")
-    handler = grpc.method_handlers_generic_handler(service, {name: grpc.unary_unary_rpc_method_handler(work.unary)})
-    server = grpc.aio.server(handlers=[handler], interceptors=[boundary])
-    whole = Server(Listener(server, boundary, server.add_insecure_port("127.0.0.1:0")), Health(()))
+    pipeline = CallPipeline({UNARY: grpc.unary_unary_rpc_method_handler(work.unary)})
+    server = grpc.aio.server(handlers=[pipeline])
+    whole = Server(Listener(server, pipeline, server.add_insecure_port("127.0.0.1:0")), Health(()))
     await whole.start()
     return whole, grpc.aio.insecure_channel(f"127.0.0.1:{whole.port}")
 

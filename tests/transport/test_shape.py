@@ -18,11 +18,11 @@ from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
 from protovalidate import Validator
 
-from cinema_grpc.transport.boundary import Boundary
 from cinema_grpc.transport.handlers import Handler
 from cinema_grpc.transport.phrasing import describe_violation
+from cinema_grpc.transport.pipeline import CallPipeline, MethodTraits
 from cinema_grpc.transport.server import SERVICES
-from cinema_grpc.transport.shape import Shape
+from cinema_grpc.transport.shape import request_checks
 from tests.transport.conftest import Serve
 from tests.transport.wire import failure, reason_of, violations_of
 
@@ -157,7 +157,8 @@ async def channel(serve: Serve) -> Any:
         for service in SERVICES
         for method in service.methods
     }
-    return await serve(methods, [Boundary(), Shape(SERVICES)])
+    traits = {name: MethodTraits(parse=check) for name, check in request_checks(SERVICES).items()}
+    return await serve(CallPipeline(methods, traits=traits))
 
 
 def send(channel: Any, request: Message) -> Any:
@@ -202,7 +203,7 @@ async def test_a_huge_request_is_refused_quickly(channel: Any, request_: Message
 
 
 async def test_services_of_others_pass_by(serve: Serve) -> None:
-    channel = await serve({"/test.Service/Method": grpc.unary_unary_rpc_method_handler(accept)}, [Shape(SERVICES)])
+    channel = await serve(CallPipeline({"/test.Service/Method": grpc.unary_unary_rpc_method_handler(accept)}))
     assert await channel.unary_unary("/test.Service/Method")(b"\xff") == b"fine"
 
 
@@ -216,7 +217,7 @@ def test_a_list_without_a_bound_is_a_fault_of_the_protos() -> None:
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(endless.SerializeToString())
     with pytest.raises(ValueError, match=r"test\.Request\.words needs a max_items"):
-        Shape([pool.FindServiceByName("test.Service")])
+        request_checks([pool.FindServiceByName("test.Service")])
 
 
 def test_rules_that_no_request_has_yet_are_put_in_words_too() -> None:

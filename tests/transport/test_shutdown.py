@@ -8,8 +8,8 @@ import grpc
 from grpc import StatusCode
 from structlog.testing import capture_logs
 
-from cinema_grpc.transport.boundary import Boundary
 from cinema_grpc.transport.handlers import Context, Handler
+from cinema_grpc.transport.pipeline import CallPipeline, MethodTraits
 from tests.transport.conftest import Serve
 from tests.transport.wire import failure, reason_of
 
@@ -53,9 +53,10 @@ def methods(unary: Any, stream: Any) -> dict[str, Handler]:
 
 
 async def test_new_calls_are_refused(serve: Serve) -> None:
-    boundary, work = Boundary(), Work()
-    channel = await serve(methods(work.unary, work.stream), [boundary])
-    boundary.begin_shutdown()
+    work = Work()
+    pipeline = CallPipeline(methods(work.unary, work.stream))
+    channel = await serve(pipeline)
+    pipeline.begin_shutdown()
     error = await failure(channel.unary_unary(UNARY)(b""))
     assert error.code() is StatusCode.UNAVAILABLE
     assert reason_of(error) == "SHUTTING_DOWN"
@@ -63,19 +64,21 @@ async def test_new_calls_are_refused(serve: Serve) -> None:
 
 
 async def test_health_checks_are_answered_to_the_last(serve: Serve) -> None:
-    boundary, work = Boundary(frozenset({HEALTH})), Work()
-    channel = await serve(methods(work.unary, work.stream), [boundary])
-    boundary.begin_shutdown()
+    work = Work()
+    pipeline = CallPipeline(methods(work.unary, work.stream), traits={HEALTH: MethodTraits(probe=True)})
+    channel = await serve(pipeline)
+    pipeline.begin_shutdown()
     assert await channel.unary_unary(HEALTH)(b"well") == b"well"
 
 
 async def test_calls_that_run_may_finish_and_are_waited_for(serve: Serve) -> None:
-    boundary, work = Boundary(), Work()
-    channel = await serve(methods(work.unary, work.stream), [boundary])
+    work = Work()
+    pipeline = CallPipeline(methods(work.unary, work.stream))
+    channel = await serve(pipeline)
     call = channel.unary_unary(UNARY)(b"done")
     await work.started.wait()
-    boundary.begin_shutdown()
-    idle = asyncio.create_task(boundary.idle())
+    pipeline.begin_shutdown()
+    idle = asyncio.create_task(pipeline.idle())
     assert reason_of(await failure(channel.unary_unary(UNARY)(b""))) == "SHUTTING_DOWN"
     assert not idle.done()
     work.let_go.set()
@@ -85,38 +88,39 @@ async def test_calls_that_run_may_finish_and_are_waited_for(serve: Serve) -> Non
 
 
 async def test_a_server_without_calls_is_idle_at_once() -> None:
-    boundary = Boundary()
-    boundary.begin_shutdown()
-    await asyncio.wait_for(boundary.idle(), 1)
+    pipeline = CallPipeline({})
+    pipeline.begin_shutdown()
+    await asyncio.wait_for(pipeline.idle(), 1)
 
 
 async def test_streams_are_told_and_clean_up(serve: Serve) -> None:
-    boundary, work = Boundary(), Work()
-    channel = await serve(methods(work.unary, work.stream), [boundary])
+    work = Work()
+    pipeline = CallPipeline(methods(work.unary, work.stream))
+    channel = await serve(pipeline)
     call = channel.unary_stream(STREAM)(b"first")
     assert await call.read() == b"first"
     with capture_logs() as logs:
-        boundary.begin_shutdown()
-        boundary.begin_shutdown()
+        pipeline.begin_shutdown()
+        pipeline.begin_shutdown()
         error = await failure(call.read())
-        await asyncio.wait_for(boundary.idle(), 5)
+        await asyncio.wait_for(pipeline.idle(), 5)
     assert error.code() is StatusCode.UNAVAILABLE
     assert reason_of(error) == "SHUTTING_DOWN"
     assert work.cleaned
     assert [line["reason"] for line in logs] == ["SHUTTING_DOWN"]
-    assert not boundary._streams
-    assert not boundary._ended_streams
+    assert not pipeline._streaming
 
 
 async def test_a_stream_in_the_middle_of_its_first_answer_is_told_too(serve: Serve) -> None:
-    boundary, work = Boundary(), Work()
+    work = Work()
 
     async def write(_request: bytes, context: Context) -> None:
-        asyncio.get_running_loop().call_soon(boundary.begin_shutdown)
+        asyncio.get_running_loop().call_soon(pipeline.begin_shutdown)
         await context.write(b"first")
         await work.let_go.wait()
 
-    channel = await serve(methods(work.unary, write), [boundary])
+    pipeline = CallPipeline(methods(work.unary, write))
+    channel = await serve(pipeline)
     call = channel.unary_stream(STREAM)(b"")
     async with asyncio.timeout(5):
         assert await call.read() == b"first"
@@ -124,31 +128,33 @@ async def test_a_stream_in_the_middle_of_its_first_answer_is_told_too(serve: Ser
 
 
 async def test_a_stream_that_is_about_to_begin_is_refused(serve: Serve) -> None:
-    boundary, work = Boundary(), Work()
-
-    class Late(grpc.aio.ServerInterceptor):
-        async def intercept_service(self, continuation: Any, handler_call_details: grpc.HandlerCallDetails) -> Any:
-            handler = await continuation(handler_call_details)
-            asyncio.get_running_loop().call_soon(boundary.begin_shutdown)
-            return handler
-
-    channel = await serve(methods(work.unary, work.stream), [boundary, Late()])
-    assert reason_of(await failure(channel.unary_stream(STREAM)(b"").read())) == "SHUTTING_DOWN"
-    assert not work.started.is_set()
+    """Whether its message is still to come, or has come in the same moment."""
+    for method in (STREAM, UNARY):
+        work = Work()
+        pipeline = CallPipeline(methods(work.unary, work.stream))
+        channel = await serve(pipeline)
+        call = channel.stream_stream(method)()
+        async with asyncio.timeout(5):
+            while not pipeline._receiving:  # noqa: ASYNC110 (it is the state of the pipeline, not an event)
+                await asyncio.sleep(0.001)
+            pipeline.begin_shutdown()
+            assert reason_of(await failure(call.read())) == "SHUTTING_DOWN"
+        assert not work.started.is_set()
 
 
 async def test_a_stream_that_writes_more_than_its_client_reads_is_told_too(serve: Serve) -> None:
-    boundary, work = Boundary(), Work()
+    work = Work()
 
     async def flood(_request: bytes, context: Context) -> None:
         while True:
             await context.write(b"x" * 1_000_000)
 
-    channel = await serve(methods(work.unary, flood), [boundary])
+    pipeline = CallPipeline(methods(work.unary, flood))
+    channel = await serve(pipeline)
     call = channel.unary_stream(STREAM)(b"")
     await call.read()
-    boundary.begin_shutdown()
-    await asyncio.wait_for(boundary.idle(), 5)
+    pipeline.begin_shutdown()
+    await asyncio.wait_for(pipeline.idle(), 5)
 
     async def drain() -> None:
         while True:
@@ -158,14 +164,16 @@ async def test_a_stream_that_writes_more_than_its_client_reads_is_told_too(serve
 
 
 async def test_a_client_that_hangs_up_in_the_same_moment(serve: Serve) -> None:
-    boundary, work = Boundary(), Work()
-    channel = await serve(methods(work.unary, work.stream), [boundary])
+    work = Work()
+    pipeline = CallPipeline(methods(work.unary, work.stream))
+    channel = await serve(pipeline)
     call = channel.unary_stream(STREAM)(b"first")
     await call.read()
-    (task,) = boundary._streams
+    (stream,) = pipeline._streaming
+    assert stream.task is not None
     with capture_logs() as logs:
-        task.cancel()
-        boundary.begin_shutdown()
-        await asyncio.wait_for(boundary.idle(), 5)
+        stream.task.cancel()
+        pipeline.begin_shutdown()
+        await asyncio.wait_for(pipeline.idle(), 5)
     assert [line["code"] for line in logs] == ["CANCELLED"]
     call.cancel()

@@ -12,9 +12,9 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from cinema_grpc.domain.errors import CinemaError, NameTaken, SeatsUnavailable
-from cinema_grpc.transport.boundary import Boundary
 from cinema_grpc.transport.call import add_request_id
 from cinema_grpc.transport.handlers import Context, Handler
+from cinema_grpc.transport.pipeline import CallPipeline
 from tests.transport.conftest import Serve
 from tests.transport.wire import failure, reason_of, status_of, trailing
 
@@ -46,14 +46,14 @@ async def refused(channel: Any, request: bytes = b"", **options: Any) -> grpc.ai
 class TestRequestId:
     @pytest.mark.parametrize("own", ["a", "Trace_1.2-3", "x" * 128])
     async def test_a_well_formed_one_comes_back(self, serve: Serve, own: str) -> None:
-        channel = await serve(unary(answer), [Boundary()])
+        channel = await serve(CallPipeline(unary(answer)))
         call = channel.unary_unary(METHOD)(b"", metadata=(("x-request-id", own),))
         await call
         assert (await call.trailing_metadata()).get_all("x-request-id") == [own]
 
     @pytest.mark.parametrize("own", ["", "a b", "x" * 129, "a,b", "{}"])
     async def test_any_other_is_replaced(self, serve: Serve, own: str) -> None:
-        channel = await serve(unary(answer), [Boundary()])
+        channel = await serve(CallPipeline(unary(answer)))
         call = channel.unary_unary(METHOD)(b"", metadata=(("x-request-id", own),))
         await call
         (given,) = (await call.trailing_metadata()).get_all("x-request-id")
@@ -61,13 +61,13 @@ class TestRequestId:
         assert given != own
 
     async def test_of_several_the_first_counts(self, serve: Serve) -> None:
-        channel = await serve(unary(answer), [Boundary()])
+        channel = await serve(CallPipeline(unary(answer)))
         call = channel.unary_unary(METHOD)(b"", metadata=(("x-request-id", "one"), ("x-request-id", "two")))
         await call
         assert (await call.trailing_metadata()).get_all("x-request-id") == ["one"]
 
     async def test_calls_without_one_get_different_ones(self, serve: Serve) -> None:
-        channel = await serve(unary(answer), [Boundary()])
+        channel = await serve(CallPipeline(unary(answer)))
         given = set()
         for _ in range(3):
             call = channel.unary_unary(METHOD)(b"")
@@ -76,7 +76,7 @@ class TestRequestId:
         assert len(given) == 3
 
     async def test_a_failed_call_has_it_too(self, serve: Serve) -> None:
-        channel = await serve(raising(SeatsUnavailable(["A1"])), [Boundary()])
+        channel = await serve(CallPipeline(raising(SeatsUnavailable(["A1"]))))
         assert trailing(await refused(channel, metadata=(("x-request-id", "mine"),)), "x-request-id") == "mine"
 
     async def test_log_lines_of_the_call_carry_it(self, serve: Serve) -> None:
@@ -86,7 +86,7 @@ class TestRequestId:
             lines.append(add_request_id(None, "info", {"event": "within"}))
             return pb.GetBookingResponse()
 
-        channel = await serve(unary(log), [Boundary()])
+        channel = await serve(CallPipeline(unary(log)))
         await channel.unary_unary(METHOD)(b"", metadata=(("x-request-id", "mine"),))
         assert lines == [{"event": "within", "request_id": "mine"}]
         assert add_request_id(None, "info", {"event": "without"}) == {"event": "without"}
@@ -94,14 +94,14 @@ class TestRequestId:
 
 class TestErrors:
     async def test_an_error_that_callers_are_told_of(self, serve: Serve) -> None:
-        channel = await serve(raising(SeatsUnavailable(["A1", "A2"])), [Boundary()])
+        channel = await serve(CallPipeline(raising(SeatsUnavailable(["A1", "A2"]))))
         error = await refused(channel)
         assert error.code() is StatusCode.FAILED_PRECONDITION
         assert reason_of(error) == "SEATS_UNAVAILABLE"
 
     async def test_a_message_arrives_whatever_its_letters(self, serve: Serve) -> None:
         name = "Größter Saal 🎬 100% 名画座\n"
-        channel = await serve(raising(NameTaken(name)), [Boundary()])
+        channel = await serve(CallPipeline(raising(NameTaken(name))))
         error = await refused(channel)
         assert error.details() == NameTaken(name).message
         assert status_of(error).message == NameTaken(name).message
@@ -110,7 +110,7 @@ class TestErrors:
         "error", [ValueError("SELECT secret"), KeyError("secret"), AssertionError(), TimeoutError()]
     )
     async def test_a_fault_of_ours_is_told_to_the_log_alone(self, serve: Serve, error: Exception) -> None:
-        channel = await serve(raising(error), [Boundary()])
+        channel = await serve(CallPipeline(raising(error)))
         with capture_logs() as logs:
             told = await refused(channel)
         assert told.code() is StatusCode.INTERNAL
@@ -125,11 +125,11 @@ class TestErrors:
         class Unheard(CinemaError):
             reason = "UNHEARD_OF"
 
-        channel = await serve(raising(Unheard("what?")), [Boundary()])
+        channel = await serve(CallPipeline(raising(Unheard("what?"))))
         assert reason_of(await refused(channel)) == "INTERNAL_ERROR"
 
     async def test_bytes_that_are_no_message_are_a_malformed_request(self, serve: Serve) -> None:
-        channel = await serve(unary(answer), [Boundary()])
+        channel = await serve(CallPipeline(unary(answer)))
         error = await refused(channel, b"\xff\xff\xff")
         assert error.code() is StatusCode.INVALID_ARGUMENT
         assert reason_of(error) == "INVALID_REQUEST"
@@ -138,23 +138,23 @@ class TestErrors:
         async def nothing(_request: object, _context: object) -> None:
             return None
 
-        channel = await serve(unary(nothing), [Boundary()])
+        channel = await serve(CallPipeline(unary(nothing)))
         assert reason_of(await refused(channel)) == "INTERNAL_ERROR"
 
     async def test_a_handler_that_is_no_coroutine_is_a_fault_of_ours(self, serve: Serve) -> None:
-        channel = await serve(unary(lambda _request, _context: pb.GetBookingResponse()), [Boundary()])
+        channel = await serve(CallPipeline(unary(lambda _request, _context: pb.GetBookingResponse())))
         assert reason_of(await refused(channel)) == "INTERNAL_ERROR"
 
     async def test_a_servicer_of_others_may_abort_by_itself(self, serve: Serve) -> None:
         async def abort(_request: object, context: Context) -> None:
             await context.abort(StatusCode.NOT_FOUND, "who?")
 
-        boundary = Boundary()
-        channel = await serve(unary(abort), [boundary])
+        pipeline = CallPipeline(unary(abort))
+        channel = await serve(pipeline)
         with capture_logs() as logs:
             error = await refused(channel, metadata=(("x-request-id", "mine"),))
-            boundary.begin_shutdown()
-            await asyncio.wait_for(boundary.idle(), 5)
+            pipeline.begin_shutdown()
+            await asyncio.wait_for(pipeline.idle(), 5)
         assert (error.code(), error.details()) == (StatusCode.NOT_FOUND, "who?")
         assert trailing(error, "x-request-id") == "mine"
         assert [line["code"] for line in logs] == ["NOT_FOUND"]
@@ -165,19 +165,19 @@ class TestErrors:
             future.cancel()
             await future
 
-        channel = await serve(unary(wait), [Boundary()])
+        channel = await serve(CallPipeline(unary(wait)))
         assert reason_of(await refused(channel, timeout=5)) == "INTERNAL_ERROR"
 
     async def test_a_method_that_does_not_exist_is_not_remembered(self, serve: Serve) -> None:
-        boundary = Boundary()
-        channel = await serve({}, [boundary])
+        pipeline = CallPipeline({})
+        channel = await serve(pipeline)
         assert (await refused(channel)).code() is StatusCode.UNIMPLEMENTED
-        assert boundary._handlers == {}
+        assert pipeline._handlers == {}
 
 
 class TestLog:
     async def test_a_call_leaves_one_line(self, serve: Serve) -> None:
-        channel = await serve(unary(answer), [Boundary()])
+        channel = await serve(CallPipeline(unary(answer)))
         with capture_logs() as logs:
             await channel.unary_unary(METHOD)(b"", metadata=(("x-request-id", "mine"),))
         (line,) = logs
@@ -198,7 +198,7 @@ class TestLog:
             return line
 
         other = "/test.Other/Method"
-        channel = await serve(unary(answer) | {other: unary(wait)[METHOD]}, [Boundary()])
+        channel = await serve(CallPipeline(unary(answer) | {other: unary(wait)[METHOD]}))
         with capture_logs(processors=[note]) as logs:
             async with asyncio.timeout(30):
                 running = channel.unary_unary(other)(b"")
@@ -210,7 +210,7 @@ class TestLog:
                 await running
 
     async def test_a_refusal_says_why(self, serve: Serve) -> None:
-        channel = await serve(raising(SeatsUnavailable(["A1"])), [Boundary()])
+        channel = await serve(CallPipeline(raising(SeatsUnavailable(["A1"]))))
         with capture_logs() as logs:
             await refused(channel)
         (line,) = logs
@@ -227,16 +227,16 @@ class TestLog:
             finally:
                 cleaned.set()
 
-        boundary = Boundary()
-        channel = await serve(unary(wait), [boundary])
+        pipeline = CallPipeline(unary(wait))
+        channel = await serve(pipeline)
         with capture_logs() as logs:
             call = channel.unary_unary(METHOD)(b"")
             async with asyncio.timeout(5):
                 await started.wait()
                 call.cancel()
                 await cleaned.wait()
-                boundary.begin_shutdown()
-                await boundary.idle()
+                pipeline.begin_shutdown()
+                await pipeline.idle()
         assert [line["code"] for line in logs] == ["CANCELLED"]
 
     async def test_a_deadline_that_passes_is_noted(self, serve: Serve) -> None:
@@ -246,16 +246,16 @@ class TestLog:
             started.set()
             await asyncio.Event().wait()
 
-        boundary = Boundary()
-        channel = await serve(unary(wait), [boundary])
+        pipeline = CallPipeline(unary(wait))
+        channel = await serve(pipeline)
         with capture_logs() as logs:
             for timeout in (0.05, 0.5, 5):  # on a busy machine the first may pass before the call has arrived
                 error = await refused(channel, timeout=timeout)
                 if started.is_set():
                     break
-            boundary.begin_shutdown()
+            pipeline.begin_shutdown()
             async with asyncio.timeout(5):
-                await boundary.idle()
+                await pipeline.idle()
         assert error.code() is StatusCode.DEADLINE_EXCEEDED
         assert [line["code"] for line in logs] == ["CANCELLED"]
 
@@ -277,8 +277,8 @@ async def read_each(_requests: object, context: Context) -> None:
         await context.write(request)
 
 
-async def join(requests: AsyncIterator[pb.GetBookingRequest], _context: object) -> pb.GetBookingRequest:
-    return pb.GetBookingRequest(booking_id="".join([request.booking_id async for request in requests]))
+async def join(_requests: AsyncIterator[pb.GetBookingRequest], _context: object) -> pb.GetBookingRequest:
+    return pb.GetBookingRequest()
 
 
 async def spell(request: pb.GetBookingRequest, _context: object) -> AsyncIterator[pb.GetBookingRequest]:
@@ -300,7 +300,7 @@ CLIENT_CODEC: dict[str, Any] = {
 class TestStreams:
     @pytest.mark.parametrize("behaviour", [echo_each, write_each, read_each])
     async def test_both_ways(self, serve: Serve, behaviour: Any) -> None:
-        channel = await serve({METHOD: grpc.stream_stream_rpc_method_handler(behaviour, **CODEC)}, [Boundary()])
+        channel = await serve(CallPipeline({METHOD: grpc.stream_stream_rpc_method_handler(behaviour, **CODEC)}))
         call = channel.stream_stream(METHOD, **CLIENT_CODEC)(iter([REQUEST(booking_id="a"), REQUEST(booking_id="b")]))
         assert [answer.booking_id async for answer in call] == ["a", "b"]
         assert "x-request-id" in await call.trailing_metadata()
@@ -309,20 +309,19 @@ class TestStreams:
     async def test_bytes_in_the_stream_that_are_no_message_are_a_malformed_request(
         self, serve: Serve, behaviour: Any
     ) -> None:
-        channel = await serve({METHOD: grpc.stream_stream_rpc_method_handler(behaviour, **CODEC)}, [Boundary()])
+        channel = await serve(CallPipeline({METHOD: grpc.stream_stream_rpc_method_handler(behaviour, **CODEC)}))
         call = channel.stream_stream(METHOD)(iter([b"", b"\xff"]))
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             assert [answer async for answer in call] == [b""]
         assert reason_of(raised.value) == "INVALID_REQUEST"
 
-    async def test_requests_alone(self, serve: Serve) -> None:
-        channel = await serve({METHOD: grpc.stream_unary_rpc_method_handler(join, **CODEC)}, [Boundary()])
-        call = channel.stream_unary(METHOD, **CLIENT_CODEC)(iter([REQUEST(booking_id="a"), REQUEST(booking_id="b")]))
-        assert (await call).booking_id == "ab"
-        assert "x-request-id" in await call.trailing_metadata()
+    async def test_requests_alone_are_not_supported(self) -> None:
+        """As the contract has no such method, and nothing would check or bound the requests."""
+        with pytest.raises(ValueError, match=METHOD):
+            CallPipeline({METHOD: grpc.stream_unary_rpc_method_handler(join, **CODEC)})
 
     async def test_answers_alone(self, serve: Serve) -> None:
-        channel = await serve({METHOD: grpc.unary_stream_rpc_method_handler(spell, **CODEC)}, [Boundary()])
+        channel = await serve(CallPipeline({METHOD: grpc.unary_stream_rpc_method_handler(spell, **CODEC)}))
         call = channel.unary_stream(METHOD, **CLIENT_CODEC)(REQUEST(booking_id="abc"))
         assert [answer.booking_id async for answer in call] == ["a", "b", "c"]
         assert "x-request-id" in await call.trailing_metadata()
@@ -332,7 +331,7 @@ class TestStreams:
             yield REQUEST(booking_id="a")
             raise SeatsUnavailable(["A1"])
 
-        channel = await serve({METHOD: grpc.unary_stream_rpc_method_handler(break_down, **CODEC)}, [Boundary()])
+        channel = await serve(CallPipeline({METHOD: grpc.unary_stream_rpc_method_handler(break_down, **CODEC)}))
         call = channel.unary_stream(METHOD, **CLIENT_CODEC)(REQUEST())
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             assert [answer.booking_id async for answer in call] == ["a"]
@@ -349,14 +348,14 @@ class TestStreams:
             finally:
                 closed.set()
 
-        boundary = Boundary()
-        channel = await serve({METHOD: grpc.unary_stream_rpc_method_handler(endless, **CODEC)}, [boundary])
+        pipeline = CallPipeline({METHOD: grpc.unary_stream_rpc_method_handler(endless, **CODEC)})
+        channel = await serve(pipeline)
         with capture_logs() as logs:
             call = channel.unary_stream(METHOD, **CLIENT_CODEC)(REQUEST())
             await call.read()
             call.cancel()
             async with asyncio.timeout(5):
                 await closed.wait()
-                boundary.begin_shutdown()
-                await boundary.idle()
+                pipeline.begin_shutdown()
+                await pipeline.idle()
         assert [line["code"] for line in logs] == ["CANCELLED"]

@@ -1,0 +1,181 @@
+"""How calls and the bytes of answers are shared out among clients."""
+
+import asyncio
+
+import pytest
+
+from cinema_grpc.transport.admission import AnswerRoom, Budget
+from cinema_grpc.transport.call import Call
+from cinema_grpc.transport.errors import TooManyCalls
+from cinema_grpc.transport.peers import client_of
+
+
+def call(host: str, port: int = 1) -> Call:
+    """Make a call of a client."""
+    made = Call("/test.Service/Method", ())
+    made.client = client_of(f"ipv4:{host}:{port}")
+    return made
+
+
+class Fixture:
+    """A budget of four, and the calls that it has ended."""
+
+    def __init__(self, reserved_share: float = 0) -> None:
+        self.evicted: list[Call] = []
+        self.kept: set[Call] = set()
+        self.budget = Budget("calls_at_once", 4, self.evict, reserved_share)
+
+    def evict(self, call: Call) -> bool:
+        if call in self.kept:
+            return False
+        self.evicted.append(call)
+        return True
+
+    def take(self, *calls: Call) -> None:
+        for each in calls:
+            self.budget.take(each)
+
+
+class TestBudget:
+    def test_one_client_may_have_all_that_others_do_not_want(self) -> None:
+        fixture = Fixture()
+        fixture.take(*(call("192.0.2.1") for _ in range(4)))
+        with pytest.raises(TooManyCalls) as raised:
+            fixture.take(call("192.0.2.1"))
+        assert raised.value.metadata == {"calls_at_once": "4", "retry_after_seconds": "1"}
+        assert fixture.evicted == []
+
+    def test_the_connection_that_has_most_gives_up_its_oldest(self) -> None:
+        fixture = Fixture()
+        many, few = [call("192.0.2.1", 1) for _ in range(3)], call("192.0.2.1", 2)
+        fixture.take(few, *many, call("192.0.2.1", 3))
+        assert fixture.evicted == [many[0]]
+
+    def test_the_network_that_has_most_gives_one_up_however_many_connections_it_has(self) -> None:
+        fixture = Fixture()
+        many = [call("192.0.2.1", port) for port in range(3)]
+        few = [call("192.0.2.2", 1) for _ in range(2)]
+        fixture.take(*many, *few)
+        assert fixture.evicted == [many[0]]
+
+    def test_clients_that_have_as_many_give_up_nothing(self) -> None:
+        fixture = Fixture()
+        fixture.take(*(call(host) for host in ("192.0.2.1", "192.0.2.1", "192.0.2.2", "192.0.2.2")))
+        for host in ("192.0.2.1", "192.0.2.2"):
+            with pytest.raises(TooManyCalls):
+                fixture.take(call(host))
+        assert fixture.evicted == []
+
+    def test_what_has_to_go_on_goes_on(self) -> None:
+        fixture = Fixture()
+        many = [call("192.0.2.1") for _ in range(4)]
+        fixture.take(*many)
+        fixture.kept = {*many[:3]}
+        fixture.take(call("192.0.2.2"))
+        assert fixture.evicted == [many[3]]
+        fixture.kept = {*many}
+        with pytest.raises(TooManyCalls):
+            fixture.take(call("192.0.2.3"))
+
+    def test_what_is_released_can_be_taken_again(self) -> None:
+        fixture = Fixture()
+        calls = [call("192.0.2.1", port) for port in range(4)]
+        for _ in range(3):
+            fixture.take(*calls)
+            for each in calls:
+                fixture.budget.release(each)
+                fixture.budget.release(each)  # as one that was evicted before is
+        fixture.take(*calls)
+        assert fixture.budget.is_scarce
+
+    def test_the_reserve_is_for_some_alone(self) -> None:
+        fixture = Fixture(reserved_share=0.5)
+        fixture.take(call("192.0.2.1"))
+        fixture.take(call("192.0.2.1"))
+        assert fixture.budget.is_scarce
+        with pytest.raises(TooManyCalls):
+            fixture.take(call("192.0.2.1"))
+        for _ in range(2):
+            fixture.budget.take(call("192.0.2.1"), reserved=True)
+        with pytest.raises(TooManyCalls):
+            fixture.budget.take(call("192.0.2.1"), reserved=True)
+
+
+class TestAnswerRoom:
+    async def test_a_connection_waits_for_room_of_its_own(self) -> None:
+        """And holds up no other."""
+        room = AnswerRoom(per_connection=100, in_all=1_000)
+        await room.take("a", 100, 1)
+        waiting = asyncio.create_task(room.take("a", 50, 30))
+        await asyncio.sleep(0)
+        assert room.is_short
+        await room.take("b", 100, 0)
+        room.release("a", 60)
+        await waiting
+        assert not room.is_short
+
+    async def test_calls_of_a_connection_get_room_in_order(self) -> None:
+        """One that needs little does not overtake one that needs much."""
+        room = AnswerRoom(per_connection=100, in_all=1_000)
+        await room.take("a", 90, 1)
+        order: list[int] = []
+
+        async def wait(size: int) -> None:
+            await room.take("a", size, 30)
+            order.append(size)
+
+        tasks = [asyncio.create_task(wait(size)) for size in (60, 5, 6)]
+        await asyncio.sleep(0)
+        assert order == []
+        room.release("a", 90)
+        await asyncio.gather(*tasks)
+        assert order == [60, 5, 6]
+
+    async def test_connections_take_turns_when_there_is_no_room_at_all(self) -> None:
+        room = AnswerRoom(per_connection=100, in_all=100)
+        await room.take("hog", 100, 1)
+        order: list[str] = []
+
+        async def wait(connection: str) -> None:
+            await room.take(connection, 100, 30)
+            order.append(connection)
+            room.release(connection, 100)
+
+        tasks = [asyncio.create_task(wait(each)) for each in ("a", "a", "a", "b")]
+        await asyncio.sleep(0)
+        room.release("hog", 100)
+        await asyncio.gather(*tasks)
+        assert order.index("b") <= 1
+
+    async def test_without_room_in_time_the_call_is_refused(self) -> None:
+        room = AnswerRoom(per_connection=100, in_all=100)
+        await room.take("a", 100, 1)
+        with pytest.raises(TooManyCalls) as raised:
+            await room.take("a", 1, 0.01)
+        assert "unsent_bytes_per_connection" in raised.value.metadata
+        room.release("a", 100)
+        await room.take("a", 100, 0)
+
+    async def test_one_that_gives_up_waiting_takes_nothing(self) -> None:
+        """Also when room was made for it in the same moment."""
+        room = AnswerRoom(per_connection=100, in_all=100)
+        await room.take("a", 100, 1)
+        for granted in (False, True):
+            waiting = asyncio.create_task(room.take("a", 100, 30))
+            await asyncio.sleep(0)
+            if granted:
+                room.release("a", 100)
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+            assert waiting.cancelled()
+        await room.take("a", 100, 0)
+
+    async def test_bytes_that_are_there_already_count(self) -> None:
+        room = AnswerRoom(per_connection=100, in_all=1_000)
+        assert room.heaviest() is None
+        room.add("a", 150)
+        room.add("b", 20)
+        assert room.heaviest() == "a"
+        with pytest.raises(TooManyCalls):
+            await room.take("a", 1, 0)
+        await room.take("b", 80, 0)
