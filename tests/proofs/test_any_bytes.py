@@ -3,7 +3,7 @@
 import asyncio
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from tests.certificates import Authority, write
 from tests.chance import count, generator, seed
 from tests.conftest import Lend
+from tests.proofs.http2 import PREFACE, call_headers, frame, headers
 from tests.proofs.targets import OURS, SAMPLES, Target, a_target
 from tests.proofs.vitals import MEBIBYTE, growth, memory, open_files
 
@@ -23,29 +24,10 @@ SPARE_FILES = 5
 """How many more files than before the server may have open in the end: a connection to a database, say."""
 ABOUT_A_METHOD = re.compile(rb"Unexpected <class 'UnicodeDecodeError'>: 'utf-8' codec can't decode byte")
 """What gRPC itself answers, before anything of ours is asked, if the name of a method is no UTF-8."""
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 TLS_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
 OPENINGS = (b"", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", TLS_HELLO, b"SSH-2.0-x\r\n", PREFACE)
 LENGTHS = (0, 1, 4, 5, 6, 8, 9, 100, 16_384, 16_385, 2**24 - 1)
-CALL = (
-    (b":method", b"POST"),
-    (b":scheme", b"http"),
-    (b":path", b"/cinema.v1.ShowtimeService/ListShowtimes"),
-    (b":authority", b"x"),
-    (b"te", b"trailers"),
-    (b"content-type", b"application/grpc"),
-)
-
-
-def frame(kind: int, flags: int, stream: int, body: bytes, length: int | None = None) -> bytes:
-    """Write a frame of HTTP/2, which may say that it is longer or shorter than it is."""
-    told = len(body) if length is None else length
-    return told.to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + body
-
-
-def headers(fields: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """Write headers, each in full."""
-    return b"".join(b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value for name, value in fields)
+CALL = call_headers("/cinema.v1.ShowtimeService/ListShowtimes")
 
 
 def any_frame(chance: random.Random) -> bytes:
