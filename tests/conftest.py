@@ -4,7 +4,7 @@ import gc
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -12,11 +12,21 @@ import coverage
 import pytest
 import structlog
 
-from tests.postgresql import Databases, PostgresServer, fetch, in_thread, make_tables, make_template
+from tests.postgresql import (
+    Databases,
+    PostgresServer,
+    execute,
+    fetch,
+    in_thread,
+    make_tables,
+    make_template,
+    with_database,
+)
 
 structlog.configure(processors=[structlog.processors.add_log_level, structlog.processors.JSONRenderer()])
 
 KINDS = ("sqlite", "postgresql")
+EMPTY = "cinema_test_empty"
 SERVER = pytest.StashKey[PostgresServer]()
 SERVER_URL = pytest.StashKey[str]()
 DATABASES = pytest.StashKey[Databases]()
@@ -164,3 +174,16 @@ def postgresql_url(lend: Lend, tmp_path: Path) -> Iterator[str]:
     """The URL of an empty PostgreSQL database."""
     with lend("postgresql", tmp_path) as url:
         yield url
+
+
+@pytest.fixture(params=KINDS)
+async def empty_url(request: pytest.FixtureRequest, lend: Lend, tmp_path: Path) -> AsyncIterator[str]:
+    """The URL of a database of each kind, in which there is nothing at all."""
+    if request.param == "sqlite":
+        yield f"sqlite+aiosqlite:///{tmp_path / 'cinema.db'}"
+        return
+    with lend(request.param, tmp_path) as server_url:
+        name = f"{EMPTY}_{os.getpid()}"
+        await execute(server_url, f"CREATE DATABASE {name}")
+        yield with_database(server_url, name)
+        await execute(server_url, f"DROP DATABASE {name} WITH (FORCE)")

@@ -37,10 +37,10 @@ class Outcome(Enum):
 
 _TABLE = """CREATE TABLE IF NOT EXISTS simulated_payment (key TEXT PRIMARY KEY, charge_key TEXT NOT NULL,
     currency_code TEXT NOT NULL, amount BIGINT NOT NULL, outcome TEXT NOT NULL)"""
-_ENTRY = "(:key, :charge_key, :currency_code, :amount, :outcome)"
-_INSERT = f"INSERT INTO simulated_payment VALUES {_ENTRY} ON CONFLICT (key) "  # noqa: S608 (a text of ours)
-_WRITE = _INSERT + "DO UPDATE SET key = excluded.key RETURNING outcome"
 _COLUMNS = {"key": "text", "charge_key": "text", "currency_code": "text", "amount": "bigint", "outcome": "text"}
+_ENTRY = "(:key, :charge_key, :currency_code, :amount, :outcome)"
+_INSERT = f"INSERT INTO simulated_payment ({', '.join(_COLUMNS)}) VALUES {_ENTRY} ON CONFLICT (key) "  # noqa: S608 (ours)
+_WRITE = _INSERT + "DO UPDATE SET key = excluded.key RETURNING outcome"
 _ROWS = f"SELECT * FROM unnest({', '.join(f'CAST(:{name} AS {kind}[])' for name, kind in _COLUMNS.items())})"  # noqa: S608 (ours)
 _WRITE_MANY = _WRITE.replace(f"VALUES {_ENTRY}", _ROWS).replace("RETURNING", "RETURNING key,")
 _VOID = _INSERT + (

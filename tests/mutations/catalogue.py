@@ -422,5 +422,17 @@ MUTATIONS = (
         "grpc.http2.min_ping_interval_without_data_ms",
         "grpc.http2.min_recv_ping_interval_without_data_ms",
         "tests/rpc/test_limits.py::test_the_interval_between_pings",
+        "bookings are read with whatever columns a newer version has added",
+        f"{DATABASE}/showtime_rows.py",
+        'f"SELECT {columns_of(schema.booking)} FROM booking WHERE',
+        '"SELECT booking.* FROM booking WHERE',
+        "tests/rpc/test_newer_tables.py",
+    ),
+    mutation(
+        "a column stands without its table, and a newer version has added its name to another one",
+        f"{DATABASE}/showtime_rows.py",
+        "showtime.start_time, showtime.currency_code,",
+        "showtime.start_time, currency_code,",
+        "tests/rpc/test_newer_tables.py",
     ),
 )

@@ -1,10 +1,8 @@
 """The migrations lead to the tables that the code declares, and the connection is as durable as it has to be."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from alembic import command
@@ -21,28 +19,12 @@ from cinema_grpc.application.box_office import BoxOffice
 from cinema_grpc.domain.errors import SeatsUnavailable
 from tests.application.conftest import furnish
 from tests.builders import NOW, FakeClock
-from tests.conftest import KINDS, Lend
-from tests.postgresql import execute, with_database
 
 HOLD = timedelta(minutes=10)
 
 
-EMPTY = "cinema_test_empty"
 WAITING = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 ON_SQLITE = pytest.mark.parametrize("empty_url", ["sqlite"], indirect=True)
-
-
-@pytest.fixture(params=KINDS)
-async def empty_url(request: pytest.FixtureRequest, lend: Lend, tmp_path: Path) -> AsyncIterator[str]:
-    """The URL of a database of each kind, in which there is nothing at all."""
-    if request.param == "sqlite":
-        yield f"sqlite+aiosqlite:///{tmp_path / 'cinema.db'}"
-        return
-    with lend(request.param, tmp_path) as server_url:
-        name = f"{EMPTY}_{os.getpid()}"
-        await execute(server_url, f"CREATE DATABASE {name}")
-        yield with_database(server_url, name)
-        await execute(server_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture

@@ -70,9 +70,10 @@ def _of_seats(dialect: str) -> list[Invariant]:
         ),
         Invariant(
             "the taken seats of a showtime are counted right",
-            "SELECT showtime.showtime_id, taken_seats, count(seat) AS claims FROM showtime"
+            "SELECT showtime.showtime_id, showtime.taken_seats, count(seat_claim.seat) AS claims FROM showtime"
             " LEFT JOIN seat_claim ON seat_claim.showtime_id = showtime.showtime_id"
-            " GROUP BY showtime.showtime_id, taken_seats HAVING taken_seats <> count(seat)",
+            " GROUP BY showtime.showtime_id, showtime.taken_seats"
+            " HAVING showtime.taken_seats <> count(seat_claim.seat)",
         ),
         Invariant(
             "the seats of a booking are counted right",
@@ -92,15 +93,17 @@ _OF_BOOKINGS = [
     ),
     Invariant(
         "a ticket is for a seat of a booking that was confirmed",
-        "SELECT ticket_id, ticket.booking_id, seat FROM ticket JOIN booking ON booking.booking_id = ticket.booking_id"
-        f" WHERE confirm_time IS NULL OR NOT {_HAS_SEAT.format('ticket')}",
+        "SELECT ticket.ticket_id, ticket.booking_id, ticket.seat FROM ticket"
+        " JOIN booking ON booking.booking_id = ticket.booking_id"
+        f" WHERE booking.confirm_time IS NULL OR NOT {_HAS_SEAT.format('ticket')}",
     ),
     Invariant(
         "a booking that was confirmed has one ticket for each seat",
-        "SELECT booking.booking_id, seats, count(ticket_id) AS tickets FROM booking"
-        " LEFT JOIN ticket ON ticket.booking_id = booking.booking_id WHERE confirm_time IS NOT NULL"
-        " GROUP BY booking.booking_id, seats, seat_count"
-        " HAVING count(ticket_id) <> seat_count OR count(DISTINCT seat) <> seat_count",
+        "SELECT booking.booking_id, booking.seats, count(ticket.ticket_id) AS tickets FROM booking"
+        " LEFT JOIN ticket ON ticket.booking_id = booking.booking_id WHERE booking.confirm_time IS NOT NULL"
+        " GROUP BY booking.booking_id, booking.seats, booking.seat_count"
+        " HAVING count(ticket.ticket_id) <> booking.seat_count"
+        " OR count(DISTINCT ticket.seat) <> booking.seat_count",
     ),
 ]
 
@@ -137,7 +140,7 @@ _TIERS = " ".join(
 # Only who gives up what was theirs gets less than all of it back.
 _PERCENT = f"CASE WHEN booking.confirm_time IS NULL THEN 100 {_TIERS} ELSE 0 END"
 _OWED = f"(({_PRICE} * ({_PERCENT}) + 50) / 100)"
-_GIVEN_UP = "booking.status = 'CANCELLED' AND confirm_time IS NOT NULL"
+_GIVEN_UP = "booking.status = 'CANCELLED' AND booking.confirm_time IS NOT NULL"
 _PAID_FOR = "booking JOIN showtime ON showtime.showtime_id = booking.showtime_id"
 
 _OF_MONEY = [
@@ -157,16 +160,16 @@ _OF_MONEY = [
     ),
     Invariant(
         "a refund is for a charge of a booking that is over",
-        "SELECT refund_id, refund.booking_id, booking.status FROM refund"
+        "SELECT refund.refund_id, refund.booking_id, booking.status FROM refund"
         " JOIN booking ON booking.booking_id = refund.booking_id WHERE booking.status IN ('RESERVED', 'CONFIRMED')"
         " OR NOT EXISTS (SELECT 1 FROM payment_attempt WHERE payment_attempt.attempt_id = refund.attempt_id"
         " AND payment_attempt.booking_id = refund.booking_id AND payment_attempt.status = 'CHARGED')",
     ),
     Invariant(
         "a refund is what the policy says",
-        f"SELECT refund_id, refund.booking_id, percent, amount, {_OWED} AS owed FROM {_PAID_FOR}"
-        f" JOIN refund ON refund.booking_id = booking.booking_id WHERE percent <> ({_PERCENT})"
-        f" OR amount <> {_OWED} OR refund.currency_code <> booking.currency_code",
+        f"SELECT refund.refund_id, refund.booking_id, refund.percent, refund.amount, {_OWED} AS owed FROM {_PAID_FOR}"
+        f" JOIN refund ON refund.booking_id = booking.booking_id WHERE refund.percent <> ({_PERCENT})"
+        f" OR refund.amount <> {_OWED} OR refund.currency_code <> booking.currency_code",
     ),
 ]
 

@@ -184,6 +184,14 @@ class Go:
         return zip(self.together.statements, self.rows, strict=True)
 
 
+def columns_of(table: Table) -> str:
+    """List the columns of a table that this version knows, for a SELECT, in the order in which `reader_of` reads them.
+
+    Not "*", which would also give columns that a newer version has added to the table since.
+    """
+    return ", ".join(f"{table.name}.{column.name}" for column in table.columns)
+
+
 def insert_into(table: Table) -> Prepared:
     """Prepare to insert whole rows."""
     names = [column.name for column in table.columns]
@@ -219,17 +227,17 @@ def delete_by(table: Table, keys: Sequence[str], *, exactly: bool = True) -> Pre
     )
 
 
-def select_by(table: Table, keys: Sequence[str], wanted: str = "*", also: str = "", locking: str = "") -> Prepared:
+def select_by(table: Table, keys: Sequence[str], wanted: str = "", also: str = "", locking: str = "") -> Prepared:
     """Prepare to read some columns of the rows that have the given values, in any order.
 
     Args:
         table: The table.
         keys: The columns that have the given values; one with "known_" before its name has a larger value.
-        wanted: The columns to read, separated by commas; all of them if left out.
+        wanted: The columns to read, separated by commas; if left out, all that this version knows.
         also: Another condition.
         locking: As in Prepared.
     """
-    names = [column.name for column in table.columns] if wanted == "*" else wanted.split(", ")
+    names = wanted.split(", ") if wanted else [column.name for column in table.columns]
     columns = ", ".join(f"{table.name}.{name}" for name in names)
     found = " AND ".join(
         f"{table.name}.{name.removeprefix('known_')} {'>' if name.startswith('known_') else '='} given.column{number}"

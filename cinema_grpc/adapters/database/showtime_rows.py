@@ -4,19 +4,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from cinema_grpc.adapters.database import schema
-from cinema_grpc.adapters.database.prepared import Prepared, reader_of, select_by
+from cinema_grpc.adapters.database.prepared import Prepared, columns_of, reader_of, select_by
 from cinema_grpc.adapters.database.schema import moment
 from cinema_grpc.adapters.database.seat_plans import seat_plan
 from cinema_grpc.domain.catalog import Cinema, ListedShowtime, Movie
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.showtime import SeatGapPolicy, Terms
 
+# Every column is named, with its table: a newer version may add columns to any table while this one runs.
 TERMS = Prepared(
     schema.showtime,
     ("showtime_id",),
     lambda rows: (
-        "SELECT showtime_id, start_time, currency_code, seat_price, seat_gap_policy, auditorium.rows"  # noqa: S608 (ours)
-        f" FROM ({rows}) AS given CROSS JOIN showtime JOIN auditorium USING (auditorium_id)"
+        "SELECT showtime.showtime_id, showtime.start_time, showtime.currency_code, showtime.seat_price,"  # noqa: S608 (ours)
+        f" showtime.seat_gap_policy, auditorium.rows FROM ({rows}) AS given CROSS JOIN showtime"
+        " JOIN auditorium ON auditorium.auditorium_id = showtime.auditorium_id"
         " WHERE showtime.showtime_id = given.column1"
     ),
 )
@@ -24,7 +26,7 @@ KEEPING_SEATS = Prepared(
     schema.showtime,
     ("showtime_id",),
     lambda rows: (
-        "SELECT booking.* FROM booking WHERE booking.booking_id IN ("  # noqa: S608 (names of ours)
+        f"SELECT {columns_of(schema.booking)} FROM booking WHERE booking.booking_id IN ("  # noqa: S608 (names of ours)
         f"SELECT seat_claim.booking_id FROM ({rows}) AS given CROSS JOIN seat_claim"
         " WHERE seat_claim.showtime_id = given.column1)"
     ),
@@ -34,9 +36,11 @@ LISTED = Prepared(
     schema.showtime,
     ("showtime_id",),
     lambda rows: (
-        "SELECT showtime.*, movie.*, cinema.*, auditorium.name, auditorium.total_seats"  # noqa: S608 (ours)
-        f" FROM ({rows}) AS given CROSS JOIN showtime JOIN movie USING (movie_id)"
-        " JOIN auditorium USING (auditorium_id) JOIN cinema USING (cinema_id)"
+        f"SELECT {columns_of(schema.showtime)}, {columns_of(schema.movie)}, {columns_of(schema.cinema)},"  # noqa: S608 (ours)
+        f" auditorium.name, auditorium.total_seats FROM ({rows}) AS given CROSS JOIN showtime"
+        " JOIN movie ON movie.movie_id = showtime.movie_id"
+        " JOIN auditorium ON auditorium.auditorium_id = showtime.auditorium_id"
+        " JOIN cinema ON cinema.cinema_id = auditorium.cinema_id"
         " WHERE showtime.showtime_id = given.column1"
     ),
 )

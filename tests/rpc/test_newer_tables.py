@@ -1,0 +1,195 @@
+"""Tables that a newer version has widened under a running server: every call goes on as before."""
+
+import asyncio
+import itertools
+import sqlite3
+from contextlib import closing
+from datetime import timedelta
+from typing import Any
+
+from cinema.v1 import (
+    auth_service_pb2,
+    booking_pb2,
+    booking_service_pb2,
+    catalog_service_pb2,
+    showtime_service_pb2,
+)
+
+from cinema_grpc.adapters.database.audit import audit
+from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.database.schema import metadata
+from cinema_grpc.adapters.simulated_books import books_beside
+from cinema_grpc.adapters.simulated_payments import SimulatedPayments
+from tests.builders import NOW
+from tests.postgresql import execute
+from tests.rpc.conftest import METHODS, PASSWORD, House, new_id, running
+
+COLUMNS = {table.name: {column.name for column in table.columns} for table in metadata.sorted_tables} | {
+    "simulated_payment": {"key", "charge_key", "currency_code", "amount", "outcome"}
+}
+A_DAY = timedelta(days=1)
+SECONDS = 20
+
+
+def widening(kind: str) -> list[str]:
+    """Add a column to every table, and then each column that another table has.
+
+    The former moves what is read by position; the latter makes a name ambiguous that stands without its table.
+    """
+    names = {"added"}.union(*COLUMNS.values())
+    return [
+        f'ALTER TABLE {table} ADD COLUMN "{name}" TEXT'
+        for table, own in COLUMNS.items()
+        if kind == "postgresql" or table != "simulated_payment"  # which is in a file of its own
+        for name in ["added", *sorted(names - own - {"added"})]
+    ]
+
+
+async def widen(url: str) -> None:
+    """Change the tables, as a migration that another process runs."""
+    kind, _, path = url.partition("+aiosqlite:///")
+    if kind == "sqlite":
+        await asyncio.to_thread(widen_file, path)
+    else:
+        await execute(url, "; ".join(widening("postgresql")))
+
+
+def widen_file(path: str) -> None:
+    """Change the tables in an SQLite file."""
+    with closing(sqlite3.connect(path)) as file, file:
+        for statement in widening("sqlite"):
+            file.execute(statement)
+
+
+class Round:
+    """One of every call, noted by its method."""
+
+    def __init__(self, house: House, number: int) -> None:
+        self.house = house
+        self.customer = f"customer-{number}"
+        self.start = NOW + number * A_DAY
+        self.called: set[str] = set()
+
+    async def call(self, method: str, request: Any, by: str = "") -> Any:
+        """Make a call that has to succeed."""
+        self.called.add(f"/cinema.v1.{method}")
+        service, _, name = method.partition("/")
+        house = self.house
+        stubs = {"Auth": house.auth, "Catalog": house.catalog, "Showtime": house.showtimes, "Booking": house.bookings}
+        stub = stubs[service.removesuffix("Service")]
+        return await getattr(stub, name)(request, metadata=self.house.tokens[by] if by else (), timeout=SECONDS)
+
+    async def run(self) -> None:
+        """Make all calls."""
+        await self.house.staff()
+        await self.sign_in()
+        showtime_id = await self.enter()
+        await self.browse()
+        await self.buy(showtime_id)
+
+    async def sign_in(self) -> None:
+        """Make the calls of the AuthService."""
+        pb, name = auth_service_pb2, self.customer
+        account = {"username": name, "password": PASSWORD, "full_name": "Ada", "email": f"{name}@example.com"}
+        await self.call("AuthService/Register", pb.RegisterRequest(**account))
+        answer = await self.call("AuthService/Login", pb.LoginRequest(username=name, password=PASSWORD))
+        token = answer.tokens.refresh_token
+        answer = await self.call("AuthService/RefreshTokens", pb.RefreshTokensRequest(refresh_token=token))
+        self.house.tokens[name] = (("authorization", f"Bearer {answer.tokens.access_token}"),)
+        await self.call("AuthService/Logout", pb.LogoutRequest(refresh_token=answer.tokens.refresh_token))
+        await self.call("AuthService/GetCurrentUser", pb.GetCurrentUserRequest(), name)
+        change = pb.ChangePasswordRequest(current_password=PASSWORD, new_password=PASSWORD + "!")
+        await self.call("AuthService/ChangePassword", change, name)
+        await self.call("AuthService/ListSigningKeys", pb.ListSigningKeysRequest())
+
+    async def enter(self) -> str:
+        """Make and read an entry of each kind; each is made twice with one request_id."""
+        pb, house = catalog_service_pb2, self.house
+        showtime = await house.showtime(self.start)
+        auditorium_id = showtime.auditorium_id
+        await self.call("CatalogService/GetMovie", pb.GetMovieRequest(movie_id=showtime.movie.movie_id))
+        await self.call("CatalogService/GetCinema", pb.GetCinemaRequest(cinema_id=showtime.cinema.cinema_id))
+        await self.call("CatalogService/GetAuditorium", pb.GetAuditoriumRequest(auditorium_id=auditorium_id))
+        cinema = pb.CreateCinemaRequest(name="A House", time_zone="Europe/Berlin", request_id=new_id())
+        first = await self.call("CatalogService/CreateCinema", cinema, "staff")
+        assert await self.call("CatalogService/CreateCinema", cinema, "staff") == first
+        self.called |= {  # by `house.showtime`
+            "/cinema.v1.CatalogService/CreateMovie",
+            "/cinema.v1.CatalogService/CreateAuditorium",
+            "/cinema.v1.ShowtimeService/CreateShowtime",
+        }
+        of_cinema = pb.ListAuditoriumsRequest(cinema_id=showtime.cinema.cinema_id)
+        assert len((await self.call("CatalogService/ListAuditoriums", of_cinema)).auditoriums) == 1
+        return showtime.showtime_id
+
+    async def browse(self) -> None:
+        """List and read everything, by every combination of filters."""
+        catalog, pb = catalog_service_pb2, showtime_service_pb2
+        assert (await self.call("CatalogService/ListMovies", catalog.ListMoviesRequest())).movies
+        assert (await self.call("CatalogService/ListCinemas", catalog.ListCinemasRequest())).cinemas
+        for shown in (await self.call("ShowtimeService/ListShowtimes", pb.ListShowtimesRequest())).showtimes:
+            known = {
+                "movie_id": shown.movie.movie_id,
+                "cinema_id": shown.cinema.cinema_id,
+                "auditorium_id": shown.auditorium_id,
+            }
+            for size in range(4):
+                for names in itertools.combinations(known, size):
+                    request = pb.ListShowtimesRequest(**{name: known[name] for name in names}, page_size=1)
+                    answer = await self.call("ShowtimeService/ListShowtimes", request)
+                    while names == () and answer.next_page_token:
+                        request.page_token = answer.next_page_token
+                        answer = await self.call("ShowtimeService/ListShowtimes", request)
+                    assert answer.showtimes[0].showtime_id == shown.showtime_id or names == ()
+            found = await self.call("ShowtimeService/GetShowtime", pb.GetShowtimeRequest(showtime_id=shown.showtime_id))
+            assert found.showtime == shown
+
+    async def buy(self, showtime_id: str) -> None:
+        """Book, pay, cancel and let lapse; and read each booking in every way."""
+        pb, name = booking_service_pb2, self.customer
+        bookings = []
+        for seats in (["A1", "A2"], ["B1", "B2"], ["B5", "B6"]):
+            request = pb.CreateBookingRequest(showtime_id=showtime_id, seats=seats, request_id=new_id())
+            answer = await self.call("BookingService/CreateBooking", request, name)
+            assert await self.call("BookingService/CreateBooking", request, name) == answer
+            bookings.append(answer.booking.booking_id)
+        for booking_id in bookings[:2]:
+            pay = pb.ConfirmPaymentRequest(booking_id=booking_id, payment_token="tok_visa")
+            await self.call("BookingService/ConfirmPayment", pay, name)
+        quote = pb.GetCancellationQuoteRequest(booking_id=bookings[1])
+        await self.call("BookingService/GetCancellationQuote", quote, name)
+        await self.call("BookingService/CancelBooking", pb.CancelBookingRequest(booking_id=bookings[1]), name)
+        self.house.clock.advance(timedelta(minutes=10))
+        expected = [booking_pb2.BOOKING_STATUS_CONFIRMED, booking_pb2.BOOKING_STATUS_CANCELLED]
+        for status, booking_id in zip([*expected, booking_pb2.BOOKING_STATUS_EXPIRED], bookings, strict=True):
+            for of_showtime in ("", showtime_id):
+                listing = pb.ListBookingsRequest(status=status, showtime_id=of_showtime)
+                answer = await self.call("BookingService/ListBookings", listing, name)
+                assert [each.booking_id for each in answer.bookings] == [booking_id]
+            read = await self.call("BookingService/GetBooking", pb.GetBookingRequest(booking_id=booking_id), name)
+            assert read.booking.status == status
+        await self.background()
+
+    async def background(self) -> None:
+        """Do what the server does by itself."""
+        server = self.house.server
+        for task in (server.expire_holds, server.recover_payments, server.pay_refunds, server.forget):
+            await task.stop()
+            await task._run_pass()
+            task.start()
+        await server.database.check()
+
+
+async def test_columns_that_are_added_to_every_table_change_nothing(empty_url: str) -> None:
+    """A running server goes on with every call and every task, and so does a look by `cinema audit`."""
+    beside = Database(empty_url)
+    async with running(empty_url, gateway=SimulatedPayments(books_beside(beside))) as house:
+        for number in (1, 2):
+            calls = Round(house, number)
+            await calls.run()
+            assert calls.called == set(METHODS)
+            if number == 1:
+                await widen(empty_url)
+        report = await audit(house.server.database)
+        assert report.breaches == 0
+    await beside.close()
