@@ -10,6 +10,7 @@ from cinema_grpc.application.bookings import Bookings
 from cinema_grpc.domain.booking import Booking
 from cinema_grpc.transport.authentication import caller
 from cinema_grpc.transport.once import once
+from cinema_grpc.transport.page_tokens import query_of
 from cinema_grpc.transport.pages import read_page
 from cinema_grpc.transport.parsing import parse_booking_status
 from cinema_grpc.transport.rendering import render_booking, render_moment, render_money, write_booking
@@ -41,7 +42,7 @@ class BookingServicer(booking_service_pb2_grpc.BookingServiceServicer):
         status = parse_booking_status(request.status)
         bookings, next_page_token = await read_page(
             request,
-            ("ListBookings", user_id, request.showtime_id, status.name if status else ""),
+            query_of(request, user_id),
             lambda after, limit: self._bookings.list(user_id, request.showtime_id, status, after, limit),
             lambda booking: booking.booking_id,
             render_booking,

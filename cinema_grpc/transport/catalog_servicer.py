@@ -7,6 +7,7 @@ from cinema.v1 import catalog_service_pb2_grpc
 from cinema_grpc.application.catalog import Catalog
 from cinema_grpc.domain.catalog import Auditorium, Cinema, Movie
 from cinema_grpc.transport.once import once
+from cinema_grpc.transport.page_tokens import query_of
 from cinema_grpc.transport.pages import read_page
 from cinema_grpc.transport.parsing import parse_seat_rows, parse_span
 from cinema_grpc.transport.rendering import render_auditorium, render_cinema, render_movie
@@ -65,7 +66,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         """List all movies, a page at a time."""
         movies, next_page_token = await read_page(
             request,
-            ("ListMovies",),
+            query_of(request),
             self._catalog.list_movies,
             lambda movie: movie.movie_id,
             render_movie,
@@ -77,7 +78,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         """List all cinemas, a page at a time."""
         cinemas, next_page_token = await read_page(
             request,
-            ("ListCinemas",),
+            query_of(request),
             self._catalog.list_cinemas,
             lambda cinema: cinema.cinema_id,
             render_cinema,
@@ -89,7 +90,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         """List the auditoriums of one cinema, a page at a time."""
         auditoriums, next_page_token = await read_page(
             request,
-            ("ListAuditoriums", request.cinema_id),
+            query_of(request),
             lambda after, limit: self._catalog.list_auditoriums(request.cinema_id, after, limit),
             lambda auditorium: auditorium.auditorium_id,
             render_auditorium,

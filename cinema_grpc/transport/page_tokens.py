@@ -5,6 +5,8 @@ import hashlib
 import json
 from collections.abc import Sequence
 
+from google.protobuf.message import Message
+
 from cinema_grpc.domain.errors import FieldViolation, InvalidRequest
 
 DEFAULT_PAGE_SIZE = 50
@@ -17,6 +19,20 @@ def page_size(requested: int) -> int:
     return min(requested or DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE)
 
 
+def query_of(request: Message, owner: str = "") -> tuple[str, ...]:
+    """Return what a page token is bound to: the type of a request, all of its fields but those of the page, its owner.
+
+    Args:
+        request: Has the fields page_size and page_token.
+        owner: The user_id of the caller, where the answer depends on the caller.
+    """
+    filters = type(request)()
+    filters.CopyFrom(request)
+    filters.ClearField("page_size")
+    filters.ClearField("page_token")
+    return request.DESCRIPTOR.full_name, owner, filters.SerializeToString(deterministic=True).hex()
+
+
 def encode(query: Sequence[str], cursor: Sequence[str]) -> str:
     """Make the token of the page that starts after `cursor`.
 
@@ -26,8 +42,7 @@ def encode(query: Sequence[str], cursor: Sequence[str]) -> str:
     out of `decode` is therefore input like any other: read numbers and times in it with care.
 
     Args:
-        query: What was asked for: the RPC, each of its filters and, where the answer depends on it, the caller; not the
-            page size.
+        query: What was asked for, as query_of returns it.
         cursor: Where the next page starts: the key of the last entry of this one, and whatever else has to stay as it
             was on the first page.
     """

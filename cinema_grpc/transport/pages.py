@@ -34,7 +34,7 @@ async def read_page(
 
     Args:
         request: Says which page, and how long.
-        query: The list's name and filters; a page token is good for the same query alone.
+        query: As query_of returns it; a page token is good for the same query alone.
         read: Reads entries from the one after an identifier on ("" for the first), so many at most.
         identify: Gives the identifier of an entry.
         render: Writes an entry as a message.

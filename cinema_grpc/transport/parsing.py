@@ -15,6 +15,7 @@ from cinema_grpc.domain.seating import SeatRow
 from cinema_grpc.domain.showtime import SeatGapPolicy
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LAST_MOMENT = datetime.max.replace(tzinfo=UTC)
 FIRST_SECOND = -62_135_596_800
 LAST_SECOND = 253_402_300_799
 """The years 1 to 9999, in seconds since 1970: all that a Timestamp can say."""
@@ -23,25 +24,32 @@ LONGEST_SPAN = 315_576_000_000
 
 
 def parse_moment(timestamp: Timestamp, field: str) -> datetime:
-    """Read a moment.
+    """Return a moment, cut off below the microsecond.
 
     Raises:
-        InvalidRequest: It is finer than a microsecond, or outside the years 1 to 9999.
+        InvalidRequest: It is outside the years 1 to 9999.
     """
     if not FIRST_SECOND <= timestamp.seconds <= LAST_SECOND or not 0 <= timestamp.nanos < 1_000_000_000:
         raise InvalidRequest(FieldViolation(field, "must lie in the years 1 to 9999, with nanos from 0 to 999,999,999"))
-    if timestamp.nanos % 1000:
-        raise InvalidRequest(FieldViolation(field, "must not be finer than a microsecond"))
     return EPOCH + timedelta(seconds=timestamp.seconds, microseconds=timestamp.nanos // 1000)
 
 
-def parse_optional_moment(request: Message, field: str) -> datetime | None:
-    """Read a moment of a request, or None where it is not set.
+def parse_bound(request: Message, field: str) -> datetime | None:
+    """Return the first whole microsecond that is not before a moment of a request, or None where that is not set.
+
+    Stored times are whole microseconds, so each of them lies before the moment exactly if it lies before this bound:
+    a comparison with the bound is exact, however fine the moment is.
 
     Raises:
-        InvalidRequest: As parse_moment does.
+        InvalidRequest: The moment is outside the years 1 to 9999.
     """
-    return parse_moment(getattr(request, field), field) if request.HasField(field) else None
+    if not request.HasField(field):
+        return None
+    timestamp = getattr(request, field)
+    moment = parse_moment(timestamp, field)
+    if timestamp.nanos % 1000 and moment < LAST_MOMENT:  # nothing is stored at the last moment of all, or after it
+        moment += timedelta(microseconds=1)
+    return moment
 
 
 def parse_span(duration: Duration, field: str) -> timedelta:

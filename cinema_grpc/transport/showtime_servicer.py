@@ -12,9 +12,9 @@ from cinema_grpc.application.ports import ShowtimeFilter
 from cinema_grpc.application.programme import Programme
 from cinema_grpc.domain.catalog import ListedShowtime
 from cinema_grpc.transport.once import once
-from cinema_grpc.transport.page_tokens import decode, encode, page_size
+from cinema_grpc.transport.page_tokens import decode, encode, page_size, query_of
 from cinema_grpc.transport.pages import fitting, malformed_page_token
-from cinema_grpc.transport.parsing import EPOCH, parse_moment, parse_money, parse_optional_moment, parse_seat_gap_policy
+from cinema_grpc.transport.parsing import EPOCH, parse_bound, parse_moment, parse_money, parse_seat_gap_policy
 from cinema_grpc.transport.rendering import render_showtime
 from cinema_grpc.transport.seat_maps import render_entry, render_seat_map
 
@@ -32,11 +32,9 @@ class ShowtimeServicer(showtime_service_pb2_grpc.ShowtimeServiceServicer):
 
         Where the caller names no first moment, the first page's present moment stands for it on the later ones too.
         """
-        first = parse_optional_moment(request, "start_time_from")
-        until = parse_optional_moment(request, "start_time_until")
+        start_from, until = parse_bound(request, "start_time_from"), parse_bound(request, "start_time_until")
         places = (request.movie_id, request.cinema_id, request.auditorium_id)
-        query = ("ListShowtimes", *places, str(first), str(until))
-        start_from, after = first, None
+        query, after = query_of(request), None
         if request.page_token:
             start_from, after = _read_cursor(decode(query, request.page_token))
         size = page_size(request.page_size)

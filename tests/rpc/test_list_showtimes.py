@@ -55,6 +55,27 @@ async def test_filters(programme: Programme) -> None:
         assert await programme.listed(**filters) == expected, filters
 
 
+async def test_filters_of_any_precision_are_compared_exactly(programme: Programme) -> None:
+    """Nanoseconds count, though starts are whole microseconds; a page token keeps them."""
+    whole = moment(TOMORROW)
+    shown = [(await programme.create(TOMORROW)).showtime_id]
+    for nanos, is_from, is_until in ((0, True, False), (1, False, True), (500, False, True), (999, False, True)):
+        sent = Timestamp(seconds=whole.seconds, nanos=whole.nanos + nanos)
+        assert await programme.listed(start_time_from=sent) == (shown if is_from else []), nanos
+        assert await programme.listed(start_time_until=sent) == (shown if is_until else []), nanos
+    before = Timestamp(seconds=whole.seconds - 1, nanos=999_999_001)
+    assert await programme.listed(start_time_from=before) == shown
+    assert await programme.listed(start_time_until=before) == []
+    last = Timestamp(seconds=253_402_300_799, nanos=999_999_999)
+    assert await programme.listed(start_time_from=last) == []
+    assert await programme.listed(start_time_until=last) == shown
+    await programme.create(TOMORROW + 2 * RUNTIME)
+    _, token = await programme.page(start_time_from=before, page_size=1)
+    assert len((await programme.page(start_time_from=before, page_token=token))[0]) == 1
+    other = Timestamp(seconds=before.seconds, nanos=before.nanos + 1)
+    assert (await refusal(programme.page(start_time_from=other, page_token=token))).fields == ["page_token"]
+
+
 async def test_from_is_inclusive_and_until_exclusive(programme: Programme) -> None:
     """To the microsecond. Without them: from now on, with no end."""
     second = TOMORROW + 2 * RUNTIME
@@ -133,7 +154,7 @@ async def test_bad_pages_and_times(programme: Programme) -> None:
     for field, value in (
         ("page_size", -1),
         ("movie_id", "x" * 65),
-        ("start_time_from", Timestamp(seconds=1, nanos=999)),
+        ("start_time_from", Timestamp(seconds=1, nanos=-1)),
         ("start_time_until", Timestamp(seconds=2**62)),
     ):
         assert (await refusal(programme.page(**{field: value}))).fields == [field]

@@ -16,7 +16,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from cinema_grpc.transport.page_tokens import encode
+from cinema_grpc.transport.page_tokens import encode, query_of
 from tests.builders import NOW
 from tests.rpc.conftest import METHODS, PASSWORD, House, moment, refusal, running
 
@@ -37,7 +37,7 @@ REQUEST_IDS = ("x", "\0", " ", UUID[:-1], f"{UUID}0", f"{UUID}\n", f"{{{UUID}}}"
 PAGE_SIZES = (-1, -(2**31))
 PAGE_TOKENS = ("x", "\0", " ", "🎬", ".", "...", "AAAA.AAAA", "x" * 1_025)
 TIMES = (
-    *(Timestamp(seconds=SECONDS, nanos=nanos) for nanos in (1, 999, 999_999_999, -1_000, 10**9, 2**31 - 1, -(2**31))),
+    *(Timestamp(seconds=SECONDS, nanos=nanos) for nanos in (-1, -1_000, 10**9, 2**31 - 1, -(2**31))),
     *(Timestamp(seconds=seconds) for seconds in (253_402_300_800, -62_135_596_801, 2**63 - 1, -(2**63))),
 )
 SPANS = (
@@ -263,23 +263,24 @@ async def test_bytes_that_are_no_message(house: House, contents: Contents, name:
 
 
 @pytest.mark.parametrize(
-    ("name", "query", "cursors"),
+    ("name", "owner", "cursors"),
     [
-        ("ListMovies", ("ListMovies",), [(), ("a", "b")]),
-        ("ListBookings", ("ListBookings", "{staff}", "", ""), [(), ("a", "b")]),
+        ("ListMovies", "", [(), ("a", "b")]),
+        ("ListBookings", "{staff}", [(), ("a", "b")]),
         (
             "ListShowtimes",
-            ("ListShowtimes", "", "", "", "None", "None"),
+            "",
             [(), ("1",), ("x", "1", "a"), ("1", "1.5", "a"), ("9" * 300, "1", "a"), ("1", f"-{'9' * 19}", "a")],
         ),
     ],
 )
 async def test_a_page_token_that_was_made_up(
-    house: House, name: str, query: tuple[str, ...], cursors: list[tuple[str, ...]]
+    house: House, name: str, owner: str, cursors: list[tuple[str, ...]]
 ) -> None:
     """By someone who knows how they are made, for the right query: what it holds is input like any other."""
     me = await house.auth.GetCurrentUser(GetCurrentUserRequest(), metadata=await house.staff())
-    bound = [part.format(staff=me.user.user_id) for part in query]
+    request = GetMessageClass(METHODS[SHORT_NAMES[name]].input_type)()
+    bound = query_of(request, owner.format(staff=me.user.user_id))
     for cursor in cursors:
         refused = await refusal(send(house, name, written(name, {"page_token": encode(bound, cursor)})))
         assert refused.fields == ["page_token"], cursor
@@ -300,7 +301,7 @@ async def test_a_page_token_that_was_made_up(
         ),
         (
             "ListShowtimes",
-            {"start_time_from": Timestamp(nanos=1), "start_time_until": Timestamp(nanos=-1), "page_size": -1},
+            {"start_time_from": Timestamp(nanos=10**9), "start_time_until": Timestamp(nanos=-1), "page_size": -1},
             ["page_size", "start_time_from", "start_time_until"],
         ),
         (

@@ -69,9 +69,7 @@ class TestTimes:
         assert rendered.ToTimedelta() == span
         assert parse_span(rendered, "t") == span
 
-    @pytest.mark.parametrize(
-        ("seconds", "nanos"), [(0, 1), (0, 999), (0, -1), (0, 10**9), (-62_135_596_801, 0), (253_402_300_800, 0)]
-    )
+    @pytest.mark.parametrize(("seconds", "nanos"), [(0, -1), (0, 10**9), (-62_135_596_801, 0), (253_402_300_800, 0)])
     def test_a_moment_that_is_none_is_refused(self, seconds: int, nanos: int) -> None:
         with pytest.raises(InvalidRequest) as raised:
             parse_moment(Timestamp(seconds=seconds, nanos=nanos), "start_time")

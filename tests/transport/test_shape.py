@@ -126,10 +126,10 @@ BAD: list[tuple[Message, dict[str, str]]] = [
     ),
     (
         showtime.CreateShowtimeRequest(
-            movie_id="m", auditorium_id="a", start_time=Timestamp(nanos=1), price=money_pb2.Money(minor_units=-1)
+            movie_id="m", auditorium_id="a", start_time=Timestamp(nanos=-1), price=money_pb2.Money(minor_units=-1)
         ),
         {
-            "start_time": "must not be finer than a microsecond",
+            "start_time": YEARS,
             "price.currency_code": 'must be an ISO 4217 code: three capital letters, such as "EUR"',
             "price.minor_units": "must be 0 to 1,000,000,000,000",
         },

@@ -46,11 +46,11 @@ class ListShowtimesRequest(_message.Message):
     """Empty for the first page, else the next_page_token of the page before, with every other field but page_size as it was then."""
     @_builtins.property
     def start_time_from(self) -> _timestamp_pb2.Timestamp:
-        """Only showtimes that start at this moment or later. Unset: from now on."""
+        """Only showtimes that start at this moment or later. Unset: from now on. Any precision, compared exactly; starts are whole microseconds."""
 
     @_builtins.property
     def start_time_until(self) -> _timestamp_pb2.Timestamp:
-        """Only showtimes that start before this moment. Unset: with no end."""
+        """Only showtimes that start before this moment. Unset: with no end. Any precision, compared exactly."""
 
     def __init__(
         self,
@@ -175,7 +175,7 @@ class CreateShowtimeRequest(_message.Message):
     """
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """When it starts: in the future, at most 5 years ahead."""
+        """When it starts: in the future, at most 5 years ahead. What is finer than a microsecond is cut off."""
 
     @_builtins.property
     def price(self) -> _money_pb2.Money:
