@@ -23,7 +23,14 @@ from cinema_grpc.domain.account import (
     check_username,
     normalize_password,
 )
-from cinema_grpc.domain.errors import CinemaError, EmailTaken, UsernameTaken
+from cinema_grpc.domain.errors import (
+    CinemaError,
+    EmailTaken,
+    FieldViolation,
+    InvalidRequest,
+    UsernameTaken,
+    violations_of,
+)
 from cinema_grpc.domain.session import RefreshToken, Session
 
 logger = structlog.get_logger()
@@ -88,6 +95,25 @@ class Accounts:
         if place:
             await self._throttle.note_success(username, place)
         return self._signed_in(user, token, session)
+
+    def violations(self, username: str, password: str, full_name: str, email: str) -> list[FieldViolation]:
+        """Return all that a new account is refused for, however malformed."""
+        return violations_of(
+            lambda: check_username(username),
+            lambda: check_person(full_name, email),
+            lambda: check_password(normalize_password(password), "password", username, email, self._commonest),
+        )
+
+    async def password_violations(self, user_id: str, new_password: str) -> list[FieldViolation]:
+        """Return what a user's new password is refused for.
+
+        Raises:
+            TokenInvalid: There is no such user.
+        """
+        user, new_password = await self.user(user_id), normalize_password(new_password)
+        return violations_of(
+            lambda: check_password(new_password, "new_password", user.username, user.email, self._commonest)
+        )
 
     async def create_staff(self, username: str, password: str, full_name: str, email: str = "") -> User:
         """Make a staff account; only whoever runs the server may ask for it.
@@ -177,10 +203,10 @@ class Accounts:
 
     async def _prepare(self, username: str, password: str, full_name: str, email: str, role: Role) -> tuple[User, str]:
         """Make an account that has still to be added, and its password hash."""
-        check_username(username)
-        check_person(full_name, email)
+        violations = self.violations(username, password, full_name, email)
+        if violations:
+            raise InvalidRequest(*violations)
         password = normalize_password(password)
-        check_password(password, "password", username, email, self._commonest)
         # A call that is bound to fail is refused before it pays for a hash; between two at once the store decides.
         if await self._store.find_by_username(username) is not None:
             raise UsernameTaken(username)

@@ -75,8 +75,8 @@ class Catalog:
         """
 
         async def build() -> Cinema:
-            if time_zone not in self._time_zones:
-                raise InvalidRequest(FieldViolation("time_zone", 'must be an IANA time zone, such as "Europe/Berlin"'))
+            if violations := self.time_zone_violations(time_zone):
+                raise InvalidRequest(*violations)
             return Cinema(str(uuid7()), name, time_zone, await self._store.now())
 
         return await self._enter(once, build, self._store.add_cinema)
@@ -118,7 +118,8 @@ class Catalog:
 
         async def build() -> ListedShowtime:
             now = await self._store.now()
-            _check_programme_entry(start_time, seat_price, now)
+            if violations := _entry_violations(start_time, seat_price, now):
+                raise InvalidRequest(*violations)
             movie = await self.get_movie(movie_id)
             auditorium = await self.get_auditorium(auditorium_id)
             return ListedShowtime(
@@ -137,6 +138,16 @@ class Catalog:
             )
 
         return await self._enter(once, build, self._store.add_showtime)
+
+    def time_zone_violations(self, time_zone: str) -> list[FieldViolation]:
+        """Return what is wrong with a time zone: IANA has to know it."""
+        if time_zone in self._time_zones:
+            return []
+        return [FieldViolation("time_zone", 'must be an IANA time zone, such as "Europe/Berlin"')]
+
+    async def showtime_violations(self, start_time: datetime | None, seat_price: Money) -> list[FieldViolation]:
+        """Return what is wrong with the start of a new showtime, unless it is None, and with its price."""
+        return _entry_violations(start_time, seat_price, await self._store.now())
 
     async def get_movie(self, movie_id: str) -> Movie:
         """Read a movie.
@@ -212,14 +223,12 @@ class Catalog:
         return entry
 
 
-def _check_programme_entry(start_time: datetime, seat_price: Money, now: datetime) -> None:
-    violations = start_time_violations(start_time, now)
+def _entry_violations(start_time: datetime | None, seat_price: Money, now: datetime) -> list[FieldViolation]:
+    violations = [] if start_time is None else start_time_violations(start_time, now)
     if seat_price.currency_code not in CURRENCIES:
         known = 'must be the ISO 4217 code of a currency with a minor unit, such as "EUR"'
         violations.append(FieldViolation("price.currency_code", known))
-    violations += price_violations(seat_price)
-    if violations:
-        raise InvalidRequest(*violations)
+    return violations + price_violations(seat_price)
 
 
 @cache

@@ -94,10 +94,10 @@ def check_password(password: str, field: str, username: str, email: str, commone
     Raises:
         InvalidRequest: It names the rule that was broken.
     """
-    if not MINIMUM_PASSWORD_LENGTH <= len(password) <= MAXIMUM_PASSWORD_LENGTH:
-        problem = f"must be {MINIMUM_PASSWORD_LENGTH} to {MAXIMUM_PASSWORD_LENGTH} characters"
-    elif _is_unprintable(password):
-        problem = "must not hold control characters"
+    if not MINIMUM_PASSWORD_LENGTH <= len(password) <= MAXIMUM_PASSWORD_LENGTH or _is_unprintable(password):
+        problem = (
+            f"must be {MINIMUM_PASSWORD_LENGTH} to {MAXIMUM_PASSWORD_LENGTH} characters, without control characters"
+        )
     elif fold(password) in {fold(username), fold(email)}:
         problem = "must not be the username or the email"
     elif password.lower() in commonest:

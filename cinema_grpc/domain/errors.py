@@ -1,6 +1,6 @@
 """What the rules of a cinema refuse, each with its reason, a message for developers and the facts behind it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import ClassVar
@@ -48,6 +48,17 @@ class InvalidRequest(CinemaError):
         fields = ",".join(each.field for each in violations if each.field)
         super().__init__(f"the request is malformed: {named}", {"fields": fields, "descriptions": named})
         self.violations = violations
+
+
+def violations_of(*checks: Callable[[], object]) -> list[FieldViolation]:
+    """Run checks that may raise InvalidRequest, and return all that they find wrong, in their order."""
+    violations: list[FieldViolation] = []
+    for check in checks:
+        try:
+            check()
+        except InvalidRequest as error:
+            violations += error.violations
+    return violations
 
 
 class NotFound(CinemaError):

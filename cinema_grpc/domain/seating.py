@@ -121,6 +121,7 @@ def _check(rows: Sequence[SeatRow]) -> None:
     violations = []
     if not 1 <= len(rows) <= MAXIMUM_ROWS:
         violations.append(FieldViolation("rows", f"must be 1 to {MAXIMUM_ROWS} rows, not {len(rows)}"))
+    total = 0  # of the rows that are right: what is wrong with another one is named there
     first = {row.label: number for number, row in reversed(list(enumerate(rows)))}
     for number, row in enumerate(rows):
         if first[row.label] != number:
@@ -140,7 +141,8 @@ def _check(rows: Sequence[SeatRow]) -> None:
                     f"must add up to at most {MAXIMUM_SEATS_A_ROW} seats, not {sum(row.sections)}",
                 )
             )
-    total = sum(sum(row.sections) for row in rows)
+        else:
+            total += sum(row.sections)
     if total > MAXIMUM_SEATS:
         violations.append(FieldViolation("rows", f"must have at most {MAXIMUM_SEATS} seats in all, not {total}"))
     if violations:

@@ -10,7 +10,7 @@ for as long as the client likes, and never answers a call that ends without one.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import Context as ContextVariables
 from functools import partial
 from typing import Any, NamedTuple, cast
@@ -29,7 +29,6 @@ from cinema_grpc.transport.door import Door
 from cinema_grpc.transport.errors import CATALOGUE, InternalError, TooManyCalls, describe
 from cinema_grpc.transport.handlers import (
     Context,
-    Deserializer,
     Handler,
     behaviour_of,
     refusing_garbage,
@@ -37,6 +36,7 @@ from cinema_grpc.transport.handlers import (
 from cinema_grpc.transport.limits import Limits
 from cinema_grpc.transport.peers import client_of
 from cinema_grpc.transport.resets import close_connections, reset_streams
+from cinema_grpc.transport.shape import RequestCheck
 
 STATUS_DETAILS_HEADER = "grpc-status-details-bin"
 SECONDS_TO_COLLECT_LINES = 0.005
@@ -53,13 +53,13 @@ class MethodTraits(NamedTuple):
     """What the pipeline has to know of a method.
 
     Attributes:
-        parse: Reads and checks a request; None for the handler's own deserializer.
+        check: How its requests are checked; None for those that are only read, by the handler's own deserializer.
         changes: Whether it changes something.
         answer_bytes: How many bytes are set aside for its answer; 0 for one that is always small.
         probe: Whether it is counted as a stream and answered to the last, as health checks are.
     """
 
-    parse: Deserializer | None = None
+    check: RequestCheck | None = None
     changes: bool = False
     answer_bytes: int = 0
     probe: bool = False
@@ -140,7 +140,7 @@ class CallPipeline(grpc.GenericRpcHandler):
     def _answered(self, handler: Handler, traits: MethodTraits) -> Callable[[Any, Context], Any]:
         """Return what serves a method that takes one message and gives one answer."""
         behaviour = behaviour_of(handler, self._write)
-        parse = traits.parse or refusing_garbage(handler.request_deserializer or bytes)
+        read, refuse = traits.check or RequestCheck(_reading(handler), _never)
         serialize = handler.response_serializer or bytes
 
         async def answer(_messages: object, context: Context) -> bytes | None:
@@ -152,7 +152,9 @@ class CallPipeline(grpc.GenericRpcHandler):
                 if not traits.probe:
                     await self._door.enter()
                 await self._authenticate(call)
-                request = parse(_present(raw))
+                request, violations = read(_present(raw))
+                if violations:
+                    await refuse(request, violations)
                 if traits.answer_bytes:
                     await self._make_room(call, traits.answer_bytes)
                 response = await behaviour(request, context)
@@ -174,7 +176,7 @@ class CallPipeline(grpc.GenericRpcHandler):
     def _streamed(self, handler: Handler, traits: MethodTraits) -> Callable[[Any, Context], Any]:
         """Return what serves a method that gives any number of answers."""
         behaviour = behaviour_of(handler, self._write)
-        parse = traits.parse or refusing_garbage(handler.request_deserializer or bytes)
+        read, refuse = traits.check or RequestCheck(_reading(handler), _never)
 
         async def stream(messages: object, context: Context) -> None:
             call = self._begin(context)
@@ -188,7 +190,13 @@ class CallPipeline(grpc.GenericRpcHandler):
                 self._check_open()
                 self._streaming.add(call)
                 await self._authenticate(call)
-                await behaviour(messages if handler.request_streaming else parse(_present(raw)), context)
+                if handler.request_streaming:
+                    request: Any = messages
+                else:
+                    request, violations = read(_present(raw))
+                    if violations:
+                        await refuse(request, violations)
+                await behaviour(request, context)
             except (Exception, asyncio.CancelledError) as error:
                 if not await self._refuse(call, context, error):
                     raise
@@ -423,6 +431,16 @@ class _Line(NamedTuple):
             fields["reason"] = self.reason
         fields["request_id"] = self.call.request_id
         return fields
+
+
+def _reading(handler: Handler) -> Callable[[bytes], tuple[Any, Sequence[FieldViolation]]]:
+    """Return what only reads a request."""
+    parse = refusing_garbage(handler.request_deserializer or bytes)
+    return lambda raw: (parse(raw), ())
+
+
+async def _never(_request: object, violations: Sequence[FieldViolation]) -> None:
+    raise AssertionError(violations)
 
 
 def _present(message: bytes | None) -> bytes:

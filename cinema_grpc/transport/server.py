@@ -32,11 +32,12 @@ from cinema_grpc.transport.authentication import Authentication
 from cinema_grpc.transport.booking_servicer import BookingServicer
 from cinema_grpc.transport.catalog_servicer import CatalogServicer
 from cinema_grpc.transport.certificates import Certificates
+from cinema_grpc.transport.further import further_checks
 from cinema_grpc.transport.handlers import Handler
 from cinema_grpc.transport.limits import Limits
 from cinema_grpc.transport.pipeline import CallPipeline, MethodTraits
 from cinema_grpc.transport.reflection import reflection_handlers
-from cinema_grpc.transport.shape import request_checks
+from cinema_grpc.transport.shape import Further, request_checks
 from cinema_grpc.transport.showtime_servicer import ShowtimeServicer
 
 MOMENT = 1.0
@@ -196,7 +197,7 @@ def build(
     health_pb2_grpc.add_HealthServicer_to_server(service_health, receiver)
     if reflection:
         methods.collected |= reflection_handlers([*(service.full_name for service in SERVICES), health.SERVICE])
-    traits = method_traits(page)
+    traits = method_traits(page, further_checks(accounts, catalog))
     pipeline = CallPipeline(methods.collected, limits, Authentication(tokens, accounts), traits)
     calls = _listen(address, pipeline, limits, certificates, shared_port=shared_port)
     if health_address is None:
@@ -209,13 +210,14 @@ def build(
     return Server(calls, service_health, checks)
 
 
-def method_traits(largest_page: int) -> dict[str, MethodTraits]:
+def method_traits(largest_page: int, further: Mapping[str, Further] | None = None) -> dict[str, MethodTraits]:
     """Return what the call pipeline has to know of each method, by its full name.
 
     Args:
         largest_page: How many bytes a page of a list may have.
+        further: What methods refuse requests for beyond the rules in the protos.
     """
-    checks = request_checks(SERVICES)
+    checks = request_checks(SERVICES, further)
     traits = {health.CHECK: MethodTraits(probe=True)}
     for service in SERVICES:
         for method in service.methods:

@@ -435,4 +435,25 @@ MUTATIONS = (
         "showtime.start_time, currency_code,",
         "tests/rpc/test_newer_tables.py",
     ),
+    mutation(
+        "a filter is cut off below the microsecond, as a time that is stored",
+        f"{TRANSPORT}/parsing.py",
+        "    if timestamp.nanos % 1000 and moment < LAST_MOMENT:",
+        "    if False:",
+        "tests/rpc/test_list_showtimes.py",
+    ),
+    mutation(
+        "a malformed request is not told what the method itself would refuse",
+        f"{TRANSPORT}/server.py",
+        "method_traits(page, further_checks(accounts, catalog))",
+        "method_traits(page)",
+        "tests/rpc/test_malformed.py::test_every_bad_field_is_named",
+    ),
+    mutation(
+        "the entries of one list take all the room that the other fields need",
+        f"{TRANSPORT}/shape.py",
+        "return [each for _, each in sorted(zip(turns, found, strict=True), key=lambda pair: pair[0])]",
+        "return list(found)",
+        "tests/rpc/test_malformed.py::test_a_request_in_which_all_is_wrong",
+    ),
 )

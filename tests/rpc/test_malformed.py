@@ -51,6 +51,9 @@ SPANS = (
 )
 
 
+LISTS = ("ListMovies", "ListCinemas", "ListAuditoriums", "ListShowtimes", "ListBookings")
+
+
 def rows(*layout: tuple[str, Any]) -> list[SeatRow]:
     return [SeatRow(label=label, sections=sections) for label, sections in layout]
 
@@ -309,6 +312,44 @@ async def test_a_page_token_that_was_made_up(
             {"start_time": moment(NOW), "price": money("ZZZ")},
             ["price.currency_code", "start_time"],
         ),
+        # What the protos refuse, beside what only the method itself does
+        ("Register", {"password": "short", "email": "nope"}, ["email", "password"]),
+        ("Register", {"password": "名画座の人", "email": "nope"}, ["email", "password"]),
+        (
+            "Register",
+            {"username": "x", "password": "password", "full_name": "\0"},
+            ["full_name", "password", "username"],
+        ),
+        ("ChangePassword", {"current_password": "", "new_password": "Staff"}, ["current_password", "new_password"]),
+        ("ChangePassword", {"current_password": "", "new_password": "baseball"}, ["current_password", "new_password"]),
+        ("CreateCinema", {"name": "", "time_zone": "Mars/Olympus"}, ["name", "time_zone"]),
+        (
+            "CreateAuditorium",
+            {"name": "", "rows": rows(("A", [1]), ("A", [1]), ("b", [100, 101]))},
+            ["name", "rows[1].label", "rows[2].label", "rows[2].sections"],
+        ),
+        (
+            "CreateAuditorium",
+            {"cinema_id": "", "rows": rows(*((label, [200]) for label in LABELS[:11]))},
+            ["cinema_id", "rows"],
+        ),
+        ("CreateAuditorium", {"name": "", "rows": [SeatRow()] * 1_000}, ["name", "rows"]),
+        ("CreateAuditorium", {"name": "", "rows": rows(("A", [1] * 201))}, ["name", "rows[0].sections"]),
+        (
+            "CreateShowtime",
+            {"movie_id": "", "start_time": moment(NOW), "price": money("XAU", -1), "request_id": "x"},
+            ["movie_id", "price.currency_code", "price.minor_units", "request_id", "start_time"],
+        ),
+        ("CreateShowtime", {"price": None, "start_time": moment(NOW)}, ["price", "start_time"]),
+        (
+            "CreateShowtime",
+            {"price": money("XAU"), "start_time": Timestamp(nanos=-1)},
+            ["price.currency_code", "start_time"],
+        ),
+        ("CreateBooking", {"seats": ["A1"] * 200, "request_id": "x"}, ["request_id", "seats"]),
+        ("CreateBooking", {"seats": ["A1"] * 11, "request_id": "x"}, ["request_id", "seats"]),
+        ("ListBookings", {"status": 9, "page_size": -1, "page_token": "x"}, ["page_size", "page_token", "status"]),
+        *((name, {"page_size": -1, "page_token": "x"}, ["page_size", "page_token"]) for name in LISTS),
     ],
 )
 async def test_every_bad_field_is_named(
@@ -318,6 +359,35 @@ async def test_every_bad_field_is_named(
     refused = await refusal(send(house, name, written(name, fields)))
     assert sorted(refused.fields) == expected
     assert refused.metadata["fields"] == ",".join(refused.fields)
+    assert not contents.changed()
+
+
+WRONG: dict[str, Any] = {
+    "google.protobuf.Timestamp": Timestamp(nanos=-1),
+    "google.protobuf.Duration": Duration(nanos=-1),
+    "cinema.v1.Money": money("?", -1),
+    "cinema.v1.SeatRow": SeatRow(),
+}
+"""By its type, a message that no field takes."""
+
+
+def wrong(field: Any) -> Any:
+    """Make a value that is wrong in every field of its type."""
+    if field.message_type is not None:
+        value = WRONG[field.message_type.full_name]
+    elif field.enum_type is not None:
+        value = 99
+    else:
+        value = -1 if field.type == field.TYPE_INT32 else "\0" * 1_100
+    return [value] * 10 if field.is_repeated else value
+
+
+@pytest.mark.parametrize("name", [name for name, fields in MALFORMED.items() if fields])
+async def test_a_request_in_which_all_is_wrong(house: House, contents: Contents, name: str) -> None:
+    """Each of its fields is named, though one of them is a list of wrong entries."""
+    fields = METHODS[SHORT_NAMES[name]].input_type.fields
+    refused = await refusal(send(house, name, written(name, {field.name: wrong(field) for field in fields})))
+    assert {field_of(path) for path in refused.fields} == {field.name for field in fields}
     assert not contents.changed()
 
 

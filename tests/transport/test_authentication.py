@@ -81,7 +81,7 @@ async def house(database_url: str, serve: Serve) -> AsyncIterator[House]:
     methods[PUBLIC] = grpc.unary_unary_rpc_method_handler(anyone)
     methods[GET_BOOKING] = grpc.unary_unary_rpc_method_handler(anyone, pb.GetBookingRequest.FromString)
     table = TABLE | {GET_BOOKING: Access.STAFF}
-    traits = {name: MethodTraits(parse=check) for name, check in request_checks(SERVICES).items()}
+    traits = {name: MethodTraits(check) for name, check in request_checks(SERVICES).items()}
     authentication = Authentication(tokens, accounts, table)
     channel = await serve(CallPipeline(methods, authentication=authentication, traits=traits))
     yield House(accounts, tokens, clock, channel)

@@ -1,6 +1,7 @@
 """Malformed requests are refused, each bad field by its path, with what would be right."""
 
 import time
+import unicodedata
 from typing import Any
 
 import grpc
@@ -44,6 +45,14 @@ EUR = money_pb2.Money(currency_code="EUR", minor_units=1)
 SOON = Timestamp(seconds=1)
 LAST_MOMENT = Timestamp(seconds=253_402_300_799, nanos=999_999_000)
 
+COMPOSED_OF_FOUR, BECOMES_THREE = "\u03b1\u0313\u0300\u0345", "\U0001d160"
+"""What NFC shortens, and what it lengthens, the most."""
+
+
+def registering(password: str) -> Message:
+    return auth.RegisterRequest(username="ada", password=password, full_name="Ada", email="ada@example.com")
+
+
 GOOD: list[Message] = [
     booking.CreateBookingRequest(showtime_id="s", seats=["A1", "AA999"], request_id=UUID),
     booking.CreateBookingRequest(showtime_id="x" * 64, seats=[f"A{n}" for n in range(1, 11)], request_id=UUID.upper()),
@@ -58,7 +67,10 @@ GOOD: list[Message] = [
     showtime.CreateShowtimeRequest(movie_id="m", auditorium_id="a", start_time=SOON, price=EUR),
     showtime.ListShowtimesRequest(start_time_from=Timestamp(seconds=-62_135_596_800), start_time_until=LAST_MOMENT),
     auth.LoginRequest(username="ada", password="x"),
+    *(registering(password) for password in ("x" * 8, "ä" * 256, COMPOSED_OF_FOUR * 256, BECOMES_THREE * 3)),
 ]
+
+PASSWORD = {"password": "must be 8 to 256 characters, without control characters"}
 
 BAD: list[tuple[Message, dict[str, str]]] = [
     (
@@ -140,6 +152,10 @@ BAD: list[tuple[Message, dict[str, str]]] = [
         ),
         {"start_time_from": YEARS, "start_time_until": YEARS},
     ),
+    *(
+        (registering(password), PASSWORD)
+        for password in ("", "short", "x" * 7, "x" * 257, "\u02ff" * 257, "名" * 2, "名" * 1_025, "long\0enough")
+    ),
     (auth.LoginRequest(), {"username": IDENTIFIER, "password": "must be 1 to 1,024 characters"}),
 ]
 
@@ -157,7 +173,7 @@ async def channel(serve: Serve) -> Any:
         for service in SERVICES
         for method in service.methods
     }
-    traits = {name: MethodTraits(parse=check) for name, check in request_checks(SERVICES).items()}
+    traits = {name: MethodTraits(check) for name, check in request_checks(SERVICES).items()}
     return await serve(CallPipeline(methods, traits=traits))
 
 
@@ -200,6 +216,16 @@ async def test_a_huge_request_is_refused_quickly(channel: Any, request_: Message
     begin = time.process_time()
     assert reason_of(await failure(send(channel, request_))) == "INVALID_REQUEST"
     assert time.process_time() - begin < 1
+
+
+def test_what_nfc_makes_of_a_password_the_rule_allows_for() -> None:
+    """Up to U+02FF nothing changes; of others NFC makes no more than three of one, nor less than one of four."""
+    for number in (*range(0xD800), *range(0xE000, 0x110000)):
+        letter = chr(number)
+        composed = unicodedata.normalize("NFC", letter)
+        assert composed == letter or number > 0x2FF
+        assert len(composed) <= 3
+        assert len(unicodedata.normalize("NFD", composed)) <= 4 * len(composed)
 
 
 async def test_services_of_others_pass_by(serve: Serve) -> None:

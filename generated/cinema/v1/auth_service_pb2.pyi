@@ -34,6 +34,9 @@ class RegisterRequest(_message.Message):
     password: _builtins.str
     """The password: 8 to 256 characters, counted as code points after Unicode normalization (NFC), with no control characters. There are no
     rules of composition, but the username, the email and the 10,000 commonest passwords are refused.
+
+    NFC leaves characters up to U+02FF as they are; of others it may make four one, or one three. So the rule here is exact for the former, and
+    for the latter refuses only what can't be 8 to 256 characters after NFC; the server counts those after NFC.
     """
     full_name: _builtins.str
     """The person's name: 1 to 200 characters, not blank, without control characters."""

@@ -25,8 +25,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_UNSPECIFIED: _ErrorReason.ValueType  # 0
     """Never sent by the server."""
     ERROR_REASON_INVALID_REQUEST: _ErrorReason.ValueType  # 1
-    """INVALID_ARGUMENT. The request is malformed. BadRequest names the bad fields, 20 at most, and what would be right. What breaks a rule
-    that needs more than the field itself, such as a time that has to be in the future, is named once nothing else is wrong.
+    """INVALID_ARGUMENT. The request is malformed. BadRequest names all bad fields at once, and what would be right; of more than an answer has
+    room for, 20 at most, it names each field of the request before it names two entries of one list.
 
     Metadata, for example: {"fields": "request_id", "descriptions": "request_id: must be empty or a UUID, such as
     \\"0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d\\""}
@@ -211,8 +211,8 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """Never sent by the server."""
 ERROR_REASON_INVALID_REQUEST: ErrorReason.ValueType  # 1
-"""INVALID_ARGUMENT. The request is malformed. BadRequest names the bad fields, 20 at most, and what would be right. What breaks a rule
-that needs more than the field itself, such as a time that has to be in the future, is named once nothing else is wrong.
+"""INVALID_ARGUMENT. The request is malformed. BadRequest names all bad fields at once, and what would be right; of more than an answer has
+room for, 20 at most, it names each field of the request before it names two entries of one list.
 
 Metadata, for example: {"fields": "request_id", "descriptions": "request_id: must be empty or a UUID, such as
 \\"0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d\\""}
