@@ -225,6 +225,7 @@ async def _add_programme(
                 "showtime_id": str(uuid_utils.uuid7()),
                 "movie_id": movie_id,
                 "auditorium_id": auditoriums[auditorium]["auditorium_id"],
+                "cinema_id": auditoriums[auditorium]["cinema_id"],
                 "start_time": begin,
                 "end_time": begin + RUNTIME,
                 "currency_code": "EUR",

@@ -8,7 +8,7 @@ import uuid_utils
 from cinema_grpc.application.box_office import BoxOffice
 from cinema_grpc.application.once import Once
 from cinema_grpc.application.payments import Payments
-from cinema_grpc.application.ports import BookingReader, FoundBooking
+from cinema_grpc.application.ports import BookingReader, FoundBooking, FoundBookings
 from cinema_grpc.domain.booking import Booking, BookingStatus, CancellationQuote
 from cinema_grpc.domain.errors import BookingNotFound, NotBookingOwner
 
@@ -78,7 +78,7 @@ class Bookings:
 
     async def list(
         self, user_id: str, showtime_id: str, status: BookingStatus | None, after: str, limit: int
-    ) -> Sequence[Booking]:
+    ) -> FoundBookings:
         """Read a user's bookings as they are now, newest first, from the one after `after` on."""
         return await self._reader.of_user(user_id, showtime_id, status, after, limit)
 

@@ -63,6 +63,19 @@ class FoundBooking:
     now: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class FoundBookings:
+    """Bookings of a user, newest first.
+
+    Attributes:
+        bookings: As many as were asked for, or fewer.
+        end: Where they are fewer than asked for though there may be more: after which one to go on. Else empty.
+    """
+
+    bookings: list[Booking]
+    end: str
+
+
 class BookingReader(Protocol):
     """Reads bookings."""
 
@@ -76,7 +89,7 @@ class BookingReader(Protocol):
 
     async def of_user(
         self, user_id: str, showtime_id: str, status: BookingStatus | None, after: str, limit: int
-    ) -> list[Booking]:
+    ) -> FoundBookings:
         """Read a user's bookings as they are now, newest first, from the one after `after` on ("" for the first)."""
         ...
 

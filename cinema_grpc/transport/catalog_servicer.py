@@ -1,6 +1,8 @@
 """cinema.v1.CatalogService: entering and reading movies, cinemas and auditoriums."""
 # ruff: noqa: N802 (the names are those of the protos)
 
+from functools import partial
+
 from cinema.v1 import catalog_service_pb2 as pb
 from cinema.v1 import catalog_service_pb2_grpc
 
@@ -8,7 +10,7 @@ from cinema_grpc.application.catalog import Catalog
 from cinema_grpc.domain.catalog import Auditorium, Cinema, Movie
 from cinema_grpc.transport.once import once
 from cinema_grpc.transport.page_tokens import query_of
-from cinema_grpc.transport.pages import read_page
+from cinema_grpc.transport.pages import read_page, whole
 from cinema_grpc.transport.parsing import parse_seat_rows, parse_span
 from cinema_grpc.transport.rendering import render_auditorium, render_cinema, render_movie
 
@@ -67,7 +69,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         movies, next_page_token = await read_page(
             request,
             query_of(request),
-            self._catalog.list_movies,
+            whole(self._catalog.list_movies),
             lambda movie: movie.movie_id,
             render_movie,
             self._largest_page,
@@ -79,7 +81,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         cinemas, next_page_token = await read_page(
             request,
             query_of(request),
-            self._catalog.list_cinemas,
+            whole(self._catalog.list_cinemas),
             lambda cinema: cinema.cinema_id,
             render_cinema,
             self._largest_page,
@@ -91,7 +93,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         auditoriums, next_page_token = await read_page(
             request,
             query_of(request),
-            lambda after, limit: self._catalog.list_auditoriums(request.cinema_id, after, limit),
+            whole(partial(self._catalog.list_auditoriums, request.cinema_id)),
             lambda auditorium: auditorium.auditorium_id,
             render_auditorium,
             self._largest_page,

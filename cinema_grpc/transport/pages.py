@@ -25,7 +25,7 @@ class ListRequest(Protocol):
 async def read_page(
     request: ListRequest,
     query: Sequence[str],
-    read: Callable[[str, int], Awaitable[Sequence[T]]],
+    read: Callable[[str, int], Awaitable[tuple[Sequence[T], str]]],
     identify: Callable[[T], str],
     render: Callable[[T], M],
     largest_page: int,
@@ -35,7 +35,8 @@ async def read_page(
     Args:
         request: Says which page, and how long.
         query: As query_of returns it; a page token is good for the same query alone.
-        read: Reads entries from the one after an identifier on ("" for the first), so many at most.
+        read: Reads entries from the one after an identifier on ("" for the first), so many at most. If it returns fewer
+            though there may be more, it also returns the identifier to go on after, else "".
         identify: Gives the identifier of an entry.
         render: Writes an entry as a message.
         largest_page: How many bytes the page may have.
@@ -53,11 +54,22 @@ async def read_page(
             raise malformed_page_token()
         after = cursor[0]
     size = page_size(request.page_size)
-    entries = await read(after, size + 1)
+    entries, end = await read(after, size + 1)
     messages = fitting([render(entry) for entry in entries[:size]], lambda message: message.ByteSize(), largest_page)
     if len(messages) == len(entries):
-        return messages, ""
+        return messages, encode(query, (end,)) if end else ""
     return messages, encode(query, (identify(entries[len(messages) - 1]),))
+
+
+def whole(
+    read: Callable[[str, int], Awaitable[Sequence[T]]],
+) -> Callable[[str, int], Awaitable[tuple[Sequence[T], str]]]:
+    """Make what `read_page` takes of a reader that returns fewer entries than asked for only at the end of the list."""
+
+    async def read_whole(after: str, limit: int) -> tuple[Sequence[T], str]:
+        return await read(after, limit), ""
+
+    return read_whole
 
 
 def fitting(entries: Sequence[T], size: Callable[[T], int], room: int) -> Sequence[T]:

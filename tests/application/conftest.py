@@ -88,8 +88,8 @@ async def desk(house: House, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[D
     await desk.payments.stop(10)
 
 
-async def furnish(database: Database) -> None:
-    """Put the customers and showtimes of a house into an empty database."""
+async def furnish(database: Database, *, newest: bool = True) -> None:
+    """Put the customers and showtimes of a house into an empty database, of the newest version or of an older one."""
     async with database.writing() as connection:
         await connection.execute(
             insert(schema.account),
@@ -120,6 +120,7 @@ async def furnish(database: Database) -> None:
                     "showtime_id": name,
                     "movie_id": "m1",
                     "auditorium_id": "a1",
+                    **({"cinema_id": "c1"} if newest else {}),
                     "start_time": START,
                     "end_time": START + timedelta(hours=2),
                     "currency_code": "EUR",

@@ -29,6 +29,7 @@ BREACHES = {
     ),
     "a booking that keeps seats has a claim on each": f"DELETE FROM seat_claim WHERE booking_id = '{HELD}'",
     "the taken seats of a showtime are counted right": "UPDATE showtime SET taken_seats = 7 WHERE showtime_id = 's1'",
+    "a showtime is in the cinema of its auditorium": "UPDATE showtime SET cinema_id = 'c2' WHERE showtime_id = 's1'",
     "the seats of a booking are counted right": f"UPDATE booking SET seat_count = 3 WHERE booking_id = '{HELD}'",
     "a booking's status agrees with when it was confirmed and cancelled": (
         f"UPDATE booking SET cancel_time = NULL WHERE booking_id = '{GIVEN_UP}'"

@@ -45,9 +45,10 @@ async def test_without_it_a_lapsed_hold_is_free_all_the_same(desk: Desk) -> None
     held = await desk.house.hold("A1")
     desk.house.clock.advance(timedelta(minutes=10))
     assert (await desk.read(held)).status is BookingStatus.EXPIRED
-    assert [each.status for each in await desk.bookings.list("ada", "", None, "", 10)] == [BookingStatus.EXPIRED]
-    assert await desk.bookings.list("ada", "", BookingStatus.RESERVED, "", 10) == []
-    (expired,) = await desk.bookings.list("ada", "s1", BookingStatus.EXPIRED, "", 10)
+    everything = await desk.bookings.list("ada", "", None, "", 10)
+    assert [each.status for each in everything.bookings] == [BookingStatus.EXPIRED]
+    assert (await desk.bookings.list("ada", "", BookingStatus.RESERVED, "", 10)).bookings == []
+    (expired,) = (await desk.bookings.list("ada", "s1", BookingStatus.EXPIRED, "", 10)).bookings
     assert expired.booking_id == held.booking_id
     assert (await desk.house.hold("A1", by="bob")).seats == ("A1",)
 

@@ -456,4 +456,32 @@ MUTATIONS = (
         "return list(found)",
         "tests/rpc/test_malformed.py::test_a_request_in_which_all_is_wrong",
     ),
+    mutation(
+        "a customer's bookings of one status are found by looking through all of them",
+        f"{DATABASE}/migrations/versions/0008_bound_what_lists_read.py",
+        '"booking", ["user_id", "status", "booking_id"])',
+        '"booking", ["user_id", "booking_id"])',
+        "tests/store/test_bounded_lists.py",
+    ),
+    mutation(
+        "a page of the programme in a cinema is found by looking through that of the movie",
+        f"{DATABASE}/migrations/versions/0008_bound_what_lists_read.py",
+        '"cinema_id movie_id", ',
+        "",
+        "tests/store/test_bounded_lists.py",
+    ),
+    mutation(
+        "a page of a customer's bookings examines all that are on hold",
+        f"{DATABASE}/booking_reader.py",
+        '.limit(bindparam("examined")).subquery("reserved")',
+        '.limit(10**6 + 0 * bindparam("examined")).subquery("reserved")',
+        "tests/store/test_bounded_lists.py",
+    ),
+    mutation(
+        "a page that ends before what was not examined shows what comes after that",
+        f"{DATABASE}/booking_reader.py",
+        "                rows = [row for row in rows if row[0] >= end]\n",
+        "",
+        "tests/store/test_booking_lists.py",
+    ),
 )

@@ -23,7 +23,7 @@ from cinema_grpc.application import expiry
 from cinema_grpc.application import lane as module
 from cinema_grpc.application.box_office import BoxOffice
 from cinema_grpc.application.errors import Overloaded, StorageUnavailable
-from cinema_grpc.application.ports import StorageContention
+from cinema_grpc.application.ports import FoundBookings, StorageContention
 from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.errors import ShowtimeNotFound
 from tests.application.conftest import House, open_house
@@ -86,7 +86,7 @@ async def test_a_nul_is_nowhere(house: House) -> None:
     """PostgreSQL's text can't hold one; whatever has one in its name is simply not there."""
     assert await SqlAccountStore(house.database).find_by_username("ada\0") is None
     assert await house.reader.find("\0") is None
-    assert await house.reader.of_user("ada", "s1\0", None, "", 10) == []
+    assert await house.reader.of_user("ada", "s1\0", None, "", 10) == FoundBookings([], "")
     with pytest.raises(ShowtimeNotFound):
         await house.hold("A1", at="s1\0")
 

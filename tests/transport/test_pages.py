@@ -8,7 +8,7 @@ from cinema.v1.catalog_service_pb2 import ListMoviesRequest
 
 from cinema_grpc.domain.errors import InvalidRequest
 from cinema_grpc.transport.page_tokens import encode
-from cinema_grpc.transport.pages import fitting, read_page
+from cinema_grpc.transport.pages import fitting, read_page, whole
 
 QUERY = ("ListMovies",)
 
@@ -27,7 +27,7 @@ class Shelf:
     async def page(self, size: int, token: str) -> tuple[Sequence[str], str]:
         request = ListMoviesRequest(page_size=size, page_token=token)
         messages, next_page_token = await read_page(
-            request, QUERY, self.read, str, lambda entry: Movie(movie_id=entry), 100_000
+            request, QUERY, whole(self.read), str, lambda entry: Movie(movie_id=entry), 100_000
         )
         return [message.movie_id for message in messages], next_page_token
 

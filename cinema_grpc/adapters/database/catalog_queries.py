@@ -18,28 +18,30 @@ RESERVED = literal_column("'RESERVED'", Text)
 
 
 @cache
-def programme_page(places: tuple[str, ...], *, after: bool, until: bool) -> Query:
+def programme_page(places: frozenset[str], *, until: bool) -> Query:
     """Make the query for a page of the programme: identifier, revision and taken seats, by start and identifier.
+
+    It goes on after a start and an identifier, `after_start` and `after_id`. Each combination of filters has an index
+    with the columns that they fix, then start and identifier: so it reads no showtime that is not on the page.
 
     Args:
         places: By which of movie_id, cinema_id and auditorium_id it is filtered.
-        after: Whether it goes on after a start and an identifier, `after_start` and `after_id`.
         until: Whether it ends before `until`.
     """
-    showtime = schema.showtime.c
+    showtime, auditorium = schema.showtime.c, schema.auditorium.c
     page = select(showtime.showtime_id, showtime.revision, showtime.taken_seats)
-    # With `after`, this is implied by the key; said all the same, it lets any index with start_time be entered there.
-    page = page.where(showtime.start_time >= bindparam("start_from", type_=BigInteger))
-    if after:
-        key = tuple_(showtime.start_time, showtime.showtime_id)
-        page = page.where(key > tuple_(bindparam("after_start", type_=BigInteger), bindparam("after_id")))
+    if {"auditorium_id", "cinema_id"} <= places:
+        # An auditorium is in one cinema. Of another's there is none, and the index has nothing under that.
+        named = auditorium.auditorium_id == bindparam("auditorium_id")
+        of_cinema = select(auditorium.auditorium_id).where(named, auditorium.cinema_id == bindparam("cinema_id"))
+        page = page.where(showtime.auditorium_id == of_cinema.scalar_subquery())
+        places -= {"auditorium_id", "cinema_id"}
+    for place in sorted(places):
+        page = page.where(showtime[place] == bindparam(place))
+    key = tuple_(showtime.start_time, showtime.showtime_id)
+    page = page.where(key > tuple_(bindparam("after_start", type_=BigInteger), bindparam("after_id")))
     if until:
         page = page.where(showtime.start_time < bindparam("until", type_=BigInteger))
-    for place in places:
-        if place == "cinema_id":
-            page = page.join(schema.auditorium).where(schema.auditorium.c.cinema_id == bindparam(place))
-        else:
-            page = page.where(showtime[place] == bindparam(place))
     return Query(page.order_by(showtime.start_time, showtime.showtime_id).limit(bindparam("limit")))
 
 

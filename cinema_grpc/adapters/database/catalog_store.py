@@ -114,6 +114,7 @@ class SqlCatalogStore:
                     showtime_id=showtime.showtime_id,
                     movie_id=showtime.movie.movie_id,
                     auditorium_id=showtime.auditorium_id,
+                    cinema_id=showtime.cinema.cinema_id,
                     start_time=showtime.start_time,
                     end_time=showtime.end_time,
                     currency_code=showtime.seat_price.currency_code,

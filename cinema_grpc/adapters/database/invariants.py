@@ -76,6 +76,12 @@ def _of_seats(dialect: str) -> list[Invariant]:
             " HAVING showtime.taken_seats <> count(seat_claim.seat)",
         ),
         Invariant(
+            "a showtime is in the cinema of its auditorium",
+            "SELECT showtime.showtime_id, showtime.cinema_id, auditorium.cinema_id AS of_auditorium FROM showtime"
+            " JOIN auditorium ON auditorium.auditorium_id = showtime.auditorium_id"
+            " WHERE showtime.cinema_id <> auditorium.cinema_id",
+        ),
+        Invariant(
             "the seats of a booking are counted right",
             "SELECT booking_id, seats, seat_count FROM booking"
             " WHERE seat_count <> length(seats) - length(replace(seats, ',', '')) + 1",

@@ -55,6 +55,7 @@ PARAMETERS = {
     # All that is asked here is found by an index. A plan made while a table was small, which reads all of it,
     # would stay in use while the table grows.
     "enable_seqscan": "off",
+    "enable_bitmapscan": "off",  # gives rows in no order: for a page all that might be on it would be sorted
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     "jit": "off",

@@ -62,18 +62,16 @@ class SqlProgrammeReader:
         self, condition: ShowtimeFilter, after: tuple[datetime, str] | None, limit: int
     ) -> tuple[datetime, list[ListedShowtime]]:
         places = {name: identifier for name in PLACES if (identifier := getattr(condition, name))}
-        query = queries.programme_page(tuple(places), after=after is not None, until=condition.start_until is not None)
+        query = queries.programme_page(frozenset(places), until=condition.start_until is not None)
 
         def ask(now: datetime) -> Sequence[Question]:
             self._to_be_read.pop((condition, after, limit), None)
-            start_from = condition.start_from or now
-            parameters: dict[str, Any] = {**places, "start_from": microseconds(start_from), "limit": limit}
+            first = (condition.start_from or now, "")  # no identifier is empty: all that start then come after it
+            start_time, showtime_id = max(after or first, first)
+            parameters: dict[str, Any] = {**places, "limit": limit}
+            parameters["after_start"], parameters["after_id"] = microseconds(start_time), showtime_id
             if condition.start_until is not None:
                 parameters["until"] = microseconds(condition.start_until)
-            if after is not None:
-                start_time, showtime_id = after
-                parameters["start_from"] = microseconds(max(start_from, start_time))
-                parameters["after_start"], parameters["after_id"] = microseconds(start_time), showtime_id
             return (query, [parameters]), (queries.LAPSED_SEATS, [{"now": microseconds(now)}])
 
         now, (rows, lapsed_seats) = await self._database.peek(ask)

@@ -93,6 +93,11 @@ metadata = MetaData(
     }
 )
 
+SETTLED_BOOKING = "status <> 'RESERVED'"
+UNSETTLED_ATTEMPT = "status IN ('OPEN', 'VOIDING')"
+OWED_REFUND = "status = 'PENDING'"
+"""Conditions of indexes; a database uses them for queries that say the same in the same words."""
+
 account = Table(
     "account",
     metadata,
@@ -162,6 +167,7 @@ auditorium = Table(
     Column("total_seats", Integer, nullable=False),
     Column("create_time", Instant, nullable=False),
     UniqueConstraint("cinema_id", "name"),
+    Index(None, "cinema_id", "auditorium_id"),
 )
 
 showtime = Table(
@@ -170,6 +176,7 @@ showtime = Table(
     Column("showtime_id", ExactText, primary_key=True),
     Column("movie_id", ExactText, ForeignKey("movie.movie_id"), nullable=False),
     Column("auditorium_id", ExactText, ForeignKey("auditorium.auditorium_id"), nullable=False),
+    Column("cinema_id", ExactText, nullable=False, server_default=""),  # the auditorium's, for the indexes
     Column("start_time", Instant, nullable=False),
     Column("end_time", Instant, nullable=False),
     Column("currency_code", ExactText, nullable=False),
@@ -179,9 +186,13 @@ showtime = Table(
     Column("revision", BigInteger, nullable=False),
     Column("stamp", ExactText, nullable=False),
     Column("latest_time", Instant, nullable=False),  # the moment of the last decision
+    # One for each combination of filters, in the order of the list. None is written when seats are sold.
     Index(None, "start_time", "showtime_id"),
-    Index(None, "auditorium_id", "start_time"),
-    Index(None, "movie_id", "start_time"),
+    Index(None, "movie_id", "start_time", "showtime_id"),
+    Index(None, "cinema_id", "start_time", "showtime_id"),
+    Index(None, "cinema_id", "movie_id", "start_time", "showtime_id"),
+    Index(None, "auditorium_id", "start_time", "showtime_id"),
+    Index(None, "auditorium_id", "movie_id", "start_time", "showtime_id"),
 )
 
 booking = Table(
@@ -201,7 +212,17 @@ booking = Table(
     Column("confirm_time", Instant),
     Column("cancel_time", Instant),
     Column("revision", BigInteger, nullable=False),  # the showtime's, at the last change of this booking
-    Index(None, "user_id", "booking_id"),
+    # By these a customer's bookings are listed. A new booking is written to the first of them alone.
+    Index(None, "user_id", "status", "booking_id"),
+    Index(
+        "booking_of_showtime_index",
+        "user_id",
+        "showtime_id",
+        "status",
+        "booking_id",
+        sqlite_where=text(SETTLED_BOOKING),
+        postgresql_where=text(SETTLED_BOOKING),
+    ),
     Index(
         "booking_lapse_index",
         "hold_expire_time",
@@ -235,10 +256,6 @@ ticket = Table(
     Column("seat", ExactText, nullable=False),
     Column("code", ExactText, nullable=False, unique=True),
 )
-
-UNSETTLED_ATTEMPT = "status IN ('OPEN', 'VOIDING')"
-OWED_REFUND = "status = 'PENDING'"
-"""Conditions of indexes; a database uses them for queries that say the same in the same words."""
 
 
 def _taken_up_again() -> list[Column[Any]]:

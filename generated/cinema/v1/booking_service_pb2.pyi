@@ -171,7 +171,7 @@ class ListBookingsResponse(_message.Message):
     """Where the next page starts; empty on the last one."""
     @_builtins.property
     def bookings(self) -> _containers.RepeatedCompositeFieldContainer[_booking_pb2.Booking]:
-        """The bookings, newest first."""
+        """The bookings, newest first. There may be fewer than page_size, or none, though next_page_token is set."""
 
     def __init__(
         self,

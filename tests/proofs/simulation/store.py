@@ -11,7 +11,13 @@ from cinema_grpc.application.box_office_ports import Opened, OpenedBatch, Versio
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.once import Recorded, RequestKey
 from cinema_grpc.application.payment_ports import OpenAttempt, OwedRefund
-from cinema_grpc.application.ports import CommitUnknown, FoundBooking, StorageConflict, StorageContention
+from cinema_grpc.application.ports import (
+    CommitUnknown,
+    FoundBooking,
+    FoundBookings,
+    StorageConflict,
+    StorageContention,
+)
 from cinema_grpc.domain.booking import SEAT_KEEPING, UNSETTLED, Booking, BookingStatus, RefundStatus
 from cinema_grpc.domain.showtime import Change, Terms
 from tests.builders import NOW
@@ -308,7 +314,7 @@ class Store:
 
     async def of_user(
         self, user_id: str, showtime_id: str, status: BookingStatus | None, after: str, limit: int
-    ) -> list[Booking]:
+    ) -> FoundBookings:
         """Read a user's bookings; nobody asks for them here."""
         raise NotImplementedError
 
