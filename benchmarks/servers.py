@@ -73,12 +73,16 @@ def of_kind(kind: str, database_url: str, answers: Mapping[str, bytes]) -> Abstr
 
 @contextmanager
 def ours(database_url: str, **settings: object) -> Iterator[Server]:
-    """Run the program on a database, with its default settings but for those given, such as hold_seconds=5."""
+    """Run the program on a database, with its default settings but for those given, such as hold_seconds=5.
+
+    Customers here never rest, so the limit on their changes is one that none of them reaches.
+    """
     environment = {
         "CINEMA_DATABASE_URL": database_url,
         "CINEMA_LISTEN_ADDRESS": "127.0.0.1:0",
         "CINEMA_JWT_SECRET": SECRET,
         "CINEMA_LOG_FORMAT": "json",
+        "CINEMA_CHANGES_PER_MINUTE": "1000000",
         **{f"CINEMA_{name.upper()}": str(value) for name, value in settings.items()},
     }
     with _running(["-m", "cinema_grpc", "serve"], environment) as server:

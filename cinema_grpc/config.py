@@ -140,6 +140,11 @@ class Settings(BaseSettings):
     hold_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
         600, description="How long a booking holds its seats before it has to be paid for, in seconds."
     )
+    changes_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        120,
+        description="How many changes (bookings, payments, cancellations) an account may ask for in a minute; the next "
+        "gets TOO_MANY_ATTEMPTS. Each process counts for itself. Staff have no limit. 0 is no limit.",
+    )
     payment_grace_seconds: Annotated[float, Field(gt=0, le=3_600)] = Field(
         30,
         description="How long a process has to learn from the payment provider what became of a charge, in seconds. "

@@ -30,6 +30,7 @@ from cinema_grpc.application.background import BackgroundTask
 from cinema_grpc.application.bookings import Bookings
 from cinema_grpc.application.box_office import BoxOffice
 from cinema_grpc.application.catalog import Catalog
+from cinema_grpc.application.change_limit import ChangeLimit
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.payment_ports import PaymentGateway
 from cinema_grpc.application.payments import Payments
@@ -196,6 +197,7 @@ class CinemaServer:
                 programme=self.programme,
                 bookings=self._bookings,
                 limits=limits_of(self._settings),
+                change_limit=ChangeLimit(self._settings.changes_per_minute),
                 reflection=self._settings.with_reflection,
                 certificates=certificates,
                 health_address=self._settings.health_address,

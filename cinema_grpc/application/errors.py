@@ -68,6 +68,21 @@ class TooManyAttempts(CinemaError):
         )
 
 
+class TooManyChanges(CinemaError):
+    """The account asked for more changes than it may in a minute; nothing of this one was done."""
+
+    reason = "TOO_MANY_ATTEMPTS"
+
+    def __init__(self, per_minute: int, wait: float) -> None:
+        """Say how many changes a minute there may be, and in how many seconds there may be another one."""
+        seconds = str(math.ceil(wait))
+        super().__init__(
+            f"the account may make {per_minute} changes a minute; wait {seconds} s and repeat the call, "
+            "with the same request_id if it has one",
+            {"changes_per_minute": str(per_minute), "retry_after_seconds": seconds},
+        )
+
+
 class RefreshTokenInvalid(CinemaError):
     """The refresh token is none of ours, has lapsed, or was used before."""
 

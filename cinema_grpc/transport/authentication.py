@@ -1,11 +1,12 @@
 """Who may call what: the access that each method needs, and the check that holds calls to it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import Enum
 from types import MappingProxyType
 
 from cinema_grpc.application.account_ports import AccessTokens, Caller
 from cinema_grpc.application.accounts import Accounts
+from cinema_grpc.application.change_limit import ChangeLimit
 from cinema_grpc.application.errors import RoleRequired, TokenInvalid, TokenMissing
 from cinema_grpc.domain.account import Role
 from cinema_grpc.domain.errors import CinemaError
@@ -62,14 +63,26 @@ ACCESS: Mapping[str, Access] = MappingProxyType(
 class Authentication:
     """Lets a call through if its method is open to its caller."""
 
-    def __init__(self, tokens: AccessTokens, accounts: Accounts, access: Mapping[str, Access] = ACCESS) -> None:
+    def __init__(
+        self,
+        tokens: AccessTokens,
+        accounts: Accounts,
+        access: Mapping[str, Access] = ACCESS,
+        *,
+        change_limit: ChangeLimit | None = None,
+        changing: Collection[str] = (),
+    ) -> None:
         """Set up.
 
         Args:
             tokens: Reads access tokens.
             accounts: Knows who exists.
             access: Whom each method is for, by its full name.
+            change_limit: Counts the calls of customers that change something.
+            changing: The methods that do.
         """
+        self._change_limit = change_limit
+        self._changing = changing
         self._tokens = tokens
         self._accounts = accounts
         self._access = access
@@ -80,6 +93,7 @@ class Authentication:
         Raises:
             TokenMissing, TokenInvalid, TokenExpired.
             RoleRequired: Only staff may, and the caller is none.
+            TooManyAttempts: A customer has asked for too many changes.
             LookupError: Nothing says whom the method is for; it is closed to everyone.
         """
         access = self._access.get(call.method)
@@ -94,6 +108,8 @@ class Authentication:
             raise RoleRequired(Role.STAFF)
         if access is Access.STAFF:
             security_log.note("rights of staff used")
+        elif self._change_limit is not None and call.method in self._changing and caller.role is not Role.STAFF:
+            self._change_limit.take(caller.user_id)
 
     def is_signed_in(self, call: Call) -> bool:
         """Return whether the method is not public and the call has a good token; the database is not asked."""

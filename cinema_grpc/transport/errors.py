@@ -130,6 +130,19 @@ def _after_a_wait(error: CinemaError) -> list[Message]:
     return [RetryInfo(retry_delay=Duration(seconds=int(error.metadata["retry_after_seconds"])))]
 
 
+def _attempts(error: CinemaError) -> list[Message]:
+    if "changes_per_minute" not in error.metadata:
+        return _after_a_wait(error)
+    violation = QuotaFailure.Violation(
+        subject="the caller's changes in a minute",
+        description=error.message,
+        api_service=DOMAIN,
+        quota_metric="changes_per_minute",
+        quota_value=int(error.metadata["changes_per_minute"]),
+    )
+    return [QuotaFailure(violations=[violation]), *_after_a_wait(error)]
+
+
 CATALOGUE: Mapping[str, tuple[StatusCode, Detail]] = MappingProxyType(
     {
         "INVALID_REQUEST": (StatusCode.INVALID_ARGUMENT, _bad_fields),
@@ -161,7 +174,7 @@ CATALOGUE: Mapping[str, tuple[StatusCode, Detail]] = MappingProxyType(
         "PAYMENT_IN_PROGRESS": (StatusCode.ABORTED, _try_again(1)),
         "HOLD_LIMIT": (StatusCode.RESOURCE_EXHAUSTED, _seats_on_hold),
         "OVERLOADED": (StatusCode.RESOURCE_EXHAUSTED, _after_a_wait),
-        "TOO_MANY_ATTEMPTS": (StatusCode.RESOURCE_EXHAUSTED, _after_a_wait),
+        "TOO_MANY_ATTEMPTS": (StatusCode.RESOURCE_EXHAUSTED, _attempts),
         "STORAGE_UNAVAILABLE": (StatusCode.UNAVAILABLE, _try_again(1)),
         "PAYMENT_UNAVAILABLE": (StatusCode.UNAVAILABLE, _try_again(5)),
         "SHUTTING_DOWN": (StatusCode.UNAVAILABLE, _try_again(1)),

@@ -24,6 +24,7 @@ from cinema_grpc.application.account_ports import AccessTokens
 from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.bookings import Bookings
 from cinema_grpc.application.catalog import Catalog
+from cinema_grpc.application.change_limit import ChangeLimit
 from cinema_grpc.application.programme import Programme
 from cinema_grpc.application.sessions import Sessions
 from cinema_grpc.transport import health
@@ -52,6 +53,13 @@ SERVICES = tuple(
     for service in module.DESCRIPTOR.services_by_name.values()
 )
 """The services of the contract."""
+CHANGING = frozenset(
+    f"/{service.full_name}/{method.name}"
+    for service in SERVICES
+    for method in service.methods
+    if "request_id" in method.input_type.fields_by_name
+)
+"""The methods that change something, but for those of the AuthService: sign-ins have limits of their own."""
 
 
 class CannotListen(OSError):
@@ -157,6 +165,7 @@ def build(
     bookings: Bookings,
     tokens: AccessTokens,
     limits: Limits,
+    change_limit: ChangeLimit,
     *,
     reflection: bool,
     certificates: Certificates | None = None,
@@ -174,6 +183,7 @@ def build(
         bookings: Sells seats.
         tokens: Issues and reads access tokens.
         limits: What clients may do at most.
+        change_limit: How many changes an account may ask for.
         reflection: Whether tools may ask what can be called.
         certificates: What TLS is spoken with; without, no TLS is spoken.
         health_address: Where to answer health checks alone, without TLS.
@@ -198,7 +208,8 @@ def build(
     if reflection:
         methods.collected |= reflection_handlers([*(service.full_name for service in SERVICES), health.SERVICE])
     traits = method_traits(page, further_checks(accounts, catalog))
-    pipeline = CallPipeline(methods.collected, limits, Authentication(tokens, accounts), traits)
+    authentication = Authentication(tokens, accounts, change_limit=change_limit, changing=CHANGING)
+    pipeline = CallPipeline(methods.collected, limits, authentication, traits)
     calls = _listen(address, pipeline, limits, certificates, shared_port=shared_port)
     if health_address is None:
         return Server(calls, service_health)
@@ -225,7 +236,7 @@ def method_traits(largest_page: int, further: Mapping[str, Further] | None = Non
             lists = "next_page_token" in method.output_type.fields_by_name
             name = f"/{service.full_name}/{method.name}"
             answer_bytes = largest_page if lists else LARGEST_READ if reads else 0
-            traits[name] = MethodTraits(checks[name], not reads, answer_bytes)
+            traits[name] = MethodTraits(checks[name], name in CHANGING, answer_bytes)
     return traits
 
 

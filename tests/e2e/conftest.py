@@ -110,6 +110,7 @@ class Serving:
 def serving(folder: Path, *arguments: str, limits: str = "", **settings: str) -> Iterator[Serving]:
     """Run `cinema serve` in a folder, under limits that a shell sets, such as "ulimit -Sn 200"."""
     settings.setdefault("CINEMA_JWT_SECRET", SECRET)
+    settings.setdefault("CINEMA_CHANGES_PER_MINUTE", "0")  # tests ask for more than a person does
     settings.setdefault("CINEMA_LONGEST_WAIT_SECONDS", "60")  # the disk of a busy machine may be slow
     process = subprocess.Popen(  # noqa: S603 (our own program)
         ["/bin/sh", "-c", f'{limits}\nexec "$0" serve "$@"', CINEMA, *arguments],

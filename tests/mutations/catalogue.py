@@ -484,4 +484,18 @@ MUTATIONS = (
         "",
         "tests/store/test_booking_lists.py",
     ),
+    mutation(
+        "an account's changes are counted, but never refused",
+        f"{TRANSPORT}/authentication.py",
+        "                limit.take(known.user_id)\n",
+        "                pass\n",
+        "tests/rpc/test_change_limit.py",
+    ),
+    mutation(
+        "an account that is put away starts afresh, in the middle of a minute",
+        f"{APPLICATION}/change_limit.py",
+        "self._full_at.get(user_id) or self._older.get(user_id, now)",
+        "self._full_at.get(user_id, now)",
+        "tests/application/test_change_limit.py",
+    ),
 )

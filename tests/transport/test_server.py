@@ -13,6 +13,7 @@ from grpc import StatusCode
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
+from cinema_grpc.application.change_limit import ChangeLimit
 from cinema_grpc.listening import limits_of
 from cinema_grpc.transport.health import Health
 from cinema_grpc.transport.pipeline import CallPipeline
@@ -56,6 +57,7 @@ def make(house: House, address: str = "127.0.0.1:0", *, reflection: bool = True)
         whole._bookings,
         whole._tokens,
         limits_of(whole._settings),
+        ChangeLimit(0),
         reflection=reflection,
     )
 

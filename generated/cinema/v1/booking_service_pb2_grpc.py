@@ -29,6 +29,9 @@ class BookingServiceStub:
     """Sells seats. Every call needs an access token, or gets UNAUTHENTICATED with TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED. Each caller
     sees and changes only their own bookings: any other is PERMISSION_DENIED NOT_BOOKING_OWNER.
 
+    The calls that take a request_id may get RESOURCE_EXHAUSTED with TOO_MANY_ATTEMPTS if the account has asked for too many changes in the last
+    minute: repeat them after the delay that RetryInfo tells. Staff have no such limit.
+
     Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN, or RESOURCE_EXHAUSTED with OVERLOADED: repeat it, with the
     same request_id if it has one.
     """
@@ -74,6 +77,9 @@ class BookingServiceStub:
 class BookingServiceServicer:
     """Sells seats. Every call needs an access token, or gets UNAUTHENTICATED with TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED. Each caller
     sees and changes only their own bookings: any other is PERMISSION_DENIED NOT_BOOKING_OWNER.
+
+    The calls that take a request_id may get RESOURCE_EXHAUSTED with TOO_MANY_ATTEMPTS if the account has asked for too many changes in the last
+    minute: repeat them after the delay that RetryInfo tells. Staff have no such limit.
 
     Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN, or RESOURCE_EXHAUSTED with OVERLOADED: repeat it, with the
     same request_id if it has one.
@@ -187,6 +193,9 @@ def add_BookingServiceServicer_to_server(servicer, server):
 class BookingService:
     """Sells seats. Every call needs an access token, or gets UNAUTHENTICATED with TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED. Each caller
     sees and changes only their own bookings: any other is PERMISSION_DENIED NOT_BOOKING_OWNER.
+
+    The calls that take a request_id may get RESOURCE_EXHAUSTED with TOO_MANY_ATTEMPTS if the account has asked for too many changes in the last
+    minute: repeat them after the delay that RetryInfo tells. Staff have no such limit.
 
     Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN, or RESOURCE_EXHAUSTED with OVERLOADED: repeat it, with the
     same request_id if it has one.

@@ -199,7 +199,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     being looked at. This one was not looked at: try it again after the delay that RetryInfo tells, which grows with each wrong password.
     Whoever is signed in stays so.
 
-    Metadata, for example: {"retry_after_seconds": "8"}
+    Or the account has asked for too many changes in a minute, of which nothing was done: repeat the call, with the same request_id if it has
+    one, after that delay. QuotaFailure says how many it may ask for. A repeat of a call that was carried out before counts too.
+
+    Metadata, for example: {"retry_after_seconds": "8"}, or, for too many changes, {"changes_per_minute": "120", "retry_after_seconds": "1"}
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -385,6 +388,9 @@ ERROR_REASON_TOO_MANY_ATTEMPTS: ErrorReason.ValueType  # 34
 being looked at. This one was not looked at: try it again after the delay that RetryInfo tells, which grows with each wrong password.
 Whoever is signed in stays so.
 
-Metadata, for example: {"retry_after_seconds": "8"}
+Or the account has asked for too many changes in a minute, of which nothing was done: repeat the call, with the same request_id if it has
+one, after that delay. QuotaFailure says how many it may ask for. A repeat of a call that was carried out before counts too.
+
+Metadata, for example: {"retry_after_seconds": "8"}, or, for too many changes, {"changes_per_minute": "120", "retry_after_seconds": "1"}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

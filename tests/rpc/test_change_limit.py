@@ -1,0 +1,50 @@
+"""The limit on a customer's changes, over a real channel."""
+
+import grpc
+from cinema.v1 import auth_service_pb2, booking_service_pb2
+
+from cinema_grpc.transport.server import CHANGING
+from tests.rpc.conftest import METHODS, new_id, refusal, running
+
+
+def test_what_counts_as_a_change() -> None:
+    """All that may change something, but for the AuthService, whose calls have limits of their own."""
+    changing = {name for name, method in METHODS.items() if method.GetOptions().idempotency_level != 1}
+    assert {name for name in changing if "AuthService" not in name} == CHANGING
+
+
+async def test_a_customer_who_changes_too_much_waits(database_url: str) -> None:
+    """With any change, a repeat too; they may read on, others are not in the way, and staff have no limit."""
+    async with running(database_url, changes_per_minute=3) as house:
+        showtime = await house.showtime()  # four changes, by staff
+        request_id = new_id()
+        held = await house.book(showtime.showtime_id, "A1", "A2", request_id=request_id)
+        await house.pay(held.booking_id)
+        await house.cancel(held.booking_id)
+        for change in (
+            house.book(showtime.showtime_id, "B1", "B2"),
+            house.book(showtime.showtime_id, "A1", "A2", request_id=request_id),
+            house.pay(held.booking_id),
+            house.cancel(held.booking_id),
+        ):
+            refused = await refusal(change)
+            assert (refused.code, refused.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_ATTEMPTS")
+            assert refused.metadata["changes_per_minute"] == "3"
+            seconds = int(refused.metadata["retry_after_seconds"])
+            assert 1 <= seconds <= 20
+            assert refused.details["RetryInfo"].retry_delay.seconds == seconds
+            assert refused.details["QuotaFailure"].violations[0].quota_value == 3
+        assert (await house.read(held.booking_id)).booking_id == held.booking_id
+        listing = booking_service_pb2.ListBookingsRequest()
+        assert (await house.bookings.ListBookings(listing, metadata=await house.customer())).bookings
+        await house.auth.GetCurrentUser(auth_service_pb2.GetCurrentUserRequest(), metadata=await house.customer())
+        await house.book(showtime.showtime_id, "B1", "B2", by="bob")
+        await house.showtime()
+
+
+async def test_without_a_limit_none_waits(database_url: str) -> None:
+    async with running(database_url, changes_per_minute=0) as house:
+        showtime = await house.showtime()
+        held = await house.book(showtime.showtime_id, "A1", "A2")
+        for _ in range(130):
+            assert (await refusal(house.pay(held.booking_id, token="tok_declined"))).reason == "PAYMENT_DECLINED"
