@@ -93,7 +93,7 @@ class Authentication:
         Raises:
             TokenMissing, TokenInvalid, TokenExpired.
             RoleRequired: Only staff may, and the caller is none.
-            TooManyAttempts: A customer has asked for too many changes.
+            TooManyChanges: A customer has asked for more than an account may in a minute.
             LookupError: Nothing says whom the method is for; it is closed to everyone.
         """
         access = self._access.get(call.method)
