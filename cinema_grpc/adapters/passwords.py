@@ -8,11 +8,14 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from importlib import resources
 from typing import Any, TypeVar
 
 from passlib.hash import argon2
 
+from cinema_grpc.application.fair_queue import FairQueue
 from cinema_grpc.application.patience import Patience
 
 T = TypeVar("T")
@@ -24,11 +27,22 @@ Each step takes a fifth off; on Linux a thread has a niceness of its own (https:
 """
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Job:
+    """A hash to make or check, and the future for its result."""
+
+    work: Callable[[], Any]
+    future: "asyncio.Future[Any]"
+
+
 class Argon2Passwords:
     """Makes and checks argon2id hashes: slowly, so that a stolen one is dear to guess, and few at once.
 
     A hash takes its memory and about 25 ms of a processor. The threads bound both, and leave the event loop free
     meanwhile. The parameters are those that OWASP recommends.
+
+    Client networks take turns, so a network that asks for many hashes delays only itself. A call is refused with
+    Overloaded when its own network's turns would come too late.
     """
 
     def __init__(
@@ -49,19 +63,28 @@ class Argon2Passwords:
             longest_wait: How long a hash may be expected to wait, in seconds.
         """
         self._workers = workers
-        self._asked = 0
-        self._patience = Patience(longest_wait)
+        self._running = 0
+        self._waiting: FairQueue[str, _Job] = FairQueue()
         self._argon2 = argon2.using(type="ID", memory_cost=memory_kib, rounds=rounds, parallelism=parallelism)
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="passwords", initializer=_give_way)
         # The hash of a password that nobody has: checking against it takes as long as checking an account's.
-        self._decoy: str = self._argon2.hash(secrets.token_bytes())
+        self._decoy, seconds = _timed(lambda: str(self._argon2.hash(secrets.token_bytes())))
+        self._patience = Patience(longest_wait, seconds)
 
-    async def hash(self, password: str) -> str:
-        """Hash a password of at most 4,096 bytes in UTF-8."""
+    async def hash(self, password: str, network: str = "") -> str:
+        """Hash a password of at most 4,096 bytes in UTF-8.
+
+        Args:
+            password: The password.
+            network: The client network that asks; "" for the server itself.
+
+        Raises:
+            Overloaded: Too many hashes of this network wait already.
+        """
         secret = password.encode()
-        return await self._in_thread(lambda: str(self._argon2.hash(secret)))
+        return await self._in_thread(network, lambda: str(self._argon2.hash(secret)))
 
-    async def verify(self, password: str, password_hash: str | None) -> bool:
+    async def verify(self, password: str, password_hash: str | None, network: str = "") -> bool:
         """Check a password of at most 4,096 bytes in UTF-8.
 
         Without a hash (an unknown user) do the same work and say False. A check that has begun is not broken off:
@@ -69,10 +92,11 @@ class Argon2Passwords:
 
         Raises:
             ValueError: The stored hash is malformed.
+            Overloaded: Too many hashes of this network wait already.
         """
         secret = password.encode()
         checked = self._decoy if password_hash is None else password_hash
-        matches = await self._in_thread(lambda: self._matches(secret, checked), whole=True)
+        matches = await self._in_thread(network, lambda: self._matches(secret, checked), whole=True)
         return matches and password_hash is not None
 
     def needs_update(self, password_hash: str) -> bool:
@@ -81,6 +105,9 @@ class Argon2Passwords:
 
     def close(self) -> None:
         """End the threads, after the hashes that are being made; those that wait are dropped."""
+        waiting, self._waiting = self._waiting, FairQueue()
+        for job in waiting:
+            job.future.cancel()
         self._executor.shutdown(cancel_futures=True)
 
     def _matches(self, secret: bytes, password_hash: str) -> bool:
@@ -90,33 +117,54 @@ class Argon2Passwords:
             # What passlib raises here depends on the damage, and quotes the hash, which must not reach a log.
             raise ValueError("a stored password hash is malformed, or there was no memory to check it") from None
 
-    async def _in_thread(self, work: Callable[[], T], *, whole: bool = False) -> T:
-        """Hash in a thread; if it has begun, and is to be done `whole`, whoever is cancelled waits for it.
+    async def _in_thread(self, network: str, work: Callable[[], T], *, whole: bool = False) -> T:
+        """Hash in a thread, in the turn of a network.
+
+        A caller that is cancelled takes a job that waits out of the queue. A job that has begun goes on, and with
+        `whole` the caller stays until it is done.
 
         Raises:
-            Overloaded: Too many wait already.
+            Overloaded: Too many jobs of this network wait already.
         """
-        self._patience.check(self._asked // self._workers)
-
-        def timed() -> tuple[T, float]:
-            start = time.monotonic()
-            return work(), time.monotonic() - start
-
-        self._asked += 1
-        submitted = self._executor.submit(timed)
-        future = asyncio.wrap_future(submitted)
-        future.add_done_callback(self._note)
+        self._patience.check((self._running + self._waiting.ahead(network)) // self._workers)
+        job = _Job(work, asyncio.get_running_loop().create_future())
+        self._waiting.add(network, job)
+        self._begin()
+        result: T
         try:
-            return (await asyncio.shield(future))[0]
+            result = await asyncio.shield(job.future)
         except asyncio.CancelledError:
-            if submitted.cancel() or not whole:
+            if self._waiting.discard(network, job) or not whole:
                 raise
-            return (await future)[0]
+            result = await job.future
+        return result
 
-    def _note(self, done: "asyncio.Future[tuple[Any, float]]") -> None:
-        self._asked -= 1
-        if not done.cancelled() and done.exception() is None:
-            self._patience.took(done.result()[1])
+    def _begin(self) -> None:
+        """Give the free threads their next jobs."""
+        while self._running < self._workers and self._waiting:
+            job = self._waiting.pop()
+            done = asyncio.get_running_loop().run_in_executor(self._executor, _timed, job.work)
+            self._running += 1
+            done.add_done_callback(partial(self._end, job))
+
+    def _end(self, job: _Job, done: "asyncio.Future[tuple[Any, float]]") -> None:
+        self._running -= 1
+        if done.cancelled():
+            job.future.cancel()
+        elif (error := done.exception()) is not None:
+            if not job.future.done():
+                job.future.set_exception(error)
+        else:
+            result, seconds = done.result()
+            self._patience.took(seconds)
+            if not job.future.done():
+                job.future.set_result(result)
+        self._begin()
+
+
+def _timed(work: Callable[[], T]) -> tuple[T, float]:
+    start = time.monotonic()
+    return work(), time.monotonic() - start
 
 
 def _give_way() -> None:

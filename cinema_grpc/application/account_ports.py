@@ -150,13 +150,17 @@ class SignInStore(Protocol):
 
 
 class PasswordHasher(Protocol):
-    """Makes and checks password hashes, slowly on purpose; few at once, and never on the event loop."""
+    """Makes and checks password hashes, slowly on purpose; few at once, and never on the event loop.
 
-    async def hash(self, password: str) -> str:
+    Client networks take turns. Either method raises Overloaded when the turn of `network` would come too late; "" is
+    the server itself.
+    """
+
+    async def hash(self, password: str, network: str) -> str:
         """Hash a password."""
         ...
 
-    async def verify(self, password: str, password_hash: str | None) -> bool:
+    async def verify(self, password: str, password_hash: str | None, network: str) -> bool:
         """Check a password. Without a hash (an unknown user) do the same work and say False."""
         ...
 

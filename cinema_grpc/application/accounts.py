@@ -87,7 +87,7 @@ class Accounts:
             InvalidRequest: A name, the email or the password is refused.
             UsernameTaken, EmailTaken.
         """
-        user, password_hash = await self._prepare(username, password, full_name, email, Role.CUSTOMER)
+        user, password_hash = await self._prepare(username, password, full_name, email, Role.CUSTOMER, place)
         token = new_refresh_token()
         session = await self._store.add_signed_in(
             user, password_hash, token, partial(self._note, "registered", user_id=user.user_id)
@@ -122,7 +122,7 @@ class Accounts:
             InvalidRequest: A name, the email or the password is refused.
             UsernameTaken, EmailTaken.
         """
-        user, password_hash = await self._prepare(username, password, full_name, email, Role.STAFF)
+        user, password_hash = await self._prepare(username, password, full_name, email, Role.STAFF, "")
         await self._store.add(user, password_hash)
         self._note("staff account made", user_id=user.user_id)
         return user
@@ -174,7 +174,7 @@ class Accounts:
         user, _ = found
         password = normalize_password(password)
         check_password(password, "password", user.username, user.email, self._commonest)
-        await self._store.set_password_hash(user.user_id, await self._hasher.hash(password))
+        await self._store.set_password_hash(user.user_id, await self._hasher.hash(password, ""))
         self._note("password set, sessions ended", user_id=user.user_id)
         return user
 
@@ -201,7 +201,9 @@ class Accounts:
         else:
             await self.user(user_id)
 
-    async def _prepare(self, username: str, password: str, full_name: str, email: str, role: Role) -> tuple[User, str]:
+    async def _prepare(
+        self, username: str, password: str, full_name: str, email: str, role: Role, place: str
+    ) -> tuple[User, str]:
         """Make an account that has still to be added, and its password hash."""
         violations = self.violations(username, password, full_name, email)
         if violations:
@@ -212,7 +214,7 @@ class Accounts:
             raise UsernameTaken(username)
         if await self._store.find_by_email(email) is not None:
             raise EmailTaken(email)
-        password_hash = await self._hasher.hash(password)
+        password_hash = await self._hasher.hash(password, place)
         return User(str(uuid_utils.uuid7()), username, full_name, email, role, self._clock.now()), password_hash
 
     async def _attempt(self, username: str, place: str, password: str, new_password: str | None = None) -> SignIn:
@@ -224,7 +226,7 @@ class Accounts:
 
         async def attempt() -> SignIn:
             async with self._throttle.attempt(username, place):
-                return await self._sign_in(username, password, new_password)
+                return await self._sign_in(username, password, place, new_password)
 
         task = asyncio.create_task(attempt())
         try:
@@ -236,7 +238,7 @@ class Accounts:
                 task.exception()  # marks it as seen: nobody waits any more
             raise
 
-    async def _sign_in(self, username: str, password: str, new_password: str | None = None) -> SignIn:
+    async def _sign_in(self, username: str, password: str, place: str, new_password: str | None = None) -> SignIn:
         """Sign in whoever has the normalized password; a new one, if given, replaces it and ends all other sessions.
 
         Raises:
@@ -248,12 +250,12 @@ class Accounts:
             refused, done = "password change refused", "password changed, other sessions ended"
         while True:
             found = await self._store.find_by_username(username)
-            user, known_hash = await self._verify(found, password, refused)
+            user, known_hash = await self._verify(found, password, place, refused)
             new_hash = None
             if new_password is not None:
-                new_hash = await self._hasher.hash(new_password)
+                new_hash = await self._hasher.hash(new_password, place)
             elif self._hasher.needs_update(known_hash):
-                new_hash = await self._hasher.hash(password)
+                new_hash = await self._hasher.hash(password, place)
                 logger.info("password hash made anew with the present parameters", user_id=user.user_id)
             session = await self._store.begin_session(
                 user.user_id,
@@ -267,7 +269,9 @@ class Accounts:
                 return self._signed_in(user, token, session)
             # The hash was replaced meanwhile: with another password, or with the same one by another sign-in.
 
-    async def _verify(self, found: tuple[User, str] | None, password: str, refused: str) -> tuple[User, str]:
+    async def _verify(
+        self, found: tuple[User, str] | None, password: str, place: str, refused: str
+    ) -> tuple[User, str]:
         """Check the normalized password of an account, or of none, which takes as long; note what is `refused`.
 
         Raises:
@@ -275,7 +279,7 @@ class Accounts:
         """
         # No account has a password beyond the longest allowed: it is refused, at the price of any other.
         possible = found[1] if found is not None and len(password) <= MAXIMUM_PASSWORD_LENGTH else None
-        matches = await self._hasher.verify(password[:MAXIMUM_PASSWORD_LENGTH], possible)
+        matches = await self._hasher.verify(password[:MAXIMUM_PASSWORD_LENGTH], possible, place)
         if found is None or not matches:
             error = BadCredentials()
             self._note_refusal(refused, error, found)

@@ -14,10 +14,10 @@ class Patience:
     A queue is served in rounds, each of which takes about as long as the ones before it.
     """
 
-    def __init__(self, longest_wait: float = math.inf) -> None:
-        """Set the longest wait, in seconds."""
+    def __init__(self, longest_wait: float = math.inf, usual: float = 0.0) -> None:
+        """Set the longest wait, and what a round takes until some were timed, in seconds."""
         self._longest_wait = longest_wait
-        self._usual = 0.0
+        self._usual = usual
 
     def took(self, seconds: float) -> None:
         """Learn how long a round took."""

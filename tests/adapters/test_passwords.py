@@ -4,11 +4,12 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from cinema_grpc.adapters.passwords import Argon2Passwords, load_commonest_passwords
+from cinema_grpc.application.errors import Overloaded
 from cinema_grpc.domain.account import MINIMUM_PASSWORD_LENGTH
 
 
@@ -137,6 +138,92 @@ async def test_no_more_hashes_are_made_at_once_than_there_are_workers() -> None:
         assert len(set(password_threads()) - before) == 2
     finally:
         passwords.close()
+
+
+class Gate:
+    """Holds a hasher's one thread until it is opened, and records in which order passwords are hashed after that."""
+
+    def __init__(self, passwords: Argon2Passwords, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.order: list[str] = []
+        self.begun, self.opened = threading.Event(), threading.Event()
+        matches = passwords._matches
+
+        def recorded(secret: bytes, password_hash: str) -> bool:
+            self.order.append(secret.decode())
+            self.begun.set()
+            assert self.opened.wait(10)
+            return matches(secret, password_hash)
+
+        monkeypatch.setattr(passwords, "_matches", recorded)
+
+
+@pytest.fixture
+async def gate(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Argon2Passwords, Gate]]:
+    """A hasher with one thread, which is busy, and whose queue takes what can be done in a second."""
+    passwords = Argon2Passwords(memory_kib=8, rounds=1, workers=1, longest_wait=1)
+    for _ in range(200):
+        passwords._patience.took(0.1)
+    gate = Gate(passwords, monkeypatch)
+    first = asyncio.create_task(passwords.verify("first", None, "192.0.2.1"))
+    assert await asyncio.to_thread(gate.begun.wait, 10)
+    yield passwords, gate
+    gate.opened.set()
+    await asyncio.wait([first])
+    passwords.close()
+
+
+async def test_client_networks_take_turns(gate: tuple[Argon2Passwords, Gate]) -> None:
+    passwords, doors = gate
+    asked = [("busy1", "192.0.2.1"), ("busy2", "192.0.2.1"), ("busy3", "192.0.2.1"), ("other", "192.0.2.2")]
+    calls = [asyncio.create_task(passwords.verify(password, None, network)) for password, network in asked]
+    await asyncio.sleep(0)
+    doors.opened.set()
+    assert await asyncio.gather(*calls) == [False] * 4
+    assert doors.order == ["first", "busy1", "other", "busy2", "busy3"]
+
+
+async def test_a_network_is_refused_by_its_own_turns(gate: tuple[Argon2Passwords, Gate]) -> None:
+    """At 0.1 s a hash, ten fit into the longest wait of 1 s. A network that has used them up leaves others theirs."""
+    passwords, doors = gate
+    busy = [asyncio.create_task(passwords.verify(f"busy{n}", None, "192.0.2.1")) for n in range(30)]
+    await asyncio.sleep(0)
+    refused = [each for each in busy if each.done()]
+    assert len(busy) - len(refused) == 10
+    assert all(isinstance(each.exception(), Overloaded) for each in refused)
+    other = asyncio.create_task(passwords.verify("other", None, "192.0.2.2"))
+    await asyncio.sleep(0)
+    assert not other.done()
+    doors.opened.set()
+    assert not await other
+    await asyncio.gather(*busy, return_exceptions=True)
+    assert doors.order.index("other") <= 3
+
+
+async def test_a_caller_that_hangs_up_makes_room(gate: tuple[Argon2Passwords, Gate]) -> None:
+    passwords, doors = gate
+    busy = [asyncio.create_task(passwords.verify(f"busy{n}", None, "192.0.2.1")) for n in range(10)]
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await passwords.verify("late", None, "192.0.2.1")
+    for each in busy:
+        each.cancel()
+    await asyncio.gather(*busy, return_exceptions=True)
+    late = asyncio.create_task(passwords.verify("late", None, "192.0.2.1"))
+    await asyncio.sleep(0)
+    doors.opened.set()
+    assert not await late
+    assert doors.order == ["first", "late"]
+
+
+async def test_closing_drops_what_waits(gate: tuple[Argon2Passwords, Gate]) -> None:
+    passwords, doors = gate
+    waiting = asyncio.create_task(passwords.verify("waiting", None, "192.0.2.1"))
+    await asyncio.sleep(0)
+    doors.opened.set()
+    passwords.close()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert doors.order == ["first"]
 
 
 async def test_closing_ends_the_threads() -> None:

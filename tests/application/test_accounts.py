@@ -40,16 +40,16 @@ class RecordingPasswords:
     work: list[str] = field(default_factory=list)
     meanwhile: Callable[[], Awaitable[object]] | None = None
 
-    async def hash(self, password: str) -> str:
+    async def hash(self, password: str, network: str) -> str:
         self.work.append("hash")
         if self.meanwhile is not None:
             meanwhile, self.meanwhile = self.meanwhile, None
             await meanwhile()
-        return await self.real.hash(password)
+        return await self.real.hash(password, network)
 
-    async def verify(self, password: str, password_hash: str | None) -> bool:
+    async def verify(self, password: str, password_hash: str | None, network: str) -> bool:
         self.work.append("verify")
-        return await self.real.verify(password, password_hash)
+        return await self.real.verify(password, password_hash, network)
 
     def needs_update(self, password_hash: str) -> bool:
         return self.real.needs_update(password_hash)

@@ -487,8 +487,8 @@ MUTATIONS = (
     mutation(
         "an account's changes are counted, but never refused",
         f"{TRANSPORT}/authentication.py",
-        "                limit.take(known.user_id)\n",
-        "                pass\n",
+        "            self._change_limit.take(caller.user_id)\n",
+        "            pass\n",
         "tests/rpc/test_change_limit.py",
     ),
     mutation(
@@ -497,5 +497,17 @@ MUTATIONS = (
         "self._full_at.get(user_id) or self._older.get(user_id, now)",
         "self._full_at.get(user_id, now)",
         "tests/application/test_change_limit.py",
+        "sign-ins of one client network fill the queue of all",
+        f"{APPLICATION}/fair_queue.py",
+        "        return min(self._size, own + (own + 1) * others)\n",
+        "        return self._size\n",
+        "tests/rpc/test_client_networks.py::test_registers_of_one_network_do_not_starve_the_sign_ins_of_others",
+    ),
+    mutation(
+        "a group keeps its turn until it is empty",
+        f"{APPLICATION}/fair_queue.py",
+        "            self._groups[group] = items  # its",
+        "            self._groups = OrderedDict([(group, items), *self._groups.items()])  # its",
+        "tests/adapters/test_passwords.py::test_client_networks_take_turns",
     ),
 )

@@ -231,6 +231,7 @@ async def running(
     clock: FakeClock | None = None,
     gateway: PaymentGateway | None = None,
     secret: bytes | None = SECRET,
+    passwords: Argon2Passwords | None = None,
     **settings: Any,
 ) -> AsyncIterator[House]:
     """Run a server on a database."""
@@ -240,8 +241,8 @@ async def running(
         **settings,
     }
     clock = clock or FakeClock()
-    passwords = Argon2Passwords(memory_kib=64, rounds=1)
     given.setdefault("changes_per_minute", 0)  # tests ask for more than a person does
+    passwords = passwords or Argon2Passwords(memory_kib=64, rounds=1)
     given.setdefault("longest_wait_seconds", 60)  # the disk of a busy machine may be slow
     server = CinemaServer(Settings(**given), secret, clock, gateway or SimulatedPayments(), passwords)
     make_breakable(server.database)
