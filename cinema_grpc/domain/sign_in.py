@@ -53,12 +53,17 @@ class Record:
         return Record(failures, now, self.known, expire_time)
 
     def wait(self, now: datetime, limit: Limit) -> timedelta:
-        """Tell how long to wait with the next sign-in; zero or less means not at all."""
+        """Tell how long to wait with the next sign-in; zero or less means not at all.
+
+        It is never longer than the longest delay. A wait beyond it means that the clock was set back since the latest
+        failure, and would last as long as that; the next failure is recorded at the present time.
+        """
         beyond = self.failures_at(now, limit) - limit.free
         if beyond < 0:
             return timedelta(0)
         delay = min(timedelta(seconds=2 ** min(beyond, MOST_DOUBLINGS)), limit.longest_delay)
-        return self.latest_time + delay - now
+        wait = self.latest_time + delay - now
+        return wait if wait <= limit.longest_delay else timedelta(0)
 
 
 def unseen(now: datetime) -> Record:

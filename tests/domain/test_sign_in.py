@@ -46,6 +46,20 @@ def test_a_clock_that_runs_back_forgets_nothing_and_adds_nothing() -> None:
     assert after(6).failures_at(NOW - HOUR, LIMIT) == 6
 
 
+@pytest.mark.parametrize("back", [SECOND, MINUTE, 5 * MINUTE, HOUR, 24 * HOUR])
+@pytest.mark.parametrize("failures", [5, 9, 30])
+def test_a_clock_that_was_set_back_makes_nobody_wait_beyond_the_longest_delay(failures: int, back: timedelta) -> None:
+    """Whoever waits as long as told may try then; a failure counts from the clock as it is now."""
+    record, now = after(failures), NOW - back
+    wait = record.wait(now, LIMIT)
+    assert wait <= LIMIT.longest_delay
+    now += max(wait, timedelta(0))
+    assert record.wait(now, LIMIT) <= timedelta(0)
+    again = record.after_failure(now, LIMIT)
+    assert timedelta(0) < again.wait(now, LIMIT) <= LIMIT.longest_delay
+    assert again.failures == failures + 1
+
+
 @pytest.mark.parametrize("failures", [1, 5, 6, 30])
 def test_a_record_counts_until_its_last_failure_is_forgotten(failures: int) -> None:
     record = after(failures)

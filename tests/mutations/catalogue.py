@@ -510,4 +510,11 @@ MUTATIONS = (
         "            self._groups = OrderedDict([(group, items), *self._groups.items()])  # its",
         "tests/adapters/test_passwords.py::test_client_networks_take_turns",
     ),
+    mutation(
+        "a clock that is set back makes sign-ins wait as long",
+        f"{DOMAIN}/sign_in.py",
+        "return wait if wait <= limit.longest_delay else timedelta(0)",
+        "return wait",
+        "tests/domain/test_sign_in.py",
+    ),
 )
