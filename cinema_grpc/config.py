@@ -194,6 +194,11 @@ class Settings(BaseSettings):
     sign_in_longest_delay_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
         300, description="What that delay grows to, in seconds."
     )
+    registrations_of_address: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        100,
+        description="How many new accounts an hour may be registered from one address, tries for a name that is taken "
+        "included. 0 is no limit, for a server behind a proxy.",
+    )
     log_format: Literal["console", "json"] = Field(
         "console", description="How to write log lines: for people or programs."
     )
@@ -274,13 +279,14 @@ class Settings(BaseSettings):
 
     @property
     def sign_in_limits(self) -> Limits:
-        """How many wrong passwords cost no wait."""
+        """How many wrong passwords cost no wait, and how many Registers an address may make."""
         longest = timedelta(seconds=self.sign_in_longest_delay_seconds)
         of_address = self.sign_in_failures_of_address
         return Limits(
             at_place=Limit(self.sign_in_failures, longest),
             of_account=Limit(self.sign_in_failures_of_account, longest),
             of_place=Limit(of_address, longest) if of_address else None,
+            registrations=self.registrations_of_address,
         )
 
     @property

@@ -5,7 +5,7 @@ Any method of a store may raise StorageUnavailable.
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from cinema_grpc.domain.account import Role, User
@@ -142,6 +142,14 @@ class SignInStore(Protocol):
 
     async def add_failure(self, counted: Mapping[bytes, Limit]) -> None:
         """Add a failure to the records of some subjects, each with its limit, though its caller is cancelled."""
+        ...
+
+    async def use(self, subject: bytes, most: int) -> timedelta:
+        """Count one more use of a subject, unless there were `most` within the hour already.
+
+        Returns:
+            Zero if it was counted, else how long to wait for the next hour.
+        """
         ...
 
     async def add_success(self, at_place: bytes, of_account: bytes) -> None:

@@ -85,9 +85,14 @@ class Accounts:
 
         Raises:
             InvalidRequest: A name, the email or the password is refused.
+            TooManyRegistrations: The place has used up its Registers of this hour; nothing was looked up.
             UsernameTaken, EmailTaken.
         """
-        user, password_hash = await self._prepare(username, password, full_name, email, Role.CUSTOMER, place)
+        try:
+            user, password_hash = await self._prepare(username, password, full_name, email, Role.CUSTOMER, place)
+        except TooManyAttempts as error:
+            self._note("registration refused", refused=True, reason=error.reason)
+            raise
         token = new_refresh_token()
         session = await self._store.add_signed_in(
             user, password_hash, token, partial(self._note, "registered", user_id=user.user_id)
@@ -209,6 +214,8 @@ class Accounts:
         if violations:
             raise InvalidRequest(*violations)
         password = normalize_password(password)
+        # Whether a name is taken is said only to calls that are counted.
+        await self._throttle.count_registration(place)
         # A call that is bound to fail is refused before it pays for a hash; between two at once the store decides.
         if await self._store.find_by_username(username) is not None:
             raise UsernameTaken(username)

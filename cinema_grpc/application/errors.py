@@ -83,6 +83,20 @@ class TooManyChanges(CinemaError):
         )
 
 
+class TooManyRegistrations(TooManyAttempts):
+    """The client network has used up its Registers of this hour; this one was not looked at."""
+
+    def __init__(self, wait: timedelta) -> None:
+        """Say how long to wait."""
+        seconds = str(math.ceil(wait.total_seconds()))
+        CinemaError.__init__(
+            self,
+            f"too many accounts were registered from the same address within an hour, or tried to be; wait {seconds} s "
+            "and try again",
+            {"retry_after_seconds": seconds},
+        )
+
+
 class RefreshTokenInvalid(CinemaError):
     """The refresh token is none of ours, has lapsed, or was used before."""
 

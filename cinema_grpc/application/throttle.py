@@ -4,6 +4,8 @@ Wrong passwords are counted in three ways: for an account at a place, for an acc
 place whatever account they are for. The delays of the latter two spare whoever has signed in to the account from that
 place before: a stranger can make a customer wait neither by guessing from elsewhere, nor from behind the same proxy at
 other accounts. And the delay of an account as a whole spares whoever tries for the first time from a place.
+
+Registers are counted for each client network, whatever comes of them, since also a refusal says which names exist.
 """
 
 import asyncio
@@ -18,7 +20,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from cinema_grpc.application.account_ports import SignInStore
-from cinema_grpc.application.errors import BadCredentials, TooManyAttempts
+from cinema_grpc.application.errors import BadCredentials, TooManyAttempts, TooManyRegistrations
 from cinema_grpc.domain.account import fold
 from cinema_grpc.domain.errors import CinemaError
 from cinema_grpc.domain.sign_in import KNOWN_FOR, Limit, Record
@@ -38,11 +40,13 @@ class Limits:
         at_place: For an account, from one place.
         of_account: For an account, from all places.
         of_place: From one place, for all accounts; None for no limit.
+        registrations: How many Registers an hour one place may make; 0 for no limit.
     """
 
     at_place: Limit
     of_account: Limit
     of_place: Limit | None
+    registrations: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ def _digest(*parts: str) -> bytes:
 
 
 class SignInThrottle:
-    """Has those wait who have tried too many wrong passwords."""
+    """Has those wait who have tried too many wrong passwords, or Registers."""
 
     def __init__(self, store: SignInStore, limits: Limits) -> None:
         self._store = store
@@ -98,6 +102,22 @@ class SignInThrottle:
                     del self._under_way[subjects.of_place]
             if not is_noted:
                 await self._remember(subjects)
+
+    async def count_registration(self, place: str) -> None:
+        """Count a Register of a place; "" is the server itself, which has no limit.
+
+        Raises:
+            TooManyRegistrations: There were too many within the hour; this one is not counted.
+        """
+        if not place or not self._limits.registrations:
+            return
+        subject = _digest("register", place)
+        # One at a time for each place: many in flight must not fill the queue to the database.
+        turn = self._turns.setdefault(subject, asyncio.Lock())
+        async with turn:
+            wait = await self._store.use(subject, self._limits.registrations)
+        if wait:
+            raise TooManyRegistrations(wait)
 
     async def note_success(self, username: str, place: str) -> None:
         """Remember that whoever has an account was here."""

@@ -1,4 +1,4 @@
-"""Sign-ins that failed: how many cost nothing, and how long to wait after more of them."""
+"""Sign-ins that failed, and uses that are limited: how many cost nothing, and how long to wait after more of them."""
 
 import math
 from dataclasses import dataclass
@@ -64,6 +64,23 @@ class Record:
         delay = min(timedelta(seconds=2 ** min(beyond, MOST_DOUBLINGS)), limit.longest_delay)
         wait = self.latest_time + delay - now
         return wait if wait <= limit.longest_delay else timedelta(0)
+
+
+def wait_for_use(record: Record, now: datetime, most: int) -> timedelta:
+    """Return how long to wait until a limit of uses an hour allows the next one; zero if it does now.
+
+    The hour begins with the first use that counts, and `failures` are the uses in it. A record whose hour ends more
+    than an hour from now is from before the clock was set back, and does not count.
+    """
+    left = record.expire_time - now
+    return left if record.failures >= most and timedelta(0) < left <= HOUR else timedelta(0)
+
+
+def after_use(record: Record, now: datetime) -> Record:
+    """Return the record with one more use in its hour, or with the first one of a new hour."""
+    if not timedelta(0) < record.expire_time - now <= HOUR:
+        return Record(1, now, known=False, expire_time=now + HOUR)
+    return Record(record.failures + 1, now, known=False, expire_time=record.expire_time)
 
 
 def unseen(now: datetime) -> Record:

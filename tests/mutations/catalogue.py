@@ -517,4 +517,12 @@ MUTATIONS = (
         "return wait",
         "tests/domain/test_sign_in.py",
     ),
+    mutation(
+        "a network that may register no more learns which names are taken",
+        f"{APPLICATION}/accounts.py",
+        "        await self._throttle.count_registration(place)\n",
+        "        if await self._store.find_by_username(username) is None:\n"
+        "            await self._throttle.count_registration(place)\n",
+        "tests/rpc/test_client_networks.py::TestRegistrations",
+    ),
 )

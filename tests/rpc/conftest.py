@@ -244,6 +244,7 @@ async def running(
     given.setdefault("changes_per_minute", 0)  # tests ask for more than a person does
     passwords = passwords or Argon2Passwords(memory_kib=64, rounds=1)
     given.setdefault("longest_wait_seconds", 60)  # the disk of a busy machine may be slow
+    given.setdefault("registrations_of_address", 0)  # every customer of a test has the same address
     server = CinemaServer(Settings(**given), secret, clock, gateway or SimulatedPayments(), passwords)
     make_breakable(server.database)
     try:

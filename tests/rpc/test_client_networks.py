@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,11 +12,14 @@ import grpc
 import pytest
 from cinema.v1 import auth_service_pb2 as pb
 from cinema.v1 import auth_service_pb2_grpc
+from structlog.testing import capture_logs
 
 from cinema_grpc.adapters.passwords import Argon2Passwords
+from cinema_grpc.config import Settings
+from tests.builders import FakeClock
 from tests.conftest import Lend
 from tests.relay import channel_from
-from tests.rpc.conftest import PASSWORD, House, read_refusal, running
+from tests.rpc.conftest import PASSWORD, House, read_refusal, refusal, running
 
 T = TypeVar("T")
 
@@ -23,6 +27,7 @@ Auth = auth_service_pb2_grpc.AuthServiceStub
 ELSEWHERE = "127.0.0.2"
 FLOOD = 800
 SECONDS = 30
+MICROSECOND = timedelta(microseconds=1)
 
 
 @pytest.fixture
@@ -112,3 +117,86 @@ async def test_registers_of_one_network_do_not_starve_the_sign_ins_of_others(url
         outcomes = await asyncio.gather(*flood)
     assert Counter(outcomes) == {"OK": admitted, "OVERLOADED": FLOOD - admitted}
     assert passwords.networks.index(ELSEWHERE) <= 3
+
+
+async def registers(auth: Auth, name: str) -> str:
+    """Try to register somebody; give "OK", or the reason of the refusal."""
+    try:
+        await auth.Register(person(name))
+    except grpc.aio.AioRpcError as error:
+        return read_refusal(error).reason
+    return "OK"
+
+
+class TestRegistrations:
+    async def test_a_network_makes_so_many_accounts_an_hour(self, database_url: str) -> None:
+        """RetryInfo says when the next hour begins; other networks have their own; those who have accounts sign in."""
+        async with (
+            running(database_url, registrations_of_address=3) as house,
+            channel_from(ELSEWHERE, house.server.address) as channel,
+        ):
+            assert await registers(house.auth, "first") == "OK"
+            house.clock.advance(timedelta(minutes=50))
+            outcomes = await asyncio.gather(*(registers(house.auth, f"user{number}") for number in range(20)))
+            assert Counter(outcomes) == {"OK": 2, "TOO_MANY_ATTEMPTS": 18}
+            refused = await refusal(house.auth.Register(person("late")))
+            assert refused.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert refused.metadata == {"retry_after_seconds": "600"}
+            assert refused.details["RetryInfo"].retry_delay.seconds == 600
+            assert await registers(Auth(channel), "elsewhere") == "OK"
+            assert await signed_in(house.auth, "first") == "first"
+            house.clock.advance(timedelta(minutes=10) - MICROSECOND)
+            assert await registers(house.auth, "late") == "TOO_MANY_ATTEMPTS"
+            house.clock.advance(MICROSECOND)
+            assert await registers(house.auth, "late") == "OK"
+
+    async def test_asking_for_names_counts_and_what_is_malformed_does_not(self, url: str) -> None:
+        """And a network that has to wait learns nothing: a name that is taken gets the answer of one that is free."""
+        async with running(url, registrations_of_address=3) as house:
+            assert await registers(house.auth, "taken") == "OK"
+            for _ in range(5):
+                assert await registers(house.auth, "no name") == "INVALID_REQUEST"
+            assert await registers(house.auth, "TAKEN") == "USERNAME_TAKEN"
+            by_email = person("other")
+            by_email.email = "Taken@example.com"
+            assert (await refusal(house.auth.Register(by_email))).reason == "EMAIL_TAKEN"
+            answers = [await refusal(house.auth.Register(person(name))) for name in ("taken", "free")]
+            assert {each.reason for each in answers} == {"TOO_MANY_ATTEMPTS"}
+            assert answers[0].message == answers[1].message
+            assert answers[0].metadata == answers[1].metadata
+
+    async def test_the_count_outlives_a_restart(self, database_url: str) -> None:
+        """It is in the database, so another replica knows it, too."""
+        clock = FakeClock()
+        async with running(database_url, clock, registrations_of_address=1) as house:
+            assert await registers(house.auth, "first") == "OK"
+        async with running(database_url, clock, registrations_of_address=1) as house:
+            assert await registers(house.auth, "second") == "TOO_MANY_ATTEMPTS"
+
+    async def test_zero_is_no_limit(self, url: str) -> None:
+        async with running(url, registrations_of_address=0) as house:
+            outcomes = await asyncio.gather(*(registers(house.auth, f"user{number}") for number in range(105)))
+            assert set(outcomes) == {"OK"}
+        assert Settings().registrations_of_address == 100
+
+    async def test_a_clock_that_is_set_back_makes_nobody_wait_beyond_an_hour(self, url: str) -> None:
+        """A new hour begins then."""
+        async with running(url, registrations_of_address=1) as house:
+            assert await registers(house.auth, "first") == "OK"
+            house.clock.advance(timedelta(hours=-2))
+            assert await registers(house.auth, "second") == "OK"
+            assert (await refusal(house.auth.Register(person("third")))).metadata == {"retry_after_seconds": "3600"}
+            house.clock.advance(timedelta(hours=1))
+            assert await registers(house.auth, "third") == "OK"
+
+    async def test_a_refusal_is_in_the_security_log(self, url: str) -> None:
+        async with running(url, registrations_of_address=1) as house:
+            assert await registers(house.auth, "first") == "OK"
+            with capture_logs() as logs:
+                assert await registers(house.auth, "second") == "TOO_MANY_ATTEMPTS"
+        (line,) = [line for line in logs if line.get("logger") == "cinema.security"]
+        assert (line["event"], line["reason"], line["log_level"]) == (
+            "registration refused",
+            "TOO_MANY_ATTEMPTS",
+            "warning",
+        )

@@ -88,7 +88,8 @@ class AuthServiceServicer:
         """Makes a customer's account and signs it in. Open to anyone.
 
         Errors: INVALID_ARGUMENT INVALID_REQUEST for a malformed field or a password that is too common, or is the username or the
-        email; ALREADY_EXISTS USERNAME_TAKEN or EMAIL_TAKEN.
+        email; RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS if too many accounts were registered from the caller's address within an hour, tries for a name
+        that is taken included; ALREADY_EXISTS USERNAME_TAKEN or EMAIL_TAKEN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -25,7 +25,8 @@ class AuthServiceStub:
     """Makes a customer's account and signs it in. Open to anyone.
 
     Errors: INVALID_ARGUMENT INVALID_REQUEST for a malformed field or a password that is too common, or is the username or the
-    email; ALREADY_EXISTS USERNAME_TAKEN or EMAIL_TAKEN.
+    email; RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS if too many accounts were registered from the caller's address within an hour, tries for a name
+    that is taken included; ALREADY_EXISTS USERNAME_TAKEN or EMAIL_TAKEN.
     """
     Login: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.LoginRequest, _auth_service_pb2.LoginResponse]
     """Signs a user in with username and password. Open to anyone.
@@ -91,7 +92,8 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         """Makes a customer's account and signs it in. Open to anyone.
 
         Errors: INVALID_ARGUMENT INVALID_REQUEST for a malformed field or a password that is too common, or is the username or the
-        email; ALREADY_EXISTS USERNAME_TAKEN or EMAIL_TAKEN.
+        email; RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS if too many accounts were registered from the caller's address within an hour, tries for a name
+        that is taken included; ALREADY_EXISTS USERNAME_TAKEN or EMAIL_TAKEN.
         """
 
     @_abc_1.abstractmethod

@@ -197,7 +197,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_TOO_MANY_ATTEMPTS: _ErrorReason.ValueType  # 34
     """RESOURCE_EXHAUSTED. Too many wrong passwords were tried for this account, or from where the call comes from, or too many from there are
     being looked at. This one was not looked at: try it again after the delay that RetryInfo tells, which grows with each wrong password.
-    Whoever is signed in stays so.
+    Whoever is signed in stays so. Register gets it when too many accounts were registered from where the call comes from within an hour, tries
+    for a name that is taken included; which names are taken is not said then.
 
     Or the account has asked for too many changes in a minute, of which nothing was done: repeat the call, with the same request_id if it has
     one, after that delay. QuotaFailure says how many it may ask for. A repeat of a call that was carried out before counts too.
@@ -386,7 +387,8 @@ Metadata, for example: {}
 ERROR_REASON_TOO_MANY_ATTEMPTS: ErrorReason.ValueType  # 34
 """RESOURCE_EXHAUSTED. Too many wrong passwords were tried for this account, or from where the call comes from, or too many from there are
 being looked at. This one was not looked at: try it again after the delay that RetryInfo tells, which grows with each wrong password.
-Whoever is signed in stays so.
+Whoever is signed in stays so. Register gets it when too many accounts were registered from where the call comes from within an hour, tries
+for a name that is taken included; which names are taken is not said then.
 
 Or the account has asked for too many changes in a minute, of which nothing was done: repeat the call, with the same request_id if it has
 one, after that delay. QuotaFailure says how many it may ask for. A repeat of a call that was carried out before counts too.
