@@ -1,4 +1,4 @@
-"""The command line: `cinema serve`, `cinema migrate`, `cinema audit`, `cinema create-staff` and `cinema health`."""
+"""The command line: `cinema serve`, `migrate`, `audit`, `health`, and the commands for accounts."""
 
 import asyncio
 import json
@@ -15,6 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from cinema_grpc import __version__
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.config import PREFIX, BadSettings, Settings, describe_settings, read_settings
+from cinema_grpc.domain.account import User
 from cinema_grpc.domain.errors import CinemaError
 
 # The server is imported by the commands that need it: `cinema health` is run every few seconds, and has to be light.
@@ -114,6 +115,37 @@ def create_staff_command(username: str, full_name: str | None, email: str) -> No
     password = os.environ.get(PASSWORD_VARIABLE) or click.prompt("Password", hide_input=True, confirmation_prompt=True)
     user = _run(create_staff(settings, username, password, full_name or username, email))
     click.echo(f"{user.username} is staff now, with the user_id {user.user_id}")
+
+
+@main.command("disable-account", cls=SettingsCommand)
+@click.argument("username")
+def disable_account_command(username: str) -> None:
+    """Disable an account of any role, while servers run: when it was stolen, say.
+
+    Its sessions end, sign-ins are refused, and so are its access tokens, on every server within 5 seconds.
+    """
+    user = _switch_account(username, disable=True)
+    click.echo(f"{user.username} is disabled, with the user_id {user.user_id}; servers that run refuse it within 5 s")
+
+
+@main.command("enable-account", cls=SettingsCommand)
+@click.argument("username")
+def enable_account_command(username: str) -> None:
+    """Let a disabled account sign in again. Its sessions and access tokens from before stay ended."""
+    user = _switch_account(username, disable=False)
+    click.echo(f"{user.username} is enabled, with the user_id {user.user_id}")
+
+
+def _switch_account(username: str, *, disable: bool) -> User:
+    from cinema_grpc.commands import switch_account
+    from cinema_grpc.log import set_up_logging
+
+    settings = _settings()
+    set_up_logging(settings.log_format, settings.log_level)
+    user = _run(switch_account(settings, username, disable=disable))
+    if user is None:
+        _refuse(f"there is no account named {username!r}")
+    return user
 
 
 @main.command("health")

@@ -1,4 +1,4 @@
-"""What the commands of the command line do: serve, from one process or many, migrate, audit, make staff accounts."""
+"""What the commands of the command line do: serve, from one process or many, migrate, audit, switch accounts."""
 
 import asyncio
 import gc
@@ -133,10 +133,7 @@ async def audit_alone(settings: Settings) -> Report:
         BadSettings: There is no such database, or its schema is not up to date.
     """
     database = Database(settings.database_url)
-    file = database.engine.url.database
-    sqlite = database.engine.dialect.name == "sqlite"
-    if sqlite and not Path(str(file)).exists():  # noqa: ASYNC240 (nobody waits for anything else)
-        raise BadSettings(f"{PREFIX}DATABASE_URL: there is no file {file}")
+    _check_is_there(database)
     try:
         await bring_up_to_date(database, with_migration=False)
         return await audit(database)
@@ -151,13 +148,48 @@ async def create_staff(settings: Settings, username: str, password: str, full_na
         BadSettings: The database can't be used.
         InvalidRequest, UsernameTaken, EmailTaken, StorageUnavailable.
     """
-    without_keys = settings.model_copy(update={"signing_keys": None})  # it issues no tokens
-    server = CinemaServer(without_keys, secrets.token_bytes(32))
+    server = _without_tokens(settings)
     try:
         await bring_up_to_date(server.database)
         return await server.accounts.create_staff(username, password, full_name, email)
     finally:
         await server.close()
+
+
+async def switch_account(settings: Settings, username: str, *, disable: bool) -> User | None:
+    """Disable an account, or enable it again, beside a running server or without one.
+
+    Returns:
+        The account as it was; None if there is none of that name.
+
+    Raises:
+        BadSettings: There is no such database, or its schema is not up to date.
+        StorageUnavailable.
+    """
+    server = _without_tokens(settings)
+    try:
+        _check_is_there(server.database)
+        await bring_up_to_date(server.database, with_migration=False)
+        callers = server.accounts.callers
+        return await (callers.disable if disable else callers.enable)(username)
+    finally:
+        await server.close()
+
+
+def _without_tokens(settings: Settings) -> CinemaServer:
+    """Make the parts of a server that a command needs which issues no tokens."""
+    return CinemaServer(settings.model_copy(update={"signing_keys": None}), secrets.token_bytes(32))
+
+
+def _check_is_there(database: Database) -> None:
+    """Check that a file of SQLite exists, which would be made else.
+
+    Raises:
+        BadSettings.
+    """
+    file = str(database.engine.url.database)
+    if database.engine.dialect.name == "sqlite" and not Path(file).exists():
+        raise BadSettings(f"{PREFIX}DATABASE_URL: there is no file {file}")
 
 
 def _collect_garbage_rarely() -> None:

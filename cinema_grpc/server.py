@@ -29,6 +29,7 @@ from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.background import BackgroundTask
 from cinema_grpc.application.bookings import Bookings
 from cinema_grpc.application.box_office import BoxOffice
+from cinema_grpc.application.callers import SECONDS_BETWEEN_REVOCATIONS
 from cinema_grpc.application.catalog import Catalog
 from cinema_grpc.application.change_limit import ChangeLimit
 from cinema_grpc.application.errors import StorageUnavailable
@@ -67,6 +68,7 @@ class CinemaServer:
         recover_payments: Settles payments that were left open, in the background.
         pay_refunds: Has owed refunds paid, in the background.
         forget: Forgets what is kept for a time only, in the background.
+        watch_accounts: Looks for accounts that were disabled, in the background.
         watch_keys: Looks after the signing keys, in the background.
         watch_storage: Looks after storage for the health service, in the background.
     """
@@ -118,6 +120,9 @@ class CinemaServer:
         self.pay_refunds = BackgroundTask("refunds", pay_back.run_pass, refunds.SECONDS_BETWEEN_PASSES)
         forget = forgetting.Forgetting(SqlOldRecords(self.database))
         self.forget = BackgroundTask("forgetting", forget.run_pass, forgetting.SECONDS_BETWEEN_PASSES)
+        self.watch_accounts = BackgroundTask(
+            "disabled accounts", self.accounts.callers.forget_revoked, SECONDS_BETWEEN_REVOCATIONS
+        )
         self.watch_keys = BackgroundTask("signing keys", self._read_keys_anew, SECONDS_BETWEEN_KEY_READINGS)
         self.watch_storage = BackgroundTask("storage watch", self._check_storage, SECONDS_BETWEEN_CHECKS)
 
@@ -174,6 +179,7 @@ class CinemaServer:
         self.recover_payments.start()
         self.pay_refunds.start()
         self.forget.start()
+        self.watch_accounts.start()
         if self._settings.signing_keys is not None:
             self.watch_keys.start()
 
@@ -253,6 +259,7 @@ class CinemaServer:
             last_to_first.push_async_callback(self.recover_payments.stop)
             last_to_first.push_async_callback(self.expire_holds.stop)
             last_to_first.push_async_callback(self.watch_keys.stop)
+            last_to_first.push_async_callback(self.watch_accounts.stop)
             # Payments are cut off a moment before their callers are, who are then told so.
             last_to_first.push_async_callback(self._payments.stop, 0.9 * grace)
             await self.watch_storage.stop()

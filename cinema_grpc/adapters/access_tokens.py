@@ -182,10 +182,13 @@ def _check(header: Mapping[str, Any], claims: Mapping[str, Any]) -> VerifiedToke
         raise ValueError("something is critical that we know nothing of")
     if not SUBJECT.fullmatch(claims["sub"]):
         raise ValueError("no identifier of a user")
-    valid_from = _moment(claims["iat"]) - CLOCK_SKEW
+    issue_time = _moment(claims["iat"])
+    valid_from = issue_time - CLOCK_SKEW
     if "nbf" in claims:
         valid_from = max(valid_from, _moment(claims["nbf"]))
-    return VerifiedToken(Caller(claims["sub"], Role(claims.get("role"))), valid_from, _moment(claims["exp"]))
+    return VerifiedToken(
+        Caller(claims["sub"], Role(claims.get("role")), issue_time), valid_from, _moment(claims["exp"])
+    )
 
 
 def _moment(seconds: object) -> datetime:

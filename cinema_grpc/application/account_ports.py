@@ -4,8 +4,8 @@ Any method of a store may raise StorageUnavailable.
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from cinema_grpc.domain.account import Role, User
@@ -62,7 +62,7 @@ class AccountStore(Protocol):
         new_hash: str | None = None,
         alone: bool = False,
     ) -> Session | None:
-        """Begin a session of a user whose password was checked, if the password is still the same.
+        """Begin a session of a user whose password was checked, if that is still the same and the account enabled.
 
         Args:
             user_id: Whose session it is.
@@ -73,12 +73,24 @@ class AccountStore(Protocol):
             alone: Whether all other sessions of the user end.
 
         Returns:
-            The session; None if the password hash is another one by now.
+            The session; None if the password hash is another one by now, or the account was disabled.
         """
         ...
 
     async def set_password_hash(self, user_id: str, password_hash: str) -> None:
         """Replace the password hash of an account, and end its sessions."""
+        ...
+
+    async def disable(self, user_id: str) -> None:
+        """Disable an account: end its sessions, and revoke the access tokens that were issued before now."""
+        ...
+
+    async def enable(self, user_id: str) -> None:
+        """Let an account sign in again; what was revoked stays so."""
+        ...
+
+    async def revoked(self) -> list[str]:
+        """List the accounts, by user_id, that were ever disabled."""
         ...
 
 
@@ -187,10 +199,15 @@ class AccessToken:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is calling, as an access token proved it."""
+    """Who is calling, as an access token proved it.
+
+    Attributes:
+        issue_time: When the token was issued, in whole seconds.
+    """
 
     user_id: str
     role: Role
+    issue_time: datetime = field(default=datetime.min.replace(tzinfo=UTC), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """Accounts: signing up, signing in, and telling who a caller is."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Set
 from dataclasses import dataclass
 from functools import partial
@@ -10,7 +9,8 @@ import structlog
 import uuid_utils
 
 from cinema_grpc.application.account_ports import AccessTokens, AccountStore, PasswordHasher, SecurityLog
-from cinema_grpc.application.errors import BadCredentials, TokenInvalid, TooManyAttempts
+from cinema_grpc.application.callers import Callers
+from cinema_grpc.application.errors import BadCredentials, TooManyAttempts
 from cinema_grpc.application.ports import Clock
 from cinema_grpc.application.sessions import Tokens, issue, new_refresh_token
 from cinema_grpc.application.throttle import SignInThrottle
@@ -35,9 +35,6 @@ from cinema_grpc.domain.session import RefreshToken, Session
 
 logger = structlog.get_logger()
 
-REMEMBERED_USERS = 10_000
-"""How many users are known to exist without a look into the store."""
-
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
@@ -48,7 +45,11 @@ class SignIn:
 
 
 class Accounts:
-    """Makes accounts and signs people in."""
+    """Makes accounts and signs people in.
+
+    Attributes:
+        callers: Knows who may call.
+    """
 
     def __init__(
         self,
@@ -71,6 +72,7 @@ class Accounts:
             clock: Tells when an account is made.
             commonest: The passwords that are refused for being common, in lower case.
         """
+        self.callers = Callers(store, security_log)
         self._store = store
         self._hasher = hasher
         self._tokens = tokens
@@ -78,7 +80,6 @@ class Accounts:
         self._note = security_log
         self._clock = clock
         self._commonest = commonest
-        self._known: OrderedDict[str, None] = OrderedDict()
 
     async def register(self, username: str, password: str, full_name: str, email: str, place: str = "") -> SignIn:
         """Make a customer's account and sign it in; `place` is where the call comes from, "" for nowhere.
@@ -150,12 +151,12 @@ class Accounts:
         """Replace a user's password, and end all sessions but a new one.
 
         Raises:
-            TokenInvalid: There is no such user.
+            TokenInvalid: There is no such user, or the account is disabled.
             InvalidRequest: The new password is refused.
             BadCredentials: The current password is wrong.
             TooManyAttempts: As at login.
         """
-        user = await self.user(user_id)
+        user = await self.callers.user(user_id)
         new_password = normalize_password(new_password)
         check_password(new_password, "new_password", user.username, user.email, self._commonest)
         try:
@@ -182,29 +183,6 @@ class Accounts:
         await self._store.set_password_hash(user.user_id, await self._hasher.hash(password, ""))
         self._note("password set, sessions ended", user_id=user.user_id)
         return user
-
-    async def user(self, user_id: str) -> User:
-        """Give the user whom an access token names.
-
-        Raises:
-            TokenInvalid: There is none.
-        """
-        user = await self._store.find(user_id)
-        if user is None:
-            raise TokenInvalid
-        self._remember(user_id)
-        return user
-
-    async def check_exists(self, user_id: str) -> None:
-        """Check that an access token names a user; cheap for one who was seen lately, since users are never deleted.
-
-        Raises:
-            TokenInvalid: There is no such user.
-        """
-        if user_id in self._known:
-            self._known.move_to_end(user_id)
-        else:
-            await self.user(user_id)
 
     async def _prepare(
         self, username: str, password: str, full_name: str, email: str, role: Role, place: str
@@ -274,7 +252,8 @@ class Accounts:
             )
             if session is not None:
                 return self._signed_in(user, token, session)
-            # The hash was replaced meanwhile: with another password, or with the same one by another sign-in.
+            # The account was disabled meanwhile, or its hash replaced: with another password, or with the same one by
+            # another sign-in.
 
     async def _verify(
         self, found: tuple[User, str] | None, password: str, place: str, refused: str
@@ -284,8 +263,10 @@ class Accounts:
         Raises:
             BadCredentials: It is wrong, or there is no account.
         """
-        # No account has a password beyond the longest allowed: it is refused, at the price of any other.
-        possible = found[1] if found is not None and len(password) <= MAXIMUM_PASSWORD_LENGTH else None
+        # No account has a password beyond the longest allowed, and a disabled one has none: it is refused, at the price
+        # of any other.
+        possible = found[1] if found is not None and not found[0].disabled else None
+        possible = possible if len(password) <= MAXIMUM_PASSWORD_LENGTH else None
         matches = await self._hasher.verify(password[:MAXIMUM_PASSWORD_LENGTH], possible, place)
         if found is None or not matches:
             error = BadCredentials()
@@ -297,11 +278,5 @@ class Accounts:
         self._note(event, refused=True, reason=error.reason, user_id=None if found is None else found[0].user_id)
 
     def _signed_in(self, user: User, token: RefreshToken, session: Session) -> SignIn:
-        self._remember(user.user_id)
+        self.callers.remember(user)
         return SignIn(user, issue(self._tokens, user, token, session))
-
-    def _remember(self, user_id: str) -> None:
-        self._known[user_id] = None
-        self._known.move_to_end(user_id)
-        if len(self._known) > REMEMBERED_USERS:
-            self._known.popitem(last=False)

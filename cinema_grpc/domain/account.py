@@ -29,7 +29,12 @@ class Role(Enum):
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person with an account; staff may have no email."""
+    """A person with an account; staff may have no email.
+
+    Attributes:
+        disabled: Whether it can't be used: no sign-in, no access token.
+        revoke_time: When it was last disabled; access tokens from before are never accepted again.
+    """
 
     user_id: str
     username: str
@@ -37,6 +42,12 @@ class User:
     email: str
     role: Role
     create_time: datetime
+    disabled: bool = False
+    revoke_time: datetime | None = None
+
+    def accepts_token_of(self, issue_time: datetime) -> bool:
+        """Return whether an access token that was issued at that time is still good for this account."""
+        return not self.disabled and (self.revoke_time is None or issue_time >= self.revoke_time)
 
 
 def normalize_password(password: str) -> str:

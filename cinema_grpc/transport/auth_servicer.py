@@ -44,7 +44,9 @@ class AuthServicer(auth_service_pb2_grpc.AuthServiceServicer):
         self, _request: auth_service_pb2.GetCurrentUserRequest, _context: object
     ) -> auth_service_pb2.GetCurrentUserResponse:
         """Tell who is calling."""
-        return auth_service_pb2.GetCurrentUserResponse(user=render_user(await self._accounts.user(caller().user_id)))
+        return auth_service_pb2.GetCurrentUserResponse(
+            user=render_user(await self._accounts.callers.user(caller().user_id))
+        )
 
     async def RefreshTokens(
         self, request: auth_service_pb2.RefreshTokensRequest, _context: object

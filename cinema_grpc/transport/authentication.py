@@ -102,7 +102,7 @@ class Authentication:
         if access is None:
             raise LookupError(f"nothing says who may call {call.method}")
         caller = self._tokens.read(_bearer_token(call.metadata))
-        await self._accounts.check_exists(caller.user_id)
+        await self._accounts.callers.check(caller)
         call.caller = caller
         if access is Access.STAFF and caller.role is not Role.STAFF:
             raise RoleRequired(Role.STAFF)

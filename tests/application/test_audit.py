@@ -3,15 +3,19 @@
 import asyncio
 import sqlite3
 from contextlib import closing
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert
 
+from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.audit import Books, Report, audit
 from cinema_grpc.adapters.database.invariants import invariants
 from cinema_grpc.adapters.database.schema import microseconds
 from cinema_grpc.domain.booking import Booking, RefundStatus, Ticket
+from cinema_grpc.domain.session import RefreshToken, Session
 from cinema_grpc.domain.showtime import Showtime
 from tests.application.conftest import START, House
 
@@ -59,6 +63,7 @@ BREACHES = {
         f"UPDATE booking SET status = 'CONFIRMED' WHERE booking_id = '{GIVEN_UP}'"
     ),
     "a refund is what the policy says": "UPDATE refund SET percent = 51",
+    "an account that is disabled has no session": "UPDATE account SET disabled = true WHERE user_id = 'ada'",
     "charges less refunds are what is sold and kept": "UPDATE refund SET amount = amount - 1",
 }
 
@@ -92,6 +97,9 @@ async def a_history(house: House) -> None:
     )
     await pay(house, await house.hold("A2", "A3"))
     await house.hold("A1")
+    async with house.database.writing() as connection:
+        session = Session.begin(RefreshToken(b"family", b"secret"), "ada", house.clock.now())
+        await connection.execute(insert(schema.session).values(**asdict(session)))
 
 
 async def order(house: House, *statements: str) -> None:

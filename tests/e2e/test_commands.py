@@ -1,5 +1,6 @@
-"""`cinema create-staff` and `cinema health`, as operators call them."""
+"""The commands for accounts and `cinema health`, as operators call them."""
 
+import asyncio
 from pathlib import Path
 
 import grpc
@@ -57,6 +58,48 @@ class TestStaff:
         ended = run_here(tmp_path, "create-staff", "ADA", CINEMA_STAFF_PASSWORD=secret)
         assert ended.returncode == 2
         assert "'ADA' is taken" in ended.stderr
+
+
+class TestDisabling:
+    async def test_beside_a_running_server(self, tmp_path: Path) -> None:
+        """Within 5 seconds the server refuses what the account had; once enabled, it signs in again."""
+        secret = "a long and private one"
+        assert run(tmp_path, "create-staff", "ada", CINEMA_STAFF_PASSWORD=secret).returncode == 0
+        with serving(tmp_path) as server:
+            async with grpc.aio.insecure_channel(server.address) as channel:
+                auth = auth_service_pb2_grpc.AuthServiceStub(channel)
+                login = auth_service_pb2.LoginRequest(username="ada", password=secret)
+                token = (await auth.Login(login, timeout=SECONDS)).tokens.access_token
+                metadata = (("authorization", f"Bearer {token}"),)
+
+                async def call() -> grpc.StatusCode:
+                    whoami = auth.GetCurrentUser(auth_service_pb2.GetCurrentUserRequest(), metadata=metadata)
+                    return await whoami.code()
+
+                assert await call() is grpc.StatusCode.OK
+                ended = run(tmp_path, "disable-account", "ADA")
+                assert ended.returncode == 0, ended.stderr
+                assert ended.stdout.splitlines()[-1].startswith("ada is disabled, with the user_id ")
+                async with asyncio.timeout(5):
+                    while await call() is grpc.StatusCode.OK:  # noqa: ASYNC110 (the server says nothing)
+                        await asyncio.sleep(0.1)
+                assert await call() is grpc.StatusCode.UNAUTHENTICATED
+                assert await auth.Login(login, timeout=SECONDS).code() is grpc.StatusCode.UNAUTHENTICATED
+                ended = run(tmp_path, "enable-account", "ada")
+                assert ended.returncode == 0, ended.stderr
+                assert "ada is enabled" in ended.stdout
+                assert await auth.Login(login, timeout=SECONDS).code() is grpc.StatusCode.OK
+                assert await call() is grpc.StatusCode.UNAUTHENTICATED
+
+    @pytest.mark.parametrize("command", ["disable-account", "enable-account"])
+    def test_refusals(self, tmp_path: Path, command: str) -> None:
+        """One line, and no database is made."""
+        ended = run_here(tmp_path, command, "ada")
+        assert (ended.returncode, list(tmp_path.glob("*.db"))) == (2, [])
+        assert "there is no file" in ended.stderr
+        assert run_here(tmp_path, "migrate").returncode == 0
+        ended = run_here(tmp_path, command, "ada")
+        assert (ended.returncode, ended.stderr) == (2, "cinema: there is no account named 'ada'\n")
 
 
 class TestHealth:

@@ -525,4 +525,25 @@ MUTATIONS = (
         "            await self._throttle.count_registration(place)\n",
         "tests/rpc/test_client_networks.py::TestRegistrations",
     ),
+    mutation(
+        "servers that know an account go on believing it when it is disabled",
+        f"{APPLICATION}/callers.py",
+        "            self._known.pop(user_id, None)\n\n    def _refuse_token",
+        "            pass\n\n    def _refuse_token",
+        "tests/rpc/test_disabled_accounts.py",
+    ),
+    mutation(
+        "access tokens from before an account was disabled come back to life",
+        f"{DOMAIN}/account.py",
+        "return not self.disabled and (self.revoke_time is None or issue_time >= self.revoke_time)",
+        "return not self.disabled",
+        "tests/rpc/test_disabled_accounts.py::test_an_account_that_is_enabled_again_signs_in_anew",
+    ),
+    mutation(
+        "a sign-in under way gets a session of an account that was disabled meanwhile",
+        f"{DATABASE}/account_store.py",
+        "if list(map(tuple, found)) != [(known_hash, False)]:",
+        "if [each[0] for each in found] != [known_hash]:",
+        "tests/rpc/test_disabled_accounts.py::test_a_sign_in_under_way_gets_no_session",
+    ),
 )

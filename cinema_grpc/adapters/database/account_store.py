@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import select
+
 from cinema_grpc.adapters.database.database import Database, uninterrupted
 from cinema_grpc.adapters.database.prepared import (
     Found,
@@ -16,7 +18,7 @@ from cinema_grpc.adapters.database.prepared import (
     select_by,
     update_by,
 )
-from cinema_grpc.adapters.database.schema import account, session
+from cinema_grpc.adapters.database.schema import account, microseconds, session
 from cinema_grpc.application.ports import StorageConflict
 from cinema_grpc.domain.account import Role, User, fold
 from cinema_grpc.domain.errors import EmailTaken, UsernameTaken
@@ -26,13 +28,16 @@ BY_ID = select_by(account, ("user_id",))
 _BY_USERNAME = select_by(account, ("folded_username",))
 _BY_EMAIL = select_by(account, ("folded_email",))
 # Locked, so that a password that is changed meanwhile ends a session that begins.
-_LOCK_HASH = select_by(account, ("user_id",), "password_hash", locking=" FOR NO KEY UPDATE OF account")
+_LOCK_HASH = select_by(account, ("user_id",), "password_hash, disabled", locking=" FOR NO KEY UPDATE OF account")
 _INSERT = insert_into(account)
 _UPDATE_HASH = update_by(account, ("user_id",), ("password_hash",))
+_DISABLE = update_by(account, ("user_id",), ("disabled", "revoke_time"))
+_ENABLE = update_by(account, ("user_id",), ("disabled",))
 _BEGIN_SESSION = insert_into(session)
 _END_SESSIONS = delete_by(session, ("user_id",), exactly=False)
 _ADD = Together(_INSERT, _BEGIN_SESSION)
 _SIGN_IN = Together(_UPDATE_HASH, _END_SESSIONS, _BEGIN_SESSION)
+_SWITCH = Together(_DISABLE, _ENABLE, _END_SESSIONS)
 _read_account = reader_of(account)
 
 
@@ -115,7 +120,7 @@ class SqlAccountStore:
         new_hash: str | None = None,
         alone: bool = False,
     ) -> Session | None:
-        """Begin a session of a user whose password was checked, if the password is still the same.
+        """Begin a session of a user whose password was checked, if that is still the same and the account enabled.
 
         Args:
             user_id: Whose session it is.
@@ -126,11 +131,11 @@ class SqlAccountStore:
             alone: Whether all other sessions of the user end.
 
         Returns:
-            The session; None if the password hash is another one by now.
+            The session; None if the password hash is another one by now, or the account was disabled.
         """
 
         def decision(found: Found, now: datetime, _: list[Found]) -> tuple[Session | None, Go | None]:
-            if list(map(tuple, found)) != [(known_hash,)]:
+            if list(map(tuple, found)) != [(known_hash, False)]:
                 return None, None
             begun = Session.begin(token, user_id, now)
             return begun, _SIGN_IN.of(
@@ -157,8 +162,39 @@ class SqlAccountStore:
         )
         await self._database.decide((_LOCK_HASH, [{"user_id": user_id}]), lambda *_: (None, go))
 
+    @uninterrupted
+    async def disable(self, user_id: str) -> None:
+        """Disable an account: end its sessions, and revoke the access tokens that were issued before now."""
+
+        def decision(_found: Found, now: datetime, _answers: list[Found]) -> tuple[None, Go]:
+            disabled = {"user_id": user_id, "disabled": True, "revoke_time": microseconds(now)}
+            return None, _SWITCH.of({_DISABLE: [disabled], _END_SESSIONS: [{"user_id": user_id}]})
+
+        await self._database.decide((_LOCK_HASH, [{"user_id": user_id}]), decision)
+
+    @uninterrupted
+    async def enable(self, user_id: str) -> None:
+        """Let an account sign in again; what was revoked stays so."""
+        go = _SWITCH.of({_ENABLE: [{"user_id": user_id, "disabled": False}]})
+        await self._database.decide((_LOCK_HASH, [{"user_id": user_id}]), lambda *_: (None, go))
+
+    async def revoked(self) -> list[str]:
+        """List the accounts, by user_id, that were ever disabled, however busy the database is."""
+        async with self._database.reading(owed=True) as connection:
+            ever = select(account.c.user_id).where(account.c.revoke_time.is_not(None))
+            return list((await connection.execute(ever)).scalars())
+
 
 def user_of(row: Sequence[Any]) -> User:
     """Read the columns of an account."""
     read = _read_account(row)
-    return User(read.user_id, read.username, read.full_name, read.email, Role(read.role), read.create_time)
+    return User(
+        read.user_id,
+        read.username,
+        read.full_name,
+        read.email,
+        Role(read.role),
+        read.create_time,
+        read.disabled,
+        read.revoke_time,
+    )

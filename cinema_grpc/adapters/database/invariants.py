@@ -29,7 +29,7 @@ class Invariant:
 
 def invariants(dialect: str) -> list[Invariant]:
     """List the rules, as a database of "sqlite" or "postgresql" takes them."""
-    return [*_of_seats(dialect), *_OF_BOOKINGS, *_OF_TIME, *_OF_MONEY]
+    return [*_of_seats(dialect), *_OF_BOOKINGS, *_OF_TIME, *_OF_MONEY, *_OF_ACCOUNTS]
 
 
 _KEEPS = "status IN ('RESERVED', 'CONFIRMED')"
@@ -176,6 +176,14 @@ _OF_MONEY = [
         f"SELECT refund.refund_id, refund.booking_id, refund.percent, refund.amount, {_OWED} AS owed FROM {_PAID_FOR}"
         f" JOIN refund ON refund.booking_id = booking.booking_id WHERE refund.percent <> ({_PERCENT})"
         f" OR refund.amount <> {_OWED} OR refund.currency_code <> booking.currency_code",
+    ),
+]
+
+_OF_ACCOUNTS = [
+    Invariant(
+        "an account that is disabled has no session",
+        "SELECT account.user_id, account.role FROM session JOIN account ON account.user_id = session.user_id"
+        " WHERE account.disabled",
     ),
 ]
 

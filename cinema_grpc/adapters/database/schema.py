@@ -17,6 +17,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.types import TypeEngine
@@ -110,6 +111,14 @@ account = Table(
     Column("role", ExactText, nullable=False),
     Column("password_hash", ExactText, nullable=False),
     Column("create_time", Instant, nullable=False),
+    Column("disabled", Boolean, nullable=False, server_default=false()),
+    Column("revoke_time", Instant),  # access tokens from before it are refused; null if it never was disabled
+    Index(
+        "account_revoke_time_index",  # every process reads these few accounts every two seconds
+        "revoke_time",
+        sqlite_where=text("revoke_time IS NOT NULL"),
+        postgresql_where=text("revoke_time IS NOT NULL"),
+    ),
 )
 
 session = Table(

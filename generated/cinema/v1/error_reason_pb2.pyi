@@ -37,7 +37,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata, for example: {}
     """
     ERROR_REASON_TOKEN_INVALID: _ErrorReason.ValueType  # 3
-    """UNAUTHENTICATED. The access token was not issued by this service, was altered, or belongs to a user who does not exist.
+    """UNAUTHENTICATED. The access token was not issued by this service, was altered, or belongs to a user who does not exist or whose
+    account was disabled after it was issued.
 
     Metadata, for example: {}
     """
@@ -47,7 +48,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata, for example: {"expire_time": "2026-05-01T19:00:00Z"}
     """
     ERROR_REASON_BAD_CREDENTIALS: _ErrorReason.ValueType  # 5
-    """UNAUTHENTICATED. The username or the password is wrong; which of them is not told.
+    """UNAUTHENTICATED. The username or the password is wrong; which of them is not told. Or the account is disabled.
 
     Metadata, for example: {}
     """
@@ -227,7 +228,8 @@ ERROR_REASON_TOKEN_MISSING: ErrorReason.ValueType  # 2
 Metadata, for example: {}
 """
 ERROR_REASON_TOKEN_INVALID: ErrorReason.ValueType  # 3
-"""UNAUTHENTICATED. The access token was not issued by this service, was altered, or belongs to a user who does not exist.
+"""UNAUTHENTICATED. The access token was not issued by this service, was altered, or belongs to a user who does not exist or whose
+account was disabled after it was issued.
 
 Metadata, for example: {}
 """
@@ -237,7 +239,7 @@ ERROR_REASON_TOKEN_EXPIRED: ErrorReason.ValueType  # 4
 Metadata, for example: {"expire_time": "2026-05-01T19:00:00Z"}
 """
 ERROR_REASON_BAD_CREDENTIALS: ErrorReason.ValueType  # 5
-"""UNAUTHENTICATED. The username or the password is wrong; which of them is not told.
+"""UNAUTHENTICATED. The username or the password is wrong; which of them is not told. Or the account is disabled.
 
 Metadata, for example: {}
 """

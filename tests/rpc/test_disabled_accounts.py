@@ -1,0 +1,128 @@
+"""Accounts that the command line disables beside a running server: nothing that they have is accepted."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import grpc
+import pytest
+from cinema.v1 import auth_service_pb2 as pb
+from structlog.testing import capture_logs
+
+from cinema_grpc.application.callers import Callers
+from cinema_grpc.application.sessions import new_refresh_token
+from cinema_grpc.config import Settings
+from cinema_grpc.server import CinemaServer
+from tests.rpc.conftest import PASSWORD, SECRET, House, Metadata, read_refusal, refusal
+
+SECONDS_TO_TAKE_EFFECT = 5
+
+
+@asynccontextmanager
+async def command_line(house: House, database_url: str) -> AsyncIterator[Callers]:
+    """What a command has in a process of its own, on the house's clock."""
+    server = CinemaServer(Settings(database_url=database_url), SECRET, house.clock)
+    try:
+        yield server.accounts.callers
+    finally:
+        await server.close()
+
+
+async def whoami(house: House, metadata: Metadata) -> str:
+    answer = await house.auth.GetCurrentUser(pb.GetCurrentUserRequest(), metadata=metadata)
+    return answer.user.username
+
+
+async def reason(house: House, metadata: Metadata) -> str:
+    """Give how a call ends that needs a token and nothing else of the account: "OK", or the reason."""
+    try:
+        await house.send("/cinema.v1.BookingService/ListBookings", b"", metadata)
+    except grpc.aio.AioRpcError as error:
+        return read_refusal(error).reason
+    return "OK"
+
+
+async def until_refused(house: House, metadata: Metadata) -> str:
+    """Wait until a token is refused; give the reason."""
+    async with asyncio.timeout(SECONDS_TO_TAKE_EFFECT):
+        while (outcome := await reason(house, metadata)) == "OK":  # noqa: ASYNC110 (nobody says when)
+            await asyncio.sleep(0.05)
+    return outcome
+
+
+@pytest.mark.parametrize("role", ["customer", "staff"])
+async def test_all_that_an_account_has_is_refused(house: House, database_url: str, role: str) -> None:
+    """Its password, its refresh tokens and, within seconds, its access tokens, with the reasons of any bad ones."""
+    metadata = await (house.staff() if role == "staff" else house.customer("ada"))
+    other = await house.customer("grace")
+    name = await whoami(house, metadata)
+    tokens = (await house.auth.Login(pb.LoginRequest(username=name, password=PASSWORD))).tokens
+    house.clock.advance(timedelta(seconds=1))
+    async with command_line(house, database_url) as callers:
+        disabled = await callers.disable(name.upper())
+        assert disabled is not None
+        assert disabled.username == name
+        assert await until_refused(house, metadata) == "TOKEN_INVALID"
+        assert (await refusal(whoami(house, metadata))).reason == "TOKEN_INVALID"
+        for request in (
+            house.auth.Login(pb.LoginRequest(username=name, password=PASSWORD)),
+            house.auth.Login(pb.LoginRequest(username="nobody", password=PASSWORD)),
+        ):
+            refused = await refusal(request)
+            assert (refused.reason, refused.metadata) == ("BAD_CREDENTIALS", {})
+        refused = await refusal(house.auth.RefreshTokens(pb.RefreshTokensRequest(refresh_token=tokens.refresh_token)))
+        assert refused.reason == "REFRESH_TOKEN_INVALID"
+    assert await reason(house, other) == "OK"
+
+
+async def test_an_account_that_is_enabled_again_signs_in_anew(house: House, database_url: str) -> None:
+    """What it had before stays refused, also if it was disabled for less time than a server takes to notice."""
+    metadata = await house.customer("ada")
+    house.clock.advance(timedelta(seconds=1))
+    async with command_line(house, database_url) as callers:
+        assert await callers.disable("ada") is not None
+        assert await callers.enable("ada") is not None
+        assert await until_refused(house, metadata) == "TOKEN_INVALID"
+        await house.sign_in("ada")
+        assert await reason(house, house.tokens["ada"]) == "OK"
+        assert await reason(house, metadata) == "TOKEN_INVALID"
+        await house.server.accounts.callers.forget_revoked()
+        assert await reason(house, house.tokens["ada"]) == "OK"
+        assert await callers.disable("nobody") is None
+        assert await callers.enable("nobody") is None
+
+
+async def test_a_sign_in_under_way_gets_no_session(house: House, database_url: str) -> None:
+    """One whose password was found right, as the account was disabled before its session began."""
+    await house.customer("ada")
+    store = house.server.account_store
+    found = await store.find_by_username("ada")
+    assert found is not None
+    user, password_hash = found
+    async with command_line(house, database_url) as callers:
+        await callers.disable("ada")
+        assert await store.begin_session(user.user_id, password_hash, new_refresh_token(), lambda: None) is None
+        await callers.enable("ada")
+        assert await store.begin_session(user.user_id, password_hash, new_refresh_token(), lambda: None) is not None
+
+
+async def test_the_security_log_says_so(house: House, database_url: str) -> None:
+    metadata = await house.customer("ada")
+    house.clock.advance(timedelta(seconds=1))
+    async with command_line(house, database_url) as callers:
+        with capture_logs() as logs:
+            disabled = await callers.disable("ada")
+            await house.server.accounts.callers.forget_revoked()
+            assert await reason(house, metadata) == "TOKEN_INVALID"
+            await refusal(house.auth.Login(pb.LoginRequest(username="ada", password=PASSWORD)))
+            await callers.enable("ada")
+    assert disabled is not None
+    said = [line for line in logs if line.get("logger") == "cinema.security" and line["event"] != "refused"]
+    assert {line["user_id"] for line in said} == {disabled.user_id}
+    assert [(line["event"], line["log_level"]) for line in said] == [
+        ("account disabled, sessions ended", "info"),
+        ("revoked access token used", "warning"),
+        ("sign-in refused", "warning"),
+        ("account enabled", "info"),
+    ]
