@@ -32,6 +32,7 @@ from cinema_grpc.domain.errors import (
     violations_of,
 )
 from cinema_grpc.domain.session import RefreshToken, Session
+from cinema_grpc.domain.text import clean
 
 logger = structlog.get_logger()
 
@@ -200,7 +201,7 @@ class Accounts:
         if await self._store.find_by_email(email) is not None:
             raise EmailTaken(email)
         password_hash = await self._hasher.hash(password, place)
-        return User(str(uuid_utils.uuid7()), username, full_name, email, role, self._clock.now()), password_hash
+        return User(str(uuid_utils.uuid7()), username, clean(full_name), email, role, self._clock.now()), password_hash
 
     async def _attempt(self, username: str, place: str, password: str, new_password: str | None = None) -> SignIn:
         """Sign in, if the throttle lets a password be tried now; whoever hangs up while it is checked stays for that.

@@ -29,6 +29,7 @@ from cinema_grpc.domain.errors import (
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.seating import SeatPlan, SeatRow
 from cinema_grpc.domain.showtime import SeatGapPolicy
+from cinema_grpc.domain.text import clean
 
 A = TypeVar("A")
 
@@ -48,7 +49,8 @@ class Catalog:
 
     Every method may raise StorageUnavailable. Those that create something take the identity of the request, `once`, or
     None where the caller gave none. With it, a call that was carried out before gets its answer again before anything
-    is checked: a retry is never refused for what has changed since. With other content it raises RequestIdReused.
+    is checked: a retry is never refused for what has changed since. With other content it raises RequestIdReused; what
+    counts is the content as it was sent. Names and other texts are kept as `domain.text.clean` returns them.
 
     Lists run in the order of creation, from the entry after `after` on ("" for the first), `limit` entries at most.
     """
@@ -63,7 +65,7 @@ class Catalog:
         """Enter a movie."""
 
         async def build() -> Movie:
-            return Movie(str(uuid7()), title, runtime, rating, synopsis, await self._store.now())
+            return Movie(str(uuid7()), clean(title), runtime, clean(rating), clean(synopsis), await self._store.now())
 
         return await self._enter(once, build, self._store.add_movie)
 
@@ -77,7 +79,7 @@ class Catalog:
         async def build() -> Cinema:
             if violations := self.time_zone_violations(time_zone):
                 raise InvalidRequest(*violations)
-            return Cinema(str(uuid7()), name, time_zone, await self._store.now())
+            return Cinema(str(uuid7()), clean(name), time_zone, await self._store.now())
 
         return await self._enter(once, build, self._store.add_cinema)
 
@@ -95,7 +97,7 @@ class Catalog:
         async def build() -> Auditorium:
             plan = SeatPlan(rows)
             cinema = await self.get_cinema(cinema_id)
-            return Auditorium(str(uuid7()), cinema.cinema_id, name, plan.rows, await self._store.now())
+            return Auditorium(str(uuid7()), cinema.cinema_id, clean(name), plan.rows, await self._store.now())
 
         return await self._enter(once, build, self._store.add_auditorium)
 

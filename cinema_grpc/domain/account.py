@@ -8,16 +8,20 @@ from datetime import datetime
 from enum import Enum
 
 from cinema_grpc.domain.errors import FieldViolation, InvalidRequest
+from cinema_grpc.domain.text import NAME, UNPRINTABLE
 
 MINIMUM_PASSWORD_LENGTH = 8
 MAXIMUM_PASSWORD_LENGTH = 256
 """Lengths of a password, in code points after NFC; NIST SP 800-63B counts so, and asks for no rules of composition."""
 USERNAME = re.compile(r"[A-Za-z0-9._-]{3,64}")
-MAXIMUM_NAME_LENGTH = 200
 MAXIMUM_EMAIL_LENGTH = 254
-EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
-UNPRINTABLE = frozenset({"Cc", "Cs"})
-"""The Unicode categories of control characters, and of the lone surrogates that stand for bytes that are no text."""
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+EMAIL = re.compile(rf"[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]+@{_LABEL}(?:\.{_LABEL})*")
+"""A valid email address by the HTML standard, which is also what the rule in the protos takes."""
+EMAIL_PROBLEM = (
+    'must be an email address in ASCII, such as "ada@example.com"; write an international domain in its "xn--" form, '
+    'and use an address with plain letters before the "@"'
+)
 
 
 class Role(Enum):
@@ -82,12 +86,12 @@ def check_person(full_name: str, email: str) -> None:
         InvalidRequest: It names each of the two that is refused.
     """
     violations = []
-    if not full_name.strip() or len(full_name) > MAXIMUM_NAME_LENGTH or _is_unprintable(full_name):
-        problem = f"must be 1 to {MAXIMUM_NAME_LENGTH} characters, not blank, without control characters"
+    if (problem := NAME.problem(full_name)) is not None:
         violations.append(FieldViolation("full_name", problem))
-    if email and (not EMAIL.fullmatch(email) or len(email) > MAXIMUM_EMAIL_LENGTH or _is_unprintable(email)):
-        problem = f'must be an email address, such as "ada@example.com", of at most {MAXIMUM_EMAIL_LENGTH} characters'
-        violations.append(FieldViolation("email", problem))
+    if len(email) > MAXIMUM_EMAIL_LENGTH:
+        violations.append(FieldViolation("email", f"must be at most {MAXIMUM_EMAIL_LENGTH} characters"))
+    elif email and not EMAIL.fullmatch(email):
+        violations.append(FieldViolation("email", EMAIL_PROBLEM))
     if violations:
         raise InvalidRequest(*violations)
 

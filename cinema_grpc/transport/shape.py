@@ -12,6 +12,7 @@ from google.protobuf.message_factory import GetMessageClass
 from protovalidate import Validator, Violation
 
 from cinema_grpc.domain.errors import CinemaError, FieldViolation, InvalidRequest, violations_of
+from cinema_grpc.domain.text import NAME, RATING, SYNOPSIS, TextRule
 from cinema_grpc.transport.call import current_call
 from cinema_grpc.transport.errors import MOST_VIOLATIONS
 from cinema_grpc.transport.handlers import refusing_garbage
@@ -29,6 +30,15 @@ TIMES: Mapping[str, Callable[[Any, str], object]] = {
     "google.protobuf.Duration": parse_span,
 }
 
+
+TEXTS: Mapping[str, TextRule] = {
+    "full_name": NAME,
+    "name": NAME,
+    "title": NAME,
+    "rating": RATING,
+    "synopsis": SYNOPSIS,
+}
+"""The fields that hold text for people, in whichever request."""
 
 SHORT = 1_000
 """A request of so few bytes has no list so long that checking its entries takes long."""
@@ -83,11 +93,15 @@ def _check(
         if field.message_type and field.message_type.full_name in TIMES
     )
 
+    texts = tuple((field.name, TEXTS[field.name]) for field in request_type.fields if field.name in TEXTS)
+
     def check(raw: bytes) -> tuple[Message, Sequence[FieldViolation]]:
         message: Message = parse(raw)
         overlong = _cut(message, lists) if len(raw) > SHORT else ()
         broken = validator.collect_violations(message)
-        unreadable = _unreadable(message, times) if times else ()
+        unreadable = _unreadable(message, times) if times else []
+        if texts:
+            unreadable += _bad_texts(message, texts)
         if not (overlong or broken or unreadable):
             return message, ()
         if not overlong and (overlong := _cut(message, lists)):  # of a short request
@@ -194,6 +208,12 @@ def _cut(message: Any, lists: tuple[_List, ...], path: str = "") -> list[FieldVi
             for number, entry in enumerate(entries):
                 overlong += _cut(entry, each.lists, f"{path}{each.name}[{number}].")
     return overlong
+
+
+def _bad_texts(message: Any, texts: Iterable[tuple[str, TextRule]]) -> list[FieldViolation]:
+    """Find texts that break the rules of the domain, which the protos can't express."""
+    problems = ((name, rule.problem(getattr(message, name))) for name, rule in texts)
+    return [FieldViolation(name, problem) for name, problem in problems if problem is not None]
 
 
 def _unreadable(message: Any, times: Iterable[tuple[str, Callable[[Any, str], object]]]) -> list[FieldViolation]:

@@ -546,4 +546,28 @@ MUTATIONS = (
         "if [each[0] for each in found] != [known_hash]:",
         "tests/rpc/test_disabled_accounts.py::test_a_sign_in_under_way_gets_no_session",
     ),
+    mutation(
+        "names in two normal forms are two names",
+        f"{DOMAIN}/text.py",
+        'unicodedata.normalize("NFC", text).split()',
+        "text.split()",
+        "tests/rpc/test_catalog.py::TestEntering::test_texts_that_look_the_same_are_the_same",
+    ),
+    mutation(
+        "what is sent is made another before it is compared with a repeat",
+        f"{TRANSPORT}/once.py",
+        "    request_id = request.request_id\n    request.ClearField",
+        "    for name in ('title', 'name'):\n"
+        "        if name in request.DESCRIPTOR.fields_by_name:\n"
+        "            setattr(request, name, getattr(request, name).strip())\n"
+        "    request_id = request.request_id\n    request.ClearField",
+        "tests/rpc/test_catalog.py::TestEntering::test_a_repeat_is_known_by_what_was_sent",
+    ),
+    mutation(
+        "invisible characters make other names",
+        f"{TRANSPORT}/shape.py",
+        "            unreadable += _bad_texts(message, texts)\n",
+        "            pass\n",
+        "tests/rpc/test_catalog.py::TestEntering::test_what_shows_nothing_is_refused",
+    ),
 )

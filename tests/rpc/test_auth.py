@@ -10,11 +10,13 @@ from typing import Any
 
 import grpc
 import jwt
+import pytest
 from cinema.v1 import auth_service_pb2 as pb
 from cinema.v1 import booking_service_pb2, catalog_service_pb2, user_pb2
 
 from cinema_grpc.adapters.access_tokens import JwtAccessTokens
-from cinema_grpc.domain.account import Role, User
+from cinema_grpc.domain.account import Role, User, check_person
+from cinema_grpc.domain.errors import InvalidRequest
 from tests.builders import NOW, FakeClock
 from tests.rpc.conftest import METHODS, PASSWORD, SECRET, House, Metadata, moment, refusal, running
 
@@ -109,9 +111,62 @@ class TestRegister:
             "full_name": ("", " \u2003", "x" * 201, "Ada\0", "Ada\nL", "\x7fAda"),
             "email": ("", "ada", "@x.example", "a@", "a b@x.example", "ada@x.example\n", f"x{email}"),
         }
+        bad["full_name"] += ("\u200b", "\u3164", "\u2800", "\u0301", "A\u200bda", "Ada\u202e", "Ada\ufe00")
         for field, texts in bad.items():
             for text in texts:
                 assert (await refusal(register(house, **{field: text}))).fields == [field], text
+
+    async def test_a_name_is_kept_in_one_form(self, house: House) -> None:
+        answer = await register(house, full_name=unicodedata.normalize("NFD", "  Zoë\u00a0 Ångström "))
+        assert answer.user.full_name == "Zoë Ångström"
+
+    @pytest.mark.parametrize(
+        "email",
+        [
+            *(
+                "a@b",
+                "a.b+c@x.example",
+                "a..b@x.example",
+                ".@x.example",
+                "a@x-y.example",
+                "!#$%&'*+/=?^_`{|}~-@x.example",
+            ),
+            *("a@xn--exmple-cua.com", f"a@{'y' * 63}.example", "A@X.EXAMPLE", "a@1.2.3.4"),
+            *("jörg@example.com", "jorg@exämple.com", "a@-x.example", "a@x-.example", "a@x..example", "a@.example"),
+            *(
+                "a@x.example.",
+                f"a@{'y' * 64}.example",
+                '"a b"@x.example',
+                "a@[127.0.0.1]",
+                "a@x_y.example",
+                "a(b)@x.example",
+            ),
+            *(
+                "a,b@x.example",
+                "a@b@x.example",
+                "a@x example",
+                "\uff41@x.example",
+                "a@x.example\u200b",
+                "\u202ea@x.example",
+            ),
+        ],
+    )
+    async def test_one_rule_for_emails(self, house: House, email: str) -> None:
+        """The protos' and the command line's, which says what to do instead."""
+        try:
+            check_person("Ada", email)
+            refused_by_domain = ""
+        except InvalidRequest as error:
+            refused_by_domain = error.violations[0].description
+        if not refused_by_domain:
+            assert (await register(house, email=email)).user.email == email
+            return
+        refused = await refusal(register(house, email=email))
+        (violation,) = refused.details["BadRequest"].field_violations
+        assert (violation.field, violation.description) == ("email", refused_by_domain)
+        assert (
+            'in ASCII, such as "ada@example.com"; write an international domain in its "xn--" form' in refused.message
+        )
 
 
 class TestPasswords:

@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from cinema.v1 import user_pb2 as cinema_dot_v1_dot_user__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63inema/v1/auth_service.proto\x12\tcinema.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x14\x63inema/v1/user.proto\"\xdd\x05\n\x0fRegisterRequest\x12\x98\x01\n\x08username\x18\x01 \x01(\tB\x85\x01\xbaH\x81\x01\xba\x01~\n\x11register.username\x12\x41must be 3 to 64 letters (A to Z, a to z), digits, \".\", \"_\" or \"-\"\x1a&this.matches(\'^[A-Za-z0-9._-]{3,64}$\')\x12\xfd\x01\n\x08password\x18\x02 \x01(\tB\xea\x01\xbaH\xe6\x01\xba\x01\xe2\x01\n\x11register.password\x12\x37must be 8 to 256 characters, without control characters\x1a\x93\x01this.matches(\'^\\\\P{Cc}*$\') && (this.matches(\'^[\\\\x{0}-\\\\x{2FF}]*$\') ? size(this) >= 8 && size(this) <= 256 : size(this) >= 3 && size(this) <= 1024)\x12\xbd\x01\n\tfull_name\x18\x03 \x01(\tB\xa9\x01\xbaH\xa5\x01\xba\x01\xa1\x01\n\x12register.full_name\x12\x42must be 1 to 200 characters, not blank, without control characters\x1aGsize(this) <= 200 && this.matches(\'^\\\\P{Cc}*[^\\\\p{Cc}\\\\p{Z}]\\\\P{Cc}*$\')\x12o\n\x05\x65mail\x18\x04 \x01(\tB`\xbaH]r\x03\x18\xfe\x01\xba\x01U\n\x0eregister.email\x12\x33must be an email address, such as \"ada@example.com\"\x1a\x0ethis.isEmail()\"T\n\x10RegisterResponse\x12\x1d\n\x04user\x18\x01 \x01(\x0b\x32\x0f.cinema.v1.User\x12!\n\x06tokens\x18\x02 \x01(\x0b\x32\x11.cinema.v1.Tokens\"I\n\x0cLoginRequest\x12\x1b\n\x08username\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1c\n\x08password\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x08\"Q\n\rLoginResponse\x12\x1d\n\x04user\x18\x01 \x01(\x0b\x32\x0f.cinema.v1.User\x12!\n\x06tokens\x18\x02 \x01(\x0b\x32\x11.cinema.v1.Tokens\"\x17\n\x15GetCurrentUserRequest\"7\n\x16GetCurrentUserResponse\x12\x1d\n\x04user\x18\x01 \x01(\x0b\x32\x0f.cinema.v1.User\"9\n\x14RefreshTokensRequest\x12!\n\rrefresh_token\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x08\":\n\x15RefreshTokensResponse\x12!\n\x06tokens\x18\x01 \x01(\x0b\x32\x11.cinema.v1.Tokens\"2\n\rLogoutRequest\x12!\n\rrefresh_token\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x08\"\x10\n\x0eLogoutResponse\"\xcc\x02\n\x15\x43hangePasswordRequest\x12$\n\x10\x63urrent_password\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x08\x12\x8c\x02\n\x0cnew_password\x18\x02 \x01(\tB\xf5\x01\xbaH\xf1\x01\xba\x01\xed\x01\n\x1c\x63hange_password.new_password\x12\x37must be 8 to 256 characters, without control characters\x1a\x93\x01this.matches(\'^\\\\P{Cc}*$\') && (this.matches(\'^[\\\\x{0}-\\\\x{2FF}]*$\') ? size(this) >= 8 && size(this) <= 256 : size(this) >= 3 && size(this) <= 1024)\";\n\x16\x43hangePasswordResponse\x12!\n\x06tokens\x18\x01 \x01(\x0b\x32\x11.cinema.v1.Tokens\"\x18\n\x16ListSigningKeysRequest\">\n\x17ListSigningKeysResponse\x12#\n\x04keys\x18\x01 \x03(\x0b\x32\x15.cinema.v1.SigningKey2\xcc\x04\n\x0b\x41uthService\x12H\n\x08Register\x12\x1a.cinema.v1.RegisterRequest\x1a\x1b.cinema.v1.RegisterResponse\"\x03\x90\x02\x00\x12?\n\x05Login\x12\x17.cinema.v1.LoginRequest\x1a\x18.cinema.v1.LoginResponse\"\x03\x90\x02\x02\x12Z\n\x0eGetCurrentUser\x12 .cinema.v1.GetCurrentUserRequest\x1a!.cinema.v1.GetCurrentUserResponse\"\x03\x90\x02\x01\x12W\n\rRefreshTokens\x12\x1f.cinema.v1.RefreshTokensRequest\x1a .cinema.v1.RefreshTokensResponse\"\x03\x90\x02\x02\x12\x42\n\x06Logout\x12\x18.cinema.v1.LogoutRequest\x1a\x19.cinema.v1.LogoutResponse\"\x03\x90\x02\x02\x12Z\n\x0e\x43hangePassword\x12 .cinema.v1.ChangePasswordRequest\x1a!.cinema.v1.ChangePasswordResponse\"\x03\x90\x02\x00\x12]\n\x0fListSigningKeys\x12!.cinema.v1.ListSigningKeysRequest\x1a\".cinema.v1.ListSigningKeysResponse\"\x03\x90\x02\x01\x42j\n\rcom.cinema.v1B\x10\x41uthServiceProtoP\x01Z cinema/gen/go/cinema/v1;cinemav1\xaa\x02\tCinema.V1\xca\x02\tCinema\\V1\xea\x02\nCinema::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63inema/v1/auth_service.proto\x12\tcinema.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x14\x63inema/v1/user.proto\"\xd3\x06\n\x0fRegisterRequest\x12\x98\x01\n\x08username\x18\x01 \x01(\tB\x85\x01\xbaH\x81\x01\xba\x01~\n\x11register.username\x12\x41must be 3 to 64 letters (A to Z, a to z), digits, \".\", \"_\" or \"-\"\x1a&this.matches(\'^[A-Za-z0-9._-]{3,64}$\')\x12\xfd\x01\n\x08password\x18\x02 \x01(\tB\xea\x01\xbaH\xe6\x01\xba\x01\xe2\x01\n\x11register.password\x12\x37must be 8 to 256 characters, without control characters\x1a\x93\x01this.matches(\'^\\\\P{Cc}*$\') && (this.matches(\'^[\\\\x{0}-\\\\x{2FF}]*$\') ? size(this) >= 8 && size(this) <= 256 : size(this) >= 3 && size(this) <= 1024)\x12\xbd\x01\n\tfull_name\x18\x03 \x01(\tB\xa9\x01\xbaH\xa5\x01\xba\x01\xa1\x01\n\x12register.full_name\x12\x42must be 1 to 200 characters, not blank, without control characters\x1aGsize(this) <= 200 && this.matches(\'^\\\\P{Cc}*[^\\\\p{Cc}\\\\p{Z}]\\\\P{Cc}*$\')\x12\xe4\x01\n\x05\x65mail\x18\x04 \x01(\tB\xd4\x01\xbaH\xd0\x01r\x03\x18\xfe\x01\xba\x01\xc7\x01\n\x0eregister.email\x12\xa4\x01must be an email address in ASCII, such as \"ada@example.com\"; write an international domain in its \"xn--\" form, and use an address with plain letters before the \"@\"\x1a\x0ethis.isEmail()\"T\n\x10RegisterResponse\x12\x1d\n\x04user\x18\x01 \x01(\x0b\x32\x0f.cinema.v1.User\x12!\n\x06tokens\x18\x02 \x01(\x0b\x32\x11.cinema.v1.Tokens\"I\n\x0cLoginRequest\x12\x1b\n\x08username\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1c\n\x08password\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x08\"Q\n\rLoginResponse\x12\x1d\n\x04user\x18\x01 \x01(\x0b\x32\x0f.cinema.v1.User\x12!\n\x06tokens\x18\x02 \x01(\x0b\x32\x11.cinema.v1.Tokens\"\x17\n\x15GetCurrentUserRequest\"7\n\x16GetCurrentUserResponse\x12\x1d\n\x04user\x18\x01 \x01(\x0b\x32\x0f.cinema.v1.User\"9\n\x14RefreshTokensRequest\x12!\n\rrefresh_token\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x08\":\n\x15RefreshTokensResponse\x12!\n\x06tokens\x18\x01 \x01(\x0b\x32\x11.cinema.v1.Tokens\"2\n\rLogoutRequest\x12!\n\rrefresh_token\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x08\"\x10\n\x0eLogoutResponse\"\xcc\x02\n\x15\x43hangePasswordRequest\x12$\n\x10\x63urrent_password\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x08\x12\x8c\x02\n\x0cnew_password\x18\x02 \x01(\tB\xf5\x01\xbaH\xf1\x01\xba\x01\xed\x01\n\x1c\x63hange_password.new_password\x12\x37must be 8 to 256 characters, without control characters\x1a\x93\x01this.matches(\'^\\\\P{Cc}*$\') && (this.matches(\'^[\\\\x{0}-\\\\x{2FF}]*$\') ? size(this) >= 8 && size(this) <= 256 : size(this) >= 3 && size(this) <= 1024)\";\n\x16\x43hangePasswordResponse\x12!\n\x06tokens\x18\x01 \x01(\x0b\x32\x11.cinema.v1.Tokens\"\x18\n\x16ListSigningKeysRequest\">\n\x17ListSigningKeysResponse\x12#\n\x04keys\x18\x01 \x03(\x0b\x32\x15.cinema.v1.SigningKey2\xcc\x04\n\x0b\x41uthService\x12H\n\x08Register\x12\x1a.cinema.v1.RegisterRequest\x1a\x1b.cinema.v1.RegisterResponse\"\x03\x90\x02\x00\x12?\n\x05Login\x12\x17.cinema.v1.LoginRequest\x1a\x18.cinema.v1.LoginResponse\"\x03\x90\x02\x02\x12Z\n\x0eGetCurrentUser\x12 .cinema.v1.GetCurrentUserRequest\x1a!.cinema.v1.GetCurrentUserResponse\"\x03\x90\x02\x01\x12W\n\rRefreshTokens\x12\x1f.cinema.v1.RefreshTokensRequest\x1a .cinema.v1.RefreshTokensResponse\"\x03\x90\x02\x02\x12\x42\n\x06Logout\x12\x18.cinema.v1.LogoutRequest\x1a\x19.cinema.v1.LogoutResponse\"\x03\x90\x02\x02\x12Z\n\x0e\x43hangePassword\x12 .cinema.v1.ChangePasswordRequest\x1a!.cinema.v1.ChangePasswordResponse\"\x03\x90\x02\x00\x12]\n\x0fListSigningKeys\x12!.cinema.v1.ListSigningKeysRequest\x1a\".cinema.v1.ListSigningKeysResponse\"\x03\x90\x02\x01\x42j\n\rcom.cinema.v1B\x10\x41uthServiceProtoP\x01Z cinema/gen/go/cinema/v1;cinemav1\xaa\x02\tCinema.V1\xca\x02\tCinema\\V1\xea\x02\nCinema::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,7 +41,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REGISTERREQUEST'].fields_by_name['full_name']._loaded_options = None
   _globals['_REGISTERREQUEST'].fields_by_name['full_name']._serialized_options = b'\272H\245\001\272\001\241\001\n\022register.full_name\022Bmust be 1 to 200 characters, not blank, without control characters\032Gsize(this) <= 200 && this.matches(\'^\\\\P{Cc}*[^\\\\p{Cc}\\\\p{Z}]\\\\P{Cc}*$\')'
   _globals['_REGISTERREQUEST'].fields_by_name['email']._loaded_options = None
-  _globals['_REGISTERREQUEST'].fields_by_name['email']._serialized_options = b'\272H]r\003\030\376\001\272\001U\n\016register.email\0223must be an email address, such as \"ada@example.com\"\032\016this.isEmail()'
+  _globals['_REGISTERREQUEST'].fields_by_name['email']._serialized_options = b'\272H\320\001r\003\030\376\001\272\001\307\001\n\016register.email\022\244\001must be an email address in ASCII, such as \"ada@example.com\"; write an international domain in its \"xn--\" form, and use an address with plain letters before the \"@\"\032\016this.isEmail()'
   _globals['_LOGINREQUEST'].fields_by_name['username']._loaded_options = None
   _globals['_LOGINREQUEST'].fields_by_name['username']._serialized_options = b'\272H\006r\004\020\001\030@'
   _globals['_LOGINREQUEST'].fields_by_name['password']._loaded_options = None
@@ -69,33 +69,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUTHSERVICE'].methods_by_name['ListSigningKeys']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['ListSigningKeys']._serialized_options = b'\220\002\001'
   _globals['_REGISTERREQUEST']._serialized_start=95
-  _globals['_REGISTERREQUEST']._serialized_end=828
-  _globals['_REGISTERRESPONSE']._serialized_start=830
-  _globals['_REGISTERRESPONSE']._serialized_end=914
-  _globals['_LOGINREQUEST']._serialized_start=916
-  _globals['_LOGINREQUEST']._serialized_end=989
-  _globals['_LOGINRESPONSE']._serialized_start=991
-  _globals['_LOGINRESPONSE']._serialized_end=1072
-  _globals['_GETCURRENTUSERREQUEST']._serialized_start=1074
-  _globals['_GETCURRENTUSERREQUEST']._serialized_end=1097
-  _globals['_GETCURRENTUSERRESPONSE']._serialized_start=1099
-  _globals['_GETCURRENTUSERRESPONSE']._serialized_end=1154
-  _globals['_REFRESHTOKENSREQUEST']._serialized_start=1156
-  _globals['_REFRESHTOKENSREQUEST']._serialized_end=1213
-  _globals['_REFRESHTOKENSRESPONSE']._serialized_start=1215
-  _globals['_REFRESHTOKENSRESPONSE']._serialized_end=1273
-  _globals['_LOGOUTREQUEST']._serialized_start=1275
-  _globals['_LOGOUTREQUEST']._serialized_end=1325
-  _globals['_LOGOUTRESPONSE']._serialized_start=1327
-  _globals['_LOGOUTRESPONSE']._serialized_end=1343
-  _globals['_CHANGEPASSWORDREQUEST']._serialized_start=1346
-  _globals['_CHANGEPASSWORDREQUEST']._serialized_end=1678
-  _globals['_CHANGEPASSWORDRESPONSE']._serialized_start=1680
-  _globals['_CHANGEPASSWORDRESPONSE']._serialized_end=1739
-  _globals['_LISTSIGNINGKEYSREQUEST']._serialized_start=1741
-  _globals['_LISTSIGNINGKEYSREQUEST']._serialized_end=1765
-  _globals['_LISTSIGNINGKEYSRESPONSE']._serialized_start=1767
-  _globals['_LISTSIGNINGKEYSRESPONSE']._serialized_end=1829
-  _globals['_AUTHSERVICE']._serialized_start=1832
-  _globals['_AUTHSERVICE']._serialized_end=2420
+  _globals['_REGISTERREQUEST']._serialized_end=946
+  _globals['_REGISTERRESPONSE']._serialized_start=948
+  _globals['_REGISTERRESPONSE']._serialized_end=1032
+  _globals['_LOGINREQUEST']._serialized_start=1034
+  _globals['_LOGINREQUEST']._serialized_end=1107
+  _globals['_LOGINRESPONSE']._serialized_start=1109
+  _globals['_LOGINRESPONSE']._serialized_end=1190
+  _globals['_GETCURRENTUSERREQUEST']._serialized_start=1192
+  _globals['_GETCURRENTUSERREQUEST']._serialized_end=1215
+  _globals['_GETCURRENTUSERRESPONSE']._serialized_start=1217
+  _globals['_GETCURRENTUSERRESPONSE']._serialized_end=1272
+  _globals['_REFRESHTOKENSREQUEST']._serialized_start=1274
+  _globals['_REFRESHTOKENSREQUEST']._serialized_end=1331
+  _globals['_REFRESHTOKENSRESPONSE']._serialized_start=1333
+  _globals['_REFRESHTOKENSRESPONSE']._serialized_end=1391
+  _globals['_LOGOUTREQUEST']._serialized_start=1393
+  _globals['_LOGOUTREQUEST']._serialized_end=1443
+  _globals['_LOGOUTRESPONSE']._serialized_start=1445
+  _globals['_LOGOUTRESPONSE']._serialized_end=1461
+  _globals['_CHANGEPASSWORDREQUEST']._serialized_start=1464
+  _globals['_CHANGEPASSWORDREQUEST']._serialized_end=1796
+  _globals['_CHANGEPASSWORDRESPONSE']._serialized_start=1798
+  _globals['_CHANGEPASSWORDRESPONSE']._serialized_end=1857
+  _globals['_LISTSIGNINGKEYSREQUEST']._serialized_start=1859
+  _globals['_LISTSIGNINGKEYSREQUEST']._serialized_end=1883
+  _globals['_LISTSIGNINGKEYSRESPONSE']._serialized_start=1885
+  _globals['_LISTSIGNINGKEYSRESPONSE']._serialized_end=1947
+  _globals['_AUTHSERVICE']._serialized_start=1950
+  _globals['_AUTHSERVICE']._serialized_end=2538
 # @@protoc_insertion_point(module_scope)

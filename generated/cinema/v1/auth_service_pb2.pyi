@@ -39,9 +39,14 @@ class RegisterRequest(_message.Message):
     for the latter refuses only what can't be 8 to 256 characters after NFC; the server counts those after NFC.
     """
     full_name: _builtins.str
-    """The person's name: 1 to 200 characters, not blank, without control characters."""
+    """The person's name: 1 to 200 characters, not blank, without control characters.
+    Text is kept in Unicode's NFC, trimmed, with each run of white space as one space. Characters that show nothing, such as U+200B, are refused,
+    but for joiners in scripts and emoji that need them.
+    """
     email: _builtins.str
-    """The person's email address, at most 254 characters. Unique without regard to case."""
+    """The person's email address, at most 254 characters of ASCII: an international domain in its "xn--" form, and plain letters before the "@".
+    Unique without regard to case.
+    """
     def __init__(
         self,
         *,

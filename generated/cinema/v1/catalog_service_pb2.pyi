@@ -32,11 +32,14 @@ class CreateMovieRequest(_message.Message):
     SYNOPSIS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     title: _builtins.str
-    """Its title: 1 to 200 characters, not blank, without control characters."""
+    """Its title: 1 to 200 characters, not blank, without control characters.
+    Text is kept in Unicode's NFC, trimmed, with each run of white space as one space. Characters that show nothing, such as U+200B, are refused,
+    but for joiners in scripts and emoji that need them.
+    """
     rating: _builtins.str
-    """Its age rating, free text such as "PG-13". May be left out."""
+    """Its age rating, free text such as "PG-13". May be left out. Kept in the same form as a title."""
     synopsis: _builtins.str
-    """What it is about, at most 5,000 characters. May be left out."""
+    """What it is about, at most 5,000 characters. May be left out. Kept in the same form as a title."""
     request_id: _builtins.str
     """A UUID of the caller's own making, kept for at least 24 hours: a repeat with the same id and the same content gets the first answer
     again and has no second effect; the same id with other content is REQUEST_ID_REUSED. Empty: every call counts as a new one.
@@ -96,7 +99,7 @@ class CreateCinemaRequest(_message.Message):
     TIME_ZONE_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Its name: 1 to 200 characters, not blank, without control characters."""
+    """Its name: 1 to 200 characters, not blank, without control characters. Kept in the same form as a movie's title."""
     time_zone: _builtins.str
     """The IANA name of the time zone it lies in, such as "Europe/Berlin"."""
     request_id: _builtins.str
@@ -155,7 +158,7 @@ class CreateAuditoriumRequest(_message.Message):
     cinema_id: _builtins.str
     """The cinema it belongs to."""
     name: _builtins.str
-    """Its name, unique in its cinema: 1 to 200 characters, not blank, without control characters."""
+    """Its name, unique in its cinema: 1 to 200 characters, not blank, without control characters. Kept in the same form as a movie's title."""
     request_id: _builtins.str
     """A UUID of the caller's own making, kept for at least 24 hours: a repeat with the same id and the same content gets the first answer
     again and has no second effect; the same id with other content is REQUEST_ID_REUSED. Empty: every call counts as a new one.

@@ -1,0 +1,115 @@
+"""Text that people read: one form for what looks the same, and nothing that cannot be seen."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cinema_grpc.domain.text import BLANK, NAME, RATING, SYNOPSIS, clean
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Screen 1",
+        " Screen 1",
+        "Screen 1 ",
+        "Screen\u00a01",
+        "Screen\u20071",
+        "Screen\u30001",
+        "Screen  1",
+        "Screen\u2028 1",
+    ],
+)
+def test_white_space_makes_no_other_name(text: str) -> None:
+    assert (NAME.problem(text), clean(text)) == (None, "Screen 1")
+
+
+def test_nor_does_the_way_in_which_letters_are_composed() -> None:
+    assert clean("Cafe\u0301") == clean("Café") == "Café"
+
+
+@given(st.text())
+def test_the_form_is_final(text: str) -> None:
+    assert clean(clean(text)) == clean(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Ada Lovelace",
+        "山田 花子",
+        "O",
+        "🎬" * 200,
+        "¡Átame!",
+        "8½",
+        "π",
+        "…",
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",  # Persian: without the ZWNJ the letters join
+        "शरद\u094d\u200cका",  # after a virama
+        "ශ\u0dca\u200dරී",  # Sinhala: Sri
+        "👩\u200d🚀 & 👩🏽\u200d🚀",
+        "🏳\ufe0f\u200d🌈",
+        "I ❤\ufe0f Huckabees",
+        "\u0600123",  # the Arabic number sign shows
+        "\ue000",
+    ],
+)
+def test_names_of_any_script_are_taken(text: str) -> None:
+    """With the joiners and emoji selectors that change how they look."""
+    assert NAME.problem(text) is None
+    assert clean(text) == unicodedata.normalize("NFC", text)
+
+
+INVISIBLE = (
+    "\u200b\u200c\u200d\u2060\u2061\ufeff\u00ad\u034f\u061c\u180e\u180b"  # widths, joiners, hyphens, marks
+    "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # of direction
+    "\u115f\u1160\u3164\uffa0\u17b4\u2800\U0001d159\ufffc\ufff9\U0001d173"  # fillers and blanks
+    "\ufe00\ufe0e\ufe0f\U000e0100\U000e0001\U000e0041\U000e007f\u2065\ufff0"  # variations, tags, to come
+)
+
+
+@pytest.mark.parametrize("character", INVISIBLE, ids=lambda each: f"U+{ord(each):04X}")
+@pytest.mark.parametrize("around", ["{}", "{}a", "a{}", "Screen{}1", " {} "])
+def test_what_shows_nothing_is_refused_by_its_number(character: str, around: str) -> None:
+    """Alone and anywhere in a text, also in one that may be left out."""
+    text = around.format(character)
+    for rule in (NAME, RATING, SYNOPSIS):
+        assert rule.problem(text) == f"must not hold the invisible character U+{ord(character):04X}; leave it out"
+
+
+@pytest.mark.parametrize(
+    "text", ["🎬\u200d", "\u200d🎬", "🎬\u200da", "a\ufe0f", "🎬\u200c🎬", "\u2800\u200d\u2800", "ب\u200da"]
+)
+def test_a_joiner_out_of_place_shows_nothing(text: str) -> None:
+    assert NAME.problem(text) is not None
+
+
+@pytest.mark.parametrize("text", ["", " ", "\u3000\u00a0", "\u0301", " \u0301\u0308"])
+def test_a_name_shows_something(text: str) -> None:
+    assert NAME.problem(text) == "must be 1 to 200 characters, not blank, without control characters"
+    assert RATING.problem(text) is None
+
+
+@pytest.mark.parametrize("text", ["a\0b", "a\nb", "tail\n", "\x1b[31m", "\x85", "\x1f", "half \udc80"])
+def test_control_characters_are_refused_also_where_they_would_be_trimmed(text: str) -> None:
+    for rule in (NAME, RATING, SYNOPSIS):
+        assert "without control characters" in (rule.problem(text) or "")
+
+
+def test_lengths_count_as_sent_and_as_kept() -> None:
+    assert NAME.problem("x" * 200) is None
+    assert NAME.problem("x" * 201) is not None
+    assert NAME.problem("x" + " " * 200) is not None
+    assert NAME.problem("\u0958" * 100) is None
+    assert NAME.problem("\u0958" * 101) is not None  # NFC takes this letter apart
+    assert "at most 5,000 characters" in (SYNOPSIS.problem("x" * 5_001) or "")
+
+
+def test_no_blank_character_is_a_letter_that_somebody_needs() -> None:
+    """All of them are fillers, selectors, tags or not assigned."""
+    words = ("FILLER", "SELECTOR", "TAG", "BLANK", "NULL", "JOINER", "INHERENT", "REPLACEMENT")
+    for character in BLANK:
+        name = unicodedata.name(character, "")
+        assert not name or any(word in name for word in words), name
