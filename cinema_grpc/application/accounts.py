@@ -117,7 +117,7 @@ class Accounts:
         Raises:
             TokenInvalid: There is no such user.
         """
-        user, new_password = await self.user(user_id), normalize_password(new_password)
+        user, new_password = await self.callers.user(user_id), normalize_password(new_password)
         return violations_of(
             lambda: check_password(new_password, "new_password", user.username, user.email, self._commonest)
         )
