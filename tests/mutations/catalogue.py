@@ -151,8 +151,8 @@ MUTATIONS = (
     mutation(
         "a hold is over a moment too late in lists of bookings",
         f"{DATABASE}/booking_reader.py",
-        "over = _BOOKING.hold_expire_time <= bindparam",
-        "over = _BOOKING.hold_expire_time < bindparam",
+        "over = reserved.c.hold_expire_time <= bindparam",
+        "over = reserved.c.hold_expire_time < bindparam",
         "tests/application/test_hold_expiry.py::test_without_it_a_lapsed_hold_is_free_all_the_same",
     ),
     mutation(
@@ -473,8 +473,8 @@ MUTATIONS = (
     mutation(
         "a page of a customer's bookings examines all that are on hold",
         f"{DATABASE}/booking_reader.py",
-        '.limit(bindparam("examined")).subquery("reserved")',
-        '.limit(10**6 + 0 * bindparam("examined")).subquery("reserved")',
+        'asked["examined"] = self._examined',
+        'asked["examined"] = 10**6',
         "tests/store/test_bounded_lists.py",
     ),
     mutation(
