@@ -8,7 +8,6 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
-import click
 import structlog
 
 from cinema_grpc import demo
@@ -18,6 +17,7 @@ from cinema_grpc.application.ports import ShowtimeFilter
 from cinema_grpc.config import PREFIX, BadSettings, Settings
 from cinema_grpc.domain.account import User
 from cinema_grpc.listening import allow_open_files, read_certificates
+from cinema_grpc.log_writer import LogWriter
 from cinema_grpc.server import CinemaServer, ServerEnded, bring_up_to_date, read_signing_keys
 from cinema_grpc.workers import Workers
 
@@ -217,4 +217,6 @@ async def _show_demo(server: CinemaServer, certificate: Path | None, access: dem
     # More than a day ahead, so that all of the money comes back.
     late_enough = ShowtimeFilter("", "", "", await server.catalog.now() + timedelta(hours=25), None)
     _, showtimes = await server.programme.list_showtimes(late_enough, None, 1)
-    click.echo(demo.describe(server.address, certificate, access, showtimes[0].showtime_id))
+    shown = LogWriter(sys.stdout.fileno())  # the server runs, and must not wait for a reader
+    shown.write(demo.describe(server.address, certificate, access, showtimes[0].showtime_id) + "\n")
+    shown.flush()

@@ -1,20 +1,28 @@
 """How log lines are written: structlog, for people or as JSON; what libraries log goes the same way."""
 
-import asyncio
+import atexit
 import logging
 import sys
-from contextlib import suppress
 from typing import Any, Literal, TextIO, cast
 
 import orjson
 import structlog
 
+from cinema_grpc.log_writer import LogStream, LogWriter, make_pipe_non_blocking
 from cinema_grpc.transport.call import add_request_id
 
 
 def set_up_logging(log_format: Literal["console", "json"], level: str) -> None:
-    """Write log lines of at least `level` to standard error."""
+    """Write log lines of at least `level` to standard error, in a thread: see LogWriter for what is dropped when.
+
+    Everything that Python writes to standard error goes the same way from now on.
+    """
     console = log_format == "console"
+    colors = sys.stderr.isatty()
+    make_pipe_non_blocking(sys.stderr.fileno())
+    writer = LogWriter(sys.stderr.fileno(), _report_dropped)
+    atexit.register(writer.drain)
+    stream = cast("TextIO", LogStream(writer, sys.stderr))
     processors: list[structlog.typing.Processor] = [
         add_request_id,
         structlog.processors.add_log_level,
@@ -23,19 +31,17 @@ def set_up_logging(log_format: Literal["console", "json"], level: str) -> None:
     render: structlog.typing.Processor
     if console:
         # Plain tracebacks: richer ones would show the values of variables, passwords among them.
-        render = structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
+        render = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
     else:
         processors.append(structlog.processors.format_exc_info)
         render = structlog.processors.JSONRenderer(serializer=_to_json)
     structlog.configure(
         processors=[*processors, render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", _Unfailing(sys.stderr))),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", writer)),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(writer)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=processors,
@@ -46,37 +52,11 @@ def set_up_logging(log_format: Literal["console", "json"], level: str) -> None:
     # gRPC quotes metadata that it can't decode, an access token perhaps.
     logging.getLogger("grpc._cython.cygrpc").addFilter(lambda record: "Invalid encoding" not in record.getMessage())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    sys.stderr = stream
 
 
-class _Unfailing:
-    """A stream to which a line can't be written in vain: nobody's booking fails because the log's disk is full.
-
-    Lines of one turn of the event loop are written in one go, since each write is a call to the kernel.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._texts: list[str] = []
-
-    def write(self, text: str) -> None:
-        """Take what is to be written."""
-        self._texts.append(text)
-
-    def flush(self) -> None:
-        """Write at the end of this turn of the event loop, or at once where none runs."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            self._write_out()
-        else:
-            if len(self._texts) == 1:
-                loop.call_soon(self._write_out)
-
-    def _write_out(self) -> None:
-        texts, self._texts = self._texts, []
-        with suppress(OSError, ValueError):
-            self._stream.write("".join(texts))
-            self._stream.flush()
+def _report_dropped(lines: int) -> None:
+    structlog.get_logger().warning("log lines were dropped: standard error was not read in time", lines=lines)
 
 
 def _to_json(line: Any, **_options: Any) -> str:

@@ -354,6 +354,13 @@ MUTATIONS = (
         "tests/application/test_recovery.py::TestASlowReplica",
     ),
     mutation(
+        "log lines that are dropped are not counted",
+        "cinema_grpc/log_writer.py",
+        r'self._dropped += text.count("\n")',
+        "self._dropped += 0",
+        "tests/e2e/test_log.py::TestLogWriter",
+    ),
+    mutation(
         "a charge that comes too late confirms the booking",
         f"{DOMAIN}/showtime.py",
         "current = booking.as_of(now)",

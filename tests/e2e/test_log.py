@@ -1,0 +1,117 @@
+"""The log of a server whose standard error nobody reads: lines are dropped and counted, and no call waits for them."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+import grpc
+import pytest
+from cinema.v1 import catalog_service_pb2, catalog_service_pb2_grpc
+
+from cinema_grpc.log_writer import LogWriter, make_pipe_non_blocking
+from tests.e2e.conftest import CINEMA, SECONDS, SECRET, environment, measured
+
+
+@contextmanager
+def unread(folder: Path, **settings: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """Run a server whose standard error is not read once it serves; give its process and its address."""
+    process = subprocess.Popen(  # noqa: S603 (our own program)
+        [CINEMA, "serve"],
+        cwd=folder,
+        env=environment(CINEMA_JWT_SECRET=SECRET, **settings),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    with closing(process.stderr) as stream:
+        line = b""
+        while b'"serving"' not in line:
+            line = stream.readline()
+        try:
+            yield process, json.loads(line)["address"]
+        finally:
+            process.kill()
+            process.wait(SECONDS)
+
+
+async def call(address: str, times: int) -> None:
+    async with grpc.aio.insecure_channel(address) as channel:
+        movies = catalog_service_pb2_grpc.CatalogServiceStub(channel)
+        for _ in range(times // 100):
+            request = catalog_service_pb2.ListMoviesRequest()
+            await asyncio.gather(*(movies.ListMovies(request, timeout=SECONDS) for _ in range(100)))
+
+
+async def test_a_server_whose_log_is_not_read_goes_on_and_stops(tmp_path: Path) -> None:
+    """Calls are answered, and SIGTERM ends the process in good order, however many lines the pipe has no room for.
+
+    gRPC's C core writes to standard error by itself, and here as much as it can.
+    """
+    with unread(tmp_path, GRPC_VERBOSITY="DEBUG", GRPC_TRACE="http", **measured()) as (process, address):
+        await call(address, 600)
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(process.wait, SECONDS) == 0
+
+
+def fill(pipe: int) -> int:
+    """Fill a pipe; return how many bytes it took."""
+    os.set_blocking(pipe, False)
+    size = 0
+    with suppress(BlockingIOError):
+        while True:
+            size += os.write(pipe, b"x")
+    return size
+
+
+class TestLogWriter:
+    """What is written to a pipe, here in lines of 10 characters."""
+
+    @pytest.fixture
+    def pipe(self) -> Iterator[tuple[int, int]]:
+        reader, writer = os.pipe()
+        yield reader, writer
+        os.close(reader)
+        os.close(writer)
+
+    @pytest.mark.parametrize("blocking", [True, False])
+    def test_what_does_not_fit_is_dropped_and_counted(self, pipe: tuple[int, int], blocking: bool) -> None:
+        """The newest lines are; those before them come whole and in order once they are read."""
+        reader, descriptor = pipe
+        full = fill(descriptor)
+        os.set_blocking(descriptor, blocking)
+        reports: list[int] = []
+        writer = LogWriter(descriptor, reports.append, capacity=1_000)
+        for number in range(500):
+            writer.write(f"{number:9}\n")
+            writer.flush()
+        assert not writer.drain(0.01)
+        text = b""
+        while len(text) < full + 1_000:
+            text += os.read(reader, full)
+        assert writer.drain()
+        assert [int(line) for line in text[full:].splitlines()] == list(range(100))
+        assert reports == [400]
+
+    def test_a_pipe_that_nobody_can_read_any_more(self, pipe: tuple[int, int]) -> None:
+        """Is written to without an error; so is a full disk."""
+        reader, descriptor = pipe
+        os.dup2(descriptor, reader)  # which closes its reading end
+        writer = LogWriter(descriptor)
+        writer.write("line\n")
+        assert writer.drain()
+
+    def test_a_pipe_is_made_non_blocking_for_this_process_alone(self, pipe: tuple[int, int]) -> None:
+        reader, descriptor = pipe
+        shared = os.dup(descriptor)
+        make_pipe_non_blocking(descriptor)
+        assert os.get_blocking(shared)
+        assert not os.get_blocking(descriptor)
+        os.write(descriptor, b"x")
+        os.close(shared)
+        assert os.read(reader, 1) == b"x"
