@@ -16,6 +16,7 @@ from cinema_grpc.adapters.database.database import Database, without_secrets
 from cinema_grpc.application.ports import ShowtimeFilter
 from cinema_grpc.config import PREFIX, BadSettings, Settings
 from cinema_grpc.domain.account import User
+from cinema_grpc.hard_end import NOT_CLEAN, SECONDS_BEYOND_GRACE, HardEnd
 from cinema_grpc.listening import allow_open_files, read_certificates
 from cinema_grpc.log_writer import LogWriter
 from cinema_grpc.server import CinemaServer, ServerEnded, bring_up_to_date, read_signing_keys
@@ -30,7 +31,7 @@ OBJECTS_BETWEEN_COLLECTIONS = 50_000
 async def serve(
     settings: Settings, *, with_demo: bool = False, with_migration: bool = True, as_worker: bool = False
 ) -> None:
-    """Run a server until SIGTERM or SIGINT.
+    """Run a server until SIGTERM or SIGINT; if it does not stop in time then, the process exits with NOT_CLEAN.
 
     Args:
         settings: What the environment said.
@@ -43,15 +44,21 @@ async def serve(
     """
     read_certificates(settings)
     stop = asyncio.Event()
+    hard_end = HardEnd(settings.shutdown_seconds + SECONDS_BEYOND_GRACE)
     server = CinemaServer(settings, _jwt_secret(settings, with_demo=with_demo))
+    loop = asyncio.get_running_loop()
+
+    def begin_to_stop() -> None:
+        stop.set()
+        hard_end.start()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, begin_to_stop)
     if as_worker:
-        loop = asyncio.get_running_loop()
 
         def stop_for_good() -> None:
             loop.remove_reader(sys.stdin)  # or its end would be told again in each turn of the event loop
-            stop.set()
+            begin_to_stop()
 
         loop.add_reader(sys.stdin, stop_for_good)  # at the latest when whoever started it is gone
     try:
@@ -82,7 +89,8 @@ async def serve(
         except ServerEnded as error:
             # Whoever supervises the process starts it again.
             logger.error("nobody listens any more", exc_info=error)
-            raise SystemExit(1) from error
+            hard_end.start()
+            raise SystemExit(NOT_CLEAN) from error
         logger.info("stopping", tasks=len(asyncio.all_tasks()))
         await server.announce_stop()
     finally:

@@ -122,6 +122,10 @@ class LogStream(io.TextIOBase):
         self._writer.flush()
         return len(text)
 
+    def drain(self) -> None:
+        """Wait for the last lines to be written, for a bounded time."""
+        self._writer.drain()
+
     def isatty(self) -> bool:
         """Return whether the original stream is a terminal."""
         return self._original.isatty()

@@ -12,6 +12,7 @@ from subprocess import PIPE
 import structlog
 
 from cinema_grpc.config import PREFIX, BadSettings, Settings, with_port
+from cinema_grpc.hard_end import NOT_CLEAN, SECONDS_BEYOND_GRACE
 
 logger = structlog.get_logger()
 
@@ -20,8 +21,9 @@ LONGEST_PAUSE = 30.0
 """Seconds until a worker that died is replaced, at first and at most; twice as many each time."""
 SECONDS_OF_GOOD_HEALTH = 60.0
 """How long a worker has to live until its death counts as the first one again."""
-SECONDS_BEYOND_GRACE = 5.0
-"""How long workers may take to end beyond what running calls may take, before they are killed."""
+SECONDS_UNTIL_KILLED = SECONDS_BEYOND_GRACE + 2.0
+"""How long workers may take to end beyond what running calls may take, before they are killed. They exit before that by
+themselves, unless they are frozen."""
 CANNOT_START = 2
 """The exit code of a server that is told something wrong, or whose database is away as it starts."""
 
@@ -42,11 +44,13 @@ class Workers:
     number: int
     _running: set[asyncio.subprocess.Process] = field(default_factory=set)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    _failed: bool = False
+    _exit_code: int = 0
     _environment: dict[str, str] = field(default_factory=os.environ.copy)
 
     async def run(self) -> int:
-        """Serve until SIGTERM or SIGINT; give the exit code: 0 if all ended in good order.
+        """Serve until SIGTERM or SIGINT; return the exit code.
+
+        That is 0 if all ended in good order, NOT_CLEAN if one did not, and CANNOT_START if one could not start.
 
         Raises:
             BadSettings: An address can't be had.
@@ -68,7 +72,7 @@ class Workers:
                 logger.info("stopping workers")
                 await self._stop_all()
         logger.info("stopped workers")
-        return CANNOT_START if self._failed else 0
+        return self._exit_code
 
     async def _keep_alive(self, worker: int, address: str) -> None:
         """Run a worker, and another one in its place whenever it ends."""
@@ -82,10 +86,11 @@ class Workers:
                 logger.error("a worker can't be started", worker=worker, error=str(error))
                 code = None
             if self._stopping.is_set():
-                self._failed |= code not in {0, None}
+                if code not in {0, None}:
+                    self._exit_code = self._exit_code or NOT_CLEAN
                 return
             if code == CANNOT_START and is_first:  # it has said why; one that takes another's place may do so later
-                self._failed = True
+                self._exit_code = CANNOT_START
                 self._stopping.set()
                 return
             is_first = False
@@ -116,7 +121,7 @@ class Workers:
         """Have all workers finish their calls; those that do not end in time are killed."""
         for process in self._running:
             process.terminate()
-        deadline = asyncio.get_running_loop().time() + self.settings.shutdown_seconds + SECONDS_BEYOND_GRACE
+        deadline = asyncio.get_running_loop().time() + self.settings.shutdown_seconds + SECONDS_UNTIL_KILLED
         while self._running and asyncio.get_running_loop().time() < deadline:
             await asyncio.wait([asyncio.create_task(process.wait()) for process in self._running], timeout=1.0)
         for process in self._running:

@@ -6,6 +6,7 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -191,6 +192,13 @@ class PostgresServer:
                 else:
                     await connection.close()
                     return
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to all of its processes, such as SIGSTOP, which freezes it."""
+        postmaster = int((self.data / "postmaster.pid").read_text().split()[0])
+        os.kill(postmaster, number)  # first, so that it starts no others
+        for child in Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split():
+            os.kill(int(child), number)
 
     def kill(self, *, keep: bool = True) -> None:
         """Stop at once, as `pg_ctl stop -m immediate` does: without a word to anyone, and with recovery to come."""

@@ -354,6 +354,13 @@ MUTATIONS = (
         "tests/application/test_recovery.py::TestASlowReplica",
     ),
     mutation(
+        "a server whose database hangs does not end",
+        "cinema_grpc/commands.py",
+        "        stop.set()\n        hard_end.start()",
+        "        stop.set()",
+        "tests/e2e/test_hard_end.py::test_a_database_server_that_is_frozen",
+    ),
+    mutation(
         "log lines that are dropped are not counted",
         "cinema_grpc/log_writer.py",
         r'self._dropped += text.count("\n")',
