@@ -80,7 +80,7 @@ def migrate_command() -> None:
 
     settings = _settings()
     set_up_logging(settings.log_format, settings.log_level)
-    _run(migrate_alone(settings))
+    _run(migrate_alone(settings, {}))
     click.echo("the schema is up to date")
 
 

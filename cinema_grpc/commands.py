@@ -13,6 +13,8 @@ import structlog
 from cinema_grpc import demo
 from cinema_grpc.adapters.database.audit import Report, audit
 from cinema_grpc.adapters.database.database import Database, without_secrets
+from cinema_grpc.adapters.database.driver import Rights
+from cinema_grpc.adapters.database.migrate import ADDING_ACCOUNTS, READING, SELLING
 from cinema_grpc.application.ports import ShowtimeFilter
 from cinema_grpc.config import PREFIX, BadSettings, Settings
 from cinema_grpc.domain.account import User
@@ -117,19 +119,19 @@ async def serve_from_workers(settings: Settings, number: int, *, with_migration:
     _jwt_secret(settings, with_demo=False)
     read_signing_keys(settings)
     read_certificates(settings)
-    await migrate_alone(settings, with_migration=with_migration)
+    await migrate_alone(settings, SELLING, with_migration=with_migration)
     return await Workers(settings, number).run()
 
 
-async def migrate_alone(settings: Settings, *, with_migration: bool = True) -> None:
-    """Bring the schema up to date, or only check that it is, and do nothing else.
+async def migrate_alone(settings: Settings, rights: Rights, *, with_migration: bool = True) -> None:
+    """Bring the schema up to date, or only check that it is, check rights, and do nothing else.
 
     Raises:
-        BadSettings: It is not, or the database can't be used.
+        BadSettings: The schema is not up to date, a right is missing, or the database can't be used.
     """
     database = Database(settings.database_url)
     try:
-        await bring_up_to_date(database, with_migration=with_migration)
+        await bring_up_to_date(database, rights, with_migration=with_migration)
     finally:
         await database.close()
 
@@ -143,7 +145,7 @@ async def audit_alone(settings: Settings) -> Report:
     database = Database(settings.database_url)
     _check_is_there(database)
     try:
-        await bring_up_to_date(database, with_migration=False)
+        await bring_up_to_date(database, READING, with_migration=False)
         return await audit(database)
     finally:
         await database.close()
@@ -158,7 +160,7 @@ async def create_staff(settings: Settings, username: str, password: str, full_na
     """
     server = _without_tokens(settings)
     try:
-        await bring_up_to_date(server.database)
+        await bring_up_to_date(server.database, ADDING_ACCOUNTS)
         return await server.accounts.create_staff(username, password, full_name, email)
     finally:
         await server.close()

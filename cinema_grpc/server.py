@@ -12,7 +12,8 @@ from cinema_grpc.adapters.database.booking_reader import SqlBookingReader
 from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
 from cinema_grpc.adapters.database.catalog_store import SqlCatalogStore
 from cinema_grpc.adapters.database.database import Database
-from cinema_grpc.adapters.database.migrate import CannotMigrate, check_schema, migrate
+from cinema_grpc.adapters.database.driver import Rights
+from cinema_grpc.adapters.database.migrate import SELLING, CannotMigrate, check_rights, check_schema, migrate
 from cinema_grpc.adapters.database.old_records import SqlOldRecords
 from cinema_grpc.adapters.database.payment_store import SqlPaymentStore
 from cinema_grpc.adapters.database.programme_reader import SqlProgrammeReader
@@ -173,7 +174,7 @@ class CinemaServer:
             self._alone.enter_context(alone_at(self.database))
         except NotAlone as error:
             raise BadSettings(f"{PREFIX}DATABASE_URL: {error}") from error
-        await bring_up_to_date(self.database, with_migration=with_migration)
+        await bring_up_to_date(self.database, SELLING, with_migration=with_migration)
         self._box_office.start()
         self.expire_holds.start()
         self.recover_payments.start()
@@ -284,21 +285,22 @@ class CinemaServer:
         serving = True
         try:
             async with asyncio.timeout(SECONDS_TO_CHECK):
-                await self.database.check()
+                await self.database.check(SELLING)
         except (StorageUnavailable, TimeoutError):
             serving = False
         if self._server is not None:
             await self._server.set_serving(serving=serving)
 
 
-async def bring_up_to_date(database: Database, *, with_migration: bool = True) -> None:
-    """Bring the schema of a database up to date, or only check that it is.
+async def bring_up_to_date(database: Database, rights: Rights, *, with_migration: bool = True) -> None:
+    """Bring the schema of a database up to date, or only check that it is; then check what its user may do.
 
     Raises:
-        BadSettings: It is not, or the database can't be used.
+        BadSettings: The schema is not up to date, the user lacks one of the rights, or the database can't be used.
     """
     try:
         await (migrate(database) if with_migration else check_schema(database))
+        await check_rights(database, rights)
     except CannotMigrate as error:
         raise BadSettings(f"{PREFIX}DATABASE_URL: {error}") from error
 

@@ -10,6 +10,7 @@ import asyncpg
 from sqlalchemy import event
 
 from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.database.sqlite_connection import BoundedWaitConnection, BoundedWaitCursor
 
 
 class Faults:
@@ -18,6 +19,7 @@ class Faults:
     def __init__(self) -> None:
         self.fails: Callable[[str], bool] = lambda _statement: False
         self.after = False
+        self.error: type[BaseException] | None = None
         self.failed: list[str] = []
         self.commits = 0
 
@@ -35,7 +37,7 @@ class Faults:
     def _check(self, statement: str, error: Callable[[str], Exception]) -> None:
         if self.fails(statement):
             self.failed.append(statement)
-            raise error("the disk is on fire")
+            raise (self.error or error)("the disk is on fire")
 
 
 _faults: WeakKeyDictionary[Database, Faults] = WeakKeyDictionary()
@@ -56,13 +58,13 @@ def make_breakable(database: Database) -> Faults:
 def sqlite_options(faults: Faults) -> dict[str, Any]:
     """Make what an SQLite connection is opened with."""
 
-    class Cursor(sqlite3.Cursor):
+    class Cursor(BoundedWaitCursor):
         def execute(self, statement: str, *parameters: Any) -> "Cursor":
             with faults.around(statement, sqlite3.OperationalError):
                 super().execute(statement, *parameters)
             return self
 
-    class Connection(sqlite3.Connection):
+    class Connection(BoundedWaitConnection):
         def cursor(self, *_arguments: Any) -> Any:
             return super().cursor(Cursor)
 
@@ -98,13 +100,21 @@ def postgresql_options(faults: Faults) -> dict[str, Any]:
 
 
 @contextmanager
-def failing(database: Database, fails: Callable[[str], bool], *, after: bool = False) -> Iterator[list[str]]:
+def failing(
+    database: Database,
+    fails: Callable[[str], bool],
+    *,
+    after: bool = False,
+    error: type[BaseException] | None = None,
+) -> Iterator[list[str]]:
     """Make each statement for which `fails` is true fail; with `after` it is carried out, and its answer is lost.
+
+    The error is the driver's own for a full disk, unless another one is given.
 
     Gives the list of those that have failed.
     """
     faults = _faults[database]
-    faults.fails, faults.after, faults.failed = fails, after, []
+    faults.fails, faults.after, faults.failed, faults.error = fails, after, [], error
     try:
         yield faults.failed
     finally:

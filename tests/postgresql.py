@@ -60,6 +60,17 @@ os.execv(sys.argv[3], sys.argv[3:])
 """
 
 
+# Sets how large files may grow that processes of a user write to. Only that user may.
+LIMIT_FILES = """
+import os, resource, sys
+user, group, size, *processes = map(int, sys.argv[1:])
+if os.geteuid() == 0:
+    os.setgroups([]), os.setgid(group), os.setuid(user)
+for process in processes:
+    resource.prlimit(process, resource.RLIMIT_FSIZE, (size, resource.prlimit(process, resource.RLIMIT_FSIZE)[1]))
+"""
+
+
 def find_binaries() -> Path:
     """Find the folder with PostgreSQL's programs: the system's, or else those of the wheel; or as told to.
 
@@ -111,7 +122,13 @@ def unprivileged(folder: Path) -> list[str]:
 class PostgresServer:
     """A server on a Unix socket, which ends when these tests do."""
 
-    def __init__(self, settings: tuple[str, ...] = SPEED, within: Path | None = None, port: int | None = None) -> None:
+    def __init__(
+        self,
+        settings: tuple[str, ...] = SPEED,
+        within: Path | None = None,
+        port: int | None = None,
+        initdb: tuple[str, ...] = (),
+    ) -> None:
         """Make its data, in a folder of its own `within` another; it does not run yet. With a port it takes TCP."""
         self.binaries = find_binaries()
         self.folder = Path(tempfile.mkdtemp(prefix="pg", dir=within))
@@ -123,7 +140,7 @@ class PostgresServer:
         self._supervisor: subprocess.Popen[bytes] | None = None
         if os.geteuid() == 0:
             self._leave_root()
-        self.run("initdb", "-U", "cinema", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync")
+        self.run("initdb", "-U", "cinema", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync", *initdb)
 
     @property
     def data(self) -> Path:
@@ -195,10 +212,20 @@ class PostgresServer:
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to all of its processes, such as SIGSTOP, which freezes it."""
+        for process in self.processes():
+            os.kill(process, number)
+
+    def limit_files(self, size: int) -> None:
+        """Keep files that it writes to from growing beyond a size, as a full disk does; -1 is no limit."""
+        owner = self.data.stat()
+        numbers = map(str, (owner.st_uid, owner.st_gid, size, *self.processes()))
+        subprocess.run([sys.executable, "-ISc", LIMIT_FILES, *numbers], check=True, timeout=SECONDS)  # noqa: S603 (ours)
+
+    def processes(self) -> Iterator[int]:
+        """Give the identifiers of its processes, the one that starts the others first."""
         postmaster = int((self.data / "postmaster.pid").read_text().split()[0])
-        os.kill(postmaster, number)  # first, so that it starts no others
-        for child in Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split():
-            os.kill(int(child), number)
+        yield postmaster
+        yield from map(int, Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split())
 
     def kill(self, *, keep: bool = True) -> None:
         """Stop at once, as `pg_ctl stop -m immediate` does: without a word to anyone, and with recovery to come."""

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from passlib.hash import argon2
 
+from cinema_grpc.application.errors import ShuttingDown
 from cinema_grpc.application.fair_queue import FairQueue
 from cinema_grpc.application.patience import Patience
 
@@ -64,6 +65,7 @@ class Argon2Passwords:
         """
         self._workers = workers
         self._running = 0
+        self._closed = False
         self._waiting: FairQueue[str, _Job] = FairQueue()
         self._argon2 = argon2.using(type="ID", memory_cost=memory_kib, rounds=rounds, parallelism=parallelism)
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="passwords", initializer=_give_way)
@@ -105,9 +107,11 @@ class Argon2Passwords:
 
     def close(self) -> None:
         """End the threads, after the hashes that are being made; those that wait are dropped."""
+        self._closed = True
         waiting, self._waiting = self._waiting, FairQueue()
         for job in waiting:
-            job.future.cancel()
+            if not job.future.done():
+                job.future.set_exception(ShuttingDown())
         self._executor.shutdown(cancel_futures=True)
 
     def _matches(self, secret: bytes, password_hash: str) -> bool:
@@ -125,7 +129,10 @@ class Argon2Passwords:
 
         Raises:
             Overloaded: Too many jobs of this network wait already.
+            ShuttingDown: `close` was called before this job began.
         """
+        if self._closed:
+            raise ShuttingDown
         self._patience.check((self._running + self._waiting.ahead(network)) // self._workers)
         job = _Job(work, asyncio.get_running_loop().create_future())
         self._waiting.add(network, job)
@@ -150,7 +157,8 @@ class Argon2Passwords:
     def _end(self, job: _Job, done: "asyncio.Future[tuple[Any, float]]") -> None:
         self._running -= 1
         if done.cancelled():
-            job.future.cancel()
+            if not job.future.done():
+                job.future.set_exception(ShuttingDown())
         elif (error := done.exception()) is not None:
             if not job.future.done():
                 job.future.set_exception(error)

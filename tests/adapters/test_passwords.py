@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from cinema_grpc.adapters.passwords import Argon2Passwords, load_commonest_passwords
-from cinema_grpc.application.errors import Overloaded
+from cinema_grpc.application.errors import Overloaded, ShuttingDown
 from cinema_grpc.domain.account import MINIMUM_PASSWORD_LENGTH
 
 
@@ -221,7 +221,7 @@ async def test_closing_drops_what_waits(gate: tuple[Argon2Passwords, Gate]) -> N
     await asyncio.sleep(0)
     doors.opened.set()
     passwords.close()
-    with pytest.raises(asyncio.CancelledError):
+    with pytest.raises(ShuttingDown):
         await waiting
     assert doors.order == ["first"]
 
@@ -232,8 +232,17 @@ async def test_closing_ends_the_threads() -> None:
     await passwords.hash("correct horse")
     passwords.close()
     assert set(password_threads()) <= before
-    with pytest.raises(RuntimeError, match="shutdown"):
+    with pytest.raises(ShuttingDown):
         await passwords.hash("correct horse")
+
+
+async def test_closing_tells_those_whose_hash_has_not_begun() -> None:
+    passwords = Argon2Passwords(memory_kib=8 * 1024, rounds=1, workers=1)
+    waiting = [asyncio.create_task(passwords.hash("correct horse")) for _ in range(20)]
+    await asyncio.sleep(0)
+    passwords.close()
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes[5:]} == {ShuttingDown}
 
 
 def test_the_commonest_passwords_are_ten_thousand_in_lower_case() -> None:

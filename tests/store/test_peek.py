@@ -148,7 +148,7 @@ async def test_nobody_is_turned_away_for_the_time_in_which_nobody_looked(databas
     await database.close()
 
 
-async def test_who_still_looks_when_the_database_is_closed_for_good_is_cancelled(
+async def test_who_still_looks_when_the_database_is_closed_for_good_is_told(
     database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cinema_grpc.adapters.database.database.SECONDS_TO_CLOSE", 0.2)
@@ -164,4 +164,4 @@ async def test_who_still_looks_when_the_database_is_closed_for_good_is_cancelled
         await asyncio.sleep(0)
         await database.close()
         answers = await asyncio.gather(*finding, return_exceptions=True)
-    assert {type(answer) for answer in answers} == {asyncio.CancelledError}
+    assert {type(answer) for answer in answers} == {StorageUnavailable}

@@ -7,15 +7,17 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from functools import partial, wraps
+from types import MappingProxyType
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from cinema_grpc.adapters.database.driver import Answer, Driver, Peeks
+from cinema_grpc.adapters.database.driver import Answer, Driver, Peeks, Rights
 from cinema_grpc.adapters.database.prepared import NOTHING, Ask, Found, Go, Step
 from cinema_grpc.adapters.database.sqlite import SqliteDriver
+from cinema_grpc.application.cancellation import is_cancelled
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.line import Line
 from cinema_grpc.application.patience import Patience
@@ -85,13 +87,14 @@ class Database:
             pool_size: How many connections there may be; SQLite has one.
             longest_wait: How long a conversation may be expected to wait for its turn, in seconds.
         """
-        self.driver = _driver(url, pool_size)
+        self.driver = _driver(url, pool_size, longest_wait)
         self.clock = clock or self.driver.clock
         self._conversations: set[asyncio.Task[Any]] = set()
         self._not_begun: set[asyncio.Task[Any] | None] = set()
         # All but the box office wait for their turn here, so that it never stands behind them for a connection.
         self._turn = asyncio.Semaphore(self.driver.conversations)
         self._in_line = 0
+        self._has_failed = False
         self._patience = Patience(longest_wait)
         self._peeks: Peeks = Line(self._peek, self.driver.peeking)
 
@@ -253,6 +256,8 @@ class Database:
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
+            if task.cancelled() and not is_cancelled():
+                raise StorageUnavailable from None  # the database is being closed
             if task in self._not_begun:
                 task.cancel()
             elif owed:
@@ -265,17 +270,26 @@ class Database:
         if not task.cancelled():
             task.exception()  # marks it as seen: perhaps nobody waits any more
 
-    async def check(self) -> None:
-        """Check that the database can be written to.
+    async def check(self, rights: Rights = MappingProxyType({})) -> None:
+        """Check that the database takes writes, and that its user has rights.
+
+        If storage has failed since the last check that passed, this writes and commits new data. A transaction that is
+        rolled back would not notice a full disk.
 
         Raises:
             StorageUnavailable.
         """
-        await self.to_its_end(self._check())
+        by_writing, self._has_failed = self._has_failed, False
+        try:
+            await self.to_its_end(self._check(rights, by_writing=by_writing))
+        except BaseException:
+            self._has_failed = True
+            raise
 
-    async def _check(self) -> None:
+    async def _check(self, rights: Rights, *, by_writing: bool) -> None:
         async with self.deciding() as connection:
-            await self.driver.check(connection)
+            await self.driver.check_fitness(connection, rights)
+            await self.driver.check(connection, by_writing=by_writing)
 
     async def close(self) -> None:
         """Close all connections, when the conversations on them have ended."""
@@ -292,13 +306,22 @@ class Database:
         """Turn the driver's errors into those of the ports; faults of our own statements pass as they are."""
         try:
             yield
+        except asyncio.CancelledError as error:
+            if is_cancelled():
+                raise
+            # Something that the driver waited for was cancelled. The caller was not, and has to get an answer.
+            self._has_failed = True
+            logger.error("storage failed", error=repr(error))
+            raise StorageUnavailable from error
         except Exception as error:
             translation = self.driver.translate(error)
             if translation is None:
+                self._has_failed |= isinstance(error, CommitUnknown)
                 raise
             if isinstance(translation, StorageContention) and not contention:
                 translation = StorageUnavailable()
             if isinstance(translation, StorageUnavailable):
+                self._has_failed = True
                 logger.error("storage failed", error=str(getattr(error, "orig", None) or error))
             raise translation from error
 
@@ -312,10 +335,10 @@ def without_secrets(url: str) -> str:
     return urlunsplit((parts.scheme, login.partition(":")[0] + at + hosts, parts.path, "", ""))
 
 
-def _driver(url: str, pool_size: int) -> Driver:
+def _driver(url: str, pool_size: int, longest_wait: float) -> Driver:
     if url.startswith("postgresql"):
         # asyncpg comes with an extra, and those who run on SQLite need not have it.
         from cinema_grpc.adapters.database.postgresql import PostgresqlDriver  # noqa: PLC0415
 
         return PostgresqlDriver(url, pool_size)
-    return SqliteDriver(url)
+    return SqliteDriver(url, longest_wait)

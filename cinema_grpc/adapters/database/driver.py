@@ -14,6 +14,10 @@ from cinema_grpc.application.ports import Clock
 Answer = tuple[datetime, list[Found]]
 """The time, and what was found for each question."""
 Peeks = Line[Ask, Answer]
+Rights = Mapping[str, Sequence[str]]
+"""Tables, and what has to be allowed on each, such as "SELECT". The key "" stands for the database itself."""
+PROOF_BYTES = 2 * 1024 * 1024
+"""How much a check writes to prove that writes work: more than the largest batch."""
 
 
 class Driver(Protocol):
@@ -102,11 +106,23 @@ class Driver(Protocol):
         """Wait until no other process migrates the same database, until the end of the transaction."""
         ...
 
-    async def check(self, connection: AsyncConnection) -> None:
-        """Check that the database can be written to.
+    async def check(self, connection: AsyncConnection, *, by_writing: bool) -> None:
+        """Check that the database takes writes.
+
+        Args:
+            connection: Without a transaction.
+            by_writing: Whether to prove it by a commit of as much new data as a large batch has.
 
         Raises:
-            OSError: It can't, though it answers.
+            OSError: It does not, though it answers.
+        """
+        ...
+
+    async def check_fitness(self, connection: AsyncConnection, rights: Rights) -> None:
+        """Check that the database can keep any text, and that its user has rights.
+
+        Raises:
+            OSError: It can't, or the user has not; the message names what is missing.
         """
         ...
 

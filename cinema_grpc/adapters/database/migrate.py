@@ -10,12 +10,23 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.database.driver import Rights
+from cinema_grpc.adapters.database.schema import metadata
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
 # Alembic is imported where there is something to migrate: it takes a fifth of the time in which the program starts.
 # ruff: noqa: PLC0415
+
+READING: Rights = dict.fromkeys(("alembic_version", "simulated_payment", *metadata.tables), ("SELECT",))
+SELLING: Rights = {
+    "": ("TEMPORARY",),  # for the storage check, which writes to a table of its own
+    **dict.fromkeys(("simulated_payment", *metadata.tables), ("SELECT", "INSERT", "UPDATE", "DELETE")),
+    "alembic_version": ("SELECT",),
+}
+ADDING_ACCOUNTS: Rights = {"account": ("SELECT", "INSERT")}
+"""What the database's user has to be allowed to audit, to serve, and to create staff."""
 
 VERSIONS = Path(__file__).parent / "migrations" / "versions"
 
@@ -34,6 +45,7 @@ async def migrate(database: Database) -> None:
     """
     with _explained(database):
         async with database.engine.connect() as connection:
+            await database.driver.check_fitness(connection, {})
             up_to_date = await connection.run_sync(_current_revision) == latest_revision()
         if up_to_date:
             return
@@ -44,6 +56,17 @@ async def migrate(database: Database) -> None:
                 await connection.run_sync(_upgrade)
 
 
+async def check_rights(database: Database, rights: Rights) -> None:
+    """Check that the database's user has rights.
+
+    Raises:
+        CannotMigrate: The message names those that it lacks.
+    """
+    with _explained(database):
+        async with database.engine.connect() as connection:
+            await database.driver.check_fitness(connection, rights)
+
+
 async def check_schema(database: Database) -> None:
     """Check that the schema is up to date, and change nothing.
 
@@ -52,6 +75,7 @@ async def check_schema(database: Database) -> None:
     """
     with _explained(database):
         async with database.engine.connect() as connection:
+            await database.driver.check_fitness(connection, {})
             current = await connection.run_sync(_current_revision)
     latest = latest_revision()
     if current != latest:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from cinema_grpc.adapters.database.driver import Answer, Peeks
+from cinema_grpc.adapters.database.driver import PROOF_BYTES, Answer, Peeks, Rights
 from cinema_grpc.adapters.database.prepared import (
     CLOCK,
     CLOCK_BEFORE,
@@ -80,6 +80,18 @@ NEXT_SERVER = (
 """What one server answers, or leaves unanswered, that the next one may not."""
 OURS = ("0A", "22", "42")
 """Classes of errors that our own statements are at fault for: what is not supported, bad data, bad syntax or names."""
+TAKEN_AWAY = {"42501", "42P01"}
+"""Errors of these classes that they are not at fault for: a right is missing, or a table, as for who may not use its
+schema."""
+
+ENCODINGS = """SELECT name, upper(current_setting(name))
+    FROM unnest('{server_encoding,client_encoding}'::text[]) AS settings(name)"""
+LACKING = """SELECT wanted.name, wanted.privilege FROM unnest($1::text[], $2::text[]) AS wanted(name, privilege)
+    WHERE NOT CASE wanted.name WHEN '' THEN has_database_privilege(current_database(), wanted.privilege)
+        ELSE coalesce(has_table_privilege(to_regclass(wanted.name)::oid, wanted.privilege), false) END"""
+PROOF = f"""CREATE TEMPORARY TABLE cinema_proof ON COMMIT DROP AS
+    SELECT repeat('-', 1900) FROM generate_series(1, {PROOF_BYTES // 1900})"""  # noqa: S608 (a text of ours)
+"""A table of its own always needs new pages, and its creation a commit. Texts of this length are not compressed."""
 
 
 class PostgresqlDriver:
@@ -217,7 +229,7 @@ class PostgresqlDriver:
             await connection.exec_driver_sql(f"SET LOCAL {timeout} = 0")
         await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
 
-    async def check(self, connection: AsyncConnection) -> None:
+    async def check(self, connection: AsyncConnection, *, by_writing: bool) -> None:
         """Check that the server takes writes; one that has become a standby is left.
 
         Raises:
@@ -228,6 +240,26 @@ class PostgresqlDriver:
             await connection.invalidate()  # which the next line would leave open
             await self.engine.dispose()
             raise ConnectionError("the database server is read-only, as a standby is")
+        if by_writing:
+            await driver.execute(PROOF)
+
+    async def check_fitness(self, connection: AsyncConnection, rights: Rights) -> None:
+        """Check that the database can keep any text, and that the user has rights.
+
+        Raises:
+            OSError: It can't, or the user has not; the message names what is missing.
+        """
+        driver = _raw(connection)
+        for name, encoding in await driver.fetch(ENCODINGS):
+            if encoding != "UTF8":
+                raise OSError(f"the database's {name} is {encoding} and has to be UTF8")
+        wanted = [(name, privilege) for name, privileges in rights.items() for privilege in privileges]
+        lacking: dict[str, list[str]] = {}
+        for name, privilege in await driver.fetch(LACKING, *map(list, zip(*wanted, strict=True))) if wanted else ():
+            lacking.setdefault(name or "the database", []).append(privilege)
+        if lacking:
+            what = "; ".join(f"{', '.join(privileges)} on {name}" for name, privileges in lacking.items())
+            raise PermissionError(f"the role {await driver.fetchval('SELECT current_user')} lacks {what}")
 
     def translate(self, error: Exception) -> Exception | None:
         """Give what an error of the driver's is to the stores, or None for a fault of our own statements."""
@@ -240,7 +272,7 @@ class PostgresqlDriver:
             return StorageContention(str(error))
         if sqlstate.startswith("23"):
             return StorageConflict(str(error))
-        if sqlstate.startswith(OURS) or isinstance(error, asyncpg.DataError):
+        if sqlstate not in TAKEN_AWAY and (sqlstate.startswith(OURS) or isinstance(error, asyncpg.DataError)):
             return None
         lost = asyncpg.InterfaceError | asyncpg.InternalClientError
         if sqlstate or isinstance(error, lost | PoolTimeout | OSError):

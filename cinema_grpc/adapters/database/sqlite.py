@@ -18,19 +18,29 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from cinema_grpc.adapters.clock import SystemClock
-from cinema_grpc.adapters.database.driver import Answer, Peeks
+from cinema_grpc.adapters.database.driver import PROOF_BYTES, Answer, Peeks, Rights
 from cinema_grpc.adapters.database.prepared import Ask, Found, Go, Prepared, Query, Question, Rows, Step, questions_of
+from cinema_grpc.adapters.database.sqlite_connection import BoundedWaitConnection, is_busy
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.ports import Clock, CommitUnknown, StorageConflict
 
 T = TypeVar("T")
 
-BUSY_SECONDS = 5
-"""How long a statement waits for another process that is writing to the same file."""
+BUSY_SECONDS = 5.0
+"""How long a statement waits at most for another process that has locked the file."""
 CACHE_KIB = 16 * 1024
 """How much of the file is kept in memory; the default of 2 MiB would not hold the showtimes on sale."""
 STATEMENTS_AT_HAND = 512
 """How many statements are kept compiled: more than there are; the default of 128 would not hold all sizes of each."""
+PROOF = (
+    "BEGIN IMMEDIATE",
+    # The earliest of all requests is the first to be forgotten, should the process die before it is deleted here.
+    f"""REPLACE INTO request (caller, rpc, request_id, content, outcome, create_time)
+        VALUES ('', '', '', x'', randomblob({PROOF_BYTES}), 0)""",  # noqa: S608 (a text of ours)
+    "COMMIT",
+    "DELETE FROM request WHERE caller = '' AND rpc = '' AND request_id = ''",
+)
+"""Statements that need new pages in the file. These stay in it, free, so that the next batch is sure to find room."""
 WRITES = "cinema_writes"
 BEGUN = "cinema_begun"
 """Options of a connection: its transactions write; they are begun by whoever uses it."""
@@ -53,7 +63,14 @@ class SqliteDriver:
     writing: Mapping[str, Any] = {WRITES: True}
     deciding: Mapping[str, Any] = {BEGUN: True}
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, longest_wait: float) -> None:
+        """Prepare the pool.
+
+        Args:
+            url: Names the file.
+            longest_wait: How long a caller may wait, in seconds. A statement waits half as long for a locked file,
+                since its caller may have waited for others before.
+        """
         # One connection is enough, and more would only wait for each other's locks.
         self.engine = create_async_engine(
             url,
@@ -61,7 +78,11 @@ class SqliteDriver:
             max_overflow=0,
             pool_timeout=30,
             hide_parameters=True,
-            connect_args={"cached_statements": STATEMENTS_AT_HAND},
+            connect_args={
+                "cached_statements": STATEMENTS_AT_HAND,
+                "timeout": min(BUSY_SECONDS, longest_wait / 2),
+                "factory": BoundedWaitConnection,
+            },
         )
         event.listen(self.engine.sync_engine, "connect", _prepare)
         event.listen(self.engine.sync_engine, "begin", _begin)
@@ -156,6 +177,8 @@ class SqliteDriver:
                 try:
                     driver.execute("COMMIT").close()
                 except sqlite3.Error as error:
+                    if is_busy(error):
+                        raise  # another process reads, and nothing was written yet
                     raise CommitUnknown from error
             finally:
                 driver.rollback()  # nothing, after a commit; else nobody who peeks may see what was not committed
@@ -168,24 +191,32 @@ class SqliteDriver:
     async def prepare_to_migrate(self, connection: AsyncConnection) -> None:
         """Do nothing: a transaction that writes has the file for itself."""
 
-    async def check(self, connection: AsyncConnection) -> None:
+    async def check(self, connection: AsyncConnection, *, by_writing: bool) -> None:
         """Check that the file can be written to, and that it is still the one that was first seen.
 
         Raises:
             OSError: It is not.
         """
 
-        def write_and_undo(driver: sqlite3.Connection) -> tuple[int, int]:
-            driver.execute("BEGIN IMMEDIATE").close()
-            driver.execute("UPDATE alembic_version SET version_num = version_num").close()
-            status = Path(str(self.engine.url.database)).stat()
-            driver.rollback()
+        def write(driver: sqlite3.Connection) -> tuple[int, int]:
+            try:
+                driver.execute("BEGIN IMMEDIATE").close()
+                driver.execute("UPDATE alembic_version SET version_num = version_num").close()
+                status = Path(str(self.engine.url.database)).stat()
+            finally:
+                driver.rollback()
+            if by_writing:
+                for statement in PROOF:
+                    driver.execute(statement).close()
             return status.st_dev, status.st_ino
 
-        file = await self._in_one_go(connection, write_and_undo)
+        file = await self._in_one_go(connection, write)
         self._file = self._file or file
         if file != self._file:
             raise FileNotFoundError("the database's file was replaced; what is written now can't be read again")
+
+    async def check_fitness(self, connection: AsyncConnection, rights: Rights) -> None:
+        """Do nothing: a file keeps any text, and has no rights of its own."""
 
     def translate(self, error: Exception) -> Exception | None:
         """Give what an error of the driver's is to the stores, or None for a fault of our own statements."""
@@ -274,7 +305,6 @@ def _prepare(connection: Any, _record: object) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in (
-        f"busy_timeout = {BUSY_SECONDS * 1000}",
         "journal_mode = PERSIST",  # a rollback journal that is overwritten, not deleted: fewer writes to the folder
         "synchronous = FULL",  # what is acknowledged is on the disk
         "foreign_keys = ON",

@@ -1,0 +1,9 @@
+"""Telling the two causes of a CancelledError apart."""
+
+import asyncio
+
+
+def is_cancelled() -> bool:
+    """Return whether the running task is being cancelled, rather than something that it waits for."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0

@@ -1,0 +1,53 @@
+"""What a call waits for is cancelled, and the call itself is not: it has to get an answer that it can act on."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from cinema.v1 import auth_service_pb2, showtime_service_pb2
+
+from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.application.errors import StorageUnavailable
+from tests.faults import failing
+from tests.rpc.conftest import PASSWORD, House, refusal
+
+
+async def log_in(house: House, _: str) -> None:
+    await house.auth.Login(auth_service_pb2.LoginRequest(username="ada", password=PASSWORD))
+
+
+async def list_showtimes(house: House, _: str) -> None:
+    await house.showtimes.ListShowtimes(showtime_service_pb2.ListShowtimesRequest(page_size=7))
+
+
+async def book(house: House, showtime_id: str) -> None:
+    await house.book(showtime_id, "A1", "A2")
+
+
+@pytest.mark.parametrize("call", [log_in, list_showtimes, book])
+async def test_statements_that_are_cancelled(house: House, call: Callable[[House, str], Awaitable[Any]]) -> None:
+    """As by a timeout in the driver: STORAGE_UNAVAILABLE, and what serves calls lives on."""
+    showtime_id = (await house.showtime()).showtime_id
+    await house.customer()
+    with failing(house.server.database, lambda _statement: True, error=asyncio.CancelledError) as failed:
+        assert (await refusal(call(house, showtime_id))).reason == "STORAGE_UNAVAILABLE"
+        assert failed
+    await call(house, showtime_id)
+
+
+async def test_a_conversation_that_is_ended_as_the_database_is_closed(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cinema_grpc.adapters.database.database.SECONDS_TO_CLOSE", 0.05)
+    database = Database(database_url)
+
+    async def hang() -> None:
+        async with database.reading():
+            await asyncio.Event().wait()
+
+    waiting = asyncio.create_task(database.to_its_end(hang()))
+    await asyncio.sleep(0)
+    await database.close()
+    with pytest.raises(StorageUnavailable):
+        await waiting

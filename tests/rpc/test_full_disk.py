@@ -1,0 +1,96 @@
+"""A disk that is full: writes are refused as STORAGE_UNAVAILABLE, and health says so until writes work again.
+
+Here files may not grow beyond a limit (RLIMIT_FSIZE), which holds for any user.
+"""
+
+import resource
+import secrets
+from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+from cinema.v1 import catalog_service_pb2
+from google.protobuf.duration_pb2 import Duration
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from sqlalchemy import insert
+
+from cinema_grpc.adapters.database import schema
+from tests.builders import NOW
+from tests.conftest import Lend
+from tests.postgresql import SPEED, PostgresServer, in_thread, make_tables
+from tests.rpc.conftest import House, refusal, running
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+MEBIBYTE = 1024 * 1024
+
+
+def limit_own_files(size: int) -> None:
+    """Keep files that this process writes to from growing beyond a size; -1 is no limit."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+
+
+def synopsis() -> str:
+    """Write something that can't be compressed."""
+    return secrets.token_hex(2_400)
+
+
+async def enter_movie(house: House) -> None:
+    """Write some 5 KB."""
+    request = catalog_service_pb2.CreateMovieRequest(
+        title="A Film", runtime=Duration(seconds=7_200), synopsis=synopsis()
+    )
+    await house.catalog.CreateMovie(request, metadata=await house.staff())
+
+
+async def enter_movies(house: House) -> None:
+    """Write until that fails, which it does before long."""
+    for _ in range(50):
+        await enter_movie(house)
+
+
+async def check(house: House, limit: Callable[[int], None], size: int) -> None:
+    """Write until the disk is full, and again when there is room."""
+    await enter_movie(house)
+    watch = health_pb2_grpc.HealthStub(house.channel).Watch(health_pb2.HealthCheckRequest(), timeout=20)
+    assert (await watch.read()).status == SERVING
+    limit(size)
+    try:
+        assert (await refusal(enter_movies(house))).reason == "STORAGE_UNAVAILABLE"
+        house.server.watch_storage.wake()
+        assert (await watch.read()).status == NOT_SERVING
+    finally:
+        limit(-1)
+    house.server.watch_storage.wake()
+    assert (await watch.read()).status == SERVING
+    await enter_movie(house)
+    watch.cancel()
+
+
+async def test_sqlite(lend: Lend, tmp_path: Path) -> None:
+    with lend("sqlite", tmp_path) as url:
+        async with running(url) as house:
+            await check(house, limit_own_files, (tmp_path / "cinema.db").stat().st_size)
+
+
+async def test_postgresql() -> None:
+    """The limit is the size of a file of its write-ahead log; beyond that its server would end."""
+    with closing(PostgresServer((*SPEED, "min_wal_size=2MB"), initdb=("--wal-segsize=1",))) as server:
+        server.start()
+        in_thread(make_tables(server.url()))
+        async with running(server.url()) as house:
+            movies = [
+                {
+                    "movie_id": f"m{number}",
+                    "title": "A Film",
+                    "runtime": timedelta(hours=2),
+                    "rating": "",
+                    "synopsis": synopsis(),
+                    "create_time": NOW,
+                }
+                for number in range(400)
+            ]
+            async with house.server.database.writing() as connection:
+                await connection.execute(insert(schema.movie), movies)
+            await check(house, server.limit_files, MEBIBYTE)
