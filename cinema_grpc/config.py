@@ -1,19 +1,19 @@
 """The settings: environment variables whose names begin with CINEMA_, checked before anything starts."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from difflib import get_close_matches
-from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from cinema_grpc.addresses import check_address
 from cinema_grpc.application.throttle import Limits
+from cinema_grpc.database_url import check_database_url
 from cinema_grpc.domain.sign_in import Limit
 
 PREFIX = "CINEMA_"
@@ -22,9 +22,6 @@ CLOSE = 0.9
 """How much of two names is the same if one of them is a slip of the pen."""
 SMALLEST_POOL = 8
 """What the box office takes at most (one, and four for showtimes that are waited for), and three for the rest."""
-
-FILES = {"sslrootcert", "sslcert", "sslkey", "sslcrl"}
-"""Parameters of a database's URL that name files."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -215,41 +212,20 @@ class Settings(BaseSettings):
     @field_validator("listen_address", "health_address", "metrics_address")
     @classmethod
     def _check_address(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        host, colon, port = value.rpartition(":")
-        if not (host and colon and port.isascii() and port.isdigit() and int(port) <= 65_535):
-            raise ValueError("must be HOST:PORT, such as 127.0.0.1:50051")
-        return value
+        return None if value is None else check_address(value)
 
     @field_validator("database_url")
     @classmethod
     def _check_database_url(cls, value: str) -> str:
-        if value.startswith("postgresql+asyncpg:"):
-            return _check_postgresql_url(value)
-        # `cinema health` reads no such URL as a rule, and does without half of its imports that way.
-        from sqlalchemy.engine import make_url  # noqa: PLC0415
-        from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
-
-        try:
-            url = make_url(value)
-        except ArgumentError as error:
-            raise ValueError("must be a database URL, such as sqlite+aiosqlite:///cinema.db") from error
-        if url.drivername != "sqlite+aiosqlite":
-            raise ValueError(f"must begin with sqlite+aiosqlite:/// or postgresql+asyncpg://, not {url.drivername}:")
-        if not url.database or url.database == ":memory:" or url.query:
-            raise ValueError(
-                "must name a file, such as sqlite+aiosqlite:///cinema.db, so that nothing is lost at a restart"
-            )
-        folder = Path(url.database).absolute().parent
-        if not folder.is_dir():
-            raise ValueError(f"names a file in {folder}, which is no folder; make it first")
-        return value
+        return check_database_url(value)
 
     @field_validator("jwt_secret")
     @classmethod
     def _check_jwt_secret(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(value.get_secret_value().encode()) < SHORTEST_SECRET:
+        if value is None:
+            return None
+        secret = value.get_secret_value().encode()
+        if len(secret) < SHORTEST_SECRET:
             raise ValueError(f"must be {SHORTEST_SECRET} bytes or more; `openssl rand -hex 32` makes a good one")
         return value
 
@@ -295,27 +271,6 @@ class Settings(BaseSettings):
         return timedelta(seconds=self.refresh_grace_seconds)
 
 
-def _check_postgresql_url(value: str) -> str:
-    if find_spec("asyncpg") is None:
-        raise ValueError("needs the driver for PostgreSQL: install the extra `postgres` of cinema-grpc, or asyncpg")
-    try:
-        parts = urlsplit(value)
-        parameters = parse_qsl(parts.query, strict_parsing=bool(parts.query))
-    except ValueError as error:
-        raise ValueError(f"is no URL: {error}") from error
-    if not parts.path.strip("/"):
-        raise ValueError("must name a database, such as postgresql+asyncpg://cinema@localhost/cinema")
-    for name, given in parameters:
-        if name in FILES and not os.access(given, os.R_OK):
-            raise ValueError(f"names {given} as {name}, which can't be read")
-        if name == "connect_timeout" and not (given.isascii() and given.isdigit() and int(given)):
-            raise ValueError(f"has {given} as connect_timeout; it must be a whole number of seconds, such as 5")
-    hosts, ports = (sum(1 + text.count(",") for key, text in parameters if key == name) for name in ("host", "port"))
-    if hosts and ports not in {0, 1, hosts}:
-        raise ValueError(f"names {hosts} hosts and {ports} ports; there must be one port for all, or one for each")
-    return value
-
-
 def with_port(address: str, port: int) -> str:
     """Give an address with another port."""
     return f"{address.rpartition(':')[0]}:{port}"
@@ -328,6 +283,7 @@ def read_settings() -> Settings:
         BadSettings: One is wrong, or has almost the name of one.
     """
     _check_names(os.environ)
+    _check_encoding(os.environ)
     try:
         return Settings()
     except ValidationError as error:
@@ -348,6 +304,16 @@ def _check_names(names: Iterable[str]) -> None:
         if name.upper().startswith(PREFIX) and given not in known:
             for meant in get_close_matches(given, known, n=1, cutoff=CLOSE):
                 raise BadSettings(f"{name}: is no setting; {PREFIX}{meant} is")
+
+
+def _check_encoding(environment: Mapping[str, str]) -> None:
+    """Refuse bytes that are not UTF-8, which Python keeps in a form that can't be written to a log or a database."""
+    for name, value in environment.items():
+        if name.upper().startswith(PREFIX):
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:
+                raise BadSettings(f"{name}: must be UTF-8") from error
 
 
 def describe_settings() -> list[tuple[str, str]]:

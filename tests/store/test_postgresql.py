@@ -14,9 +14,9 @@ import pytest
 from sqlalchemy import insert
 
 from cinema_grpc.adapters.database.account_store import SqlAccountStore
-from cinema_grpc.adapters.database.database import Database, without_secrets
+from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.migrate import CannotMigrate, check_schema, migrate
-from cinema_grpc.adapters.database.postgresql import PARAMETERS, PostgresqlDriver, libpq_url, one_by_one
+from cinema_grpc.adapters.database.postgresql import PARAMETERS, PostgresqlDriver
 from cinema_grpc.adapters.database.prepared import array_text
 from cinema_grpc.adapters.database.schema import cinema
 from cinema_grpc.application import expiry
@@ -28,6 +28,7 @@ from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.errors import ShowtimeNotFound
 from tests.application.conftest import House, open_house
 from tests.builders import NOW
+from tests.e2e.conftest import run_here
 from tests.postgresql import SPEED, PostgresServer, execute, in_thread, make_tables, with_database
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -276,47 +277,36 @@ class TestBusyShowtimes:
         assert await house.box_office.execute("s1", lambda showtime, now: showtime.expire(25, now), tidying=True) == 0
 
 
-def test_each_of_several_servers_has_a_url_of_its_own(database_url: str) -> None:  # noqa: ARG001 (as below)
-    assert one_by_one("postgresql://c:s@one:1,two/c?target_session_attrs=any") == [
-        "postgresql://c:s@one:1/c?target_session_attrs=any",
-        "postgresql://c:s@two/c?target_session_attrs=any",
-    ]
-    assert one_by_one("postgresql://c@/c?host=one%2Ctwo&port=1%2C5432") == [
-        "postgresql://c@/c?host=one&port=1",
-        "postgresql://c@/c?host=two&port=5432",
-    ]
-    assert one_by_one("postgresql://c@/c?host=%2Fa%2Ctwo&port=5433") == [
-        "postgresql://c@/c?host=%2Fa&port=5433",
-        "postgresql://c@/c?host=two&port=5433",
-    ]
-    assert one_by_one("postgresql://one/c") == ["postgresql://one/c"]
-
-
 @pytest.mark.parametrize(
-    ("url", "expected"),
+    ("parameter", "hint"),
     [
-        ("postgresql+asyncpg://cinema:secret@db/cinema", "postgresql://cinema:secret@db/cinema"),
-        ("postgresql+asyncpg://c@one:1,two:2/c?target_session_attrs=read-write",
-         "postgresql://c@one:1,two:2/c?target_session_attrs=read-write"),
-        ("postgresql+asyncpg://c@/c?host=one:1&host=two", "postgresql://c@/c?host=one%2Ctwo&port=1%2C5432"),
-        ("postgresql+asyncpg://c@db/c?ssl=require", "postgresql://c@db/c?sslmode=require"),
-    ],
-)  # fmt: skip
-def test_urls(database_url: str, url: str, expected: str) -> None:  # noqa: ARG001 (of every test here)
-    """As PostgreSQL's own programs take them, whichever way they name several servers."""
-    assert libpq_url(url) == expected
-
-
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        (
-            "postgresql+asyncpg://cinema:secret@db:5432/cinema?password=secret",
-            "postgresql+asyncpg://cinema@db:5432/cinema",
-        ),
-        ("postgresql+asyncpg://cinema:s@cret@db/cinema", "postgresql+asyncpg://cinema@db/cinema"),
-        ("sqlite+aiosqlite:////data/cinema.db", "sqlite+aiosqlite:////data/cinema.db"),
+        ("lock_timeout=soon", 'invalid value for parameter "lock_timeout"'),
+        ("no_such_parameter=1", "unrecognized configuration parameter"),
+        ("options=-x", "invalid"),
+        ("user=nobody", 'role "nobody" does not exist'),
     ],
 )
-def test_a_log_has_no_passwords(database_url: str, url: str, expected: str) -> None:  # noqa: ARG001 (as above)
-    assert without_secrets(url) == expected
+def test_what_the_server_or_the_driver_refuses(database_url: str, tmp_path: Path, parameter: str, hint: str) -> None:
+    """Is told in one line."""
+    without_user = database_url.replace("cinema@", "") if "user=" in parameter else database_url
+    ended = run_here(tmp_path, "migrate", CINEMA_DATABASE_URL=f"{without_user}&{parameter}")
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("cinema: CINEMA_DATABASE_URL: the database can't be used: ")
+    assert hint in line
+
+
+@pytest.mark.parametrize(("name", "value"), [("PGPORT", "x"), ("PGSSLMODE", "x"), ("PGTARGETSESSIONATTRS", "x")])
+def test_a_bad_environment(
+    database_url: str,  # noqa: ARG001 (of every test here)
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    value: str,
+) -> None:
+    """What libpq's variables say is a part of the URL."""
+    monkeypatch.setenv(name, value)
+    ended = run_here(tmp_path, "migrate", CINEMA_DATABASE_URL="postgresql+asyncpg://cinema@127.0.0.1/cinema")
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("cinema: CINEMA_DATABASE_URL: the database can't be used: ")

@@ -9,7 +9,6 @@ from datetime import datetime
 from functools import partial, wraps
 from types import MappingProxyType
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
-from urllib.parse import urlsplit, urlunsplit
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -22,6 +21,7 @@ from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.line import Line
 from cinema_grpc.application.patience import Patience
 from cinema_grpc.application.ports import Clock, CommitUnknown, StorageConflict, StorageContention
+from cinema_grpc.database_url import POSTGRESQL, parse_postgresql
 
 logger = structlog.get_logger()
 
@@ -327,12 +327,8 @@ class Database:
 
 
 def without_secrets(url: str) -> str:
-    """Give a URL for a log: without its password, and without parameters, which may hold another one."""
-    parts = urlsplit(url)
-    if not parts.netloc:
-        return url  # a file's
-    login, at, hosts = parts.netloc.rpartition("@")
-    return urlunsplit((parts.scheme, login.partition(":")[0] + at + hosts, parts.path, "", ""))
+    """Return a URL for a log: without its password, and without parameters, which may hold another one."""
+    return parse_postgresql(url).without_secrets() if url.startswith(POSTGRESQL) else url
 
 
 def _driver(url: str, pool_size: int, longest_wait: float) -> Driver:

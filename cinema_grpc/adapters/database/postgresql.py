@@ -4,10 +4,10 @@ import asyncio
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
+from dataclasses import replace
 from datetime import datetime
 from itertools import chain
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 from sqlalchemy import PoolProxiedConnection
@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
+from cinema_grpc.adapters.database.connect import connect
 from cinema_grpc.adapters.database.driver import PROOF_BYTES, Answer, Peeks, Rights
 from cinema_grpc.adapters.database.prepared import (
     CLOCK,
@@ -31,6 +32,7 @@ from cinema_grpc.adapters.database.prepared import (
 from cinema_grpc.adapters.database.schema import moment
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.ports import Clock, CommitUnknown, StorageConflict, StorageContention
+from cinema_grpc.database_url import parse_postgresql
 
 LANES = 1
 """Measured: two made twice as many batches, half as large, and cost a third more CPU time a booking."""
@@ -110,13 +112,13 @@ class PostgresqlDriver:
         """Prepare the pool.
 
         Args:
-            url: As `libpq_url` takes it.
+            url: As the settings have it.
             pool_size: How many connections there may be, of which the box office takes LANES * (1 + APART).
         """
-        parts = urlsplit(libpq_url(url))
-        parameters = dict(parse_qsl(parts.query, keep_blank_values=True))
+        parsed = parse_postgresql(url)
+        parameters = dict(parsed.parameters)
         self._connect_seconds = float(parameters.pop("connect_timeout", CONNECT_SECONDS))
-        self._urls = one_by_one(urlunsplit(parts._replace(query=urlencode(parameters))))
+        self._urls = replace(parsed, parameters=tuple(parameters.items())).one_by_one()
         self._parameters = {name: value for name, value in PARAMETERS.items() if name not in parameters}
         self.conversations = pool_size - LANES * (1 + APART)
         self.peeking = self.conversations
@@ -287,7 +289,7 @@ class PostgresqlDriver:
         failure: Exception | None = None
         for url in self._urls:
             try:
-                connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
+                connection = await connect(
                     url,
                     timeout=self._connect_seconds,
                     server_settings=self._parameters,
@@ -310,28 +312,7 @@ def libpq_url(url: str) -> str:
     Raises:
         ValueError: It is none.
     """
-    parts = urlsplit(url)
-    query = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
-    hosts = [value for name, value in query if name == "host"]
-    if len(hosts) > 1:  # SQLAlchemy's way to name several: ?host=one:5432&host=two:5432
-        split = [host.rpartition(":") if ":" in host else (host, "", "5432") for host in hosts]
-        query = [(name, value) for name, value in query if name != "host"]
-        query += [("host", ",".join(host for host, _, _ in split)), ("port", ",".join(port for _, _, port in split))]
-    query = [("sslmode" if name == "ssl" else name, value) for name, value in query]
-    return urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(query), ""))
-
-
-def one_by_one(url: str) -> list[str]:
-    """Split a URL that names several servers, with one port for all or one for each, into one for each."""
-    parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query, keep_blank_values=True))
-    if "host" in query:
-        hosts, ports = query["host"].split(","), query.pop("port", "").split(",")
-        named = zip(hosts, ports if len(ports) > 1 else ports * len(hosts), strict=True)
-        queries = [{**query, "host": host, **({"port": port} if port else {})} for host, port in named]
-        return [urlunsplit(parts._replace(query=urlencode(each))) for each in queries]
-    login, at, hosts_and_ports = parts.netloc.rpartition("@")
-    return [urlunsplit(parts._replace(netloc=f"{login}{at}{host}")) for host in hosts_and_ports.split(",")]
+    return parse_postgresql(url).libpq_url()
 
 
 def _raw(connection: AsyncConnection) -> "asyncpg.Connection[asyncpg.Record]":

@@ -1,0 +1,45 @@
+"""Host names and HOST:PORT addresses, checked before anything is resolved or connected."""
+
+import re
+from ipaddress import AddressValueError, IPv6Address
+
+LARGEST_PORT = 65_535
+LONGEST_NAME = 253
+"""The length limit of a DNS name (RFC 1035, 2.3.4, less the root's length byte)."""
+NAME = re.compile(r"[A-Za-z0-9._-]+")
+
+
+def is_port(text: str) -> bool:
+    """Return whether a text is a TCP port: a decimal number up to 65535."""
+    return text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= LARGEST_PORT
+
+
+def is_ipv6(text: str) -> bool:
+    """Return whether a text is an IPv6 address, without brackets; a zone may follow, as in fe80::1%eth0."""
+    try:
+        IPv6Address(text)
+    except AddressValueError:
+        return False
+    return True
+
+
+def is_host_name(text: str) -> bool:
+    """Return whether a text is an IPv4 address or a name that a resolver accepts, with no label empty or too long."""
+    try:
+        ascii_name = text.encode("idna").decode()
+    except UnicodeError:
+        return False
+    return NAME.fullmatch(ascii_name) is not None and len(ascii_name) <= LONGEST_NAME
+
+
+def check_address(address: str) -> str:
+    """Return an address if it is HOST:PORT, with IPv6 in brackets.
+
+    Raises:
+        ValueError: It is not.
+    """
+    host, _, port = address.rpartition(":")
+    in_brackets = host.startswith("[") and host.endswith("]")
+    if not (is_port(port) and (is_ipv6(host[1:-1]) if in_brackets else is_host_name(host))):
+        raise ValueError("must be HOST:PORT, such as 127.0.0.1:50051, or [::1]:50051 for IPv6")
+    return address
