@@ -19,7 +19,7 @@ from cinema_grpc.application.ports import ShowtimeFilter
 from cinema_grpc.config import PREFIX, BadSettings, Settings
 from cinema_grpc.domain.account import User
 from cinema_grpc.hard_end import NOT_CLEAN, SECONDS_BEYOND_GRACE, HardEnd
-from cinema_grpc.listening import allow_open_files, read_certificates
+from cinema_grpc.listening import allow_open_files, read_certificates, warn_of_readable_keys
 from cinema_grpc.log_writer import LogWriter
 from cinema_grpc.server import CinemaServer, ServerEnded, bring_up_to_date, read_signing_keys
 from cinema_grpc.workers import Workers
@@ -45,6 +45,8 @@ async def serve(
         BadSettings.
     """
     read_certificates(settings)
+    if not as_worker:
+        warn_of_readable_keys(settings)
     stop = asyncio.Event()
     hard_end = HardEnd(settings.shutdown_seconds + SECONDS_BEYOND_GRACE)
     server = CinemaServer(settings, _jwt_secret(settings, with_demo=with_demo))
@@ -119,6 +121,7 @@ async def serve_from_workers(settings: Settings, number: int, *, with_migration:
     _jwt_secret(settings, with_demo=False)
     read_signing_keys(settings)
     read_certificates(settings)
+    warn_of_readable_keys(settings)
     await migrate_alone(settings, SELLING, with_migration=with_migration)
     return await Workers(settings, number).run()
 

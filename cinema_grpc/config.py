@@ -18,6 +18,8 @@ from cinema_grpc.domain.sign_in import Limit
 
 PREFIX = "CINEMA_"
 SHORTEST_SECRET = 32
+FEWEST_DIFFERENT_BYTES = 8
+"""32 random hexadecimal digits have fewer with a probability of 4e-8."""
 CLOSE = 0.9
 """How much of two names is the same if one of them is a slip of the pen."""
 SMALLEST_POOL = 8
@@ -72,7 +74,7 @@ class Settings(BaseSettings):
     database_pool_size: Annotated[int, Field(ge=SMALLEST_POOL, le=1_000)] = Field(
         10, description="How many connections a process opens to PostgreSQL at most. SQLite needs one and has one."
     )
-    longest_wait_seconds: Annotated[float, Field(gt=0, le=600)] = Field(
+    longest_wait_seconds: Annotated[float, Field(ge=0.001, le=600)] = Field(
         5,
         description="How long a call may be expected to wait, in seconds. When more is asked than can be done by then, "
         "newcomers get OVERLOADED at once.",
@@ -134,7 +136,7 @@ class Settings(BaseSettings):
     keepalive_seconds: Annotated[float, Field(ge=1, le=3_600)] = Field(
         60, description="After how long a silence a client is asked whether it is still there, in seconds."
     )
-    hold_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
+    hold_seconds: Annotated[float, Field(ge=1, le=86_400)] = Field(
         600, description="How long a booking holds its seats before it has to be paid for, in seconds."
     )
     changes_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
@@ -142,7 +144,7 @@ class Settings(BaseSettings):
         description="How many changes (bookings, payments, cancellations) an account may ask for in a minute; the next "
         "gets TOO_MANY_ATTEMPTS. Each process counts for itself. Staff have no limit. 0 is no limit.",
     )
-    payment_grace_seconds: Annotated[float, Field(gt=0, le=3_600)] = Field(
+    payment_grace_seconds: Annotated[float, Field(ge=0.01, le=3_600)] = Field(
         30,
         description="How long a process has to learn from the payment provider what became of a charge, in seconds. "
         "Then any replica settles it: a charge that the provider does not know is called off.",
@@ -188,7 +190,7 @@ class Settings(BaseSettings):
         description="The same from an address for all accounts; it spares those that were signed in to from there. 0 "
         "is no limit, for a server behind a proxy.",
     )
-    sign_in_longest_delay_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
+    sign_in_longest_delay_seconds: Annotated[float, Field(ge=1, le=86_400)] = Field(
         300, description="What that delay grows to, in seconds."
     )
     registrations_of_address: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
@@ -227,6 +229,8 @@ class Settings(BaseSettings):
         secret = value.get_secret_value().encode()
         if len(secret) < SHORTEST_SECRET:
             raise ValueError(f"must be {SHORTEST_SECRET} bytes or more; `openssl rand -hex 32` makes a good one")
+        if len(set(secret)) < FEWEST_DIFFERENT_BYTES:
+            raise ValueError("is easy to guess: it repeats a few characters; `openssl rand -hex 32` makes a good one")
         return value
 
     @property

@@ -3,7 +3,11 @@
 import resource
 from contextlib import suppress
 
+import structlog
+
+from cinema_grpc.adapters.signing_keys import key_files
 from cinema_grpc.config import PREFIX, BadSettings, Settings
+from cinema_grpc.files import readable_by_all
 from cinema_grpc.transport.certificates import (
     CERTIFICATE,
     CLIENT_CA,
@@ -13,6 +17,8 @@ from cinema_grpc.transport.certificates import (
     Certificates,
 )
 from cinema_grpc.transport.limits import Limits
+
+logger = structlog.get_logger()
 
 
 def read_certificates(settings: Settings) -> Certificates | None:
@@ -42,6 +48,18 @@ def read_certificates(settings: Settings) -> Certificates | None:
         return Certificates(CertificateFiles(certificate, key, client_ca))
     except BadCertificate as error:
         raise BadSettings(f"{PREFIX}{error.setting}: {error}") from error
+
+
+def warn_of_readable_keys(settings: Settings) -> None:
+    """Log each private key that every user of this machine may read.
+
+    They are not refused: Kubernetes mounts secrets with mode 0644 by default, where no other user may be.
+    """
+    files = [] if settings.tls_key is None else [settings.tls_key]
+    files += [] if settings.signing_keys is None else key_files(settings.signing_keys)
+    for file in files:
+        if readable_by_all(file):
+            logger.warning("every user of this machine may read a private key; run chmod 600 on it", file=str(file))
 
 
 def limits_of(settings: Settings) -> Limits:

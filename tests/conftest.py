@@ -49,6 +49,7 @@ Lend = Callable[[str, Path], AbstractContextManager[str]]
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Choose where files lie, and start the server, once for all workers."""
+    os.umask(0o022)  # with another one the keys that tests write might be refused, as others can change them
     if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > GIBIBYTE:
         tempfile.tempdir = os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
     worker = getattr(config, "workerinput", None)

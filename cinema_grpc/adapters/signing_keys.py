@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm
 
 from cinema_grpc.application.account_ports import PublicKey
+from cinema_grpc.files import read_regular
 
 PEM_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 IGNORED_BLOCKS = frozenset({"EC PARAMETERS"})
 """What openssl writes before an EC key; the key says it again."""
-LARGEST_FILE = 256 * 1024
 
 
 class BadKeys(Exception):
@@ -55,13 +55,12 @@ def load_keys(path: Path) -> tuple[SigningKey, ...]:
     """
     keys: dict[str, SigningKey] = {}
     try:
-        is_folder = path.is_dir()
-        files = sorted(each for each in path.glob("*.pem") if not each.name.startswith(".")) if is_folder else [path]
+        files = key_files(path)
         for file in files:
             for key in _keys_in(file):
                 keys.setdefault(key.kid, key)
     except OSError as error:
-        raise BadKeys(f"can't be read: {error}") from error
+        raise BadKeys(f"names {error.filename}, which can't be read: {error.strerror}") from error
     if not keys:
         raise BadKeys(f"names {path}, which holds no file that ends in .pem")
     found = tuple(keys.values())
@@ -70,14 +69,20 @@ def load_keys(path: Path) -> tuple[SigningKey, ...]:
     return found
 
 
+def key_files(path: Path) -> list[Path]:
+    """Return the files that hold the keys: that file itself, or those of the folder in the order of their names."""
+    if not path.is_dir():
+        return [path]
+    return sorted(each for each in path.glob("*.pem") if not each.name.startswith("."))
+
+
 def _keys_in(file: Path) -> list[SigningKey]:
     """Read the keys of one file.
 
     Raises:
         BadKeys, OSError.
     """
-    with file.open("rb") as opened:
-        content = opened.read(LARGEST_FILE)
+    content = read_regular(file, private=True)
     blocks = [each for each in PEM_BLOCK.finditer(content.decode("latin-1")) if each[1] not in IGNORED_BLOCKS]
     if not blocks:
         raise BadKeys(f"names {file}, which holds no key in PEM; `openssl genpkey -algorithm ed25519` makes one")

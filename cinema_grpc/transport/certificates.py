@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from cinema_grpc.files import read_regular
+
 CERTIFICATE, KEY, CLIENT_CA = "TLS_CERTIFICATE", "TLS_KEY", "TLS_CLIENT_CA"
 
 logger = structlog.get_logger()
@@ -154,7 +156,7 @@ def _certificates(content: bytes, path: Path, setting: str) -> list[x509.Certifi
 
 def _content(path: Path, setting: str) -> bytes:
     try:
-        return path.read_bytes()
+        return read_regular(path, private=setting == KEY)
     except OSError as error:
         raise BadCertificate(setting, f"can't read {path}: {error.strerror}") from error
 

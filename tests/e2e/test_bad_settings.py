@@ -26,11 +26,21 @@ BAD: tuple[tuple[str, str, str], ...] = (
     ("TLS_CERTIFICATE", "no-such-file.pem", "can't read no-such-file.pem"),
     ("TLS_CERTIFICATE", "garbage.pem", "holds no certificate in PEM"),
     ("TLS_CERTIFICATE", "expired.pem", "renew it"),
+    ("TLS_CERTIFICATE", "/dev/zero", "Not a regular file"),
+    ("TLS_CERTIFICATE", "pipe", "Not a regular file"),
+    ("TLS_CERTIFICATE", "large.pem", "Larger than"),
+    ("TLS_KEY", "/dev/stdin", "Not a regular file"),
+    ("TLS_KEY", "writable.pem", "Other users can change it (mode 0666); run chmod 600"),
     ("TLS_KEY", "", "must be set too, as CINEMA_TLS_CERTIFICATE is"),
     ("TLS_KEY", "no-such-file.pem", "can't read no-such-file.pem"),
     ("TLS_KEY", "garbage.pem", "holds no private key in PEM"),
     ("TLS_KEY", "another-key.pem", "is not that of the certificate"),
     ("TLS_CLIENT_CA", ".", "can't read ."),
+    ("TLS_CLIENT_CA", "/dev/random", "Not a regular file"),
+    ("SIGNING_KEYS", "pipe", "Not a regular file"),
+    ("SIGNING_KEYS", "/dev/zero", "Not a regular file"),
+    ("SIGNING_KEYS", "writable.pem", "Other users can change it"),
+    ("DATABASE_URL", "sqlite+aiosqlite:///pipe", "of the wrong kind"),
     ("PLAINTEXT", "yes", "must not be set where CINEMA_TLS_CERTIFICATE is"),
     ("PLAINTEXT", "perhaps", "bool"),
     ("DATABASE_URL", "cinema.db", "sqlite+aiosqlite:///cinema.db"),
@@ -50,6 +60,7 @@ BAD: tuple[tuple[str, str, str], ...] = (
     ("DATABASE_URL", "postgresql+asyncpg://cinema:a/b@db/cinema", "/ is %2F"),
     ("DATABASE_URL", "sqlite+aiosqlite:///a?b.db", "has a ?"),
     ("DATABASE_POOL_SIZE", "2", "greater than or equal to 8"),
+    ("LONGEST_WAIT_SECONDS", "0", "greater than or equal to 0.001"),
     ("LARGEST_REQUEST_BYTES", "1", "greater than or equal to 65536"),
     ("LARGEST_METADATA_BYTES", "1k", "integer"),
     ("CALLS_AT_ONCE", "0", "greater than or equal to 1"),
@@ -59,12 +70,17 @@ BAD: tuple[tuple[str, str, str], ...] = (
     ("PING_SECONDS", "0", "greater than or equal to 1"),
     ("KEEPALIVE_SECONDS", "never", "number"),
     ("HOLD_SECONDS", "ten", "number"),
+    ("HOLD_SECONDS", "1e-9", "greater than or equal to 1"),
     ("HOLD_SECONDS", "nan", "86400"),
     ("HOLD_SECONDS", "100000", "86400"),
+    ("PAYMENT_GRACE_SECONDS", "0", "greater than or equal to 0.01"),
+    ("SIGN_IN_LONGEST_DELAY_SECONDS", "1e-9", "greater than or equal to 1"),
     ("SIMULATED_PAYMENTS_LOSE_ANSWER", "2", "less than or equal to 1"),
     ("REFRESH_GRACE_SECONDS", "-1", "greater than or equal to 0"),
     ("JWT_SECRET", "", "openssl rand -hex 32"),
     ("JWT_SECRET", "x" * 31, "32 bytes"),
+    ("JWT_SECRET", "x" * 32, "easy to guess"),
+    ("JWT_SECRET", "changeme" * 8, "easy to guess"),
     ("LOG_FORMAT", "xml", "'console' or 'json'"),
     ("LOG_LEVEL", "loud", "'info'"),
     ("REFLECTION", "perhaps", "bool"),
@@ -81,6 +97,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Mapping[str, 
     good = write(folder, *authority.issue())
     (folder / "garbage.pem").write_text("-----BEGIN CERTIFICATE-----\nnothing\n")
     (folder / "expired.pem").write_bytes(authority.issue(days=-1)[1])
+    (folder / "large.pem").write_bytes(b"x" * (1024 * 1024 + 1))
+    os.mkfifo(folder / "pipe")
+    (folder / "writable.pem").write_bytes(authority.issue()[0])
+    (folder / "writable.pem").chmod(0o666)
     (folder / "another-key.pem").write_bytes(authority.issue()[0])
     return folder, {f"CINEMA_{name.upper()}": str(path) for name, path in good.items()}
 
