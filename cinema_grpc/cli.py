@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any, NoReturn, TypeVar
 
@@ -13,6 +14,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cinema_grpc import __version__
+from cinema_grpc.addresses import check_address
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.config import PREFIX, BadSettings, Settings, describe_settings, read_settings
 from cinema_grpc.domain.account import User
@@ -28,6 +30,25 @@ MOST_WORKERS = 256
 A = TypeVar("A")
 
 
+class OneLineErrors(click.Group):
+    """Commands that say what stands in their way in one line, and exit with 2."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except StorageUnavailable as error:
+            cause = error.__cause__ or error
+            _refuse(
+                f"the database can't be used: {getattr(cause, 'orig', None) or cause}"
+            )  # without SQLAlchemy's words
+        except (BadSettings, CinemaError) as error:
+            _refuse(str(error))
+        except OSError as error:
+            _discard_output()
+            _refuse(str(error) or type(error).__name__)
+
+
 class SettingsCommand(click.Command):
     """A command whose help lists the settings."""
 
@@ -37,7 +58,7 @@ class SettingsCommand(click.Command):
             formatter.write_dl(describe_settings(), col_max=0)
 
 
-@click.group(context_settings={"max_content_width": 100})
+@click.group(cls=OneLineErrors, context_settings={"max_content_width": 100})
 @click.version_option(__version__, package_name="cinema-grpc")
 def main() -> None:
     """Sell cinema seats over gRPC."""
@@ -59,7 +80,7 @@ def serve_command(demo: bool, migrate: bool, workers: int, worker_at: str | None
     from cinema_grpc.commands import serve, serve_from_workers
     from cinema_grpc.log import set_up_logging
 
-    settings = _settings()
+    settings = read_settings()
     set_up_logging(settings.log_format, settings.log_level)
     if worker_at is not None:
         settings = settings.model_copy(update={"listen_address": worker_at})
@@ -78,7 +99,7 @@ def migrate_command() -> None:
     from cinema_grpc.commands import migrate_alone
     from cinema_grpc.log import set_up_logging
 
-    settings = _settings()
+    settings = read_settings()
     set_up_logging(settings.log_format, settings.log_level)
     _run(migrate_alone(settings, {}))
     click.echo("the schema is up to date")
@@ -92,8 +113,11 @@ def audit_command(as_json: bool) -> None:  # noqa: FBT001 (click calls it)
     Changes nothing. Exits with 1 if anything is wrong.
     """
     from cinema_grpc.commands import audit_alone
+    from cinema_grpc.log import set_up_logging
 
-    report = _run(audit_alone(_settings()))
+    settings = read_settings()
+    set_up_logging(settings.log_format, "critical")  # what goes wrong is told in one line
+    report = _run(audit_alone(settings))
     click.echo(json.dumps(report.to_json(), indent=2) if as_json else report.describe())
     sys.exit(1 if report.breaches else 0)
 
@@ -110,9 +134,11 @@ def create_staff_command(username: str, full_name: str | None, email: str) -> No
     from cinema_grpc.commands import create_staff
     from cinema_grpc.log import set_up_logging
 
-    settings = _settings()
+    settings = read_settings()
     set_up_logging(settings.log_format, settings.log_level)
+    _check_text(USERNAME=username, FULL_NAME=full_name, EMAIL=email)
     password = os.environ.get(PASSWORD_VARIABLE) or click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    _check_text(password=password)
     user = _run(create_staff(settings, username, password, full_name or username, email))
     click.echo(f"{user.username} is staff now, with the user_id {user.user_id}")
 
@@ -155,7 +181,12 @@ def health_command(address: str | None) -> None:
 
     ADDRESS is HOST:PORT; if left out, the one that CINEMA_HEALTH_ADDRESS says, or CINEMA_LISTEN_ADDRESS.
     """
-    target = address or _own_address(_settings())
+    if address:
+        try:
+            check_address(address)
+        except ValueError as error:
+            _refuse(f"ADDRESS: {error}")
+    target = address or _own_address(read_settings())
     status = _run(_check_health(target))
     click.echo(f"{target} is {status}")
     sys.exit(0 if status == "SERVING" else 1)
@@ -180,22 +211,10 @@ def _own_address(settings: Settings) -> str:
     return f"{loopback.get(host, host)}:{port}"
 
 
-def _settings() -> Settings:
-    try:
-        return read_settings()
-    except BadSettings as error:
-        _refuse(str(error))
-
-
 def _run(work: Coroutine[Any, Any, A]) -> A:
-    """Run it, on uvloop where that is installed; what stands in its way is told in one line."""
-    try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(work)
-    except StorageUnavailable as error:
-        _refuse(f"the database can't be used: {error.__cause__ or error}")
-    except (BadSettings, CinemaError) as error:
-        _refuse(str(error))
+    """Run it, on uvloop where that is installed."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(work)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -206,6 +225,23 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
+def _check_text(**arguments: str | None) -> None:
+    """Refuse bytes that are not UTF-8, which Python keeps in a form that can't be stored."""
+    for name, value in arguments.items():
+        try:
+            (value or "").encode()
+        except UnicodeEncodeError:
+            _refuse(f"{name}: must be UTF-8")
+
+
+def _discard_output() -> None:
+    """Keep the interpreter from writing what is left of the output as it ends, which would fail once more."""
+    with suppress(OSError, ValueError):  # where it is no file, as in a test
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _refuse(message: str) -> NoReturn:
-    click.echo(f"cinema: {' '.join(message.split())}", err=True)
+    """Write one line of printable text to standard error, and exit with 2."""
+    line = "".join(letter if letter.isprintable() else "?" for letter in " ".join(message.split()))
+    click.echo(f"cinema: {line}", err=True)
     sys.exit(2)

@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from cinema_grpc import demo
-from cinema_grpc.adapters.database.audit import Report, audit
+from cinema_grpc.adapters.database.audit import CannotCopy, Report, audit
 from cinema_grpc.adapters.database.database import Database, without_secrets
 from cinema_grpc.adapters.database.driver import Rights
 from cinema_grpc.adapters.database.migrate import ADDING_ACCOUNTS, READING, SELLING
@@ -143,13 +143,16 @@ async def audit_alone(settings: Settings) -> Report:
     """Look a database over, and change nothing.
 
     Raises:
-        BadSettings: There is no such database, or its schema is not up to date.
+        BadSettings: There is no such database, its schema is not up to date, or there is no room for a copy of it.
+        StorageUnavailable.
     """
     database = Database(settings.database_url)
     _check_is_there(database)
     try:
         await bring_up_to_date(database, READING, with_migration=False)
         return await audit(database)
+    except CannotCopy as error:
+        raise BadSettings(f"TMPDIR: {error}; set it to a folder with room enough") from error
     finally:
         await database.close()
 

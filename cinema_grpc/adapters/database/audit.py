@@ -4,7 +4,7 @@ import asyncio
 import sqlite3
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import ExitStack, asynccontextmanager, closing
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -87,13 +87,18 @@ class Report:
         return "\n".join(lines)
 
 
+class CannotCopy(Exception):
+    """A file of SQLite can't be copied to be looked over; the message says why."""
+
+
 async def audit(database: Database) -> Report:
     """Look over a database, which may be in use, as it is at one moment.
 
     A file of SQLite is copied first, since whoever reads it keeps others from writing; it is checked for damage too.
 
     Raises:
-        StorageUnavailable.
+        StorageUnavailable: The database can't be read.
+        CannotCopy: Its file can't be copied to the folder for temporary files.
     """
     async with _one_state(database) as connection:
         now = await database.now(connection)
@@ -126,9 +131,14 @@ async def _one_state(database: Database) -> AsyncIterator[AsyncConnection]:
             await connection.exec_driver_sql("SET LOCAL statement_timeout = 0")  # there may be much to look over
             yield connection
         return
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "cinema.db"
-        await asyncio.to_thread(_copy, str(database.engine.url.database), copy)
+    with ExitStack() as temporary:
+        try:
+            folder = temporary.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+            copy = Path(folder) / "cinema.db"
+            await asyncio.to_thread(_copy, str(database.engine.url.database), copy)
+        except (OSError, sqlite3.Error) as error:
+            where = f" to {tempfile.tempdir}" if tempfile.tempdir else ""
+            raise CannotCopy(f"can't copy the database{where} to look it over: {error}") from error
         copied = Database(f"sqlite+aiosqlite:///{copy}")
         try:
             async with copied.reading() as connection:
