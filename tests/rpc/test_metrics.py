@@ -1,13 +1,17 @@
 """Metrics over HTTP: what somebody has to look into is counted there."""
 
 import asyncio
+import socket
+import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 
+from cinema_grpc.adapters import metrics
 from cinema_grpc.adapters.simulated_payments import Mood, SimulatedPayments
 from cinema_grpc.application.background import BackgroundTask
 from tests.builders import FakeClock
@@ -72,3 +76,29 @@ async def test_the_process_is_measured_too_and_nothing_is_served_unasked(url: st
         assert found["cinema_refunds_given_up_total"] == found["cinema_payments_overdue_total"] == 0
     async with running(url) as house:
         assert house.server.metrics_address is None
+
+
+async def test_connections_that_hang_are_cut_off(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that say nothing, or half of a request: each is served for a time, and only so many at once."""
+    monkeypatch.setattr(metrics, "SECONDS_TO_ANSWER", 0.5)
+    async with running(url, metrics_address=ANY_PORT) as house:
+        assert house.server.metrics_address is not None
+        host, _, port = house.server.metrics_address.rpartition(":")
+        before = threading.active_count()
+        with ExitStack() as opened:
+            hanging = [opened.enter_context(socket.create_connection((host, int(port)), 10)) for _ in range(100)]
+            for connection in hanging[::2]:
+                with suppress(OSError):  # one that was cut off
+                    connection.sendall(b"GET /metrics HTTP/1.1\r\n")
+            found = await asyncio.to_thread(read, house.server.metrics_address)
+            assert found["cinema_refunds_given_up_total"] == 0
+            assert threading.active_count() - before <= metrics.MOST_CONNECTIONS + 5  # and some of asyncio's own
+            for connection in hanging:
+                with suppress(ConnectionError):
+                    assert await asyncio.to_thread(connection.recv, 1_000) == b""
+
+
+async def test_an_address_of_ipv6(url: str) -> None:
+    async with running(url, metrics_address="[::1]:0") as house:
+        assert house.server.metrics_address is not None
+        assert await asyncio.to_thread(read, house.server.metrics_address)
