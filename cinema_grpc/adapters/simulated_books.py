@@ -9,11 +9,13 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import text
 
 from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.database.sqlite_file import make_private
 from cinema_grpc.application.line import Line
 from cinema_grpc.domain.money import Money
 
@@ -97,6 +99,8 @@ class BooksInFile(Books):
 
     async def _ask(self, statement: str, values: Mapping[str, str | int]) -> list[tuple[Any, ...]]:
         if self._connection is None:
+            if self._path != ":memory:":
+                make_private(Path(self._path))
             self._connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
             weakref.finalize(self, self._connection.close)  # by whatever thread collects the garbage
             for order in ("PRAGMA synchronous = OFF", "PRAGMA journal_mode = WAL", _TABLE):

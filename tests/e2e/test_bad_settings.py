@@ -1,5 +1,6 @@
 """Configurations that no server should start with: each stops it at once, with one line that says what is wrong."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 

@@ -1,6 +1,7 @@
 """The migrations lead to the tables that the code declares, and the connection is as durable as it has to be."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -165,6 +166,43 @@ async def test_a_later_version_is_refused(database: Database) -> None:
         await connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(CannotMigrate, match="9999"):
         await migrate(database)
+
+
+@pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
+async def test_tables_of_other_names_are_left_alone(database: Database) -> None:
+    """A PostgreSQL database may be shared; a file of SQLite may not, which tests of the commands show."""
+    async with database.engine.begin() as connection:
+        await connection.exec_driver_sql("CREATE TABLE holidays (day TEXT)")
+    await migrate(database)
+    await check_schema(database)
+
+
+@pytest.mark.parametrize("name", ["booking", "account"])
+async def test_a_table_of_ours_that_another_program_made(database: Database, name: str) -> None:
+    """Is left as it is, and nothing is added beside it."""
+    async with database.engine.begin() as connection:
+        await connection.exec_driver_sql(f"CREATE TABLE {name} (day TEXT)")
+    await database.engine.dispose()
+    with pytest.raises(CannotMigrate, match=f"another program's.* {name}"):
+        await migrate(database)
+    await database.engine.dispose()
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("content", [b"this is no database at all" * 100, None], ids=["rubbish", "folder"])
+async def test_a_file_that_can_not_be_used_leaves_no_thread(
+    database: Database, tmp_path: Path, content: bytes | None
+) -> None:
+    """One that outlives the event loop, which it reports to, would end with a traceback."""
+    file = tmp_path / "cinema.db"
+    if content is None:
+        file.mkdir()
+    else:
+        file.write_bytes(content)
+    for _ in range(20):
+        with pytest.raises(CannotMigrate):
+            await migrate(database)
+        assert not [each.name for each in threading.enumerate() if "connection_worker" in each.name]
 
 
 @ON_SQLITE

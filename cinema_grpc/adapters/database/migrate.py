@@ -115,6 +115,20 @@ def _current_revision(connection: Connection) -> str | None:
     return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
 
 
+def _refuse_another_programs(connection: Connection) -> None:
+    """Check that no table of ours is there yet. PostgreSQL's databases may be shared with tables of other names.
+
+    Raises:
+        CannotMigrate: One is.
+    """
+    found = [name for name in sorted(metadata.tables) if inspect(connection).has_table(name)]
+    if found:
+        raise CannotMigrate(
+            f"the database holds another program's {', '.join(found[:3])}; use a database of its own, or a schema, "
+            "which search_path names"
+        )
+
+
 def _upgrade(connection: Connection) -> None:
     from alembic import command
     from alembic.script import ScriptDirectory
@@ -123,6 +137,10 @@ def _upgrade(connection: Connection) -> None:
     current = _current_revision(connection)
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if current is not None and current not in known:
-        raise CannotMigrate(f"the database's schema is of version {current}, which is later than this program")
+        raise CannotMigrate(
+            f"the database's schema is of version {current}, which is later than this program, or another program's"
+        )
+    if current is None:
+        _refuse_another_programs(connection)
     config.attributes["connection"] = connection
     command.upgrade(config, "head")

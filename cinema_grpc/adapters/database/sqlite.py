@@ -1,6 +1,7 @@
 """SQLite: one connection to a file, its clock, its errors, and a batch in one go on the connection's own thread."""
 
 import asyncio
+import errno
 import sqlite3
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import aiosqlite
-from sqlalchemy import event
+from sqlalchemy import URL, event
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -21,8 +22,10 @@ from cinema_grpc.adapters.clock import SystemClock
 from cinema_grpc.adapters.database.driver import PROOF_BYTES, Answer, Peeks, Rights
 from cinema_grpc.adapters.database.prepared import Ask, Found, Go, Prepared, Query, Question, Rows, Step, questions_of
 from cinema_grpc.adapters.database.sqlite_connection import BoundedWaitConnection, is_busy
+from cinema_grpc.adapters.database.sqlite_file import make_private, refuse_another_programs
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.ports import Clock, CommitUnknown, StorageConflict
+from cinema_grpc.database_url import sqlite_path
 
 T = TypeVar("T")
 
@@ -73,7 +76,7 @@ class SqliteDriver:
         """
         # One connection is enough, and more would only wait for each other's locks.
         self.engine = create_async_engine(
-            url,
+            URL.create("sqlite+aiosqlite", database=sqlite_path(url)),
             pool_size=1,
             max_overflow=0,
             pool_timeout=30,
@@ -82,9 +85,9 @@ class SqliteDriver:
                 "cached_statements": STATEMENTS_AT_HAND,
                 "timeout": min(BUSY_SECONDS, longest_wait / 2),
                 "factory": BoundedWaitConnection,
+                "async_creator_fn": open_file,
             },
         )
-        event.listen(self.engine.sync_engine, "connect", _prepare)
         event.listen(self.engine.sync_engine, "begin", _begin)
         event.listen(self.engine.sync_engine, "connect", self._remember)
         event.listen(self.engine.sync_engine, "close", self._forget)
@@ -246,6 +249,31 @@ class SqliteDriver:
         self._connection = None
 
 
+async def open_file(path: str, **options: Any) -> aiosqlite.Connection:
+    """Open an SQLite file and set the connection up; a file that is not there is made, for its owner alone.
+
+    Raises:
+        OSError: The file can't be opened, or is another program's.
+        sqlite3.Error: It is no database, or is damaged or locked.
+    """
+    await asyncio.to_thread(make_private, Path(path))
+    connection = aiosqlite.connect(path, **options)
+    thread = connection._thread  # noqa: SLF001 (aiosqlite shows it in no other way)
+    thread.daemon = True
+    try:
+        await connection
+        await _on_its_thread(connection, partial(refuse_another_programs, Path(path)))
+        await _on_its_thread(connection, _prepare)
+    except BaseException as error:
+        await connection.close()
+        # Without this its thread could outlive the event loop, which it has something to tell, and fail.
+        await asyncio.to_thread(thread.join)
+        if isinstance(error, sqlite3.OperationalError) and "unable to open" in str(error):
+            raise PermissionError(errno.EACCES, "Can't open the file or write beside it", path) from error
+        raise
+    return connection
+
+
 async def _on_its_thread(driver: aiosqlite.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
     # aiosqlite lends its thread to its own methods only; a test holds that this way in is there.
     result: T = await driver._execute(work, driver._conn)  # type: ignore[no-untyped-call] # noqa: SLF001
@@ -300,7 +328,7 @@ def _write(driver: sqlite3.Connection, steps: Iterable[tuple[Prepared, Rows]]) -
             raise StorageConflict(f"{hit} rows instead of {len(rows)}")
 
 
-def _prepare(connection: Any, _record: object) -> None:
+def _prepare(connection: sqlite3.Connection) -> None:
     # Transactions are begun by _begin, not by the driver's guess.
     connection.isolation_level = None
     cursor = connection.cursor()
