@@ -166,8 +166,9 @@ def _switch_account(username: str, *, disable: bool) -> User:
     from cinema_grpc.commands import switch_account
     from cinema_grpc.log import set_up_logging
 
-    settings = _settings()
+    settings = read_settings()
     set_up_logging(settings.log_format, settings.log_level)
+    _check_text(USERNAME=username)
     user = _run(switch_account(settings, username, disable=disable))
     if user is None:
         _refuse(f"there is no account named {username!r}")

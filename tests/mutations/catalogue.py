@@ -611,5 +611,70 @@ MUTATIONS = (
         "            unreadable += _bad_texts(message, texts)\n",
         "            pass\n",
         "tests/rpc/test_catalog.py::TestEntering::test_what_shows_nothing_is_refused",
+        "an SQLite file is locked by its path alone",
+        f"{DATABASE}/sole_server.py",
+        "if SET_LOCK is not None:",
+        "if SET_LOCK is None:",
+        "tests/e2e/test_sqlite_file.py::test_one_server_by_whatever_name",
+    ),
+    mutation(
+        "an SQLite file that is new can be read by everyone",
+        f"{DATABASE}/sqlite_file.py",
+        "os.O_CLOEXEC, 0o600)",
+        "os.O_CLOEXEC, 0o644)",
+        "tests/e2e/test_sqlite_file.py::test_one_server_by_whatever_name",
+    ),
+    mutation(
+        "an SQLite file of another program is changed before it is refused",
+        f"{DATABASE}/sqlite.py",
+        "        await _on_its_thread(connection, partial(refuse_another_programs, Path(path)))\n"
+        "        await _on_its_thread(connection, _prepare)\n",
+        "        await _on_its_thread(connection, _prepare)\n"
+        "        await _on_its_thread(connection, partial(refuse_another_programs, Path(path)))\n",
+        "tests/e2e/test_sqlite_file.py::test_another_programs_file_is_left_as_it_is",
+    ),
+    mutation(
+        "an SQLite connection that can't be made leaves its thread",
+        f"{DATABASE}/sqlite.py",
+        "        await connection.close()\n"
+        "        # Without this its thread could outlive the event loop, which it has something to tell, and fail.\n"
+        "        await asyncio.to_thread(thread.join)\n",
+        "",
+        "tests/store/test_migrations.py::test_a_file_that_can_not_be_used_leaves_no_thread",
+    ),
+    mutation(
+        "a database URL that can't be parsed is quoted",
+        "cinema_grpc/database_url.py",
+        'raise ValueError(f"has parameters that are not name=value with & between; {ENCODE}") from None',
+        "raise",
+        "tests/settings/test_database_url.py",
+    ),
+    mutation(
+        "a database URL may have an @ in its parameters",
+        "cinema_grpc/database_url.py",
+        'if "@" in login + path + query:',
+        'if "@" in login + path:',
+        "tests/settings/test_database_url.py",
+    ),
+    mutation(
+        "a home folder that can't be looked into keeps PostgreSQL away",
+        f"{DATABASE}/connect.py",
+        "not _may_read_default_files():",
+        "False:",
+        "tests/store/test_database_tls.py::test_a_home_folder_that_can_not_be_looked_into",
+    ),
+    mutation(
+        "a device is read in the place of a key",
+        "cinema_grpc/files.py",
+        "if not stat.S_ISREG(mode):",
+        "if stat.S_ISDIR(mode):",
+        "tests/settings/test_files.py",
+    ),
+    mutation(
+        "a connection to the metrics port may hang",
+        "cinema_grpc/adapters/metrics.py",
+        "        self._cut_off_before(time.monotonic() - SECONDS_TO_ANSWER)\n",
+        "        return\n",
+        "tests/rpc/test_metrics.py::test_connections_that_hang_are_cut_off",
     ),
 )

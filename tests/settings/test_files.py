@@ -39,11 +39,11 @@ def test_who_may_change_a_private_key(tmp_path: Path, mode: int, good: bool) -> 
 def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     """Whatever is wrong with a file."""
     os.mkfifo(tmp_path / "pipe")
-    before = len(os.listdir("/dev/fd"))  # noqa: PTH208 (numbers, not paths)
+    before = len(list(Path("/dev/fd").iterdir()))
     for path in (tmp_path / "pipe", tmp_path):
         with pytest.raises(OSError, match="Not a regular file"):
             read_regular(path)
-    assert len(os.listdir("/dev/fd")) == before  # noqa: PTH208 (numbers, not paths)
+    assert len(list(Path("/dev/fd").iterdir())) == before
 
 
 def test_keys_that_everyone_may_read(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import os
 import ssl
 from pathlib import Path
 from typing import Any, TypeAlias
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import asyncpg
 
@@ -33,7 +33,9 @@ async def connect(url: str, *, timeout: float, **options: Any) -> Connection:  #
             return await _preferring_tls(url, timeout=timeout, **options)
         connection: Connection = await asyncpg.connect(url, timeout=timeout, **options)
     except TimeoutError as error:
-        raise TimeoutError(f"the server did not answer within {timeout:g} s") from error
+        raise TimeoutError(f"{_server(url)} did not answer within {timeout:g} s") from error
+    except OSError as error:
+        raise ConnectionError(f"can't connect to {_server(url)}: {error}") from error
     except asyncpg.PostgresError as error:
         if error.sqlstate.startswith(REFUSED_PARAMETERS):
             raise ConnectionError(str(error)) from error
@@ -57,6 +59,11 @@ async def _preferring_tls(url: str, **options: Any) -> Connection:
         if REJECTED not in str(error):
             raise
     return await asyncpg.connect(url, ssl=False, **options)
+
+
+def _server(url: str) -> str:
+    """Return which server a URL names, for a message: no part of the login, which ends at the one @ there is."""
+    return unquote(urlsplit(url).netloc.rpartition("@")[2]) or "the default server"
 
 
 def _asks_for_tls(url: str) -> bool:
