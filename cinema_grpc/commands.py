@@ -14,7 +14,7 @@ from cinema_grpc import demo
 from cinema_grpc.adapters.database.audit import CannotCopy, Report, audit
 from cinema_grpc.adapters.database.database import Database, without_secrets
 from cinema_grpc.adapters.database.driver import Rights
-from cinema_grpc.adapters.database.migrate import ADDING_ACCOUNTS, READING, SELLING
+from cinema_grpc.adapters.database.migrate import ADDING_ACCOUNTS, READING, SELLING, SWITCHING_ACCOUNTS
 from cinema_grpc.application.ports import ShowtimeFilter
 from cinema_grpc.config import PREFIX, BadSettings, Settings
 from cinema_grpc.domain.account import User
@@ -45,12 +45,12 @@ async def serve(
         BadSettings.
     """
     read_certificates(settings)
-    if not as_worker:
-        warn_of_readable_keys(settings)
     stop = asyncio.Event()
     hard_end = HardEnd(settings.shutdown_seconds + SECONDS_BEYOND_GRACE)
     server = CinemaServer(settings, _jwt_secret(settings, with_demo=with_demo))
     loop = asyncio.get_running_loop()
+    if not as_worker:
+        warn_of_readable_keys(settings)
 
     def begin_to_stop() -> None:
         stop.set()
@@ -185,7 +185,7 @@ async def switch_account(settings: Settings, username: str, *, disable: bool) ->
     server = _without_tokens(settings)
     try:
         _check_is_there(server.database)
-        await bring_up_to_date(server.database, with_migration=False)
+        await bring_up_to_date(server.database, SWITCHING_ACCOUNTS, with_migration=False)
         callers = server.accounts.callers
         return await (callers.disable if disable else callers.enable)(username)
     finally:

@@ -26,7 +26,8 @@ SELLING: Rights = {
     "alembic_version": ("SELECT",),
 }
 ADDING_ACCOUNTS: Rights = {"account": ("SELECT", "INSERT")}
-"""What the database's user has to be allowed to audit, to serve, and to create staff."""
+SWITCHING_ACCOUNTS: Rights = {"account": ("SELECT", "UPDATE"), "session": ("SELECT", "DELETE")}
+"""What the database's user has to be allowed to audit, to serve, to create staff, and to disable accounts."""
 
 VERSIONS = Path(__file__).parent / "migrations" / "versions"
 
