@@ -99,6 +99,23 @@ class Ticket:
 
 
 @dataclass(frozen=True, slots=True)
+class Reliance:
+    """A stretch of a row in which a booking was made beside other bookings of the same customer.
+
+    The gap rule counted those as taken. It is judged again without them when this booking is paid for; see `gap_rule`.
+
+    Attributes:
+        first: The label of the stretch's first seat. No other customer had a seat of it when the booking was made.
+        last: The label of its last seat, in the same section.
+        own: The labels of the seats in it that the customer had already, in row order.
+    """
+
+    first: str
+    last: str
+    own: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CancellationQuote:
     """What cancelling would pay back, and the last moment at which that still holds."""
 
@@ -116,6 +133,7 @@ class Booking:
         seat_price: What each seat costs.
         hold_extended: Whether a charge has made the hold longer already; it does so once.
         payment: The latest attempt to charge.
+        relied_on: What the gap rule took for granted when the booking was made; empty for most bookings.
     """
 
     booking_id: str
@@ -132,6 +150,7 @@ class Booking:
     tickets: tuple[Ticket, ...] = ()
     payment: PaymentAttempt | None = None
     refund: Refund | None = None
+    relied_on: tuple[Reliance, ...] = ()
 
     @property
     def total_price(self) -> Money:

@@ -177,6 +177,19 @@ class SingleSeatGap(CinemaError):
         )
 
 
+class GapLeftByPayment(SingleSeatGap):
+    """Paying for the booking would strand single seats that other bookings of the customer kept when it was made."""
+
+    def __init__(self, booking_id: str, stranded: Sequence[str]) -> None:
+        CinemaError.__init__(
+            self,
+            f"paying for booking {booking_id} would leave {_seats(stranded)} free with no free seat beside, as it was "
+            f"made beside a booking of yours that is not paid for; pay for {_seats(stranded)} first, or cancel this "
+            "booking and choose seats that leave none",
+            {"booking_id": booking_id, "stranded_seats": ",".join(stranded)},
+        )
+
+
 class SalesClosed(CinemaError):
     """The showtime has started."""
 

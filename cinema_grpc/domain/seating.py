@@ -69,6 +69,11 @@ class SeatPlan:
             unknown = [label for label in labels if label not in self._positions]
             raise SeatNotFound(sorted(unknown, key=lambda label: _row_order(label, rows))) from None
 
+    def neighbours(self, position: int) -> list[int]:
+        """Return the positions beside a position in its section: two, or one or none at a wall or an aisle."""
+        section = self._sections[position]
+        return [each for each in (position - 1, position + 1) if each in section]
+
     def stranded(self, chosen: Sequence[int], is_free: Callable[[int], bool]) -> list[int]:
         """Find the single seats that a booking would strand.
 
@@ -92,11 +97,12 @@ class SeatPlan:
                 taken.append(position)
                 continue
             stranded += _singles(start, stop, taken)
-            start, stop = self._run(position, is_free)
+            start, stop = self.run(position, is_free)
             taken = [position]
         return stranded + _singles(start, stop, taken)
 
-    def _run(self, position: int, is_free: Callable[[int], bool]) -> tuple[int, int]:
+    def run(self, position: int, is_free: Callable[[int], bool]) -> tuple[int, int]:
+        """Return the run around a position, which counts as free: its first position and the one after its last."""
         section = self._sections[position]
         start, stop = position, position + 1
         while start > section.start and is_free(start - 1):

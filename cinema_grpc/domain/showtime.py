@@ -20,11 +20,13 @@ from cinema_grpc.domain.booking import (
     PaymentAttempt,
     Refund,
     RefundStatus,
+    Reliance,
     Ticket,
 )
 from cinema_grpc.domain.errors import (
     BookingNotFound,
     FieldViolation,
+    GapLeftByPayment,
     HoldLimit,
     InvalidRequest,
     NotBookingOwner,
@@ -33,6 +35,7 @@ from cinema_grpc.domain.errors import (
     SeatsUnavailable,
     SingleSeatGap,
 )
+from cinema_grpc.domain.gap_rule import OwnSeats, blocking_payment, reliances
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.seating import SeatPlan
 
@@ -163,15 +166,19 @@ class Showtime:
             raise SalesClosed(self.terms.showtime_id, self.terms.start_time)
         positions = self.terms.seat_plan.positions(seats)
         labels = tuple(self._labels(positions))
-        is_free = self._free_at(now)
+        met: list[str] = []
+        is_free = self._free_at(now, met)
         unavailable = [position for position in positions if not is_free(position)]
         if unavailable:
             raise SeatsUnavailable(self._labels(unavailable))
         self._check_hold_limit(user_id, len(seats), now)
+        relied_on: tuple[Reliance, ...] = ()
         if self.terms.seat_gap_policy is SeatGapPolicy.REFUSE:
             stranded = self.terms.seat_plan.stranded(positions, is_free)
             if stranded:
                 raise SingleSeatGap(self._labels(stranded))
+            if any(self._bookings[owner].user_id == user_id for owner in met):
+                relied_on = reliances(self.terms.seat_plan, positions, self._own_seats(user_id, now))
 
         for lapsed in dict.fromkeys(self._owners[position] for position in positions if position in self._owners):
             self._put(self._bookings[lapsed].to(BookingStatus.EXPIRED))
@@ -185,6 +192,7 @@ class Showtime:
                 status=BookingStatus.RESERVED,
                 create_time=now,
                 hold_expire_time=min(now + hold_for, self.terms.start_time),
+                relied_on=relied_on,
             )
         )
 
@@ -192,12 +200,15 @@ class Showtime:
         """Write down that a charge starts; the first one makes the hold last at least 2 minutes more.
 
         Raises:
-            BookingNotFound, NotBookingOwner, HoldExpired, BookingNotReserved, PaymentInProgress, SalesClosed.
+            BookingNotFound, NotBookingOwner, HoldExpired, BookingNotReserved, SalesClosed.
+            PaymentInProgress: A charge is under way, of this booking or of one that the gap rule depends on.
+            GapLeftByPayment: It relied on bookings that are not paid for; see `gap_rule`.
         """
         booking = self.booking(booking_id, user_id)
         if request and booking.being_paid and booking.payment is not None and booking.payment.request == request:
             raise PaymentInProgress(booking_id, of_this_request=True)
         booking.check_payable(self.terms.start_time, now)
+        self._check_gaps(booking, now)
         hold_expire_time = booking.hold_expire_time
         if not booking.hold_extended:
             hold_expire_time = max(hold_expire_time, now + PAYMENT_TIME)
@@ -306,15 +317,50 @@ class Showtime:
             self._put(booking.to(BookingStatus.EXPIRED))
         return len(lapsed[:limit])
 
-    def _free_at(self, now: datetime) -> Callable[[int], bool]:
-        """Make what tells whether a position is free; it is asked for each seat of a row, so it is quick."""
+    def _free_at(self, now: datetime, met: list[str]) -> Callable[[int], bool]:
+        """Make what tells whether a position is free; it is asked for each seat of a row, so it is quick.
+
+        It adds the booking that has the seat to `met` if it is not.
+        """
         owner_of, bookings = self._owners.get, self._bookings
 
         def is_free(position: int) -> bool:
             owner = owner_of(position)
-            return owner is None or bookings[owner].lapsed(now)
+            if owner is None or bookings[owner].lapsed(now):
+                return True
+            met.append(owner)
+            return False
 
         return is_free
+
+    def _own_seats(self, user_id: str, now: datetime) -> OwnSeats:
+        """Return how the seats look to one customer."""
+        owner_of, bookings = self._owners.get, self._bookings
+
+        def owner(position: int) -> Booking | None:
+            booking_id = owner_of(position)
+            booking = None if booking_id is None else bookings[booking_id]
+            return None if booking is None or booking.lapsed(now) else booking
+
+        return OwnSeats(user_id, owner)
+
+    def _check_gaps(self, booking: Booking, now: datetime) -> None:
+        """Judge a booking again that is to be paid for."""
+        if self.terms.seat_gap_policy is not SeatGapPolicy.REFUSE:
+            return
+        user_id = booking.user_id
+        relying = [
+            each
+            for each in self._bookings.values()
+            if each.relied_on and each.user_id == user_id and each.status in SEAT_KEEPING and not each.lapsed(now)
+        ]
+        if not relying:
+            return
+        stranded, awaited = blocking_payment(self.terms.seat_plan, booking, relying, self._own_seats(user_id, now))
+        if stranded and awaited is not None:
+            raise PaymentInProgress(awaited)
+        if stranded:
+            raise GapLeftByPayment(booking.booking_id, self._labels(stranded))
 
     def _check_hold_limit(self, user_id: str, requested: int, now: datetime) -> None:
         holds = [self._bookings[booking_id] for booking_id in self._holds.get(user_id, ())]

@@ -19,6 +19,7 @@ from cinema_grpc.domain.booking import (
     PaymentAttempt,
     Refund,
     RefundStatus,
+    Reliance,
     Ticket,
 )
 from cinema_grpc.domain.money import Money
@@ -79,7 +80,21 @@ def _booking(row: Any, tickets: Sequence[Ticket], payment: PaymentAttempt | None
         tickets=tuple(sorted(tickets, key=lambda ticket: row.seats.split(",").index(ticket.seat))),
         payment=payment,
         refund=refund,
+        relied_on=_read_reliances(row.relied_on) if row.relied_on else (),
     )
+
+
+def _read_reliances(text: str) -> tuple[Reliance, ...]:
+    found = []
+    for part in text.split(" "):
+        stretch, _, own = part.partition(":")
+        first, _, last = stretch.partition("-")
+        found.append(Reliance(first, last, tuple(own.split(","))))
+    return tuple(found)
+
+
+def _write_reliances(relied_on: Sequence[Reliance]) -> str:
+    return " ".join(f"{each.first}-{each.last}:{','.join(each.own)}" for each in relied_on)
 
 
 _DELETE_CLAIM = delete_by(schema.seat_claim, ("showtime_id", "seat", "booking_id"))
@@ -224,6 +239,7 @@ def _booking_row(booking: Booking, revision: int) -> dict[str, Any]:
         "confirm_time": _optional(booking.confirm_time),
         "cancel_time": _optional(booking.cancel_time),
         "revision": revision,
+        "relied_on": _write_reliances(booking.relied_on) if booking.relied_on else None,
     }
 
 

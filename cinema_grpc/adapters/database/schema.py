@@ -221,6 +221,7 @@ booking = Table(
     Column("confirm_time", Instant),
     Column("cancel_time", Instant),
     Column("revision", BigInteger, nullable=False),  # the showtime's, at the last change of this booking
+    Column("relied_on", ExactText),  # Booking.relied_on, such as "A1-A10:A1,A2 B1-B4:B4"; null for nothing
     # By these a customer's bookings are listed. A new booking is written to the first of them alone.
     Index(None, "user_id", "status", "booking_id"),
     Index(

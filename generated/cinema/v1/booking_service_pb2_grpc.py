@@ -118,9 +118,15 @@ class BookingServiceServicer:
         """Charges the total price of a RESERVED booking, confirms it and issues a ticket for each seat. If less than 2 minutes of
         the hold are left then, it is made to last 2 minutes, once. A booking is never charged twice.
 
+        Where the showtime refuses single-seat gaps, the gap rule is judged again before the charge starts, as if the caller had made only the
+        bookings that are paid for: of the caller's own bookings, holds that are unpaid, cancelled or over do not count. So a caller who holds A1,
+        A2 and A3 in three bookings and cancels A2 can pay for A1 or for A3, not for both. Paying for all of one's bookings in the order in
+        which they were made is never refused, nor is a booking that was made with none of the caller's own beside it, whatever others do.
+
         Errors: INVALID_ARGUMENT INVALID_REQUEST; NOT_FOUND BOOKING_NOT_FOUND; PERMISSION_DENIED NOT_BOOKING_OWNER; FAILED_PRECONDITION
-        HOLD_EXPIRED, BOOKING_NOT_RESERVED, SALES_CLOSED, REQUEST_ID_REUSED or PAYMENT_DECLINED (the hold goes on: try another payment_token);
-        ABORTED PAYMENT_IN_PROGRESS while another payment of this booking is under way; UNAVAILABLE PAYMENT_UNAVAILABLE when the provider's
+        HOLD_EXPIRED, BOOKING_NOT_RESERVED, SALES_CLOSED, SINGLE_SEAT_GAP (naming the seats to pay for first; or cancel the booking),
+        REQUEST_ID_REUSED or PAYMENT_DECLINED (the hold goes on: try another payment_token); ABORTED PAYMENT_IN_PROGRESS while another payment of
+        this booking is under way, or one of the caller's booking beside it, which its booking_id names, on which the gap rule depends; UNAVAILABLE PAYMENT_UNAVAILABLE when the provider's
         answer was lost: it is settled in the background, so read the booking, or repeat the call with the same request_id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

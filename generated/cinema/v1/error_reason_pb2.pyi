@@ -113,7 +113,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata, for example: {"seats": "A1,A2"}
     """
     ERROR_REASON_SINGLE_SEAT_GAP: _ErrorReason.ValueType  # 18
-    """FAILED_PRECONDITION. The booking would strand single seats; all of them are named, in row order.
+    """FAILED_PRECONDITION. The booking would strand single seats; all of them are named, in row order. From ConfirmPayment, with a booking_id:
+    paying for it would, since it was made beside a booking of the caller's that is not paid for. Pay for the stranded seats first, after
+    booking them if they are free; or cancel the booking. The payment may be tried again with the same request_id.
 
     Metadata, for example: {"stranded_seats": "A2"}
     """
@@ -154,7 +156,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata, for example: {"request_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"}
     """
     ERROR_REASON_PAYMENT_IN_PROGRESS: _ErrorReason.ValueType  # 26
-    """ABORTED. A payment of this booking is under way. Try again in a moment, after the delay that RetryInfo tells.
+    """ABORTED. A payment is under way, of this booking or of another one of the caller's on which this call depends; booking_id names it. Try
+    again in a moment, after the delay that RetryInfo tells.
 
     Metadata, for example: {"booking_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"}
     """
@@ -304,7 +307,9 @@ ERROR_REASON_SEATS_UNAVAILABLE: ErrorReason.ValueType  # 17
 Metadata, for example: {"seats": "A1,A2"}
 """
 ERROR_REASON_SINGLE_SEAT_GAP: ErrorReason.ValueType  # 18
-"""FAILED_PRECONDITION. The booking would strand single seats; all of them are named, in row order.
+"""FAILED_PRECONDITION. The booking would strand single seats; all of them are named, in row order. From ConfirmPayment, with a booking_id:
+paying for it would, since it was made beside a booking of the caller's that is not paid for. Pay for the stranded seats first, after
+booking them if they are free; or cancel the booking. The payment may be tried again with the same request_id.
 
 Metadata, for example: {"stranded_seats": "A2"}
 """
@@ -345,7 +350,8 @@ ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 25
 Metadata, for example: {"request_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"}
 """
 ERROR_REASON_PAYMENT_IN_PROGRESS: ErrorReason.ValueType  # 26
-"""ABORTED. A payment of this booking is under way. Try again in a moment, after the delay that RetryInfo tells.
+"""ABORTED. A payment is under way, of this booking or of another one of the caller's on which this call depends; booking_id names it. Try
+again in a moment, after the delay that RetryInfo tells.
 
 Metadata, for example: {"booking_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"}
 """

@@ -1,0 +1,291 @@
+"""The gap rule at payment: what a customer held and never paid for must not let them strand a seat."""
+
+import copy
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cinema_grpc.domain.booking import Booking, BookingStatus
+from cinema_grpc.domain.errors import CinemaError, GapLeftByPayment, PaymentInProgress
+from cinema_grpc.domain.seating import SeatRow
+from cinema_grpc.domain.showtime import SeatGapPolicy
+from tests.builders import NOW, a_showtime
+
+TEN_MINUTES = timedelta(minutes=10)
+SECTIONS = (6, 2)
+SEATS = [f"A{number}" for number in range(1, sum(SECTIONS) + 1)]
+
+
+class Box:
+    """One showtime, a clock, and every booking by the name that a test gives it."""
+
+    def __init__(self, sections: Sequence[int] = (10,), policy: SeatGapPolicy = SeatGapPolicy.REFUSE) -> None:
+        self.showtime = a_showtime(rows=(SeatRow("A", tuple(sections)),), policy=policy)
+        self.now: datetime = NOW
+        self.attempts = 0
+
+    def hold(self, name: str, *seats: str, by: str = "ada") -> Booking:
+        return self.showtime.hold(name, by, seats, TEN_MINUTES, self.now)
+
+    def open(self, name: str, by: str = "ada") -> str:
+        self.attempts += 1
+        attempt = f"attempt {self.attempts}"
+        self.showtime.open_payment(name, by, attempt, self.now)
+        return attempt
+
+    def settle(self, name: str, attempt: str, *, charged: bool = True) -> None:
+        if charged:
+            self.showtime.settle_charge(name, attempt, (), f"refund of {name}", self.now)
+        else:
+            self.showtime.settle_decline(name, attempt)
+
+    def pay(self, name: str, by: str = "ada") -> None:
+        self.settle(name, self.open(name, by))
+
+    def cancel(self, name: str, by: str = "ada") -> None:
+        self.showtime.cancel(name, by, f"refund of {name}", self.now)
+
+    def stranded_by_paying(self, name: str) -> str:
+        before = self.showtime.changes()
+        with pytest.raises(GapLeftByPayment) as refusal:
+            self.open(name)
+        assert self.showtime.changes() == before
+        assert refusal.value.metadata["booking_id"] == name
+        return refusal.value.metadata["stranded_seats"]
+
+
+@pytest.fixture
+def three() -> Box:
+    """A1, A2 and A3 on hold in three bookings of one customer."""
+    box = Box()
+    for number in (1, 2, 3):
+        box.hold(f"b{number}", f"A{number}")
+    return box
+
+
+class TestTable:
+    """Each row of the table in the README."""
+
+    def test_the_middle_one_is_cancelled(self, three: Box) -> None:
+        three.cancel("b2")
+        three.pay("b1")
+        assert three.stranded_by_paying("b3") == "A2"
+
+    def test_the_middle_one_is_cancelled_after_the_first_is_paid(self, three: Box) -> None:
+        three.pay("b1")
+        three.cancel("b2")
+        assert three.stranded_by_paying("b3") == "A2"
+
+    def test_the_middle_one_lapses(self, three: Box) -> None:
+        """The others are paid for while it is on hold, so it does not count from the beginning."""
+        three.pay("b1")
+        assert three.stranded_by_paying("b3") == "A2"
+
+    def test_the_middle_one_is_paid_for_and_given_back(self, three: Box) -> None:
+        three.pay("b1")
+        three.pay("b2")
+        three.cancel("b2")
+        assert three.stranded_by_paying("b3") == "A2"
+
+    def test_in_the_order_of_booking(self, three: Box) -> None:
+        for name in ("b1", "b2", "b3"):
+            three.pay(name)
+
+    def test_the_seat_is_taken_again(self, three: Box) -> None:
+        three.cancel("b2")
+        three.pay("b1")
+        three.hold("b4", "A2")
+        three.pay("b4")
+        three.pay("b3")
+
+    def test_one_is_given_up(self, three: Box) -> None:
+        """A1 alone strands nothing."""
+        three.cancel("b2")
+        three.cancel("b3")
+        three.pay("b1")
+
+    def test_another_customer_takes_the_seat(self, three: Box) -> None:
+        three.cancel("b2")
+        three.pay("b1")
+        three.hold("rival", "A2", by="bob")
+        three.pay("b3")
+
+    def test_two_payments_at_once(self, three: Box) -> None:
+        """A2 relies on A1, whose payment may still fail: the next payment has to wait for it."""
+        first = three.open("b1")
+        with pytest.raises(PaymentInProgress) as refusal:
+            three.open("b2")
+        assert refusal.value.metadata == {"booking_id": "b1"}
+        three.settle("b1", first, charged=False)
+        assert three.stranded_by_paying("b2") == "A1"
+        three.pay("b1")
+        three.pay("b2")
+
+    def test_two_payments_at_once_that_do_not_need_each_other(self) -> None:
+        box = Box()
+        box.hold("b1", "A1", "A2")
+        box.hold("b2", "A3", "A4")
+        attempts = {name: box.open(name) for name in ("b2", "b1")}
+        for name, attempt in attempts.items():
+            box.settle(name, attempt)
+
+    def test_an_exemption_that_a_hold_made_possible(self) -> None:
+        """A9 and A10 were all but one of A8 to A10 only as long as A1 to A7 were on hold."""
+        box = Box()
+        box.hold("b1", *(f"A{number}" for number in range(1, 8)))
+        box.hold("b2", "A8", "A9")
+        box.cancel("b1")
+        assert box.stranded_by_paying("b2") == "A10"
+
+    def test_any_order_of_payment_is_that_of_booking(self) -> None:
+        """A1 and A2 were all but one of A1 to A3 beside A4 and A5; they may be paid for first."""
+        box = Box()
+        box.hold("b1", "A4", "A5")
+        box.hold("b2", "A1", "A2")
+        box.pay("b2")
+        box.pay("b1")
+
+    def test_what_was_paid_for_before_relies_on_the_seat_too(self, three: Box) -> None:
+        """A3 by itself strands nothing, but with A1 it does."""
+        three.pay("b3")
+        assert three.stranded_by_paying("b1") == "A2"
+
+    def test_another_customer_leaves(self) -> None:
+        """A5 and A6 were all but one of A4 to A6, as A7 was taken. That A7 is free now is not this customer's fault."""
+        box = Box()
+        box.hold("rival", "A7", "A8", "A9", "A10", by="bob")
+        box.hold("b1", "A1", "A2", "A3")
+        box.hold("b2", "A5", "A6")
+        box.pay("b1")
+        box.cancel("rival", by="bob")
+        box.pay("b2")
+
+    def test_allowed_gaps(self) -> None:
+        box = Box(policy=SeatGapPolicy.ALLOW)
+        for number in (1, 2, 3):
+            assert box.hold(f"b{number}", f"A{number}").relied_on == ()
+        box.cancel("b2")
+        box.pay("b1")
+        box.pay("b3")
+
+    def test_a_seat_that_others_left_beside_is_not_single(self) -> None:
+        """A2 was single beside A3 of another customer, who has gone since."""
+        box = Box()
+        box.hold("rival", "A3", "A4", by="bob")
+        box.hold("b1", "A2")
+        box.hold("b2", "A1")
+        box.cancel("b1")
+        box.cancel("rival", by="bob")
+        box.pay("b2")
+
+    def test_a_paid_booking_given_back_is_no_fault_of_the_next(self, three: Box) -> None:
+        """A1 is free since its booking was given back; paying for A7 and A8 does not make that worse."""
+        three.pay("b1")
+        three.pay("b2")
+        three.pay("b3")
+        three.cancel("b2")
+        three.hold("b4", "A4", "A5")
+        three.pay("b4")
+
+
+Step = tuple[str, int, int, int]
+STEPS = st.tuples(
+    st.sampled_from(["hold", "hold", "hold", "cancel", "pay", "pay", "open", "settle", "decline", "wait"]),
+    st.integers(0, len(SEATS) - 1),
+    st.integers(1, 2),
+    st.integers(0, 9),
+)
+"""What to do; for a hold, its first seat and the number of seats; for the others, which booking."""
+
+
+def step(box: Box, doing: Step, by: str, opened: dict[str, str]) -> None:
+    """Do something as one customer; what is refused changes nothing."""
+    kind, first, count, pick = doing
+    own = [each for each in box.showtime._bookings.values() if each.user_id == by]
+    open_ones = [each for each in own if each.as_of(box.now).status is BookingStatus.RESERVED]
+    try:
+        if kind == "hold":
+            box.attempts += 1
+            box.hold(f"{by} {box.attempts:03}", *SEATS[first : first + count], by=by)
+        elif kind == "wait":
+            box.now += timedelta(minutes=pick)
+        elif open_ones:
+            name = open_ones[pick % len(open_ones)].booking_id
+            if kind == "cancel":
+                box.cancel(name, by)
+            elif kind == "pay":
+                box.pay(name, by)
+            elif kind == "open":
+                opened[name] = box.open(name, by)
+            elif name in opened:
+                box.settle(name, opened.pop(name), charged=kind == "settle")
+    except CinemaError:
+        pass
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(STEPS, min_size=5, max_size=25))
+def test_what_one_customer_pays_for_could_have_been_booked_alone(steps: list[Step]) -> None:
+    """Whatever a customer holds, gives up, lets lapse and pays for, in any order and several at once: the gap rule
+    accepts the paid bookings, in the order in which they were made, as if there had been no others.
+    """
+    box, opened = Box(SECTIONS), dict[str, str]()
+    for each in steps:
+        step(box, each, "ada", opened)
+    again = Box(SECTIONS)
+    for booking in sorted(box.showtime._bookings.values(), key=lambda each: each.booking_id):
+        if booking.status is BookingStatus.CONFIRMED:
+            again.hold(booking.booking_id, *booking.seats)
+            again.pay(booking.booking_id)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(STEPS, st.sampled_from(["bob", "cyd"])), max_size=20), STEPS, st.integers(0, 19))
+def test_one_booking_is_never_refused(steps: list[tuple[Step, str]], mine: Step, when: int) -> None:
+    """A customer with one booking can pay for it, whatever others do before and after."""
+    box, opened = Box(SECTIONS), dict[str, str]()
+    for number, (each, by) in enumerate(steps):
+        if number == when:
+            step(box, ("hold", *mine[1:]), "ada", opened)
+        if each[0] != "wait":
+            step(box, each, by, opened)
+    for booking in list(box.showtime._bookings.values()):
+        if booking.user_id == "ada":
+            box.pay(booking.booking_id)
+
+
+def refused(box: Box) -> set[str]:
+    """List the customer's holds that the gap rule lets nobody pay for."""
+    found = set()
+    for booking in list(box.showtime._bookings.values()):
+        if booking.user_id == "ada" and booking.status is BookingStatus.RESERVED and not booking.being_paid:
+            try:
+                copy.deepcopy(box).open(booking.booking_id)
+            except (GapLeftByPayment, PaymentInProgress):
+                found.add(booking.booking_id)
+    return found
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    before=st.lists(STEPS, max_size=8),
+    own=st.lists(STEPS, min_size=4, max_size=12),
+    after=st.lists(STEPS, min_size=1, max_size=8),
+)
+def test_what_others_do_later_refuses_no_payment(before: list[Step], own: list[Step], after: list[Step]) -> None:
+    """Others hold, pay and give up seats after a customer's bookings were made: no hold that could be paid for before
+    is refused then.
+    """
+    box, opened = Box(SECTIONS), dict[str, str]()
+    for by, steps in (("bob", before), ("ada", own)):
+        for each in steps:
+            if each[0] != "wait":
+                step(box, each, by, opened)
+    refused_before = refused(box)
+    for each in after:
+        if each[0] != "wait":
+            step(box, each, "bob", opened)
+    assert refused(box) <= refused_before
