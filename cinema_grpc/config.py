@@ -15,6 +15,7 @@ from cinema_grpc.addresses import check_address
 from cinema_grpc.application.throttle import Limits
 from cinema_grpc.database_url import check_database_url
 from cinema_grpc.domain.sign_in import Limit
+from cinema_grpc.domain.unpaid_holds import HoldLimits
 
 PREFIX = "CINEMA_"
 SHORTEST_SECRET = 32
@@ -139,6 +140,14 @@ class Settings(BaseSettings):
     hold_seconds: Annotated[float, Field(ge=1, le=86_400)] = Field(
         600, description="How long a booking holds its seats before it has to be paid for, in seconds."
     )
+    seats_on_hold_limit: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        20, description="How many seats one account may have on hold at once, over all showtimes. 0 is no limit."
+    )
+    unpaid_holds_per_showtime: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        3,
+        description="After how many holds of one showtime that an account let lapse or gave up within an hour its next "
+        "one there has to wait, longer each time. 0 is no limit.",
+    )
     changes_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
         120,
         description="How many changes (bookings, payments, cancellations) an account may ask for in a minute; the next "
@@ -256,6 +265,11 @@ class Settings(BaseSettings):
     def hold_for(self) -> timedelta:
         """How long a booking holds its seats."""
         return timedelta(seconds=self.hold_seconds)
+
+    @property
+    def hold_limits(self) -> HoldLimits:
+        """What one customer may hold."""
+        return HoldLimits(self.seats_on_hold_limit, self.unpaid_holds_per_showtime)
 
     @property
     def sign_in_limits(self) -> Limits:

@@ -132,7 +132,8 @@ class CinemaServer:
             self.pay_refunds.wake()
 
         self._payments = Payments(self._box_office, gateway, refund_owed, grace)
-        self._bookings = Bookings(self._box_office, reader, self._payments, settings.hold_for, refund_owed)
+        limits = settings.hold_limits
+        self._bookings = Bookings(self._box_office, reader, self._payments, settings.hold_for, refund_owed, limits)
         recover = recovery.Recovery(
             unsettled, self._box_office, gateway, self._payments.is_under_way, refund_owed, grace, overdue
         )

@@ -1,6 +1,7 @@
 """A batch of commands: what each is answered, and what there is to write, without any waiting."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,9 +11,17 @@ from cinema_grpc.application.box_office_ports import OpenedBatch, Wanted, Writte
 from cinema_grpc.application.once import Once, Recorded, RequestKey
 from cinema_grpc.application.shelf import AtHand
 from cinema_grpc.domain.errors import CinemaError
-from cinema_grpc.domain.showtime import Showtime
+from cinema_grpc.domain.showtime import Change, Showtime
 
 A = TypeVar("A")
+
+
+@dataclass(slots=True)
+class HeldElsewhere:
+    """How many seats an account has on hold in other showtimes; filled in just before a command is applied."""
+
+    user_id: str
+    seats: int = 0
 
 
 @dataclass(eq=False, slots=True)
@@ -27,6 +36,7 @@ class Command(Generic[A]):
     tidying: bool
     write: Callable[[A], None] | None
     future: "asyncio.Future[A]"
+    held_elsewhere: HeldElsewhere | None = None
 
     def answer(self, outcome: "A | BaseException") -> None:
         """Settle the caller, unless the caller has gone."""
@@ -58,13 +68,20 @@ class FaultyCommand(Exception):
 
 @dataclass(slots=True)
 class Work:
-    """What a batch comes to: the states it leads to, and what each caller is told once it is written."""
+    """What a batch comes to: the states it leads to, and what each caller is told once it is written.
+
+    Attributes:
+        counting: Whether a command asks what an account has on hold elsewhere.
+        moved: By how many seats on hold each user has more, in the showtimes that have been worked on.
+    """
 
     at_hand: dict[str, AtHand] = field(default_factory=dict)
     written: list[Written] = field(default_factory=list)
     recorded: dict[RequestKey, Recorded] = field(default_factory=dict)
     answers: list[tuple[AnyCommand, Any]] = field(default_factory=list)
     skipped: frozenset[str] = frozenset()
+    counting: bool = False
+    moved: Counter[str] = field(default_factory=Counter)
     drawn: str = field(default_factory=draw_stamp)
 
     def apply(self, commands: Sequence[AnyCommand], at_hand: AtHand, opened: OpenedBatch) -> None:
@@ -76,15 +93,30 @@ class Work:
                 self.answers.append((command, self._answer(command, showtime, now, opened)))
         changes = showtime.changes()
         if changes:
+            if self.counting:
+                self._count(changes, now)
             known = at_hand.version
             at_hand = AtHand(showtime, known.next(self.drawn), now)
             showtime_id = showtime.terms.showtime_id
             self.written.append(Written(showtime_id, known, at_hand.version, now, showtime.taken, changes))
         self.at_hand[showtime.terms.showtime_id] = at_hand
 
+    def _count(self, changes: Sequence[Change], now: datetime) -> None:
+        for change in changes:
+            before = 0 if change.before is None else change.before.seats_on_hold(now)
+            self.moved[change.after.user_id] += change.after.seats_on_hold(now) - before
+
+    def _look_elsewhere(self, asked: HeldElsewhere, showtime_id: str, now: datetime, opened: OpenedBatch) -> None:
+        """Count what an account has on hold in other showtimes, with what this batch has done to those before."""
+        stored = opened.on_hold.get(asked.user_id, ())
+        before = sum(each.seats for each in stored if each.showtime_id != showtime_id and each.hold_expire_time > now)
+        asked.seats = before + self.moved[asked.user_id]
+
     def _answer(self, command: AnyCommand, showtime: Showtime, now: datetime, opened: OpenedBatch) -> Any:
         """Find a command's answer: the one that is on record, or what its change gives or refuses."""
         once = command.once
+        if command.held_elsewhere is not None:
+            self._look_elsewhere(command.held_elsewhere, showtime.terms.showtime_id, now, opened)
         try:
             if once is None:
                 return command.change(showtime, now)

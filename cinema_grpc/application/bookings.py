@@ -5,12 +5,15 @@ from datetime import timedelta
 
 import uuid_utils
 
+from cinema_grpc.application.batch import HeldElsewhere
 from cinema_grpc.application.box_office import BoxOffice
 from cinema_grpc.application.once import Once
 from cinema_grpc.application.payments import Payments
 from cinema_grpc.application.ports import BookingReader, FoundBooking, FoundBookings
 from cinema_grpc.domain.booking import Booking, BookingStatus, CancellationQuote
 from cinema_grpc.domain.errors import BookingNotFound, NotBookingOwner
+from cinema_grpc.domain.showtime import NO_LIMITS
+from cinema_grpc.domain.unpaid_holds import HoldLimits
 
 BOOKINGS_AT_HAND = 20_000
 """Of how many bookings, those made last, it is kept in memory at most to which showtime they belong: 150 bytes each."""
@@ -26,6 +29,7 @@ class Bookings:
         payments: Payments,
         hold_for: timedelta,
         refund_owed: Callable[[Booking], None],
+        limits: HoldLimits = NO_LIMITS,
     ) -> None:
         """Set up.
 
@@ -35,12 +39,14 @@ class Bookings:
             payments: Takes payments.
             hold_for: How long a new booking holds its seats.
             refund_owed: Told of a booking whose refund was written down, so that it is paid soon.
+            limits: What one customer may hold.
         """
         self._box_office = box_office
         self._reader = reader
         self._payments = payments
         self._hold_for = hold_for
         self._refund_owed = refund_owed
+        self._limits = limits
         self._showtime_ids: dict[str, str] = {}
         self._older_showtime_ids: dict[str, str] = {}
 
@@ -58,11 +64,15 @@ class Bookings:
             ShowtimeNotFound, and what Showtime.hold refuses.
         """
         booking_id = str(uuid_utils.uuid7())
+        limits, elsewhere = self._limits, HeldElsewhere(user_id)
         booking = await self._box_office.execute(
             showtime_id,
-            lambda showtime, now: showtime.hold(booking_id, user_id, seats, self._hold_for, now),
+            lambda showtime, now: showtime.hold(
+                booking_id, user_id, seats, self._hold_for, now, limits, elsewhere.seats
+            ),
             once=once,
             write=write,
+            held_elsewhere=elsewhere if limits.seats else None,
         )
         self._remember(booking)
         return booking

@@ -22,7 +22,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import TypeVar
 
-from cinema_grpc.application.batch import Command
+from cinema_grpc.application.batch import Command, HeldElsewhere
 from cinema_grpc.application.box_office_ports import BoxOfficeStore, Written
 from cinema_grpc.application.lane import Lane
 from cinema_grpc.application.once import Once
@@ -76,6 +76,7 @@ class BoxOffice:
         tidying: bool = False,
         owed: bool = False,
         write: Callable[[A], None] | None = None,
+        held_elsewhere: HeldElsewhere | None = None,
     ) -> A:
         """Apply a change to a showtime, and give its answer when it is written down.
 
@@ -89,6 +90,7 @@ class BoxOffice:
             owed: Whether this must be carried out however long it has to wait, since money was moved.
             write: Writes the answer in the form that the caller wants. It is called for all of a batch in one go,
                 which takes half the time that it takes the callers one by one.
+            held_elsewhere: What the change has to know of an account's other showtimes; filled in before it is applied.
 
         Raises:
             ShowtimeNotFound: There is no such showtime.
@@ -103,7 +105,7 @@ class BoxOffice:
         future: asyncio.Future[A] = asyncio.get_running_loop().create_future()
         if not (tidying or owed):
             lane.check_wait(showtime_id)
-        lane.put(Command(showtime_id, booking_id, change, once, recording, tidying, write, future))
+        lane.put(Command(showtime_id, booking_id, change, once, recording, tidying, write, future, held_elsewhere))
         try:
             return await future
         finally:

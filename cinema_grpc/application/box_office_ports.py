@@ -1,9 +1,9 @@
 """What the box office asks of its store: to lock showtimes, read what is not at hand, and write what has changed."""
 
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -87,6 +87,15 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
+class OnHold:
+    """A booking that is RESERVED, perhaps over: how many seats it holds, where, and until when."""
+
+    showtime_id: str
+    seats: int
+    hold_expire_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class OpenedBatch:
     """What a transaction begins with.
 
@@ -95,12 +104,14 @@ class OpenedBatch:
         showtimes: By identifier; one that does not exist is missing.
         recorded: The outcomes that are stored already.
         skipped: The showtimes that another process is busy with.
+        on_hold: What the accounts that were asked for have on hold in any showtime, by user.
     """
 
     now: datetime
     showtimes: dict[str, Opened]
     recorded: dict[RequestKey, Recorded]
     skipped: frozenset[str]
+    on_hold: Mapping[str, Sequence[OnHold]] = field(default_factory=dict)
 
 
 class Batch(Protocol):
@@ -117,8 +128,13 @@ class Batch(Protocol):
         """
         ...
 
-    async def open(self, wanted: Collection[Wanted], requests: Collection[RequestKey]) -> OpenedBatch:
+    async def open(
+        self, wanted: Collection[Wanted], requests: Collection[RequestKey], holders: Collection[str]
+    ) -> OpenedBatch:
         """Read what is not at hand of the showtimes that were asked to be locked, all of which are wanted.
+
+        And what some accounts, the `holders`, have on hold: as it is committed. Another process may be about to commit
+        more for them in showtimes that are not locked here.
 
         Raises:
             StorageContention.

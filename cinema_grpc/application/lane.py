@@ -286,7 +286,9 @@ class Lane:
             kept = {showtime_id: self._shelf.take(showtime_id) for showtime_id in batch}
             wanted = [wanted_by(each, kept[each], batch[each]) for each in batch]
             keys = {command.once.key for command in commands_of(batch) if command.once is not None}
-            opened = await transaction.open(wanted, keys)
+            holders = {each.held_elsewhere.user_id for each in commands_of(batch) if each.held_elsewhere is not None}
+            work.counting = bool(holders)
+            opened = await transaction.open(wanted, keys, holders)
             work.skipped = opened.skipped
             for showtime_id, commands in batch.items():
                 found, at_hand = opened.showtimes.get(showtime_id), kept[showtime_id]

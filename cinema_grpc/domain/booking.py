@@ -166,6 +166,10 @@ class Booking:
         """Tell whether this is a hold that is over: from hold_expire_time on, written down or not."""
         return self.status is BookingStatus.RESERVED and now >= self.hold_expire_time
 
+    def seats_on_hold(self, now: datetime) -> int:
+        """Return how many seats this holds that are not paid for."""
+        return len(self.seats) if self.status is BookingStatus.RESERVED and now < self.hold_expire_time else 0
+
     def as_of(self, now: datetime) -> "Booking":
         """Give the booking as it reads now: a hold that is over reads EXPIRED."""
         return self.to(BookingStatus.EXPIRED) if self.lapsed(now) else self

@@ -1,8 +1,9 @@
 """What the rules of a cinema refuse, each with its reason, a message for developers and the facts behind it."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 
@@ -204,16 +205,32 @@ class SalesClosed(CinemaError):
 
 
 class HoldLimit(CinemaError):
-    """The caller would have too many seats on hold in one showtime."""
+    """The caller would have too many seats on hold, in one showtime or over all of them."""
 
     reason = "HOLD_LIMIT"
 
-    def __init__(self, limit: int, held: int, requested: int) -> None:
+    def __init__(self, limit: int, held: int, requested: int, *, of_account: bool = False) -> None:
+        """Say which limit it is, that of one showtime or that `of_account`, over all showtimes."""
+        where = "one account over all showtimes" if of_account else "one customer in one showtime"
+        metadata = {"limit": str(limit), "held": str(held), "requested": str(requested)}
         super().__init__(
-            f"at most {limit} seats can be on hold for one customer in one showtime: {held} are, and {requested} more "
-            "were asked for; "
+            f"at most {limit} seats can be on hold for {where}: {held} are, and {requested} more were asked for; "
             "pay for a booking or cancel one first",
-            {"limit": str(limit), "held": str(held), "requested": str(requested)},
+            metadata | ({"scope": "account"} if of_account else {}),
+        )
+
+
+class TooManyUnpaidHolds(CinemaError):
+    """The caller let too many holds of a showtime lapse, or gave them up, and has to wait before the next one."""
+
+    reason = "TOO_MANY_ATTEMPTS"
+
+    def __init__(self, unpaid_holds: int, wait: timedelta) -> None:
+        seconds = str(math.ceil(wait.total_seconds()))
+        super().__init__(
+            f"{unpaid_holds} of your holds in this showtime ended within an hour without payment; "
+            f"wait {seconds} s and try again",
+            {"unpaid_holds": str(unpaid_holds), "retry_after_seconds": seconds},
         )
 
 

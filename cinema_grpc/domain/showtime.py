@@ -34,13 +34,16 @@ from cinema_grpc.domain.errors import (
     SalesClosed,
     SeatsUnavailable,
     SingleSeatGap,
+    TooManyUnpaidHolds,
 )
 from cinema_grpc.domain.gap_rule import OwnSeats, blocking_payment, reliances
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.seating import SeatPlan
+from cinema_grpc.domain.unpaid_holds import HoldLimits, UnpaidHolds
 
 MAXIMUM_SEATS_ON_HOLD = 10
 """How many seats one customer may have on hold in one showtime."""
+NO_LIMITS = HoldLimits()
 MICROSECOND = timedelta(microseconds=1)
 """The least by which two moments differ."""
 
@@ -83,13 +86,14 @@ class Showtime:
     """The seats of one showtime and the bookings that keep them."""
 
     def __init__(self, terms: Terms, bookings: Iterable[Booking] = ()) -> None:
-        """Take up a showtime with (at least) every booking that keeps seats."""
+        """Take up a showtime with (at least) every booking that keeps seats, or ended unpaid within an hour."""
         self.terms = terms
         self._bookings: dict[str, Booking] = {}
         self._owners: dict[int, str] = {}
         self._holds: dict[str, tuple[str, ...]] = {}  # by user; most have one, and a set would take four times the room
         self._before: dict[str, Booking | None] = {}
         self._finished: set[str] = set()
+        self._unpaid_holds = UnpaidHolds()
         for booking in bookings:
             self.restore(booking)
 
@@ -147,17 +151,36 @@ class Showtime:
             raise NotBookingOwner(booking_id)
         return booking
 
-    def hold(self, booking_id: str, user_id: str, seats: Sequence[str], hold_for: timedelta, now: datetime) -> Booking:
+    def hold(
+        self,
+        booking_id: str,
+        user_id: str,
+        seats: Sequence[str],
+        hold_for: timedelta,
+        now: datetime,
+        limits: HoldLimits = NO_LIMITS,
+        held_elsewhere: int = 0,
+    ) -> Booking:
         """Hold seats for a customer, until `hold_for` is over or the showtime starts: all of them, or none.
 
         A hold that is over and keeps one of the seats is written down as EXPIRED and loses all of its seats.
+
+        Args:
+            booking_id: The new booking's.
+            user_id: The customer.
+            seats: Labels, in any order.
+            hold_for: How long to hold them.
+            now: The present moment.
+            limits: What the customer may hold.
+            held_elsewhere: How many seats the customer has on hold in other showtimes.
 
         Raises:
             InvalidRequest: Not 1 to 10 different seats.
             SalesClosed: The showtime has started.
             SeatNotFound: The auditorium has no such seats.
             SeatsUnavailable: Some are held or sold; it names all of them.
-            HoldLimit: The customer would have more than 10 seats on hold here.
+            HoldLimit: The customer would have more than 10 seats on hold here, or too many over all showtimes.
+            TooManyUnpaidHolds: The customer has to wait, after too many holds here that ended unpaid.
             SingleSeatGap: It would strand single seats; it names all of them.
         """
         if not 1 <= len(set(seats)) == len(seats) <= MAXIMUM_SEATS_A_BOOKING:
@@ -171,7 +194,7 @@ class Showtime:
         unavailable = [position for position in positions if not is_free(position)]
         if unavailable:
             raise SeatsUnavailable(self._labels(unavailable))
-        self._check_hold_limit(user_id, len(seats), now)
+        self._check_hold_limits(user_id, len(seats), held_elsewhere, limits, now)
         relied_on: tuple[Reliance, ...] = ()
         if self.terms.seat_gap_policy is SeatGapPolicy.REFUSE:
             stranded = self.terms.seat_plan.stranded(positions, is_free)
@@ -362,11 +385,20 @@ class Showtime:
         if stranded:
             raise GapLeftByPayment(booking.booking_id, self._labels(stranded))
 
-    def _check_hold_limit(self, user_id: str, requested: int, now: datetime) -> None:
+    def _check_hold_limits(
+        self, user_id: str, requested: int, held_elsewhere: int, limits: HoldLimits, now: datetime
+    ) -> None:
         holds = [self._bookings[booking_id] for booking_id in self._holds.get(user_id, ())]
         held = sum(len(booking.seats) for booking in holds if not booking.lapsed(now))
         if held + requested > MAXIMUM_SEATS_ON_HOLD:
             raise HoldLimit(MAXIMUM_SEATS_ON_HOLD, held, requested)
+        if limits.seats and held_elsewhere + held + requested > limits.seats:
+            raise HoldLimit(limits.seats, held_elsewhere + held, requested, of_account=True)
+        if limits.unpaid_holds:
+            lapsed = [booking for booking in holds if booking.lapsed(now) and not booking.being_paid]
+            count, wait = self._unpaid_holds.wait(user_id, lapsed, limits.unpaid_holds, now)
+            if wait:
+                raise TooManyUnpaidHolds(count, wait)
 
     def _attempt(self, booking_id: str, attempt_id: str) -> tuple[Booking, PaymentAttempt | None]:
         """Give a booking with its attempt; None if that was settled long ago and another one has followed."""
@@ -393,6 +425,7 @@ class Showtime:
                 self._owners[position] = booking.booking_id
         else:
             self._finished.add(booking.booking_id)
+            self._unpaid_holds.note(booking)
         if booking.status is BookingStatus.RESERVED:
             self._holds[booking.user_id] = (*self._holds.get(booking.user_id, ()), booking.booking_id)
 

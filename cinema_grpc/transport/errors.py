@@ -111,8 +111,9 @@ def _resource(kind: str, name: str) -> Detail:
 
 
 def _seats_on_hold(error: CinemaError) -> list[Message]:
+    where = "over all showtimes" if error.metadata.get("scope") == "account" else "in the showtime"
     violation = QuotaFailure.Violation(
-        subject="the caller's seats on hold in the showtime",
+        subject=f"the caller's seats on hold {where}",
         description=error.message,
         api_service=DOMAIN,
         quota_metric="seats_on_hold",

@@ -33,9 +33,19 @@ SECONDS = 60
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """Give the environment of a process: ours, without settings of the program's and of what measures it, and these."""
+    """Give the environment of a process: ours, without settings of the program's and of what measures it, and these.
+
+    There are no limits on holds unless these set them, since the customers of load tests stand for many each.
+    """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("CINEMA_", "COVERAGE_"))}
-    return {**inherited, "CINEMA_LISTEN_ADDRESS": "127.0.0.1:0", "CINEMA_LOG_FORMAT": "json", **settings}
+    return {
+        **inherited,
+        "CINEMA_LISTEN_ADDRESS": "127.0.0.1:0",
+        "CINEMA_LOG_FORMAT": "json",
+        "CINEMA_SEATS_ON_HOLD_LIMIT": "0",
+        "CINEMA_UNPAID_HOLDS_PER_SHOWTIME": "0",
+        **settings,
+    }
 
 
 def measured() -> dict[str, str]:

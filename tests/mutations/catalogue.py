@@ -311,6 +311,20 @@ MUTATIONS = (
         "tests/domain/test_showtime.py::TestHold::test_ten_seats_on_hold_for_one_customer",
     ),
     mutation(
+        "seats on hold that the same batch has taken in other showtimes are overlooked",
+        f"{APPLICATION}/batch.py",
+        "asked.seats = before + self.moved[asked.user_id]",
+        "asked.seats = before",
+        "tests/rpc/test_hold_limits.py::test_it_is_exact_for_calls_that_come_at_once",
+    ),
+    mutation(
+        "unpaid holds are forgotten at a restart",
+        f"{DATABASE}/box_office_store.py",
+        "(_NAMED, missing), (_UNPAID, counted)]",
+        "(_NAMED, missing)]",
+        "tests/rpc/test_hold_limits.py::test_after_three_unpaid_holds_the_next_waits",
+    ),
+    mutation(
         "half a minor unit is lost to the customer",
         f"{DOMAIN}/money.py",
         "+ 50) // 100",

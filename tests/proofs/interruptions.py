@@ -12,7 +12,7 @@ import grpc
 from cinema.v1 import showtime_pb2
 from sqlalchemy.pool import QueuePool
 
-from tests.rpc.conftest import House, new_id, running
+from tests.rpc.conftest import UNLIMITED, House, new_id, running
 
 SHORT, LONG = 10, 2_000
 """How many instants there are in a short form, and in a long one."""
@@ -56,7 +56,7 @@ class Scene:
 @asynccontextmanager
 async def a_scene(database_url: str) -> AsyncIterator[Scene]:
     """Set the scene."""
-    async with running(database_url) as house:
+    async with running(database_url, **UNLIMITED) as house:
         rows = [(label, (SEATS_A_ROW,)) for label in ROWS]
         policy = showtime_pb2.SEAT_GAP_POLICY_ALLOW
         showtimes = [(await house.showtime(rows=rows, policy=policy)).showtime_id for _ in range(SHOWTIMES)]

@@ -1,7 +1,7 @@
 """A whole server on a real database and a free port, a clock to turn, and a client's way of calling it."""
 
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -40,6 +40,8 @@ PASSWORD = "correct horse battery staple"
 ROWS = (("A", (10,)), ("B", (4, 4)))
 Metadata = tuple[tuple[str, str], ...]
 DEADLINE = 60
+UNLIMITED: Mapping[str, Any] = {"seats_on_hold_limit": 0, "unpaid_holds_per_showtime": 0}
+"""Settings for tests whose customers stand for many."""
 SERVICES = (auth_service_pb2, catalog_service_pb2, showtime_service_pb2, booking_service_pb2)
 METHODS = {
     f"/{service.full_name}/{method.name}": method

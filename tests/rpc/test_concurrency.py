@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -11,16 +12,24 @@ from cinema.v1 import booking_pb2 as pb
 from cinema.v1 import booking_service_pb2, showtime_pb2
 
 from tests.builders import FakeClock
-from tests.rpc.conftest import House, new_id, refusal, running
+from tests.rpc.conftest import UNLIMITED, House, new_id, refusal, running
 
 LONG_ROW = [(label, (100, 100)) for label in ("A", "B")]
 ALLOW = showtime_pb2.SEAT_GAP_POLICY_ALLOW
 
 
+@pytest.fixture
+async def crowded(database_url: str) -> AsyncIterator[House]:
+    """A running server on an empty database, without limits on holds."""
+    async with running(database_url, **UNLIMITED) as house:
+        yield house
+
+
 @pytest.mark.no_cover
 @pytest.mark.parametrize("rounds", [20, pytest.param(100, marks=pytest.mark.torture)])
-async def test_a_hundred_clients_on_one_seat(house: House, rounds: int) -> None:
+async def test_a_hundred_clients_on_one_seat(crowded: House, rounds: int) -> None:
     """One winner and 99 SEATS_UNAVAILABLE, time and again, with holds and sales of others in between."""
+    house = crowded
     showtime = await house.showtime(rows=LONG_ROW, policy=ALLOW)
     clients = [f"client-{number}" for number in range(100)]
     for client in clients:
@@ -127,8 +136,9 @@ async def test_a_restart_loses_nothing(database_url: str) -> None:
         assert (await house.pay(held.booking_id)).status == pb.BOOKING_STATUS_CONFIRMED
 
 
-async def test_a_client_that_hangs_up(house: House) -> None:
+async def test_a_client_that_hangs_up(crowded: House) -> None:
     """At any moment of a booking: all of it or nothing, never a seat without a booking; the retry tells the truth."""
+    house = crowded
     showtime = await house.showtime(rows=[("A", (200,))], policy=ALLOW)
     metadata = await house.customer()
     for number in range(1, 101):

@@ -22,10 +22,11 @@ from cinema_grpc.adapters.database.database import Database, uninterrupted
 from cinema_grpc.adapters.database.prepared import Found, Go, Step, Together, reader_of, select_by
 from cinema_grpc.adapters.database.schema import microseconds, moment
 from cinema_grpc.adapters.database.showtime_rows import CHANGED, KEEPING_SEATS, TERMS, read_booking, to_terms
-from cinema_grpc.application.box_office_ports import Opened, OpenedBatch, Version, Wanted, Written
+from cinema_grpc.application.box_office_ports import OnHold, Opened, OpenedBatch, Version, Wanted, Written
 from cinema_grpc.application.once import Recorded, RequestKey
 from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.showtime import Terms
+from cinema_grpc.domain.unpaid_holds import COUNTED_FOR
 
 _BOOKING, _SHOWTIME = schema.booking.c, schema.showtime.c
 
@@ -119,8 +120,10 @@ class SqlBatch:
         self._lock = _LOCK_PATIENTLY if patient else _LOCK, rows
         self._locked = await self._driver.lock(self._connection, self._lock)
 
-    async def open(self, wanted: Collection[Wanted], requests: Collection[RequestKey]) -> OpenedBatch:
-        """Read what is not at hand."""
+    async def open(
+        self, wanted: Collection[Wanted], requests: Collection[RequestKey], holders: Collection[str]
+    ) -> OpenedBatch:
+        """Read what is not at hand, and what some accounts have on hold."""
 
         def ask(versions: Found) -> Go:
             known = {each.showtime_id: each.known for each in wanted}
@@ -129,9 +132,12 @@ class SqlBatch:
                 for showtime_id, revision, stamp, _ in versions
                 if (version := known[showtime_id]) is not None and Version(revision, stamp).came_from(version)
             ]
-            return _LOOK.of({_RECORDED: [key._asdict() for key in requests], CHANGED: changed})
+            accounts = [{"user_id": user_id} for user_id in holders]
+            return _LOOK.of({_RECORDED: [key._asdict() for key in requests], CHANGED: changed, _ON_HOLD: accounts})
 
-        versions, told, (recorded, changed) = await self._driver.look(self._connection, self._lock, self._locked, ask)
+        versions, told, (recorded, changed, held) = await self._driver.look(
+            self._connection, self._lock, self._locked, ask
+        )
         now = self._database.clock.now() if self._database.clock else told
         found = {showtime_id: (Version(revision, stamp), moment(at)) for showtime_id, revision, stamp, at in versions}
         stale, missing = [], []
@@ -142,7 +148,10 @@ class SqlBatch:
             missing += [{"booking_id": booking_id} for booking_id in each.booking_ids]
             if each.known is None or not (version == each.known or version.came_from(each.known)):
                 stale.append({"showtime_id": each.showtime_id})
-        terms, bookings = await self._load(stale, missing, changed)
+        terms, bookings = await self._load(stale, missing, changed, now)
+        on_hold: dict[str, list[OnHold]] = {}
+        for user_id, showtime_id, seats, hold_expire_time in held:
+            on_hold.setdefault(user_id, []).append(OnHold(showtime_id, seats, moment(hold_expire_time)))
         return OpenedBatch(
             now,
             {
@@ -154,6 +163,7 @@ class SqlBatch:
                 for caller, rpc, request_id, content, outcome in recorded
             },
             await self._skipped([each.showtime_id for each in wanted if each.showtime_id not in found]),
+            on_hold,
         )
 
     async def commit(self, written: Sequence[Written], recorded: Sequence[Recorded]) -> None:
@@ -185,12 +195,15 @@ class SqlBatch:
         stale: Sequence[Mapping[str, Any]],
         missing: Sequence[Mapping[str, Any]],
         changed: Found,
+        now: datetime,
     ) -> tuple[dict[str, Terms], dict[str, list[Booking]]]:
         """Read showtimes anew that are stale, bookings by their names, and the parts of these and of changed ones."""
         if not (stale or missing or changed):
             return {}, {}
+        since = microseconds(now - COUNTED_FOR)
+        counted = [{**each, "known_hold_expire_time": since} for each in stale]
         terms, *answers = await self._driver.read(
-            self._connection, [(TERMS, stale), (KEEPING_SEATS, stale), (_NAMED, missing)]
+            self._connection, [(TERMS, stale), (KEEPING_SEATS, stale), (_NAMED, missing), (_UNPAID, counted)]
         )
         rows = [read_booking(row) for answer in (*answers, changed) for row in answer]
         paid_for = [{"booking_id": booking_id} for booking_id in parted(rows)]
@@ -212,7 +225,11 @@ _LOCK = select_by(schema.showtime, ("showtime_id",), _VERSION, locking=f"{_LOCKE
 _LOCK_PATIENTLY = select_by(schema.showtime, ("showtime_id",), _VERSION, locking=_LOCKED)
 _EXISTING = select_by(schema.showtime, ("showtime_id",), "showtime_id")
 _RECORDED = select_by(schema.request, ("caller", "rpc", "request_id"), "caller, rpc, request_id, content, outcome")
-_LOOK = Together(_RECORDED, CHANGED, reading=True)
+_ON_HOLD = select_by(
+    schema.booking, ("user_id",), "user_id, showtime_id, seat_count, hold_expire_time", f" AND {schema.ON_HOLD}"
+)
+_UNPAID = select_by(schema.booking, ("showtime_id", "known_hold_expire_time"), also=f" AND {schema.ENDED_UNPAID}")
+_LOOK = Together(_RECORDED, CHANGED, _ON_HOLD, reading=True)
 _NAMED = select_by(schema.booking, ("booking_id",))
 _PARTS = [select_by(table, ("booking_id",)) for table in PARTS]
 _READ_PARTS = [reader_of(table) for table in PARTS]

@@ -204,6 +204,9 @@ showtime = Table(
     Index(None, "auditorium_id", "movie_id", "start_time", "showtime_id"),
 )
 
+ON_HOLD = "status = 'RESERVED'"
+ENDED_UNPAID = "status IN ('CANCELLED', 'EXPIRED') AND confirm_time IS NULL"
+
 booking = Table(
     "booking",
     metadata,
@@ -239,8 +242,17 @@ booking = Table(
         "showtime_id",
         "seat_count",
         "status",  # always the same, but SQLite looks into the table for what the index lacks
-        sqlite_where=text("status = 'RESERVED'"),
-        postgresql_where=text("status = 'RESERVED'"),
+        sqlite_where=text(ON_HOLD),
+        postgresql_where=text(ON_HOLD),
+    ),
+    Index("booking_on_hold_index", "user_id", sqlite_where=text(ON_HOLD), postgresql_where=text(ON_HOLD)),
+    # Written when a hold ends, not when it begins; read when a showtime is loaded.
+    Index(
+        "booking_unpaid_index",
+        "showtime_id",
+        "hold_expire_time",
+        sqlite_where=text(ENDED_UNPAID),
+        postgresql_where=text(ENDED_UNPAID),
     ),
 )
 # By which a replica finds what others have changed; SQLite has no replicas, and each index costs every booking a page.

@@ -90,7 +90,10 @@ class BookingServiceServicer:
 
         Errors: INVALID_ARGUMENT INVALID_REQUEST; NOT_FOUND SHOWTIME_NOT_FOUND or SEAT_NOT_FOUND; FAILED_PRECONDITION SALES_CLOSED,
         SEATS_UNAVAILABLE (naming every seat that is taken), SINGLE_SEAT_GAP (naming every seat that would be stranded) or REQUEST_ID_REUSED;
-        RESOURCE_EXHAUSTED HOLD_LIMIT when the caller would have more than 10 seats on hold in this showtime.
+        RESOURCE_EXHAUSTED HOLD_LIMIT when the caller would have more than 10 seats on hold in this showtime, or more than 20 over all showtimes
+        (or as the server is set up), or TOO_MANY_ATTEMPTS after three or more holds in this showtime that the caller let lapse or gave up
+        within an hour (or as the server is set up): RetryInfo tells how long to wait. They are checked in this order: SALES_CLOSED,
+        SEAT_NOT_FOUND, SEATS_UNAVAILABLE, HOLD_LIMIT, TOO_MANY_ATTEMPTS, SINGLE_SEAT_GAP.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

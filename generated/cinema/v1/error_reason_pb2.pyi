@@ -162,9 +162,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata, for example: {"booking_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"}
     """
     ERROR_REASON_HOLD_LIMIT: _ErrorReason.ValueType  # 27
-    """RESOURCE_EXHAUSTED. The caller would have too many seats on hold in this showtime.
+    """RESOURCE_EXHAUSTED. The caller would have too many seats on hold: in this showtime, or, with "scope": "account", over all showtimes.
+    "held" counts those that the limit is for. Pay for a booking or cancel one first.
 
-    Metadata, for example: {"limit": "10", "held": "8", "requested": "4"}
+    Metadata, for example: {"limit": "10", "held": "8", "requested": "4"}, or
+    {"limit": "20", "held": "18", "requested": "4", "scope": "account"}
     """
     ERROR_REASON_STORAGE_UNAVAILABLE: _ErrorReason.ValueType  # 28
     """UNAVAILABLE. The database can't be reached. Repeat the call, with the same request_id if it has one.
@@ -199,15 +201,17 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata, for example: {}
     """
     ERROR_REASON_TOO_MANY_ATTEMPTS: _ErrorReason.ValueType  # 34
-    """RESOURCE_EXHAUSTED. Too many wrong passwords were tried for this account, or from where the call comes from, or too many from there are
-    being looked at. This one was not looked at: try it again after the delay that RetryInfo tells, which grows with each wrong password.
-    Whoever is signed in stays so. Register gets it when too many accounts were registered from where the call comes from within an hour, tries
-    for a name that is taken included; which names are taken is not said then.
+    """RESOURCE_EXHAUSTED. The account or the client network has tried too often. Nothing of this call was done: repeat it, with the same
+    request_id if it has one, after the delay that RetryInfo gives.
 
-    Or the account has asked for too many changes in a minute, of which nothing was done: repeat the call, with the same request_id if it has
-    one, after that delay. QuotaFailure says how many it may ask for. A repeat of a call that was carried out before counts too.
+    Login, Register and ChangePassword: too many wrong passwords were tried for the account or from the client network, or too many are
+    being checked. The delay grows with each wrong password. Whoever is signed in stays so.
+    Register: too many accounts were registered from the client network within an hour, tries for a name that is taken included.
+    CreateBooking: the caller let lapse or gave up too many holds in this showtime within an hour. The delay grows with each further one.
+    Any call with a request_id: the account has asked for too many changes within a minute; QuotaFailure has the limit. Repeats count too.
 
-    Metadata, for example: {"retry_after_seconds": "8"}, or, for too many changes, {"changes_per_minute": "120", "retry_after_seconds": "1"}
+    Metadata, for example: {"retry_after_seconds": "8"}; with too many holds {"unpaid_holds": "3", "retry_after_seconds": "60"}; with too many
+    changes {"changes_per_minute": "120", "retry_after_seconds": "1"}
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -356,9 +360,11 @@ again in a moment, after the delay that RetryInfo tells.
 Metadata, for example: {"booking_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"}
 """
 ERROR_REASON_HOLD_LIMIT: ErrorReason.ValueType  # 27
-"""RESOURCE_EXHAUSTED. The caller would have too many seats on hold in this showtime.
+"""RESOURCE_EXHAUSTED. The caller would have too many seats on hold: in this showtime, or, with "scope": "account", over all showtimes.
+"held" counts those that the limit is for. Pay for a booking or cancel one first.
 
-Metadata, for example: {"limit": "10", "held": "8", "requested": "4"}
+Metadata, for example: {"limit": "10", "held": "8", "requested": "4"}, or
+{"limit": "20", "held": "18", "requested": "4", "scope": "account"}
 """
 ERROR_REASON_STORAGE_UNAVAILABLE: ErrorReason.ValueType  # 28
 """UNAVAILABLE. The database can't be reached. Repeat the call, with the same request_id if it has one.
@@ -393,14 +399,16 @@ ERROR_REASON_REFRESH_TOKEN_INVALID: ErrorReason.ValueType  # 33
 Metadata, for example: {}
 """
 ERROR_REASON_TOO_MANY_ATTEMPTS: ErrorReason.ValueType  # 34
-"""RESOURCE_EXHAUSTED. Too many wrong passwords were tried for this account, or from where the call comes from, or too many from there are
-being looked at. This one was not looked at: try it again after the delay that RetryInfo tells, which grows with each wrong password.
-Whoever is signed in stays so. Register gets it when too many accounts were registered from where the call comes from within an hour, tries
-for a name that is taken included; which names are taken is not said then.
+"""RESOURCE_EXHAUSTED. The account or the client network has tried too often. Nothing of this call was done: repeat it, with the same
+request_id if it has one, after the delay that RetryInfo gives.
 
-Or the account has asked for too many changes in a minute, of which nothing was done: repeat the call, with the same request_id if it has
-one, after that delay. QuotaFailure says how many it may ask for. A repeat of a call that was carried out before counts too.
+Login, Register and ChangePassword: too many wrong passwords were tried for the account or from the client network, or too many are
+being checked. The delay grows with each wrong password. Whoever is signed in stays so.
+Register: too many accounts were registered from the client network within an hour, tries for a name that is taken included.
+CreateBooking: the caller let lapse or gave up too many holds in this showtime within an hour. The delay grows with each further one.
+Any call with a request_id: the account has asked for too many changes within a minute; QuotaFailure has the limit. Repeats count too.
 
-Metadata, for example: {"retry_after_seconds": "8"}, or, for too many changes, {"changes_per_minute": "120", "retry_after_seconds": "1"}
+Metadata, for example: {"retry_after_seconds": "8"}; with too many holds {"unpaid_holds": "3", "retry_after_seconds": "60"}; with too many
+changes {"changes_per_minute": "120", "retry_after_seconds": "1"}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

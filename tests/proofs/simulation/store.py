@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from cinema_grpc.application.box_office_ports import Opened, OpenedBatch, Version, Wanted, Written
+from cinema_grpc.application.box_office_ports import OnHold, Opened, OpenedBatch, Version, Wanted, Written
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.once import Recorded, RequestKey
 from cinema_grpc.application.payment_ports import OpenAttempt, OwedRefund
@@ -198,7 +198,12 @@ class Transaction:
                 self._locked.append(showtime_id)
 
     async def open(
-        self, wanted: Collection[Wanted], requests: Collection[RequestKey], *, patient: bool = False
+        self,
+        wanted: Collection[Wanted],
+        requests: Collection[RequestKey],
+        holders: Collection[str],
+        *,
+        patient: bool = False,
     ) -> OpenedBatch:
         """Read what is not at hand, of showtimes that are locked now if they are not yet."""
         database = self._database
@@ -210,7 +215,12 @@ class Transaction:
         await database.answer()
         opened = {each.showtime_id: self._read(each) for each in wanted if each.showtime_id in self._locked}
         recorded = {key: database.requests[key] for key in requests if key in database.requests}
-        return OpenedBatch(now, opened, recorded, frozenset(skipped))
+        on_hold: dict[str, list[OnHold]] = {}
+        for each in database.bookings.values():
+            if each.user_id in holders and each.status is BookingStatus.RESERVED:
+                held = OnHold(each.showtime_id, len(each.seats), each.hold_expire_time)
+                on_hold.setdefault(each.user_id, []).append(held)
+        return OpenedBatch(now, opened, recorded, frozenset(skipped), on_hold)
 
     def _read(self, wanted: Wanted) -> Opened:
         row, here = self._database.showtimes[wanted.showtime_id], []

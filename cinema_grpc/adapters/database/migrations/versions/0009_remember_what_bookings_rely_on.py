@@ -8,7 +8,18 @@ down_revision = "0007"
 
 TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
+ON_HOLD = sa.text("status = 'RESERVED'")
+ENDED_UNPAID = sa.text("status IN ('CANCELLED', 'EXPIRED') AND confirm_time IS NULL")
+
 
 def upgrade() -> None:
-    """Add the column; what was booked before relies on nothing."""
+    """Add the column, and the indexes; what was booked before relies on nothing."""
     op.add_column("booking", sa.Column("relied_on", TEXT))
+    op.create_index("booking_on_hold_index", "booking", ["user_id"], sqlite_where=ON_HOLD, postgresql_where=ON_HOLD)
+    op.create_index(
+        "booking_unpaid_index",
+        "booking",
+        ["showtime_id", "hold_expire_time"],
+        sqlite_where=ENDED_UNPAID,
+        postgresql_where=ENDED_UNPAID,
+    )

@@ -1,0 +1,147 @@
+"""Limits on holding seats without paying: how many at once, and how long to wait after too many unpaid holds."""
+
+from datetime import timedelta
+
+import pytest
+
+from cinema_grpc.domain.booking import Booking
+from cinema_grpc.domain.errors import HoldLimit, SeatsUnavailable, SingleSeatGap, TooManyUnpaidHolds
+from cinema_grpc.domain.seating import SeatRow
+from cinema_grpc.domain.showtime import MICROSECOND, Showtime
+from cinema_grpc.domain.unpaid_holds import HoldLimits
+from tests.builders import NOW, a_showtime
+
+TEN_MINUTES = timedelta(minutes=10)
+MINUTE = timedelta(minutes=1)
+ROWS = (SeatRow("A", (20,)), SeatRow("B", (20,)))
+
+
+class Seller:
+    """A showtime of two rows, and a clock."""
+
+    def __init__(self, limits: HoldLimits, showtime: Showtime | None = None) -> None:
+        self.showtime = showtime or a_showtime(rows=ROWS)
+        self.limits, self.now, self.made = limits, NOW, 0
+
+    def hold(self, *seats: str, by: str = "ada", elsewhere: int = 0) -> Booking:
+        self.made += 1
+        name = f"b{self.made}"
+        return self.showtime.hold(name, by, seats, TEN_MINUTES, self.now, self.limits, elsewhere)
+
+    def give_up(self, *seats: str) -> None:
+        self.showtime.cancel(self.hold(*seats).booking_id, "ada", "refund", self.now)
+
+    def wait(self) -> timedelta:
+        """Have a hold refused, and return how long to wait."""
+        with pytest.raises(TooManyUnpaidHolds) as refusal:
+            self.hold("A1", "A2")
+        return timedelta(seconds=int(refusal.value.metadata["retry_after_seconds"]))
+
+
+def test_seats_over_all_showtimes() -> None:
+    """20 are fine, 21 are not; those of this showtime count once."""
+    seller = Seller(HoldLimits(seats=20))
+    seller.hold("A1", "A2", "A3", elsewhere=12)
+    seller.hold("A4", "A5", elsewhere=15)
+    with pytest.raises(HoldLimit) as refusal:
+        seller.hold("A6", elsewhere=15)
+    assert refusal.value.metadata == {"limit": "20", "held": "20", "requested": "1", "scope": "account"}
+
+
+def test_from_the_third_unpaid_hold_on_the_next_has_to_wait() -> None:
+    """A minute after the third, two after the fourth, and so on; up to a microsecond before it is refused."""
+    seller = Seller(HoldLimits(unpaid_holds=3))
+    for _ in range(2):
+        seller.give_up("A1", "A2")
+    seller.give_up("A1", "A2")
+    for minutes in (1, 2, 4, 8, 16):
+        assert seller.wait() == minutes * MINUTE
+        seller.now += minutes * MINUTE - MICROSECOND
+        assert seller.wait() == timedelta(seconds=1)
+        seller.now += MICROSECOND
+        seller.give_up("A1", "A2")
+
+
+def test_it_waits_an_hour_at_most() -> None:
+    seller = Seller(HoldLimits(unpaid_holds=1))
+    for number in range(1, 11):
+        seller.hold(f"A{number}")
+    seller.now += TEN_MINUTES
+    assert seller.wait() == 60 * MINUTE
+    seller.now += 60 * MINUTE
+    seller.hold("A1", "A2")
+
+
+def test_holds_that_lapse_count_by_the_clock() -> None:
+    """Whether they are written down as over or not, and once if they are later."""
+    seller = Seller(HoldLimits(unpaid_holds=3))
+    for seat in (1, 3, 5):
+        seller.hold(f"A{seat}", f"A{seat + 1}")
+    seller.now += TEN_MINUTES
+    assert seller.wait() == MINUTE
+    seller.showtime.expire(10, seller.now)
+    assert seller.wait() == MINUTE
+    seller.showtime.settle()
+    seller.now += MINUTE
+    seller.hold("A1", "A2")
+
+
+def test_holds_that_were_paid_for_do_not_count() -> None:
+    """Nor do those that are given back later, those that were charged too late, or another customer's."""
+    seller = Seller(HoldLimits(unpaid_holds=1))
+    paid = seller.hold("A1", "A2").booking_id
+    seller.showtime.open_payment(paid, "ada", "one", seller.now)
+    seller.showtime.settle_charge(paid, "one", (), "refund", seller.now)
+    seller.showtime.cancel(paid, "ada", "refund", seller.now)
+    late = seller.hold("A1", "A2").booking_id
+    seller.showtime.open_payment(late, "ada", "two", seller.now)
+    seller.hold("B1", "B2", by="bob")
+    seller.now += TEN_MINUTES
+    seller.showtime.settle_charge(late, "two", (), "refund", seller.now)
+    seller.hold("A1", "A2")
+
+
+def test_another_process_takes_the_count_over() -> None:
+    """From the bookings that it reads, each of which counts once however often it is read."""
+    seller = Seller(HoldLimits(unpaid_holds=3))
+    for _ in range(3):
+        seller.give_up("A1", "A2")
+    read = [change.after for change in seller.showtime.changes()]
+    other = Seller(seller.limits, Showtime(seller.showtime.terms, read[:2]))
+    for booking in read[:2]:
+        other.showtime.restore(booking)
+    other.hold("B1", "B2")
+    other.showtime.restore(read[2])
+    assert other.wait() == MINUTE
+
+
+def test_order_of_the_checks() -> None:
+    """SEATS_UNAVAILABLE, HOLD_LIMIT, TOO_MANY_ATTEMPTS, SINGLE_SEAT_GAP."""
+    seller = Seller(HoldLimits(seats=20, unpaid_holds=1))
+    seller.give_up("A1", "A2")
+    seller.hold("B1", "B2", by="bob")
+    with pytest.raises(SeatsUnavailable):
+        seller.hold("B1", elsewhere=20)
+    with pytest.raises(HoldLimit):
+        seller.hold("A2", elsewhere=20)
+    with pytest.raises(TooManyUnpaidHolds):
+        seller.hold("A2")
+    seller.now += MINUTE
+    with pytest.raises(SingleSeatGap):
+        seller.hold("A2")
+
+
+def test_no_limits() -> None:
+    seller = Seller(HoldLimits())
+    for _ in range(10):
+        seller.give_up("A1", "A2")
+    seller.hold("A1", "A2", elsewhere=1_000)
+
+
+def test_what_counts_no_more_is_forgotten() -> None:
+    """A customer who never comes back takes no memory after an hour, once another hold ends."""
+    seller = Seller(HoldLimits(unpaid_holds=1))
+    seller.give_up("A1", "A2")
+    seller.now += 61 * MINUTE
+    seller.showtime.cancel(seller.hold("A1", "A2", by="bob").booking_id, "bob", "refund", seller.now)
+    assert list(seller.showtime._unpaid_holds._ended) == ["bob"]
