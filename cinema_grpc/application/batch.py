@@ -37,6 +37,7 @@ class Command(Generic[A]):
     write: Callable[[A], None] | None
     future: "asyncio.Future[A]"
     held_elsewhere: HeldElsewhere | None = None
+    caller: str = ""
 
     def answer(self, outcome: "A | BaseException") -> None:
         """Settle the caller, unless the caller has gone."""

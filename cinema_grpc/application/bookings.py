@@ -70,6 +70,7 @@ class Bookings:
             lambda showtime, now: showtime.hold(
                 booking_id, user_id, seats, self._hold_for, now, limits, elsewhere.seats
             ),
+            caller=user_id,
             once=once,
             write=write,
             held_elsewhere=elsewhere if limits.seats else None,
@@ -127,6 +128,7 @@ class Bookings:
         cancelled = await self._box_office.execute(
             showtime_id,
             lambda showtime, now: showtime.cancel(booking_id, user_id, refund_id, now),
+            caller=user_id,
             booking_id=booking_id,
             once=once,
             write=write,

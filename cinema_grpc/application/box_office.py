@@ -1,5 +1,7 @@
 """The box office: decides who gets which seat, in order of arrival, many commands to a transaction.
 
+What "order of arrival" means for a caller with many commands under way, `command_queue` says.
+
 A lane is one worker with one transaction at a time; each showtime belongs to one lane. While a transaction is being
 committed, commands arrive and wait; all that wait then form the next batch. So an idle lane answers at once, and in a
 rush each transaction carries more.
@@ -70,6 +72,7 @@ class BoxOffice:
         showtime_id: str,
         change: Callable[[Showtime, datetime], A],
         *,
+        caller: str = "",
         booking_id: str | None = None,
         once: Once[A] | None = None,
         recording: bool = True,
@@ -83,6 +86,8 @@ class BoxOffice:
         Args:
             showtime_id: The showtime.
             change: A function of the showtime and the present moment, which may be applied again to a fresh copy.
+            caller: The user who wants it, whose many commands wait for each other before others wait for them; "" for
+                what the server does by itself.
             booking_id: The booking that the change speaks of, if any.
             once: Under which request the answer is recorded; a repeat gets it again.
             recording: False only looks for a recorded answer, and records none.
@@ -104,8 +109,10 @@ class BoxOffice:
         lane = self._lanes[zlib.crc32(showtime_id.encode()) % len(self._lanes)]
         future: asyncio.Future[A] = asyncio.get_running_loop().create_future()
         if not (tidying or owed):
-            lane.check_wait(showtime_id)
-        lane.put(Command(showtime_id, booking_id, change, once, recording, tidying, write, future, held_elsewhere))
+            lane.check_wait(showtime_id, caller)
+        lane.put(
+            Command(showtime_id, booking_id, change, once, recording, tidying, write, future, held_elsewhere, caller)
+        )
         try:
             return await future
         finally:

@@ -14,6 +14,7 @@ import structlog
 
 from cinema_grpc.application.batch import AnyCommand, Batch, FaultyCommand, Work, commands_of, split, wanted_by, without
 from cinema_grpc.application.box_office_ports import BoxOfficeStore, Written
+from cinema_grpc.application.command_queue import CommandQueue
 from cinema_grpc.application.errors import FateUnknown, ShuttingDown, StorageUnavailable
 from cinema_grpc.application.line import until_quiet
 from cinema_grpc.application.patience import Patience
@@ -69,7 +70,7 @@ class Lane:
         self._skips: dict[str, int] = {}
         self._apart: dict[str, asyncio.Task[None]] = {}
         self._rounds_apart: dict[str, _Round] = {}
-        self._waiting: dict[str, deque[AnyCommand]] = {}
+        self._waiting = CommandQueue()
         self._tidying: deque[AnyCommand] = deque()
         self._arrival = asyncio.Event()
         self._open = False
@@ -88,17 +89,20 @@ class Lane:
         if self._worker is not None:
             await self._worker
 
-    def check_wait(self, showtime_id: str) -> None:
+    def check_wait(self, showtime_id: str, caller: str) -> None:
         """Check that a newcomer would not have to wait too long for a showtime.
+
+        What has no place in the queue yet counts for its own caller alone.
 
         Raises:
             Overloaded.
         """
+        own = self._waiting.behind_of(caller)
         if (apart := self._rounds_apart.get(showtime_id)) is not None:
-            rounds = 1 + len(self._waiting.get(showtime_id, ())) // LARGEST_BATCH
+            rounds = 1 + (self._waiting.placed_for(showtime_id) + own) // LARGEST_BATCH
             self._patience.check(rounds, max(apart.latest, time.monotonic() - apart.began))
         elif self._began is not None:
-            self._patience.check(1 + self._ahead // LARGEST_BATCH, time.monotonic() - self._began)
+            self._patience.check(1 + (self._ahead + own) // LARGEST_BATCH, time.monotonic() - self._began)
 
     def put(self, command: AnyCommand) -> None:
         """Let a command wait for its turn.
@@ -110,8 +114,7 @@ class Lane:
             raise ShuttingDown
         if command.tidying:
             self._tidying.append(command)
-        else:
-            self._waiting.setdefault(command.showtime_id, deque()).append(command)
+        elif self._waiting.put(command):
             self._ahead += command.showtime_id not in self._apart
         self._arrival.set()
 
@@ -120,7 +123,7 @@ class Lane:
             await self._arrival.wait()
             self._arrival.clear()
             while batch := await self._next_batch():
-                self._ahead = sum(len(queue) for each, queue in self._waiting.items() if each not in self._apart)
+                self._ahead = self._waiting.placed(but_for=self._apart)
                 self._began = began = time.monotonic()
                 skipped: list[AnyCommand] = []
                 try:
@@ -136,22 +139,12 @@ class Lane:
 
     async def _next_batch(self) -> Batch:
         """Take the next batch when all who are at the door have come in."""
-        await until_quiet(lambda: self._ahead, LARGEST_BATCH)
+        await until_quiet(lambda: self._ahead + self._waiting.behind, LARGEST_BATCH)
         return self._take()
 
     def _take(self) -> Batch:
         """Take the next batch: from each waiting showtime in turn, up to the bound, and a few that only tidy."""
-        batch: Batch = {}
-        room = LARGEST_BATCH
-        turns = deque(showtime_id for showtime_id in self._waiting if showtime_id not in self._apart)
-        while turns and room:
-            showtime_id = turns.popleft()
-            queue = self._waiting.pop(showtime_id)
-            batch.setdefault(showtime_id, []).append(queue.popleft())
-            room -= 1
-            if queue:
-                self._waiting[showtime_id] = queue
-                turns.append(showtime_id)  # behind the others, whose turn comes first
+        batch = self._waiting.take(LARGEST_BATCH, but_for=self._apart)
         for _ in range(min(TIDYING_A_BATCH, len(self._tidying))):
             command = self._tidying.popleft()
             if command.showtime_id in self._apart:
@@ -164,22 +157,18 @@ class Lane:
         """Take along who has come for the same showtimes since: a lock that took long to get is used for more."""
         room = LARGEST_BATCH - len(commands_of(batch))
         for showtime_id, commands in batch.items():
-            queue = self._waiting.get(showtime_id, ())
-            while queue and room > 0:
-                commands.append(queue.popleft())
-                room -= 1
-            if showtime_id in self._waiting and not queue:
-                del self._waiting[showtime_id]
+            late = self._waiting.take_for(showtime_id, room)
+            commands.extend(late)
+            room -= len(late)
 
     async def _step_aside(self, skipped: Sequence[AnyCommand]) -> None:
         """Let commands whose showtimes another process is busy with wait on; those that only tidy are left to that."""
-        for command in reversed(skipped):
+        for command in skipped:
             if command.tidying:
                 command.answer(StorageContention())
-            else:
-                self._waiting.setdefault(command.showtime_id, deque()).appendleft(command)
+        self._waiting.put_back(command for command in skipped if not command.tidying)
         showtime_ids = {command.showtime_id for command in skipped if not command.tidying}
-        idle = not (self._tidying or self._waiting.keys() - showtime_ids - self._apart.keys())
+        idle = not (self._tidying or set(self._waiting.showtime_ids) - showtime_ids - self._apart.keys())
         for showtime_id in showtime_ids:
             self._skips[showtime_id] = self._skips.get(showtime_id, 0) + 1
             if (idle or self._skips[showtime_id] >= SKIPS) and len(self._apart) < self._most_apart:
@@ -194,11 +183,9 @@ class Lane:
         """Serve a showtime for as long as commands wait for it, and wait for whoever else is busy with it."""
         latest = 0.0
         try:
-            while queue := self._waiting.pop(showtime_id, None):
+            while commands := self._waiting.take_for(showtime_id, LARGEST_BATCH):
+                self._arrival.set()  # others may have got a place
                 self._rounds_apart[showtime_id] = _Round(time.monotonic(), latest)
-                commands = [queue.popleft() for _ in range(min(LARGEST_BATCH, len(queue)))]
-                if queue:
-                    self._waiting[showtime_id] = queue
                 await self._serve({showtime_id: commands}, patient=True)
                 latest = time.monotonic() - self._rounds_apart[showtime_id].began
         except Exception:

@@ -210,6 +210,7 @@ class Payments:
             lambda showtime, now: showtime.open_payment(
                 payment.booking_id, payment.user_id, payment.attempt_id, now, _request_text(payment.once)
             ),
+            caller=payment.user_id,
             booking_id=payment.booking_id,
             once=payment.once,
             recording=False,

@@ -325,6 +325,21 @@ MUTATIONS = (
         "tests/rpc/test_hold_limits.py::test_after_three_unpaid_holds_the_next_waits",
     ),
     mutation(
+        "one caller may fill the queue",
+        f"{APPLICATION}/command_queue.py",
+        "if command.caller and self._places.get(command.caller, 0) >= PLACES_A_CALLER:\n",
+        "if False:\n",
+        "tests/application/test_command_queue.py::test_a_flood_over_many_showtimes",
+        "tests/rpc/test_floods.py",
+    ),
+    mutation(
+        "another caller's backlog turns callers away",
+        f"{APPLICATION}/lane.py",
+        "        own = self._waiting.behind_of(caller)\n",
+        "        own = self._waiting.behind\n",
+        "tests/application/test_command_queue.py::test_a_flood_is_turned_away_and_others_are_not",
+    ),
+    mutation(
         "half a minor unit is lost to the customer",
         f"{DOMAIN}/money.py",
         "+ 50) // 100",
