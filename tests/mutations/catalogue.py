@@ -521,6 +521,8 @@ MUTATIONS = (
         "grpc.http2.min_ping_interval_without_data_ms",
         "grpc.http2.min_recv_ping_interval_without_data_ms",
         "tests/rpc/test_limits.py::test_the_interval_between_pings",
+    ),
+    mutation(
         "bookings are read with whatever columns a newer version has added",
         f"{DATABASE}/showtime_rows.py",
         'f"SELECT {columns_of(schema.booking)} FROM booking WHERE',
@@ -596,6 +598,8 @@ MUTATIONS = (
         "self._full_at.get(user_id) or self._older.get(user_id, now)",
         "self._full_at.get(user_id, now)",
         "tests/application/test_change_limit.py",
+    ),
+    mutation(
         "sign-ins of one client network fill the queue of all",
         f"{APPLICATION}/fair_queue.py",
         "        return min(self._size, own + (own + 1) * others)\n",
@@ -668,6 +672,8 @@ MUTATIONS = (
         "            unreadable += _bad_texts(message, texts)\n",
         "            pass\n",
         "tests/rpc/test_catalog.py::TestEntering::test_what_shows_nothing_is_refused",
+    ),
+    mutation(
         "an SQLite file is locked by its path alone",
         f"{DATABASE}/sole_server.py",
         "if SET_LOCK is not None:",
