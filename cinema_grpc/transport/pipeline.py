@@ -346,6 +346,8 @@ class CallPipeline(grpc.GenericRpcHandler):
             self._log(call, StatusCode.CANCELLED)  # The client hung up, or its deadline passed.
             return False
         # A CancelledError that is left came from what the call waited for; gRPC would never answer the client.
+        if isinstance(error, asyncio.CancelledError) and self._stopping:
+            error = ShuttingDown()
         refusal = error if isinstance(error, CinemaError) and error.reason in CATALOGUE else InternalError()
         code, status = describe(refusal)
         self._log(call, code, refusal.reason, None if refusal is error else error)

@@ -11,7 +11,7 @@ from cinema_grpc.adapters.database.prepared import Prepared, Rows
 QUESTIONS = pytest.mark.parametrize(
     ("statement", "row", "index"),
     [
-        (_ON_HOLD, {"user_id": "ada"}, "booking_on_hold_index"),
+        (_ON_HOLD, {"user_id": "ada"}, "booking_user_id_status_booking_id_index"),
         (_UNPAID, {"showtime_id": "s1", "known_hold_expire_time": 0}, "booking_unpaid_index"),
     ],
     ids=["on hold", "ended unpaid"],

@@ -168,6 +168,19 @@ class TestErrors:
         channel = await serve(CallPipeline(unary(wait)))
         assert reason_of(await refused(channel, timeout=5)) == "INTERNAL_ERROR"
 
+    async def test_something_given_up_as_the_server_stops_is_no_fault(self, serve: Serve) -> None:
+        """As the hashing of a password, which ends before the calls that wait for it."""
+
+        async def wait(_request: object, _context: object) -> None:
+            pipeline.begin_shutdown()
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            future.cancel()
+            await future
+
+        pipeline = CallPipeline(unary(wait))
+        channel = await serve(pipeline)
+        assert reason_of(await refused(channel, timeout=5)) == "SHUTTING_DOWN"
+
     async def test_a_method_that_does_not_exist_is_not_remembered(self, serve: Serve) -> None:
         pipeline = CallPipeline({})
         channel = await serve(pipeline)

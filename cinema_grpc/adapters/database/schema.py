@@ -245,7 +245,6 @@ booking = Table(
         sqlite_where=text(ON_HOLD),
         postgresql_where=text(ON_HOLD),
     ),
-    Index("booking_on_hold_index", "user_id", sqlite_where=text(ON_HOLD), postgresql_where=text(ON_HOLD)),
     # Written when a hold ends, not when it begins; read when a showtime is loaded.
     Index(
         "booking_unpaid_index",

@@ -1,4 +1,4 @@
-"""Remember what the gap rule took for granted when a booking was made; find seats on hold and holds given up."""
+"""Remember what the gap rule took for granted when a booking was made; find holds that ended unpaid."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,14 +8,12 @@ down_revision = "0008"
 
 TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
-ON_HOLD = sa.text("status = 'RESERVED'")
 ENDED_UNPAID = sa.text("status IN ('CANCELLED', 'EXPIRED') AND confirm_time IS NULL")
 
 
 def upgrade() -> None:
-    """Add the column, and the indexes; what was booked before relies on nothing."""
+    """Add the column and the index; what was booked before relies on nothing."""
     op.add_column("booking", sa.Column("relied_on", TEXT))
-    op.create_index("booking_on_hold_index", "booking", ["user_id"], sqlite_where=ON_HOLD, postgresql_where=ON_HOLD)
     op.create_index(
         "booking_unpaid_index",
         "booking",

@@ -1,0 +1,116 @@
+"""Settings whose effect no other test shows: each is set to two values, and makes a difference."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from cinema.v1 import auth_service_pb2, auth_service_pb2_grpc, booking_service_pb2
+
+from cinema_grpc.adapters.passwords import Argon2Passwords
+from cinema_grpc.config import Settings
+from cinema_grpc.server import CinemaServer
+from tests.builders import FakeClock
+from tests.conftest import Lend
+from tests.relay import channel_from
+from tests.rpc.conftest import SECRET, House, refusal, running
+
+FEW, MANY = 2, 1_000
+
+
+async def sign_in(house: House, name: str, password: str = "a wrong password", host: str = "127.0.0.1") -> Any:
+    """Try to sign in from an address; return the refusal."""
+    request = auth_service_pb2.LoginRequest(username=name, password=password)
+    async with channel_from(host, house.server.address) as channel:
+        return await refusal(auth_service_pb2_grpc.AuthServiceStub(channel).Login(request, timeout=30))
+
+
+@pytest.fixture
+def url(lend: Lend, tmp_path: Path) -> Any:
+    with lend("sqlite", tmp_path) as url:
+        yield url
+
+
+@pytest.mark.parametrize("limit", [FEW, MANY])
+async def test_sign_in_failures(url: str, limit: int) -> None:
+    """How many wrong passwords for an account from one address cost no wait."""
+    async with running(url, sign_in_failures=limit) as house:
+        await house.customer("ada")
+        reasons = [(await sign_in(house, "ada")).reason for _ in range(FEW + 2)]
+    assert reasons[:FEW] == ["BAD_CREDENTIALS"] * FEW
+    assert ("TOO_MANY_ATTEMPTS" in reasons) == (limit == FEW)
+
+
+@pytest.mark.parametrize("limit", [FEW, MANY])
+async def test_sign_in_failures_of_account(url: str, limit: int) -> None:
+    """The same from all addresses; each of the two strangers here tries twice, the first time for nothing."""
+    async with running(url, sign_in_failures=MANY, sign_in_failures_of_account=limit) as house:
+        await house.customer("ada")
+        hosts = [f"127.0.0.{number}" for number in (2, 3, 2, 3, 2, 3)]
+        reasons = [(await sign_in(house, "ada", host=host)).reason for host in hosts]
+    assert ("TOO_MANY_ATTEMPTS" in reasons) == (limit == FEW)
+
+
+@pytest.mark.parametrize("limit", [FEW, 0])
+async def test_sign_in_failures_of_address(url: str, limit: int) -> None:
+    """The same from one address for all accounts; 0 is no limit."""
+    async with running(url, sign_in_failures_of_address=limit) as house:
+        reasons = [(await sign_in(house, f"stranger{number}", host="127.0.0.2")).reason for number in range(FEW + 2)]
+    assert ("TOO_MANY_ATTEMPTS" in reasons) == (limit == FEW)
+
+
+@pytest.mark.parametrize("longest", [1, 300])
+async def test_sign_in_longest_delay_seconds(url: str, longest: int) -> None:
+    """What the wait grows to."""
+    async with running(url, sign_in_failures=1, sign_in_longest_delay_seconds=longest) as house:
+        await house.customer("ada")
+        delays = []
+        for _ in range(8):
+            refused = await sign_in(house, "ada")
+            if refused.reason == "TOO_MANY_ATTEMPTS":
+                delays.append(refused.details["RetryInfo"].retry_delay.seconds)
+                house.clock.advance(refused.details["RetryInfo"].retry_delay.ToTimedelta())
+    assert max(delays) <= longest
+    assert (max(delays) > 1) == (longest > 1)
+
+
+@pytest.mark.parametrize("size", [8, 10])
+async def test_database_pool_size(lend: Lend, tmp_path: Path, size: int) -> None:
+    """How many connections there are to PostgreSQL at most."""
+    with lend("postgresql", tmp_path) as url:
+        database = CinemaServer(Settings(database_url=url, database_pool_size=size), SECRET).database
+        async with AsyncExitStack() as stack:
+            for _ in range(size):
+                await stack.enter_async_context(database.engine.connect())
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2), database.engine.connect():
+                    pass
+        await database.close()
+
+
+@pytest.mark.parametrize("share", [0, 1])
+async def test_simulated_payments_lose_answer(url: str, share: float) -> None:
+    """The share of the charges whose answer never comes: a caller gives up, and the outcome is not known."""
+    settings = Settings(
+        listen_address="127.0.0.1:0",
+        database_url=url,
+        simulated_payments_lose_answer=share,
+        payment_grace_seconds=0.01,
+        shutdown_seconds=0,
+    )
+    clock = FakeClock()
+    server = CinemaServer(settings, SECRET, clock, passwords=Argon2Passwords(memory_kib=64, rounds=1))
+    try:
+        await server.open()
+        await server.listen()
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            house = House(server, clock, channel)
+            showtime = await house.showtime()
+            booking = await house.book(showtime.showtime_id, "A1", "A2")
+            request = booking_service_pb2.ConfirmPaymentRequest(booking_id=booking.booking_id, payment_token="tok_visa")
+            call = house.bookings.ConfirmPayment(request, metadata=await house.customer(), timeout=1)
+            assert await call.code() is (grpc.StatusCode.DEADLINE_EXCEEDED if share else grpc.StatusCode.OK)
+    finally:
+        await server.close()
