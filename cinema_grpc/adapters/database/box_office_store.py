@@ -226,7 +226,11 @@ _LOCK_PATIENTLY = select_by(schema.showtime, ("showtime_id",), _VERSION, locking
 _EXISTING = select_by(schema.showtime, ("showtime_id",), "showtime_id")
 _RECORDED = select_by(schema.request, ("caller", "rpc", "request_id"), "caller, rpc, request_id, content, outcome")
 _ON_HOLD = select_by(
-    schema.booking, ("user_id",), "user_id, showtime_id, seat_count, hold_expire_time", f" AND {schema.ON_HOLD}"
+    schema.booking,
+    ("user_id",),
+    "user_id, showtime_id, seat_count, hold_expire_time",
+    # With "=", PostgreSQL may take booking_lapse_index, which has the holds of all customers.
+    " AND status BETWEEN 'RESERVED' AND 'RESERVED'",
 )
 _UNPAID = select_by(schema.booking, ("showtime_id", "known_hold_expire_time"), also=f" AND {schema.ENDED_UNPAID}")
 _LOOK = Together(_RECORDED, CHANGED, _ON_HOLD, reading=True)
