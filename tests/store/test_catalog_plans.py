@@ -86,7 +86,8 @@ async def test_a_page_of_the_programme_is_found_by_indexes(
     assert [step for step in steps if step.startswith("SCAN") and step != "SCAN found"] == []
     (walk,) = [step for step in steps if step.startswith("SEARCH showtime")]
     assert f"USING INDEX {index} " in walk
-    assert "(start_time,showtime_id)>(?,?)" in walk
+    assert "start_time,showtime_id)>(?," in walk, "it does not begin where the page does"
+    assert (until is None) == ("start_time)<(?," not in walk and "start_time<?" not in walk), "it goes on after the end"
     assert "SEARCH booking USING COVERING INDEX booking_lapse_index (hold_expire_time<?)" in steps
     assert [step for step in steps if "TEMP B-TREE" in step] == ["USE TEMP B-TREE FOR GROUP BY"]
 

@@ -22,27 +22,32 @@ def programme_page(places: frozenset[str], *, until: bool) -> Query:
     """Make the query for a page of the programme: identifier, revision and taken seats, by start and identifier.
 
     It goes on after a start and an identifier, `after_start` and `after_id`. Each combination of filters has an index
-    with the columns that they fix, then start and identifier: so it reads no showtime that is not on the page.
+    with the columns that they fix, then start and identifier: so it reads no showtime that is not on the page. The
+    filters are written as a range of that index, in its order. With "=", PostgreSQL may take the index of starts alone,
+    which has the showtimes of everybody in the order that is asked for, and look through all of them.
 
     Args:
         places: By which of movie_id, cinema_id and auditorium_id it is filtered.
         until: Whether it ends before `until`.
     """
     showtime, auditorium = schema.showtime.c, schema.auditorium.c
-    page = select(showtime.showtime_id, showtime.revision, showtime.taken_seats)
+    fixed: dict[str, Any] = {place: bindparam(place, type_=showtime[place].type) for place in sorted(places)}
     if {"auditorium_id", "cinema_id"} <= places:
         # An auditorium is in one cinema. Of another's there is none, and the index has nothing under that.
         named = auditorium.auditorium_id == bindparam("auditorium_id")
         of_cinema = select(auditorium.auditorium_id).where(named, auditorium.cinema_id == bindparam("cinema_id"))
-        page = page.where(showtime.auditorium_id == of_cinema.scalar_subquery())
-        places -= {"auditorium_id", "cinema_id"}
-    for place in sorted(places):
-        page = page.where(showtime[place] == bindparam(place))
-    key = tuple_(showtime.start_time, showtime.showtime_id)
-    page = page.where(key > tuple_(bindparam("after_start", type_=BigInteger), bindparam("after_id")))
+        fixed = {**fixed, "auditorium_id": of_cinema.scalar_subquery()}
+        del fixed["cinema_id"]
+    columns, values = [showtime[place] for place in fixed], list(fixed.values())
+    order = [*columns, showtime.start_time, showtime.showtime_id]
+    after = [*values, bindparam("after_start", type_=BigInteger), bindparam("after_id")]
+    page = select(showtime.showtime_id, showtime.revision, showtime.taken_seats).where(tuple_(*order) > tuple_(*after))
     if until:
-        page = page.where(showtime.start_time < bindparam("until", type_=BigInteger))
-    return Query(page.order_by(showtime.start_time, showtime.showtime_id).limit(bindparam("limit")))
+        last = tuple_(*columns, showtime.start_time) < tuple_(*values, bindparam("until", type_=BigInteger))
+        page = page.where(last)
+    elif columns:
+        page = page.where(tuple_(*columns) <= tuple_(*values))
+    return Query(page.order_by(*order).limit(bindparam("limit")))
 
 
 LAPSED_SEATS = Query(
