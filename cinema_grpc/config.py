@@ -108,6 +108,11 @@ class Settings(BaseSettings):
     receive_seconds: Annotated[float, Field(gt=0, le=3_600)] = Field(
         10, description="How long a request may take to come, in seconds; then the call gets INVALID_REQUEST."
     )
+    late_requests_per_connection: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        16,
+        description="How many calls of one connection may be ended within CINEMA_RECEIVE_SECONDS because their request "
+        "does not come; then the connection is closed.",
+    )
     send_seconds: Annotated[float, Field(gt=0, le=3_600)] = Field(
         30, description="How long a client may take to read an answer, in seconds; then the call is reset."
     )

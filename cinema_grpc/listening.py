@@ -73,6 +73,7 @@ def limits_of(settings: Settings) -> Limits:
         calls_per_connection=settings.calls_per_connection,
         receiving_at_once=settings.receiving_at_once,
         receive_timeout=settings.receive_seconds,
+        late_requests_per_connection=settings.late_requests_per_connection,
         send_timeout=settings.send_seconds,
         unsent_bytes_per_connection=settings.unsent_bytes_per_connection,
         unsent_bytes=settings.unsent_bytes,

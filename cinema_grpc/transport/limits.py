@@ -28,6 +28,8 @@ class Limits:
         calls_per_connection: How many calls may run on one connection. Clients hold back the next until one has ended.
         receiving_at_once: How many messages may be awaited at once. The next call gets OVERLOADED.
         receive_timeout: Seconds that a message may take to come. Then the call gets INVALID_REQUEST.
+        late_requests_per_connection: How many calls of one connection may be ended within `receive_timeout` because
+            their message has not come. Then the connection is closed.
         send_timeout: Seconds that a client may take to read an answer. Then the call is reset.
         unsent_bytes_per_connection: How many bytes of answers may wait to be sent on one connection.
         unsent_bytes: How many bytes of answers may wait to be sent in all.
@@ -50,6 +52,7 @@ class Limits:
     calls_per_connection: int = 1_000
     receiving_at_once: int = 256
     receive_timeout: float = 10
+    late_requests_per_connection: int = 16
     send_timeout: float = 30
     unsent_bytes_per_connection: int = 8 * 1024 * 1024
     unsent_bytes: int = 32 * 1024 * 1024

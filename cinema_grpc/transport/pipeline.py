@@ -45,8 +45,6 @@ LONGEST_SWEEP_INTERVAL = 1.0
 """How often, in seconds, calls are looked over for those that have taken too long."""
 SECONDS_TO_READ_WHEN_SHORT = 1.0
 """How long a client may take to read an answer while calls wait for the room that it takes."""
-MOST_SILENT = 16
-"""How many calls of a connection may be ended within `receive_timeout` because their message has not come."""
 
 
 class MethodTraits(NamedTuple):
@@ -272,8 +270,8 @@ class CallPipeline(grpc.GenericRpcHandler):
         """
         connection = call.client.connection
         self._silent[connection] += 1
-        if self._silent[connection] == MOST_SILENT:
-            self._logger.warning("connection closed: too many calls without a message", peer=connection)
+        if self._silent[connection] == self._limits.late_requests_per_connection:
+            self._logger.warning("connection closed: too many requests did not come", peer=connection)
             asyncio.get_running_loop().call_soon(close_connections, [connection])
 
     def _check_open(self) -> None:
@@ -377,15 +375,16 @@ class CallPipeline(grpc.GenericRpcHandler):
         if now >= self._next_count:
             self._next_count = now + limits.receive_timeout
             self._silent.clear()
-        unread = [*self._dropped, *_since(self._sending, now - limits.send_timeout)]
+        unread = {*self._dropped, *_since(self._sending, now - limits.send_timeout)}
         self._dropped.clear()
         if self._room.is_short:
             heaviest = self._room.heaviest()
             late = _since(self._sending, now - SECONDS_TO_READ_WHEN_SHORT)
-            unread += [call for call in late if call.client.connection == heaviest]
-        if unread:
-            reset_streams([call.task for call in unread if call.task is not None])
-        for call in unread:
+            unread |= {call for call in late if call.client.connection == heaviest}
+        tasks = {call: call.task for call in unread if call.task is not None}  # of the others the answer was read since
+        if tasks:
+            reset_streams(tasks.values())
+        for call in tasks:
             self._logger.warning("answer not read", method=call.method, request_id=call.request_id)
         if self._open:
             self._sweep_later()

@@ -43,7 +43,6 @@ class RawConnection:
     """A connection that answers pings, and otherwise does as it is told.
 
     Attributes:
-        ended: How many calls the server has ended.
         answered: How many bytes of answers have come.
         closed: Whether the server has closed the connection.
         pongs: How many pings it has answered.
@@ -53,7 +52,7 @@ class RawConnection:
         self._reader = reader
         self._writer = writer
         self._next_stream = 1
-        self.ended = 0
+        self._ended: set[int] = set()
         self.answered = 0
         self.closed = False
         self.pongs = 0
@@ -67,6 +66,11 @@ class RawConnection:
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(PREFACE + frame(SETTINGS, 0, 0, INITIAL_WINDOW.to_bytes(2, "big") + window.to_bytes(4, "big")))
         return cls(reader, writer)
+
+    @property
+    def ended(self) -> int:
+        """How many calls the server has ended."""
+        return len(self._ended)
 
     @property
     def under_way(self) -> int:
@@ -107,13 +111,13 @@ class RawConnection:
             while True:
                 head = await self._reader.readexactly(9)
                 body = await self._reader.readexactly(int.from_bytes(head[:3], "big"))
-                self._take(head[3], head[4], body)
+                self._take(head[3], head[4], int.from_bytes(head[5:], "big"), body)
                 self._news.set()
         except (asyncio.IncompleteReadError, ConnectionError):
             self.closed = True
             self._news.set()
 
-    def _take(self, kind: int, flags: int, body: bytes) -> None:
+    def _take(self, kind: int, flags: int, stream: int, body: bytes) -> None:
         if kind in {SETTINGS, PING} and not flags & ACKNOWLEDGED:
             self._writer.write(frame(kind, ACKNOWLEDGED, 0, body if kind == PING else b""))
         elif kind == PING:
@@ -121,4 +125,4 @@ class RawConnection:
         elif kind == DATA:
             self.answered += len(body)
         if kind == RESET or (kind in {HEADERS, DATA} and flags & END_STREAM):
-            self.ended += 1
+            self._ended.add(stream)

@@ -16,7 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
 
 from cinema_grpc.transport.limits import Limits
-from cinema_grpc.transport.pipeline import MOST_SILENT, CallPipeline
+from cinema_grpc.transport.pipeline import CallPipeline
 from tests.conftest import Lend
 from tests.proofs.http2 import RawConnection, message
 from tests.rpc.conftest import METHODS, House, read_refusal, running
@@ -217,7 +217,7 @@ async def test_a_call_that_ends_in_the_middle_of_its_message_is_answered(url: st
 async def test_messages_awaited_at_once(url: str) -> None:
     """A client that is waited for more often than another gives way to it, and at last loses its connection."""
     async with (
-        running(url, receiving_at_once=3) as house,
+        running(url, receiving_at_once=3, late_requests_per_connection=7) as house,
         raw(house) as silent,
         raw(house) as other,
         connection(house) as honest,
@@ -229,8 +229,11 @@ async def test_messages_awaited_at_once(url: str) -> None:
         async with asyncio.timeout(SECONDS):
             await silent.wait_until_ended(1)
             assert await served(honest)
-            for _ in range(MOST_SILENT):
+            for _ in range(5):
                 await silent.call(GET_MOVIE)
+            await until(lambda: silent.ended == 6)
+            assert not silent.closed
+            await silent.call(GET_MOVIE)
             await until(lambda: silent.closed)
             assert await served(honest)
         assert not other.closed
