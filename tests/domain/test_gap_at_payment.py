@@ -226,7 +226,7 @@ def step(box: Box, doing: Step, by: str, opened: dict[str, str]) -> None:
         pass
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(STEPS, min_size=5, max_size=25))
 def test_what_one_customer_pays_for_could_have_been_booked_alone(steps: list[Step]) -> None:
     """Whatever a customer holds, gives up, lets lapse and pays for, in any order and several at once: the gap rule
@@ -269,7 +269,7 @@ def refused(box: Box) -> set[str]:
     return found
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     before=st.lists(STEPS, max_size=8),
     own=st.lists(STEPS, min_size=4, max_size=12),

@@ -161,7 +161,7 @@ async def test_floods_in_short(lend: Lend, tmp_path: Path, record_property: Call
     async with a_target(lend, tmp_path) as target:
         await asyncio.sleep(0.5)
         for kind in ATTACKS.values():
-            await withstand(target, kind, 4, 2_000, 1.5, record_property)
+            await withstand(target, kind, 4, 2_000, 1, record_property)
 
 
 @pytest.mark.torture

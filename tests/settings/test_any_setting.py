@@ -41,7 +41,7 @@ def refusal(name: str, value: str) -> str | None:
 
 
 @given(given_setting=ONE)
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_text_in_any_setting(given_setting: tuple[str, str]) -> None:
     """It names a setting, and it never waits for what a device or a pipe may have to say."""
     message = refusal(*given_setting)

@@ -192,7 +192,7 @@ URL = st.builds(
 @example(f"{PG}cinema:{SECRET}℀{SECRET}@db/cinema")
 @example(f"{PG}cinema:{SECRET}\udcff{SECRET}@db/cinema")
 @given(url=URL)
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_piece_of_a_password_is_shown(url: str) -> None:
     """Any text is a URL that every later reader takes in the same way, or a line without a piece of the secret."""
     with pytest.MonkeyPatch.context() as patch:
