@@ -105,15 +105,16 @@ class Settings(BaseSettings):
         description="How many calls may wait for their request at once in a process; the next gets OVERLOADED. With "
         "CINEMA_LARGEST_REQUEST_BYTES it bounds the memory for requests that are not complete.",
     )
-    receive_seconds: Annotated[float, Field(gt=0, le=3_600)] = Field(
+    receive_seconds: Annotated[float, Field(ge=0.1, le=3_600)] = Field(
         10, description="How long a request may take to come, in seconds; then the call gets INVALID_REQUEST."
     )
-    late_requests_per_connection: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+    late_requests_per_connection: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
         16,
         description="How many calls of one connection may be ended within CINEMA_RECEIVE_SECONDS because their request "
-        "does not come; then the connection is closed.",
+        "does not come; then the connection is closed, unless other calls are under way on it. 0 is no limit, as for a "
+        "proxy.",
     )
-    send_seconds: Annotated[float, Field(gt=0, le=3_600)] = Field(
+    send_seconds: Annotated[float, Field(ge=0.1, le=3_600)] = Field(
         30, description="How long a client may take to read an answer, in seconds; then the call is reset."
     )
     unsent_bytes_per_connection: Annotated[int, Field(ge=4 * 1024 * 1024, le=1024**3)] = Field(

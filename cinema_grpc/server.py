@@ -99,7 +99,7 @@ class CinemaServer:
         self._keys = read_signing_keys(settings)
         self._tokens = JwtAccessTokens(jwt_secret, clock, keys=self._keys)
         self.account_store = SqlAccountStore(self.database)
-        throttle = SignInThrottle(SqlSignInStore(self.database), settings.sign_in_limits)
+        throttle = SignInThrottle(SqlSignInStore(self.database), settings.sign_in_limits, longest_wait)
         note, commonest = security_log.note, load_commonest_passwords()
         self.accounts = Accounts(self.account_store, self._passwords, self._tokens, throttle, note, clock, commonest)
         self._sessions = Sessions(SqlSessionStore(self.database), self._tokens, settings.refresh_grace, note)

@@ -86,8 +86,7 @@ class BoxOffice:
         Args:
             showtime_id: The showtime.
             change: A function of the showtime and the present moment, which may be applied again to a fresh copy.
-            caller: The user who wants it, whose many commands wait for each other before others wait for them; "" for
-                what the server does by itself.
+            caller: The user, of whose commands 16 at most are in the queue; "" for what the server does by itself.
             booking_id: The booking that the change speaks of, if any.
             once: Under which request the answer is recorded; a repeat gets it again.
             recording: False only looks for a recorded answer, and records none.

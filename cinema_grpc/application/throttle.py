@@ -10,6 +10,8 @@ Registers are counted for each client network, whatever comes of them, since als
 
 import asyncio
 import hashlib
+import math
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -21,6 +23,7 @@ import structlog
 
 from cinema_grpc.application.account_ports import SignInStore
 from cinema_grpc.application.errors import BadCredentials, TooManyAttempts, TooManyRegistrations
+from cinema_grpc.application.patience import Patience
 from cinema_grpc.domain.account import fold
 from cinema_grpc.domain.errors import CinemaError
 from cinema_grpc.domain.sign_in import KNOWN_FOR, Limit, Record
@@ -70,10 +73,19 @@ def _digest(*parts: str) -> bytes:
 class SignInThrottle:
     """Has those wait who have tried too many wrong passwords, or Registers."""
 
-    def __init__(self, store: SignInStore, limits: Limits) -> None:
+    def __init__(self, store: SignInStore, limits: Limits, longest_wait: float = math.inf) -> None:
+        """Set up.
+
+        Args:
+            store: Keeps the records.
+            limits: How many wrong passwords, and Registers, cost no wait.
+            longest_wait: How long a call may wait for others of the same subject, in seconds.
+        """
         self._store = store
         self._limits = limits
+        self._attempts, self._registrations = Patience(longest_wait), Patience(longest_wait)
         self._turns: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
+        self._waiting: Counter[bytes] = Counter()
         self._under_way: Counter[bytes] = Counter()
 
     @asynccontextmanager
@@ -85,10 +97,10 @@ class SignInThrottle:
 
         Raises:
             TooManyAttempts: The password is not to be looked at now.
+            Overloaded: Too many wait for their turn already.
         """
         subjects = _Subjects.of(username, place)
-        turn = self._turns.setdefault(subjects.at_place, asyncio.Lock())
-        async with turn:
+        async with self._turn(subjects.at_place, self._attempts):
             is_noted = await self._check(subjects)
             self._under_way[subjects.of_place] += 1
             try:
@@ -108,16 +120,36 @@ class SignInThrottle:
 
         Raises:
             TooManyRegistrations: There were too many within the hour; this one is not counted.
+            Overloaded: Too many wait for their turn already.
         """
         if not place or not self._limits.registrations:
             return
         subject = _digest("register", place)
         # One at a time for each place: many in flight must not fill the queue to the database.
-        turn = self._turns.setdefault(subject, asyncio.Lock())
-        async with turn:
+        async with self._turn(subject, self._registrations):
             wait = await self._store.use(subject, self._limits.registrations)
         if wait:
             raise TooManyRegistrations(wait)
+
+    @asynccontextmanager
+    async def _turn(self, subject: bytes, patience: Patience) -> AsyncIterator[None]:
+        """Let calls of one subject come one after another.
+
+        Raises:
+            Overloaded: Too many wait already.
+        """
+        patience.check(self._waiting[subject])
+        turn = self._turns.setdefault(subject, asyncio.Lock())
+        self._waiting[subject] += 1
+        try:
+            async with turn:
+                begin = time.monotonic()
+                yield
+                patience.took(time.monotonic() - begin)
+        finally:
+            self._waiting[subject] -= 1
+            if not self._waiting[subject]:
+                del self._waiting[subject]
 
     async def note_success(self, username: str, place: str) -> None:
         """Remember that whoever has an account was here."""

@@ -4,23 +4,24 @@ A client is a connection. A client network is all connections from one IPv4 addr
 """
 
 import asyncio
-from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Collection
 from itertools import islice
 
 from cinema_grpc.transport.call import Call
 from cinema_grpc.transport.errors import TooManyCalls
 from cinema_grpc.transport.peers import Client
 
-MOST_LOOKED_AT = 32
+MOST_LOOKED_AT = 1_000
 """How many calls of a connection are looked at for one that may be ended early."""
 
 
 class Budget:
     """Bounds how many calls are in some state at once.
 
-    A client may have as many as there are, as long as no other wants any. When all are taken, the client that has most
-    gives up one for a client that has fewer: first the network that has most, and in it the connection that has most.
+    A client network may have as many as are free, so one network has half of all at most, and others always find some.
+    A client that wants more than that, or one more when all are taken, gets one only in the place of another client's:
+    the network that has most gives one up, and in it the connection that has most.
     """
 
     def __init__(self, name: str, capacity: int, evict: Callable[[Call], bool], reserved_share: float = 0) -> None:
@@ -37,12 +38,17 @@ class Budget:
         self._evict = evict
         self._reserved = int(capacity * reserved_share)
         self._used = 0
+        self._of_network: Counter[str] = Counter()
         self._networks: dict[str, dict[str, dict[Call, None]]] = {}
 
     @property
     def is_scarce(self) -> bool:
         """Whether no more than the reserve is free."""
         return self._capacity - self._used <= self._reserved
+
+    def of(self, client: Client) -> Collection[Call]:
+        """Return the calls of a connection that are counted."""
+        return self._networks.get(client.network, {}).get(client.connection, {}).keys()
 
     def take(self, call: Call, *, reserved: bool = False) -> None:
         """Count a call.
@@ -52,14 +58,15 @@ class Budget:
             reserved: Whether it may use what is kept in reserve.
 
         Raises:
-            TooManyCalls: All are taken, and no other client has more than this one.
+            TooManyCalls: The client may have no more, and no other client has one to give up.
         """
         client = call.client
         free = self._capacity - self._used - (0 if reserved else self._reserved)
-        if free <= 0 and not self._make_way(client):
+        if (free <= 0 or self._of_network[client.network] > free) and not self._make_way(client):
             raise TooManyCalls(self._name, self._capacity)
         connections = self._networks.setdefault(client.network, {})
         connections.setdefault(client.connection, {})[call] = None
+        self._of_network[client.network] += 1
         self._used += 1
 
     def release(self, call: Call) -> None:
@@ -70,22 +77,22 @@ class Budget:
         if call not in calls:
             return
         del calls[call]
+        self._of_network[client.network] -= 1
         self._used -= 1
         if not calls:
             del connections[client.connection]
             if not connections:
-                del self._networks[client.network]
+                del self._networks[client.network], self._of_network[client.network]
 
     def _make_way(self, client: Client) -> bool:
         """End a call of the client that has most; return whether one was ended."""
-        sizes = {network: sum(map(len, held.values())) for network, held in self._networks.items()}
-        network = max(sizes, key=sizes.__getitem__)
-        connections = self._networks[network]
-        calls = max(connections.values(), key=len)
+        network = max(self._of_network, key=self._of_network.__getitem__)
+        connections = self._networks.get(network, {})
+        calls = max(connections.values(), key=len, default={})
         if network == client.network:
             has_most = len(connections.get(client.connection, ())) >= len(calls)
         else:
-            has_most = sizes.get(client.network, 0) >= sizes[network]
+            has_most = self._of_network[client.network] >= self._of_network[network]
         if has_most:
             return False
         for call in islice(calls, MOST_LOOKED_AT):
@@ -140,8 +147,13 @@ class AnswerRoom:
         except BaseException as error:
             if granted.done() and not granted.cancelled():
                 self.release(connection, size)  # it was granted in the same moment
+            else:
+                granted.cancel()
+                self._let_in()  # smaller ones may have waited behind it
             if isinstance(error, TimeoutError):
-                raise TooManyCalls("unsent_bytes_per_connection", self._per_connection) from None
+                if self._connections.get(connection, 0) + size > self._per_connection:
+                    raise TooManyCalls("unsent_bytes_per_connection", self._per_connection) from None
+                raise TooManyCalls("unsent_bytes", self._in_all) from None
             raise
 
     def add(self, connection: str, size: int) -> None:

@@ -10,7 +10,7 @@ for as long as the client likes, and never answers a call that ends without one.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextvars import Context as ContextVariables
 from functools import partial
 from typing import Any, NamedTuple, cast
@@ -54,7 +54,7 @@ class MethodTraits(NamedTuple):
         check: How its requests are checked; None for those that are only read, by the handler's own deserializer.
         changes: Whether it changes something.
         answer_bytes: How many bytes are set aside for its answer; 0 for one that is always small.
-        probe: Whether it is counted as a stream and answered to the last, as health checks are.
+        probe: Whether it is counted as a stream and answered while the server shuts down, as health checks are.
     """
 
     check: RequestCheck | None = None
@@ -94,6 +94,7 @@ class CallPipeline(grpc.GenericRpcHandler):
         self._sending: dict[Call, float] = {}
         self._dropped: list[Call] = []
         self._silent: Counter[str] = Counter()
+        self._closing: set[str] = set()
         self._next_count = 0.0
         self._sweeping = False
         self._stopping = False
@@ -130,7 +131,7 @@ class CallPipeline(grpc.GenericRpcHandler):
         if handler.response_streaming:
             return grpc.stream_stream_rpc_method_handler(
                 self._streamed(handler, traits),
-                refusing_garbage(handler.request_deserializer or bytes) if handler.request_streaming else None,
+                None,
                 handler.response_serializer,
             )
         return grpc.stream_unary_rpc_method_handler(self._answered(handler, traits), None, None)
@@ -151,6 +152,7 @@ class CallPipeline(grpc.GenericRpcHandler):
                     await self._door.enter()
                 await self._authenticate(call)
                 request, violations = read(_present(raw))
+                del raw  # it may be large, and the call may wait
                 if violations:
                     await refuse(request, violations)
                 if traits.answer_bytes:
@@ -176,7 +178,7 @@ class CallPipeline(grpc.GenericRpcHandler):
         behaviour = behaviour_of(handler, self._write)
         read, refuse = traits.check or RequestCheck(_reading(handler), _never)
 
-        async def stream(messages: object, context: Context) -> None:
+        async def stream(_messages: object, context: Context) -> None:
             call = self._begin(context)
             try:
                 self._admit(call, traits, streams=True)
@@ -184,12 +186,12 @@ class CallPipeline(grpc.GenericRpcHandler):
                 # Else the first answer carries them. To end the stream while it is under way would send them once
                 # more, which gRPC refuses, and the client would never hear of the end.
                 await context.send_initial_metadata(())
-                raw = b"" if handler.request_streaming else await self._receive(call, context)
                 self._check_open()
+                raw = b"" if handler.request_streaming else await self._receive(call, context)
                 self._streaming.add(call)
                 await self._authenticate(call)
                 if handler.request_streaming:
-                    request: Any = messages
+                    request: Any = self._messages_of(call, context, handler)
                 else:
                     request, violations = read(_present(raw))
                     if violations:
@@ -257,8 +259,9 @@ class CallPipeline(grpc.GenericRpcHandler):
 
     def _drop_unread(self, call: Call) -> bool:
         """Give up an answer that the client does not read, for a call of a client that has fewer of them."""
-        if call not in self._sending:
-            return False
+        since = self._sending.get(call)
+        if since is None or time.monotonic() - since < SECONDS_TO_READ_WHEN_SHORT:
+            return False  # it is under way
         del self._sending[call]
         self._dropped.append(call)
         return True
@@ -266,13 +269,25 @@ class CallPipeline(grpc.GenericRpcHandler):
     def _note_silent(self, call: Call) -> None:
         """Count calls of a connection whose message has not come; close the connection if there are many.
 
-        To refuse each of the calls that may be on their way costs more than the client spends on making them.
+        To refuse each of the calls that may be on their way costs more than the client spends on making them. A
+        connection on which other calls are under way is kept: it may be a proxy's.
         """
         connection = call.client.connection
         self._silent[connection] += 1
-        if self._silent[connection] == self._limits.late_requests_per_connection:
-            self._logger.warning("connection closed: too many requests did not come", peer=connection)
-            asyncio.get_running_loop().call_soon(close_connections, [connection])
+        if not 0 < self._limits.late_requests_per_connection <= self._silent[connection]:
+            return
+        self._silent[connection] = 0
+        for other in self._calls.of(call.client):
+            if other is not call and other not in self._receiving and other not in self._sending:
+                return
+        self._logger.warning("connection closed: too many requests did not come", peer=connection)
+        if not self._closing:
+            asyncio.get_running_loop().call_soon(self._close_connections)
+        self._closing.add(connection)
+
+    def _close_connections(self) -> None:
+        closing, self._closing = self._closing, set()
+        close_connections(closing)
 
     def _check_open(self) -> None:
         if self._stopping:
@@ -297,6 +312,12 @@ class CallPipeline(grpc.GenericRpcHandler):
             self._messages.release(call)
         return None if message is grpc.aio.EOF else message
 
+    async def _messages_of(self, call: Call, context: Context, handler: Handler) -> AsyncIterator[Any]:
+        """Return the messages of a stream; each has to come as soon as that of any other call."""
+        parse = refusing_garbage(handler.request_deserializer or bytes)
+        while (raw := await self._receive(call, context)) is not None:
+            yield parse(raw)
+
     async def _authenticate(self, call: Call) -> None:
         if self._authentication is not None:
             await self._authentication.check(call)
@@ -314,14 +335,16 @@ class CallPipeline(grpc.GenericRpcHandler):
         call.room = size
 
     async def _write(self, context: Context, answer: Any) -> None:
-        """Write one answer of a stream, when there is room for it."""
-        connection = current_call.get().client.connection
+        """Write one answer of a stream, when there is room for it; the client has to read it as any other."""
+        call = current_call.get()
         size = len(answer) if isinstance(answer, bytes) else answer.ByteSize()
-        await self._room.take(connection, size, self._limits.longest_wait)
+        await self._room.take(call.client.connection, size, self._limits.longest_wait)
+        self._sending[call] = time.monotonic()
         try:
             await context.write(answer)
         finally:
-            self._room.release(connection, size)
+            self._sending.pop(call, None)
+            self._room.release(call.client.connection, size)
 
     def _begin_sending(self, call: Call) -> None:
         call.context = None  # a task that the call has begun may outlive it, and must not keep it alive
@@ -366,6 +389,18 @@ class CallPipeline(grpc.GenericRpcHandler):
         asyncio.get_running_loop().call_later(interval, self._sweep, context=ContextVariables())
 
     def _sweep(self) -> None:
+        """Look over the open calls, now and again for as long as there are any."""
+        try:
+            self._end_overdue()
+        except Exception:
+            self._logger.exception("open calls could not be looked over")
+        finally:
+            if self._open:
+                self._sweep_later()
+            else:
+                self._sweeping = False
+
+    def _end_overdue(self) -> None:
         """End calls whose message has not come in time, and those whose answer the client does not read."""
         now, limits = time.monotonic(), self._limits
         for call in list(_since(self._receiving, now - limits.receive_timeout)):
@@ -386,10 +421,6 @@ class CallPipeline(grpc.GenericRpcHandler):
             reset_streams(tasks.values())
         for call in tasks:
             self._logger.warning("answer not read", method=call.method, request_id=call.request_id)
-        if self._open:
-            self._sweep_later()
-        else:
-            self._sweeping = False
 
     def _log(self, call: Call, code: StatusCode, reason: str | None = None, fault: BaseException | None = None) -> None:
         line = _Line(call, code, reason, time.perf_counter())

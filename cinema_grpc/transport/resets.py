@@ -9,6 +9,8 @@ from contextlib import closing, suppress
 from typing import Any
 from urllib.parse import unquote
 
+WAITS_FOR_END = "_schedule_rpc_coro"
+"""The coroutine of gRPC's that waits for the end of a call."""
 OPEN_FILES = "/dev/fd"
 """Lists the open files of this process, on Linux, macOS and the BSDs."""
 
@@ -27,8 +29,11 @@ def reset_streams(handlers: Collection["asyncio.Task[Any]"]) -> None:
     """
     doomed = set(handlers)
     for task in asyncio.all_tasks() - doomed:
-        scopes = gc.get_referents(task.get_coro())
-        if any(isinstance(each, asyncio.Task) and each in doomed for each in gc.get_referents(*scopes)):
+        coroutine = task.get_coro()
+        scopes = gc.get_referents(coroutine)
+        if getattr(coroutine, "__qualname__", "") == WAITS_FOR_END and any(
+            isinstance(each, asyncio.Task) and each in doomed for each in gc.get_referents(*scopes)
+        ):
             task.cancel()
     for task in doomed:
         task.cancel()

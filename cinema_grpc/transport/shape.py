@@ -97,6 +97,8 @@ def _check(
 
     def check(raw: bytes) -> tuple[Message, Sequence[FieldViolation]]:
         message: Message = parse(raw)
+        if len(raw) > SHORT:
+            message.DiscardUnknownFields()  # the call may wait, and they would stay in memory
         overlong = _cut(message, lists) if len(raw) > SHORT else ()
         broken = validator.collect_violations(message)
         unreadable = _unreadable(message, times) if times else []

@@ -1,6 +1,7 @@
 """The limits, each broken by a real client: what it is told, and that others are served as before."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -9,14 +10,15 @@ from typing import Any
 
 import grpc
 import pytest
-from cinema.v1 import booking_service_pb2, catalog_service_pb2
+from cinema.v1 import auth_service_pb2, booking_service_pb2, catalog_service_pb2
 from google.protobuf.duration_pb2 import Duration
 from grpc import StatusCode
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
 from structlog.testing import capture_logs
 
 from cinema_grpc.transport.limits import Limits
-from cinema_grpc.transport.pipeline import CallPipeline
+from cinema_grpc.transport.pipeline import SECONDS_TO_READ_WHEN_SHORT, CallPipeline
 from tests.conftest import Lend
 from tests.proofs.http2 import RawConnection, message
 from tests.rpc.conftest import METHODS, House, read_refusal, running
@@ -27,6 +29,9 @@ GET_MOVIE = "/cinema.v1.CatalogService/GetMovie"
 GET_BOOKING = "/cinema.v1.BookingService/GetBooking"
 CREATE_BOOKING = "/cinema.v1.BookingService/CreateBooking"
 LIST_MOVIES = "/cinema.v1.CatalogService/ListMovies"
+LOGIN = "/cinema.v1.AuthService/Login"
+REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+LIST_SERVICES = reflection_pb2.ServerReflectionRequest(list_services="").SerializeToString()
 HEALTH_CHECK, HEALTH_WATCH = "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"
 
 
@@ -104,6 +109,25 @@ async def raw(house: House, window: int = 65_535) -> AsyncIterator[RawConnection
         await opened.close()
 
 
+@asynccontextmanager
+async def watching_passwords(house: House) -> AsyncIterator[bytes]:
+    """Let passwords be checked, but not to the end; yield a Login."""
+    may_end = threading.Event()
+    passwords = house.server._passwords
+    check = passwords._matches
+
+    def check_slowly(secret: bytes, password_hash: str) -> bool:
+        may_end.wait(SECONDS)
+        return check(secret, password_hash)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "_matches", check_slowly)
+        try:
+            yield auth_service_pb2.LoginRequest(username="ada", password="a wrong password").SerializeToString()
+        finally:
+            may_end.set()
+
+
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for something that the server does by itself."""
     async with asyncio.timeout(SECONDS):
@@ -120,7 +144,7 @@ def pipeline_of(house: House) -> CallPipeline:
 async def test_calls_at_once(url: str) -> None:
     """OVERLOADED, with the time after which to try again; those whose message has not come count as well."""
     async with running(url, calls_at_once=2) as house, connection(house) as other, raw(house) as silent:
-        for _ in range(2):
+        for _ in range(2):  # a network may have one more than are free
             await silent.call(GET_MOVIE)
         await until(lambda: len(pipeline_of(house)._receiving) == 2)
         refused = read_refusal(await failed(get_movie(other)))
@@ -214,10 +238,71 @@ async def test_a_call_that_ends_in_the_middle_of_its_message_is_answered(url: st
             await broken.wait_until_ended(2)
 
 
+async def test_messages_of_a_stream(url: str) -> None:
+    """Each has to come as soon as that of any other call, the first one and the ones after it."""
+    async with running(url, receive_seconds=0.4, reflection=True) as house, raw(house) as silent:
+        await silent.call(REFLECTION)
+        await silent.call(REFLECTION, message(b"x" * 100)[:-1])
+        async with asyncio.timeout(SECONDS):
+            await silent.wait_until_ended(2)
+            await silent.call(REFLECTION, message(LIST_SERVICES))
+            await until(lambda: silent.answered > 0)
+            await silent.wait_until_ended(3)
+        assert pipeline_of(house)._messages._used == 0
+
+
+async def test_answers_of_a_stream_that_are_not_read(url: str) -> None:
+    """Its call is reset after CINEMA_SEND_SECONDS, and frees what it held."""
+    async with (
+        running(url, send_seconds=0.4, reflection=True) as house,
+        raw(house, window=0) as lazy,
+        connection(house) as other,
+    ):
+        await lazy.call(REFLECTION, message(LIST_SERVICES))
+        await until(lambda: pipeline_of(house)._room._used > 0)
+        await until(lambda: pipeline_of(house)._room._used == 0)
+        assert await served(other)  # gRPC holds the latest call until the next one
+        async with asyncio.timeout(SECONDS):
+            await lazy.wait_until_ended(1)
+
+
+@pytest.mark.parametrize("limit", [2, 0])
+async def test_a_connection_with_other_calls_is_kept(url: str, limit: int) -> None:
+    """However many requests do not come on it: it may be a proxy's. Without a limit, any connection is."""
+    async with (
+        running(url, receiving_at_once=2, late_requests_per_connection=limit) as house,
+        raw(house) as proxy,
+        watching_passwords(house) as busy,
+    ):
+        if limit:
+            await proxy.call(LOGIN, message(busy), end=True)
+            await until(lambda: house.server._passwords._running > 0)
+        for _ in range(8):
+            await proxy.call(GET_MOVIE)
+        await until(lambda: proxy.ended >= 5)
+        assert not proxy.closed
+
+
+async def test_a_fault_in_looking_over_calls_does_not_end_it(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(url, receive_seconds=0.2) as house, raw(house) as silent:
+        pipeline = pipeline_of(house)
+        end_overdue, faults = pipeline._end_overdue, iter([ValueError("a fault")])
+
+        def fail_once() -> None:
+            if (fault := next(faults, None)) is not None:
+                raise fault
+            end_overdue()
+
+        monkeypatch.setattr(pipeline, "_end_overdue", fail_once)
+        await silent.call(GET_MOVIE)
+        async with asyncio.timeout(SECONDS):
+            await silent.wait_until_ended(1)
+
+
 async def test_messages_awaited_at_once(url: str) -> None:
     """A client that is waited for more often than another gives way to it, and at last loses its connection."""
     async with (
-        running(url, receiving_at_once=3, late_requests_per_connection=7) as house,
+        running(url, receiving_at_once=5, late_requests_per_connection=7) as house,
         raw(house) as silent,
         raw(house) as other,
         connection(house) as honest,
@@ -263,13 +348,14 @@ async def test_an_answer_that_is_not_read(url: str) -> None:
 
 async def test_unread_answers_give_way_when_calls_are_too_many(url: str) -> None:
     async with (
-        running(url, calls_at_once=3) as house,
+        running(url, calls_at_once=2) as house,
         raw(house, window=0) as lazy,
         connection(house) as other,
     ):
-        for _ in range(3):
+        for _ in range(2):
             await lazy.call(LIST_MOVIES, message(b""), end=True)
-        await until(lambda: len(pipeline_of(house)._sending) == 3)
+        await until(lambda: len(pipeline_of(house)._sending) == 2)
+        await asyncio.sleep(SECONDS_TO_READ_WHEN_SHORT)  # before that they count as under way
         await lazy.call(LIST_MOVIES, message(b""), end=True)
         async with asyncio.timeout(SECONDS):
             await lazy.wait_until_ended(1)  # one of its own gives way to none of its own

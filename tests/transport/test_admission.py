@@ -37,18 +37,20 @@ class Fixture:
 
 
 class TestBudget:
-    def test_one_client_may_have_all_that_others_do_not_want(self) -> None:
+    def test_a_network_may_have_as_many_as_are_free(self) -> None:
+        """So others always find some."""
         fixture = Fixture()
-        fixture.take(*(call("192.0.2.1") for _ in range(4)))
+        fixture.take(*(call("192.0.2.1", port) for port in range(3)))
         with pytest.raises(TooManyCalls) as raised:
             fixture.take(call("192.0.2.1"))
         assert raised.value.metadata == {"calls_at_once": "4", "retry_after_seconds": "1"}
+        fixture.take(call("192.0.2.2"))
         assert fixture.evicted == []
 
     def test_the_connection_that_has_most_gives_up_its_oldest(self) -> None:
         fixture = Fixture()
-        many, few = [call("192.0.2.1", 1) for _ in range(3)], call("192.0.2.1", 2)
-        fixture.take(few, *many, call("192.0.2.1", 3))
+        many = [call("192.0.2.1", 1) for _ in range(3)]
+        fixture.take(*many, call("192.0.2.1", 2))
         assert fixture.evicted == [many[0]]
 
     def test_the_network_that_has_most_gives_one_up_however_many_connections_it_has(self) -> None:
@@ -67,38 +69,42 @@ class TestBudget:
         assert fixture.evicted == []
 
     def test_what_has_to_go_on_goes_on(self) -> None:
+        """However many calls of a connection do, one behind them that need not is found."""
         fixture = Fixture()
-        many = [call("192.0.2.1") for _ in range(4)]
-        fixture.take(*many)
-        fixture.kept = {*many[:3]}
-        fixture.take(call("192.0.2.2"))
-        assert fixture.evicted == [many[3]]
+        many = [call("192.0.2.1") for _ in range(3)]
+        fixture.take(*many, call("192.0.2.2"))
+        fixture.kept = {*many[:2]}
+        fixture.take(call("192.0.2.3"))
+        assert fixture.evicted == [many[2]]
         fixture.kept = {*many}
         with pytest.raises(TooManyCalls):
-            fixture.take(call("192.0.2.3"))
+            fixture.take(call("192.0.2.4"))
 
     def test_what_is_released_can_be_taken_again(self) -> None:
         fixture = Fixture()
-        calls = [call("192.0.2.1", port) for port in range(4)]
+        calls = [call(f"192.0.2.{number}") for number in range(4)]
         for _ in range(3):
             fixture.take(*calls)
             for each in calls:
                 fixture.budget.release(each)
                 fixture.budget.release(each)  # as one that was evicted before is
+            assert not fixture.budget.of(calls[0].client)
         fixture.take(*calls)
         assert fixture.budget.is_scarce
+        assert list(fixture.budget.of(calls[0].client)) == [calls[0]]
 
     def test_the_reserve_is_for_some_alone(self) -> None:
         fixture = Fixture(reserved_share=0.5)
-        fixture.take(call("192.0.2.1"))
-        fixture.take(call("192.0.2.1"))
+        calls = [call(f"192.0.2.{number}") for number in range(6)]
+        fixture.kept = {*calls}
+        fixture.take(*calls[:2])
         assert fixture.budget.is_scarce
         with pytest.raises(TooManyCalls):
-            fixture.take(call("192.0.2.1"))
-        for _ in range(2):
-            fixture.budget.take(call("192.0.2.1"), reserved=True)
+            fixture.take(calls[2])
+        for each in calls[2:4]:
+            fixture.budget.take(each, reserved=True)
         with pytest.raises(TooManyCalls):
-            fixture.budget.take(call("192.0.2.1"), reserved=True)
+            fixture.budget.take(calls[4], reserved=True)
 
 
 class TestAnswerRoom:
@@ -153,8 +159,21 @@ class TestAnswerRoom:
         with pytest.raises(TooManyCalls) as raised:
             await room.take("a", 1, 0.01)
         assert "unsent_bytes_per_connection" in raised.value.metadata
+        with pytest.raises(TooManyCalls) as raised:
+            await room.take("b", 1, 0.01)
+        assert "unsent_bytes" in raised.value.metadata, "its own share is not what it lacks"
         room.release("a", 100)
         await room.take("a", 100, 0)
+
+    async def test_one_that_gives_up_waiting_lets_smaller_ones_pass(self) -> None:
+        room = AnswerRoom(per_connection=100, in_all=100)
+        await room.take("a", 80, 1)
+        large = asyncio.create_task(room.take("a", 90, 0.05))
+        await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            await room.take("a", 10, 30)
+        with pytest.raises(TooManyCalls):
+            await large
 
     async def test_one_that_gives_up_waiting_takes_nothing(self) -> None:
         """Also when room was made for it in the same moment."""

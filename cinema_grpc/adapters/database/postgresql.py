@@ -243,7 +243,9 @@ class PostgresqlDriver:
             await self.engine.dispose()
             raise ConnectionError("the database server is read-only, as a standby is")
         if by_writing:
-            await driver.execute(PROOF)
+            async with driver.transaction():
+                await driver.execute("SET LOCAL temp_tablespaces = ''")  # the disk that bookings are written to
+                await driver.execute(PROOF)
 
     async def check_fitness(self, connection: AsyncConnection, rights: Rights) -> None:
         """Check that the database can keep any text, and that the user has rights.

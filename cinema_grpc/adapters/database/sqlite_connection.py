@@ -33,7 +33,7 @@ class BoundedWaitConnection(sqlite3.Connection):
         except sqlite3.OperationalError as error:
             self.note_failure(error)
             raise
-        if statement == "COMMIT":
+        if statement in {"COMMIT", "BEGIN IMMEDIATE"}:
             self.note_commit()
         return cursor
 
@@ -52,7 +52,7 @@ class BoundedWaitConnection(sqlite3.Connection):
             self._set_waiting(waits=False)
 
     def note_commit(self) -> None:
-        """Wait for locks again."""
+        """Wait for locks again, since one was got."""
         if not self._waits:
             self._set_waiting(waits=True)
 

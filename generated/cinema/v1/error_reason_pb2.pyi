@@ -189,11 +189,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata, for example: {}
     """
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 32
-    """RESOURCE_EXHAUSTED. The server has more to do than it can do in time; nothing of the call was done. Repeat it, with the same request_id
-    if it has one, after the delay that RetryInfo tells. Any call may get this.
+    """RESOURCE_EXHAUSTED. The server has more to do than it can do in time, or the client has used up its share. Nothing of the call was done.
+    Repeat it, with the same request_id if it has one, after the delay that RetryInfo gives. Any call may get this.
 
-    Metadata, for example: {"longest_wait_seconds": "2", "retry_after_seconds": "3"}, or, if as many calls run as may,
-    {"calls_at_once": "10000", "retry_after_seconds": "1"}
+    Metadata, for example: {"longest_wait_seconds": "2", "retry_after_seconds": "3"}, or the limit that was met, which may be the client's
+    share of it: {"calls_at_once": "10000", "retry_after_seconds": "1"}. The limits are calls_at_once, streams_at_once, receiving_at_once,
+    unsent_bytes_per_connection and unsent_bytes.
     """
     ERROR_REASON_REFRESH_TOKEN_INVALID: _ErrorReason.ValueType  # 33
     """UNAUTHENTICATED. The refresh token is unknown, has lapsed or was used before, or its session has ended. Sign in again.
@@ -387,11 +388,12 @@ ERROR_REASON_INTERNAL_ERROR: ErrorReason.ValueType  # 31
 Metadata, for example: {}
 """
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 32
-"""RESOURCE_EXHAUSTED. The server has more to do than it can do in time; nothing of the call was done. Repeat it, with the same request_id
-if it has one, after the delay that RetryInfo tells. Any call may get this.
+"""RESOURCE_EXHAUSTED. The server has more to do than it can do in time, or the client has used up its share. Nothing of the call was done.
+Repeat it, with the same request_id if it has one, after the delay that RetryInfo gives. Any call may get this.
 
-Metadata, for example: {"longest_wait_seconds": "2", "retry_after_seconds": "3"}, or, if as many calls run as may,
-{"calls_at_once": "10000", "retry_after_seconds": "1"}
+Metadata, for example: {"longest_wait_seconds": "2", "retry_after_seconds": "3"}, or the limit that was met, which may be the client's
+share of it: {"calls_at_once": "10000", "retry_after_seconds": "1"}. The limits are calls_at_once, streams_at_once, receiving_at_once,
+unsent_bytes_per_connection and unsent_bytes.
 """
 ERROR_REASON_REFRESH_TOKEN_INVALID: ErrorReason.ValueType  # 33
 """UNAUTHENTICATED. The refresh token is unknown, has lapsed or was used before, or its session has ended. Sign in again.
