@@ -9,9 +9,9 @@ LONGEST_NAME = 253
 NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
-def is_port(text: str) -> bool:
+def is_port(text: str, least: int = 1) -> bool:
     """Return whether a text is a TCP port: a decimal number up to 65535."""
-    return text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= LARGEST_PORT
+    return text.isascii() and text.isdigit() and len(text) <= 5 and least <= int(text) <= LARGEST_PORT
 
 
 def is_ipv6(text: str) -> bool:
@@ -33,13 +33,13 @@ def is_host_name(text: str) -> bool:
 
 
 def check_address(address: str) -> str:
-    """Return an address if it is HOST:PORT, with IPv6 in brackets.
+    """Return an address if it is HOST:PORT, with IPv6 in brackets; port 0 is any free one.
 
     Raises:
         ValueError: It is not.
     """
     host, _, port = address.rpartition(":")
     in_brackets = host.startswith("[") and host.endswith("]")
-    if not (is_port(port) and (is_ipv6(host[1:-1]) if in_brackets else is_host_name(host))):
+    if not (is_port(port, least=0) and (is_ipv6(host[1:-1]) if in_brackets else is_host_name(host))):
         raise ValueError("must be HOST:PORT, such as 127.0.0.1:50051, or [::1]:50051 for IPv6")
     return address

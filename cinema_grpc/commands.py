@@ -152,6 +152,8 @@ async def audit_alone(settings: Settings) -> Report:
         await bring_up_to_date(database, READING, with_migration=False)
         return await audit(database)
     except CannotCopy as error:
+        if error.of_source:
+            raise BadSettings(f"{PREFIX}DATABASE_URL: {error}") from error
         raise BadSettings(f"TMPDIR: {error}; set it to a folder with room enough") from error
     finally:
         await database.close()

@@ -34,7 +34,7 @@ CHOICES = {
 PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 ENCODE = "percent-encode special characters of the user and the password: / is %2F, ? is %3F, # is %23, @ is %40"
 
-BAD_PORT = f"has a port that is no number from 0 to 65535; if it is a part of the password, {ENCODE}"
+BAD_PORT = f"has a port that is no number from 1 to 65535; if it is a part of the password, {ENCODE}"
 
 
 @dataclass(frozen=True, slots=True)

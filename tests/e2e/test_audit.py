@@ -36,3 +36,16 @@ def test_without_a_database(tmp_path: Path) -> None:
     assert (missing.returncode, missing.stdout) == (2, "")
     assert missing.stderr == "cinema: CINEMA_DATABASE_URL: there is no file cinema.db\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_of_a_file_that_another_process_has_locked(tmp_path: Path) -> None:
+    """It is the database that can't be read, not the folder for the copy that lacks room."""
+    assert run_here(tmp_path, "migrate").returncode == 0
+    with closing(sqlite3.connect(tmp_path / "cinema.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        ended = run_here(tmp_path, "audit", CINEMA_LONGEST_WAIT_SECONDS="0.2")
+        other.execute("ROLLBACK")
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert "TMPDIR" not in line
+    assert "locked" in line or "not available" in line

@@ -73,6 +73,7 @@ BAD = {
     f"cinema:{SECRET}%ff@db/cinema": "not UTF-8",
     "cinema@db:port/cinema": "port that is no number",
     "cinema@db:70000/cinema": "port that is no number",
+    "cinema@db:0/cinema": "port that is no number",
     "cinema@db:-1/cinema": "port that is no number",
     "cinema@db:٣/cinema": "port that is no number",
     "cinema@::1/cinema": "in brackets",

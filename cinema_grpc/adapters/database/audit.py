@@ -22,6 +22,10 @@ EXAMPLES = 5
 """How many breaches of a rule are shown."""
 
 
+FAULTS_OF_SOURCE = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+"""Errors of SQLite that tell of the file that is read, not of the one that is written."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """A rule, how often it is broken, and the first few cases, column by column."""
@@ -88,7 +92,16 @@ class Report:
 
 
 class CannotCopy(Exception):
-    """A file of SQLite can't be copied to be looked over; the message says why."""
+    """A file of SQLite can't be copied to be looked over; the message says why.
+
+    Attributes:
+        of_source: Whether it is the file itself that is at fault, rather than the place for the copy.
+    """
+
+    def __init__(self, message: str, cause: OSError | sqlite3.Error) -> None:
+        super().__init__(message)
+        code: int = getattr(cause, "sqlite_errorcode", None) or sqlite3.SQLITE_OK
+        self.of_source = code & 0xFF in FAULTS_OF_SOURCE
 
 
 async def audit(database: Database) -> Report:
@@ -138,7 +151,7 @@ async def _one_state(database: Database) -> AsyncIterator[AsyncConnection]:
             await asyncio.to_thread(_copy, str(database.engine.url.database), copy)
         except (OSError, sqlite3.Error) as error:
             where = f" to {tempfile.tempdir}" if tempfile.tempdir else ""
-            raise CannotCopy(f"can't copy the database{where} to look it over: {error}") from error
+            raise CannotCopy(f"can't copy the database{where} to look it over: {error}", error) from error
         copied = Database(f"sqlite+aiosqlite:///{copy}")
         try:
             async with copied.reading() as connection:
