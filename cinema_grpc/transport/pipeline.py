@@ -25,6 +25,7 @@ from cinema_grpc.transport import security_log
 from cinema_grpc.transport.admission import AnswerRoom, Budget
 from cinema_grpc.transport.authentication import Authentication
 from cinema_grpc.transport.call import REQUEST_ID_HEADER, Call, Peer, current_call
+from cinema_grpc.transport.call_log import CallLog
 from cinema_grpc.transport.door import Door
 from cinema_grpc.transport.errors import CATALOGUE, InternalError, TooManyCalls, describe
 from cinema_grpc.transport.handlers import (
@@ -39,8 +40,6 @@ from cinema_grpc.transport.resets import close_connections, reset_streams
 from cinema_grpc.transport.shape import RequestCheck
 
 STATUS_DETAILS_HEADER = "grpc-status-details-bin"
-SECONDS_TO_COLLECT_LINES = 0.005
-"""How long a line of the log may wait for others: to write many at once costs far less than to write each."""
 LONGEST_SWEEP_INTERVAL = 1.0
 """How often, in seconds, calls are looked over for those that have taken too long."""
 SECONDS_TO_READ_WHEN_SHORT = 1.0
@@ -99,7 +98,7 @@ class CallPipeline(grpc.GenericRpcHandler):
         self._sweeping = False
         self._stopping = False
         self._idle = asyncio.Event()
-        self._lines: list[_Line] = []
+        self._call_log = CallLog()
         self._logger = structlog.get_logger().bind()
         known = traits or {}
         for name, handler in methods.items():
@@ -423,46 +422,12 @@ class CallPipeline(grpc.GenericRpcHandler):
             self._logger.warning("answer not read", method=call.method, request_id=call.request_id)
 
     def _log(self, call: Call, code: StatusCode, reason: str | None = None, fault: BaseException | None = None) -> None:
-        line = _Line(call, code, reason, time.perf_counter())
-        if fault is not None:
-            self._write_lines()
-            self._logger.error("call", **line.fields(), exc_info=fault)
-            return
-        # While other calls run, whose lines will follow soon, lines are collected for a moment.
-        if not self._lines:
-            wait = SECONDS_TO_COLLECT_LINES if self._open > 1 else 0
-            asyncio.get_running_loop().call_later(wait, self._write_lines)
-        self._lines.append(line)
-
-    def _write_lines(self) -> None:
-        lines, self._lines = self._lines, []
-        for line in lines:
-            self._logger.info("call", **line.fields())
+        self._call_log.add(call, code, reason, fault, alone=self._open <= 1)
 
     def _note_idle(self) -> None:
         if self._stopping and not self._open:
-            self._write_lines()
+            self._call_log.write()
             self._idle.set()
-
-
-class _Line(NamedTuple):
-    """What the log has to say of a call that ended at `end`, on the clock of `time.perf_counter`."""
-
-    call: Call
-    code: StatusCode
-    reason: str | None
-    end: float
-
-    def fields(self) -> dict[str, Any]:
-        """Return the fields of the line."""
-        milliseconds = round((self.end - self.call.start) * 1000, 2)
-        fields: dict[str, Any] = {"method": self.call.method, "code": self.code.name, "milliseconds": milliseconds}
-        if self.call.caller is not None:
-            fields["user_id"] = self.call.caller.user_id
-        if self.reason is not None:
-            fields["reason"] = self.reason
-        fields["request_id"] = self.call.request_id
-        return fields
 
 
 def _reading(handler: Handler) -> Callable[[bytes], tuple[Any, Sequence[FieldViolation]]]:
