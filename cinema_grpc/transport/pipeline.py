@@ -82,7 +82,7 @@ class CallPipeline(grpc.GenericRpcHandler):
         """
         self._limits = limits = limits or Limits()
         self._authentication = authentication
-        self._calls = Budget("calls_at_once", limits.calls_at_once, self._drop_unread, limits.sales_reserve)
+        self._calls = Budget("calls_at_once", limits.calls_at_once, self._give_up, limits.sales_reserve)
         self._streams = Budget("streams_at_once", limits.streams_at_once, self._end_stream)
         self._messages = Budget("receiving_at_once", limits.receiving_at_once, self._end_silent)
         self._room = AnswerRoom(limits.unsent_bytes_per_connection, limits.unsent_bytes)
@@ -90,6 +90,7 @@ class CallPipeline(grpc.GenericRpcHandler):
         self._open = 0
         self._receiving: dict[Call, float] = {}
         self._streaming: set[Call] = set()
+        self._waiting: set[Call] = set()
         self._sending: dict[Call, float] = {}
         self._dropped: list[Call] = []
         self._silent: Counter[str] = Counter()
@@ -256,8 +257,11 @@ class CallPipeline(grpc.GenericRpcHandler):
         call.interrupt(TooManyCalls("streams_at_once", self._limits.streams_at_once))
         return True
 
-    def _drop_unread(self, call: Call) -> bool:
-        """Give up an answer that the client does not read, for a call of a client that has fewer of them."""
+    def _give_up(self, call: Call) -> bool:
+        """Give up a call that waits for room, or whose answer is not read, for one of a client that has fewer."""
+        if call in self._waiting:
+            call.interrupt(TooManyCalls("calls_at_once", self._limits.calls_at_once))
+            return True
         since = self._sending.get(call)
         if since is None or time.monotonic() - since < SECONDS_TO_READ_WHEN_SHORT:
             return False  # it is under way
@@ -322,7 +326,11 @@ class CallPipeline(grpc.GenericRpcHandler):
             await self._authentication.check(call)
 
     async def _make_room(self, call: Call, size: int) -> None:
-        await self._room.take(call.client.connection, size, self._limits.longest_wait)
+        self._waiting.add(call)
+        try:
+            await self._room.take(call.client.connection, size, self._limits.longest_wait)
+        finally:
+            self._waiting.discard(call)
         call.room = size
 
     def _fit_room(self, call: Call, size: int) -> None:

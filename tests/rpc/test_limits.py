@@ -489,3 +489,26 @@ async def test_a_client_that_has_vanished(url: str) -> None:
             watch.cancel()
         writer.close()
         await writer.wait_closed()
+
+
+async def test_calls_that_wait_for_room_give_way(url: str) -> None:
+    """As nothing of them was done: a client that does not read its answers takes no calls from others."""
+    async with (
+        running(url, calls_at_once=8, unsent_bytes_per_connection=4 * 1024 * 1024) as house,
+        raw(house, window=0) as lazy,
+        connection(house) as other,
+    ):
+        pipeline_of(house)._room.add(str(next(iter(await peers_of(house, lazy)))), 4 * 1024 * 1024)
+        for _ in range(4):
+            await lazy.call(LIST_MOVIES, message(b""), end=True)
+        await until(lambda: len(pipeline_of(house)._waiting) == 4)
+        assert await served(other)
+        async with asyncio.timeout(SECONDS):
+            await lazy.wait_until_ended(1)
+
+
+async def peers_of(house: House, connection: RawConnection) -> set[str]:
+    """Return how gRPC names a connection, by a call that it makes."""
+    await connection.call(GET_MOVIE)
+    await until(lambda: len(pipeline_of(house)._receiving) == 1)
+    return {call.client.connection for call in pipeline_of(house)._receiving}
