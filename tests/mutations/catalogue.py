@@ -504,9 +504,23 @@ MUTATIONS = (
     mutation(
         "the client that came first keeps all calls",
         f"{TRANSPORT}/admission.py",
-        "        if free <= 0 and not self._make_way(client):",
-        "        if free <= 0:",
+        "self._of_network[client.network] > free) and not self._make_way(client):",
+        "self._of_network[client.network] > free):",
         "tests/transport/test_admission.py",
+    ),
+    mutation(
+        "one network may hold all calls",
+        f"{TRANSPORT}/admission.py",
+        "(free <= 0 or self._of_network[client.network] > free)",
+        "free <= 0",
+        "tests/transport/test_admission.py::TestBudget::test_a_network_may_have_as_many_as_are_free",
+    ),
+    mutation(
+        "a fault in looking over the open calls ends it for good",
+        f"{TRANSPORT}/pipeline.py",
+        '            self._logger.exception("open calls could not be looked over")\n        finally:',
+        "            return\n        else:",
+        "tests/rpc/test_limits.py::test_a_fault_in_looking_over_calls_does_not_end_it",
     ),
     mutation(
         "anyone may use the reserve for sales",
