@@ -3,7 +3,7 @@
 Showtimes take turns, so a rush on one does not hold up the others. A caller has 16 places in the queue: with more
 commands under way, the others wait in a queue of the caller's own, and each gets its place, at the end, when one of the
 caller's commands is taken. So between callers of one seat "first" means: the first to get a place. Room that is left in
-a batch goes to whoever has more, so a caller alone is served as fast as many are.
+a batch goes to callers that have more, so a single caller is served as fast as many are.
 """
 
 from collections import deque

@@ -1,4 +1,4 @@
-"""Text that people read: the one form in which it is kept, and what is refused because nobody can see it.
+"""Text that people read: the one form in which it is kept, and what is refused because it is invisible.
 
 Two names that look the same must be the same. So text is kept in Unicode's NFC, trimmed, with each run of white space
 as one space, and must not hold characters that show nothing. Letters of different scripts that look alike are

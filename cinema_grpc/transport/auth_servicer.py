@@ -8,7 +8,7 @@ from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.sessions import Sessions
 from cinema_grpc.transport.authentication import caller
 from cinema_grpc.transport.handlers import Context
-from cinema_grpc.transport.peers import place_of
+from cinema_grpc.transport.peers import client_of
 from cinema_grpc.transport.rendering import render_signing_key, render_tokens, render_user
 
 
@@ -29,7 +29,7 @@ class AuthServicer(auth_service_pb2_grpc.AuthServiceServicer):
             password=request.password,
             full_name=request.full_name,
             email=request.email,
-            place=place_of(context.peer()),
+            place=client_of(context.peer()).network,
         )
         return auth_service_pb2.RegisterResponse(
             user=render_user(signed_in.user), tokens=render_tokens(signed_in.tokens)
@@ -37,7 +37,7 @@ class AuthServicer(auth_service_pb2_grpc.AuthServiceServicer):
 
     async def Login(self, request: auth_service_pb2.LoginRequest, context: Context) -> auth_service_pb2.LoginResponse:
         """Sign a user in."""
-        signed_in = await self._accounts.login(request.username, request.password, place_of(context.peer()))
+        signed_in = await self._accounts.login(request.username, request.password, client_of(context.peer()).network)
         return auth_service_pb2.LoginResponse(user=render_user(signed_in.user), tokens=render_tokens(signed_in.tokens))
 
     async def GetCurrentUser(
@@ -67,7 +67,7 @@ class AuthServicer(auth_service_pb2_grpc.AuthServiceServicer):
     ) -> auth_service_pb2.ChangePasswordResponse:
         """Replace the caller's password, and end the other sessions."""
         signed_in = await self._accounts.change_password(
-            caller().user_id, request.current_password, request.new_password, place_of(context.peer())
+            caller().user_id, request.current_password, request.new_password, client_of(context.peer()).network
         )
         return auth_service_pb2.ChangePasswordResponse(tokens=render_tokens(signed_in.tokens))
 

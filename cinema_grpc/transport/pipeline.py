@@ -254,6 +254,8 @@ class CallPipeline(grpc.GenericRpcHandler):
 
     def _end_stream(self, call: Call) -> bool:
         """End a stream, for one of a client that has fewer of them."""
+        if call not in self._streaming and call not in self._receiving:
+            return False  # it ends already: to interrupt it now would keep its status from the client
         call.interrupt(TooManyCalls("streams_at_once", self._limits.streams_at_once))
         return True
 

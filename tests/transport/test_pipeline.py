@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from cinema_grpc.domain.errors import CinemaError, NameTaken, SeatsUnavailable
-from cinema_grpc.transport.call import add_request_id
+from cinema_grpc.transport.call import Call, add_request_id
 from cinema_grpc.transport.handlers import Context, Handler
 from cinema_grpc.transport.pipeline import CallPipeline
 from tests.transport.conftest import Serve
@@ -367,3 +367,10 @@ class TestStreams:
                 pipeline.begin_shutdown()
                 await pipeline.idle()
         assert [line["code"] for line in logs] == ["CANCELLED"]
+
+    async def test_one_that_ends_already_gives_way_to_none(self) -> None:
+        """It is about to send its status, or its client would wait for it until its deadline."""
+        pipeline, call = CallPipeline({}), Call(METHOD, ())
+        assert not pipeline._end_stream(call)
+        pipeline._streaming.add(call)
+        assert pipeline._end_stream(call)

@@ -123,7 +123,7 @@ class SqlBatch:
     async def open(
         self, wanted: Collection[Wanted], requests: Collection[RequestKey], holders: Collection[str]
     ) -> OpenedBatch:
-        """Read what is not at hand, and what some accounts have on hold."""
+        """Read what is not cached, and what some accounts have on hold."""
 
         def ask(versions: Found) -> Go:
             known = {each.showtime_id: each.known for each in wanted}

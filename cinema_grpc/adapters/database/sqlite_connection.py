@@ -47,7 +47,7 @@ class BoundedWaitConnection(sqlite3.Connection):
         self.note_commit()
 
     def note_failure(self, error: sqlite3.OperationalError) -> None:
-        """Stop waiting for locks if a statement has waited for one in vain."""
+        """Stop waiting for locks if a statement waited for one and did not get it."""
         if is_busy(error):
             self._set_waiting(waits=False)
 

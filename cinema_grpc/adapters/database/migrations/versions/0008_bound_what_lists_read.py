@@ -13,7 +13,7 @@ SETTLED = sa.text("status <> 'RESERVED'")
 def upgrade() -> None:
     """Write down each showtime's cinema, and replace the indexes that lists are read from."""
     if op.get_context().dialect.name == "postgresql":
-        # Both at once, in the order of those who sell meanwhile; one by one might deadlock with them.
+        # Both at once, in the lock order of running servers: one by one might deadlock with them.
         op.execute("LOCK TABLE showtime, booking IN ACCESS EXCLUSIVE MODE")
     op.add_column("showtime", sa.Column("cinema_id", TEXT, nullable=False, server_default=""))
     op.execute(
