@@ -26,11 +26,16 @@ if _version_not_supported:
 
 
 class AuthServiceStub:
-    """Makes accounts and signs people in. A call that needs a user carries the access token as metadata, "authorization: Bearer <token>";
-    a call that is open to anyone ignores it.
+    """Accounts and sessions.
 
-    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN, or RESOURCE_EXHAUSTED with OVERLOADED: repeat it, with the
-    same request_id if it has one.
+    A session begins with Register, Login or ChangePassword and continues with RefreshTokens. Methods that need a
+    signed-in caller take the access token as metadata, "authorization: Bearer <access_token>". Methods open to anyone
+    ignore it.
+
+    Requests of this service have no request_id. Each method says what a repeat does.
+
+    Any method can also return UNAVAILABLE (STORAGE_UNAVAILABLE, SHUTTING_DOWN), RESOURCE_EXHAUSTED (OVERLOADED) or
+    INTERNAL (INTERNAL_ERROR).
     """
 
     def __init__(self, channel):
@@ -77,89 +82,136 @@ class AuthServiceStub:
 
 
 class AuthServiceServicer:
-    """Makes accounts and signs people in. A call that needs a user carries the access token as metadata, "authorization: Bearer <token>";
-    a call that is open to anyone ignores it.
+    """Accounts and sessions.
 
-    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN, or RESOURCE_EXHAUSTED with OVERLOADED: repeat it, with the
-    same request_id if it has one.
+    A session begins with Register, Login or ChangePassword and continues with RefreshTokens. Methods that need a
+    signed-in caller take the access token as metadata, "authorization: Bearer <access_token>". Methods open to anyone
+    ignore it.
+
+    Requests of this service have no request_id. Each method says what a repeat does.
+
+    Any method can also return UNAVAILABLE (STORAGE_UNAVAILABLE, SHUTTING_DOWN), RESOURCE_EXHAUSTED (OVERLOADED) or
+    INTERNAL (INTERNAL_ERROR).
     """
 
     def Register(self, request, context):
-        """Makes a customer's account and signs it in. Open to anyone.
+        """Creates a customer account and starts a session.
 
-        Errors: INVALID_ARGUMENT INVALID_REQUEST for a malformed field or a password that is too common, or is the username or the
-        email; RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS if too many accounts were registered from the caller's address within an hour, tries for a name
-        that is taken included; ALREADY_EXISTS USERNAME_TAKEN or EMAIL_TAKEN.
+        Access: anyone.
+
+        Repeating: not idempotent. If the response was lost, a repeat can return USERNAME_TAKEN because the first call
+        succeeded: then use Login.
+
+        Errors:
+        - INVALID_ARGUMENT INVALID_REQUEST: a field is malformed, or the password is too common, the username or the email.
+        - ALREADY_EXISTS USERNAME_TAKEN or EMAIL_TAKEN.
+        - RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS: too many calls of Register from the client network within an hour,
+        including those refused with USERNAME_TAKEN or EMAIL_TAKEN. RetryInfo has the delay.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Login(self, request, context):
-        """Signs a user in with username and password. Open to anyone.
+        """Starts a session with username and password.
 
-        Errors: INVALID_ARGUMENT INVALID_REQUEST; UNAUTHENTICATED BAD_CREDENTIALS, the same for an unknown user and for a wrong password;
-        RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS: try again after the delay that RetryInfo tells.
+        Access: anyone.
+
+        Repeating: safe. Each successful call starts a session of its own.
+
+        Errors:
+        - INVALID_ARGUMENT INVALID_REQUEST.
+        - UNAUTHENTICATED BAD_CREDENTIALS: unknown username, wrong password or disabled account. The three are
+        indistinguishable.
+        - RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS: too many wrong passwords. RetryInfo has the delay.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetCurrentUser(self, request, context):
-        """Tells who is calling. For anyone signed in.
+        """Returns the caller's account.
 
-        Errors: UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED.
+        Access: signed in.
+
+        Repeating: safe, no side effects.
+
+        Errors:
+        - UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RefreshTokens(self, request, context):
-        """Exchanges a refresh token for a new access token and the next refresh token. Open to anyone.
+        """Exchanges a refresh token for a new access token and the next refresh token.
 
-        The latest refresh token of a session is the only one that counts. The one before it may be sent again for 30 seconds, as long as the latest
-        has not been used: it gets the latest once more, so that a client whose answer was lost stays signed in. Any older one, or that one later,
-        ends the session with all its refresh tokens, since whoever sends it may have stolen it. A client with several threads must therefore not
-        refresh with a token that it has already replaced.
+        Access: anyone.
 
-        Errors: INVALID_ARGUMENT INVALID_REQUEST; UNAUTHENTICATED REFRESH_TOKEN_INVALID: sign in again.
+        Refresh tokens rotate: only the latest one of a session is valid. Reusing an older one ends the session, because it
+        may have been stolen. Exception: for 30 seconds after its first use, and only while its successor is unused, the
+        previous token returns the same successor again.
+
+        Repeating: safe within those 30 seconds. A client with several threads must not refresh with a token that it has
+        already replaced.
+
+        Errors:
+        - INVALID_ARGUMENT INVALID_REQUEST.
+        - UNAUTHENTICATED REFRESH_TOKEN_INVALID: sign in again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Logout(self, request, context):
-        """Ends the session that a refresh token belongs to. Open to anyone. Also succeeds if the token is unknown or the session has ended before.
+        """Ends the session of a refresh token. Also succeeds if the token is unknown or the session has already ended.
 
-        An access token is not looked up anywhere: those of the session work on until they expire, within 60 minutes, so the client should
-        forget them.
+        Access: anyone.
 
-        Errors: INVALID_ARGUMENT INVALID_REQUEST.
+        Access tokens of the session stay valid until they expire, at most 60 minutes later, so the client should delete
+        them.
+
+        Repeating: safe.
+
+        Errors:
+        - INVALID_ARGUMENT INVALID_REQUEST.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ChangePassword(self, request, context):
-        """Replaces the caller's password, ends all of the caller's sessions, on every device, and begins a new one. For anyone signed in.
+        """Changes the caller's password, ends all sessions of the account and starts a new one.
 
-        Access tokens that are out already work on until they expire, within 60 minutes. If the answer is lost, sign in with the new password, and if
-        that is refused with the old one.
+        Access: signed in.
 
-        Errors: UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED; INVALID_ARGUMENT INVALID_REQUEST, also for a new password that is too
-        common, or is the username or the email; UNAUTHENTICATED BAD_CREDENTIALS if the current password is wrong; RESOURCE_EXHAUSTED
-        TOO_MANY_ATTEMPTS as at Login.
+        Access tokens issued before stay valid until they expire, at most 60 minutes later.
+
+        Repeating: not idempotent. If the response was lost, a repeat can return BAD_CREDENTIALS because the first call
+        succeeded: then use Login with the new password, or with the old one if that fails.
+
+        Errors:
+        - UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED.
+        - INVALID_ARGUMENT INVALID_REQUEST: a field is malformed, or the new password is too common, the username or the
+        email.
+        - UNAUTHENTICATED BAD_CREDENTIALS: the current password is wrong.
+        - RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS: too many wrong passwords, as for Login.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListSigningKeys(self, request, context):
-        """Lists the public keys that access tokens can be verified with, the one that signs at present first. Open to anyone.
+        """Lists the public keys that verify access tokens, the current signing key first. Empty if tokens are signed with a
+        shared secret.
 
-        A verifier looks a token's "kid" up among them, and asks again, at most once every few seconds, for one that it does not know. It checks the
-        signature with the key's own alg, then as RFC 9068 says: typ "at+jwt", iss "cinema", aud "cinema.v1", exp; sub is the user_id, role the Role's
-        name without its prefix. The list is empty where tokens are signed with a shared secret.
+        Access: anyone.
+
+        To verify a token: look up the key by the token's "kid". If it is unknown, call this method again, at most once
+        every few seconds. Verify the signature with the key's own alg. Then check the claims by RFC 9068: typ "at+jwt",
+        iss "cinema", aud "cinema.v1", exp. The claim sub is the user_id; role is the name of the Role without its prefix.
+
+        Repeating: safe, no side effects.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -212,11 +264,16 @@ def add_AuthServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AuthService:
-    """Makes accounts and signs people in. A call that needs a user carries the access token as metadata, "authorization: Bearer <token>";
-    a call that is open to anyone ignores it.
+    """Accounts and sessions.
 
-    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN, or RESOURCE_EXHAUSTED with OVERLOADED: repeat it, with the
-    same request_id if it has one.
+    A session begins with Register, Login or ChangePassword and continues with RefreshTokens. Methods that need a
+    signed-in caller take the access token as metadata, "authorization: Bearer <access_token>". Methods open to anyone
+    ignore it.
+
+    Requests of this service have no request_id. Each method says what a repeat does.
+
+    Any method can also return UNAVAILABLE (STORAGE_UNAVAILABLE, SHUTTING_DOWN), RESOURCE_EXHAUSTED (OVERLOADED) or
+    INTERNAL (INTERNAL_ERROR).
     """
 
     @staticmethod

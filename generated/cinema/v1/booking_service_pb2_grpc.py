@@ -26,14 +26,18 @@ if _version_not_supported:
 
 
 class BookingServiceStub:
-    """Sells seats. Every call needs an access token, or gets UNAUTHENTICATED with TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED. Each caller
-    sees and changes only their own bookings: any other is PERMISSION_DENIED NOT_BOOKING_OWNER.
+    """Bookings of the caller.
 
-    The calls that take a request_id may get RESOURCE_EXHAUSTED with TOO_MANY_ATTEMPTS if the account has asked for too many changes in the last
-    minute: repeat them after the delay that RetryInfo tells. Staff have no such limit.
+    Access to every method: signed in. Each caller reads and changes only their own bookings.
 
-    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN, or RESOURCE_EXHAUSTED with OVERLOADED: repeat it, with the
-    same request_id if it has one.
+    Repeating: reads have no side effects. CreateBooking, ConfirmPayment and CancelBooking take a request_id: a repeat
+    with the same request_id returns the stored response and has no second effect. After DEADLINE_EXCEEDED, UNAVAILABLE
+    or a lost connection the outcome is unknown: repeat the call with the same request_id.
+
+    Any method can also return UNAUTHENTICATED (TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED), UNAVAILABLE
+    (STORAGE_UNAVAILABLE, SHUTTING_DOWN), RESOURCE_EXHAUSTED (OVERLOADED) or INTERNAL (INTERNAL_ERROR). Methods with a
+    request_id can also return RESOURCE_EXHAUSTED (TOO_MANY_ATTEMPTS) if a customer account requested too many changes
+    within a minute; RetryInfo has the delay. That limit does not apply to staff.
     """
 
     def __init__(self, channel):
@@ -75,84 +79,120 @@ class BookingServiceStub:
 
 
 class BookingServiceServicer:
-    """Sells seats. Every call needs an access token, or gets UNAUTHENTICATED with TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED. Each caller
-    sees and changes only their own bookings: any other is PERMISSION_DENIED NOT_BOOKING_OWNER.
+    """Bookings of the caller.
 
-    The calls that take a request_id may get RESOURCE_EXHAUSTED with TOO_MANY_ATTEMPTS if the account has asked for too many changes in the last
-    minute: repeat them after the delay that RetryInfo tells. Staff have no such limit.
+    Access to every method: signed in. Each caller reads and changes only their own bookings.
 
-    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN, or RESOURCE_EXHAUSTED with OVERLOADED: repeat it, with the
-    same request_id if it has one.
+    Repeating: reads have no side effects. CreateBooking, ConfirmPayment and CancelBooking take a request_id: a repeat
+    with the same request_id returns the stored response and has no second effect. After DEADLINE_EXCEEDED, UNAVAILABLE
+    or a lost connection the outcome is unknown: repeat the call with the same request_id.
+
+    Any method can also return UNAUTHENTICATED (TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED), UNAVAILABLE
+    (STORAGE_UNAVAILABLE, SHUTTING_DOWN), RESOURCE_EXHAUSTED (OVERLOADED) or INTERNAL (INTERNAL_ERROR). Methods with a
+    request_id can also return RESOURCE_EXHAUSTED (TOO_MANY_ATTEMPTS) if a customer account requested too many changes
+    within a minute; RetryInfo has the delay. That limit does not apply to staff.
     """
 
     def CreateBooking(self, request, context):
-        """Holds seats for 10 minutes, or until the showtime starts if that is sooner. All of them, or none. First come, first served.
+        """Holds seats for 10 minutes, or until the start of the showtime if that is sooner: all of them or none. Claims on a
+        showtime are decided one at a time, first come, first served.
 
-        Errors: INVALID_ARGUMENT INVALID_REQUEST; NOT_FOUND SHOWTIME_NOT_FOUND or SEAT_NOT_FOUND; FAILED_PRECONDITION SALES_CLOSED,
-        SEATS_UNAVAILABLE (naming every seat that is taken), SINGLE_SEAT_GAP (naming every seat that would be stranded) or REQUEST_ID_REUSED;
-        RESOURCE_EXHAUSTED HOLD_LIMIT when the caller would have more than 10 seats on hold in this showtime, or more than 20 over all showtimes
-        (or as the server is set up), or TOO_MANY_ATTEMPTS after three or more holds in this showtime that the caller let lapse or gave up
-        within an hour (or as the server is set up): RetryInfo tells how long to wait. They are checked in this order: SALES_CLOSED,
-        SEAT_NOT_FOUND, SEATS_UNAVAILABLE, HOLD_LIMIT, TOO_MANY_ATTEMPTS, SINGLE_SEAT_GAP.
+        Errors:
+        - INVALID_ARGUMENT INVALID_REQUEST.
+        - NOT_FOUND SHOWTIME_NOT_FOUND.
+        - FAILED_PRECONDITION SALES_CLOSED: the showtime has started.
+        - NOT_FOUND SEAT_NOT_FOUND: names every unknown seat.
+        - FAILED_PRECONDITION SEATS_UNAVAILABLE: names every seat that is taken.
+        - RESOURCE_EXHAUSTED HOLD_LIMIT: the caller would have more than 10 seats on hold in this showtime, or more than 20
+        over all showtimes (the latter configurable).
+        - RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS: three or more holds of the caller in this showtime ended unpaid within an
+        hour (configurable). RetryInfo has the delay.
+        - FAILED_PRECONDITION SINGLE_SEAT_GAP: names every seat that would be stranded.
+        - FAILED_PRECONDITION REQUEST_ID_REUSED.
+
+        From SALES_CLOSED to SINGLE_SEAT_GAP, the errors are checked in this order.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetBooking(self, request, context):
-        """Reads a booking of the caller's.
+        """Returns a booking.
 
-        Errors: INVALID_ARGUMENT INVALID_REQUEST; NOT_FOUND BOOKING_NOT_FOUND; PERMISSION_DENIED NOT_BOOKING_OWNER.
+        Errors:
+        - INVALID_ARGUMENT INVALID_REQUEST.
+        - NOT_FOUND BOOKING_NOT_FOUND.
+        - PERMISSION_DENIED NOT_BOOKING_OWNER.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListBookings(self, request, context):
-        """Lists the caller's bookings, newest first. A filter that names a showtime which does not exist finds nothing.
+        """Lists the caller's bookings, newest first. A filter by an unknown showtime returns no bookings.
 
-        Errors: INVALID_ARGUMENT INVALID_REQUEST.
+        Errors:
+        - INVALID_ARGUMENT INVALID_REQUEST.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ConfirmPayment(self, request, context):
-        """Charges the total price of a RESERVED booking, confirms it and issues a ticket for each seat. If less than 2 minutes of
-        the hold are left then, it is made to last 2 minutes, once. A booking is never charged twice.
+        """Charges the total price of a RESERVED booking, confirms it and issues a ticket for each seat. If less than 2
+        minutes of the hold are left, it is first extended to 2 minutes, once. A booking is never charged twice, with or
+        without a request_id.
 
-        Where the showtime refuses single-seat gaps, the gap rule is judged again before the charge starts, as if the caller had made only the
-        bookings that are paid for: of the caller's own bookings, holds that are unpaid, cancelled or over do not count. So a caller who holds A1,
-        A2 and A3 in three bookings and cancels A2 can pay for A1 or for A3, not for both. Paying for all of one's bookings in the order in
-        which they were made is never refused, nor is a booking that was made with none of the caller's own beside it, whatever others do.
+        The gap rule is judged again before the charge: of the caller's own bookings, only those that are paid for count as
+        taken. So a caller who holds A1, A2 and A3 in three bookings and cancels A2 can pay for A1 or for A3, but not for
+        both. Never refused: paying for all of one's bookings in the order of their creation, and paying for a booking that
+        was made while the caller had no other booking beside it. What other customers do later makes no difference.
+        Showtimes with SEAT_GAP_POLICY_ALLOW skip this check.
 
-        Errors: INVALID_ARGUMENT INVALID_REQUEST; NOT_FOUND BOOKING_NOT_FOUND; PERMISSION_DENIED NOT_BOOKING_OWNER; FAILED_PRECONDITION
-        HOLD_EXPIRED, BOOKING_NOT_RESERVED, SALES_CLOSED, SINGLE_SEAT_GAP (naming the seats to pay for first; or cancel the booking),
-        REQUEST_ID_REUSED or PAYMENT_DECLINED (the hold goes on: try another payment_token); ABORTED PAYMENT_IN_PROGRESS while another payment of
-        this booking is under way, or one of the caller's booking beside it, which its booking_id names, on which the gap rule depends; UNAVAILABLE PAYMENT_UNAVAILABLE when the provider's
-        answer was lost: it is settled in the background, so read the booking, or repeat the call with the same request_id.
+        Errors:
+        - INVALID_ARGUMENT INVALID_REQUEST.
+        - NOT_FOUND BOOKING_NOT_FOUND.
+        - PERMISSION_DENIED NOT_BOOKING_OWNER.
+        - FAILED_PRECONDITION HOLD_EXPIRED: the hold has ended.
+        - FAILED_PRECONDITION BOOKING_NOT_RESERVED: the booking is CONFIRMED or CANCELLED.
+        - FAILED_PRECONDITION SALES_CLOSED: the showtime has started.
+        - FAILED_PRECONDITION SINGLE_SEAT_GAP: names the seats to pay for first. The alternative is to cancel the booking.
+        - FAILED_PRECONDITION PAYMENT_DECLINED: the hold continues. Try another payment_token.
+        - FAILED_PRECONDITION REQUEST_ID_REUSED.
+        - ABORTED PAYMENT_IN_PROGRESS: another payment of this booking is in progress, or one of the booking that
+        booking_id names, on which the gap rule depends.
+        - UNAVAILABLE PAYMENT_UNAVAILABLE: the outcome of the charge is not known yet. The server settles it in the
+        background. Read the booking, or repeat the call with the same request_id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetCancellationQuote(self, request, context):
-        """Tells what cancelling a booking now would pay back. Changes nothing.
+        """Returns what CancelBooking would refund now. Changes nothing.
 
-        Errors: INVALID_ARGUMENT INVALID_REQUEST; NOT_FOUND BOOKING_NOT_FOUND; PERMISSION_DENIED NOT_BOOKING_OWNER; FAILED_PRECONDITION
-        BOOKING_NOT_CANCELLABLE when it is EXPIRED or CANCELLED, or the showtime has started.
+        Errors:
+        - INVALID_ARGUMENT INVALID_REQUEST.
+        - NOT_FOUND BOOKING_NOT_FOUND.
+        - PERMISSION_DENIED NOT_BOOKING_OWNER.
+        - FAILED_PRECONDITION BOOKING_NOT_CANCELLABLE: the booking is EXPIRED or CANCELLED, or the showtime has started.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelBooking(self, request, context):
-        """Cancels a booking and frees its seats. A RESERVED one costs nothing. A CONFIRMED one is refunded by the time left until the start: 24 hours
-        or more 100%, 12 hours or more 50%, less 0%. Its tickets become void.
+        """Cancels a booking and frees its seats. Tickets become void. A CONFIRMED booking is refunded by the time left until
+        the start: 24 hours or more 100%, 12 hours or more 50%, less 0%. A RESERVED booking has nothing to refund. Never
+        refused by the gap rule.
 
-        Errors: INVALID_ARGUMENT INVALID_REQUEST; NOT_FOUND BOOKING_NOT_FOUND; PERMISSION_DENIED NOT_BOOKING_OWNER; FAILED_PRECONDITION
-        BOOKING_NOT_CANCELLABLE when it is EXPIRED or CANCELLED, or the showtime has started, or REQUEST_ID_REUSED; ABORTED PAYMENT_IN_PROGRESS
-        while it is being paid for.
+        Errors:
+        - INVALID_ARGUMENT INVALID_REQUEST.
+        - NOT_FOUND BOOKING_NOT_FOUND.
+        - PERMISSION_DENIED NOT_BOOKING_OWNER.
+        - FAILED_PRECONDITION BOOKING_NOT_CANCELLABLE: the booking is EXPIRED or CANCELLED, or the showtime has started.
+        - FAILED_PRECONDITION REQUEST_ID_REUSED.
+        - ABORTED PAYMENT_IN_PROGRESS: the booking is being paid for.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -200,14 +240,18 @@ def add_BookingServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class BookingService:
-    """Sells seats. Every call needs an access token, or gets UNAUTHENTICATED with TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED. Each caller
-    sees and changes only their own bookings: any other is PERMISSION_DENIED NOT_BOOKING_OWNER.
+    """Bookings of the caller.
 
-    The calls that take a request_id may get RESOURCE_EXHAUSTED with TOO_MANY_ATTEMPTS if the account has asked for too many changes in the last
-    minute: repeat them after the delay that RetryInfo tells. Staff have no such limit.
+    Access to every method: signed in. Each caller reads and changes only their own bookings.
 
-    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN, or RESOURCE_EXHAUSTED with OVERLOADED: repeat it, with the
-    same request_id if it has one.
+    Repeating: reads have no side effects. CreateBooking, ConfirmPayment and CancelBooking take a request_id: a repeat
+    with the same request_id returns the stored response and has no second effect. After DEADLINE_EXCEEDED, UNAVAILABLE
+    or a lost connection the outcome is unknown: repeat the call with the same request_id.
+
+    Any method can also return UNAUTHENTICATED (TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED), UNAVAILABLE
+    (STORAGE_UNAVAILABLE, SHUTTING_DOWN), RESOURCE_EXHAUSTED (OVERLOADED) or INTERNAL (INTERNAL_ERROR). Methods with a
+    request_id can also return RESOURCE_EXHAUSTED (TOO_MANY_ATTEMPTS) if a customer account requested too many changes
+    within a minute; RetryInfo has the delay. That limit does not apply to staff.
     """
 
     @staticmethod

@@ -26,10 +26,10 @@ if _version_not_supported:
 
 
 class CatalogServiceStub:
-    """Keeps what is shown, and where. Reading is open to anyone; entering is for staff.
+    """Movies, cinemas and auditoriums.
 
-    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN, or RESOURCE_EXHAUSTED with OVERLOADED: repeat it, with the
-    same request_id if it has one.
+    Any method can also return UNAVAILABLE (STORAGE_UNAVAILABLE, SHUTTING_DOWN), RESOURCE_EXHAUSTED (OVERLOADED) or
+    INTERNAL (INTERNAL_ERROR).
     """
 
     def __init__(self, channel):
@@ -86,90 +86,130 @@ class CatalogServiceStub:
 
 
 class CatalogServiceServicer:
-    """Keeps what is shown, and where. Reading is open to anyone; entering is for staff.
+    """Movies, cinemas and auditoriums.
 
-    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN, or RESOURCE_EXHAUSTED with OVERLOADED: repeat it, with the
-    same request_id if it has one.
+    Any method can also return UNAVAILABLE (STORAGE_UNAVAILABLE, SHUTTING_DOWN), RESOURCE_EXHAUSTED (OVERLOADED) or
+    INTERNAL (INTERNAL_ERROR).
     """
 
     def CreateMovie(self, request, context):
-        """Enters a movie. For staff.
+        """Creates a movie.
 
-        Errors: INVALID_ARGUMENT INVALID_REQUEST; FAILED_PRECONDITION REQUEST_ID_REUSED; PERMISSION_DENIED ROLE_REQUIRED; UNAUTHENTICATED.
+        Access: staff. Repeating: safe with the same request_id.
+
+        Errors:
+        - UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED.
+        - PERMISSION_DENIED ROLE_REQUIRED.
+        - INVALID_ARGUMENT INVALID_REQUEST.
+        - FAILED_PRECONDITION REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateCinema(self, request, context):
-        """Enters a cinema. For staff.
+        """Creates a cinema.
 
-        Errors: INVALID_ARGUMENT INVALID_REQUEST, also for a time zone that IANA does not know; FAILED_PRECONDITION REQUEST_ID_REUSED;
-        PERMISSION_DENIED ROLE_REQUIRED; UNAUTHENTICATED.
+        Access: staff. Repeating: safe with the same request_id.
+
+        Errors:
+        - UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED.
+        - PERMISSION_DENIED ROLE_REQUIRED.
+        - INVALID_ARGUMENT INVALID_REQUEST: a field is malformed, or IANA does not know the time zone.
+        - FAILED_PRECONDITION REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateAuditorium(self, request, context):
-        """Enters an auditorium of a cinema. For staff.
+        """Creates an auditorium.
 
-        Errors: INVALID_ARGUMENT INVALID_REQUEST; NOT_FOUND CINEMA_NOT_FOUND; ALREADY_EXISTS NAME_TAKEN when the cinema has an auditorium of
-        that name; FAILED_PRECONDITION REQUEST_ID_REUSED; PERMISSION_DENIED ROLE_REQUIRED; UNAUTHENTICATED.
+        Access: staff. Repeating: safe with the same request_id.
+
+        Errors:
+        - UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED.
+        - PERMISSION_DENIED ROLE_REQUIRED.
+        - INVALID_ARGUMENT INVALID_REQUEST.
+        - NOT_FOUND CINEMA_NOT_FOUND.
+        - ALREADY_EXISTS NAME_TAKEN: the cinema has an auditorium of this name.
+        - FAILED_PRECONDITION REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetMovie(self, request, context):
-        """Reads one movie. Open to anyone.
+        """Returns a movie.
 
-        Errors: INVALID_ARGUMENT INVALID_REQUEST; NOT_FOUND MOVIE_NOT_FOUND.
+        Access: anyone. Repeating: safe, no side effects.
+
+        Errors:
+        - INVALID_ARGUMENT INVALID_REQUEST.
+        - NOT_FOUND MOVIE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetCinema(self, request, context):
-        """Reads one cinema. Open to anyone.
+        """Returns a cinema.
 
-        Errors: INVALID_ARGUMENT INVALID_REQUEST; NOT_FOUND CINEMA_NOT_FOUND.
+        Access: anyone. Repeating: safe, no side effects.
+
+        Errors:
+        - INVALID_ARGUMENT INVALID_REQUEST.
+        - NOT_FOUND CINEMA_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetAuditorium(self, request, context):
-        """Reads one auditorium. Open to anyone.
+        """Returns an auditorium.
 
-        Errors: INVALID_ARGUMENT INVALID_REQUEST; NOT_FOUND AUDITORIUM_NOT_FOUND.
+        Access: anyone. Repeating: safe, no side effects.
+
+        Errors:
+        - INVALID_ARGUMENT INVALID_REQUEST.
+        - NOT_FOUND AUDITORIUM_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListMovies(self, request, context):
-        """Lists all movies, in the order in which they were entered. Open to anyone.
+        """Lists all movies in order of creation.
 
-        Errors: INVALID_ARGUMENT INVALID_REQUEST.
+        Access: anyone. Repeating: safe, no side effects.
+
+        Errors:
+        - INVALID_ARGUMENT INVALID_REQUEST.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListCinemas(self, request, context):
-        """Lists all cinemas, in the order in which they were entered. Open to anyone.
+        """Lists all cinemas in order of creation.
 
-        Errors: INVALID_ARGUMENT INVALID_REQUEST.
+        Access: anyone. Repeating: safe, no side effects.
+
+        Errors:
+        - INVALID_ARGUMENT INVALID_REQUEST.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListAuditoriums(self, request, context):
-        """Lists the auditoriums of one cinema, in the order in which they were entered. Open to anyone.
+        """Lists the auditoriums of a cinema in order of creation.
 
-        Errors: INVALID_ARGUMENT INVALID_REQUEST; NOT_FOUND CINEMA_NOT_FOUND.
+        Access: anyone. Repeating: safe, no side effects.
+
+        Errors:
+        - INVALID_ARGUMENT INVALID_REQUEST.
+        - NOT_FOUND CINEMA_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -232,10 +272,10 @@ def add_CatalogServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CatalogService:
-    """Keeps what is shown, and where. Reading is open to anyone; entering is for staff.
+    """Movies, cinemas and auditoriums.
 
-    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN, or RESOURCE_EXHAUSTED with OVERLOADED: repeat it, with the
-    same request_id if it has one.
+    Any method can also return UNAVAILABLE (STORAGE_UNAVAILABLE, SHUTTING_DOWN), RESOURCE_EXHAUSTED (OVERLOADED) or
+    INTERNAL (INTERNAL_ERROR).
     """
 
     @staticmethod

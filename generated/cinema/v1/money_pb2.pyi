@@ -18,17 +18,17 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Money(_message.Message):
-    """An amount of money, counted in the currency's smallest unit, so that nothing is ever rounded on the wire."""
+    """An amount of money in the smallest unit of its currency. Amounts are never floating-point numbers."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CURRENCY_CODE_FIELD_NUMBER: _builtins.int
     MINOR_UNITS_FIELD_NUMBER: _builtins.int
     currency_code: _builtins.str
-    """The ISO 4217 code of the currency: three capital letters, such as "EUR". Must be set wherever money is sent to the server."""
+    """ISO 4217 code: three capital letters, such as "EUR". Required in requests."""
     minor_units: _builtins.int
-    """The amount in minor units: 1250 is 12.50 in EUR and 1,250 in JPY, which has no smaller unit. From 0 to 10^12; unset is 0.
-    What the server sends for several seats together may be as many times that.
+    """Amount in minor units: 1250 is 12.50 EUR, or 1,250 JPY, which has no smaller unit. From 0 to 10^12 in requests;
+    unset means 0. A total that the server returns can be larger: up to 10^12 for each seat.
     """
     def __init__(
         self,

@@ -26,10 +26,10 @@ if _version_not_supported:
 
 
 class ShowtimeServiceStub:
-    """Keeps the programme: which movie is shown when and where, at what price, and which seats are free. Reading is open to anyone.
+    """Showtimes: which movie is shown when and where, at what price, and which seats are free.
 
-    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN, or RESOURCE_EXHAUSTED with OVERLOADED: repeat it, with the
-    same request_id if it has one.
+    Any method can also return UNAVAILABLE (STORAGE_UNAVAILABLE, SHUTTING_DOWN), RESOURCE_EXHAUSTED (OVERLOADED) or
+    INTERNAL (INTERNAL_ERROR).
     """
 
     def __init__(self, channel):
@@ -56,38 +56,52 @@ class ShowtimeServiceStub:
 
 
 class ShowtimeServiceServicer:
-    """Keeps the programme: which movie is shown when and where, at what price, and which seats are free. Reading is open to anyone.
+    """Showtimes: which movie is shown when and where, at what price, and which seats are free.
 
-    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN, or RESOURCE_EXHAUSTED with OVERLOADED: repeat it, with the
-    same request_id if it has one.
+    Any method can also return UNAVAILABLE (STORAGE_UNAVAILABLE, SHUTTING_DOWN), RESOURCE_EXHAUSTED (OVERLOADED) or
+    INTERNAL (INTERNAL_ERROR).
     """
 
     def ListShowtimes(self, request, context):
-        """Lists showtimes, soonest first, those that start together by showtime_id. Open to anyone.
+        """Lists showtimes by start time, then by showtime_id. A filter by an unknown movie, cinema or auditorium returns no
+        showtimes.
 
-        A filter that names a movie, cinema or auditorium which does not exist finds nothing.
+        Access: anyone. Repeating: safe, no side effects.
 
-        Errors: INVALID_ARGUMENT INVALID_REQUEST.
+        Errors:
+        - INVALID_ARGUMENT INVALID_REQUEST.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetShowtime(self, request, context):
-        """Reads one showtime with the state of each of its seats. Open to anyone.
+        """Returns a showtime with the status of each seat.
 
-        Errors: INVALID_ARGUMENT INVALID_REQUEST; NOT_FOUND SHOWTIME_NOT_FOUND.
+        Access: anyone. Repeating: safe, no side effects.
+
+        Errors:
+        - INVALID_ARGUMENT INVALID_REQUEST.
+        - NOT_FOUND SHOWTIME_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateShowtime(self, request, context):
-        """Puts a showtime on the programme. For staff.
+        """Creates a showtime.
 
-        Errors: INVALID_ARGUMENT INVALID_REQUEST, also for a start in the past or more than 5 years ahead and for a currency that ISO 4217 does
-        not know; NOT_FOUND MOVIE_NOT_FOUND or AUDITORIUM_NOT_FOUND; FAILED_PRECONDITION SHOWTIME_OVERLAP when the auditorium is not free from
-        15 minutes before the start until 15 minutes after the end, or REQUEST_ID_REUSED; PERMISSION_DENIED ROLE_REQUIRED; UNAUTHENTICATED.
+        Access: staff. Repeating: safe with the same request_id.
+
+        Errors:
+        - UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED.
+        - PERMISSION_DENIED ROLE_REQUIRED.
+        - INVALID_ARGUMENT INVALID_REQUEST: a field is malformed, the start is in the past or more than 5 years ahead, or
+        ISO 4217 does not know the currency.
+        - NOT_FOUND MOVIE_NOT_FOUND or AUDITORIUM_NOT_FOUND.
+        - FAILED_PRECONDITION SHOWTIME_OVERLAP: the auditorium has a showtime less than 15 minutes before or after this
+        one.
+        - FAILED_PRECONDITION REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -120,10 +134,10 @@ def add_ShowtimeServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ShowtimeService:
-    """Keeps the programme: which movie is shown when and where, at what price, and which seats are free. Reading is open to anyone.
+    """Showtimes: which movie is shown when and where, at what price, and which seats are free.
 
-    Every call may also get UNAVAILABLE with STORAGE_UNAVAILABLE or SHUTTING_DOWN, or RESOURCE_EXHAUSTED with OVERLOADED: repeat it, with the
-    same request_id if it has one.
+    Any method can also return UNAVAILABLE (STORAGE_UNAVAILABLE, SHUTTING_DOWN), RESOURCE_EXHAUSTED (OVERLOADED) or
+    INTERNAL (INTERNAL_ERROR).
     """
 
     @staticmethod
