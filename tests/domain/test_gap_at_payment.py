@@ -67,7 +67,7 @@ def three() -> Box:
 
 
 class TestTable:
-    """Each row of the table in the README."""
+    """Each row of the table in docs/rules.md."""
 
     def test_the_middle_one_is_cancelled(self, three: Box) -> None:
         three.cancel("b2")
