@@ -1,11 +1,11 @@
-# The image of the server, and with --target test that of its tests.
+# The server image; with --target test the image of the tests.
 ARG PYTHON=python:3.13-slim
 
 
 FROM ${PYTHON} AS builder
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
-# What changes seldom comes first, so that a change of the code alone installs nothing again.
+# Dependencies come first: a change of the code reuses their layers.
 COPY requirements.lock requirements-build.lock ./
 RUN python -m venv --without-pip /opt/cinema \
     && pip --python /opt/cinema/bin/python install --no-deps --require-hashes --requirement requirements.lock \
@@ -31,7 +31,7 @@ RUN python -m venv --without-pip /opt/test \
 COPY . .
 RUN pip --python /opt/test/bin/python install --no-deps --no-build-isolation --editable .
 USER 10001:10001
-# As in `make test`, in one process.
+# Like `make test`, in one process.
 CMD ["pytest", "--cov"]
 
 
@@ -56,7 +56,7 @@ VOLUME /data
 EXPOSE 50051
 USER 10001:10001
 STOPSIGNAL SIGTERM
-# It asks the health address, since calls may need TLS. Each check starts an interpreter, so it is asked seldom once the server is up.
+# Uses the health address, because calls may need TLS. Each check starts an interpreter, so the interval is long once the server is up.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=30s --start-interval=2s CMD ["cinema", "health"]
 ENTRYPOINT ["cinema"]
 CMD ["serve"]

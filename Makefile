@@ -1,4 +1,4 @@
-# How the project is set up, run, tested and checked: `make help` lists the ways.
+# Setup, tests and checks. `make help` lists the targets.
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SHELLFLAGS := -eu -c
 .DEFAULT_GOAL := help
@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 ENVIRONMENT := $(VENV)/project-installed
 BENCH_ENVIRONMENT := $(VENV)/bench-installed
 
-# `make PYTHON=python3.12 run` chooses an interpreter; later calls stay with the one that the environment was made with.
+# `make PYTHON=python3.12 run` chooses an interpreter. Later calls keep the one that .venv was created with.
 made_before := $(shell test -x $(BIN)/python && cat $(VENV)/made-for 2>/dev/null)
 ifndef PYTHON
 PYTHON := $(or $(firstword $(made_before)),python3)
@@ -28,49 +28,49 @@ run: $(ENVIRONMENT) ## Start the server with demo data, on SQLite (cinema.db in 
 	@exec $(BIN)/cinema serve --demo
 
 .PHONY: dev
-dev: $(ENVIRONMENT) ## The same, started again whenever the code changes
+dev: $(ENVIRONMENT) ## Like run, but restart on code changes
 	@exec $(BIN)/watchfiles --filter python '$(BIN)/cinema serve --demo' cinema_grpc generated
 
 
 # Working on the code
 
 .PHONY: test
-test: export PYTHONDONTWRITEBYTECODE := # or each of the servers that tests start would compile all of its code anew
-test: $(ENVIRONMENT) ## Run all tests; fails when they cover less than 95% of the code
+test: export PYTHONDONTWRITEBYTECODE := # otherwise each server that the tests start compiles all code again
+test: $(ENVIRONMENT) ## Run all tests; fails below 95% coverage
 	@$(BIN)/pytest --cov --numprocesses auto
 
 .PHONY: torture
-torture: $(ENVIRONMENT) ## Run the long forms of the proofs in docs/reliability.md, and tell their figures: an hour or more
+torture: $(ENVIRONMENT) ## Run the long forms of the proofs in docs/reliability.md: an hour or more
 	@$(BIN)/pytest -m torture
 
-# CINEMA_TEST_COUNT=3 has fewer promotions than 10 of each kind.
+# CINEMA_TEST_COUNT=3 runs 3 promotions of each kind instead of 10.
 .PHONY: test-failover
-test-failover: $(ENVIRONMENT) ## Promote standbys under load, by hand and by Patroni, and sell through PgBouncer and Envoy: 10 minutes
+test-failover: $(ENVIRONMENT) ## Test failover with standbys and Patroni, PgBouncer and Envoy: 10 minutes
 	@$(BIN)/pytest -m failover
 
 MINUTES ?= 60
 
 .PHONY: soak
-soak: $(ENVIRONMENT) ## Sell for MINUTES=60 on each database, and see that memory stays flat and nothing is left open
+soak: $(ENVIRONMENT) ## Sell for MINUTES=60 on each database; memory must stay flat and nothing open
 	@CINEMA_TEST_MINUTES=$(MINUTES) $(BIN)/pytest -m torture -s tests/proofs/test_endurance.py -k soak
 
 DATABASE ?= sqlite
 
-# `make mutations BUG='page token'` puts back those alone that have this in their name.
+# `make mutations BUG='page token'` runs only bugs with this in their name.
 .PHONY: mutations
-mutations: $(ENVIRONMENT) ## Put known bugs back, one at a time, in a copy, and check that the tests notice each: 2 minutes
+mutations: $(ENVIRONMENT) ## Reintroduce known bugs one at a time in a copy; a test must fail for each: 2 minutes
 	@$(BIN)/python -m tests.mutations $(if $(BUG),'$(BUG)')
 
-# `make bench SCENARIO=create-booking` measures one scenario alone.
+# `make bench SCENARIO=create-booking` runs one scenario.
 .PHONY: bench bench-quick
-bench: $(ENVIRONMENT) $(BENCH_ENVIRONMENT) ## Measure against yardsticks, into bench-report: 20 minutes; SCENARIO=create-booking, DATABASE=postgresql
+bench: $(ENVIRONMENT) $(BENCH_ENVIRONMENT) ## Benchmark against yardsticks, into bench-report: 20 minutes; SCENARIO=create-booking, DATABASE=postgresql
 	@$(BIN)/python -m benchmarks --database $(DATABASE) $(addprefix --scenario ,$(SCENARIO))
 
-bench-quick: $(ENVIRONMENT) $(BENCH_ENVIRONMENT) ## The same with fewer calls, without what takes long: 3 minutes
+bench-quick: $(ENVIRONMENT) $(BENCH_ENVIRONMENT) ## Benchmark with fewer calls and without the long scenarios: 3 minutes
 	@$(BIN)/python -m benchmarks --quick --database $(DATABASE) $(addprefix --scenario ,$(SCENARIO))
 
 .PHONY: format
-format: $(ENVIRONMENT) ## Format the Python code and the protos, and fix what the linter can fix
+format: $(ENVIRONMENT) ## Format Python code and protos, and apply the linter's fixes
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 	@$(BIN)/buf format --write protos
@@ -80,7 +80,7 @@ service_names = $(filter %_service.proto,$(proto_names))
 protoc = $(BIN)/python -m grpc_tools.protoc --proto_path=protos --proto_path=third_party \
 	--plugin=$(BIN)/protoc-gen-mypy --plugin=$(BIN)/protoc-gen-mypy_grpc
 
-# Only services have calls, so only their files get stubs and servicers.
+# Only files with services get stubs and servicers.
 define generate_into
 	@rm -rf $(1) && mkdir -p $(1)
 	@$(protoc) --python_out=$(1) --mypy_out=quiet:$(1) $(proto_names)
@@ -88,23 +88,23 @@ define generate_into
 endef
 
 .PHONY: generate
-generate: $(ENVIRONMENT) ## Make generated/ anew from the protos
+generate: $(ENVIRONMENT) ## Regenerate generated/ from the protos
 	$(call generate_into,$(VENV)/generated)
 	@rm -rf generated && mv $(VENV)/generated generated
 
-# The dev lock follows the runtime lock: what is tested is what ships.
+# The dev lock is constrained by the runtime lock, so the tested versions are the shipped ones.
 compile_lock = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url $(LOCK_OPTIONS)
 
 .PHONY: lock
-lock: $(ENVIRONMENT) ## Rewrite the lock files from pyproject.toml; LOCK_OPTIONS=--upgrade takes newer versions
+lock: $(ENVIRONMENT) ## Rewrite the lock files from pyproject.toml; LOCK_OPTIONS=--upgrade updates versions
 	@$(compile_lock) pyproject.toml --all-extras --output-file requirements.lock >/dev/null
 	@$(compile_lock) pyproject.toml --all-extras --group dev --constraint requirements.lock --output-file requirements-dev.lock >/dev/null
 	@$(compile_lock) --group build --constraint requirements-dev.lock --output-file requirements-build.lock >/dev/null
 	@$(compile_lock) --group bench --constraint requirements-dev.lock --output-file requirements-bench.lock >/dev/null
 
 .PHONY: clean
-clean: ## Remove the environment, the caches and what was built; the database stays
+clean: ## Remove .venv, caches and build output; the database stays
 	rm -rf $(VENV) dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -115,7 +115,7 @@ CHECKS := check-lint check-format check-types check-imports check-security check
 	check-generated check-dockerfile check-yaml
 
 .PHONY: check $(CHECKS)
-check: $(ENVIRONMENT) ## Everything but the tests: lint, format, types, imports, protos, security, files for CI and images
+check: $(ENVIRONMENT) ## Lint, format, types, imports, protos, security, CI and image files
 	@$(MAKE) --keep-going $(CHECKS)
 
 $(CHECKS): $(ENVIRONMENT)
@@ -136,13 +136,13 @@ check-imports:
 	@echo "== $@"
 	@$(BIN)/lint-imports --no-logo
 
-# What bandit holds for minor, ruff's S rules find too; an exemption stands beside its line once, for ruff.
+# ruff's S rules find bandit's minor issues too, so exemptions are written once, for ruff.
 check-security:
 	@echo "== $@"
 	@$(BIN)/bandit --quiet --configfile pyproject.toml --severity-level medium --format custom \
 		--msg-template "{relpath}:{line}: {test_id} {msg}" --recursive cinema_grpc
 
-# Finds a dependency of pyproject.toml that the lock lacks, or has in another version.
+# Finds dependencies of pyproject.toml that the lock lacks or has in another version.
 check-dependencies:
 	@echo "== $@"
 	@$(BIN)/python -m pip check
@@ -152,8 +152,8 @@ check-protos:
 	@$(BIN)/buf lint
 	@$(BIN)/buf format --diff --exit-code protos
 
-# The protos must not break callers of the ones at BREAKING_AGAINST, any commit that git knows: the main branch, if nothing else is
-# said. A commit from before there were protos has no callers.
+# The protos must be compatible with those of the commit BREAKING_AGAINST, by default the main branch. A commit without protos
+# has no callers.
 ifndef BREAKING_AGAINST
 BREAKING_AGAINST := $(shell for name in main origin/main HEAD; do git rev-parse --verify --quiet $$name 2>/dev/null && break; done)
 endif
@@ -161,7 +161,7 @@ endif
 check-breaking:
 	@echo "== $@"
 	@test -n "$(BREAKING_AGAINST)" || { echo "No commit to compare with."; exit 0; }; \
-	git rev-parse --verify --quiet '$(BREAKING_AGAINST)^{commit}' >/dev/null || { echo "git knows no $(BREAKING_AGAINST)."; exit 1; }; \
+	git rev-parse --verify --quiet '$(BREAKING_AGAINST)^{commit}' >/dev/null || { echo "git has no commit $(BREAKING_AGAINST)."; exit 1; }; \
 	git cat-file -e '$(BREAKING_AGAINST):protos' 2>/dev/null || { echo "No protos at $(BREAKING_AGAINST)."; exit 0; }; \
 	before=$$(mktemp -d); trap 'rm -rf "$$before"' EXIT; \
 	git archive '$(BREAKING_AGAINST)' buf.yaml protos third_party | tar -x -C "$$before"; \
@@ -185,34 +185,34 @@ check-yaml:
 	@$(BIN)/kubernetes-validate --quiet --strict deploy/kubernetes/*.yaml
 
 .PHONY: audit
-audit: $(ENVIRONMENT) ## Look for known vulnerabilities in the locked dependencies (asks the package index)
+audit: $(ENVIRONMENT) ## Find known vulnerabilities in locked dependencies (queries the package index)
 	@$(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement requirements-dev.lock --requirement requirements-build.lock \
 		--requirement requirements-bench.lock
 
 .PHONY: wheel-check
-wheel-check: $(ENVIRONMENT) ## Build the wheel, install it apart from this folder, and buy a seat from it
+wheel-check: $(ENVIRONMENT) ## Build the wheel, install it outside this folder, and buy a seat from its server
 	@.ci/check-wheel $(BIN)/python
 
 ADDRESS ?= 127.0.0.1:50051
 
 .PHONY: container-check
-container-check: $(ENVIRONMENT) ## Buy a seat from the server at ADDRESS, one with demo data
+container-check: $(ENVIRONMENT) ## Buy a seat from the server at ADDRESS (with demo data)
 	@$(BIN)/python tests/e2e/buy_a_seat.py $(ADDRESS)
 
 
-# The environment. Its stamps are written last, and its first part is always made from nothing, so that one that was broken off
-# is mended by the next call of make.
+# The environment. Stamps are written last and dependencies are installed into a new .venv, so the next call repairs an
+# interrupted one.
 
 ifneq ($(made_before),$(made_for))
 .PHONY: $(VENV)/dependencies-installed
 endif
 
-# The lock files name all that is needed. Without --no-deps, pip before 24 refuses "coverage[toml]" beside "coverage==7.17.3" as not
-# pinned as soon as a newer coverage is out (https://github.com/pypa/pip/issues/9644).
+# The lock files are complete. Without --no-deps, pip before 24 rejects "coverage[toml]" beside "coverage==7.17.3" as not pinned
+# once a newer coverage is released (https://github.com/pypa/pip/issues/9644).
 $(VENV)/dependencies-installed: requirements-dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	|| { echo "Python 3.11 or newer is needed, and '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo not found)." \
-		"Another one can be named: make PYTHON=python3.12 run" >&2; exit 1; }
+		"Choose another one: make PYTHON=python3.12 run" >&2; exit 1; }
 	@echo "Setting up $(VENV) with $$($(PYTHON) --version): about a minute, once"
 	@rm -rf $(VENV)
 	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || $(PYTHON) -m venv --clear --without-pip $(VENV)
