@@ -1,0 +1,293 @@
+"""What each error is on the wire: its code, reason, metadata and details."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cinema.v1 import error_reason_pb2
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import (
+    BadRequest,
+    ErrorInfo,
+    PreconditionFailure,
+    QuotaFailure,
+    ResourceInfo,
+    RetryInfo,
+)
+
+import cinema_grpc.transport.errors as transport
+from cinema_grpc.application import errors as application
+from cinema_grpc.domain import errors as domain
+from cinema_grpc.domain.account import Role
+from cinema_grpc.domain.errors import CinemaError, FieldViolation, InvalidRequest
+from cinema_grpc.transport.errors import describe
+
+MOMENT = datetime(2026, 5, 1, 19, 0, tzinfo=UTC)
+TIME = "2026-05-01T19:00:00Z"
+WAIT = timedelta(seconds=7.1)
+
+Expected = Callable[[CinemaError], Message]
+"""Returns the detail that an error must carry."""
+
+
+def bad_request(*fields: tuple[str, str]) -> Expected:
+    violations = [BadRequest.FieldViolation(field=field, description=text) for field, text in fields]
+    return lambda _error: BadRequest(field_violations=violations)
+
+
+def precondition(subject: str) -> Expected:
+    return lambda error: PreconditionFailure(
+        violations=[
+            PreconditionFailure.Violation(type=error.reason, subject=subject, description=error.message),
+        ]
+    )
+
+
+def resource(resource_type: str, name: str) -> Expected:
+    return lambda error: ResourceInfo(
+        resource_type=f"cinema.v1.{resource_type}", resource_name=name, description=error.message
+    )
+
+
+def quota(metric: str, value: int, subject: str) -> Expected:
+    return lambda error: QuotaFailure(
+        violations=[
+            QuotaFailure.Violation(
+                subject=subject,
+                description=error.message,
+                api_service="cinema.v1",
+                quota_metric=metric,
+                quota_value=value,
+            )
+        ]
+    )
+
+
+def retry(seconds: int) -> Expected:
+    return lambda _error: RetryInfo(retry_delay=Duration(seconds=seconds))
+
+
+OVERLAP = {"showtime_id": "s", "start_time": TIME, "end_time": TIME, "minutes_between": "15"}
+INVALID = InvalidRequest(FieldViolation("seats[1]", "must be a seat label"), FieldViolation("", "is no message"))
+DESCRIPTIONS = "seats[1]: must be a seat label; is no message"
+IN_SHOWTIME = "the caller's seats on hold in the showtime"
+OVER_ALL = "the caller's seats on hold over all showtimes"
+
+WIRE: list[tuple[CinemaError, str, dict[str, str], list[Expected]]] = [
+    # error, code and reason, metadata, details beside the ErrorInfo
+    (
+        INVALID,
+        "INVALID_ARGUMENT INVALID_REQUEST",
+        {"fields": "seats[1]", "descriptions": DESCRIPTIONS},
+        [bad_request(("seats[1]", "must be a seat label"), ("", "is no message"))],
+    ),
+    (application.TokenMissing(), "UNAUTHENTICATED TOKEN_MISSING", {}, []),
+    (application.TokenInvalid(), "UNAUTHENTICATED TOKEN_INVALID", {}, []),
+    (application.TokenExpired(MOMENT), "UNAUTHENTICATED TOKEN_EXPIRED", {"expire_time": TIME}, []),
+    (application.BadCredentials(), "UNAUTHENTICATED BAD_CREDENTIALS", {}, []),
+    (application.BadCredentials("the current password"), "UNAUTHENTICATED BAD_CREDENTIALS", {}, []),
+    (application.RefreshTokenInvalid(), "UNAUTHENTICATED REFRESH_TOKEN_INVALID", {}, []),
+    (domain.NotBookingOwner("b"), "PERMISSION_DENIED NOT_BOOKING_OWNER", {"booking_id": "b"}, []),
+    (application.RoleRequired(Role.STAFF), "PERMISSION_DENIED ROLE_REQUIRED", {"role": "STAFF"}, []),
+    (domain.MovieNotFound("m"), "NOT_FOUND MOVIE_NOT_FOUND", {"movie_id": "m"}, [resource("Movie", "m")]),
+    (domain.CinemaNotFound("c"), "NOT_FOUND CINEMA_NOT_FOUND", {"cinema_id": "c"}, [resource("Cinema", "c")]),
+    (
+        domain.AuditoriumNotFound("a"),
+        "NOT_FOUND AUDITORIUM_NOT_FOUND",
+        {"auditorium_id": "a"},
+        [resource("Auditorium", "a")],
+    ),
+    (
+        domain.ShowtimeNotFound("a,b"),
+        "NOT_FOUND SHOWTIME_NOT_FOUND",
+        {"showtime_id": "a,b"},
+        [resource("Showtime", "a,b")],
+    ),
+    (domain.BookingNotFound("b"), "NOT_FOUND BOOKING_NOT_FOUND", {"booking_id": "b"}, [resource("Booking", "b")]),
+    (
+        domain.SeatNotFound(["A99", "Z1"]),
+        "NOT_FOUND SEAT_NOT_FOUND",
+        {"seats": "A99,Z1"},
+        [resource("Seat", "A99"), resource("Seat", "Z1")],
+    ),
+    (domain.UsernameTaken("ada"), "ALREADY_EXISTS USERNAME_TAKEN", {"username": "ada"}, [resource("User", "ada")]),
+    (domain.EmailTaken("a@b.c"), "ALREADY_EXISTS EMAIL_TAKEN", {"email": "a@b.c"}, [resource("User", "a@b.c")]),
+    (domain.NameTaken("One"), "ALREADY_EXISTS NAME_TAKEN", {"name": "One"}, [resource("Auditorium", "One")]),
+    (
+        domain.SeatsUnavailable(["A1", "A2"]),
+        "FAILED_PRECONDITION SEATS_UNAVAILABLE",
+        {"seats": "A1,A2"},
+        [precondition("A1,A2")],
+    ),
+    (
+        domain.SingleSeatGap(["A2"]),
+        "FAILED_PRECONDITION SINGLE_SEAT_GAP",
+        {"stranded_seats": "A2"},
+        [precondition("A2")],
+    ),
+    (
+        domain.GapLeftByPayment("b", ["A2", "A5"]),
+        "FAILED_PRECONDITION SINGLE_SEAT_GAP",
+        {"booking_id": "b", "stranded_seats": "A2,A5"},
+        [precondition("A2,A5")],
+    ),
+    (
+        domain.HoldExpired("b", MOMENT),
+        "FAILED_PRECONDITION HOLD_EXPIRED",
+        {"booking_id": "b", "hold_expire_time": TIME},
+        [precondition("b")],
+    ),
+    (
+        domain.HoldExpired("b", MOMENT, charged=True),
+        "FAILED_PRECONDITION HOLD_EXPIRED",
+        {"booking_id": "b", "hold_expire_time": TIME, "charged": "true"},
+        [precondition("b")],
+    ),
+    (
+        domain.BookingNotReserved("b", "CONFIRMED"),
+        "FAILED_PRECONDITION BOOKING_NOT_RESERVED",
+        {"booking_id": "b", "status": "CONFIRMED"},
+        [precondition("b")],
+    ),
+    (
+        domain.BookingNotCancellable("b", "CANCELLED"),
+        "FAILED_PRECONDITION BOOKING_NOT_CANCELLABLE",
+        {"booking_id": "b", "status": "CANCELLED"},
+        [precondition("b")],
+    ),
+    (
+        domain.BookingNotCancellable("b", "CONFIRMED", MOMENT),
+        "FAILED_PRECONDITION BOOKING_NOT_CANCELLABLE",
+        {"booking_id": "b", "status": "CONFIRMED", "start_time": TIME},
+        [precondition("b")],
+    ),
+    (
+        domain.PaymentDeclined("b"),
+        "FAILED_PRECONDITION PAYMENT_DECLINED",
+        {"booking_id": "b"},
+        [precondition("b")],
+    ),
+    (
+        domain.SalesClosed("s", MOMENT),
+        "FAILED_PRECONDITION SALES_CLOSED",
+        {"showtime_id": "s", "start_time": TIME},
+        [precondition("s")],
+    ),
+    (
+        domain.ShowtimeOverlap("s", MOMENT, MOMENT, 15),
+        "FAILED_PRECONDITION SHOWTIME_OVERLAP",
+        OVERLAP,
+        [precondition("s")],
+    ),
+    (
+        application.RequestIdReused("r"),
+        "FAILED_PRECONDITION REQUEST_ID_REUSED",
+        {"request_id": "r"},
+        [precondition("r")],
+    ),
+    (domain.PaymentInProgress("b"), "ABORTED PAYMENT_IN_PROGRESS", {"booking_id": "b"}, [retry(1)]),
+    (
+        domain.HoldLimit(10, 8, 4),
+        "RESOURCE_EXHAUSTED HOLD_LIMIT",
+        {"limit": "10", "held": "8", "requested": "4"},
+        [quota("seats_on_hold", 10, IN_SHOWTIME)],
+    ),
+    (
+        domain.HoldLimit(20, 18, 4, of_account=True),
+        "RESOURCE_EXHAUSTED HOLD_LIMIT",
+        {"limit": "20", "held": "18", "requested": "4", "scope": "account"},
+        [quota("seats_on_hold", 20, OVER_ALL)],
+    ),
+    (
+        domain.TooManyUnpaidHolds(3, WAIT),
+        "RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS",
+        {"unpaid_holds": "3", "retry_after_seconds": "8"},
+        [retry(8)],
+    ),
+    (
+        application.TooManyAttempts(WAIT),
+        "RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS",
+        {"retry_after_seconds": "8"},
+        [retry(8)],
+    ),
+    (
+        application.TooManyAttempts(WAIT, under_way=True),
+        "RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS",
+        {"retry_after_seconds": "8"},
+        [retry(8)],
+    ),
+    (
+        application.TooManyRegistrations(WAIT),
+        "RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS",
+        {"retry_after_seconds": "8"},
+        [retry(8)],
+    ),
+    (
+        application.TooManyChanges(120, 0.3),
+        "RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS",
+        {"changes_per_minute": "120", "retry_after_seconds": "1"},
+        [quota("changes_per_minute", 120, "the caller's changes in a minute"), retry(1)],
+    ),
+    (
+        application.Overloaded(2.5, 3.4),
+        "RESOURCE_EXHAUSTED OVERLOADED",
+        {"longest_wait_seconds": "2.5", "retry_after_seconds": "3"},
+        [retry(3)],
+    ),
+    (
+        transport.TooManyCalls("calls_at_once", 10_000),
+        "RESOURCE_EXHAUSTED OVERLOADED",
+        {"calls_at_once": "10000", "retry_after_seconds": "1"},
+        [retry(1)],
+    ),
+    (application.StorageUnavailable(), "UNAVAILABLE STORAGE_UNAVAILABLE", {}, [retry(1)]),
+    (application.FateUnknown(), "UNAVAILABLE STORAGE_UNAVAILABLE", {}, [retry(1)]),
+    (application.PaymentUnavailable("b"), "UNAVAILABLE PAYMENT_UNAVAILABLE", {"booking_id": "b"}, [retry(5)]),
+    (application.ShuttingDown(), "UNAVAILABLE SHUTTING_DOWN", {}, [retry(1)]),
+    (transport.InternalError(), "INTERNAL INTERNAL_ERROR", {}, []),
+]
+
+
+def errors_of(error: type[CinemaError]) -> Iterator[type[CinemaError]]:
+    """Return the error classes of the program that have a reason."""
+    for each in error.__subclasses__():
+        if each.__module__.startswith("cinema_grpc."):
+            if hasattr(each, "reason"):
+                yield each
+            yield from errors_of(each)
+
+
+def test_every_reason_of_the_contract_has_an_error() -> None:
+    promised = {name.removeprefix("ERROR_REASON_") for name in error_reason_pb2.ErrorReason.DESCRIPTOR.values_by_name}
+    assert {each.reason for each in errors_of(CinemaError)} == promised - {"UNSPECIFIED"}
+
+
+def test_every_error_of_the_program_is_pinned_below() -> None:
+    assert {type(error) for error, *_ in WIRE} == set(errors_of(CinemaError))
+
+
+@pytest.mark.parametrize(("error", "expected", "metadata", "details"), WIRE, ids=[each[1] for each in WIRE])
+def test_what_an_error_is_on_the_wire(
+    error: CinemaError, expected: str, metadata: dict[str, str], details: list[Expected]
+) -> None:
+    code, status = describe(error)
+    assert f"{code.name} {error.reason}" == expected
+    assert (status.code, status.message) == (code.value[0], error.message)
+    info = ErrorInfo(reason=error.reason, domain="cinema.v1", metadata=metadata)
+    wanted = [info, *(detail(error) for detail in details)]
+    assert [type(each).DESCRIPTOR.full_name for each in wanted] == [each.TypeName() for each in status.details]
+    for packed, each in zip(status.details, wanted, strict=True):
+        found = type(each)()
+        packed.Unpack(found)
+        assert found == each
+
+
+@pytest.mark.parametrize("error", [each[0] for each in WIRE], ids=[each[1] for each in WIRE])
+def test_a_message_names_its_variable_parts(error: CinemaError) -> None:
+    assert "{" not in error.message
+    flags = {"charged", "scope"}
+    fields = {"fields"}  # "descriptions" repeats them
+    for name in error.metadata.keys() - flags - fields:
+        value = error.metadata[name]
+        assert value in error.message or value.replace(",", ", ") in error.message
