@@ -10,7 +10,7 @@ import uuid_utils
 
 from cinema_grpc.application.account_ports import AccessTokens, AccountStore, PasswordHasher, SecurityLog
 from cinema_grpc.application.callers import Callers
-from cinema_grpc.application.errors import BadCredentials, TooManyAttempts
+from cinema_grpc.application.errors import BadCredentials, CurrentPasswordWrong, TooManyAttempts
 from cinema_grpc.application.ports import Clock
 from cinema_grpc.application.sessions import Tokens, issue, new_refresh_token
 from cinema_grpc.application.throttle import SignInThrottle
@@ -163,7 +163,7 @@ class Accounts:
         try:
             return await self._attempt(user.username, place, normalize_password(current_password), new_password)
         except BadCredentials:
-            raise BadCredentials("the current password") from None
+            raise CurrentPasswordWrong from None
         except TooManyAttempts as error:
             self._note("password change refused", refused=True, reason=error.reason, user_id=user_id)
             raise

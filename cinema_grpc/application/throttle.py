@@ -22,7 +22,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from cinema_grpc.application.account_ports import SignInStore
-from cinema_grpc.application.errors import BadCredentials, TooManyAttempts, TooManyRegistrations
+from cinema_grpc.application.errors import BadCredentials, TooManyAttempts, TooManyPasswordChecks, TooManyRegistrations
 from cinema_grpc.application.patience import Patience
 from cinema_grpc.domain.account import fold
 from cinema_grpc.domain.errors import CinemaError
@@ -188,7 +188,7 @@ class SignInThrottle:
         if longest > timedelta(0):
             raise TooManyAttempts(longest)
         if not here.known and self._is_crowded(subjects.of_place, records, now):
-            raise TooManyAttempts(A_MOMENT, under_way=True)
+            raise TooManyPasswordChecks(A_MOMENT)
         return not here.failures and not records[subjects.of_account].failures and _is_fresh(here, now)
 
     def _is_crowded(self, place: bytes, records: Mapping[bytes, Record], now: datetime) -> bool:

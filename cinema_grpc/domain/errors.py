@@ -1,32 +1,96 @@
-"""What the rules of a cinema refuse, each with its reason, a message for developers and the facts behind it."""
+"""The errors of the cinema's rules: each class declares its kind, reason, message and details in one place."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar
+from enum import Enum, auto
+from typing import ClassVar, NamedTuple
+
+Part = str | int | float | datetime | timedelta | Sequence[str]
 
 
 def rfc3339(moment: datetime) -> str:
-    """Write a moment as RFC 3339 does in UTC, such as "2026-05-01T19:00:00Z"; microseconds only where there are any."""
+    """Return a moment in UTC as RFC 3339 text, such as "2026-05-01T19:00:00Z"; with microseconds only if not zero."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-class CinemaError(Exception):
-    """An error that a caller is told of.
+class ErrorKind(Enum):
+    """How a caller can react to an error; the transport maps each kind to a status code."""
+
+    INVALID = auto()  # change the request
+    UNAUTHENTICATED = auto()
+    FORBIDDEN = auto()
+    NOT_FOUND = auto()
+    ALREADY_EXISTS = auto()
+    RULE_BROKEN = auto()  # a business rule: change the state first, or the request
+    CONFLICT = auto()  # repeat the call in a moment
+    EXHAUSTED = auto()  # a quota or the server's capacity
+    UNAVAILABLE = auto()  # repeat the call, with the same request_id
+    INTERNAL = auto()
+
+
+class Quota(NamedTuple):
+    """A limit that an error reports as reached.
 
     Attributes:
-        reason: The name in the contract's ErrorReason, without its prefix.
-        message: What went wrong and what would be right, in plain English.
-        metadata: Every variable part of the message, for programs.
+        metric: What is counted.
+        value: The metadata that holds the limit.
+        subject: What the limit applies to.
     """
 
-    reason: ClassVar[str]
+    metric: str
+    value: str
+    subject: str
 
-    def __init__(self, message: str, metadata: Mapping[str, str] | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.metadata = dict(metadata or {})
+
+class CinemaError(Exception):
+    """An error that the caller receives.
+
+    Attributes:
+        kind: Determines the status code.
+        reason: The name in the contract's ErrorReason, without its prefix.
+        template: The message for developers, with the names of metadata as placeholders.
+        subject: The metadata that names what a broken rule or a resource is about.
+        resource_type: The message type of what was not found or already exists, such as "Booking".
+        quota: The limit that was reached.
+        retry_after: After how many seconds to repeat the call; 0 for no advice. Metadata "retry_after_seconds" sets it.
+        message: The template, filled in.
+        metadata: Every variable part of the message as text, for programs.
+    """
+
+    kind: ClassVar[ErrorKind]
+    reason: ClassVar[str]
+    template: str
+    subject: ClassVar[str] = ""
+    resource_type: ClassVar[str] = ""
+    quota: Quota | None = None
+    retry_after: int = 0
+
+    def __init__(self, **parts: Part | None) -> None:
+        """Fill in the template.
+
+        Args:
+            parts: The metadata by name, without those that are None. Spans become seconds, rounded up.
+        """
+        given = {name: part for name, part in parts.items() if part is not None}
+        self.metadata = {name: _text(part, ",") for name, part in given.items()}
+        self.message = self.template.format(**{name: _text(part, ", ") for name, part in given.items()})
+        self.retry_after = int(self.metadata.get("retry_after_seconds", self.retry_after))
+        super().__init__(self.message)
+
+
+def _text(part: Part, separator: str) -> str:
+    match part:
+        case datetime():
+            return rfc3339(part)
+        case timedelta():
+            return str(math.ceil(part.total_seconds()))
+        case float():
+            return f"{part:g}"
+        case str() | int():
+            return str(part)
+    return separator.join(part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +104,20 @@ class FieldViolation:
 class InvalidRequest(CinemaError):
     """The request is malformed."""
 
+    kind = ErrorKind.INVALID
     reason = "INVALID_REQUEST"
+    template = "the request is malformed: {descriptions}"
 
     def __init__(self, *violations: FieldViolation) -> None:
-        named = "; ".join(
-            f"{each.field}: {each.description}" if each.field else each.description for each in violations
-        )
-        fields = ",".join(each.field for each in violations if each.field)
-        super().__init__(f"the request is malformed: {named}", {"fields": fields, "descriptions": named})
         self.violations = violations
+        super().__init__(
+            fields=",".join(each.field for each in violations if each.field),
+            descriptions="; ".join(f"{each.field}: {each.description}".removeprefix(": ") for each in violations),
+        )
 
 
 def violations_of(*checks: Callable[[], object]) -> list[FieldViolation]:
-    """Run checks that may raise InvalidRequest, and return all that they find wrong, in their order."""
+    """Run checks that may raise InvalidRequest, and return all violations in order."""
     violations: list[FieldViolation] = []
     for check in checks:
         try:
@@ -62,265 +127,270 @@ def violations_of(*checks: Callable[[], object]) -> list[FieldViolation]:
     return violations
 
 
-class NotFound(CinemaError):
-    """There is no such thing.
-
-    Attributes:
-        kind: What was looked for, such as "showtime".
-    """
-
-    kind: ClassVar[str]
+class ResourceError(CinemaError):
+    """A resource does not exist, or already exists; `subject` is the metadata that identifies it."""
 
     def __init__(self, identifier: str) -> None:
-        super().__init__(f"there is no {self.kind} {identifier!r}", {f"{self.kind}_id": identifier})
+        super().__init__(**{self.subject: identifier})
+
+
+class NotFound(ResourceError):
+    """No resource of this type has the identifier."""
+
+    kind = ErrorKind.NOT_FOUND
 
 
 class MovieNotFound(NotFound):
-    """There is no such movie."""
+    """No movie has this identifier."""
 
-    reason = "MOVIE_NOT_FOUND"
-    kind = "movie"
+    reason, resource_type, subject = "MOVIE_NOT_FOUND", "Movie", "movie_id"
+    template = "there is no movie {movie_id!r}"
 
 
 class CinemaNotFound(NotFound):
-    """There is no such cinema."""
+    """No cinema has this identifier."""
 
-    reason = "CINEMA_NOT_FOUND"
-    kind = "cinema"
+    reason, resource_type, subject = "CINEMA_NOT_FOUND", "Cinema", "cinema_id"
+    template = "there is no cinema {cinema_id!r}"
 
 
 class AuditoriumNotFound(NotFound):
-    """There is no such auditorium."""
+    """No auditorium has this identifier."""
 
-    reason = "AUDITORIUM_NOT_FOUND"
-    kind = "auditorium"
+    reason, resource_type, subject = "AUDITORIUM_NOT_FOUND", "Auditorium", "auditorium_id"
+    template = "there is no auditorium {auditorium_id!r}"
 
 
 class ShowtimeNotFound(NotFound):
-    """There is no such showtime."""
+    """No showtime has this identifier."""
 
-    reason = "SHOWTIME_NOT_FOUND"
-    kind = "showtime"
+    reason, resource_type, subject = "SHOWTIME_NOT_FOUND", "Showtime", "showtime_id"
+    template = "there is no showtime {showtime_id!r}"
 
 
 class BookingNotFound(NotFound):
-    """There is no such booking."""
+    """No booking has this identifier."""
 
-    reason = "BOOKING_NOT_FOUND"
-    kind = "booking"
+    reason, resource_type, subject = "BOOKING_NOT_FOUND", "Booking", "booking_id"
+    template = "there is no booking {booking_id!r}"
 
 
-class SeatNotFound(NotFound):
-    """The auditorium has no such seats."""
+class SeatNotFound(CinemaError):
+    """The auditorium has no seats with these labels."""
 
-    reason = "SEAT_NOT_FOUND"
-    kind = "seat"
+    kind = ErrorKind.NOT_FOUND
+    reason, resource_type, subject = "SEAT_NOT_FOUND", "Seat", "seats"
+    template = "the auditorium has no such seats: {seats}"
 
     def __init__(self, seats: Sequence[str]) -> None:
-        CinemaError.__init__(self, f"the auditorium has no {_seats(seats)}", {"seats": ",".join(seats)})
+        super().__init__(seats=seats)
 
 
-class NameTaken(CinemaError):
-    """The cinema already has an auditorium of this name."""
+class AlreadyExists(ResourceError):
+    """Another resource has the name that was asked for."""
 
-    reason = "NAME_TAKEN"
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"the cinema already has an auditorium named {name!r}", {"name": name})
+    kind = ErrorKind.ALREADY_EXISTS
 
 
-class UsernameTaken(CinemaError):
+class NameTaken(AlreadyExists):
+    """Another auditorium of the cinema has this name."""
+
+    reason, resource_type, subject = "NAME_TAKEN", "Auditorium", "name"
+    template = "the cinema already has an auditorium named {name!r}"
+
+
+class UsernameTaken(AlreadyExists):
     """Another account has this username."""
 
-    reason = "USERNAME_TAKEN"
-
-    def __init__(self, username: str) -> None:
-        super().__init__(f"the username {username!r} is taken; choose another", {"username": username})
+    reason, resource_type, subject = "USERNAME_TAKEN", "User", "username"
+    template = "the username {username!r} is taken; choose another"
 
 
-class EmailTaken(CinemaError):
+class EmailTaken(AlreadyExists):
     """Another account has this email address."""
 
-    reason = "EMAIL_TAKEN"
+    reason, resource_type, subject = "EMAIL_TAKEN", "User", "email"
+    template = "an account with the email {email!r} already exists; sign in to it instead"
 
-    def __init__(self, email: str) -> None:
-        super().__init__(f"an account with the email {email!r} exists already; sign in to it instead", {"email": email})
+
+class ShowtimeOverlap(CinemaError):
+    """Another showtime occupies the auditorium at that time."""
+
+    kind = ErrorKind.RULE_BROKEN
+    reason, subject = "SHOWTIME_OVERLAP", "showtime_id"
+    template = (
+        "the auditorium shows {showtime_id} from {start_time} to {end_time}, and {minutes_between} minutes must lie "
+        "between two showtimes"
+    )
+
+    def __init__(self, showtime_id: str, start_time: datetime, end_time: datetime, minutes_between: int) -> None:
+        super().__init__(
+            showtime_id=showtime_id, start_time=start_time, end_time=end_time, minutes_between=minutes_between
+        )
 
 
 class NotBookingOwner(CinemaError):
-    """The booking belongs to someone else."""
+    """The booking belongs to another account."""
 
+    kind = ErrorKind.FORBIDDEN
     reason = "NOT_BOOKING_OWNER"
+    template = "booking {booking_id} belongs to another account"
 
     def __init__(self, booking_id: str) -> None:
-        super().__init__(f"booking {booking_id} belongs to someone else", {"booking_id": booking_id})
+        super().__init__(booking_id=booking_id)
 
 
 class SeatsUnavailable(CinemaError):
     """Some of the seats are held or sold."""
 
-    reason = "SEATS_UNAVAILABLE"
+    kind = ErrorKind.RULE_BROKEN
+    reason, subject = "SEATS_UNAVAILABLE", "seats"
+    template = "these seats are held or sold: {seats}; choose others"
 
     def __init__(self, seats: Sequence[str]) -> None:
-        super().__init__(f"{_seats(seats)} {_is(seats)} not available; choose others", {"seats": ",".join(seats)})
+        super().__init__(seats=seats)
 
 
 class SingleSeatGap(CinemaError):
     """The booking would strand single seats."""
 
-    reason = "SINGLE_SEAT_GAP"
+    kind = ErrorKind.RULE_BROKEN
+    reason, subject = "SINGLE_SEAT_GAP", "stranded_seats"
+    template = (
+        "the booking would leave {stranded_seats} free without a free seat beside; "
+        "choose seats that leave two or more side by side, or none"
+    )
 
-    def __init__(self, stranded: Sequence[str]) -> None:
-        super().__init__(
-            f"the booking would leave {_seats(stranded)} free with no free seat beside; "
-            "choose seats that leave two or more side by side, or none",
-            {"stranded_seats": ",".join(stranded)},
-        )
+    def __init__(self, stranded: Sequence[str], booking_id: str | None = None) -> None:
+        super().__init__(booking_id=booking_id, stranded_seats=stranded)
 
 
 class GapLeftByPayment(SingleSeatGap):
-    """Paying for the booking would strand single seats that other bookings of the customer kept when it was made."""
+    """Paying for the booking would strand single seats, because an adjacent booking of the customer is not paid for."""
+
+    template = (
+        "paying for booking {booking_id} would leave {stranded_seats} free without a free seat beside, because the "
+        "booking was made next to another unpaid booking of yours; pay for {stranded_seats} first, or cancel this "
+        "booking and choose other seats"
+    )
 
     def __init__(self, booking_id: str, stranded: Sequence[str]) -> None:
-        CinemaError.__init__(
-            self,
-            f"paying for booking {booking_id} would leave {_seats(stranded)} free with no free seat beside, as it was "
-            f"made beside a booking of yours that is not paid for; pay for {_seats(stranded)} first, or cancel this "
-            "booking and choose seats that leave none",
-            {"booking_id": booking_id, "stranded_seats": ",".join(stranded)},
-        )
+        super().__init__(stranded, booking_id)
 
 
 class SalesClosed(CinemaError):
     """The showtime has started."""
 
-    reason = "SALES_CLOSED"
+    kind = ErrorKind.RULE_BROKEN
+    reason, subject = "SALES_CLOSED", "showtime_id"
+    template = "sales for showtime {showtime_id} closed when it started, at {start_time}"
 
     def __init__(self, showtime_id: str, start_time: datetime) -> None:
-        start = rfc3339(start_time)
-        super().__init__(
-            f"sales for showtime {showtime_id} closed when it started, at {start}",
-            {"showtime_id": showtime_id, "start_time": start},
-        )
+        super().__init__(showtime_id=showtime_id, start_time=start_time)
 
 
 class HoldLimit(CinemaError):
-    """The caller would have too many seats on hold, in one showtime or over all of them."""
+    """The customer would have too many seats on hold, in one showtime or over all of them."""
 
+    kind = ErrorKind.EXHAUSTED
     reason = "HOLD_LIMIT"
+    template = (
+        "one customer can have at most {limit} seats on hold in one showtime: {held} are, and {requested} more were "
+        "requested; pay for a booking or cancel one first"
+    )
+    template_of_account = template.replace("in one showtime", "over all showtimes")
+    quota = Quota("seats_on_hold", "limit", "the caller's seats on hold in the showtime")
+    quota_of_account = quota._replace(subject="the caller's seats on hold over all showtimes")
 
     def __init__(self, limit: int, held: int, requested: int, *, of_account: bool = False) -> None:
-        """Say which limit it is, that of one showtime or that `of_account`, over all showtimes."""
-        where = "one account over all showtimes" if of_account else "one customer in one showtime"
-        metadata = {"limit": str(limit), "held": str(held), "requested": str(requested)}
-        super().__init__(
-            f"at most {limit} seats can be on hold for {where}: {held} are, and {requested} more were asked for; "
-            "pay for a booking or cancel one first",
-            metadata | ({"scope": "account"} if of_account else {}),
-        )
+        if of_account:
+            self.template, self.quota = self.template_of_account, self.quota_of_account
+        super().__init__(limit=limit, held=held, requested=requested, scope="account" if of_account else None)
 
 
 class TooManyUnpaidHolds(CinemaError):
-    """The caller let too many holds of a showtime lapse, or gave them up, and has to wait before the next one."""
+    """The customer let too many holds of the showtime lapse, or cancelled them, within an hour."""
 
+    kind = ErrorKind.EXHAUSTED
     reason = "TOO_MANY_ATTEMPTS"
+    template = (
+        "{unpaid_holds} of your holds in this showtime ended within an hour without payment; "
+        "wait {retry_after_seconds} s and try again"
+    )
 
     def __init__(self, unpaid_holds: int, wait: timedelta) -> None:
-        seconds = str(math.ceil(wait.total_seconds()))
-        super().__init__(
-            f"{unpaid_holds} of your holds in this showtime ended within an hour without payment; "
-            f"wait {seconds} s and try again",
-            {"unpaid_holds": str(unpaid_holds), "retry_after_seconds": seconds},
-        )
+        super().__init__(unpaid_holds=unpaid_holds, retry_after_seconds=wait)
 
 
 class HoldExpired(CinemaError):
-    """The hold ended before the booking was paid for."""
+    """The hold ended before the booking was paid for; a charge that came too late is refunded."""
 
-    reason = "HOLD_EXPIRED"
+    kind = ErrorKind.RULE_BROKEN
+    reason, subject = "HOLD_EXPIRED", "booking_id"
+    template = (
+        "the hold of booking {booking_id} ended at {hold_expire_time}; book again, if the showtime is still on sale"
+    )
+    template_if_charged = (
+        "the hold of booking {booking_id} ended at {hold_expire_time}, before the charge succeeded, and the charge is "
+        "refunded; book again, if the showtime is still on sale"
+    )
 
     def __init__(self, booking_id: str, hold_expire_time: datetime, *, charged: bool = False) -> None:
-        """Say when it ended, and whether a charge that came too late is given back."""
-        ended = rfc3339(hold_expire_time)
-        given_back = ", before the charge went through, and all of it is given back" if charged else ""
-        super().__init__(
-            f"the hold of booking {booking_id} ended at {ended}{given_back}; "
-            "book again, if the showtime is still on sale",
-            {"booking_id": booking_id, "hold_expire_time": ended} | ({"charged": "true"} if charged else {}),
-        )
+        if charged:
+            self.template = self.template_if_charged
+        super().__init__(booking_id=booking_id, hold_expire_time=hold_expire_time, charged="true" if charged else None)
 
 
 class BookingNotReserved(CinemaError):
     """Only a RESERVED booking can be paid for."""
 
-    reason = "BOOKING_NOT_RESERVED"
+    kind = ErrorKind.RULE_BROKEN
+    reason, subject = "BOOKING_NOT_RESERVED", "booking_id"
+    template = "booking {booking_id} is {status}; only a RESERVED booking can be paid for"
 
     def __init__(self, booking_id: str, status: str) -> None:
-        super().__init__(
-            f"booking {booking_id} is {status}; only a RESERVED booking can be paid for",
-            {"booking_id": booking_id, "status": status},
-        )
+        super().__init__(booking_id=booking_id, status=status)
 
 
 class BookingNotCancellable(CinemaError):
     """The booking is EXPIRED or CANCELLED, or its showtime has started."""
 
-    reason = "BOOKING_NOT_CANCELLABLE"
+    kind = ErrorKind.RULE_BROKEN
+    reason, subject = "BOOKING_NOT_CANCELLABLE", "booking_id"
+    template = "booking {booking_id} is {status}; it can't be cancelled"
+    template_if_started = (
+        "booking {booking_id} is {status} and its showtime started at {start_time}; it can't be cancelled"
+    )
 
     def __init__(self, booking_id: str, status: str, started: datetime | None = None) -> None:
-        metadata = {"booking_id": booking_id, "status": status}
-        because = f"booking {booking_id} is {status}"
         if started is not None:
-            metadata["start_time"] = rfc3339(started)
-            because += f" and its showtime started at {metadata['start_time']}"
-        super().__init__(f"{because}; it can't be cancelled", metadata)
+            self.template = self.template_if_started
+        super().__init__(booking_id=booking_id, status=status, start_time=started)
 
 
 class PaymentInProgress(CinemaError):
-    """A payment of the booking is under way.
+    """A payment of the booking is in progress.
 
     Attributes:
-        of_this_request: Whether it is that of the very request that asks.
+        of_this_request: Whether the payment is the one that this request started.
     """
 
+    kind = ErrorKind.CONFLICT
     reason = "PAYMENT_IN_PROGRESS"
+    template = "a payment of booking {booking_id} is in progress; try again in a moment"
+    retry_after = 1
 
     def __init__(self, booking_id: str, *, of_this_request: bool = False) -> None:
         self.of_this_request = of_this_request
-        super().__init__(
-            f"a payment of booking {booking_id} is under way; try again in a moment", {"booking_id": booking_id}
-        )
+        super().__init__(booking_id=booking_id)
 
 
 class PaymentDeclined(CinemaError):
     """The payment provider refused the means of payment."""
 
-    reason = "PAYMENT_DECLINED"
+    kind = ErrorKind.RULE_BROKEN
+    reason, subject = "PAYMENT_DECLINED", "booking_id"
+    template = "the payment of booking {booking_id} was declined; its seats stay on hold, try another payment_token"
 
     def __init__(self, booking_id: str) -> None:
-        super().__init__(
-            f"the payment of booking {booking_id} was declined; its seats stay on hold, try another payment_token",
-            {"booking_id": booking_id},
-        )
-
-
-class ShowtimeOverlap(CinemaError):
-    """The auditorium is not free at that time."""
-
-    reason = "SHOWTIME_OVERLAP"
-
-    def __init__(self, showtime_id: str, start_time: datetime, end_time: datetime, minutes_between: int) -> None:
-        start, end = rfc3339(start_time), rfc3339(end_time)
-        super().__init__(
-            f"the auditorium shows {showtime_id} from {start} to {end}, and {minutes_between} minutes must lie "
-            "between two showtimes",
-            {"showtime_id": showtime_id, "start_time": start, "end_time": end, "minutes_between": str(minutes_between)},
-        )
-
-
-def _seats(seats: Sequence[str]) -> str:
-    return f"{'seat' if len(seats) == 1 else 'seats'} {', '.join(seats)}"
-
-
-def _is(seats: Sequence[str]) -> str:
-    return "is" if len(seats) == 1 else "are"
+        super().__init__(booking_id=booking_id)

@@ -27,7 +27,7 @@ from cinema_grpc.transport.authentication import Authentication
 from cinema_grpc.transport.call import REQUEST_ID_HEADER, Call, Peer, current_call
 from cinema_grpc.transport.call_log import CallLog
 from cinema_grpc.transport.door import Door
-from cinema_grpc.transport.errors import CATALOGUE, InternalError, TooManyCalls, describe
+from cinema_grpc.transport.errors import REASONS, InternalError, TooManyCalls, describe
 from cinema_grpc.transport.handlers import (
     Context,
     Handler,
@@ -378,7 +378,7 @@ class CallPipeline(grpc.GenericRpcHandler):
         # A CancelledError that is left came from what the call waited for; gRPC would never answer the client.
         if isinstance(error, asyncio.CancelledError) and self._stopping:
             error = ShuttingDown()
-        refusal = error if isinstance(error, CinemaError) and error.reason in CATALOGUE else InternalError()
+        refusal = error if isinstance(error, CinemaError) and error.reason in REASONS else InternalError()
         code, status = describe(refusal)
         self._log(call, code, refusal.reason, None if refusal is error else error)
         if refusal.reason in security_log.REFUSALS:

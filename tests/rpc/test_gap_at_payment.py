@@ -19,7 +19,7 @@ async def test_a_hold_that_was_given_up_does_not_help_to_strand_a_seat(database_
         refused = await refusal(house.pay(last.booking_id, request_id=request_id))
         assert (refused.code, refused.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "SINGLE_SEAT_GAP")
         assert refused.metadata == {"booking_id": last.booking_id, "stranded_seats": "A2"}
-        assert "pay for seat A2 first, or cancel this booking" in refused.message
+        assert "pay for A2 first, or cancel this booking" in refused.message
         assert refused.details["PreconditionFailure"].violations[0].subject == "A2"
         assert await house.read(last.booking_id) == last
         again = await house.book(showtime_id, "A2")

@@ -86,7 +86,7 @@ WIRE: list[tuple[CinemaError, str, dict[str, str], list[Expected]]] = [
     (application.TokenInvalid(), "UNAUTHENTICATED TOKEN_INVALID", {}, []),
     (application.TokenExpired(MOMENT), "UNAUTHENTICATED TOKEN_EXPIRED", {"expire_time": TIME}, []),
     (application.BadCredentials(), "UNAUTHENTICATED BAD_CREDENTIALS", {}, []),
-    (application.BadCredentials("the current password"), "UNAUTHENTICATED BAD_CREDENTIALS", {}, []),
+    (application.CurrentPasswordWrong(), "UNAUTHENTICATED BAD_CREDENTIALS", {}, []),
     (application.RefreshTokenInvalid(), "UNAUTHENTICATED REFRESH_TOKEN_INVALID", {}, []),
     (domain.NotBookingOwner("b"), "PERMISSION_DENIED NOT_BOOKING_OWNER", {"booking_id": "b"}, []),
     (application.RoleRequired(Role.STAFF), "PERMISSION_DENIED ROLE_REQUIRED", {"role": "STAFF"}, []),
@@ -212,7 +212,7 @@ WIRE: list[tuple[CinemaError, str, dict[str, str], list[Expected]]] = [
         [retry(8)],
     ),
     (
-        application.TooManyAttempts(WAIT, under_way=True),
+        application.TooManyPasswordChecks(WAIT),
         "RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS",
         {"retry_after_seconds": "8"},
         [retry(8)],

@@ -11,7 +11,7 @@ from grpc import StatusCode
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from cinema_grpc.domain.errors import CinemaError, NameTaken, SeatsUnavailable
+from cinema_grpc.domain.errors import CinemaError, ErrorKind, NameTaken, SeatsUnavailable
 from cinema_grpc.transport.call import Call, add_request_id
 from cinema_grpc.transport.handlers import Context, Handler
 from cinema_grpc.transport.pipeline import CallPipeline
@@ -123,9 +123,11 @@ class TestErrors:
 
     async def test_a_reason_that_is_not_in_the_contract_is_a_fault_of_ours(self, serve: Serve) -> None:
         class Unheard(CinemaError):
+            kind = ErrorKind.INVALID
             reason = "UNHEARD_OF"
+            template = "what?"
 
-        channel = await serve(CallPipeline(raising(Unheard("what?"))))
+        channel = await serve(CallPipeline(raising(Unheard())))
         assert reason_of(await refused(channel)) == "INTERNAL_ERROR"
 
     async def test_bytes_that_are_no_message_are_a_malformed_request(self, serve: Serve) -> None:
