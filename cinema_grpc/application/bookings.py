@@ -11,7 +11,8 @@ from cinema_grpc.application.once import Once
 from cinema_grpc.application.payments import Payments
 from cinema_grpc.application.ports import BookingReader, FoundBooking, FoundBookings
 from cinema_grpc.domain.booking import Booking, BookingStatus, CancellationQuote
-from cinema_grpc.domain.errors import BookingNotFound, NotBookingOwner
+from cinema_grpc.domain.booking_errors import NotBookingOwner
+from cinema_grpc.domain.errors import BookingNotFound
 from cinema_grpc.domain.showtime import NO_LIMITS
 from cinema_grpc.domain.unpaid_holds import HoldLimits
 

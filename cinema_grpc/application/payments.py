@@ -28,7 +28,8 @@ from cinema_grpc.application.once import Once, RequestKey
 from cinema_grpc.application.payment_ports import ChargeVoided, PaymentGateway
 from cinema_grpc.application.unsettled import PROVIDER_SECONDS
 from cinema_grpc.domain.booking import Booking, BookingStatus, Ticket
-from cinema_grpc.domain.errors import CinemaError, HoldExpired, PaymentDeclined, PaymentInProgress
+from cinema_grpc.domain.booking_errors import HoldExpired, PaymentDeclined, PaymentInProgress
+from cinema_grpc.domain.errors import CinemaError
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.showtime import Showtime
 

@@ -4,14 +4,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
-from cinema_grpc.domain.cancellation import refund_percent
-from cinema_grpc.domain.errors import (
+from cinema_grpc.domain.booking_errors import (
     BookingNotCancellable,
     BookingNotReserved,
     HoldExpired,
     PaymentInProgress,
     SalesClosed,
 )
+from cinema_grpc.domain.cancellation import refund_percent
 from cinema_grpc.domain.money import Money
 
 MAXIMUM_SEATS_A_BOOKING = 10

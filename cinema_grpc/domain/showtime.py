@@ -23,12 +23,9 @@ from cinema_grpc.domain.booking import (
     Reliance,
     Ticket,
 )
-from cinema_grpc.domain.errors import (
-    BookingNotFound,
-    FieldViolation,
+from cinema_grpc.domain.booking_errors import (
     GapLeftByPayment,
     HoldLimit,
-    InvalidRequest,
     NotBookingOwner,
     PaymentInProgress,
     SalesClosed,
@@ -36,6 +33,7 @@ from cinema_grpc.domain.errors import (
     SingleSeatGap,
     TooManyUnpaidHolds,
 )
+from cinema_grpc.domain.errors import BookingNotFound, FieldViolation, InvalidRequest
 from cinema_grpc.domain.gap_rule import OwnSeats, blocking_payment, reliances
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.seating import SeatPlan

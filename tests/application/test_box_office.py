@@ -19,7 +19,8 @@ from cinema_grpc.application.box_office_ports import GENERATIONS
 from cinema_grpc.application.errors import Overloaded, RequestIdReused, ShuttingDown, StorageUnavailable
 from cinema_grpc.application.ports import StorageConflict, StorageContention
 from cinema_grpc.domain.booking import Booking, BookingStatus
-from cinema_grpc.domain.errors import CinemaError, SeatsUnavailable, ShowtimeNotFound
+from cinema_grpc.domain.booking_errors import SeatsUnavailable
+from cinema_grpc.domain.errors import CinemaError, ShowtimeNotFound
 from cinema_grpc.domain.showtime import Showtime
 from tests.application.conftest import House, once
 from tests.faults import failing

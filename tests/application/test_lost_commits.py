@@ -10,7 +10,7 @@ from cinema_grpc.application.box_office import BoxOffice
 from cinema_grpc.application.box_office_ports import Written
 from cinema_grpc.application.once import Recorded
 from cinema_grpc.domain.booking import Booking, BookingStatus
-from cinema_grpc.domain.errors import BookingNotCancellable
+from cinema_grpc.domain.booking_errors import BookingNotCancellable
 from cinema_grpc.domain.showtime import Showtime
 from tests.application.conftest import House, once
 from tests.application.desk import outcomes

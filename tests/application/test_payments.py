@@ -9,12 +9,8 @@ from cinema_grpc.adapters.database import schema
 from cinema_grpc.application import payments
 from cinema_grpc.application.errors import PaymentUnavailable, RequestIdReused
 from cinema_grpc.domain.booking import BookingStatus
-from cinema_grpc.domain.errors import (
-    BookingNotFound,
-    NotBookingOwner,
-    PaymentDeclined,
-    PaymentInProgress,
-)
+from cinema_grpc.domain.booking_errors import NotBookingOwner, PaymentDeclined, PaymentInProgress
+from cinema_grpc.domain.errors import BookingNotFound
 from cinema_grpc.domain.money import Money
 from tests.application.desk import Desk, outcomes, request
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from cinema_grpc.domain.booking import TRANSITIONS, BookingStatus
-from cinema_grpc.domain.errors import BookingNotReserved, HoldExpired, SalesClosed
+from cinema_grpc.domain.booking_errors import BookingNotReserved, HoldExpired, SalesClosed
 from tests.builders import NOW, a_booking
 
 START = NOW + timedelta(days=2)

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from cinema_grpc.domain.booking import Booking, BookingStatus, CancellationQuote
+from cinema_grpc.domain.booking_errors import BookingNotCancellable
 from cinema_grpc.domain.cancellation import refund_percent
-from cinema_grpc.domain.errors import BookingNotCancellable
 from cinema_grpc.domain.money import Money
 from tests.builders import NOW, a_booking
 

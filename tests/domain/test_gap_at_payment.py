@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cinema_grpc.domain.booking import Booking, BookingStatus
-from cinema_grpc.domain.errors import CinemaError, GapLeftByPayment, PaymentInProgress
+from cinema_grpc.domain.booking_errors import GapLeftByPayment, PaymentInProgress
+from cinema_grpc.domain.errors import CinemaError
 from cinema_grpc.domain.seating import SeatRow
 from cinema_grpc.domain.showtime import SeatGapPolicy
 from tests.builders import NOW, a_showtime

@@ -5,20 +5,18 @@ from datetime import timedelta
 import pytest
 
 from cinema_grpc.domain.booking import AttemptStatus, Booking, BookingStatus, RefundStatus, Ticket
-from cinema_grpc.domain.errors import (
+from cinema_grpc.domain.booking_errors import (
     BookingNotCancellable,
-    BookingNotFound,
     BookingNotReserved,
     HoldExpired,
     HoldLimit,
-    InvalidRequest,
     NotBookingOwner,
     PaymentInProgress,
     SalesClosed,
-    SeatNotFound,
     SeatsUnavailable,
     SingleSeatGap,
 )
+from cinema_grpc.domain.errors import BookingNotFound, InvalidRequest, SeatNotFound
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.seating import SeatRow
 from cinema_grpc.domain.showtime import SeatGapPolicy, SeatStatus, Showtime

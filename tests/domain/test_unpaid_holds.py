@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from cinema_grpc.domain.booking import Booking
-from cinema_grpc.domain.errors import HoldLimit, SeatsUnavailable, SingleSeatGap, TooManyUnpaidHolds
+from cinema_grpc.domain.booking_errors import HoldLimit, SeatsUnavailable, SingleSeatGap, TooManyUnpaidHolds
 from cinema_grpc.domain.seating import SeatRow
 from cinema_grpc.domain.showtime import MICROSECOND, Showtime
 from cinema_grpc.domain.unpaid_holds import HoldLimits

@@ -10,7 +10,7 @@ from cinema.v1 import booking_pb2 as pb
 from cinema.v1 import booking_service_pb2 as service
 from cinema.v1 import showtime_pb2, showtime_service_pb2
 
-from cinema_grpc.domain.errors import SeatsUnavailable
+from cinema_grpc.domain.booking_errors import SeatsUnavailable
 from cinema_grpc.transport.call import Call
 from tests.builders import NOW
 from tests.rpc.conftest import House, moment, refusal

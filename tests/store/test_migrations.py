@@ -18,7 +18,7 @@ from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.migrate import CannotMigrate, check_schema, configuration, latest_revision, migrate
 from cinema_grpc.adapters.database.schema import booking, cinema, metadata, seat_claim
 from cinema_grpc.application.box_office import BoxOffice
-from cinema_grpc.domain.errors import SeatsUnavailable
+from cinema_grpc.domain.booking_errors import SeatsUnavailable
 from tests.application.conftest import furnish
 from tests.builders import NOW, FakeClock
 

@@ -18,6 +18,7 @@ from google.rpc.error_details_pb2 import (
 
 import cinema_grpc.transport.errors as transport
 from cinema_grpc.application import errors as application
+from cinema_grpc.domain import booking_errors as booking
 from cinema_grpc.domain import errors as domain
 from cinema_grpc.domain.account import Role
 from cinema_grpc.domain.errors import CinemaError, FieldViolation, InvalidRequest
@@ -88,7 +89,7 @@ WIRE: list[tuple[CinemaError, str, dict[str, str], list[Expected]]] = [
     (application.BadCredentials(), "UNAUTHENTICATED BAD_CREDENTIALS", {}, []),
     (application.CurrentPasswordWrong(), "UNAUTHENTICATED BAD_CREDENTIALS", {}, []),
     (application.RefreshTokenInvalid(), "UNAUTHENTICATED REFRESH_TOKEN_INVALID", {}, []),
-    (domain.NotBookingOwner("b"), "PERMISSION_DENIED NOT_BOOKING_OWNER", {"booking_id": "b"}, []),
+    (booking.NotBookingOwner("b"), "PERMISSION_DENIED NOT_BOOKING_OWNER", {"booking_id": "b"}, []),
     (application.RoleRequired(Role.STAFF), "PERMISSION_DENIED ROLE_REQUIRED", {"role": "STAFF"}, []),
     (domain.MovieNotFound("m"), "NOT_FOUND MOVIE_NOT_FOUND", {"movie_id": "m"}, [resource("Movie", "m")]),
     (domain.CinemaNotFound("c"), "NOT_FOUND CINEMA_NOT_FOUND", {"cinema_id": "c"}, [resource("Cinema", "c")]),
@@ -115,61 +116,61 @@ WIRE: list[tuple[CinemaError, str, dict[str, str], list[Expected]]] = [
     (domain.EmailTaken("a@b.c"), "ALREADY_EXISTS EMAIL_TAKEN", {"email": "a@b.c"}, [resource("User", "a@b.c")]),
     (domain.NameTaken("One"), "ALREADY_EXISTS NAME_TAKEN", {"name": "One"}, [resource("Auditorium", "One")]),
     (
-        domain.SeatsUnavailable(["A1", "A2"]),
+        booking.SeatsUnavailable(["A1", "A2"]),
         "FAILED_PRECONDITION SEATS_UNAVAILABLE",
         {"seats": "A1,A2"},
         [precondition("A1,A2")],
     ),
     (
-        domain.SingleSeatGap(["A2"]),
+        booking.SingleSeatGap(["A2"]),
         "FAILED_PRECONDITION SINGLE_SEAT_GAP",
         {"stranded_seats": "A2"},
         [precondition("A2")],
     ),
     (
-        domain.GapLeftByPayment("b", ["A2", "A5"]),
+        booking.GapLeftByPayment("b", ["A2", "A5"]),
         "FAILED_PRECONDITION SINGLE_SEAT_GAP",
         {"booking_id": "b", "stranded_seats": "A2,A5"},
         [precondition("A2,A5")],
     ),
     (
-        domain.HoldExpired("b", MOMENT),
+        booking.HoldExpired("b", MOMENT),
         "FAILED_PRECONDITION HOLD_EXPIRED",
         {"booking_id": "b", "hold_expire_time": TIME},
         [precondition("b")],
     ),
     (
-        domain.HoldExpired("b", MOMENT, charged=True),
+        booking.HoldExpired("b", MOMENT, charged=True),
         "FAILED_PRECONDITION HOLD_EXPIRED",
         {"booking_id": "b", "hold_expire_time": TIME, "charged": "true"},
         [precondition("b")],
     ),
     (
-        domain.BookingNotReserved("b", "CONFIRMED"),
+        booking.BookingNotReserved("b", "CONFIRMED"),
         "FAILED_PRECONDITION BOOKING_NOT_RESERVED",
         {"booking_id": "b", "status": "CONFIRMED"},
         [precondition("b")],
     ),
     (
-        domain.BookingNotCancellable("b", "CANCELLED"),
+        booking.BookingNotCancellable("b", "CANCELLED"),
         "FAILED_PRECONDITION BOOKING_NOT_CANCELLABLE",
         {"booking_id": "b", "status": "CANCELLED"},
         [precondition("b")],
     ),
     (
-        domain.BookingNotCancellable("b", "CONFIRMED", MOMENT),
+        booking.BookingNotCancellable("b", "CONFIRMED", MOMENT),
         "FAILED_PRECONDITION BOOKING_NOT_CANCELLABLE",
         {"booking_id": "b", "status": "CONFIRMED", "start_time": TIME},
         [precondition("b")],
     ),
     (
-        domain.PaymentDeclined("b"),
+        booking.PaymentDeclined("b"),
         "FAILED_PRECONDITION PAYMENT_DECLINED",
         {"booking_id": "b"},
         [precondition("b")],
     ),
     (
-        domain.SalesClosed("s", MOMENT),
+        booking.SalesClosed("s", MOMENT),
         "FAILED_PRECONDITION SALES_CLOSED",
         {"showtime_id": "s", "start_time": TIME},
         [precondition("s")],
@@ -186,21 +187,21 @@ WIRE: list[tuple[CinemaError, str, dict[str, str], list[Expected]]] = [
         {"request_id": "r"},
         [precondition("r")],
     ),
-    (domain.PaymentInProgress("b"), "ABORTED PAYMENT_IN_PROGRESS", {"booking_id": "b"}, [retry(1)]),
+    (booking.PaymentInProgress("b"), "ABORTED PAYMENT_IN_PROGRESS", {"booking_id": "b"}, [retry(1)]),
     (
-        domain.HoldLimit(10, 8, 4),
+        booking.HoldLimit(10, 8, 4),
         "RESOURCE_EXHAUSTED HOLD_LIMIT",
         {"limit": "10", "held": "8", "requested": "4"},
         [quota("seats_on_hold", 10, IN_SHOWTIME)],
     ),
     (
-        domain.HoldLimit(20, 18, 4, of_account=True),
+        booking.HoldLimit(20, 18, 4, of_account=True),
         "RESOURCE_EXHAUSTED HOLD_LIMIT",
         {"limit": "20", "held": "18", "requested": "4", "scope": "account"},
         [quota("seats_on_hold", 20, OVER_ALL)],
     ),
     (
-        domain.TooManyUnpaidHolds(3, WAIT),
+        booking.TooManyUnpaidHolds(3, WAIT),
         "RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS",
         {"unpaid_holds": "3", "retry_after_seconds": "8"},
         [retry(8)],

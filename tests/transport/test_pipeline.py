@@ -11,7 +11,8 @@ from grpc import StatusCode
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from cinema_grpc.domain.errors import CinemaError, ErrorKind, NameTaken, SeatsUnavailable
+from cinema_grpc.domain.booking_errors import SeatsUnavailable
+from cinema_grpc.domain.errors import CinemaError, ErrorKind, NameTaken
 from cinema_grpc.transport.call import Call, add_request_id
 from cinema_grpc.transport.handlers import Context, Handler
 from cinema_grpc.transport.pipeline import CallPipeline

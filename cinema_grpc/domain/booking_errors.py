@@ -1,0 +1,173 @@
+"""The errors of booking seats, of paying for bookings and of cancelling them."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from cinema_grpc.domain.errors import CinemaError, ErrorKind, Quota
+
+
+class NotBookingOwner(CinemaError):
+    """The booking belongs to another account."""
+
+    kind = ErrorKind.FORBIDDEN
+    reason = "NOT_BOOKING_OWNER"
+    template = "booking {booking_id} belongs to another account"
+
+    def __init__(self, booking_id: str) -> None:
+        super().__init__(booking_id=booking_id)
+
+
+class SeatsUnavailable(CinemaError):
+    """Some of the seats are held or sold."""
+
+    kind = ErrorKind.RULE_BROKEN
+    reason, subject = "SEATS_UNAVAILABLE", "seats"
+    template = "these seats are held or sold: {seats}; choose others"
+
+    def __init__(self, seats: Sequence[str]) -> None:
+        super().__init__(seats=seats)
+
+
+class SingleSeatGap(CinemaError):
+    """The booking would strand single seats."""
+
+    kind = ErrorKind.RULE_BROKEN
+    reason, subject = "SINGLE_SEAT_GAP", "stranded_seats"
+    template = (
+        "the booking would leave {stranded_seats} free without a free seat beside; "
+        "choose seats that leave two or more side by side, or none"
+    )
+
+    def __init__(self, stranded: Sequence[str], booking_id: str | None = None) -> None:
+        super().__init__(booking_id=booking_id, stranded_seats=stranded)
+
+
+class GapLeftByPayment(SingleSeatGap):
+    """Paying for the booking would strand single seats, because an adjacent booking of the customer is not paid for."""
+
+    template = (
+        "paying for booking {booking_id} would leave {stranded_seats} free without a free seat beside, because the "
+        "booking was made next to another unpaid booking of yours; pay for {stranded_seats} first, or cancel this "
+        "booking and choose other seats"
+    )
+
+    def __init__(self, booking_id: str, stranded: Sequence[str]) -> None:
+        super().__init__(stranded, booking_id)
+
+
+class SalesClosed(CinemaError):
+    """The showtime has started."""
+
+    kind = ErrorKind.RULE_BROKEN
+    reason, subject = "SALES_CLOSED", "showtime_id"
+    template = "sales for showtime {showtime_id} closed when it started, at {start_time}"
+
+    def __init__(self, showtime_id: str, start_time: datetime) -> None:
+        super().__init__(showtime_id=showtime_id, start_time=start_time)
+
+
+class HoldLimit(CinemaError):
+    """The customer would have too many seats on hold, in one showtime or over all of them."""
+
+    kind = ErrorKind.EXHAUSTED
+    reason = "HOLD_LIMIT"
+    template = (
+        "one customer can have at most {limit} seats on hold in one showtime: {held} are, and {requested} more were "
+        "requested; pay for a booking or cancel one first"
+    )
+    template_of_account = template.replace("in one showtime", "over all showtimes")
+    quota = Quota("seats_on_hold", "limit", "the caller's seats on hold in the showtime")
+    quota_of_account = quota._replace(subject="the caller's seats on hold over all showtimes")
+
+    def __init__(self, limit: int, held: int, requested: int, *, of_account: bool = False) -> None:
+        if of_account:
+            self.template, self.quota = self.template_of_account, self.quota_of_account
+        super().__init__(limit=limit, held=held, requested=requested, scope="account" if of_account else None)
+
+
+class TooManyUnpaidHolds(CinemaError):
+    """The customer let too many holds of the showtime lapse, or cancelled them, within an hour."""
+
+    kind = ErrorKind.EXHAUSTED
+    reason = "TOO_MANY_ATTEMPTS"
+    template = (
+        "{unpaid_holds} of your holds in this showtime ended within an hour without payment; "
+        "wait {retry_after_seconds} s and try again"
+    )
+
+    def __init__(self, unpaid_holds: int, wait: timedelta) -> None:
+        super().__init__(unpaid_holds=unpaid_holds, retry_after_seconds=wait)
+
+
+class HoldExpired(CinemaError):
+    """The hold ended before the booking was paid for; a charge that came too late is refunded."""
+
+    kind = ErrorKind.RULE_BROKEN
+    reason, subject = "HOLD_EXPIRED", "booking_id"
+    template = (
+        "the hold of booking {booking_id} ended at {hold_expire_time}; book again, if the showtime is still on sale"
+    )
+    template_if_charged = (
+        "the hold of booking {booking_id} ended at {hold_expire_time}, before the charge succeeded, and the charge is "
+        "refunded; book again, if the showtime is still on sale"
+    )
+
+    def __init__(self, booking_id: str, hold_expire_time: datetime, *, charged: bool = False) -> None:
+        if charged:
+            self.template = self.template_if_charged
+        super().__init__(booking_id=booking_id, hold_expire_time=hold_expire_time, charged="true" if charged else None)
+
+
+class BookingNotReserved(CinemaError):
+    """Only a RESERVED booking can be paid for."""
+
+    kind = ErrorKind.RULE_BROKEN
+    reason, subject = "BOOKING_NOT_RESERVED", "booking_id"
+    template = "booking {booking_id} is {status}; only a RESERVED booking can be paid for"
+
+    def __init__(self, booking_id: str, status: str) -> None:
+        super().__init__(booking_id=booking_id, status=status)
+
+
+class BookingNotCancellable(CinemaError):
+    """The booking is EXPIRED or CANCELLED, or its showtime has started."""
+
+    kind = ErrorKind.RULE_BROKEN
+    reason, subject = "BOOKING_NOT_CANCELLABLE", "booking_id"
+    template = "booking {booking_id} is {status}; it can't be cancelled"
+    template_if_started = (
+        "booking {booking_id} is {status} and its showtime started at {start_time}; it can't be cancelled"
+    )
+
+    def __init__(self, booking_id: str, status: str, started: datetime | None = None) -> None:
+        if started is not None:
+            self.template = self.template_if_started
+        super().__init__(booking_id=booking_id, status=status, start_time=started)
+
+
+class PaymentInProgress(CinemaError):
+    """A payment of the booking is in progress.
+
+    Attributes:
+        of_this_request: Whether the payment is the one that this request started.
+    """
+
+    kind = ErrorKind.CONFLICT
+    reason = "PAYMENT_IN_PROGRESS"
+    template = "a payment of booking {booking_id} is in progress; try again in a moment"
+    retry_after = 1
+
+    def __init__(self, booking_id: str, *, of_this_request: bool = False) -> None:
+        self.of_this_request = of_this_request
+        super().__init__(booking_id=booking_id)
+
+
+class PaymentDeclined(CinemaError):
+    """The payment provider refused the means of payment."""
+
+    kind = ErrorKind.RULE_BROKEN
+    reason, subject = "PAYMENT_DECLINED", "booking_id"
+    template = "the payment of booking {booking_id} was declined; its seats stay on hold, try another payment_token"
+
+    def __init__(self, booking_id: str) -> None:
+        super().__init__(booking_id=booking_id)
