@@ -10,7 +10,7 @@ from cinema_grpc.domain.errors import FieldViolation, InvalidRequest, violations
 from cinema_grpc.domain.seating import SeatPlan
 from cinema_grpc.transport.authentication import caller
 from cinema_grpc.transport.parsing import parse_moment, parse_money, parse_seat_rows
-from cinema_grpc.transport.shape import Further
+from cinema_grpc.transport.validation import Further
 
 
 def further_checks(accounts: Accounts, catalog: Catalog) -> Mapping[str, Further]:

@@ -1,4 +1,4 @@
-"""From the messages of the protos to the objects of the domain."""
+"""Parses messages of the protos into objects of the domain."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -18,16 +18,16 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_MOMENT = datetime.max.replace(tzinfo=UTC)
 FIRST_SECOND = -62_135_596_800
 LAST_SECOND = 253_402_300_799
-"""The years 1 to 9999, in seconds since 1970: all that a Timestamp can say."""
+"""The range of a Timestamp, years 1 to 9999, in seconds since 1970."""
 LONGEST_SPAN = 315_576_000_000
-"""About 10,000 years, in seconds: all that a Duration can say."""
+"""The range of a Duration in seconds, about 10,000 years."""
 
 
 def parse_moment(timestamp: Timestamp, field: str) -> datetime:
-    """Return a moment, cut off below the microsecond.
+    """Return a timestamp as a datetime in UTC, truncated to the microsecond.
 
     Raises:
-        InvalidRequest: It is outside the years 1 to 9999.
+        InvalidRequest: It is outside the years 1 to 9999, or its nanos are out of range.
     """
     if not FIRST_SECOND <= timestamp.seconds <= LAST_SECOND or not 0 <= timestamp.nanos < 1_000_000_000:
         raise InvalidRequest(FieldViolation(field, "must lie in the years 1 to 9999, with nanos from 0 to 999,999,999"))
@@ -35,28 +35,28 @@ def parse_moment(timestamp: Timestamp, field: str) -> datetime:
 
 
 def parse_bound(request: Message, field: str) -> datetime | None:
-    """Return the first whole microsecond that is not before a moment of a request, or None where that is not set.
+    """Return a time filter of a request, rounded up to the microsecond, or None if it is not set.
 
-    Stored times are whole microseconds, so each of them lies before the moment exactly if it lies before this bound:
-    a comparison with the bound is exact, however fine the moment is.
+    Stored times are whole microseconds, so that a comparison with the rounded bound gives the same result as with the
+    exact one.
 
     Raises:
-        InvalidRequest: The moment is outside the years 1 to 9999.
+        InvalidRequest: As for parse_moment.
     """
     if not request.HasField(field):
         return None
     timestamp = getattr(request, field)
     moment = parse_moment(timestamp, field)
-    if timestamp.nanos % 1000 and moment < LAST_MOMENT:  # nothing is stored at the last moment of all, or after it
+    if timestamp.nanos % 1000 and moment < LAST_MOMENT:  # no later datetime exists, and no showtime starts then
         moment += timedelta(microseconds=1)
     return moment
 
 
 def parse_span(duration: Duration, field: str) -> timedelta:
-    """Read a span of time.
+    """Return a duration as a timedelta.
 
     Raises:
-        InvalidRequest: It is finer than a microsecond, or is no good Duration.
+        InvalidRequest: It is not a whole number of microseconds, or not a valid Duration.
     """
     same_sign = duration.seconds * duration.nanos >= 0
     if abs(duration.seconds) > LONGEST_SPAN or abs(duration.nanos) >= 1_000_000_000 or not same_sign:
@@ -68,22 +68,22 @@ def parse_span(duration: Duration, field: str) -> timedelta:
 
 
 def parse_money(money: money_pb2.Money) -> Money:
-    """Read an amount of money."""
+    """Return an amount of money."""
     return Money(money.currency_code, money.minor_units)
 
 
 def parse_seat_rows(rows: Iterable[catalog_pb2.SeatRow]) -> tuple[SeatRow, ...]:
-    """Read the rows of an auditorium."""
+    """Return the rows of an auditorium."""
     return tuple(SeatRow(row.label, tuple(row.sections)) for row in rows)
 
 
 def parse_seat_gap_policy(policy: showtime_pb2.SeatGapPolicy.ValueType) -> SeatGapPolicy:
-    """Read a seat gap policy; unset means REFUSE."""
+    """Return a seat gap policy; unset means REFUSE."""
     return SeatGapPolicy.ALLOW if policy == showtime_pb2.SEAT_GAP_POLICY_ALLOW else SeatGapPolicy.REFUSE
 
 
 def parse_booking_status(status: booking_pb2.BookingStatus.ValueType) -> BookingStatus | None:
-    """Read the status of a filter; unset means any, None."""
+    """Return the booking status of a filter, or None if it is unset."""
     if status == booking_pb2.BOOKING_STATUS_UNSPECIFIED:
         return None
     return BookingStatus(booking_pb2.BookingStatus.Name(status).removeprefix("BOOKING_STATUS_"))

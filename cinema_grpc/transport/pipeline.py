@@ -37,7 +37,7 @@ from cinema_grpc.transport.handlers import (
 from cinema_grpc.transport.limits import Limits
 from cinema_grpc.transport.peers import client_of
 from cinema_grpc.transport.resets import close_connections, reset_streams
-from cinema_grpc.transport.shape import RequestCheck
+from cinema_grpc.transport.validation import RequestCheck
 
 STATUS_DETAILS_HEADER = "grpc-status-details-bin"
 LONGEST_SWEEP_INTERVAL = 1.0

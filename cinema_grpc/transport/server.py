@@ -38,8 +38,8 @@ from cinema_grpc.transport.handlers import Handler
 from cinema_grpc.transport.limits import Limits
 from cinema_grpc.transport.pipeline import CallPipeline, MethodTraits
 from cinema_grpc.transport.reflection import reflection_handlers
-from cinema_grpc.transport.shape import Further, request_checks
 from cinema_grpc.transport.showtime_servicer import ShowtimeServicer
+from cinema_grpc.transport.validation import Further, request_checks
 
 MOMENT = 1.0
 """In seconds, how long a server that stops waits for what should take no time."""

@@ -566,9 +566,9 @@ MUTATIONS = (
     ),
     mutation(
         "the entries of one list take all the room that the other fields need",
-        f"{TRANSPORT}/shape.py",
-        "return [each for _, each in sorted(zip(turns, found, strict=True), key=lambda pair: pair[0])]",
-        "return list(found)",
+        f"{TRANSPORT}/validation.py",
+        "return [each for _, each in sorted(zip(turns, violations, strict=True), key=lambda pair: pair[0])]",
+        "return list(violations)",
         "tests/rpc/test_malformed.py::test_a_request_in_which_all_is_wrong",
     ),
     mutation(
@@ -682,9 +682,9 @@ MUTATIONS = (
     ),
     mutation(
         "invisible characters make other names",
-        f"{TRANSPORT}/shape.py",
-        "            unreadable += _bad_texts(message, texts)\n",
-        "            pass\n",
+        f"{TRANSPORT}/validation.py",
+        ", *_bad_texts(message, texts)]",
+        "]",
         "tests/rpc/test_catalog.py::TestEntering::test_what_shows_nothing_is_refused",
     ),
     mutation(

@@ -29,7 +29,7 @@ from cinema_grpc.transport.pipeline import CallPipeline, MethodTraits
 from cinema_grpc.transport.reflection import reflection_handlers
 from cinema_grpc.transport.security_log import note
 from cinema_grpc.transport.server import SERVICES
-from cinema_grpc.transport.shape import request_checks
+from cinema_grpc.transport.validation import request_checks
 from tests.builders import NOW, FakeClock
 from tests.transport.conftest import Serve
 from tests.transport.wire import failure, reason_of

@@ -28,8 +28,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INVALID_ARGUMENT. The request is malformed. BadRequest names every bad field with what is allowed, at most 20 of
     them; if there are more, every top-level field is named before a second entry of the same list.
 
-    Metadata, for example: {"fields": "request_id", "descriptions": "request_id: must be empty or a UUID, such as
-    \\"0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d\\""}
+    Metadata, for example: {"fields": "request_id", "descriptions": "request_id: must be a valid UUID"}
     """
     ERROR_REASON_TOKEN_MISSING: _ErrorReason.ValueType  # 2
     """UNAUTHENTICATED. The method needs an access token and the call has none.
@@ -243,8 +242,7 @@ ERROR_REASON_INVALID_REQUEST: ErrorReason.ValueType  # 1
 """INVALID_ARGUMENT. The request is malformed. BadRequest names every bad field with what is allowed, at most 20 of
 them; if there are more, every top-level field is named before a second entry of the same list.
 
-Metadata, for example: {"fields": "request_id", "descriptions": "request_id: must be empty or a UUID, such as
-\\"0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d\\""}
+Metadata, for example: {"fields": "request_id", "descriptions": "request_id: must be a valid UUID"}
 """
 ERROR_REASON_TOKEN_MISSING: ErrorReason.ValueType  # 2
 """UNAUTHENTICATED. The method needs an access token and the call has none.

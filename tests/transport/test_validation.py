@@ -6,7 +6,6 @@ from typing import Any
 
 import grpc
 import pytest
-from buf.validate import validate_pb2
 from cinema.v1 import auth_service_pb2 as auth
 from cinema.v1 import booking_service_pb2 as booking
 from cinema.v1 import catalog_pb2, money_pb2
@@ -17,13 +16,11 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
-from protovalidate import Validator
 
 from cinema_grpc.transport.handlers import Handler
-from cinema_grpc.transport.phrasing import describe_violation
 from cinema_grpc.transport.pipeline import CallPipeline, MethodTraits
 from cinema_grpc.transport.server import SERVICES
-from cinema_grpc.transport.shape import request_checks
+from cinema_grpc.transport.validation import request_checks
 from tests.transport.conftest import Serve
 from tests.transport.wire import failure, reason_of, violations_of
 
@@ -35,11 +32,15 @@ METHODS = {
 UUID = "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"
 LABEL = 'must be a seat label: one or two capital letters, then a number from 1 to 999, such as "A1"'
 ROW_LABEL = 'must be one or two capital letters, such as "A" or "AA"'
-IDENTIFIER = "must be 1 to 64 characters"
+EMPTY = "must be at least 1 characters"
+LONG = "must be at most 64 characters"
+REQUIRED = "value is required"
 TEXT = "must be 1 to 200 characters, not blank, without control characters"
-UNIQUE = "must not have an entry twice"
-NO_UUID = f'must be empty or a UUID, such as "{UUID}"'
-SPAN = "must be 1 minute to 12 hours"
+UNIQUE = "repeated value must contain unique items"
+NO_UUID = "must be a valid UUID"
+SPAN = "must be greater than or equal to 60s and less than or equal to 43200s"
+DEFINED = "value must be one of the defined enum values"
+SECTION = "must be greater than or equal to 1 and less than or equal to 200"
 YEARS = "must lie in the years 1 to 9999, with nanos from 0 to 999,999,999"
 EUR = money_pb2.Money(currency_code="EUR", minor_units=1)
 SOON = Timestamp(seconds=1)
@@ -75,27 +76,26 @@ PASSWORD = {"password": "must be 8 to 256 characters, without control characters
 BAD: list[tuple[Message, dict[str, str]]] = [
     (
         booking.CreateBookingRequest(seats=["A1", "A1", "z9"], request_id="x"),
-        {"showtime_id": IDENTIFIER, "seats": UNIQUE, "seats[2]": LABEL, "request_id": NO_UUID},
+        {"showtime_id": EMPTY, "seats": UNIQUE, "seats[2]": LABEL, "request_id": NO_UUID},
     ),
     (
         booking.CreateBookingRequest(showtime_id="x" * 65),
-        {"showtime_id": IDENTIFIER, "seats": "must have 1 to 10 entries"},
+        {"showtime_id": LONG, "seats": "must contain at least 1 item(s)"},
     ),
     (
         booking.CreateBookingRequest(showtime_id="s", seats=[f"A{n}" for n in range(1, 12)]),
-        {"seats": "must have 1 to 10 entries, not 11"},
+        {"seats": "must contain no more than 10 item(s)"},
     ),
     (
         booking.ListBookingsRequest(showtime_id="x" * 65, status=9, page_size=-1, page_token="x" * 1025),  # type: ignore[arg-type]
         {
-            "showtime_id": "must be at most 64 characters",
-            "status": "must be BOOKING_STATUS_RESERVED, BOOKING_STATUS_CONFIRMED, BOOKING_STATUS_CANCELLED or "
-            "BOOKING_STATUS_EXPIRED, or unset",
-            "page_size": "must not be negative",
-            "page_token": "must be at most 1,024 characters",
+            "showtime_id": LONG,
+            "status": DEFINED,
+            "page_size": "must be greater than or equal to 0",
+            "page_token": "must be at most 1024 characters",
         },
     ),
-    (catalog.CreateMovieRequest(title=" "), {"title": TEXT, "runtime": "must be set"}),
+    (catalog.CreateMovieRequest(title=" "), {"title": TEXT, "runtime": REQUIRED}),
     (catalog.CreateMovieRequest(title="a\0b", runtime=Duration(seconds=59)), {"title": TEXT, "runtime": SPAN}),
     (catalog.CreateMovieRequest(title="a", runtime=Duration(seconds=43_200, nanos=1000)), {"runtime": SPAN}),
     (
@@ -114,26 +114,26 @@ BAD: list[tuple[Message, dict[str, str]]] = [
         ),
         {
             "rows[1].label": ROW_LABEL,
-            "rows[1].sections": "must have 1 to 200 entries",
+            "rows[1].sections": "must contain at least 1 item(s)",
             "rows[2].label": ROW_LABEL,
-            "rows[2].sections[0]": "must be 1 to 200",
-            "rows[2].sections[1]": "must be 1 to 200",
+            "rows[2].sections[0]": SECTION,
+            "rows[2].sections[1]": SECTION,
         },
     ),
     (
         catalog.CreateAuditoriumRequest(
             cinema_id="c", name="One", rows=[catalog_pb2.SeatRow(label="A", sections=[1] * 201)]
         ),
-        {"rows[0].sections": "must have 1 to 200 entries, not 201"},
+        {"rows[0].sections": "must contain no more than 200 item(s)"},
     ),
     (
         showtime.CreateShowtimeRequest(seat_gap_policy=7),  # type: ignore[arg-type]
         {
-            "movie_id": IDENTIFIER,
-            "auditorium_id": IDENTIFIER,
-            "start_time": "must be set",
-            "price": "must be set",
-            "seat_gap_policy": "must be SEAT_GAP_POLICY_ALLOW or SEAT_GAP_POLICY_REFUSE, or unset",
+            "movie_id": EMPTY,
+            "auditorium_id": EMPTY,
+            "start_time": REQUIRED,
+            "price": REQUIRED,
+            "seat_gap_policy": DEFINED,
         },
     ),
     (
@@ -143,7 +143,7 @@ BAD: list[tuple[Message, dict[str, str]]] = [
         {
             "start_time": YEARS,
             "price.currency_code": 'must be an ISO 4217 code: three capital letters, such as "EUR"',
-            "price.minor_units": "must be 0 to 1,000,000,000,000",
+            "price.minor_units": "must be greater than or equal to 0 and less than or equal to 1000000000000",
         },
     ),
     (
@@ -156,7 +156,7 @@ BAD: list[tuple[Message, dict[str, str]]] = [
         (registering(password), PASSWORD)
         for password in ("", "short", "x" * 7, "x" * 257, "\u02ff" * 257, "名" * 2, "名" * 1_025, "long\0enough")
     ),
-    (auth.LoginRequest(), {"username": IDENTIFIER, "password": "must be 1 to 1,024 characters"}),
+    (auth.LoginRequest(), {"username": EMPTY, "password": EMPTY}),
 ]
 
 
@@ -244,26 +244,3 @@ def test_a_list_without_a_bound_is_a_fault_of_the_protos() -> None:
     pool.AddSerializedFile(endless.SerializeToString())
     with pytest.raises(ValueError, match=r"test\.Request\.words needs a max_items"):
         request_checks([pool.FindServiceByName("test.Service")])
-
-
-def test_rules_that_no_request_has_yet_are_put_in_words_too() -> None:
-    file = descriptor_pb2.FileDescriptorProto(name="phrases.proto", package="phrases", syntax="proto3")
-    file.dependency[:] = ["buf/validate/validate.proto", "google/protobuf/duration.proto"]
-    message = file.message_type.add(name="Request")
-    word = message.field.add(name="word", number=1, type="TYPE_STRING", label="LABEL_OPTIONAL")
-    word.options.Extensions[validate_pb2.field].string.min_len = 2
-    span = message.field.add(name="span", number=2, type="TYPE_MESSAGE", label="LABEL_OPTIONAL")
-    span.type_name = ".google.protobuf.Duration"
-    span.options.Extensions[validate_pb2.field].duration.gte.seconds = 90
-    span.options.Extensions[validate_pb2.field].duration.lte.seconds = 3600
-    count = message.field.add(name="count", number=3, type="TYPE_INT32", label="LABEL_OPTIONAL")
-    count.options.Extensions[validate_pb2.field].int32.gt = 5
-    descriptor_pool.Default().AddSerializedFile(file.SerializeToString())
-    descriptor = descriptor_pool.Default().FindMessageTypeByName("phrases.Request")
-    request = GetMessageClass(descriptor).FromString(b"\x12\x00")
-    found = [describe_violation(descriptor, each) for each in Validator().collect_violations(request)]
-    assert {each.field: each.description for each in found} == {
-        "word": "must be at least 2 characters",
-        "span": "must be 90 seconds to 1 hour",
-        "count": "must be greater than 5",
-    }

@@ -1,0 +1,203 @@
+"""Request validation: rejects bytes that are no message, and requests that break the rules of the protos."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+from buf.validate import validate_pb2
+from google.protobuf.descriptor import Descriptor, ServiceDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from protovalidate import Validator, Violation
+
+from cinema_grpc.domain.errors import CinemaError, FieldViolation, InvalidRequest, violations_of
+from cinema_grpc.domain.text import NAME, RATING, SYNOPSIS, TextRule
+from cinema_grpc.transport.call import current_call
+from cinema_grpc.transport.errors import MOST_VIOLATIONS
+from cinema_grpc.transport.handlers import refusing_garbage
+from cinema_grpc.transport.page_tokens import decode, query_of
+from cinema_grpc.transport.parsing import parse_moment, parse_span
+
+Further = Callable[[Any], Awaitable[Sequence[FieldViolation]]]
+"""Finds violations of rules that the protos can't express; accepts any request of its type, however malformed."""
+
+TIMES: Mapping[str, Callable[[Any, str], object]] = {
+    "google.protobuf.Timestamp": parse_moment,
+    "google.protobuf.Duration": parse_span,
+}
+TEXTS: Mapping[str, TextRule] = {
+    "full_name": NAME,
+    "name": NAME,
+    "title": NAME,
+    "rating": RATING,
+    "synopsis": SYNOPSIS,
+}
+"""The rules for text fields that people read, by field name, in every request."""
+
+SHORT = 1_000
+"""Requests up to this many bytes may keep unknown fields while they wait."""
+
+VALIDATOR = Validator()
+"""Caches compiled rules, for all servers of the process."""
+
+
+class RequestCheck(NamedTuple):
+    """How the requests of a method are validated.
+
+    Attributes:
+        read: Parses a request, and returns it with its violations; raises InvalidRequest for bytes that are no message.
+        refuse: Raises InvalidRequest for a request with violations.
+    """
+
+    read: Callable[[bytes], tuple[Any, Sequence[FieldViolation]]]
+    refuse: Callable[[Any, Sequence[FieldViolation]], Awaitable[None]]
+
+
+def request_checks(
+    services: Iterable[ServiceDescriptor], further: Mapping[str, Further] | None = None
+) -> dict[str, RequestCheck]:
+    """Return the checks of all methods, by full method name. Compiles the rules: some milliseconds a request type.
+
+    Args:
+        services: The services whose requests are validated.
+        further: By full method name, additional checks. They run only for requests that are refused anyway, so that the
+            error names every bad field; for well-formed requests the method itself makes them.
+
+    Raises:
+        ValueError: A repeated field in the protos has no max_items.
+    """
+    checks = {}
+    for service in services:
+        for method in service.methods:
+            name = f"/{service.full_name}/{method.name}"
+            refuse = partial(_refuse, further=(further or {}).get(name))
+            checks[name] = RequestCheck(_reader(method.input_type), refuse)
+    return checks
+
+
+def _reader(request_type: Descriptor) -> Callable[[bytes], tuple[Message, Sequence[FieldViolation]]]:
+    message_class = GetMessageClass(request_type)
+    parse = refusing_garbage(message_class.FromString)
+    lists = _lists_in(request_type)
+    times = [
+        (field.name, TIMES[field.message_type.full_name])
+        for field in request_type.fields
+        if field.message_type and field.message_type.full_name in TIMES
+    ]
+    texts = [(field.name, TEXTS[field.name]) for field in request_type.fields if field.name in TEXTS]
+
+    def read(raw: bytes) -> tuple[Message, Sequence[FieldViolation]]:
+        message: Message = parse(raw)
+        if len(raw) > SHORT:
+            message.DiscardUnknownFields()  # they would stay in memory while the call waits
+        overlong = _clear_overlong(message, lists) if lists else ()
+        broken = VALIDATOR.collect_violations(message)
+        others = [*_bad_times(message, times), *_bad_texts(message, texts)] if times or texts else ()
+        if not (overlong or broken or others):
+            return message, ()
+        # There may be thousands of violations; the error has room for few.
+        described = _fields_in_turn([FieldViolation(_path(each), str(each.proto.message)) for each in broken])
+        return message, _merged(overlong, described[: MOST_VIOLATIONS + 1], others)
+
+    VALIDATOR.collect_violations(message_class())
+    return read
+
+
+async def _refuse(request: Any, violations: Sequence[FieldViolation], *, further: Further | None) -> None:
+    more: Sequence[FieldViolation] = ()
+    if further is not None:
+        try:
+            more = await further(request)
+        except CinemaError:
+            more = ()  # such as StorageUnavailable: the request is malformed in any case
+    if "page_token" in request.DESCRIPTOR.fields_by_name and request.page_token:
+        caller = current_call.get().caller
+        query = query_of(request, caller.user_id if caller else "")
+        more = [*more, *violations_of(lambda: decode(query, request.page_token))]
+    raise InvalidRequest(*_fields_in_turn(_merged(violations, more)))
+
+
+def _path(violation: Violation) -> str:
+    path = ""
+    field = violation.proto.field
+    for element in field.elements if field is not None else ():
+        path += f".{element.field_name}" if path else str(element.field_name)
+        if element.subscript is not None:
+            path += f"[{element.subscript.value}]"
+    return path
+
+
+def _merged(*findings: Sequence[FieldViolation]) -> list[FieldViolation]:
+    """Concatenate findings, without violations of fields that an earlier finding names, or that are part of such."""
+    merged: list[FieldViolation] = []
+    named: set[str] = set()
+    for violations in findings:
+        kept = [each for each in violations if not _is_named(each.field, named)]
+        named |= {each.field for each in kept}
+        named |= {each.field.rpartition("[")[0] for each in kept if each.field.endswith("]")}
+        merged += kept
+    return merged
+
+
+def _is_named(field: str, named: set[str]) -> bool:
+    ends = [index for index, character in enumerate(field) if character in ".["]
+    return any(field[:end] in named for end in [*ends, len(field)])
+
+
+def _fields_in_turn(violations: Sequence[FieldViolation]) -> list[FieldViolation]:
+    """Sort so that each field of the request comes once before any comes a second time: an error has little room."""
+    seen: Counter[str] = Counter()
+    turns = []
+    for each in violations:
+        top = each.field.partition(".")[0].partition("[")[0]
+        seen[top] += 1
+        turns.append(seen[top])
+    return [each for _, each in sorted(zip(turns, violations, strict=True), key=lambda pair: pair[0])]
+
+
+@dataclass(frozen=True, slots=True)
+class _List:
+    """A repeated field, its max_items, and the repeated fields of its items."""
+
+    name: str
+    max_items: int
+    lists: tuple["_List", ...]
+
+
+def _lists_in(message_type: Descriptor) -> tuple[_List, ...]:
+    found = []
+    for field in message_type.fields:
+        if field.is_repeated:
+            max_items = field.GetOptions().Extensions[validate_pb2.field].repeated.max_items
+            if not max_items:
+                raise ValueError(f"{field.full_name} needs a max_items")
+            found.append(_List(field.name, max_items, _lists_in(field.message_type) if field.message_type else ()))
+    return tuple(found)
+
+
+def _clear_overlong(message: Any, lists: tuple[_List, ...], path: str = "") -> list[FieldViolation]:
+    """Empty the lists that are too long, so that their items are not validated, and return their violations."""
+    overlong = []
+    for each in lists:
+        items = getattr(message, each.name)
+        if len(items) > each.max_items:
+            problem = f"must contain no more than {each.max_items} item(s)"
+            overlong.append(FieldViolation(f"{path}{each.name}", problem))
+            del items[:]
+        elif each.lists:
+            for index, item in enumerate(items):
+                overlong += _clear_overlong(item, each.lists, f"{path}{each.name}[{index}].")
+    return overlong
+
+
+def _bad_texts(message: Any, texts: Iterable[tuple[str, TextRule]]) -> list[FieldViolation]:
+    problems = ((name, rule.problem(getattr(message, name))) for name, rule in texts)
+    return [FieldViolation(name, problem) for name, problem in problems if problem is not None]
+
+
+def _bad_times(message: Any, times: Iterable[tuple[str, Callable[[Any, str], object]]]) -> list[FieldViolation]:
+    return violations_of(
+        *(partial(parse, getattr(message, name), name) for name, parse in times if message.HasField(name))
+    )
