@@ -193,7 +193,7 @@ async def test_a_method_that_nobody_thought_of_is_closed(house: House) -> None:
     assert FORGOTTEN in str(line["exc_info"])
 
 
-async def test_a_call_is_checked_for_its_token_then_its_role_then_its_shape(house: House) -> None:
+async def test_the_checks_come_in_the_order_token_role_request(house: House) -> None:
     garbage = b"\xff"
     assert await house.reason(GET_BOOKING, request=garbage) == "TOKEN_MISSING"
     customer, staff = await house.token(Role.CUSTOMER), await house.token(Role.STAFF)

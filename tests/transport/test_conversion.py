@@ -1,4 +1,4 @@
-"""What the domain says and what the protos say are the same, in both directions."""
+"""Parsing and rendering: objects of the domain and messages of the protos say the same."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -70,7 +70,7 @@ class TestTimes:
         assert parse_span(rendered, "t") == span
 
     @pytest.mark.parametrize(("seconds", "nanos"), [(0, -1), (0, 10**9), (-62_135_596_801, 0), (253_402_300_800, 0)])
-    def test_a_moment_that_is_none_is_refused(self, seconds: int, nanos: int) -> None:
+    def test_an_invalid_timestamp_is_refused(self, seconds: int, nanos: int) -> None:
         with pytest.raises(InvalidRequest) as raised:
             parse_moment(Timestamp(seconds=seconds, nanos=nanos), "start_time")
         assert [each.field for each in raised.value.violations] == ["start_time"]
@@ -78,7 +78,7 @@ class TestTimes:
     @pytest.mark.parametrize(
         ("seconds", "nanos"), [(0, 1), (1, -1000), (-1, 1000), (0, 10**9), (315_576_000_001, 0), (-(2**63), 0)]
     )
-    def test_a_span_that_is_none_is_refused(self, seconds: int, nanos: int) -> None:
+    def test_an_invalid_duration_is_refused(self, seconds: int, nanos: int) -> None:
         with pytest.raises(InvalidRequest) as raised:
             parse_span(Duration(seconds=seconds, nanos=nanos), "runtime")
         assert [each.field for each in raised.value.violations] == ["runtime"]

@@ -1,4 +1,4 @@
-"""An error is never too large to arrive."""
+"""Errors are shortened to what a client accepts as metadata."""
 
 from string import printable
 from urllib.parse import quote
@@ -24,7 +24,7 @@ LONG = [
 
 
 @pytest.mark.parametrize("error", LONG, ids=range(len(LONG)))
-async def test_an_error_is_never_too_large_to_arrive(serve: Serve, error: CinemaError) -> None:
+async def test_an_error_is_never_too_large_for_the_client(serve: Serve, error: CinemaError) -> None:
     async def refuse(_request: object, _context: object) -> None:
         raise error
 
@@ -32,13 +32,13 @@ async def test_an_error_is_never_too_large_to_arrive(serve: Serve, error: Cinema
     told = await failure(channel.unary_unary("/test.Service/Method")(b"", metadata=(("x-request-id", "x" * 128),)))
     assert told.code() is describe(error)[0]
     assert reason_of(told) == error.reason
-    # In the strictest count, that of HTTP/2: names, values as they are encoded, and 32 bytes for each.
+    # As HTTP/2 counts: names and encoded values, and 32 bytes for each header.
     encoded = len(quote(str(told.details()), safe=printable))
     base64 = len(trailing(told, "grpc-status-details-bin")) * 4 // 3
     assert encoded + base64 + 128 + 5 * 64 < 8_192
 
 
-async def test_as_many_bad_fields_are_named_as_there_is_room_for(serve: Serve) -> None:
+async def test_an_error_names_as_many_bad_fields_as_fit(serve: Serve) -> None:
     async def refuse(_request: object, _context: object) -> None:
         raise LONG[0]
 
@@ -51,7 +51,7 @@ async def test_as_many_bad_fields_are_named_as_there_is_room_for(serve: Serve) -
     assert details_of(status_of(told))["ErrorInfo"].metadata["fields"] == ",".join(named)
 
 
-def test_twenty_short_ones_are_all_named() -> None:
+def test_twenty_short_violations_are_all_named() -> None:
     error = InvalidRequest(*(FieldViolation(f"f{n}", "must be set") for n in range(20)))
     code, status = describe(error)
     assert code is StatusCode.INVALID_ARGUMENT

@@ -1,4 +1,4 @@
-"""Malformed requests are refused, each bad field by its path, with what would be right."""
+"""Malformed requests are refused; the error names each bad field by its path, and the rule that it breaks."""
 
 import time
 import unicodedata
@@ -47,7 +47,7 @@ SOON = Timestamp(seconds=1)
 LAST_MOMENT = Timestamp(seconds=253_402_300_799, nanos=999_999_000)
 
 COMPOSED_OF_FOUR, BECOMES_THREE = "\u03b1\u0313\u0300\u0345", "\U0001d160"
-"""What NFC shortens, and what it lengthens, the most."""
+"""The characters that NFC shortens and lengthens the most."""
 
 
 def registering(password: str) -> Message:
@@ -182,7 +182,7 @@ def send(channel: Any, request: Message) -> Any:
 
 
 @pytest.mark.parametrize("request_", GOOD, ids=range(len(GOOD)))
-async def test_what_is_right_passes(channel: Any, request_: Message) -> None:
+async def test_well_formed_requests_are_accepted(channel: Any, request_: Message) -> None:
     assert await send(channel, request_) == b"fine"
 
 
@@ -197,7 +197,7 @@ async def test_bytes_that_are_no_message_are_refused(channel: Any, method: str, 
     assert list(violations_of(await failure(channel.unary_unary(method)(raw)))) == [""]
 
 
-async def test_text_that_is_no_text_is_refused(channel: Any) -> None:
+async def test_strings_that_are_not_utf8_are_refused(channel: Any) -> None:
     raw = booking.GetBookingRequest(booking_id="AB").SerializeToString().replace(b"AB", b"\xff\xfe")
     assert list(violations_of(await failure(channel.unary_unary("/cinema.v1.BookingService/GetBooking")(raw)))) == [""]
 
@@ -218,8 +218,8 @@ async def test_a_huge_request_is_refused_quickly(channel: Any, request_: Message
     assert time.process_time() - begin < 1
 
 
-def test_what_nfc_makes_of_a_password_the_rule_allows_for() -> None:
-    """Up to U+02FF nothing changes; of others NFC makes no more than three of one, nor less than one of four."""
+def test_the_password_rule_allows_for_nfc() -> None:
+    """NFC changes nothing up to U+02FF; beyond, it turns one character into at most 3, and at most 4 into one."""
     for number in (*range(0xD800), *range(0xE000, 0x110000)):
         letter = chr(number)
         composed = unicodedata.normalize("NFC", letter)
@@ -228,12 +228,12 @@ def test_what_nfc_makes_of_a_password_the_rule_allows_for() -> None:
         assert len(unicodedata.normalize("NFD", composed)) <= 4 * len(composed)
 
 
-async def test_services_of_others_pass_by(serve: Serve) -> None:
+async def test_other_services_are_not_validated(serve: Serve) -> None:
     channel = await serve(CallPipeline({"/test.Service/Method": grpc.unary_unary_rpc_method_handler(accept)}))
     assert await channel.unary_unary("/test.Service/Method")(b"\xff") == b"fine"
 
 
-def test_a_list_without_a_bound_is_a_fault_of_the_protos() -> None:
+def test_a_list_in_the_protos_needs_a_max_items() -> None:
     endless = descriptor_pb2.FileDescriptorProto(name="endless.proto", package="test", syntax="proto3")
     message = endless.message_type.add(name="Request")
     message.field.add(name="words", number=1, type="TYPE_STRING", label="LABEL_REPEATED")

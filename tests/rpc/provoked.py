@@ -1,0 +1,300 @@
+"""For each reason of the contract, calls that provoke it."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import grpc
+from cinema.v1 import auth_service_pb2, catalog_service_pb2, money_pb2, showtime_service_pb2
+
+from cinema_grpc.adapters.database import schema
+from cinema_grpc.adapters.simulated_payments import SimulatedPayments
+from cinema_grpc.application.patience import Patience
+from cinema_grpc.application.payment_ports import ProviderUnavailable
+from cinema_grpc.domain.money import Money
+from tests.builders import NOW
+from tests.faults import failing
+from tests.rpc.conftest import PASSWORD, House, Refusal, new_id, refusal
+
+Code = grpc.StatusCode
+Provoke = Callable[[House], Awaitable[Refusal]]
+CASES: dict[str, tuple[Code, set[str], Provoke]] = {}
+
+
+class Gateway(SimulatedPayments):
+    """Loses the response to "tok_lost", and delays the response to "tok_slow" until `answer` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answer = asyncio.Event()
+        self.asked = asyncio.Event()
+
+    async def charge(self, key: str, amount: Money, payment_token: str) -> bool:
+        self.asked.set()
+        if payment_token == "tok_slow":
+            await self.answer.wait()
+        if payment_token == "tok_lost":
+            raise ProviderUnavailable
+        return await super().charge(key, amount, payment_token)
+
+
+GATEWAY = Gateway()
+
+
+def reason(code: Code, *details: str) -> Callable[[Provoke], Provoke]:
+    """Register a coroutine named after the reason it provokes, with the code and details that the error must have."""
+
+    def enter(provoke: Provoke) -> Provoke:
+        CASES[provoke.__name__.upper()] = (code, {"ErrorInfo", *details}, provoke)
+        return provoke
+
+    return enter
+
+
+async def who_am_i(house: House, *metadata: tuple[str, str]) -> Refusal:
+    return await refusal(house.auth.GetCurrentUser(auth_service_pb2.GetCurrentUserRequest(), metadata=metadata))
+
+
+async def held(house: House) -> str:
+    return (await house.book((await house.showtime()).showtime_id, "A1", "A2")).booking_id
+
+
+@reason(Code.INVALID_ARGUMENT, "BadRequest")
+async def invalid_request(house: House) -> Refusal:
+    return await refusal(house.book("", "A1"))
+
+
+@reason(Code.UNAUTHENTICATED)
+async def token_missing(house: House) -> Refusal:
+    return await who_am_i(house)
+
+
+@reason(Code.UNAUTHENTICATED)
+async def token_invalid(house: House) -> Refusal:
+    return await who_am_i(house, ("authorization", "Bearer nonsense"))
+
+
+@reason(Code.UNAUTHENTICATED)
+async def token_expired(house: House) -> Refusal:
+    metadata = await house.customer()
+    house.clock.advance(timedelta(minutes=60))
+    return await who_am_i(house, *metadata)
+
+
+@reason(Code.UNAUTHENTICATED)
+async def bad_credentials(house: House) -> Refusal:
+    return await refusal(house.auth.Login(auth_service_pb2.LoginRequest(username="nobody", password="x")))
+
+
+@reason(Code.RESOURCE_EXHAUSTED, "RetryInfo")
+async def too_many_attempts(house: House) -> Refusal:
+    for _ in range(5):
+        await bad_credentials(house)
+    refused = await bad_credentials(house)
+    assert refused.details["RetryInfo"].retry_delay.ToTimedelta() == timedelta(seconds=1)
+    return refused
+
+
+@reason(Code.UNAUTHENTICATED)
+async def refresh_token_invalid(house: House) -> Refusal:
+    return await refusal(house.auth.RefreshTokens(auth_service_pb2.RefreshTokensRequest(refresh_token="nonsense")))
+
+
+@reason(Code.PERMISSION_DENIED)
+async def not_booking_owner(house: House) -> Refusal:
+    return await refusal(house.read(await held(house), by="bob"))
+
+
+@reason(Code.PERMISSION_DENIED)
+async def role_required(house: House) -> Refusal:
+    request = catalog_service_pb2.CreateCinemaRequest(name="Mine", time_zone="UTC")
+    return await refusal(house.catalog.CreateCinema(request, metadata=await house.customer()))
+
+
+@reason(Code.NOT_FOUND, "ResourceInfo")
+async def showtime_not_found(house: House) -> Refusal:
+    return await refusal(house.book("none", "A1"))
+
+
+@reason(Code.NOT_FOUND, "ResourceInfo")
+async def booking_not_found(house: House) -> Refusal:
+    return await refusal(house.read("none"))
+
+
+@reason(Code.NOT_FOUND, "ResourceInfo")
+async def movie_not_found(house: House) -> Refusal:
+    return await refusal(house.catalog.GetMovie(catalog_service_pb2.GetMovieRequest(movie_id="none")))
+
+
+@reason(Code.NOT_FOUND, "ResourceInfo")
+async def cinema_not_found(house: House) -> Refusal:
+    return await refusal(house.auditorium(cinema_id="none"))
+
+
+@reason(Code.NOT_FOUND, "ResourceInfo")
+async def auditorium_not_found(house: House) -> Refusal:
+    request = catalog_service_pb2.GetAuditoriumRequest(auditorium_id="none")
+    return await refusal(house.catalog.GetAuditorium(request))
+
+
+@reason(Code.NOT_FOUND, "ResourceInfo")
+async def seat_not_found(house: House) -> Refusal:
+    return await refusal(house.book((await house.showtime()).showtime_id, "Z9", "A11"))
+
+
+@reason(Code.ALREADY_EXISTS, "ResourceInfo")
+async def username_taken(house: House) -> Refusal:
+    await house.customer("ada")
+    request = auth_service_pb2.RegisterRequest(
+        username="ADA", password=PASSWORD, full_name="Another", email="another@example.com"
+    )
+    return await refusal(house.auth.Register(request))
+
+
+@reason(Code.ALREADY_EXISTS, "ResourceInfo")
+async def email_taken(house: House) -> Refusal:
+    await house.customer("ada")
+    request = auth_service_pb2.RegisterRequest(
+        username="another", password=PASSWORD, full_name="Another", email="ADA@example.com"
+    )
+    return await refusal(house.auth.Register(request))
+
+
+@reason(Code.ALREADY_EXISTS, "ResourceInfo")
+async def name_taken(house: House) -> Refusal:
+    cinema = await house.cinema()
+    await house.auditorium(cinema.cinema_id)
+    return await refusal(house.auditorium(cinema.cinema_id))
+
+
+@reason(Code.FAILED_PRECONDITION, "PreconditionFailure")
+async def seats_unavailable(house: House) -> Refusal:
+    showtime = await house.showtime()
+    await house.book(showtime.showtime_id, "A1", "A2")
+    return await refusal(house.book(showtime.showtime_id, "A2", "A3"))
+
+
+@reason(Code.FAILED_PRECONDITION, "PreconditionFailure")
+async def single_seat_gap(house: House) -> Refusal:
+    return await refusal(house.book((await house.showtime()).showtime_id, "A2"))
+
+
+@reason(Code.FAILED_PRECONDITION, "PreconditionFailure")
+async def hold_expired(house: House) -> Refusal:
+    booking_id = await held(house)
+    house.clock.advance(timedelta(minutes=10))
+    return await refusal(house.pay(booking_id))
+
+
+@reason(Code.FAILED_PRECONDITION, "PreconditionFailure")
+async def booking_not_reserved(house: House) -> Refusal:
+    booking_id = await held(house)
+    await house.pay(booking_id)
+    return await refusal(house.pay(booking_id))
+
+
+@reason(Code.FAILED_PRECONDITION, "PreconditionFailure")
+async def booking_not_cancellable(house: House) -> Refusal:
+    booking_id = await held(house)
+    await house.cancel(booking_id)
+    return await refusal(house.cancel(booking_id))
+
+
+@reason(Code.FAILED_PRECONDITION, "PreconditionFailure")
+async def payment_declined(house: House) -> Refusal:
+    return await refusal(house.pay(await held(house), token="tok_declined"))
+
+
+@reason(Code.FAILED_PRECONDITION, "PreconditionFailure")
+async def sales_closed(house: House) -> Refusal:
+    showtime = await house.showtime(start=NOW + timedelta(minutes=30))
+    house.clock.advance(timedelta(minutes=30))
+    return await refusal(house.book(showtime.showtime_id, "A1", "A2"))
+
+
+@reason(Code.FAILED_PRECONDITION, "PreconditionFailure")
+async def showtime_overlap(house: House) -> Refusal:
+    showtime = await house.showtime()
+    request = showtime_service_pb2.CreateShowtimeRequest(
+        movie_id=showtime.movie.movie_id,
+        auditorium_id=showtime.auditorium_id,
+        start_time=showtime.end_time,
+        price=money_pb2.Money(currency_code="EUR", minor_units=1),
+    )
+    refused = await refusal(house.showtimes.CreateShowtime(request, metadata=await house.staff()))
+    assert refused.metadata["showtime_id"] == showtime.showtime_id
+    return refused
+
+
+@reason(Code.FAILED_PRECONDITION, "PreconditionFailure")
+async def request_id_reused(house: House) -> Refusal:
+    showtime, request_id = await house.showtime(), new_id()
+    await house.book(showtime.showtime_id, "A1", "A2", request_id=request_id)
+    return await refusal(house.book(showtime.showtime_id, "A3", "A4", request_id=request_id))
+
+
+@reason(Code.ABORTED, "RetryInfo")
+async def payment_in_progress(house: House) -> Refusal:
+    booking_id = await held(house)
+    GATEWAY.asked, GATEWAY.answer = asyncio.Event(), asyncio.Event()  # of this test's loop
+    slow = asyncio.create_task(house.pay(booking_id, token="tok_slow"))
+    await GATEWAY.asked.wait()
+    refused = await refusal(house.cancel(booking_id))
+    GATEWAY.answer.set()
+    await slow
+    return refused
+
+
+@reason(Code.RESOURCE_EXHAUSTED, "QuotaFailure")
+async def hold_limit(house: House) -> Refusal:
+    showtime = await house.showtime()
+    await house.book(showtime.showtime_id, *(f"B{number}" for number in range(1, 9)))
+    return await refusal(house.book(showtime.showtime_id, "A1", "A2", "A3"))
+
+
+@reason(Code.RESOURCE_EXHAUSTED, "RetryInfo")
+async def overloaded(house: House) -> Refusal:
+    """A busy lane refuses calls whose estimated wait is too long."""
+    showtime = await house.showtime()
+    await house.customer()
+    for lane in house.server._box_office._lanes:
+        lane._patience = Patience(longest_wait=0)
+        lane._began = time.monotonic()
+    refused = await refusal(house.book(showtime.showtime_id, "A1", "A2"))
+    assert refused.details["RetryInfo"].retry_delay.seconds == int(refused.metadata["retry_after_seconds"]) == 1
+    return refused
+
+
+@reason(Code.UNAVAILABLE, "RetryInfo")
+async def storage_unavailable(house: House) -> Refusal:
+    showtime = await house.showtime()
+    await house.customer()
+    with failing(house.server.database, lambda _statement: True):
+        return await refusal(house.book(showtime.showtime_id, "A1", "A2"))
+
+
+@reason(Code.UNAVAILABLE, "RetryInfo")
+async def payment_unavailable(house: House) -> Refusal:
+    return await refusal(house.pay(await held(house), token="tok_lost"))
+
+
+@reason(Code.UNAVAILABLE, "RetryInfo")
+async def shutting_down(house: House) -> Refusal:
+    booking_id = await held(house)
+    assert house.server._server is not None
+    house.server._server._calls.pipeline.begin_shutdown()
+    return await refusal(house.read(booking_id))
+
+
+@reason(Code.INTERNAL)
+async def internal_error(house: House) -> Refusal:
+    """The database has a claim on the seat that belongs to no booking of the showtime."""
+    showtime = await house.showtime()
+    other = await held(house)
+    async with house.server.database.writing() as connection:
+        claim = {"showtime_id": showtime.showtime_id, "seat": "A1", "booking_id": other}
+        await connection.execute(schema.seat_claim.insert().values(claim))
+    refused = await refusal(house.book(showtime.showtime_id, "A1", "A2"))
+    assert (refused.message, refused.metadata) == ("internal error", {})
+    return refused
