@@ -14,8 +14,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 import asyncpg
 
 from cinema_grpc.adapters.database import schema
-from cinema_grpc.adapters.database.postgresql import libpq_url
-from tests.postgresql import PostgresServer, with_database
+from tests.postgresql import PostgresServer, libpq_url, with_database
 
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 SETTINGS = ("shared_buffers=512MB", "max_wal_size=4GB", "max_connections=300", "listen_addresses=")

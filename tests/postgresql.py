@@ -22,7 +22,7 @@ import asyncpg
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.migrate import migrate
-from cinema_grpc.adapters.database.postgresql import libpq_url
+from cinema_grpc.database_url import parse_postgresql
 
 T = TypeVar("T")
 
@@ -294,6 +294,11 @@ async def make_tables(url: str) -> None:
 def with_database(url: str, name: str) -> str:
     """Give the URL of another database of the same server."""
     return re.sub(r"(?<=[^/:]/)[^/?]*(?=\?|$)|(?<=:///)[^/?]*(?=\?|$)", name, url, count=1)
+
+
+def libpq_url(url: str) -> str:
+    """Return a database URL of the settings as PostgreSQL's own programs take it."""
+    return parse_postgresql(url).libpq_url()
 
 
 async def execute(url: str, statements: str) -> None:

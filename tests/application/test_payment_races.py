@@ -14,7 +14,6 @@ import asyncpg
 import pytest
 
 from cinema_grpc.adapters.database.audit import look_over
-from cinema_grpc.adapters.database.postgresql import libpq_url
 from cinema_grpc.application.expiry import HoldExpiry
 from cinema_grpc.domain.booking import AttemptStatus, Booking, BookingStatus, RefundStatus
 from cinema_grpc.domain.errors import CinemaError
@@ -22,6 +21,7 @@ from cinema_grpc.domain.money import Money
 from tests import chance
 from tests.application.conftest import SHOWTIMES, House
 from tests.application.paying import Provider, Replica
+from tests.postgresql import libpq_url
 
 HOLD = timedelta(seconds=150)
 """Longer than a charge makes a hold last, so that all holds of a round end at once."""

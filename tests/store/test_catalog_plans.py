@@ -11,10 +11,10 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cinema_grpc.adapters.database.database import Database
-from cinema_grpc.adapters.database.postgresql import libpq_url
 from cinema_grpc.adapters.database.programme_reader import SqlProgrammeReader
 from cinema_grpc.application.ports import ShowtimeFilter
 from tests.builders import NOW
+from tests.postgresql import libpq_url
 from tests.store.programme import EVERYTHING, Programme, record
 
 

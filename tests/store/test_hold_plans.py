@@ -5,8 +5,9 @@ import pytest
 
 from cinema_grpc.adapters.database.box_office_store import _ON_HOLD, _UNPAID
 from cinema_grpc.adapters.database.database import Database
-from cinema_grpc.adapters.database.postgresql import PARAMETERS, libpq_url
+from cinema_grpc.adapters.database.postgresql import PARAMETERS
 from cinema_grpc.adapters.database.prepared import Prepared, Rows
+from tests.postgresql import libpq_url
 
 QUESTIONS = pytest.mark.parametrize(
     ("statement", "row", "index"),

@@ -308,15 +308,6 @@ class PostgresqlDriver:
         raise failure or OSError("the URL names no server")
 
 
-def libpq_url(url: str) -> str:
-    """Turn the URL of the settings into one as PostgreSQL's own programs take it.
-
-    Raises:
-        ValueError: It is none.
-    """
-    return parse_postgresql(url).libpq_url()
-
-
 def _raw(connection: AsyncConnection) -> "asyncpg.Connection[asyncpg.Record]":
     driver = _checked_out(connection).driver_connection
     assert isinstance(driver, asyncpg.Connection)  # noqa: S101 (for mypy: the engine is made above)
