@@ -21,210 +21,149 @@ PREFIX = "CINEMA_"
 SHORTEST_SECRET = 32
 FEWEST_DIFFERENT_BYTES = 8
 """32 random hexadecimal digits have fewer with a probability of 4e-8."""
-CLOSE = 0.9
-"""How much of two names is the same if one of them is a slip of the pen."""
+TYPO_SIMILARITY = 0.9
+"""Similarity from which an unknown name counts as a typo of a known one, as difflib measures it."""
 SMALLEST_POOL = 8
-"""What the box office takes at most (one, and four for showtimes that are waited for), and three for the rest."""
+"""Connections of the box office (one, and four for contended showtimes), and three for the rest."""
+KIB, MIB, GIB = 1024, 1024**2, 1024**3
+HOUR, DAY = 3_600, 86_400
 
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+CountOrOff = Annotated[int, Field(ge=0, le=1_000_000)]
+"""0 turns the limit off."""
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class BadSettings(Exception):
-    """A setting is wrong or can't be met here; the message names it and says what would be right, in one line."""
+    """A setting is wrong or impossible on this machine. The message names it and says what is right, in one line."""
 
 
 class Settings(BaseSettings):
-    """What a server is told from outside. Each field is the environment variable CINEMA_ and its name in capitals."""
+    """The settings of a process. Each field is the environment variable CINEMA_ and its name in capitals.
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, hide_input_in_errors=True)
+    The text below a field is also its description in `cinema serve --help` and docs/reference.md.
+    """
 
-    listen_address: str = Field(
-        "127.0.0.1:50051",
-        description="Where to listen, as HOST:PORT, or [::1]:50051 for IPv6; port 0 takes any free one.",
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        frozen=True,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
     )
-    tls_certificate: Path | None = Field(
-        None,
-        description="A file with the server's certificate and those between it and its authority's, in PEM. With it "
-        "the server speaks TLS alone. It is read anew when it changes.",
-    )
-    tls_key: Path | None = Field(None, description="A file with the certificate's private key, in PEM.")
-    tls_client_ca: Path | None = Field(
-        None,
-        description="A file with authorities, in PEM. With it clients have to show a certificate of theirs (mTLS).",
-    )
-    plaintext: bool = Field(
-        default=False,
-        description="Whether to serve other machines without TLS: passwords and tokens can be read on the way.",
-    )
-    health_address: str | None = Field(
-        None,
-        description="Where to answer health checks, and nothing else, without TLS, as HOST:PORT: for checks that can't "
-        "speak TLS.",
-    )
-    metrics_address: str | None = Field(
-        None,
-        description="Where Prometheus finds metrics, by HTTP at /metrics, as HOST:PORT. Not with --workers, whose "
-        "processes would share one port.",
-    )
-    database_url: str = Field(
-        "sqlite+aiosqlite:///cinema.db",
-        description="The database. sqlite+aiosqlite:///cinema.db is a file in the working folder; four slashes make "
-        "the path absolute. postgresql+asyncpg://cinema:password@localhost/cinema is PostgreSQL, for any number of "
-        "processes and machines.",
-    )
-    database_pool_size: Annotated[int, Field(ge=SMALLEST_POOL, le=1_000)] = Field(
-        10, description="How many connections a process opens to PostgreSQL at most. SQLite needs one and has one."
-    )
-    longest_wait_seconds: Annotated[float, Field(ge=0.001, le=600)] = Field(
-        5,
-        description="How long a call may be expected to wait, in seconds. When more is asked than can be done by then, "
-        "newcomers get OVERLOADED at once.",
-    )
-    largest_request_bytes: Annotated[int, Field(ge=64 * 1024, le=64 * 1024 * 1024)] = Field(
-        1024 * 1024, description="How large a request may be, in bytes."
-    )
-    largest_metadata_bytes: Annotated[int, Field(ge=4 * 1024, le=1024 * 1024)] = Field(
-        16 * 1024, description="How large the metadata of a call may be, in bytes."
-    )
-    calls_at_once: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
-        10_000,
-        description="How many calls may be open in a process, from their first byte to their last, streams apart; the "
-        "next gets OVERLOADED.",
-    )
-    streams_at_once: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
-        4_000, description="How many streams and health checks may be open in a process; the next gets OVERLOADED."
-    )
-    sales_reserve: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.1, description="The share of calls that is kept for changes by signed-in callers, such as CreateBooking."
-    )
-    calls_per_connection: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
-        1_000, description="How many calls may run on one connection; clients hold back the next until one has ended."
-    )
-    receiving_at_once: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
-        256,
-        description="How many calls may wait for their request at once in a process; the next gets OVERLOADED. With "
-        "CINEMA_LARGEST_REQUEST_BYTES it bounds the memory for requests that are not complete.",
-    )
-    receive_seconds: Annotated[float, Field(ge=0.1, le=3_600)] = Field(
-        10, description="How long a request may take to come, in seconds; then the call gets INVALID_REQUEST."
-    )
-    late_requests_per_connection: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
-        16,
-        description="How many calls of one connection may be ended within CINEMA_RECEIVE_SECONDS because their request "
-        "does not come; then the connection is closed, unless other calls are under way on it. 0 is no limit, as for a "
-        "proxy.",
-    )
-    send_seconds: Annotated[float, Field(ge=0.1, le=3_600)] = Field(
-        30, description="How long a client may take to read an answer, in seconds; then the call is reset."
-    )
-    unsent_bytes_per_connection: Annotated[int, Field(ge=4 * 1024 * 1024, le=1024**3)] = Field(
-        8 * 1024 * 1024,
-        description="How many bytes of answers may wait to be sent on one connection; its next reads wait for room, "
-        "for CINEMA_LONGEST_WAIT_SECONDS at most.",
-    )
-    unsent_bytes: Annotated[int, Field(ge=4 * 1024 * 1024, le=64 * 1024**3)] = Field(
-        32 * 1024 * 1024, description="The same for all connections of a process."
-    )
-    largest_page_bytes: Annotated[int, Field(ge=64 * 1024, le=3 * 1024 * 1024)] = Field(
-        256 * 1024,
-        description="How large a page of a list may be, in bytes; where more was asked for, it has fewer entries.",
-    )
-    connection_age_seconds: Annotated[float, Field(ge=1, le=86_400)] = Field(
-        3_600,
-        description="How old a connection may grow, in seconds, so that clients spread over new replicas. They connect "
-        "anew by themselves; calls that run have a minute to end.",
-    )
-    connection_idle_seconds: Annotated[float, Field(ge=1, le=86_400)] = Field(
-        300, description="How long a connection may be without a call, in seconds; clients connect anew with the next."
-    )
-    ping_seconds: Annotated[float, Field(ge=1, le=3_600)] = Field(
-        10, description="How long clients have to leave between pings, in seconds; who pings more often is cut off."
-    )
-    keepalive_seconds: Annotated[float, Field(ge=1, le=3_600)] = Field(
-        60, description="After how long a silence a client is asked whether it is still there, in seconds."
-    )
-    hold_seconds: Annotated[float, Field(ge=1, le=86_400)] = Field(
-        600, description="How long a booking holds its seats before it has to be paid for, in seconds."
-    )
-    seats_on_hold_limit: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
-        20, description="How many seats one account may have on hold at once, over all showtimes. 0 is no limit."
-    )
-    unpaid_holds_per_showtime: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
-        3,
-        description="After how many holds of one showtime that an account let lapse or gave up within an hour its next "
-        "one there has to wait, longer each time. 0 is no limit.",
-    )
-    changes_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
-        120,
-        description="How many changes (bookings, payments, cancellations) an account may ask for in a minute; the next "
-        "gets TOO_MANY_ATTEMPTS. Each process counts for itself. Staff have no limit. 0 is no limit.",
-    )
-    payment_grace_seconds: Annotated[float, Field(ge=0.01, le=3_600)] = Field(
-        30,
-        description="How long a process has to learn from the payment provider what became of a charge, in seconds. "
-        "Then any replica settles it: a charge that the provider does not know is called off.",
-    )
-    simulated_payments_delay_seconds: Annotated[float, Field(ge=0, le=3_600)] = Field(
-        0, description="How long the simulated payment provider takes to answer, in seconds."
-    )
-    simulated_payments_fail_before: Share = Field(
-        0, description="The share of its calls, from 0 to 1, that fail before it has done anything."
-    )
-    simulated_payments_fail_after: Share = Field(
-        0, description="The share of its calls, from 0 to 1, that fail after it has done what was asked."
-    )
-    simulated_payments_lose_answer: Share = Field(
-        0, description="The share of its calls, from 0 to 1, that it carries out and never answers."
-    )
-    jwt_secret: SecretStr | None = Field(
-        None,
-        description=f"The secret that signs access tokens, {SHORTEST_SECRET} bytes or more, the same for all replicas. "
-        "With --demo one is made up if none is set. With signing keys, those that it signed before are still good.",
-    )
-    signing_keys: Path | None = Field(
-        None,
-        description="Keys that sign access tokens so that others can verify them, the same for all replicas: a file in "
-        "PEM, or a folder of files that end in .pem, with Ed25519 or P-256 keys. The first one by name signs; all "
-        "verify. They are read anew when they change.",
-    )
-    refresh_grace_seconds: Annotated[float, Field(ge=0, le=600)] = Field(
-        30,
-        description="For how long a refresh token may be sent again as its answer was lost, in seconds; after that "
-        "its session ends, as it may be stolen.",
-    )
-    sign_in_failures: Annotated[int, Field(ge=1, le=1_000)] = Field(
-        5,
-        description="How many wrong passwords an hour may be tried for an account from one address, before sign-ins "
-        "have to wait, longer after each.",
-    )
-    sign_in_failures_of_account: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        50, description="The same for an account from all addresses; it spares those that its owner has signed in from."
-    )
-    sign_in_failures_of_address: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
-        100,
-        description="The same from an address for all accounts; it spares those that were signed in to from there. 0 "
-        "is no limit, for a server behind a proxy.",
-    )
-    sign_in_longest_delay_seconds: Annotated[float, Field(ge=1, le=86_400)] = Field(
-        300, description="What that delay grows to, in seconds."
-    )
-    registrations_of_address: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
-        100,
-        description="How many new accounts an hour may be registered from one address, tries for a name that is taken "
-        "included. 0 is no limit, for a server behind a proxy.",
-    )
-    log_format: Literal["console", "json"] = Field(
-        "console", description="How to write log lines: for people or programs."
-    )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least log level to write.")
-    reflection: bool | None = Field(
-        None,
-        description="Whether to answer server reflection, which grpcurl and buf curl use. Unless set, only on "
-        "loopback.",
-    )
-    shutdown_seconds: Annotated[float, Field(ge=0, le=3_600)] = Field(
-        10, description="How long running calls and payments may take to finish after SIGTERM, in seconds."
-    )
+
+    listen_address: str = "127.0.0.1:50051"
+    """The address to listen on: HOST:PORT, or [::1]:50051 for IPv6. Port 0 selects a free port."""
+    tls_certificate: Path | None = None
+    """File with the server's certificate chain, in PEM. If set, the server accepts TLS only. The file is read again
+    when it changes."""
+    tls_key: Path | None = None
+    """File with the private key of the certificate, in PEM."""
+    tls_client_ca: Path | None = None
+    """File with certificate authorities, in PEM. If set, clients must present a certificate of one of them (mTLS)."""
+    plaintext: bool = False
+    """Serve other machines without TLS. Passwords and tokens can then be read on the network."""
+    health_address: str | None = None
+    """HOST:PORT that answers health checks, and nothing else, without TLS."""
+    metrics_address: str | None = None
+    """HOST:PORT of the Prometheus metrics, by HTTP at /metrics. Not allowed with --workers."""
+    database_url: str = "sqlite+aiosqlite:///cinema.db"
+    """The database. sqlite+aiosqlite:///cinema.db is a file in the working folder; four slashes begin an absolute path.
+    postgresql+asyncpg://cinema:password@localhost/cinema is PostgreSQL, for any number of processes and machines."""
+    database_pool_size: Annotated[int, Field(ge=SMALLEST_POOL, le=1_000)] = 10
+    """Maximum connections of a process to PostgreSQL. SQLite always has one."""
+    longest_wait_seconds: Annotated[float, Field(ge=0.001, le=600)] = 5
+    """Maximum expected wait of a call for the box office or the database. A call that would wait longer gets OVERLOADED
+    at once. CINEMA_CALLS_AT_ONCE bounds the wait for the processor."""
+    largest_request_bytes: Annotated[int, Field(ge=64 * KIB, le=64 * MIB)] = MIB
+    """Maximum size of a request."""
+    largest_metadata_bytes: Annotated[int, Field(ge=4 * KIB, le=MIB)] = 16 * KIB
+    """Maximum size of the metadata of a call."""
+    calls_at_once: Count = 10_000
+    """Maximum open calls of a process, from first byte to last, streams not counted. Further calls get OVERLOADED."""
+    streams_at_once: Count = 4_000
+    """Maximum open streams and health checks of a process. Further ones get OVERLOADED."""
+    sales_reserve: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of CINEMA_CALLS_AT_ONCE reserved for changes by signed-in callers, such as CreateBooking."""
+    calls_per_connection: Count = 1_000
+    """Maximum open calls and streams of one connection. Clients delay further ones until one has ended."""
+    receiving_at_once: Count = 256
+    """Maximum calls of a process whose request is incomplete. Further calls get OVERLOADED. Multiplied by
+    CINEMA_LARGEST_REQUEST_BYTES, it bounds the memory for incomplete requests."""
+    receive_seconds: Annotated[float, Field(ge=0.1, le=HOUR)] = 10
+    """Time limit for a request to arrive. After it the call gets INVALID_REQUEST."""
+    late_requests_per_connection: CountOrOff = 16
+    """Maximum calls of one connection that run into CINEMA_RECEIVE_SECONDS within that time. After that the connection
+    is closed, unless it has other open calls. 0 means no limit; use it behind a proxy."""
+    send_seconds: Annotated[float, Field(ge=0.1, le=HOUR)] = 30
+    """Time limit for a client to read a response. After it the call is reset."""
+    unsent_bytes_per_connection: Annotated[int, Field(ge=4 * MIB, le=GIB)] = 8 * MIB
+    """Maximum size of unsent responses of one connection. Further reads on it wait for room, for
+    CINEMA_LONGEST_WAIT_SECONDS at most."""
+    unsent_bytes: Annotated[int, Field(ge=4 * MIB, le=64 * GIB)] = 32 * MIB
+    """Maximum size of unsent responses of all connections of a process."""
+    largest_page_bytes: Annotated[int, Field(ge=64 * KIB, le=3 * MIB)] = 256 * KIB
+    """Maximum size of a page of a list. A page that would be larger has fewer entries."""
+    connection_age_seconds: Annotated[float, Field(ge=1, le=DAY)] = 3_600
+    """Maximum age of a connection, so that clients spread over new replicas. Clients reconnect by themselves; open
+    calls have a minute to end."""
+    connection_idle_seconds: Annotated[float, Field(ge=1, le=DAY)] = 300
+    """Maximum time of a connection without a call. Clients reconnect with their next call."""
+    ping_seconds: Annotated[float, Field(ge=1, le=HOUR)] = 10
+    """Minimum time between two pings of a client. A client that pings more often is disconnected."""
+    keepalive_seconds: Annotated[float, Field(ge=1, le=HOUR)] = 60
+    """Time without traffic after which the server pings a client."""
+    hold_seconds: Annotated[float, Field(ge=1, le=DAY)] = 600
+    """How long a booking holds its seats until it must be paid for."""
+    seats_on_hold_limit: CountOrOff = 20
+    """Maximum seats on hold of one account, over all showtimes. 0 means no limit."""
+    unpaid_holds_per_showtime: CountOrOff = 3
+    """Unpaid holds (lapsed or cancelled) of an account in one showtime within an hour, after which its next booking
+    there is delayed, longer each time. 0 means no limit."""
+    changes_per_minute: CountOrOff = 120
+    """Maximum changes (bookings, payments, cancellations) of an account in a minute, in each process. Further ones get
+    TOO_MANY_ATTEMPTS. Staff have no limit. 0 means no limit."""
+    payment_grace_seconds: Annotated[float, Field(ge=0.01, le=HOUR)] = 30
+    """Time limit for a process to learn the outcome of a charge from the payment provider. After it any replica settles
+    the charge; a charge that the provider does not know is called off."""
+    simulated_payments_delay_seconds: Annotated[float, Field(ge=0, le=HOUR)] = 0
+    """Response time of the simulated payment provider."""
+    simulated_payments_fail_before: Share = 0
+    """Share of the simulated provider's calls that fail before they take effect."""
+    simulated_payments_fail_after: Share = 0
+    """Share of the simulated provider's calls that fail after they took effect."""
+    simulated_payments_lose_answer: Share = 0
+    """Share of the simulated provider's calls that take effect and never return."""
+    jwt_secret: SecretStr | None = None
+    """Secret that signs access tokens: 32 bytes or more, hard to guess, the same on all replicas. With --demo a random
+    one is used if none is set. With CINEMA_SIGNING_KEYS it verifies tokens that it signed before, and signs none."""
+    signing_keys: Path | None = None
+    """Keys that sign access tokens so that other services can verify them: a PEM file, or a folder of .pem files, with
+    Ed25519 or P-256 keys, the same on all replicas. The first by name signs; all verify. They are read again when they
+    change."""
+    refresh_grace_seconds: Annotated[float, Field(ge=0, le=600)] = 30
+    """How long a used refresh token may be repeated, for clients that lost the response. A later repeat revokes the
+    session, since the token may be stolen."""
+    sign_in_failures: Annotated[int, Field(ge=1, le=1_000)] = 5
+    """Wrong passwords an hour for one account from one address, after which sign-ins are delayed, longer each time."""
+    sign_in_failures_of_account: Annotated[int, Field(ge=1, le=100_000)] = 50
+    """The same for one account from all addresses. Addresses that the account has signed in from are exempt."""
+    sign_in_failures_of_address: CountOrOff = 100
+    """The same for all accounts from one address. Accounts that have signed in from it are exempt. 0 means no limit;
+    use it behind a proxy."""
+    sign_in_longest_delay_seconds: Annotated[float, Field(ge=1, le=DAY)] = 300
+    """Maximum delay of a sign-in."""
+    registrations_of_address: CountOrOff = 100
+    """Maximum registrations an hour from one address, attempts at a taken name included. 0 means no limit; use it
+    behind a proxy."""
+    log_format: Literal["console", "json"] = "console"
+    """Format of log lines: for people or for programs."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Lowest level that is logged."""
+    reflection: bool | None = None
+    """Answer server reflection, which grpcurl and buf curl use. If not set, only on loopback addresses."""
+    shutdown_seconds: Annotated[float, Field(ge=0, le=HOUR)] = 10
+    """Time limit for open calls and payments to finish after SIGTERM."""
 
     @field_validator("listen_address", "health_address", "metrics_address")
     @classmethod
@@ -243,14 +182,14 @@ class Settings(BaseSettings):
             return None
         secret = value.get_secret_value().encode()
         if len(secret) < SHORTEST_SECRET:
-            raise ValueError(f"must be {SHORTEST_SECRET} bytes or more; `openssl rand -hex 32` makes a good one")
+            raise ValueError(f"must be {SHORTEST_SECRET} bytes or more; use `openssl rand -hex 32`")
         if len(set(secret)) < FEWEST_DIFFERENT_BYTES:
-            raise ValueError("is easy to guess: it repeats a few characters; `openssl rand -hex 32` makes a good one")
+            raise ValueError("is easy to guess: it repeats a few characters; use `openssl rand -hex 32`")
         return value
 
     @property
     def loopback_only(self) -> bool:
-        """Whether the server can be reached from its own machine alone."""
+        """Whether the listen address is reachable from this machine only."""
         host = self.listen_address.rpartition(":")[0].strip("[]")
         try:
             return host == "localhost" or ip_address(host).is_loopback
@@ -259,12 +198,12 @@ class Settings(BaseSettings):
 
     @property
     def with_reflection(self) -> bool:
-        """Whether server reflection is answered."""
+        """Whether the server answers server reflection."""
         return self.loopback_only if self.reflection is None else self.reflection
 
     @property
     def payment_grace(self) -> timedelta:
-        """How long a process may be at a payment or a refund until another one takes it up."""
+        """Time of a process for a payment or a refund, after which another process takes it over."""
         return timedelta(seconds=self.payment_grace_seconds)
 
     @property
@@ -274,7 +213,7 @@ class Settings(BaseSettings):
 
     @property
     def hold_limits(self) -> HoldLimits:
-        """What one customer may hold."""
+        """The limits on the holds of one customer."""
         return HoldLimits(self.seats_on_hold_limit, self.unpaid_holds_per_showtime)
 
     @property
@@ -291,47 +230,50 @@ class Settings(BaseSettings):
 
     @property
     def refresh_grace(self) -> timedelta:
-        """For how long a refresh token may be sent again."""
+        """How long a used refresh token may be repeated."""
         return timedelta(seconds=self.refresh_grace_seconds)
 
 
 def with_port(address: str, port: int) -> str:
-    """Give an address with another port."""
+    """Return an address with another port."""
     return f"{address.rpartition(':')[0]}:{port}"
 
 
 def read_settings() -> Settings:
-    """Read the settings from the environment.
+    """Return the settings in the environment.
 
     Raises:
-        BadSettings: One is wrong, or has almost the name of one.
+        BadSettings: A value is wrong, or a variable has almost the name of a setting.
     """
     _check_names(os.environ)
     _check_encoding(os.environ)
     try:
         return Settings()
     except ValidationError as error:
-        problems = [
-            f"{PREFIX}{'_'.join(map(str, each['loc'])).upper()}: {_plain(each['msg'])}" for each in error.errors()
-        ]
+        problems = [f"{variable(str(each['loc'][0]))}: {_readable(each['msg'])}" for each in error.errors()]
         raise BadSettings("; ".join(problems)) from error
 
 
-def _check_names(names: Iterable[str]) -> None:
-    """Find variables that were meant for settings and would change nothing.
+def variable(field: str) -> str:
+    """Return the environment variable of a field of Settings."""
+    return f"{PREFIX}{field.upper()}"
 
-    Names that are further off pass by: Kubernetes sets CINEMA_PORT and the like where a service is called cinema.
+
+def _check_names(names: Iterable[str]) -> None:
+    """Refuse misspelled names of settings.
+
+    Other names are allowed: Kubernetes sets CINEMA_PORT and the like for a service that is called cinema.
     """
-    known = {name.upper() for name in Settings.model_fields}
+    known = {field.upper() for field in Settings.model_fields}
     for name in sorted(names):
-        given = name.upper().removeprefix(PREFIX)
-        if name.upper().startswith(PREFIX) and given not in known:
-            for meant in get_close_matches(given, known, n=1, cutoff=CLOSE):
-                raise BadSettings(f"{name}: is no setting; {PREFIX}{meant} is")
+        field = name.upper().removeprefix(PREFIX)
+        if name.upper().startswith(PREFIX) and field not in known:
+            for meant in get_close_matches(field, known, n=1, cutoff=TYPO_SIMILARITY):
+                raise BadSettings(f"{name}: is not a setting; {PREFIX}{meant} is")
 
 
 def _check_encoding(environment: Mapping[str, str]) -> None:
-    """Refuse bytes that are not UTF-8, which Python keeps in a form that can't be written to a log or a database."""
+    """Refuse bytes that are not UTF-8. Python keeps them as surrogates, which no log and no database accepts."""
     for name, value in environment.items():
         if name.upper().startswith(PREFIX):
             try:
@@ -341,13 +283,13 @@ def _check_encoding(environment: Mapping[str, str]) -> None:
 
 
 def describe_settings() -> list[tuple[str, str]]:
-    """List the settings: the name of each with its default, and what it is for."""
+    """List the settings: the name of each with its default, and its meaning."""
     lines = []
     for name, field in Settings.model_fields.items():
         default = "not set" if field.default is None else str(field.default)
-        lines.append((f"{PREFIX}{name.upper()} [{default}]", field.description or ""))
+        lines.append((f"{variable(name)} [{default}]", " ".join((field.description or "").split())))
     return lines
 
 
-def _plain(message: str) -> str:
+def _readable(message: str) -> str:
     return message.removeprefix("Value error, ").replace("Input should be", "must be")

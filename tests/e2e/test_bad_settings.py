@@ -86,8 +86,8 @@ BAD: tuple[tuple[str, str, str], ...] = (
     ("LOG_LEVEL", "loud", "'info'"),
     ("REFLECTION", "perhaps", "bool"),
     ("SHUTDOWN_SECONDS", "-1", "greater than or equal to 0"),
-    ("LISTEN_ADRESS", "127.0.0.1:0", "is no setting; CINEMA_LISTEN_ADDRESS is"),
-    ("HOLD_SECOND", "600", "is no setting; CINEMA_HOLD_SECONDS is"),
+    ("LISTEN_ADRESS", "127.0.0.1:0", "is not a setting; CINEMA_LISTEN_ADDRESS is"),
+    ("HOLD_SECOND", "600", "is not a setting; CINEMA_HOLD_SECONDS is"),
 )
 
 
