@@ -24,8 +24,8 @@ from cinema.v1 import (
 )
 from click.testing import CliRunner
 
-from cinema_grpc import log
 from cinema_grpc.cli import main
+from cinema_grpc.observability import log
 
 CINEMA = Path(sys.executable).parent / "cinema"
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -150,7 +150,7 @@ def demo_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database that `cinema serve --demo` has filled."""
     folder = tmp_path_factory.mktemp("demo")
     with serving(folder, "--demo") as server:
-        server.wait_for("give them back")
+        server.wait_for("cancel them")
         assert server.stop() == 0
     return folder / "cinema.db"
 

@@ -1,4 +1,4 @@
-"""`cinema serve --demo`: an empty database is filled once, and nobody else's is touched."""
+"""`cinema serve --demo` fills an empty database once, and leaves other data alone."""
 
 import sqlite3
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.rpc.conftest import running
 
 class TestDemo:
     async def test_a_first_and_a_second_start(self, tmp_path: Path) -> None:
-        """Full of showtimes in each refund tier; seats can be bought; the passwords are made anew, the data is not."""
+        """Showtimes in each refund tier, and seats that can be bought; a second start makes new passwords alone."""
         with serving(tmp_path, "--demo", CINEMA_JWT_SECRET="", **measured()) as server:
             await buy_a_seat(server.address)
             first = server.wait_for("customer  demo-customer")
@@ -48,7 +48,7 @@ class TestDemo:
         connection.close()
 
     async def test_a_stranger_with_the_demos_name(self, tmp_path: Path) -> None:
-        """Is no demo: nobody's password is made anew."""
+        """An account named like the demo's staff, but a customer: its password stays."""
         async with running(f"sqlite+aiosqlite:///{tmp_path / 'cinema.db'}") as house:
             request = auth_service_pb2.RegisterRequest(
                 username="demo-staff", password="a long and private one", full_name="X", email="x@example.com"
@@ -68,7 +68,7 @@ class TestDemo:
                 connection.execute(statement)
         connection.close()
         with serving(demo_folder, "--demo") as server:
-            server.wait_for("give them back")
+            server.wait_for("cancel them")
         with sqlite3.connect(demo_folder / "cinema.db") as connection:
             counts = connection.execute(
                 "SELECT (SELECT count(*) FROM cinema), (SELECT count(*) FROM auditorium),"

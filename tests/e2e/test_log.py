@@ -13,7 +13,7 @@ import grpc
 import pytest
 from cinema.v1 import catalog_service_pb2, catalog_service_pb2_grpc
 
-from cinema_grpc.log_writer import LogWriter, make_pipe_non_blocking
+from cinema_grpc.observability.log_writer import LogWriter, make_pipe_non_blocking
 from tests.e2e.conftest import CINEMA, SECONDS, SECRET, environment, measured
 
 

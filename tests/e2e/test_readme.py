@@ -56,8 +56,8 @@ class TestReadme:
         with serving(demo_folder, "--demo", **settings) as server:
             server.wait_for("BookingService/CancelBooking")
             printed = "\n".join(server.lines)
-            with_buf = printed.split("environment...\n")[1].split("...or,")[0]
-            calls = printed.split("give them back:\n")[1]
+            with_buf = printed.split("environment...\n")[1].split("...or with")[0]
+            calls = printed.split("cancel them:\n")[1]
             ended = paste(demo_folder, with_buf + calls)
         assert (ended.returncode, ended.stderr) == (0, "")
         assert ended.stdout.count("BOOKING_STATUS_") == 3

@@ -14,8 +14,8 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
 
-from cinema_grpc import workers
 from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.cli import workers
 from cinema_grpc.config import Settings
 from tests.certificates import Authority, write
 from tests.e2e.conftest import SECRET, Serving, measured, run, run_here, serving

@@ -440,14 +440,14 @@ MUTATIONS = (
     ),
     mutation(
         "a server whose database hangs does not end",
-        "cinema_grpc/commands.py",
-        "        stop.set()\n        hard_end.start()",
+        "cinema_grpc/cli/serving.py",
+        "        stop.set()\n        exit_timer.start()",
         "        stop.set()",
-        "tests/e2e/test_hard_end.py::test_a_database_server_that_is_frozen",
+        "tests/e2e/test_exit_timer.py::test_a_database_server_that_is_frozen",
     ),
     mutation(
         "log lines that are dropped are not counted",
-        "cinema_grpc/log_writer.py",
+        "cinema_grpc/observability/log_writer.py",
         r'self._dropped += text.count("\n")',
         "self._dropped += 0",
         "tests/e2e/test_log.py::TestLogWriter",

@@ -11,7 +11,7 @@ import grpc
 import pytest
 from cinema.v1 import catalog_service_pb2, catalog_service_pb2_grpc
 
-from cinema_grpc.hard_end import NOT_CLEAN, SECONDS_BEYOND_GRACE
+from cinema_grpc.cli.exit_timer import NOT_CLEAN, SECONDS_BEYOND_GRACE
 from tests.e2e.conftest import SECONDS, serving
 from tests.postgresql import PostgresServer, in_thread, make_tables
 

@@ -1,4 +1,4 @@
-"""Several server processes on one port: started, watched, replaced when they die, and stopped together."""
+"""The supervisor of several server processes on one port: starts them, replaces those that die, stops them together."""
 
 import asyncio
 import os
@@ -11,33 +11,32 @@ from subprocess import PIPE
 
 import structlog
 
-from cinema_grpc.config import PREFIX, BadSettings, Settings, with_port
-from cinema_grpc.hard_end import NOT_CLEAN, SECONDS_BEYOND_GRACE
+from cinema_grpc.cli.exit_timer import NOT_CLEAN, SECONDS_BEYOND_GRACE
+from cinema_grpc.config import BadSettings, Settings, variable, with_port
 
 logger = structlog.get_logger()
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
-"""Seconds until a worker that died is replaced, at first and at most; twice as many each time."""
+"""Seconds until a worker that died is replaced: the first time, and at most. The pause doubles each time."""
 SECONDS_OF_GOOD_HEALTH = 60.0
-"""How long a worker has to live until its death counts as the first one again."""
+"""Lifetime of a worker after which its death counts as the first one again."""
 SECONDS_UNTIL_KILLED = SECONDS_BEYOND_GRACE + 2.0
-"""How long workers may take to end beyond what running calls may take, before they are killed. They exit before that by
-themselves, unless they are frozen."""
+"""Time for workers to end beyond that for open calls. Their own exit timer runs out before, unless they are frozen."""
 CANNOT_START = 2
-"""The exit code of a server that is told something wrong, or whose database is away as it starts."""
+"""The exit code of a server with a wrong setting, or whose database is not available at its start."""
 
 
 @dataclass
 class Workers:
-    """The processes that serve.
+    """A number of worker processes.
 
-    Each is an interpreter of its own, started afresh: nothing of gRPC may be there before a process is. It serves until
-    its standard input ends, which it does with this process, however that ends.
+    Each is a new interpreter, since gRPC must not be loaded before a fork. It serves until its standard input ends,
+    which happens when this process ends, however that is.
 
     Attributes:
-        settings: What the environment said, which the workers read for themselves.
-        number: How many there are.
+        settings: The settings, which the workers read from the environment again.
+        number: The number of workers.
     """
 
     settings: Settings
@@ -48,22 +47,23 @@ class Workers:
     _environment: dict[str, str] = field(default_factory=os.environ.copy)
 
     async def run(self) -> int:
-        """Serve until SIGTERM or SIGINT; return the exit code.
+        """Serve until SIGTERM or SIGINT.
 
-        That is 0 if all ended in good order, NOT_CLEAN if one did not, and CANNOT_START if one could not start.
+        Returns:
+            The exit code: 0 if all workers ended in good order, NOT_CLEAN if one did not, CANNOT_START if one could not
+            start.
 
         Raises:
-            BadSettings: An address can't be had.
+            BadSettings: An address can't be used.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stopping.set)
-        with ExitStack() as held:
-            address = take_address(held, "LISTEN_ADDRESS", self.settings.listen_address)
+        with ExitStack() as reserved:
+            address = reserve_address(reserved, "listen_address", self.settings.listen_address)
             if self.settings.health_address is not None:
-                # Whichever worker is asked answers for all of them: they share a database and a certificate.
-                self._environment[f"{PREFIX}HEALTH_ADDRESS"] = take_address(
-                    held, "HEALTH_ADDRESS", self.settings.health_address
-                )
+                # Any worker can answer for all of them, since they share a database and a certificate.
+                health_address = reserve_address(reserved, "health_address", self.settings.health_address)
+                self._environment[variable("health_address")] = health_address
             logger.info("starting workers", workers=self.number, address=address)
             async with asyncio.TaskGroup() as group:
                 for worker in range(1, self.number + 1):
@@ -75,21 +75,20 @@ class Workers:
         return self._exit_code
 
     async def _keep_alive(self, worker: int, address: str) -> None:
-        """Run a worker, and another one in its place whenever it ends."""
         loop = asyncio.get_running_loop()
         pause, is_first = FIRST_PAUSE, True
         while not self._stopping.is_set():
             start = loop.time()
             try:
                 code: int | None = await self._run_one(address)
-            except OSError as error:  # there is no memory for it just now, say; the other workers go on
+            except OSError as error:  # such as too little memory; the other workers go on
                 logger.error("a worker can't be started", worker=worker, error=str(error))
                 code = None
             if self._stopping.is_set():
                 if code not in {0, None}:
                     self._exit_code = self._exit_code or NOT_CLEAN
                 return
-            if code == CANNOT_START and is_first:  # it has said why; one that takes another's place may do so later
+            if code == CANNOT_START and is_first:  # a replacement may start later, when its database is back
                 self._exit_code = CANNOT_START
                 self._stopping.set()
                 return
@@ -118,7 +117,7 @@ class Workers:
             self._running.discard(process)
 
     async def _stop_all(self) -> None:
-        """Have all workers finish their calls; those that do not end in time are killed."""
+        """Let all workers finish their calls, and kill those that do not end in time."""
         for process in self._running:
             process.terminate()
         deadline = asyncio.get_running_loop().time() + self.settings.shutdown_seconds + SECONDS_UNTIL_KILLED
@@ -129,34 +128,35 @@ class Workers:
             process.kill()
 
 
-def take_address(held: ExitStack, setting: str, address: str) -> str:
-    """Take a port that the workers can share, and hold it, so that it stays theirs while none of them runs.
+def reserve_address(reserved: ExitStack, setting: str, address: str) -> str:
+    """Bind a port that the workers can share, so that it stays theirs while none of them runs.
 
-    Nobody is ever connected to the socket that is held: it does not listen.
+    The socket does not listen, so it receives no connection.
 
     Args:
-        held: Holds it.
-        setting: The setting that names the address, without its prefix.
-        address: Where.
+        reserved: Closes the socket in the end.
+        setting: The field of Settings that has the address.
+        address: HOST:PORT.
 
     Returns:
-        The address with the port that was taken.
+        The address with the port that was bound.
 
     Raises:
-        BadSettings: It can't be had, or another program has it.
+        BadSettings: The address can't be bound, or another program uses it.
     """
     host, _, port = address.rpartition(":")
     try:
         (family, kind, protocol, _, found), *_ = socket.getaddrinfo(
             host.strip("[]"), int(port), type=socket.SOCK_STREAM
         )
-        with socket.socket(family, kind, protocol) as alone:  # who shares a port with strangers does not notice
+        # Bound without SO_REUSEPORT first, which fails if another program has the port, even one that shares it.
+        with socket.socket(family, kind, protocol) as alone:
             alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             alone.bind(found)
             found = alone.getsockname()
-        shared = held.enter_context(socket.socket(family, kind, protocol))
+        shared = reserved.enter_context(socket.socket(family, kind, protocol))
         shared.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         shared.bind(found)
     except OSError as error:
-        raise BadSettings(f"{PREFIX}{setting}: can't listen on {address}: {error.strerror or error}") from error
+        raise BadSettings(f"{variable(setting)}: can't listen on {address}: {error.strerror or error}") from error
     return with_port(address, shared.getsockname()[1])

@@ -1,4 +1,4 @@
-"""The hard end of a process that was told to stop: it exits by then, whatever hangs."""
+"""The exit timer: a process that was told to stop exits in bounded time, whatever hangs."""
 
 import os
 import sys
@@ -7,31 +7,31 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from cinema_grpc.log_writer import LogStream
+from cinema_grpc.observability.log_writer import LogStream
 
 logger = structlog.get_logger()
 
 SECONDS_BEYOND_GRACE = 5.0
-"""How long a server that stops may take beyond what running calls may take, CINEMA_SHUTDOWN_SECONDS."""
+"""Time to stop beyond that for open calls, CINEMA_SHUTDOWN_SECONDS."""
 NOT_CLEAN = 1
 """The exit code of a server that did not stop in good order."""
 
 
 @dataclass
-class HardEnd:
-    """Exits the process some time after `start`, from a thread: a statement, a file or the event loop may hang.
+class ExitTimer:
+    """Exits the process some time after `start`, from a thread, since a statement, a file or the event loop may hang.
 
-    Exiting is safe at any moment, as being killed is: the database undoes what was not committed.
+    It is as safe as being killed at any moment: the database rolls back uncommitted transactions.
 
     Attributes:
-        seconds: How long after `start`.
+        seconds: The time after `start`.
     """
 
     seconds: float
     _started: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
-        """Begin to count; a second call changes nothing."""
+        """Start the timer, unless it runs."""
         if not self._started.is_set():
             self._started.set()
             timer = threading.Timer(self.seconds, self._exit)

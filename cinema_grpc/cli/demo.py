@@ -1,4 +1,4 @@
-"""Demo data: a small chain with three weeks of showtimes, two accounts, and calls to paste that buy a seat."""
+"""Demo data: two cinemas with three weeks of showtimes, two accounts, and calls to paste that buy seats."""
 
 import secrets
 from collections.abc import Iterator
@@ -44,45 +44,42 @@ CINEMAS = (
     ("Filmpalast am Kanal", "Europe/Berlin", "EUR", 1_250),
     ("Harbor Picture House", "America/New_York", "USD", 1_400),
 )
-# Which cinema, which name, which rows: 300 seats with two aisles, a small room with a wedge of rows, and a club without
-# aisles.
+# Cinema, name, rows: 300 seats with two aisles, a small room with rows of growing length, and a club without aisles.
 AUDITORIUMS = (
     (0, "Grand Hall", tuple(SeatRow(label, (5, 10, 5)) for label in "ABCDEFGHIJKLMNO")),
     (0, "Studio", tuple(SeatRow(label, (4 + number, 4 + number)) for number, label in enumerate("ABCDEFGH"))),
     (1, "Screening Room", tuple(SeatRow(label, (8,)) for label in "ABCDE")),
 )
 STARTS = (time(10), time(13, 30), time(17), time(20, 30))
-"""When showtimes start, by the cinema's clock. With two time zones, one always starts within twelve hours."""
+"""Start times in the cinema's time zone. With two time zones, a showtime always starts within twelve hours."""
 DAYS = 22
 
 
 @dataclass(frozen=True, slots=True)
 class DemoAccess:
-    """The demo accounts' names and passwords, made up anew at each start."""
+    """The passwords of the demo accounts. Each start makes new ones."""
 
-    customer: str
     customer_password: str
-    staff: str
     staff_password: str
 
 
 async def fill(catalog: Catalog, programme: Programme, accounts: Accounts, store: AccountStore) -> DemoAccess | None:
-    """Fill an empty database, or complete demo data of an earlier start and bring it up to date.
+    """Fill an empty database, or bring the demo data of an earlier start up to date.
 
     Returns:
-        How to sign in; None if the database holds other data, which is then left alone.
+        The demo accounts; None if the database holds other data, which stays as it is.
     """
     staff = await store.find_by_username(STAFF)
     customer = await store.find_by_username(CUSTOMER)
-    houses = {cinema.name: cinema for cinema in await catalog.list_cinemas("", len(CINEMAS) + 1)}
+    cinemas = {cinema.name: cinema for cinema in await catalog.list_cinemas("", len(CINEMAS) + 1)}
     movies = {movie.title: movie for movie in await catalog.list_movies("", len(MOVIES) + 1)}
-    is_empty = not (staff or customer or houses or movies)
+    is_empty = not (staff or customer or cinemas or movies)
     is_demo = staff is not None and staff[0].role is Role.STAFF
-    is_ours = set(houses) <= {name for name, *_ in CINEMAS} and set(movies) <= {title for title, *_ in MOVIES}
-    if not (is_empty or (is_demo and is_ours)):
+    is_only_demo = set(cinemas) <= {name for name, *_ in CINEMAS} and set(movies) <= {title for title, *_ in MOVIES}
+    if not (is_empty or (is_demo and is_only_demo)):
         return None
 
-    access = DemoAccess(CUSTOMER, secrets.token_urlsafe(12), STAFF, secrets.token_urlsafe(12))
+    access = DemoAccess(secrets.token_urlsafe(12), secrets.token_urlsafe(12))
     if staff is None:
         await accounts.create_staff(STAFF, access.staff_password, "Demo Staff")
     else:
@@ -95,27 +92,27 @@ async def fill(catalog: Catalog, programme: Programme, accounts: Accounts, store
         if title not in movies:
             movies[title] = await catalog.create_movie(title, timedelta(minutes=minutes), rating, synopsis, None)
     for name, time_zone, *_ in CINEMAS:
-        if name not in houses:
-            houses[name] = await catalog.create_cinema(name, time_zone, None)
-    await _fill_auditoriums(catalog, programme, houses, list(movies.values()))
+        if name not in cinemas:
+            cinemas[name] = await catalog.create_cinema(name, time_zone, None)
+    await _fill_auditoriums(catalog, programme, cinemas, list(movies.values()))
     return access
 
 
 async def _fill_auditoriums(
-    catalog: Catalog, programme: Programme, houses: dict[str, Cinema], movies: list[Movie]
+    catalog: Catalog, programme: Programme, cinemas: dict[str, Cinema], movies: list[Movie]
 ) -> None:
-    """Put three weeks of showtimes on the programme of each auditorium, which is made if need be."""
+    """Create the auditoriums that are missing, and schedule three weeks of showtimes in each."""
     now = await catalog.now()
-    for number, (place, name, rows) in enumerate(AUDITORIUMS):
-        house, _, currency_code, units = CINEMAS[place]
-        cinema = houses[house]
+    for number, (cinema_number, name, rows) in enumerate(AUDITORIUMS):
+        cinema_name, _, currency_code, minor_units = CINEMAS[cinema_number]
+        cinema = cinemas[cinema_name]
         known = {each.name: each for each in await catalog.list_auditoriums(cinema.cinema_id, "", len(AUDITORIUMS))}
         auditorium = known.get(name) or await catalog.create_auditorium(cinema.cinema_id, name, rows, None)
         shown = movies[number:] + movies[:number]
         here = ShowtimeFilter("", "", auditorium.auditorium_id, now, None)
         _, planned = await programme.list_showtimes(here, None, DAYS * len(STARTS))
         starts = set(_starts(cinema, now)) - {showtime.start_time for showtime in planned}
-        await _schedule(catalog, auditorium, shown, Money(currency_code, units), sorted(starts))
+        await _schedule(catalog, auditorium, shown, Money(currency_code, minor_units), sorted(starts))
 
 
 async def _schedule(
@@ -126,7 +123,7 @@ async def _schedule(
         try:
             await catalog.create_showtime(movie_id, auditorium.auditorium_id, start, price, SeatGapPolicy.REFUSE, None)
         except ShowtimeOverlap:
-            continue  # the house has plans of its own for that evening
+            continue  # staff scheduled another showtime then
 
 
 def _starts(cinema: Cinema, now: datetime) -> Iterator[datetime]:
@@ -140,37 +137,37 @@ def _starts(cinema: Cinema, now: datetime) -> Iterator[datetime]:
 
 
 def describe(address: str, certificate: Path | None, access: DemoAccess, showtime_id: str) -> str:
-    """Write down how to sign in, and calls to paste that buy two seats of a showtime and give them back.
+    """Return text with the demo accounts and with calls to paste that buy two seats and cancel them.
 
     Args:
-        address: Where the server listens.
-        certificate: What to trust it by, if it speaks TLS.
-        access: Who may sign in.
-        showtime_id: Of which showtime the seats are.
+        address: The address of the server.
+        certificate: The server's certificate, if it speaks TLS.
+        access: The demo accounts.
+        showtime_id: The showtime of the seats.
     """
     plain = certificate is None
     url = f"{'http' if plain else 'https'}://{address}"
-    of_buf = "--http2-prior-knowledge" if plain else f"--cacert {certificate}"
-    of_grpcurl = "-plaintext" if plain else f"-cacert {certificate}"
-    login = f'{{"username": "{access.customer}", "password": "{access.customer_password}"}}'
+    buf_options = "--http2-prior-knowledge" if plain else f"--cacert {certificate}"
+    grpcurl_options = "-plaintext" if plain else f"-cacert {certificate}"
+    login = f'{{"username": "{CUSTOMER}", "password": "{access.customer_password}"}}'
     return rf"""
-Demo accounts (passwords made up anew at each start)
-  customer  {access.customer}  {access.customer_password}
-  staff     {access.staff}  {access.staff_password}
+Demo accounts (each start makes new passwords)
+  customer  {CUSTOMER}  {access.customer_password}
+  staff     {STAFF}  {access.staff_password}
 
-Paste this into another terminal in this folder. It calls the server with buf, which is in the project's environment...
+Paste this into another terminal in this folder. It calls the server with buf from the project's environment...
 
 call() {{
   method=$1 data=$2; shift 2
-  .venv/bin/buf curl --protocol grpc {of_buf} "$@" -d "$data" "{url}/cinema.v1.$method"
+  .venv/bin/buf curl --protocol grpc {buf_options} "$@" -d "$data" "{url}/cinema.v1.$method"
 }}
 value() {{ sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p" | head -n 1; }}
 
-...or, if you have grpcurl, with that:
+...or with grpcurl, if it is installed:
 
-call() {{ method=$1 data=$2; shift 2; grpcurl {of_grpcurl} "$@" -d "$data" {address} "cinema.v1.$method"; }}
+call() {{ method=$1 data=$2; shift 2; grpcurl {grpcurl_options} "$@" -d "$data" {address} "cinema.v1.$method"; }}
 
-Then buy two seats, and give them back:
+Then buy two seats, and cancel them:
 
 AUTHORIZATION="authorization: Bearer $(call AuthService/Login '{login}' | value 'access_*[tT]oken')"
 SHOWTIME='"showtimeId": "{showtime_id}"'

@@ -8,7 +8,7 @@ from typing import Any, Literal, TextIO, cast
 import orjson
 import structlog
 
-from cinema_grpc.log_writer import LogStream, LogWriter, make_pipe_non_blocking
+from cinema_grpc.observability.log_writer import LogStream, LogWriter, make_pipe_non_blocking
 from cinema_grpc.transport.call import add_request_id
 
 

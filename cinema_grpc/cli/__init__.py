@@ -1,0 +1,5 @@
+"""The command line, `cinema`."""
+
+from cinema_grpc.cli.commands import main
+
+__all__ = ["main"]
