@@ -5,5 +5,5 @@ from importlib.metadata import version
 
 __version__ = version("cinema-grpc")
 
-# What gRPC's own core would write to standard error, past every log format, is told by us. It reads this at import.
+# Keeps gRPC's C core from writing to standard error in a format of its own. It reads the variable at import.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")

@@ -1,4 +1,4 @@
-"""Lets `python -m cinema_grpc` do what `cinema` does."""
+"""Runs `cinema` as `python -m cinema_grpc`."""
 
 from cinema_grpc.cli import main
 

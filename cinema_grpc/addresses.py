@@ -1,11 +1,11 @@
-"""Host names and HOST:PORT addresses, checked before anything is resolved or connected."""
+"""Checks of host names and HOST:PORT addresses, without resolving or connecting."""
 
 import re
 from ipaddress import AddressValueError, IPv6Address
 
 LARGEST_PORT = 65_535
 LONGEST_NAME = 253
-"""The length limit of a DNS name (RFC 1035, 2.3.4, less the root's length byte)."""
+"""Maximum length of a DNS name (RFC 1035, 2.3.4, without the root's length byte)."""
 NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
@@ -24,7 +24,7 @@ def is_ipv6(text: str) -> bool:
 
 
 def is_host_name(text: str) -> bool:
-    """Return whether a text is an IPv4 address or a name that a resolver accepts, with no label empty or too long."""
+    """Return whether a text is an IPv4 address or a host name, with no label empty or too long."""
     try:
         ascii_name = text.encode("idna").decode()
     except UnicodeError:
@@ -33,10 +33,10 @@ def is_host_name(text: str) -> bool:
 
 
 def check_address(address: str) -> str:
-    """Return an address if it is HOST:PORT, with IPv6 in brackets; port 0 is any free one.
+    """Return an address if it is HOST:PORT, with IPv6 in brackets. Port 0 means any free port.
 
     Raises:
-        ValueError: It is not.
+        ValueError: The address has another form.
     """
     host, _, port = address.rpartition(":")
     in_brackets = host.startswith("[") and host.endswith("]")

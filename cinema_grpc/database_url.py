@@ -1,7 +1,7 @@
-"""The URL of the database: parsed strictly, and checked before anything connects.
+"""Parses and checks the URL of the database, without connecting.
 
-No error message quotes a part of a PostgreSQL URL. A password that is not percent-encoded can end up in any part: in
-the port, in the path, in a parameter.
+No error message quotes a part of a PostgreSQL URL: a password that is not percent-encoded can end up in the port, the
+path or a parameter.
 """
 
 import getpass
@@ -34,16 +34,16 @@ CHOICES = {
 PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 ENCODE = "percent-encode special characters of the user and the password: / is %2F, ? is %3F, # is %23, @ is %40"
 
-BAD_PORT = f"has a port that is no number from 1 to 65535; if it is a part of the password, {ENCODE}"
+BAD_PORT = f"has a port that is not a number from 1 to 65535; if it is a part of the password, {ENCODE}"
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresqlUrl:
-    """A PostgreSQL URL in its parts, percent-decoded.
+    """The parts of a PostgreSQL URL, percent-decoded.
 
     Attributes:
-        user, password: None where the URL has none.
-        hosts: Each with its port or ""; a path is the folder of a Unix socket. Empty for the driver's defaults.
+        user, password: None if the URL has none.
+        hosts: Each with its port or "". A path is the folder of a Unix socket. Empty for the driver's defaults.
         database: The database's name.
         parameters: Names and values of the query, in order, without hosts and ports.
     """
@@ -55,7 +55,7 @@ class PostgresqlUrl:
     parameters: tuple[tuple[str, str], ...]
 
     def libpq_url(self) -> str:
-        """Return the URL as PostgreSQL's own programs take it: ASCII, with each part percent-encoded."""
+        """Return the URL in the syntax of libpq: ASCII, with each part percent-encoded."""
         login = "" if self.user is None else quote(self.user, safe="")
         login += "" if self.password is None else f":{quote(self.password, safe='')}"
         at = "" if self.user is None and self.password is None else "@"
@@ -64,11 +64,11 @@ class PostgresqlUrl:
         return f"postgresql://{login}{at}{hosts}/{quote(self.database, safe='')}{query}"
 
     def one_by_one(self) -> list[str]:
-        """Return a URL for each host, as `libpq_url` does."""
+        """Return a libpq URL for each host."""
         return [replace(self, hosts=(host,)).libpq_url() for host in self.hosts] or [self.libpq_url()]
 
     def without_secrets(self) -> str:
-        """Return the URL for a log: without its password, and without parameters, which may hold another one."""
+        """Return the URL for a log: without its password, and without parameters, which may hold another password."""
         shown = replace(self, password=None, parameters=()).libpq_url()
         return POSTGRESQL + shown.partition("://")[2]
 
@@ -79,10 +79,10 @@ def _authority(host: str, port: str) -> str:
 
 
 def check_database_url(url: str) -> str:
-    """Return a URL if it can be used as far as can be seen without connecting.
+    """Return a URL if it is valid as far as can be checked without connecting.
 
     Raises:
-        ValueError: It can't; the message says why and what would be right.
+        ValueError: The URL is not valid. The message says why and what is right.
     """
     if url.startswith(POSTGRESQL):
         _check_postgresql(parse_postgresql(url))
@@ -94,7 +94,7 @@ def check_database_url(url: str) -> str:
 
 
 def sqlite_path(url: str) -> str:
-    """Return the path of the file that an SQLite URL names. Nothing in it is decoded.
+    """Return the path of the file that an SQLite URL names, which is not percent-encoded.
 
     Raises:
         ValueError: The URL names no file.
@@ -110,7 +110,7 @@ def sqlite_path(url: str) -> str:
     if "?" in path:
         raise ValueError("has a ?; SQLite takes no parameters here, and the file's path must not contain one")
     if not path.isprintable():
-        raise ValueError("has a line break or another character in its path that can't be printed")
+        raise ValueError("has a line break or another unprintable character in its path")
     return path
 
 
@@ -137,10 +137,10 @@ def parse_postgresql(url: str) -> PostgresqlUrl:
     """Parse a URL that begins with postgresql+asyncpg://.
 
     Raises:
-        ValueError: It has no clear meaning. The message quotes nothing of it.
+        ValueError: The URL is malformed or ambiguous. The message quotes no part of it.
     """
     if not url.isprintable() or " " in url:
-        raise ValueError("has a space, a line break or another character that can't be printed")
+        raise ValueError("has a space, a line break or another unprintable character")
     if "#" in url:
         raise ValueError(f"has a #; {ENCODE}")
     rest, _, query = url.removeprefix(POSTGRESQL).partition("?")
@@ -170,9 +170,9 @@ def _decoded(text: str) -> str:
 
 
 def _hosts(in_authority: str, parameters: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """Return the hosts, wherever they are named, with their ports.
+    """Return the hosts and their ports from the authority or the parameters.
 
-    Parameters name them as libpq does, ?host=one,two&port=5432, or as SQLAlchemy does, ?host=one:5432&host=two:5432.
+    Parameters may follow libpq, ?host=one,two&port=5432, or SQLAlchemy, ?host=one:5432&host=two:5432.
     """
     in_parameters = ",".join(value for name, value in parameters if name == "host")
     ports = ",".join(value for name, value in parameters if name == "port")
@@ -203,14 +203,14 @@ def _host(text: str) -> tuple[str, str]:
     elif text.startswith("["):
         host, bracket, rest = text[1:].partition("]")
         if not (bracket and is_ipv6(host)) or (rest and not rest.startswith(":")):
-            raise ValueError("has an IPv6 address that is not one; it must look like [::1] or [::1]:5432")
+            raise ValueError("has a malformed IPv6 address; it must look like [::1] or [::1]:5432")
         port = rest[1:]
     elif text.count(":") > 1:
-        raise ValueError(f"must have an IPv6 address in brackets, as in [::1]:5432; if it is not one, {ENCODE}")
+        raise ValueError(f"must have an IPv6 address in brackets, as in [::1]:5432; if it is not an address, {ENCODE}")
     else:
         host, _, port = text.partition(":")
         if not is_host_name(host):
-            raise ValueError("has a host that is no name and no address; it must be like db.example or 192.0.2.1")
+            raise ValueError("has a host that is neither a name nor an address; such as db.example or 192.0.2.1")
     if port and not is_port(port):
         raise ValueError(BAD_PORT)
     return host, port
@@ -222,9 +222,9 @@ def _parameters(query: str) -> list[tuple[str, str]]:
     try:
         parameters = parse_qsl(query, keep_blank_values=True, strict_parsing=True, errors="strict")
     except ValueError:  # its message quotes the query
-        raise ValueError(f"has parameters that are not name=value with & between; {ENCODE}") from None
+        raise ValueError(f"has parameters that are not name=value, separated by &; {ENCODE}") from None
     if any("\0" in value or not PARAMETER.fullmatch(name) for name, value in parameters):
-        raise ValueError(f"has a parameter whose name is none, or whose value has a zero byte; {ENCODE}")
+        raise ValueError(f"has a parameter with a malformed name, or with a zero byte in its value; {ENCODE}")
     return [("sslmode" if name == "ssl" else name, value) for name, value in parameters]
 
 
@@ -238,22 +238,22 @@ def _check_postgresql(url: PostgresqlUrl) -> None:
         _check_own_name()
     for name, value in parameters.items():
         if name in CHOICES and value not in CHOICES[name]:
-            raise ValueError(f"has a {name} that is none of {', '.join(CHOICES[name])}")
+            raise ValueError(f"has a {name} other than {', '.join(CHOICES[name])}")
         if name in FILES:
             _check_file(name, value)
     connect_timeout = parameters.get("connect_timeout", "5")
     if not (connect_timeout.isascii() and connect_timeout.isdigit() and int(connect_timeout[:9]) > 0):
-        raise ValueError("has a connect_timeout that is no whole number of seconds; it must be one, such as 5")
+        raise ValueError("has a connect_timeout that is not a whole number of seconds, such as 5")
 
 
 def _check_own_name() -> None:
-    """Check that the user that runs the program has a name, which PostgreSQL is told where the URL names no user."""
+    """Check that the user of this process has a name, which PostgreSQL gets if the URL names no user."""
     try:
         getpass.getuser()
     except (KeyError, OSError, ImportError) as error:
         raise ValueError(
-            f"must name a user, as in {POSTGRESQL}cinema@localhost/cinema: the system has no name for user "
-            f"{os.getuid()}, who runs this program"
+            f"must name a user, as in {POSTGRESQL}cinema@localhost/cinema: this program runs as user {os.getuid()}, "
+            "who has no name on this system"
         ) from error
 
 
@@ -261,5 +261,5 @@ def _check_file(name: str, path: str) -> None:
     try:
         read_regular(Path(path), private=name in {"sslkey", "passfile"})
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "it has no such path"
+        why = getattr(error, "strerror", None) or "it has a malformed path"
         raise ValueError(f"names a file as {name} that can't be read: {why}") from error

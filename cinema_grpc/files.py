@@ -1,4 +1,4 @@
-"""Reading the files that settings name: keys, certificates, authorities."""
+"""Reads the files that settings name: keys, certificates, authorities."""
 
 import errno
 import os
@@ -6,22 +6,20 @@ import stat
 from pathlib import Path
 
 LARGEST_FILE = 1024 * 1024
-"""Largest file in bytes that is read. Bundles of public authorities have some 250 KB."""
+"""Maximum size of a file in bytes. Bundles of public authorities have about 250 KB."""
 WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 def read_regular(path: Path, *, private: bool = False) -> bytes:
-    """Return the content of a regular file.
-
-    A device or a pipe is refused: reading it could wait or go on forever.
+    """Return the content of a regular file. A device or a pipe is refused, since reading it may never end.
 
     Args:
-        path: The file; symbolic links are followed, as Kubernetes mounts secrets by them.
+        path: The file, or a symbolic link to it, as Kubernetes mounts secrets.
         private: Whether it holds a private key, which other users must not be able to replace.
 
     Raises:
-        OSError: It can't be read, is no regular file, is larger than 1 MiB, or is private and can be written to by
-            others. `strerror` says which.
+        OSError: The file can't be read, is not a regular file, is larger than 1 MiB, or is private and writable by
+            other users. `strerror` says which.
     """
     # O_NONBLOCK keeps the open itself from waiting for the other end of a named pipe.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
@@ -42,7 +40,7 @@ def read_regular(path: Path, *, private: bool = False) -> bytes:
 
 
 def readable_by_all(path: Path) -> bool:
-    """Return whether every user of this machine may read a file; False if it can't be looked at."""
+    """Return whether every user of this machine may read a file; False if its mode can't be read."""
     try:
         return bool(path.stat().st_mode & stat.S_IROTH)
     except OSError:

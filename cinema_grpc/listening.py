@@ -1,4 +1,4 @@
-"""What a port is opened with, by the settings: certificates, limits, and files enough for its connections."""
+"""What the server needs to listen, by the settings: certificates, limits, and the limit on open files."""
 
 import resource
 from contextlib import suppress
@@ -22,27 +22,27 @@ logger = structlog.get_logger()
 
 
 def read_certificates(settings: Settings) -> Certificates | None:
-    """Read what TLS is spoken with; None where none is to be spoken.
+    """Read the TLS certificates; return None if the server does not speak TLS.
 
     Raises:
-        BadSettings: A file is not good, or other machines would be served without TLS though nobody has asked for that.
+        BadSettings: A file is not valid, or other machines would be served without TLS and PLAINTEXT is not set.
     """
     certificate, key, client_ca = settings.tls_certificate, settings.tls_key, settings.tls_client_ca
     if certificate is None:
         for name, path in ((KEY, key), (CLIENT_CA, client_ca)):
             if path is not None:
-                raise BadSettings(f"{PREFIX}{name}: is of no use without {PREFIX}{CERTIFICATE}; set that too")
+                raise BadSettings(f"{PREFIX}{name}: has no effect without {PREFIX}{CERTIFICATE}; set that too")
         if not (settings.plaintext or settings.loopback_only):
             raise BadSettings(
                 f"{PREFIX}LISTEN_ADDRESS: {settings.listen_address} can be reached from other machines: set "
-                f"{PREFIX}{CERTIFICATE} and {PREFIX}{KEY}, or {PREFIX}PLAINTEXT=yes where nobody can listen in between"
+                f"{PREFIX}{CERTIFICATE} and {PREFIX}{KEY}, or {PREFIX}PLAINTEXT=yes on a network that you trust"
             )
         return None
     if key is None:
         raise BadSettings(f"{PREFIX}{KEY}: must be set too, as {PREFIX}{CERTIFICATE} is")
     if settings.plaintext:
         raise BadSettings(
-            f"{PREFIX}PLAINTEXT: must not be set where {PREFIX}{CERTIFICATE} is: there is TLS or there is not"
+            f"{PREFIX}PLAINTEXT: must not be set where {PREFIX}{CERTIFICATE} is, since all calls need TLS then"
         )
     try:
         return Certificates(CertificateFiles(certificate, key, client_ca))
@@ -51,9 +51,9 @@ def read_certificates(settings: Settings) -> Certificates | None:
 
 
 def warn_of_readable_keys(settings: Settings) -> None:
-    """Log each private key that every user of this machine may read.
+    """Log a warning for each private key that every user of this machine may read.
 
-    They are not refused: Kubernetes mounts secrets with mode 0644 by default, where no other user may be.
+    They are not refused, since Kubernetes mounts secrets with mode 0644 by default.
     """
     files = [] if settings.tls_key is None else [settings.tls_key]
     files += [] if settings.signing_keys is None else key_files(settings.signing_keys)
@@ -63,7 +63,7 @@ def warn_of_readable_keys(settings: Settings) -> None:
 
 
 def limits_of(settings: Settings) -> Limits:
-    """Tell what clients may do at most."""
+    """Return the limits of clients."""
     return Limits(
         request_bytes=settings.largest_request_bytes,
         metadata_bytes=settings.largest_metadata_bytes,
@@ -87,7 +87,7 @@ def limits_of(settings: Settings) -> Limits:
 
 
 def allow_open_files() -> None:
-    """Open as many files as the system lets this process: each connection is one, and the database needs some too."""
+    """Raise the limit on open files to the hard limit; each connection is a file."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):  # some systems promise more than they keep
+    with suppress(ValueError, OSError):  # some systems report a hard limit that they refuse
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -1,4 +1,4 @@
-"""What tests are made of: a clock that stands still, and plain things to put into a store."""
+"""A fake clock, and objects of the domain with defaults."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -9,22 +9,22 @@ from cinema_grpc.domain.seating import SeatPlan, SeatRow
 from cinema_grpc.domain.showtime import SeatGapPolicy, Showtime, Terms
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
-"""The moment at which a test begins."""
+"""The time at which a test begins."""
 PRICE = Money("EUR", 1_250)
 
 
 class FakeClock:
-    """A clock that moves only when it is told to."""
+    """A clock that only `advance` moves."""
 
     def __init__(self, now: datetime = NOW) -> None:
         self._now = now
 
     def now(self) -> datetime:
-        """Give the present moment."""
+        """Return the current time."""
         return self._now
 
     def advance(self, by: timedelta) -> None:
-        """Let time pass."""
+        """Move the clock."""
         self._now += by
 
 
@@ -36,7 +36,7 @@ def a_booking(
     booking_id: str = "a-booking",
     user_id: str = "a-customer",
 ) -> Booking:
-    """Make a booking of NOW."""
+    """Return a booking created at NOW."""
     return Booking(
         booking_id=booking_id,
         user_id=user_id,
@@ -54,5 +54,5 @@ def a_showtime(
     policy: SeatGapPolicy = SeatGapPolicy.REFUSE,
     start_time: datetime = NOW + timedelta(days=2),
 ) -> Showtime:
-    """Make a showtime with no bookings; it starts two days from NOW."""
+    """Return a showtime without bookings that starts two days after NOW."""
     return Showtime(Terms("a-showtime", start_time, Money("EUR", 1_250), policy, SeatPlan(rows)))

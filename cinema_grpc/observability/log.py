@@ -1,4 +1,4 @@
-"""How log lines are written: structlog, for people or as JSON; what libraries log goes the same way."""
+"""Log output: structlog, for people or as JSON. Libraries log through it too."""
 
 import atexit
 import logging
@@ -13,9 +13,9 @@ from cinema_grpc.transport.call import add_request_id
 
 
 def set_up_logging(log_format: Literal["console", "json"], level: str) -> None:
-    """Write log lines of at least `level` to standard error, in a thread: see LogWriter for what is dropped when.
+    """Write log lines of at least `level` to standard error by a LogWriter, which never blocks.
 
-    Everything that Python writes to standard error goes the same way from now on.
+    Replaces `sys.stderr`, so that everything that Python writes to it takes the same way.
     """
     console = log_format == "console"
     colors = sys.stderr.isatty()
@@ -30,7 +30,7 @@ def set_up_logging(log_format: Literal["console", "json"], level: str) -> None:
     ]
     render: structlog.typing.Processor
     if console:
-        # Plain tracebacks: richer ones would show the values of variables, passwords among them.
+        # Plain tracebacks: rich ones show the values of variables, passwords among them.
         render = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
     else:
         processors.append(structlog.processors.format_exc_info)
@@ -49,7 +49,7 @@ def set_up_logging(log_format: Literal["console", "json"], level: str) -> None:
         )
     )
     logging.raiseExceptions = False
-    # gRPC quotes metadata that it can't decode, an access token perhaps.
+    # gRPC quotes metadata that it can't decode, which may be an access token.
     logging.getLogger("grpc._cython.cygrpc").addFilter(lambda record: "Invalid encoding" not in record.getMessage())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     sys.stderr = stream

@@ -1,4 +1,4 @@
-"""Configurations that no server should start with: each stops it at once, with one line that says what is wrong."""
+"""Wrong settings: each stops the server at its start, with one line that says what is wrong."""
 
 import os
 from collections.abc import Mapping
@@ -93,7 +93,7 @@ BAD: tuple[tuple[str, str, str], ...] = (
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Mapping[str, str]]:
-    """A folder with files of certificates, good and bad, and the settings of the good ones."""
+    """A folder with good and bad certificate files, and the settings of the good ones."""
     folder, authority = tmp_path_factory.mktemp("certificates"), Authority()
     good = write(folder, *authority.issue())
     (folder / "garbage.pem").write_text("-----BEGIN CERTIFICATE-----\nnothing\n")
@@ -108,7 +108,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Mapping[str, 
 
 @pytest.mark.parametrize(("name", "value", "hint"), BAD)
 def test_a_bad_setting(files: tuple[Path, Mapping[str, str]], name: str, value: str, hint: str) -> None:
-    """It is named, with what would be right; a secret is not shown."""
+    """The line names the setting and what is right. It shows no secret."""
     folder, good_files = files
     settings = {"CINEMA_JWT_SECRET": SECRET}
     if name.startswith("TLS_") or (name, value) == ("PLAINTEXT", "yes"):
@@ -123,7 +123,7 @@ def test_a_bad_setting(files: tuple[Path, Mapping[str, str]], name: str, value: 
 
 
 def test_other_variables_are_left_alone(tmp_path: Path) -> None:
-    """Such as those that Kubernetes makes of a service that is called cinema."""
+    """Kubernetes sets such variables for a service that is called cinema."""
     others = {"CINEMA_PORT": "tcp://10.0.0.1:50051", "CINEMA_SERVICE_HOST": "10.0.0.1", "CINEMA_STAFF_PASSWORD": "x"}
     ended = run(tmp_path, "health", "127.0.0.1:1", **others)
     assert (ended.returncode, ended.stdout) == (1, "127.0.0.1:1 is not answering (UNAVAILABLE)\n")

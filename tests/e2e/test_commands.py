@@ -1,4 +1,4 @@
-"""The commands for accounts and `cinema health`, as operators call them."""
+"""The commands for accounts, and `cinema health`."""
 
 import asyncio
 from pathlib import Path
@@ -18,7 +18,7 @@ from tests.e2e.conftest import SECONDS, run, run_here, serving
 
 class TestStaff:
     async def test_before_the_first_start_and_beside_a_running_server(self, tmp_path: Path) -> None:
-        """Both can sign in, and are staff."""
+        """Both accounts can sign in, and are staff."""
         secret = "a long and private one"
         made = run(tmp_path, "create-staff", "early", CINEMA_STAFF_PASSWORD=secret)
         assert made.returncode == 0, made.stderr
@@ -39,7 +39,7 @@ class TestStaff:
         [("x", "a long and private one", "username"), ("ada", "short", "8 to 256"), ("ada", "password", "commonest")],
     )
     def test_refusals(self, tmp_path: Path, name: str, password: str, hint: str) -> None:
-        """One line, without the password."""
+        """One line without the password."""
         ended = run_here(tmp_path, "create-staff", name, CINEMA_STAFF_PASSWORD=password)
         assert ended.returncode == 2
         (line,) = ended.stderr.splitlines()
@@ -62,7 +62,7 @@ class TestStaff:
 
 class TestDisabling:
     async def test_beside_a_running_server(self, tmp_path: Path) -> None:
-        """Within 5 seconds the server refuses what the account had; once enabled, it signs in again."""
+        """The server refuses the account's tokens within 5 seconds. Once enabled, the account can sign in again."""
         secret = "a long and private one"
         assert run(tmp_path, "create-staff", "ada", CINEMA_STAFF_PASSWORD=secret).returncode == 0
         with serving(tmp_path) as server:
@@ -93,7 +93,7 @@ class TestDisabling:
 
     @pytest.mark.parametrize("command", ["disable-account", "enable-account"])
     def test_refusals(self, tmp_path: Path, command: str) -> None:
-        """One line, and no database is made."""
+        """One line, and no database file."""
         ended = run_here(tmp_path, command, "ada")
         assert (ended.returncode, list(tmp_path.glob("*.db"))) == (2, [])
         assert "there is no file" in ended.stderr
@@ -104,7 +104,7 @@ class TestDisabling:
 
 class TestHealth:
     def test_of_a_server(self, tmp_path: Path) -> None:
-        """By its address, or by the one that the settings say, also if that is every address of the machine."""
+        """By its address or by the settings, also if it listens on all addresses of the machine."""
         with serving(tmp_path, CINEMA_LISTEN_ADDRESS="0.0.0.0:0", CINEMA_PLAINTEXT="yes") as server:
             port = server.address.rpartition(":")[2]
             assert run_here(tmp_path, "health", f"127.0.0.1:{port}").returncode == 0
@@ -115,7 +115,7 @@ class TestHealth:
         assert "not answering (UNAVAILABLE)" in asked.stdout
 
     def test_where_there_is_tls(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """It needs an address without."""
+        """The command needs a health address without TLS."""
         monkeypatch.setenv("CINEMA_TLS_CERTIFICATE", "tls.crt")
         asked = CliRunner().invoke(main, ["health"])
         assert (asked.exit_code, asked.stderr.startswith("cinema: CINEMA_HEALTH_ADDRESS: must be set")) == (2, True)

@@ -1,4 +1,4 @@
-"""A server stops in bounded time after SIGTERM, whatever hangs, and its exit code says that it was not clean."""
+"""A server exits in bounded time after SIGTERM, whatever hangs. Its exit code then is not 0."""
 
 import asyncio
 import signal
@@ -16,12 +16,12 @@ from tests.e2e.conftest import SECONDS, serving
 from tests.postgresql import PostgresServer, in_thread, make_tables
 
 SLACK = 4.0
-"""In seconds, what a busy machine may add."""
+"""Seconds that a busy machine may add."""
 
 
 @pytest.fixture
 def own_server() -> Iterator[PostgresServer]:
-    """A PostgreSQL server for one test alone to freeze."""
+    """A PostgreSQL server of this test, which freezes it."""
     server = PostgresServer()
     server.start()
     in_thread(make_tables(server.url()))
@@ -31,7 +31,7 @@ def own_server() -> Iterator[PostgresServer]:
 
 
 async def test_a_database_server_that_is_frozen(own_server: PostgresServer, tmp_path: Path) -> None:
-    """As by SIGSTOP, in the middle of a call: a server exits in time, and so do workers and what started them."""
+    """By SIGSTOP during a call: a single server exits in time, and so do a supervisor and its worker."""
     settings = {"CINEMA_DATABASE_URL": own_server.url(), "CINEMA_SHUTDOWN_SECONDS": "0.5"}
     request = catalog_service_pb2.ListMoviesRequest()
     with ExitStack() as stack:

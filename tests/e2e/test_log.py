@@ -1,4 +1,4 @@
-"""The log of a server whose standard error nobody reads: lines are dropped and counted, and no call waits for them."""
+"""The log of a server whose standard error is not read: lines are dropped and counted, and calls go on."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from tests.e2e.conftest import CINEMA, SECONDS, SECRET, environment, measured
 
 @contextmanager
 def unread(folder: Path, **settings: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """Run a server whose standard error is not read once it serves; give its process and its address."""
+    """Run a server whose standard error is not read after its start; yield its process and its address."""
     process = subprocess.Popen(  # noqa: S603 (our own program)
         [CINEMA, "serve"],
         cwd=folder,
@@ -49,9 +49,9 @@ async def call(address: str, times: int) -> None:
 
 
 async def test_a_server_whose_log_is_not_read_goes_on_and_stops(tmp_path: Path) -> None:
-    """Calls are answered, and SIGTERM ends the process in good order, however many lines the pipe has no room for.
+    """It answers calls and exits with 0 at SIGTERM while the pipe is full.
 
-    gRPC's C core writes to standard error by itself, and here as much as it can.
+    gRPC's C core writes to standard error by itself; here its log level is the highest.
     """
     with unread(tmp_path, GRPC_VERBOSITY="DEBUG", GRPC_TRACE="http", **measured()) as (process, address):
         await call(address, 600)
@@ -70,7 +70,7 @@ def fill(pipe: int) -> int:
 
 
 class TestLogWriter:
-    """What is written to a pipe, here in lines of 10 characters."""
+    """Writes to a pipe, in lines of 10 characters."""
 
     @pytest.fixture
     def pipe(self) -> Iterator[tuple[int, int]]:
@@ -81,7 +81,7 @@ class TestLogWriter:
 
     @pytest.mark.parametrize("blocking", [True, False])
     def test_what_does_not_fit_is_dropped_and_counted(self, pipe: tuple[int, int], blocking: bool) -> None:
-        """The newest lines are; those before them come whole and in order once they are read."""
+        """The newest lines are dropped. Earlier lines arrive complete and in order once the pipe is read."""
         reader, descriptor = pipe
         full = fill(descriptor)
         os.set_blocking(descriptor, blocking)
@@ -98,8 +98,8 @@ class TestLogWriter:
         assert [int(line) for line in text[full:].splitlines()] == list(range(100))
         assert reports == [400]
 
-    def test_a_pipe_that_nobody_can_read_any_more(self, pipe: tuple[int, int]) -> None:
-        """Is written to without an error; so is a full disk."""
+    def test_a_pipe_without_a_reader(self, pipe: tuple[int, int]) -> None:
+        """Write errors are ignored, such as those of a full disk."""
         reader, descriptor = pipe
         os.dup2(descriptor, reader)  # which closes its reading end
         writer = LogWriter(descriptor)

@@ -1,4 +1,4 @@
-"""The program as a process: how it starts and stops, what it writes, and how many files it may open."""
+"""The server process: its start and stop, its log, and its limit on open files."""
 
 import asyncio
 import json
@@ -51,7 +51,7 @@ class TestStarting:
         [(b"this is no database at all" * 100, "not a database"), (None, "later than this program")],
     )
     def test_a_database_of_something_else(self, tmp_path: Path, content: bytes | None, hint: str) -> None:
-        """A file that is none, and one of a later version, are left as they are."""
+        """A file that is not a database, and one of a later version, are refused and not changed."""
         path = tmp_path / "cinema.db"
         if content is None:
             with sqlite3.connect(path) as connection:
@@ -83,7 +83,7 @@ class TestStarting:
 
 class TestOpenFiles:
     async def test_more_connections_than_the_soft_limit_on_open_files(self, demo_folder: Path) -> None:
-        """It takes as many as the hard one allows, and sells on."""
+        """The server raises its limit to the hard limit, and goes on selling."""
         with serving(demo_folder, "--demo", limits="ulimit -Sn 200") as server:
             host, _, port = server.address.rpartition(":")
             idle = [socket.create_connection((host, int(port)), SECONDS) for _ in range(400)]
@@ -99,7 +99,7 @@ class TestOpenFiles:
 class TestStopping:
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     async def test_a_signal_ends_it_in_good_order(self, tmp_path: Path, number: signal.Signals) -> None:
-        """It exits with 0, also while somebody watches its health, and tells that watcher first."""
+        """It exits with 0 while a client watches its health, and reports NOT_SERVING to the client first."""
         with serving(tmp_path) as server:
             async with grpc.aio.insecure_channel(server.address) as channel:
                 watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=SECONDS)
@@ -112,8 +112,8 @@ class TestStopping:
             assert server.process.wait(timeout=SECONDS) == 0
         assert "stopped" in server.lines[-1]
 
-    def test_a_method_name_that_is_no_text(self, tmp_path: Path) -> None:
-        """One call with such a name is that call's trouble alone (grpcio 1.84 to 1.85.1 end the server)."""
+    def test_a_method_name_that_is_not_text(self, tmp_path: Path) -> None:
+        """Such a call fails, and the server goes on (in grpcio 1.84 to 1.85.3 it ended)."""
 
         def header(name: bytes, value: bytes) -> bytes:
             return b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value
@@ -140,8 +140,8 @@ class TestStopping:
             assert run_here(tmp_path, "health", server.address).returncode == 0
             assert server.stop() == 0
 
-    async def test_what_was_acknowledged_outlives_a_kill(self, demo_folder: Path) -> None:
-        """SIGKILL right after the answer: the booking is there when the server is back."""
+    async def test_an_acknowledged_booking_survives_a_kill(self, demo_folder: Path) -> None:
+        """SIGKILL right after the response: the booking exists after a restart."""
         with serving(demo_folder, "--demo") as server:
             token, booking = await book(server)
             server.stop(signal.SIGKILL)
@@ -157,7 +157,7 @@ class TestStopping:
 
 class TestLog:
     async def test_a_line_a_call_in_json(self, demo_folder: Path) -> None:
-        """With method, code, duration, user and request id, and never a password or a token."""
+        """It has method, code, duration, user and request id, and neither passwords nor tokens."""
         with serving(demo_folder, "--demo") as server:
             token, booking = await book(server)
             server.stop()
@@ -173,7 +173,7 @@ class TestLog:
         assert token not in written
 
     def test_a_log_that_cannot_be_written_stops_nothing(self, tmp_path: Path) -> None:
-        """Standard error is closed behind the server's back: it answers, and ends in good order."""
+        """The reader closes standard error: the server answers, and exits with 0."""
         process = subprocess.Popen(  # noqa: S603 (our own program)
             [CINEMA, "serve"],
             cwd=tmp_path,

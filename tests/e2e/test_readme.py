@@ -1,4 +1,4 @@
-"""What the README and the demo have people paste works, and the tables of docs/reference.md are complete."""
+"""The commands in the README and of the demo work as pasted, and the tables of docs/reference.md are complete."""
 
 import re
 import subprocess
@@ -50,7 +50,7 @@ class TestReadme:
 
     @pytest.mark.parametrize("tls", [False, True])
     def test_the_printed_calls_work_as_pasted(self, demo_folder: Path, tls: bool) -> None:
-        """Those that the demo prints at its start, with TLS and without."""
+        """The demo prints them at its start, with TLS and without."""
         files = write(demo_folder, *Authority().issue()) if tls else {}
         settings = {f"CINEMA_{name.upper()}": str(path) for name, path in files.items()}
         with serving(demo_folder, "--demo", **settings) as server:

@@ -1,4 +1,4 @@
-"""`cinema serve --workers`: many processes on one port, replaced when they die, and stopped together."""
+"""`cinema serve --workers`: several processes on one port, replaced when they die, stopped together."""
 
 import asyncio
 import json
@@ -24,13 +24,13 @@ from tests.replicas.conftest import Chain, Replica
 
 
 def worker_ids(server: Serving) -> set[int]:
-    """List the processes that a supervisor has started and that are alive."""
+    """Return the process ids of the living workers of a supervisor."""
     number = server.process.pid
     return {int(each) for each in Path(f"/proc/{number}/task/{number}/children").read_text().split()}
 
 
 async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait for a condition."""
+    """Wait until a condition holds."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 (of another process)
             await asyncio.sleep(0.02)
@@ -41,7 +41,7 @@ def serving_lines(server: Serving) -> int:
 
 
 async def test_a_port_with_three_processes(postgresql_url: str, tmp_path: Path) -> None:
-    """Each sells; one that is killed is replaced, and meanwhile the others go on; SIGTERM ends all in good order."""
+    """Each sells. A killed worker is replaced while the others go on. SIGTERM ends all with 0."""
     database = Database(postgresql_url)
     chain = Chain(postgresql_url, database)
     await chain.furnish(showtimes=1, customers=1)
@@ -65,9 +65,9 @@ async def test_a_port_with_three_processes(postgresql_url: str, tmp_path: Path) 
 
 
 async def test_workers_that_speak_tls(postgresql_url: str, tmp_path: Path) -> None:
-    """All of them; health checks are answered without, at an address that they share too.
+    """They also share a health address without TLS.
 
-    One that is to take another's place, and can't read its key, stops nobody and is tried again.
+    A replacement that can't read its key is started again, and the other workers go on.
     """
     authority = Authority()
     files = write(tmp_path, *authority.issue())
@@ -93,7 +93,7 @@ async def test_workers_that_speak_tls(postgresql_url: str, tmp_path: Path) -> No
 
 
 async def test_workers_end_with_their_supervisor(postgresql_url: str, tmp_path: Path) -> None:
-    """However it ends."""
+    """Here it is killed."""
     with serving(tmp_path, "--workers", "2", CINEMA_DATABASE_URL=postgresql_url) as server:
         await until(lambda: serving_lines(server) == 2)
         workers = worker_ids(server)
@@ -102,7 +102,7 @@ async def test_workers_end_with_their_supervisor(postgresql_url: str, tmp_path: 
 
 
 async def test_a_worker_that_can_not_be_started_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where there is no memory for one just now: those that run go on, and the supervisor watches over them."""
+    """It may have too little memory for a moment: the supervisor goes on."""
     monkeypatch.setattr(workers, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(sys, "executable", "/there/is/no/such/python")
     supervisor = workers.Workers(Settings(listen_address="127.0.0.1:0"), 2)
@@ -115,7 +115,7 @@ async def test_a_worker_that_can_not_be_started_is_tried_again(monkeypatch: pyte
 
 
 class TestRefusals:
-    """Each is told in one line."""
+    """Each is one line."""
 
     def test_metrics(self, postgresql_url: str, tmp_path: Path) -> None:
         settings = {"CINEMA_JWT_SECRET": SECRET, "CINEMA_METRICS_ADDRESS": "127.0.0.1:0"}
@@ -139,7 +139,7 @@ class TestRefusals:
         assert hint in line
 
     def test_an_address_that_is_taken(self, postgresql_url: str, tmp_path: Path) -> None:
-        """Also by somebody who would share it."""
+        """Also if the other program would share it."""
         with socket.socket() as taken:
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             taken.bind(("127.0.0.1", 0))

@@ -722,7 +722,7 @@ MUTATIONS = (
     mutation(
         "a database URL that can't be parsed is quoted",
         "cinema_grpc/database_url.py",
-        'raise ValueError(f"has parameters that are not name=value with & between; {ENCODE}") from None',
+        'raise ValueError(f"has parameters that are not name=value, separated by &; {ENCODE}") from None',
         "raise",
         "tests/settings/test_database_url.py",
     ),

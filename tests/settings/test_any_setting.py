@@ -1,4 +1,4 @@
-"""Any text in any setting, and any argument, is taken or refused in one line."""
+"""Any text in any setting, and any argument, is accepted or refused in one line."""
 
 import os
 from pathlib import Path
@@ -24,7 +24,7 @@ ONE = st.tuples(st.sampled_from(sorted(Settings.model_fields)), TEXT | NUMBER | 
 
 
 def refusal(name: str, value: str) -> str | None:
-    """Read the settings with a value for one of them, and the files that they name; return what is said of it."""
+    """Read the settings with one value set, and the files that they name; return the error."""
     with pytest.MonkeyPatch.context() as patch:
         for other in [each for each in os.environ if each.startswith("CINEMA_")]:
             patch.delenv(other)
@@ -43,7 +43,7 @@ def refusal(name: str, value: str) -> str | None:
 @given(given_setting=ONE)
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_text_in_any_setting(given_setting: tuple[str, str]) -> None:
-    """It names a setting, and it never waits for what a device or a pipe may have to say."""
+    """An error names the setting, and reading a device or a pipe never blocks."""
     message = refusal(*given_setting)
     assert message is None or message.startswith("CINEMA_")
 

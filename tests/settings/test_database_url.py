@@ -1,4 +1,4 @@
-"""The database's URL: what it means, and what is said of one that means nothing, without a piece of its password."""
+"""The database URL: how it is parsed, and the error of a malformed one, which shows no part of its password."""
 
 import os
 from pathlib import Path
@@ -42,7 +42,7 @@ SECRET = "hQ7vZk2mXw9Lr4"
     ],
 )  # fmt: skip
 def test_each_host_has_a_libpq_url(url: str, expected: list[str]) -> None:
-    """Whichever way several are named, and with all parts encoded so that no parser can split them elsewhere."""
+    """Both ways to name several hosts work, and all parts are encoded, so that other parsers find the same parts."""
     assert parse_postgresql(PG + url).one_by_one() == [f"postgresql://{each}" for each in expected]
 
 
@@ -66,48 +66,48 @@ BAD = {
     f"cinema:1/x?lock_timeout={SECRET}@db/cinema": "? is %3F",
     f"cinema:x#{SECRET}@db/cinema": "# is %23",
     f"cinema:x@{SECRET}@db/cinema": "@ is %40",
-    f"cinema:{SECRET}/cinema": "port that is no number",
+    f"cinema:{SECRET}/cinema": "port that is not a number",
     f"cinema:{SECRET} @db/cinema": "a space",
     f"cinema:{SECRET}\n@db/cinema": "line break",
     f"cinema:{SECRET}%00@db/cinema": "zero byte",
     f"cinema:{SECRET}%ff@db/cinema": "not UTF-8",
-    "cinema@db:port/cinema": "port that is no number",
-    "cinema@db:70000/cinema": "port that is no number",
-    "cinema@db:0/cinema": "port that is no number",
-    "cinema@db:-1/cinema": "port that is no number",
-    "cinema@db:٣/cinema": "port that is no number",
+    "cinema@db:port/cinema": "port that is not a number",
+    "cinema@db:70000/cinema": "port that is not a number",
+    "cinema@db:0/cinema": "port that is not a number",
+    "cinema@db:-1/cinema": "port that is not a number",
+    "cinema@db:٣/cinema": "port that is not a number",
     "cinema@::1/cinema": "in brackets",
     "cinema@2001:db8::1:5432/cinema": "in brackets",
     "cinema@[::1/cinema": "[::1]:5432",
     "cinema@[db]/cinema": "[::1]:5432",
     "cinema@[::1]5432/cinema": "[::1]:5432",
-    "cinema@db..example/cinema": "no name and no address",
-    f"cinema@{'x' * 64}/cinema": "no name and no address",
-    "cinema@one,,two/cinema": "no name and no address",
-    "cinema@:5432/cinema": "no name and no address",
+    "cinema@db..example/cinema": "neither a name nor an address",
+    f"cinema@{'x' * 64}/cinema": "neither a name nor an address",
+    "cinema@one,,two/cinema": "neither a name nor an address",
+    "cinema@:5432/cinema": "neither a name nor an address",
     "cinema@db/": "must name a database",
     "cinema@db": "must name a database",
     "cinema@one/c?host=two": "hosts twice",
     "cinema@one:1/c?port=2": "ports twice",
-    "cinema@/c?host=one,two&port=1,x": "port that is no number",
-    "cinema@db/c?target_session_attrs=foo": "none of any, primary, standby, prefer-standby, read-write, read-only",
-    "cinema@db/c?sslmode=verify": "none of disable, allow, prefer, require, verify-ca, verify-full",
-    "cinema@db/c?sslnegotiation=x": "none of postgres, direct",
-    "cinema@db/c?ssl_min_protocol_version=SSLv3": "none of TLSv1,",
-    "cinema@db/c?gsslib=x": "none of gssapi",
+    "cinema@/c?host=one,two&port=1,x": "port that is not a number",
+    "cinema@db/c?target_session_attrs=foo": "other than any, primary, standby, prefer-standby, read-write, read-only",
+    "cinema@db/c?sslmode=verify": "other than disable, allow, prefer, require, verify-ca, verify-full",
+    "cinema@db/c?sslnegotiation=x": "other than postgres, direct",
+    "cinema@db/c?ssl_min_protocol_version=SSLv3": "other than TLSv1,",
+    "cinema@db/c?gsslib=x": "other than gssapi",
     "cinema@db/c?sslcrl=/dev/zero": "Not a regular file",
     "cinema@db/c?sslrootcert=.": "Not a regular file",
     "cinema@db/c?passfile=missing": "No such file",
     "cinema@db/c?connect_timeout=soon": "whole number of seconds",
     "cinema@db/c?x": "name=value",
-    "cinema@db/c?a-b=c": "whose name is none",
+    "cinema@db/c?a-b=c": "malformed name",
     "cinema@db/c?x=%00": "zero byte",
 }
 
 
 @pytest.mark.parametrize(("url", "hint"), BAD.items(), ids=map(str, range(len(BAD))))
-def test_what_has_no_meaning(url: str, hint: str) -> None:
-    """The message says what would be right, and quotes nothing."""
+def test_a_malformed_url(url: str, hint: str) -> None:
+    """The message says what is right, and quotes no part of the URL."""
     with pytest.raises(ValueError, match=r".+") as raised:
         check_database_url(PG + url)
     assert hint in str(raised.value)
@@ -138,7 +138,7 @@ def test_what_has_no_meaning(url: str, hint: str) -> None:
         ("", "must begin with"),
     ],
 )
-def test_what_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, hint: str) -> None:
+def test_a_url_without_a_usable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, hint: str) -> None:
     monkeypatch.chdir(tmp_path)
     Path("file").touch()
     Path("folder").mkdir()
@@ -148,13 +148,13 @@ def test_what_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: s
 
 
 def test_a_path_is_taken_as_it_is(tmp_path: Path) -> None:
-    """Nothing in it is decoded, and nothing is cut off."""
+    """It is neither decoded nor cut."""
     path = f"{tmp_path}/100%20#@:& ü.db"
     assert sqlite_path(check_database_url(f"sqlite+aiosqlite:///{path}")) == path
 
 
 def test_a_user_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a container's with a number of its own: the URL has to name one."""
+    """A container may run as a number without a name: the URL must name a user then."""
 
     def unknown(_: int) -> None:
         raise KeyError("getpwuid(): uid not found: 12345")
@@ -171,7 +171,7 @@ def test_a_user_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def leaked(message: str) -> list[str]:
-    """List the pieces of the secret that a message holds."""
+    """Return the parts of the secret in a message."""
     pieces = [SECRET[start : start + 4] for start in range(len(SECRET) - 3)]
     return [piece for piece in pieces if piece.lower() in message.lower()]
 
@@ -195,7 +195,7 @@ URL = st.builds(
 @given(url=URL)
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_piece_of_a_password_is_shown(url: str) -> None:
-    """Any text is a URL that every later reader takes in the same way, or a line without a piece of the secret."""
+    """Any text is a URL that the driver parses in the same way, or an error without a part of the secret."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith(("CINEMA_", "PG"))]:
             patch.delenv(name)
@@ -213,7 +213,7 @@ def test_no_piece_of_a_password_is_shown(url: str) -> None:
 
 
 def understood_by_the_driver(url: str) -> None:
-    """Check that asyncpg reads the same parts from the URL that it is handed."""
+    """Check that asyncpg parses the same parts from the URL that it gets."""
     ours = parse_postgresql(url)
     names = "host port user password database ssl service servicefile direct_tls target_session_attrs krbsrvname gsslib"
     nothing = dict.fromkeys(names.split())

@@ -1,4 +1,4 @@
-"""Settings whose effect no other test shows: each is set to two values, and makes a difference."""
+"""Settings whose effect no other test shows: each is set to two values that differ in effect."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -35,7 +35,7 @@ def url(lend: Lend, tmp_path: Path) -> Any:
 
 @pytest.mark.parametrize("limit", [FEW, MANY])
 async def test_sign_in_failures(url: str, limit: int) -> None:
-    """How many wrong passwords for an account from one address cost no wait."""
+    """Wrong passwords for an account from one address until sign-ins are delayed."""
     async with running(url, sign_in_failures=limit) as house:
         await house.customer("ada")
         reasons = [(await sign_in(house, "ada")).reason for _ in range(FEW + 2)]
@@ -45,7 +45,7 @@ async def test_sign_in_failures(url: str, limit: int) -> None:
 
 @pytest.mark.parametrize("limit", [FEW, MANY])
 async def test_sign_in_failures_of_account(url: str, limit: int) -> None:
-    """The same from all addresses; each of the two strangers here tries twice, the first time for nothing."""
+    """The same from all addresses; two addresses take turns here."""
     async with running(url, sign_in_failures=MANY, sign_in_failures_of_account=limit) as house:
         await house.customer("ada")
         hosts = [f"127.0.0.{number}" for number in (2, 3, 2, 3, 2, 3)]
@@ -63,7 +63,7 @@ async def test_sign_in_failures_of_address(url: str, limit: int) -> None:
 
 @pytest.mark.parametrize("longest", [1, 300])
 async def test_sign_in_longest_delay_seconds(url: str, longest: int) -> None:
-    """What the wait grows to."""
+    """The maximum delay."""
     async with running(url, sign_in_failures=1, sign_in_longest_delay_seconds=longest) as house:
         await house.customer("ada")
         delays = []
@@ -78,7 +78,7 @@ async def test_sign_in_longest_delay_seconds(url: str, longest: int) -> None:
 
 @pytest.mark.parametrize("size", [8, 10])
 async def test_database_pool_size(lend: Lend, tmp_path: Path, size: int) -> None:
-    """How many connections there are to PostgreSQL at most."""
+    """Maximum connections to PostgreSQL."""
     with lend("postgresql", tmp_path) as url:
         database = CinemaServer(Settings(database_url=url, database_pool_size=size), SECRET).database
         async with AsyncExitStack() as stack:
@@ -92,7 +92,7 @@ async def test_database_pool_size(lend: Lend, tmp_path: Path, size: int) -> None
 
 @pytest.mark.parametrize("share", [0, 1])
 async def test_simulated_payments_lose_answer(url: str, share: float) -> None:
-    """The share of the charges whose answer never comes: a caller gives up, and the outcome is not known."""
+    """Share of the charges that never return: the caller runs into its deadline."""
     settings = Settings(
         listen_address="127.0.0.1:0",
         database_url=url,

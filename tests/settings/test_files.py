@@ -1,4 +1,4 @@
-"""The files that settings name: what is read, and what is said of keys that others may read."""
+"""The files that settings name: which are read, and the warning of keys that other users may read."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ from cinema_grpc.listening import warn_of_readable_keys
 
 
 def test_what_is_read(tmp_path: Path) -> None:
-    """A regular file up to a size, also by links, as Kubernetes mounts secrets."""
+    """A regular file up to a size, also through links, as Kubernetes mounts secrets."""
     file, link = tmp_path / "file", tmp_path / "link"
     file.write_bytes(b"x" * LARGEST_FILE)
     link.symlink_to(file)
@@ -23,8 +23,7 @@ def test_what_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("mode", "good"), [(0o600, True), (0o644, True), (0o620, False), (0o602, False)])
-def test_who_may_change_a_private_key(tmp_path: Path, mode: int, good: bool) -> None:
-    """Its owner alone."""
+def test_only_its_owner_may_write_a_private_key(tmp_path: Path, mode: int, good: bool) -> None:
     file = tmp_path / "key.pem"
     file.write_bytes(b"key")
     file.chmod(mode)
@@ -37,7 +36,7 @@ def test_who_may_change_a_private_key(tmp_path: Path, mode: int, good: bool) -> 
 
 
 def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
-    """Whatever is wrong with a file."""
+    """A refused file is closed."""
     os.mkfifo(tmp_path / "pipe")
     before = len(list(Path("/dev/fd").iterdir()))
     for path in (tmp_path / "pipe", tmp_path):
@@ -47,7 +46,7 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
 
 
 def test_keys_that_everyone_may_read(tmp_path: Path) -> None:
-    """A line for each that says so; they are taken, as Kubernetes mounts secrets that way."""
+    """A warning for each; they are accepted, since Kubernetes mounts secrets that way."""
     tls, keys = tmp_path / "tls.key", tmp_path / "keys"
     keys.mkdir()
     for file, mode in ((tls, 0o644), (keys / "1.pem", 0o600), (keys / "2.pem", 0o604)):
