@@ -92,6 +92,11 @@ generate: $(ENVIRONMENT) ## Regenerate generated/ from the protos
 	$(call generate_into,$(VENV)/generated)
 	@rm -rf generated && mv $(VENV)/generated generated
 
+.PHONY: reference
+reference: $(ENVIRONMENT) ## Regenerate docs/reference.md from the settings and the errors
+	@$(BIN)/python docs/reference.py >$(VENV)/reference.md
+	@mv $(VENV)/reference.md docs/reference.md
+
 # The dev lock is constrained by the runtime lock, so the tested versions are the shipped ones.
 compile_lock = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url $(LOCK_OPTIONS)
@@ -112,7 +117,7 @@ clean: ## Remove .venv, caches and build output; the database stays
 # Checking
 
 CHECKS := check-lint check-format check-types check-imports check-security check-dependencies check-protos check-breaking \
-	check-generated check-dockerfile check-yaml
+	check-generated check-reference check-dockerfile check-yaml
 
 .PHONY: check $(CHECKS)
 check: $(ENVIRONMENT) ## Lint, format, types, imports, protos, security, CI and image files
@@ -130,7 +135,7 @@ check-format:
 
 check-types:
 	@echo "== $@"
-	@$(BIN)/mypy cinema_grpc tests $(wildcard benchmarks)
+	@$(BIN)/mypy cinema_grpc tests docs $(wildcard benchmarks)
 
 check-imports:
 	@echo "== $@"
@@ -171,6 +176,11 @@ check-generated:
 	@echo "== $@"
 	$(call generate_into,$(VENV)/generated)
 	@diff --recursive --brief --exclude=__pycache__ generated $(VENV)/generated || { echo "Run make generate."; exit 1; }
+
+check-reference:
+	@echo "== $@"
+	@$(BIN)/python docs/reference.py >$(VENV)/reference.md
+	@diff --brief docs/reference.md $(VENV)/reference.md || { echo "Run make reference."; exit 1; }
 
 check-dockerfile:
 	@echo "== $@"

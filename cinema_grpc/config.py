@@ -282,14 +282,5 @@ def _check_encoding(environment: Mapping[str, str]) -> None:
                 raise BadSettings(f"{name}: must be UTF-8") from error
 
 
-def describe_settings() -> list[tuple[str, str]]:
-    """List the settings: the name of each with its default, and its meaning."""
-    lines = []
-    for name, field in Settings.model_fields.items():
-        default = "not set" if field.default is None else str(field.default)
-        lines.append((f"{variable(name)} [{default}]", " ".join((field.description or "").split())))
-    return lines
-
-
 def _readable(message: str) -> str:
     return message.removeprefix("Value error, ").replace("Input should be", "must be")

@@ -15,7 +15,8 @@ from cinema_grpc import __version__
 from cinema_grpc.addresses import check_address
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.cli.health import health_of, local_health_address
-from cinema_grpc.config import BadSettings, Settings, describe_settings, read_settings
+from cinema_grpc.cli.settings_help import describe_settings
+from cinema_grpc.config import BadSettings, Settings, read_settings
 from cinema_grpc.domain.account import User
 from cinema_grpc.domain.errors import CinemaError
 
@@ -51,7 +52,8 @@ class SettingsCommand(click.Command):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 (click's)
         """Write each setting with its default and meaning."""
         with formatter.section("Settings (environment variables) [default]"):
-            formatter.write_dl(describe_settings(), col_max=0)
+            rows = [(f"{each.variable} [{each.default}]", each.meaning) for each in describe_settings()]
+            formatter.write_dl(rows, col_max=0)
 
 
 @click.group(cls=OneLineErrors, context_settings={"max_content_width": 100})

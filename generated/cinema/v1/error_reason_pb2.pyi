@@ -117,7 +117,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     booking of the caller that is not paid for. Pay for the stranded seats first, after booking them if they are free,
     or cancel the booking. The payment can then be retried with the same request_id.
 
-    Metadata, for example: {"stranded_seats": "A2"}
+    Metadata, for example: {"stranded_seats": "A2"}; from ConfirmPayment {"booking_id":
+    "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "stranded_seats": "A2"}
     """
     ERROR_REASON_HOLD_EXPIRED: _ErrorReason.ValueType  # 19
     """FAILED_PRECONDITION. The hold ended before the booking was paid for. Book again. With "charged": "true" the charge
@@ -135,7 +136,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. The booking is EXPIRED or CANCELLED, or its showtime has started. In the latter case
     start_time is set.
 
-    Metadata, for example: {"booking_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "status": "CANCELLED"}
+    Metadata, for example: {"booking_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "status": "CANCELLED"}, or
+    {"booking_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "status": "CONFIRMED", "start_time": "2026-05-01T19:00:00Z"}
     """
     ERROR_REASON_PAYMENT_DECLINED: _ErrorReason.ValueType  # 22
     """FAILED_PRECONDITION. The payment provider declined the payment_token. The booking is still RESERVED: try another
@@ -331,7 +333,8 @@ CreateBooking: choose other seats. From ConfirmPayment, with a booking_id: the b
 booking of the caller that is not paid for. Pay for the stranded seats first, after booking them if they are free,
 or cancel the booking. The payment can then be retried with the same request_id.
 
-Metadata, for example: {"stranded_seats": "A2"}
+Metadata, for example: {"stranded_seats": "A2"}; from ConfirmPayment {"booking_id":
+"0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "stranded_seats": "A2"}
 """
 ERROR_REASON_HOLD_EXPIRED: ErrorReason.ValueType  # 19
 """FAILED_PRECONDITION. The hold ended before the booking was paid for. Book again. With "charged": "true" the charge
@@ -349,7 +352,8 @@ ERROR_REASON_BOOKING_NOT_CANCELLABLE: ErrorReason.ValueType  # 21
 """FAILED_PRECONDITION. The booking is EXPIRED or CANCELLED, or its showtime has started. In the latter case
 start_time is set.
 
-Metadata, for example: {"booking_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "status": "CANCELLED"}
+Metadata, for example: {"booking_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "status": "CANCELLED"}, or
+{"booking_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "status": "CONFIRMED", "start_time": "2026-05-01T19:00:00Z"}
 """
 ERROR_REASON_PAYMENT_DECLINED: ErrorReason.ValueType  # 22
 """FAILED_PRECONDITION. The payment provider declined the payment_token. The booking is still RESERVED: try another
