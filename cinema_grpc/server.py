@@ -20,7 +20,6 @@ from cinema_grpc.adapters.database.programme_reader import SqlProgrammeReader
 from cinema_grpc.adapters.database.session_store import SqlSessionStore
 from cinema_grpc.adapters.database.sign_in_store import SqlSignInStore
 from cinema_grpc.adapters.database.sole_server import NotAlone, alone_at
-from cinema_grpc.adapters.metrics import Metrics
 from cinema_grpc.adapters.passwords import Argon2Passwords, load_commonest_passwords
 from cinema_grpc.adapters.signing_keys import BadKeys, SigningKey, load_keys
 from cinema_grpc.adapters.simulated_books import books_beside
@@ -43,6 +42,7 @@ from cinema_grpc.application.throttle import SignInThrottle
 from cinema_grpc.config import PREFIX, BadSettings, Settings, with_port
 from cinema_grpc.domain.booking import Booking
 from cinema_grpc.listening import limits_of, read_certificates
+from cinema_grpc.observability.metrics import Metrics
 from cinema_grpc.transport import security_log
 from cinema_grpc.transport.server import CannotListen, Server, build
 

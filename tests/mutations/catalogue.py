@@ -749,7 +749,7 @@ MUTATIONS = (
     ),
     mutation(
         "a connection to the metrics port may hang",
-        "cinema_grpc/adapters/metrics.py",
+        "cinema_grpc/observability/metrics.py",
         "        self._cut_off_before(time.monotonic() - SECONDS_TO_ANSWER)\n",
         "        return\n",
         "tests/rpc/test_metrics.py::test_connections_that_hang_are_cut_off",

@@ -11,9 +11,9 @@ from urllib.request import urlopen
 
 import pytest
 
-from cinema_grpc.adapters import metrics
 from cinema_grpc.adapters.simulated_payments import Mood, SimulatedPayments
 from cinema_grpc.application.background import BackgroundTask
+from cinema_grpc.observability import metrics
 from tests.builders import FakeClock
 from tests.conftest import Lend
 from tests.rpc.conftest import House, refusal, running
