@@ -12,8 +12,7 @@ from cinema_grpc.adapters.database.booking_reader import SqlBookingReader
 from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
 from cinema_grpc.adapters.database.catalog_store import SqlCatalogStore
 from cinema_grpc.adapters.database.database import Database
-from cinema_grpc.adapters.database.driver import Rights
-from cinema_grpc.adapters.database.migrate import SELLING, CannotMigrate, check_rights, check_schema, migrate
+from cinema_grpc.adapters.database.migrate import SELLING
 from cinema_grpc.adapters.database.old_records import SqlOldRecords
 from cinema_grpc.adapters.database.payment_store import SqlPaymentStore
 from cinema_grpc.adapters.database.programme_reader import SqlProgrammeReader
@@ -21,7 +20,6 @@ from cinema_grpc.adapters.database.session_store import SqlSessionStore
 from cinema_grpc.adapters.database.sign_in_store import SqlSignInStore
 from cinema_grpc.adapters.database.sole_server import NotAlone, alone_at
 from cinema_grpc.adapters.passwords import Argon2Passwords, load_commonest_passwords
-from cinema_grpc.adapters.signing_keys import BadKeys, SigningKey, load_keys
 from cinema_grpc.adapters.simulated_books import books_beside
 from cinema_grpc.adapters.simulated_payments import Mood, SimulatedPayments
 from cinema_grpc.application import expiry, forgetting, recovery, refunds
@@ -32,7 +30,6 @@ from cinema_grpc.application.box_office import BoxOffice
 from cinema_grpc.application.callers import SECONDS_BETWEEN_REVOCATIONS
 from cinema_grpc.application.catalog import Catalog
 from cinema_grpc.application.change_limit import ChangeLimit
-from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.payment_ports import PaymentGateway
 from cinema_grpc.application.payments import Payments
 from cinema_grpc.application.ports import Clock
@@ -41,8 +38,10 @@ from cinema_grpc.application.sessions import Sessions
 from cinema_grpc.application.throttle import SignInThrottle
 from cinema_grpc.config import PREFIX, BadSettings, Settings, with_port
 from cinema_grpc.domain.booking import Booking
+from cinema_grpc.key_reload import SECONDS_BETWEEN_RELOADS, KeyReload, read_signing_keys
 from cinema_grpc.listening import limits_of, read_certificates
 from cinema_grpc.observability.metrics import Metrics
+from cinema_grpc.storage import SECONDS_BETWEEN_CHECKS, bring_up_to_date, can_sell
 from cinema_grpc.transport import security_log
 from cinema_grpc.transport.server import CannotListen, Server, build
 
@@ -50,28 +49,17 @@ logger = structlog.get_logger()
 
 
 class ServerEnded(Exception):
-    """The server has ended though nobody asked it to."""
-
-
-SECONDS_BETWEEN_CHECKS = 2.0
-"""How often storage is looked at, so that the health service tells the truth about it."""
-SECONDS_TO_CHECK = 10.0
-SECONDS_BETWEEN_KEY_READINGS = 5.0
+    """gRPC ended the server without a request to stop."""
 
 
 class CinemaServer:
-    """The whole program, from storage to port.
+    """All parts of a server, from the database to the port.
 
     Attributes:
-        database: Where everything is kept.
-        accounts, account_store, catalog, programme: What fills an empty database, and looks at it.
-        expire_holds: Writes down holds that are over, in the background.
-        recover_payments: Settles payments that were left open, in the background.
-        pay_refunds: Has owed refunds paid, in the background.
-        forget: Forgets what is kept for a time only, in the background.
-        watch_accounts: Looks for accounts that were disabled, in the background.
-        watch_keys: Looks after the signing keys, in the background.
-        watch_storage: Looks after storage for the health service, in the background.
+        database: The database.
+        accounts, account_store, catalog, programme: Services that the demo and the commands use.
+        expire_holds, recover_payments, pay_refunds, forget: Background tasks on bookings and old records.
+        watch_accounts, watch_keys, watch_storage: Background tasks that react to changes from outside.
     """
 
     def __init__(
@@ -82,29 +70,45 @@ class CinemaServer:
         gateway: PaymentGateway | None = None,
         passwords: Argon2Passwords | None = None,
     ) -> None:
-        """Put the parts together; nothing runs yet.
+        """Build the parts. Nothing runs before `open`.
 
         Args:
-            settings: What the environment said.
-            jwt_secret: What signs access tokens, unless the settings name keys that do; None for nothing.
-            clock: The clock that decides; the database server's if left out, or the machine's for SQLite.
-            gateway: The payment provider; the simulated one if left out.
-            passwords: The hasher of passwords; the default strength if left out.
+            settings: The settings.
+            jwt_secret: The secret that signs access tokens if the settings name no keys, and verifies earlier tokens.
+            clock: The clock of the business rules; by default PostgreSQL's, or that of the machine for SQLite.
+            gateway: The payment provider; by default the simulated one.
+            passwords: The password hasher; by default of the usual strength.
         """
         self._settings = settings
         longest_wait = settings.longest_wait_seconds
         self.database = Database(settings.database_url, clock, settings.database_pool_size, longest_wait)
         clock = clock or SystemClock()
         self._passwords = passwords or Argon2Passwords(longest_wait=longest_wait)
-        self._keys = read_signing_keys(settings)
-        self._tokens = JwtAccessTokens(jwt_secret, clock, keys=self._keys)
+        keys = read_signing_keys(settings)
+        self._tokens = JwtAccessTokens(jwt_secret, clock, keys=keys)
+        self._key_reload = KeyReload(settings, self._tokens, keys)
         self.account_store = SqlAccountStore(self.database)
         throttle = SignInThrottle(SqlSignInStore(self.database), settings.sign_in_limits, longest_wait)
         note, commonest = security_log.note, load_commonest_passwords()
         self.accounts = Accounts(self.account_store, self._passwords, self._tokens, throttle, note, clock, commonest)
         self._sessions = Sessions(SqlSessionStore(self.database), self._tokens, settings.refresh_grace, note)
         self.catalog = Catalog(SqlCatalogStore(self.database))
+        self._metrics = Metrics()
+        self._build_sales(gateway or _simulated_payments(settings, self.database))
+        self.watch_accounts = BackgroundTask(
+            "disabled accounts", self.accounts.callers.forget_revoked, SECONDS_BETWEEN_REVOCATIONS
+        )
+        self.watch_keys = BackgroundTask("signing keys", self._key_reload.run_pass, SECONDS_BETWEEN_RELOADS)
+        self.watch_storage = BackgroundTask("storage watch", self._check_storage, SECONDS_BETWEEN_CHECKS)
+        self._background = [self.expire_holds, self.recover_payments, self.pay_refunds, self.forget]
+        self._background += [self.watch_accounts, self.watch_keys] if keys else [self.watch_accounts]
+        self._server: Server | None = None
+        self._metrics_port = 0
+        self._alone = ExitStack()
 
+    def _build_sales(self, gateway: PaymentGateway) -> None:
+        """Build the box office, bookings and payments, and their background tasks."""
+        settings, longest_wait = self._settings, self._settings.longest_wait_seconds
         store, reader = SqlBoxOfficeStore(self.database), SqlBookingReader(self.database)
         driver = self.database.driver
         self.programme = Programme(SqlProgrammeReader(self.database), None if driver.shared else self.database.clock)
@@ -112,20 +116,13 @@ class CinemaServer:
             store, self.programme.follow, driver.lanes, driver.apart, longest_wait, self.programme.doubt
         )
         hold_expiry = expiry.HoldExpiry(store, self._box_office)
-        gateway = gateway or _simulated(settings, self.database)
         unsettled, grace = SqlPaymentStore(self.database), settings.payment_grace
-        self._metrics = Metrics()
         given_up, overdue = self._metrics.refunds_given_up.inc, self._metrics.payments_overdue.inc
         pay_back = refunds.Refunds(unsettled, self._box_office, gateway, grace, given_up)
         self.expire_holds = BackgroundTask("hold expiry", hold_expiry.run_pass, expiry.SECONDS_BETWEEN_PASSES)
         self.pay_refunds = BackgroundTask("refunds", pay_back.run_pass, refunds.SECONDS_BETWEEN_PASSES)
         forget = forgetting.Forgetting(SqlOldRecords(self.database))
         self.forget = BackgroundTask("forgetting", forget.run_pass, forgetting.SECONDS_BETWEEN_PASSES)
-        self.watch_accounts = BackgroundTask(
-            "disabled accounts", self.accounts.callers.forget_revoked, SECONDS_BETWEEN_REVOCATIONS
-        )
-        self.watch_keys = BackgroundTask("signing keys", self._read_keys_anew, SECONDS_BETWEEN_KEY_READINGS)
-        self.watch_storage = BackgroundTask("storage watch", self._check_storage, SECONDS_BETWEEN_CHECKS)
 
         def refund_owed(booking: Booking) -> None:
             pay_back.owe(booking)
@@ -140,33 +137,30 @@ class CinemaServer:
         self.recover_payments = BackgroundTask(
             "recovery of payments", recover.run_pass, recovery.SECONDS_BETWEEN_PASSES
         )
-        self._server: Server | None = None
-        self._metrics_port = 0
-        self._alone = ExitStack()
 
     @property
     def address(self) -> str:
-        """Where the server listens, as HOST:PORT."""
+        """The address of the server, as HOST:PORT."""
         return with_port(self._settings.listen_address, self._server.port if self._server else 0)
 
     @property
     def health_address(self) -> str | None:
-        """Where health checks alone are answered, as HOST:PORT, if anywhere."""
+        """The health address as HOST:PORT, if there is one."""
         address = self._settings.health_address
         port = self._server.health_port if self._server else None
         return None if address is None or port is None else with_port(address, port)
 
     @property
     def metrics_address(self) -> str | None:
-        """Where metrics are served, as HOST:PORT, if anywhere."""
+        """The address of the metrics as HOST:PORT, if there is one."""
         address = self._settings.metrics_address
         return None if address is None else with_port(address, self._metrics_port)
 
     async def open(self, *, with_migration: bool = True) -> None:
-        """Open storage, and start to carry out commands.
+        """Open the database, and start the box office and the background tasks.
 
         Args:
-            with_migration: Whether the schema is brought up to date; if not, it has to be.
+            with_migration: Whether to migrate the schema; otherwise it must be up to date.
 
         Raises:
             BadSettings: The database can't be used.
@@ -177,22 +171,17 @@ class CinemaServer:
             raise BadSettings(f"{PREFIX}DATABASE_URL: {error}") from error
         await bring_up_to_date(self.database, SELLING, with_migration=with_migration)
         self._box_office.start()
-        self.expire_holds.start()
-        self.recover_payments.start()
-        self.pay_refunds.start()
-        self.forget.start()
-        self.watch_accounts.start()
-        if self._settings.signing_keys is not None:
-            self.watch_keys.start()
+        for task in self._background:
+            task.start()
 
     async def listen(self, *, shared_port: bool = False) -> None:
-        """Take calls.
+        """Start to accept calls.
 
         Args:
             shared_port: Whether other processes listen on the same port.
 
         Raises:
-            BadSettings: The address can't be had, or the certificate is not good.
+            BadSettings: An address can't be used, or the certificate is not valid.
         """
         certificates = read_certificates(self._settings)
         try:
@@ -226,10 +215,10 @@ class CinemaServer:
         self.watch_storage.start()
 
     async def wait(self, stop: asyncio.Event) -> None:
-        """Wait for the word to stop.
+        """Wait until `stop` is set.
 
         Raises:
-            ServerEnded: gRPC has ended the server by itself, and nobody listens any more.
+            ServerEnded: gRPC ended the server by itself.
         """
         if self._server is None:
             raise ValueError("the server does not listen")
@@ -238,17 +227,17 @@ class CinemaServer:
         await asyncio.wait([ended, asked], return_when=asyncio.FIRST_COMPLETED)
         asked.cancel()
         if ended.done():
-            raise ServerEnded("gRPC has ended the server; it has to be started again") from ended.exception()
+            raise ServerEnded("gRPC ended the server; it must be started again") from ended.exception()
         ended.cancel()
 
     async def announce_stop(self) -> None:
-        """Have clients go elsewhere."""
-        await self.watch_storage.stop()  # or storage that is found well would turn the server healthy again
+        """Report NOT_SERVING, and refuse new calls."""
+        await self.watch_storage.stop()  # it would report SERVING again
         if self._server is not None:
             await self._server.announce_stop()
 
     async def close(self) -> None:
-        """Stop: take no more calls, let those that run finish, and close storage last, whatever goes wrong before."""
+        """Refuse new calls, let open calls finish, stop all parts, and close the database last, even after an error."""
         grace = self._settings.shutdown_seconds
         async with AsyncExitStack() as last_to_first:
             last_to_first.push(self._alone)
@@ -256,13 +245,9 @@ class CinemaServer:
             last_to_first.callback(self._passwords.close)
             last_to_first.callback(self._metrics.close)
             last_to_first.push_async_callback(self._box_office.stop)
-            last_to_first.push_async_callback(self.forget.stop)
-            last_to_first.push_async_callback(self.pay_refunds.stop)
-            last_to_first.push_async_callback(self.recover_payments.stop)
-            last_to_first.push_async_callback(self.expire_holds.stop)
-            last_to_first.push_async_callback(self.watch_keys.stop)
-            last_to_first.push_async_callback(self.watch_accounts.stop)
-            # Payments are cut off a moment before their callers are, who are then told so.
+            for task in self._background:
+                last_to_first.push_async_callback(task.stop)
+            # Payments stop a moment before the calls that wait for them, so that these get SHUTTING_DOWN.
             last_to_first.push_async_callback(self._payments.stop, 0.9 * grace)
             await self.watch_storage.stop()
             if self._server is not None:
@@ -270,57 +255,13 @@ class CinemaServer:
                     group.create_task(self._server.stop(grace))
                     group.create_task(self._payments.stop(0.9 * grace))
 
-    async def _read_keys_anew(self) -> None:
-        """Use the signing keys as they are on the disk; while something is wrong with them, those that were read last.
-
-        Raises:
-            BadSettings: They can't be used.
-        """
-        keys = await asyncio.to_thread(read_signing_keys, self._settings)
-        if [(key.kid, key.private is None) for key in keys] != [(key.kid, key.private is None) for key in self._keys]:
-            self._tokens.use_keys(keys)
-            self._keys = keys
-            logger.info("signing keys changed", signing=keys[0].kid, verifying=[key.kid for key in keys])
-
     async def _check_storage(self) -> None:
-        serving = True
-        try:
-            async with asyncio.timeout(SECONDS_TO_CHECK):
-                await self.database.check(SELLING)
-        except (StorageUnavailable, TimeoutError):
-            serving = False
+        serving = await can_sell(self.database)
         if self._server is not None:
             await self._server.set_serving(serving=serving)
 
 
-async def bring_up_to_date(database: Database, rights: Rights, *, with_migration: bool = True) -> None:
-    """Bring the schema of a database up to date, or only check that it is; then check what its user may do.
-
-    Raises:
-        BadSettings: The schema is not up to date, the user lacks one of the rights, or the database can't be used.
-    """
-    try:
-        await (migrate(database) if with_migration else check_schema(database))
-        await check_rights(database, rights)
-    except CannotMigrate as error:
-        raise BadSettings(f"{PREFIX}DATABASE_URL: {error}") from error
-
-
-def read_signing_keys(settings: Settings) -> tuple[SigningKey, ...]:
-    """Read the key pairs that the settings name, if they do.
-
-    Raises:
-        BadSettings: They can't be used.
-    """
-    if settings.signing_keys is None:
-        return ()
-    try:
-        return load_keys(settings.signing_keys)
-    except BadKeys as error:
-        raise BadSettings(f"{PREFIX}SIGNING_KEYS: {error}") from error
-
-
-def _simulated(settings: Settings, database: Database) -> SimulatedPayments:
+def _simulated_payments(settings: Settings, database: Database) -> SimulatedPayments:
     mood = Mood(
         settings.simulated_payments_delay_seconds,
         settings.simulated_payments_fail_before,

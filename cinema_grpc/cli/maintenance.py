@@ -9,7 +9,8 @@ from cinema_grpc.adapters.database.driver import Rights
 from cinema_grpc.adapters.database.migrate import ADDING_ACCOUNTS, READING, SWITCHING_ACCOUNTS
 from cinema_grpc.config import PREFIX, BadSettings, Settings
 from cinema_grpc.domain.account import User
-from cinema_grpc.server import CinemaServer, bring_up_to_date
+from cinema_grpc.server import CinemaServer
+from cinema_grpc.storage import bring_up_to_date
 
 
 async def migrate_database(settings: Settings, rights: Rights, *, with_migration: bool = True) -> None:

@@ -18,9 +18,10 @@ from cinema_grpc.cli.exit_timer import NOT_CLEAN, SECONDS_BEYOND_GRACE, ExitTime
 from cinema_grpc.cli.maintenance import migrate_database
 from cinema_grpc.cli.workers import Workers
 from cinema_grpc.config import PREFIX, BadSettings, Settings
+from cinema_grpc.key_reload import read_signing_keys
 from cinema_grpc.listening import allow_open_files, read_certificates, warn_of_readable_keys
 from cinema_grpc.observability.log_writer import LogWriter
-from cinema_grpc.server import CinemaServer, ServerEnded, read_signing_keys
+from cinema_grpc.server import CinemaServer, ServerEnded
 
 logger = structlog.get_logger()
 

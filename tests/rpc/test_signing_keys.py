@@ -96,7 +96,7 @@ async def test_a_rotation_fails_no_call(database_url: str, folder: Path) -> None
         for step, kids in zip(steps, expected, strict=True):
             put(folder, **step)
             for house in (one, other):
-                await house.server._read_keys_anew()
+                await house.server._key_reload.run_pass()
                 assert [key.kid for key in await published(house)] == kids
                 await house.sign_in("ada")
                 tokens.append(house.tokens["ada"])
@@ -134,7 +134,7 @@ async def test_keys_are_read_anew_when_they_change(database_url: str, folder: Pa
                 pass
         put(folder, a=pem(P256)[:50])
         with pytest.raises(BadSettings, match=r"CINEMA_SIGNING_KEYS: .*no key in PEM"):
-            await house.server._read_keys_anew()
+            await house.server._key_reload.run_pass()
         house.clock.advance(timedelta(hours=1))
         await house.customer()
         await house.sign_in("ada")

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from cinema_grpc.addresses import check_address
 from cinema_grpc.cli import main
 from cinema_grpc.config import BadSettings, Settings, read_settings
+from cinema_grpc.key_reload import read_signing_keys
 from cinema_grpc.listening import read_certificates
-from cinema_grpc.server import read_signing_keys
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]) | st.just("\udcff"), max_size=30)
 NUMBER = st.one_of(st.integers(), st.floats()).map(str)
