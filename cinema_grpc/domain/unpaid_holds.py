@@ -1,78 +1,82 @@
-"""Limits on holding seats without paying for them: how many at once, and how often."""
+"""Limits on holding seats without paying: how many at once, and how often."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Self
 
 from cinema_grpc.domain.booking import AttemptStatus, Booking, BookingStatus
 
 COUNTED_FOR = timedelta(hours=1)
-"""How long an unpaid hold counts after it has ended."""
+"""How long an unpaid hold counts after its end."""
 SHORTEST_WAIT = timedelta(minutes=1)
 LONGEST_WAIT = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
 class HoldLimits:
-    """What one customer may hold; 0 means no limit.
+    """Limits for one customer; 0 means no limit.
 
     Attributes:
-        seats: How many seats at once, over all showtimes.
-        unpaid_holds: How many holds of one showtime may end unpaid within an hour before the customer has to wait.
+        seats: Maximum seats on hold at once, over all showtimes.
+        unpaid_holds: Number of holds in one showtime that may end unpaid within an hour before the customer must wait.
     """
 
     seats: int = 0
     unpaid_holds: int = 0
 
 
+@dataclass(slots=True)
 class UnpaidHolds:
-    """The holds of one showtime that ended without having been paid for, by customer, for an hour each."""
+    """Holds of one showtime that ended unpaid within the last hour, by customer."""
 
-    def __init__(self) -> None:
-        self._ended: dict[str, dict[str, datetime]] = {}
-        self._swept: datetime | None = None
+    # By user_id: the booking_id and the end of each hold. Tuples, so that a shallow copy is independent.
+    _ended: dict[str, tuple[tuple[str, datetime], ...]] = field(default_factory=dict)
+    _swept: datetime | None = None
+
+    def copy(self) -> Self:
+        """Return an independent copy. Its cost grows with the number of customers, not of holds."""
+        return replace(self, _ended=self._ended.copy())
 
     def note(self, booking: Booking) -> None:
-        """Count a booking if it ended unpaid; counting it again changes nothing."""
-        ended = _end(booking)
-        if ended is None:
+        """Count a booking if it ended unpaid. Counting it again changes nothing."""
+        end = _end(booking)
+        if end is None:
             return
-        self._ended.setdefault(booking.user_id, {})[booking.booking_id] = ended
-        if self._swept is None or ended - self._swept > COUNTED_FOR:
-            self._sweep(ended)
+        others = (hold for hold in self._ended.get(booking.user_id, ()) if hold[0] != booking.booking_id)
+        self._ended[booking.user_id] = (*others, (booking.booking_id, end))
+        if self._swept is None or end - self._swept > COUNTED_FOR:
+            self._sweep(end)
 
     def wait(self, user_id: str, lapsed: Iterable[Booking], limit: int, now: datetime) -> tuple[int, timedelta]:
-        """Return how many holds count, and how long the customer has to wait before the next one.
+        """Return the number of counted holds, and the time until the customer may hold again.
 
-        The wait is counted from the end of the latest: a minute at the limit, twice as long with each further one, an
-        hour at most.
+        The wait starts at the latest end: one minute at the limit, doubled by each further hold, one hour at most.
 
         Args:
             user_id: The customer.
-            lapsed: The customer's holds that are over and not written down as such.
-            limit: From how many on the customer has to wait.
-            now: The present moment.
+            lapsed: The customer's holds that have ended but are not yet recorded as expired.
+            limit: Number of counted holds from which on the customer must wait.
+            now: The current time.
         """
-        ended = {**self._ended.get(user_id, {}), **{each.booking_id: each.hold_expire_time for each in lapsed}}
-        counted = [each for each in ended.values() if now - each < COUNTED_FOR]
+        ends = dict(self._ended.get(user_id, ())) | {hold.booking_id: hold.hold_expire_time for hold in lapsed}
+        counted = [end for end in ends.values() if now - end < COUNTED_FOR]
         if len(counted) < limit:
             return len(counted), timedelta()
         wait = min(LONGEST_WAIT, SHORTEST_WAIT * 2 ** min(len(counted) - limit, 10))
         return len(counted), max(timedelta(), min(LONGEST_WAIT, max(counted) + wait - now))
 
     def _sweep(self, now: datetime) -> None:
-        """Forget what counts no more, once an hour."""
         self._swept = now
-        for user_id, ended in list(self._ended.items()):
-            kept = {booking_id: each for booking_id, each in ended.items() if now - each < COUNTED_FOR}
-            if kept:
-                self._ended[user_id] = kept
-            else:
-                del self._ended[user_id]
+        counted = {
+            user_id: tuple(hold for hold in holds if now - hold[1] < COUNTED_FOR)
+            for user_id, holds in self._ended.items()
+        }
+        self._ended = {user_id: holds for user_id, holds in counted.items() if holds}
 
 
 def _end(booking: Booking) -> datetime | None:
-    """Return when a hold ended unpaid, or None if it did not; one that was charged too late was paid for."""
+    """Return when a hold ended unpaid; None if it did not. A hold that was charged too late counts as paid."""
     if booking.confirm_time is not None or booking.being_paid:
         return None
     if booking.payment is not None and booking.payment.status is AttemptStatus.CHARGED:

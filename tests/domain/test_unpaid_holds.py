@@ -1,5 +1,6 @@
 """Limits on holding seats without paying: how many at once, and how long to wait after too many unpaid holds."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,7 +9,7 @@ from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.booking_errors import HoldLimit, SeatsUnavailable, SingleSeatGap, TooManyUnpaidHolds
 from cinema_grpc.domain.seating import SeatRow
 from cinema_grpc.domain.showtime import MICROSECOND, Showtime
-from cinema_grpc.domain.unpaid_holds import HoldLimits
+from cinema_grpc.domain.unpaid_holds import COUNTED_FOR, HoldLimits, UnpaidHolds
 from tests.builders import NOW, a_showtime
 
 TEN_MINUTES = timedelta(minutes=10)
@@ -145,3 +146,18 @@ def test_what_counts_no_more_is_forgotten() -> None:
     seller.now += 61 * MINUTE
     seller.showtime.cancel(seller.hold("A1", "A2", by="bob").booking_id, "bob", "refund", seller.now)
     assert list(seller.showtime._unpaid_holds._ended) == ["bob"]
+
+
+def test_copies_are_independent() -> None:
+    """A copy starts with the same counts; what one counts or forgets later, the other does not."""
+    booking = Seller(HoldLimits()).hold("A1", "A2")
+    first = UnpaidHolds()
+    first.note(booking)
+    second = first.copy()
+    second.note(replace(booking, booking_id="b2", hold_expire_time=booking.hold_expire_time + 2 * COUNTED_FOR))
+    end = booking.hold_expire_time
+    assert first.wait("ada", (), 9, end) == (1, timedelta())
+    assert second.wait("ada", (), 9, end) == (1, timedelta())  # the later one; the earlier is an hour past by then
+    third = first.copy()
+    third.note(replace(booking, booking_id="b3"))
+    assert (third.wait("ada", (), 9, end)[0], first.wait("ada", (), 9, end)[0]) == (2, 1)
