@@ -27,12 +27,12 @@ from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.background import BackgroundTask
 from cinema_grpc.application.bookings import Bookings
 from cinema_grpc.application.box_office import BoxOffice
-from cinema_grpc.application.callers import SECONDS_BETWEEN_REVOCATIONS
 from cinema_grpc.application.catalog import Catalog
 from cinema_grpc.application.change_limit import ChangeLimit
 from cinema_grpc.application.payment_ports import PaymentGateway
 from cinema_grpc.application.payments import Payments
 from cinema_grpc.application.ports import Clock
+from cinema_grpc.application.principals import SECONDS_BETWEEN_REVOCATIONS
 from cinema_grpc.application.programme import Programme
 from cinema_grpc.application.sessions import Sessions
 from cinema_grpc.application.throttle import SignInThrottle
@@ -96,7 +96,7 @@ class CinemaServer:
         self._metrics = Metrics()
         self._build_sales(gateway or _simulated_payments(settings, self.database))
         self.watch_accounts = BackgroundTask(
-            "disabled accounts", self.accounts.callers.forget_revoked, SECONDS_BETWEEN_REVOCATIONS
+            "disabled accounts", self.accounts.principals.evict_revoked, SECONDS_BETWEEN_REVOCATIONS
         )
         self.watch_keys = BackgroundTask("signing keys", self._key_reload.run_pass, SECONDS_BETWEEN_RELOADS)
         self.watch_storage = BackgroundTask("storage watch", self._check_storage, SECONDS_BETWEEN_CHECKS)

@@ -11,7 +11,7 @@ import jwt
 import uuid_utils
 
 from cinema_grpc.adapters.signing_keys import SigningKey
-from cinema_grpc.application.account_ports import AccessToken, Caller, PublicKey
+from cinema_grpc.application.account_ports import AccessToken, Principal, PublicKey
 from cinema_grpc.application.errors import TokenExpired, TokenInvalid
 from cinema_grpc.application.ports import Clock
 from cinema_grpc.domain.account import Role, User
@@ -38,7 +38,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class VerifiedToken:
     """A token that is ours beyond doubt: whose it is, and from when (inclusive) until when (exclusive) it is good."""
 
-    caller: Caller
+    caller: Principal
     valid_from: datetime
     expire_time: datetime
 
@@ -130,7 +130,7 @@ class JwtAccessTokens:
         }
         return AccessToken(self._sign(claims), expire_time)
 
-    def read(self, text: str) -> Caller:
+    def read(self, text: str) -> Principal:
         """Tell whom a token belongs to.
 
         Raises:
@@ -187,7 +187,7 @@ def _check(header: Mapping[str, Any], claims: Mapping[str, Any]) -> VerifiedToke
     if "nbf" in claims:
         valid_from = max(valid_from, _moment(claims["nbf"]))
     return VerifiedToken(
-        Caller(claims["sub"], Role(claims.get("role")), issue_time), valid_from, _moment(claims["exp"])
+        Principal(claims["sub"], Role(claims.get("role")), issue_time), valid_from, _moment(claims["exp"])
     )
 
 

@@ -198,11 +198,11 @@ class AccessToken:
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
-    """Who is calling, as an access token proved it.
+class Principal:
+    """The user whom an access token names.
 
     Attributes:
-        issue_time: When the token was issued, in whole seconds.
+        issue_time: Issue time of the token, in whole seconds.
     """
 
     user_id: str
@@ -234,7 +234,7 @@ class AccessTokens(Protocol):
         """Make a token that lasts 60 minutes."""
         ...
 
-    def read(self, text: str) -> Caller:
+    def read(self, text: str) -> Principal:
         """Tell whom a token belongs to.
 
         Raises:

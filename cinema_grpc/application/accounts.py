@@ -9,9 +9,9 @@ import structlog
 import uuid_utils
 
 from cinema_grpc.application.account_ports import AccessTokens, AccountStore, PasswordHasher, SecurityLog
-from cinema_grpc.application.callers import Callers
 from cinema_grpc.application.errors import BadCredentials, CurrentPasswordWrong, TooManyAttempts
 from cinema_grpc.application.ports import Clock
+from cinema_grpc.application.principals import Principals
 from cinema_grpc.application.sessions import Tokens, issue, new_refresh_token
 from cinema_grpc.application.throttle import SignInThrottle
 from cinema_grpc.domain.account import (
@@ -49,7 +49,7 @@ class Accounts:
     """Makes accounts and signs people in.
 
     Attributes:
-        callers: Knows who may call.
+        principals: Checks who may call.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Accounts:
             clock: Tells when an account is made.
             commonest: The passwords that are refused for being common, in lower case.
         """
-        self.callers = Callers(store, security_log)
+        self.principals = Principals(store, security_log)
         self._store = store
         self._hasher = hasher
         self._tokens = tokens
@@ -117,7 +117,7 @@ class Accounts:
         Raises:
             TokenInvalid: There is no such user.
         """
-        user, new_password = await self.callers.user(user_id), normalize_password(new_password)
+        user, new_password = await self.principals.user(user_id), normalize_password(new_password)
         return violations_of(
             lambda: check_password(new_password, "new_password", user.username, user.email, self._commonest)
         )
@@ -157,7 +157,7 @@ class Accounts:
             BadCredentials: The current password is wrong.
             TooManyAttempts: As at login.
         """
-        user = await self.callers.user(user_id)
+        user = await self.principals.user(user_id)
         new_password = normalize_password(new_password)
         check_password(new_password, "new_password", user.username, user.email, self._commonest)
         try:
@@ -279,5 +279,5 @@ class Accounts:
         self._note(event, refused=True, reason=error.reason, user_id=None if found is None else found[0].user_id)
 
     def _signed_in(self, user: User, token: RefreshToken, session: Session) -> SignIn:
-        self.callers.remember(user)
+        self.principals.cache(user)
         return SignIn(user, issue(self._tokens, user, token, session))

@@ -74,8 +74,8 @@ async def switch_account(settings: Settings, username: str, *, disable: bool) ->
     try:
         _check_exists(server.database)
         await bring_up_to_date(server.database, SWITCHING_ACCOUNTS, with_migration=False)
-        callers = server.accounts.callers
-        return await (callers.disable if disable else callers.enable)(username)
+        principals = server.accounts.principals
+        return await (principals.disable if disable else principals.enable)(username)
     finally:
         await server.close()
 

@@ -45,7 +45,7 @@ class AuthServicer(auth_service_pb2_grpc.AuthServiceServicer):
     ) -> auth_service_pb2.GetCurrentUserResponse:
         """Tell who is calling."""
         return auth_service_pb2.GetCurrentUserResponse(
-            user=render_user(await self._accounts.callers.user(caller().user_id))
+            user=render_user(await self._accounts.principals.user(caller().user_id))
         )
 
     async def RefreshTokens(

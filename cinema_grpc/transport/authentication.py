@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from enum import Enum
 from types import MappingProxyType
 
-from cinema_grpc.application.account_ports import AccessTokens, Caller
+from cinema_grpc.application.account_ports import AccessTokens, Principal
 from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.change_limit import ChangeLimit
 from cinema_grpc.application.errors import RoleRequired, TokenInvalid, TokenMissing
@@ -102,7 +102,7 @@ class Authentication:
         if access is None:
             raise LookupError(f"nothing says who may call {call.method}")
         caller = self._tokens.read(_bearer_token(call.metadata))
-        await self._accounts.callers.check(caller)
+        await self._accounts.principals.check(caller)
         call.caller = caller
         if access is Access.STAFF and caller.role is not Role.STAFF:
             raise RoleRequired(Role.STAFF)
@@ -122,7 +122,7 @@ class Authentication:
         return True
 
 
-def caller() -> Caller:
+def caller() -> Principal:
     """Give whoever makes the call that is being handled.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import Any
 import uuid_utils
 from structlog.typing import EventDict, WrappedLogger
 
-from cinema_grpc.application.account_ports import Caller
+from cinema_grpc.application.account_ports import Principal
 from cinema_grpc.domain.errors import CinemaError
 from cinema_grpc.transport.handlers import Context
 from cinema_grpc.transport.peers import Client
@@ -76,7 +76,7 @@ class Call:
         self.start = time.perf_counter()
         self.method = method
         self.metadata = metadata
-        self.caller: Caller | None = None
+        self.caller: Principal | None = None
         self.context: Context | None = None
         self.peer: Peer | None = None
         self.task: asyncio.Task[Any] | None = None

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cinema_grpc.adapters.access_tokens import JwtAccessTokens
-from cinema_grpc.application.account_ports import Caller
+from cinema_grpc.application.account_ports import Principal
 from cinema_grpc.application.errors import TokenExpired, TokenInvalid
 from cinema_grpc.domain.account import Role
 from tests.adapters.abnormal_tokens import abnormal
@@ -87,7 +87,7 @@ def test_a_token_that_is_not_ours_is_invalid(all_kinds: JwtAccessTokens) -> None
     ],
 )
 def test_the_makers_of_abnormal_tokens_make_good_ones_too(tokens: JwtAccessTokens, text: str) -> None:
-    assert tokens.read(text) == Caller(ADA.user_id, Role.CUSTOMER)
+    assert tokens.read(text) == Principal(ADA.user_id, Role.CUSTOMER)
 
 
 @pytest.mark.parametrize("forger", FORGERS.values(), ids=FORGERS.keys())
@@ -140,7 +140,7 @@ def test_odd_values_raise_nothing_else_even_when_they_are_signed(
 
 
 def test_a_token_that_was_issued_is_read(tokens: JwtAccessTokens) -> None:
-    assert tokens.read(tokens.issue(ADA).text) == Caller(ADA.user_id, Role.CUSTOMER)
+    assert tokens.read(tokens.issue(ADA).text) == Principal(ADA.user_id, Role.CUSTOMER)
 
 
 def test_a_token_has_the_form_of_rfc_9068(clock: FakeClock, tokens: JwtAccessTokens) -> None:

@@ -17,8 +17,8 @@ from cinema_grpc.adapters.database.account_store import SqlAccountStore
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.sign_in_store import SqlSignInStore
 from cinema_grpc.adapters.passwords import Argon2Passwords
-from cinema_grpc.application import callers as callers_module
-from cinema_grpc.application.account_ports import Caller
+from cinema_grpc.application import principals as principals_module
+from cinema_grpc.application.account_ports import Principal
 from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.errors import BadCredentials, TokenInvalid
 from cinema_grpc.application.throttle import Limits, SignInThrottle
@@ -112,9 +112,9 @@ async def test_who_registers_is_a_customer_and_signed_in(accounts: Accounts, tok
     user = signed_in.user
     assert user == User(user.user_id, "Ada", "Ada Lovelace", "Ada@example.com", Role.CUSTOMER, NOW)
     assert 1 <= len(user.user_id) <= 64
-    assert tokens.read(signed_in.tokens.access_token.text) == Caller(user.user_id, Role.CUSTOMER)
+    assert tokens.read(signed_in.tokens.access_token.text) == Principal(user.user_id, Role.CUSTOMER)
     assert signed_in.tokens.access_token.expire_time == NOW + timedelta(minutes=60)
-    assert await accounts.callers.user(user.user_id) == user
+    assert await accounts.principals.user(user.user_id) == user
 
 
 async def test_a_wrong_password_is_counted_though_its_caller_hangs_up(
@@ -239,7 +239,7 @@ async def test_a_user_signs_in_in_any_case_of_the_name(accounts: Accounts, token
     user = await register_ada(accounts)
     signed_in = await accounts.login("aDA", PASSWORD, HERE)
     assert signed_in.user == user
-    assert tokens.read(signed_in.tokens.access_token.text) == Caller(user.user_id, Role.CUSTOMER)
+    assert tokens.read(signed_in.tokens.access_token.text) == Principal(user.user_id, Role.CUSTOMER)
 
 
 async def test_a_password_is_right_however_its_letters_are_composed(accounts: Accounts) -> None:
@@ -314,7 +314,7 @@ async def test_staff_may_have_no_email(accounts: Accounts, tokens: JwtAccessToke
     second = await accounts.create_staff("katherine", PASSWORD, "Katherine Johnson")
     assert (first.role, first.email, second.email) == (Role.STAFF, "", "")
     signed_in = await accounts.login("grace", PASSWORD, HERE)
-    assert tokens.read(signed_in.tokens.access_token.text) == Caller(first.user_id, Role.STAFF)
+    assert tokens.read(signed_in.tokens.access_token.text) == Principal(first.user_id, Role.STAFF)
 
 
 @pytest.mark.parametrize(
@@ -359,9 +359,9 @@ async def test_a_token_of_an_unknown_user_is_not_valid_however_often_it_is_sent(
 ) -> None:
     for _ in range(2):
         with pytest.raises(TokenInvalid):
-            await accounts.callers.check(Caller("stranger", Role.CUSTOMER))
+            await accounts.principals.check(Principal("stranger", Role.CUSTOMER))
     with pytest.raises(TokenInvalid):
-        await accounts.callers.user("stranger")
+        await accounts.principals.user("stranger")
     assert store.lookups == 3
 
 
@@ -369,29 +369,29 @@ async def test_a_user_is_looked_up_once(
     store: CountingStore, hasher: RecordingPasswords, throttle: SignInThrottle, accounts: Accounts
 ) -> None:
     user = await register_ada(accounts)
-    await accounts.callers.check(Caller(user.user_id, Role.CUSTOMER))
+    await accounts.principals.check(Principal(user.user_id, Role.CUSTOMER))
     assert store.lookups == 0  # who has just signed in is known
     restarted = Accounts(
         store, hasher, JwtAccessTokens(b"s" * 32, FakeClock()), throttle, note, FakeClock(), frozenset()
     )
     for _ in range(3):
-        await restarted.callers.check(Caller(user.user_id, Role.CUSTOMER))
+        await restarted.principals.check(Principal(user.user_id, Role.CUSTOMER))
     assert store.lookups == 1
 
 
 async def test_only_so_many_users_are_remembered_those_seen_last(
     accounts: Accounts, store: CountingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(callers_module, "REMEMBERED_USERS", 2)
+    monkeypatch.setattr(principals_module, "CACHED_USERS", 2)
     made = [
         (await accounts.register(f"user{n}", PASSWORD, "Someone", f"user{n}@example.com")).user.user_id for n in (1, 2)
     ]
-    await accounts.callers.check(Caller(made[0], Role.CUSTOMER))
+    await accounts.principals.check(Principal(made[0], Role.CUSTOMER))
     third = (await accounts.register("user3", PASSWORD, "Someone", "user3@example.com")).user.user_id
-    await accounts.callers.check(Caller(made[0], Role.CUSTOMER))
-    await accounts.callers.check(Caller(third, Role.CUSTOMER))
+    await accounts.principals.check(Principal(made[0], Role.CUSTOMER))
+    await accounts.principals.check(Principal(third, Role.CUSTOMER))
     assert store.lookups == 0
-    await accounts.callers.check(Caller(made[1], Role.CUSTOMER))
+    await accounts.principals.check(Principal(made[1], Role.CUSTOMER))
     assert store.lookups == 1
 
 

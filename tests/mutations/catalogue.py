@@ -644,9 +644,9 @@ MUTATIONS = (
     ),
     mutation(
         "servers that know an account go on believing it when it is disabled",
-        f"{APPLICATION}/callers.py",
-        "            self._known.pop(user_id, None)\n\n    def _refuse_token",
-        "            pass\n\n    def _refuse_token",
+        f"{APPLICATION}/principals.py",
+        "            self._cached.pop(user_id, None)\n\n    async def disable",
+        "            pass\n\n    async def disable",
         "tests/rpc/test_disabled_accounts.py",
     ),
     mutation(

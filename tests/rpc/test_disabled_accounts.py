@@ -10,7 +10,7 @@ import pytest
 from cinema.v1 import auth_service_pb2 as pb
 from structlog.testing import capture_logs
 
-from cinema_grpc.application.callers import Callers
+from cinema_grpc.application.principals import Principals
 from cinema_grpc.application.sessions import new_refresh_token
 from cinema_grpc.config import Settings
 from cinema_grpc.server import CinemaServer
@@ -20,11 +20,11 @@ SECONDS_TO_TAKE_EFFECT = 5
 
 
 @asynccontextmanager
-async def command_line(house: House, database_url: str) -> AsyncIterator[Callers]:
+async def command_line(house: House, database_url: str) -> AsyncIterator[Principals]:
     """What a command has in a process of its own, on the house's clock."""
     server = CinemaServer(Settings(database_url=database_url), SECRET, house.clock)
     try:
-        yield server.accounts.callers
+        yield server.accounts.principals
     finally:
         await server.close()
 
@@ -59,8 +59,8 @@ async def test_all_that_an_account_has_is_refused(house: House, database_url: st
     name = await whoami(house, metadata)
     tokens = (await house.auth.Login(pb.LoginRequest(username=name, password=PASSWORD))).tokens
     house.clock.advance(timedelta(seconds=1))
-    async with command_line(house, database_url) as callers:
-        disabled = await callers.disable(name.upper())
+    async with command_line(house, database_url) as principals:
+        disabled = await principals.disable(name.upper())
         assert disabled is not None
         assert disabled.username == name
         assert await until_refused(house, metadata) == "TOKEN_INVALID"
@@ -80,17 +80,17 @@ async def test_an_account_that_is_enabled_again_signs_in_anew(house: House, data
     """What it had before stays refused, also if it was disabled for less time than a server takes to notice."""
     metadata = await house.customer("ada")
     house.clock.advance(timedelta(seconds=1))
-    async with command_line(house, database_url) as callers:
-        assert await callers.disable("ada") is not None
-        assert await callers.enable("ada") is not None
+    async with command_line(house, database_url) as principals:
+        assert await principals.disable("ada") is not None
+        assert await principals.enable("ada") is not None
         assert await until_refused(house, metadata) == "TOKEN_INVALID"
         await house.sign_in("ada")
         assert await reason(house, house.tokens["ada"]) == "OK"
         assert await reason(house, metadata) == "TOKEN_INVALID"
-        await house.server.accounts.callers.forget_revoked()
+        await house.server.accounts.principals.evict_revoked()
         assert await reason(house, house.tokens["ada"]) == "OK"
-        assert await callers.disable("nobody") is None
-        assert await callers.enable("nobody") is None
+        assert await principals.disable("nobody") is None
+        assert await principals.enable("nobody") is None
 
 
 async def test_a_sign_in_under_way_gets_no_session(house: House, database_url: str) -> None:
@@ -100,23 +100,23 @@ async def test_a_sign_in_under_way_gets_no_session(house: House, database_url: s
     found = await store.find_by_username("ada")
     assert found is not None
     user, password_hash = found
-    async with command_line(house, database_url) as callers:
-        await callers.disable("ada")
+    async with command_line(house, database_url) as principals:
+        await principals.disable("ada")
         assert await store.begin_session(user.user_id, password_hash, new_refresh_token(), lambda: None) is None
-        await callers.enable("ada")
+        await principals.enable("ada")
         assert await store.begin_session(user.user_id, password_hash, new_refresh_token(), lambda: None) is not None
 
 
 async def test_the_security_log_says_so(house: House, database_url: str) -> None:
     metadata = await house.customer("ada")
     house.clock.advance(timedelta(seconds=1))
-    async with command_line(house, database_url) as callers:
+    async with command_line(house, database_url) as principals:
         with capture_logs() as logs:
-            disabled = await callers.disable("ada")
-            await house.server.accounts.callers.forget_revoked()
+            disabled = await principals.disable("ada")
+            await house.server.accounts.principals.evict_revoked()
             assert await reason(house, metadata) == "TOKEN_INVALID"
             await refusal(house.auth.Login(pb.LoginRequest(username="ada", password=PASSWORD)))
-            await callers.enable("ada")
+            await principals.enable("ada")
     assert disabled is not None
     said = [line for line in logs if line.get("logger") == "cinema.security" and line["event"] != "refused"]
     assert {line["user_id"] for line in said} == {disabled.user_id}

@@ -7,7 +7,7 @@ from cinema.v1 import booking_service_pb2 as pb
 from cinema.v1 import catalog_pb2
 from cinema.v1.catalog_service_pb2 import CreateAuditoriumRequest
 
-from cinema_grpc.application.account_ports import Caller
+from cinema_grpc.application.account_ports import Principal
 from cinema_grpc.application.errors import RequestIdReused
 from cinema_grpc.application.once import Once
 from cinema_grpc.domain.account import Role
@@ -23,7 +23,7 @@ ID = "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"
 @pytest.fixture(autouse=True)
 def _signed_in() -> Iterator[None]:
     call = Call("/test.Service/Method", ())
-    call.caller = Caller("ada", Role.CUSTOMER)
+    call.caller = Principal("ada", Role.CUSTOMER)
     token = current_call.set(call)
     yield
     current_call.reset(token)

@@ -1,0 +1,99 @@
+"""Which principals may call: users that exist and whose access tokens were not revoked."""
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+from cinema_grpc.application.account_ports import AccountStore, Principal, SecurityLog
+from cinema_grpc.application.errors import TokenInvalid
+from cinema_grpc.domain.account import User
+
+CACHED_USERS = 10_000
+SECONDS_BETWEEN_REVOCATIONS = 1.5
+"""Seconds between two evictions of revoked users. A server refuses a revoked access token within two of them."""
+
+
+class Principals:
+    """Checks principals, with a cache of users whose access tokens are all valid; disables and enables accounts."""
+
+    def __init__(self, store: AccountStore, security_log: SecurityLog) -> None:
+        self._store = store
+        self._log = security_log
+        self._cached: OrderedDict[str, None] = OrderedDict()  # by user_id, least recently used first
+
+    async def user(self, user_id: str) -> User:
+        """Return the user that an access token names.
+
+        Raises:
+            TokenInvalid: The user does not exist, or the account is disabled.
+        """
+        user = await self._store.find(user_id)
+        if user is None:
+            raise TokenInvalid
+        if user.disabled:
+            self._refuse_token(user)
+        self.cache(user)
+        return user
+
+    async def check(self, principal: Principal) -> None:
+        """Check that the principal of an access token may call. Reads the store unless the user is cached.
+
+        Raises:
+            TokenInvalid: The user does not exist, the account is disabled, or the token was issued before it was.
+        """
+        if principal.user_id in self._cached:
+            self._cached.move_to_end(principal.user_id)
+            return
+        user = await self.user(principal.user_id)
+        if not user.accepts_token_of(principal.issue_time):
+            self._refuse_token(user)
+
+    def cache(self, user: User) -> None:
+        """Cache a user, unless the account was ever disabled: then each access token must be checked by its time."""
+        if user.revoke_time is not None:
+            return
+        self._cached[user.user_id] = None
+        self._cached.move_to_end(user.user_id)
+        if len(self._cached) > CACHED_USERS:
+            self._cached.popitem(last=False)
+
+    async def evict_revoked(self) -> None:
+        """Evict the users whose accounts were ever disabled, by any process.
+
+        Raises:
+            StorageUnavailable: The database can't be reached.
+        """
+        for user_id in await self._store.revoked():
+            self._cached.pop(user_id, None)
+
+    async def disable(self, username: str) -> User | None:
+        """Disable an account: end its sessions, refuse its sign-ins and revoke its access tokens.
+
+        Servers refuse the access tokens once they have evicted the user. Enabling the account does not restore them.
+
+        Returns:
+            The account before the change, or None if it does not exist.
+        """
+        return await self._switch(username, self._store.disable, "account disabled, sessions ended")
+
+    async def enable(self, username: str) -> User | None:
+        """Allow a disabled account to sign in again.
+
+        Returns:
+            The account before the change, or None if it does not exist.
+        """
+        return await self._switch(username, self._store.enable, "account enabled")
+
+    async def _switch(self, username: str, switch: Callable[[str], Awaitable[None]], event: str) -> User | None:
+        found = await self._store.find_by_username(username)
+        if found is None:
+            return None
+        user, _ = found
+        await switch(user.user_id)
+        self._cached.pop(user.user_id, None)
+        self._log(event, user_id=user.user_id)
+        return user
+
+    def _refuse_token(self, user: User) -> NoReturn:
+        self._log("revoked access token used", refused=True, user_id=user.user_id)
+        raise TokenInvalid
