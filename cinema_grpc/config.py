@@ -12,7 +12,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cinema_grpc.addresses import check_address
-from cinema_grpc.application.throttle import Limits
+from cinema_grpc.application.throttle import SignInLimits
 from cinema_grpc.database_url import check_database_url
 from cinema_grpc.domain.sign_in import Limit
 from cinema_grpc.domain.unpaid_holds import HoldLimits
@@ -217,14 +217,14 @@ class Settings(BaseSettings):
         return HoldLimits(self.seats_on_hold_limit, self.unpaid_holds_per_showtime)
 
     @property
-    def sign_in_limits(self) -> Limits:
+    def sign_in_limits(self) -> SignInLimits:
         """How many wrong passwords cost no wait, and how many Registers an address may make."""
         longest = timedelta(seconds=self.sign_in_longest_delay_seconds)
         of_address = self.sign_in_failures_of_address
-        return Limits(
-            at_place=Limit(self.sign_in_failures, longest),
-            of_account=Limit(self.sign_in_failures_of_account, longest),
-            of_place=Limit(of_address, longest) if of_address else None,
+        return SignInLimits(
+            account_at_network=Limit(self.sign_in_failures, longest),
+            account=Limit(self.sign_in_failures_of_account, longest),
+            network=Limit(of_address, longest) if of_address else None,
             registrations=self.registrations_of_address,
         )
 

@@ -1,6 +1,7 @@
-"""What accounts, sessions and sign-in ask of the outside world, as protocols that the adapters fulfil.
+"""Ports of accounts, sessions and sign-in: protocols that the adapters implement.
 
-Any method of a store may raise StorageUnavailable.
+Every method of a store raises StorageUnavailable if the database can't be reached, and Overloaded if the call would
+wait too long. `on_commit` is called right after the commit, even if the caller was cancelled meanwhile.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -14,42 +15,36 @@ from cinema_grpc.domain.sign_in import Limit, Record
 
 
 class AccountStore(Protocol):
-    """Keeps accounts. Usernames and emails are unique without regard to case."""
+    """Stores accounts. Usernames and emails are unique without regard to case."""
 
     async def add(self, user: User, password_hash: str) -> None:
         """Add an account.
 
         Raises:
-            UsernameTaken, EmailTaken.
+            UsernameTaken, EmailTaken: Another account has it.
         """
         ...
 
     async def add_signed_in(
-        self, user: User, password_hash: str, token: RefreshToken, tell: Callable[[], None]
+        self, user: User, password_hash: str, token: RefreshToken, on_commit: Callable[[], None]
     ) -> Session:
-        """Add an account, and begin a session of it with its first token.
-
-        Args:
-            user: Whose account it is.
-            password_hash: That of the user's password.
-            token: The first token of the session.
-            tell: Called once it is written down, also if the caller is cancelled meanwhile.
+        """Add an account and a session of it; return the session.
 
         Raises:
-            UsernameTaken, EmailTaken.
+            UsernameTaken, EmailTaken: Another account has it.
         """
         ...
 
     async def find(self, user_id: str) -> User | None:
-        """Read an account by its identifier, or None."""
+        """Return an account, or None."""
         ...
 
     async def find_by_username(self, username: str) -> tuple[User, str] | None:
-        """Read an account and its password hash by its name in any case, or None."""
+        """Return an account and its password hash, or None."""
         ...
 
     async def find_by_email(self, email: str) -> User | None:
-        """Read an account by its email in any case, or None."""
+        """Return an account, or None."""
         ...
 
     async def begin_session(
@@ -57,23 +52,23 @@ class AccountStore(Protocol):
         user_id: str,
         known_hash: str,
         token: RefreshToken,
-        tell: Callable[[], None],
+        on_commit: Callable[[], None],
         *,
         new_hash: str | None = None,
-        alone: bool = False,
+        end_others: bool = False,
     ) -> Session | None:
-        """Begin a session of a user whose password was checked, if that is still the same and the account enabled.
+        """Add a session of a user whose password was checked.
 
         Args:
-            user_id: Whose session it is.
-            known_hash: The password hash that was checked.
-            token: The first token of the session.
-            tell: Called once it is written down, also if the caller is cancelled meanwhile.
-            new_hash: What replaces the password hash, if anything does.
-            alone: Whether all other sessions of the user end.
+            user_id: The user.
+            known_hash: The password hash that the password was checked against.
+            token: The first refresh token of the session.
+            on_commit: See above; not called if nothing is written.
+            new_hash: The password hash to replace it with; None to keep it.
+            end_others: Whether to end all other sessions of the user.
 
         Returns:
-            The session; None if the password hash is another one by now, or the account was disabled.
+            The session; None if the stored password hash is no longer `known_hash`, or the account is disabled.
         """
         ...
 
@@ -82,25 +77,25 @@ class AccountStore(Protocol):
         ...
 
     async def disable(self, user_id: str) -> None:
-        """Disable an account: end its sessions, and revoke the access tokens that were issued before now."""
+        """Disable an account, end its sessions, and revoke the access tokens that were issued before now."""
         ...
 
     async def enable(self, user_id: str) -> None:
-        """Let an account sign in again; what was revoked stays so."""
+        """Enable an account. Revoked access tokens stay revoked."""
         ...
 
     async def revoked(self) -> list[str]:
-        """List the accounts, by user_id, that were ever disabled."""
+        """Return the user_id of each account that was ever disabled."""
         ...
 
 
-Continue = Callable[[Session, datetime], Session | None]
-"""Tells how a session goes on from the moment, or None if it ends."""
+SessionDecision = Callable[[Session, datetime], Session | None]
+"""Returns the next state of a session at a time, or None to end it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChangedSession:
-    """A session that a decision was made about: whose it is, and how it was before and is after."""
+    """A decision about a session: its user, and its states before and after; `after` is None if it ended."""
 
     user: User
     before: Session
@@ -108,90 +103,80 @@ class ChangedSession:
 
 
 class SessionStore(Protocol):
-    """Keeps sessions."""
+    """Stores sessions."""
 
     async def change(
-        self, session_id: str, go_on: Continue, tell: Callable[[ChangedSession], None]
+        self, session_id: str, decide: SessionDecision, on_commit: Callable[[ChangedSession], None]
     ) -> ChangedSession | None:
-        """Decide how a session goes on, one decision at a time; None if there is none.
-
-        `tell` is called once that is written down, also if the caller is cancelled meanwhile.
-        """
+        """Carry out a decision about a session, one decision at a time; return None if there is no such session."""
         ...
 
-    async def end(self, session_id: str, tell: Callable[[str], None]) -> None:
-        """End a session, if it is there.
-
-        `tell` is called once that is written down, also if the caller is cancelled meanwhile, with the user_id of
-        whoever had signed in.
-        """
+    async def end(self, session_id: str, on_commit: Callable[[str], None]) -> None:
+        """End a session. If it existed, `on_commit` gets the user_id of its user."""
         ...
 
 
 class SecurityLog(Protocol):
-    """Writes down who was let in and who was not; it adds which call it was and where that came from.
-
-    What a call has done is noted as soon as it is written down, whether or not its caller still waits for the answer.
-    """
+    """Logs sign-ins, refusals and changes of accounts, with the call and the client address."""
 
     def __call__(self, event: str, *, refused: bool = False, **facts: Any) -> None:
-        """Write a line.
+        """Write a log line.
 
         Args:
             event: What happened, such as "signed in".
-            refused: Whether somebody was kept out.
-            facts: What else is to be known; never a password, a token, or a name that nobody has: it may be a password.
+            refused: Whether access was refused.
+            facts: Further fields. Never a password, a token, or an unknown username: it may be a mistyped password.
         """
         ...
 
 
 class SignInStore(Protocol):
-    """Keeps records of sign-ins, each under the digest of its subject."""
+    """Stores records of sign-ins. Each is keyed by a subject: a digest of an account, a client network, or both."""
 
     async def read(self, subjects: Collection[bytes]) -> tuple[datetime, dict[bytes, Record]]:
-        """Tell the time, and read the records of some subjects."""
+        """Return the current time and the records of some subjects."""
         ...
 
     async def add_failure(self, counted: Mapping[bytes, Limit]) -> None:
-        """Add a failure to the records of some subjects, each with its limit, though its caller is cancelled."""
+        """Add a failure to the record of each subject. Completes even if the caller is cancelled."""
         ...
 
     async def use(self, subject: bytes, most: int) -> timedelta:
-        """Count one more use of a subject, unless there were `most` within the hour already.
+        """Count one use of a subject, at most `most` an hour.
 
         Returns:
-            Zero if it was counted, else how long to wait for the next hour.
+            Zero if the use was counted, else the time until the next hour begins.
         """
         ...
 
-    async def add_success(self, at_place: bytes, of_account: bytes) -> None:
-        """Remember the place, and forget the failures there and of the account."""
+    async def add_success(self, account_at_network: bytes, account: bytes, /) -> None:
+        """Record that an account signed in from a client network, and reset the failures of both subjects."""
         ...
 
 
 class PasswordHasher(Protocol):
-    """Makes and checks password hashes, slowly on purpose; few at once, and never on the event loop.
+    """Makes and checks password hashes: slow by design, with bounded concurrency, off the event loop.
 
-    Client networks take turns. Either method raises Overloaded when the turn of `network` would come too late; "" is
-    the server itself.
+    Client networks take turns. `network` is the one that asks, or "" for the server itself. Both methods raise
+    Overloaded if the turn of that network would come too late.
     """
 
     async def hash(self, password: str, network: str) -> str:
-        """Hash a password."""
+        """Return the hash of a password."""
         ...
 
     async def verify(self, password: str, password_hash: str | None, network: str) -> bool:
-        """Check a password. Without a hash (an unknown user) do the same work and say False."""
+        """Return whether a password matches. Without a hash, do the same work and return False."""
         ...
 
     def needs_update(self, password_hash: str) -> bool:
-        """Tell whether a hash should be made anew, from the password, with today's parameters."""
+        """Return whether a hash was made with other parameters than the current ones."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """A token that proves who is calling, until it expires."""
+    """A signed token that authenticates its bearer until it expires."""
 
     text: str
     expire_time: datetime
@@ -212,11 +197,7 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """What others need to verify access tokens with: the members of a JSON Web Key (RFC 7517, RFC 8037).
-
-    Attributes:
-        y: Empty for a key that has none.
-    """
+    """The members of a JSON Web Key (RFC 7517, RFC 8037) that verifies access tokens; `y` is empty for Ed25519."""
 
     kid: str
     kty: str
@@ -228,20 +209,21 @@ class PublicKey:
 
 
 class AccessTokens(Protocol):
-    """Issues and reads access tokens."""
+    """Issues and verifies access tokens."""
 
     def issue(self, user: User) -> AccessToken:
-        """Make a token that lasts 60 minutes."""
+        """Return a new access token, valid for 60 minutes."""
         ...
 
     def read(self, text: str) -> Principal:
-        """Tell whom a token belongs to.
+        """Return the principal of a token.
 
         Raises:
-            TokenInvalid, TokenExpired.
+            TokenInvalid: The token was not issued by this service, or is not valid yet.
+            TokenExpired: It has expired.
         """
         ...
 
     def public_keys(self) -> list[PublicKey]:
-        """Give the keys that others can verify tokens with, the one that signs first; none for a shared secret."""
+        """Return the public keys that verify tokens, the signing key first; empty with a shared secret."""
         ...

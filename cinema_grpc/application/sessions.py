@@ -1,4 +1,4 @@
-"""Sessions: staying signed in by refresh tokens, and signing out."""
+"""Sessions: refreshing tokens and signing out."""
 
 import secrets
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from cinema_grpc.domain.session import FAMILY_BYTES, SALT_BYTES, SECRET_BYTES, R
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What proves who is calling, and what gets the next such proof."""
+    """An access token, and the refresh token that is exchanged for the next one."""
 
     access_token: AccessToken
     refresh_token: str
@@ -20,68 +20,61 @@ class Tokens:
 
 
 def new_refresh_token() -> RefreshToken:
-    """Make up the first token of a session."""
+    """Return a random refresh token, the first of a session."""
     return RefreshToken(secrets.token_bytes(FAMILY_BYTES), secrets.token_bytes(SECRET_BYTES))
 
 
 def issue(access_tokens: AccessTokens, user: User, token: RefreshToken, session: Session) -> Tokens:
-    """Write out the tokens of a session."""
+    """Return a new access token together with the refresh token of a session."""
     return Tokens(access_tokens.issue(user), token.text, session.expire_time)
 
 
 class Sessions:
-    """Keeps people signed in."""
+    """Continues and ends sessions."""
 
     def __init__(
         self, store: SessionStore, access_tokens: AccessTokens, grace: timedelta, security_log: SecurityLog
     ) -> None:
-        """Put the parts together.
-
-        Args:
-            store: Keeps the sessions.
-            access_tokens: Makes access tokens.
-            grace: For how long the answer to a refresh may be asked for again.
-            security_log: Is told of each session that goes on or ends.
-        """
+        """Create the service; `grace` is how long a used refresh token returns the same successor again."""
         self._store = store
         self._access_tokens = access_tokens
         self._grace = grace
-        self._note = security_log
+        self._log = security_log
 
     async def refresh(self, refresh_token: str) -> Tokens:
         """Exchange a refresh token for its successor and a new access token.
 
         Raises:
-            RefreshTokenInvalid: It is unknown or has lapsed, or it was used before; then its session ends.
+            RefreshTokenInvalid: The token is unknown, expired, or was used before. A reused one ends its session.
         """
         token = RefreshToken.parse(refresh_token)
         if token is None:
-            self._note("refresh refused", refused=True, because="malformed")
+            self._log("refresh refused", refused=True, because="malformed")
             raise RefreshTokenInvalid
         salt = secrets.token_bytes(SALT_BYTES)
         changed = await self._store.change(
             token.session_id,
             lambda session, now: session.use(token, salt, now, self._grace),
-            lambda changed: self._note_change(token, changed),
+            lambda changed: self._log_change(token, changed),
         )
         if changed is None:
-            self._note("refresh refused", refused=True, because="no such session")
+            self._log("refresh refused", refused=True, because="no such session")
             raise RefreshTokenInvalid
         if changed.after is None:
             raise RefreshTokenInvalid
         return issue(self._access_tokens, changed.user, token.successor(changed.after.salt), changed.after)
 
     async def end(self, refresh_token: str) -> None:
-        """End the session that a refresh token belongs to, if there is one."""
+        """End the session of a refresh token, if there is one."""
         token = RefreshToken.parse(refresh_token)
         if token is not None:
-            await self._store.end(token.session_id, lambda user_id: self._note("signed out", user_id=user_id))
+            await self._store.end(token.session_id, lambda user_id: self._log("signed out", user_id=user_id))
 
-    def _note_change(self, token: RefreshToken, changed: ChangedSession) -> None:
+    def _log_change(self, token: RefreshToken, changed: ChangedSession) -> None:
         user_id = changed.user.user_id
         if changed.after is not None:
-            self._note("session refreshed", user_id=user_id, repeated=changed.after == changed.before)
+            self._log("session refreshed", user_id=user_id, repeated=changed.after == changed.before)
         elif token.digest == changed.before.digest:
-            self._note("session ended", refused=True, user_id=user_id)
+            self._log("session ended", refused=True, user_id=user_id)
         else:
-            self._note("session ended: a refresh token was used again", refused=True, user_id=user_id)
+            self._log("session ended: a refresh token was used again", refused=True, user_id=user_id)

@@ -1,11 +1,11 @@
-"""Throttling of sign-ins, so that nobody guesses passwords at leisure, and nobody is locked out by others who do.
+"""Throttling of sign-ins and registrations.
 
-Wrong passwords are counted in three ways: for an account at a place, for an account wherever they come from, and for a
-place whatever account they are for. The delays of the latter two spare whoever has signed in to the account from that
-place before: a stranger can make a customer wait neither by guessing from elsewhere, nor from behind the same proxy at
-other accounts. And the delay of an account as a whole spares whoever tries for the first time from a place.
+Wrong passwords are counted for each pair of account and client network, for each account, and for each client network.
+The last two delays don't apply where the account has signed in from that network before: a stranger can't lock a
+customer out, neither by guessing from elsewhere nor from behind the same proxy. The delay of an account doesn't apply
+to the first attempt from a network either.
 
-Registers are counted for each client network, whatever comes of them, since also a refusal says which names exist.
+Registrations are counted for each client network, failed ones too: a refusal also reveals which names exist.
 """
 
 import asyncio
@@ -32,170 +32,162 @@ logger = structlog.get_logger()
 
 A_MOMENT = timedelta(seconds=1)
 RENEWED_AFTER = timedelta(days=1)
-"""How old the latest success at a place has to be before a new one is written down."""
+"""Age of the latest recorded success from which on a new one is recorded."""
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """How many wrong passwords in an hour cost no wait.
+class SignInLimits:
+    """Limits on wrong passwords and registrations.
 
     Attributes:
-        at_place: For an account, from one place.
-        of_account: For an account, from all places.
-        of_place: From one place, for all accounts; None for no limit.
-        registrations: How many Registers an hour one place may make; 0 for no limit.
+        account_at_network: Wrong passwords for one account from one client network.
+        account: Wrong passwords for one account.
+        network: Wrong passwords from one client network; None for no limit.
+        registrations: Registrations an hour from one client network; 0 for no limit.
     """
 
-    at_place: Limit
-    of_account: Limit
-    of_place: Limit | None
+    account_at_network: Limit
+    account: Limit
+    network: Limit | None
     registrations: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class _Subjects:
-    """What the records of a sign-in are kept under: digests, as a name may be a password typed into the wrong field."""
+    """Keys of the records of a sign-in. They are digests, since a username may be a mistyped password."""
 
-    at_place: bytes
-    of_account: bytes
-    of_place: bytes
+    account_at_network: bytes
+    account: bytes
+    network: bytes
 
     @classmethod
-    def of(cls, username: str, place: str) -> "_Subjects":
+    def of(cls, username: str, network: str) -> "_Subjects":
         name = fold(username)
-        return cls(_digest("at", name, place), _digest("account", name), _digest("place", place))
-
-
-def _digest(*parts: str) -> bytes:
-    return hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).digest()
+        return cls(_digest("at", name, network), _digest("account", name), _digest("place", network))
 
 
 class SignInThrottle:
-    """Has those wait who have tried too many wrong passwords, or Registers."""
+    """Delays sign-ins after too many wrong passwords, and limits registrations."""
 
-    def __init__(self, store: SignInStore, limits: Limits, longest_wait: float = math.inf) -> None:
-        """Set up.
-
-        Args:
-            store: Keeps the records.
-            limits: How many wrong passwords, and Registers, cost no wait.
-            longest_wait: How long a call may wait for others of the same subject, in seconds.
-        """
+    def __init__(self, store: SignInStore, limits: SignInLimits, longest_wait: float = math.inf) -> None:
+        """Create the throttle; `longest_wait` bounds the wait for other calls of the same subject, in seconds."""
         self._store = store
         self._limits = limits
         self._attempts, self._registrations = Patience(longest_wait), Patience(longest_wait)
-        self._turns: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
         self._waiting: Counter[bytes] = Counter()
-        self._under_way: Counter[bytes] = Counter()
+        self._checking: Counter[bytes] = Counter()
 
     @asynccontextmanager
-    async def attempt(self, username: str, place: str) -> AsyncIterator[None]:
-        """Enclose the check of a password; a BadCredentials that it raises is counted, though the caller hangs up.
+    async def attempt(self, username: str, network: str) -> AsyncIterator[None]:
+        """Enclose the check of a password. Counts a BadCredentials that it raises, even if the caller is cancelled.
 
-        Those for one account from one place come one after another, and no more come at once from one place than may
-        still fail there, so that many at once gain nothing. With replicas that holds on each of them.
+        Attempts for one account from one network run one at a time. From one network, at most as many run at once as
+        may still fail there. So concurrent guesses gain nothing, on each replica.
 
         Raises:
-            TooManyAttempts: The password is not to be looked at now.
-            Overloaded: Too many wait for their turn already.
+            TooManyAttempts: The password must not be checked now.
+            Overloaded: Too many attempts for this account from this network are waiting.
         """
-        subjects = _Subjects.of(username, place)
-        async with self._turn(subjects.at_place, self._attempts):
-            is_noted = await self._check(subjects)
-            self._under_way[subjects.of_place] += 1
+        subjects = _Subjects.of(username, network)
+        async with self._turn(subjects.account_at_network, self._attempts):
+            is_recorded = await self._check(subjects)
+            self._checking[subjects.network] += 1
             try:
                 yield
             except BadCredentials:
                 await self._store.add_failure(self._counted(subjects))
                 raise
             finally:
-                self._under_way[subjects.of_place] -= 1
-                if not self._under_way[subjects.of_place]:
-                    del self._under_way[subjects.of_place]
-            if not is_noted:
-                await self._remember(subjects)
+                _decrement(self._checking, subjects.network)
+            if not is_recorded:
+                await self._add_success(subjects)
 
-    async def count_registration(self, place: str) -> None:
-        """Count a Register of a place; "" is the server itself, which has no limit.
+    async def count_registration(self, network: str) -> None:
+        """Count a registration from a client network; "" is the server itself, which has no limit.
 
         Raises:
-            TooManyRegistrations: There were too many within the hour; this one is not counted.
-            Overloaded: Too many wait for their turn already.
+            TooManyRegistrations: The limit of this hour is used up; this one is not counted.
+            Overloaded: Too many registrations of this network are waiting.
         """
-        if not place or not self._limits.registrations:
+        if not network or not self._limits.registrations:
             return
-        subject = _digest("register", place)
-        # One at a time for each place: many in flight must not fill the queue to the database.
+        subject = _digest("register", network)
+        # One at a time, so that one network can't fill the queue to the database.
         async with self._turn(subject, self._registrations):
             wait = await self._store.use(subject, self._limits.registrations)
         if wait:
             raise TooManyRegistrations(wait)
 
+    async def add_success(self, username: str, network: str) -> None:
+        """Record that an account has signed in from a client network."""
+        await self._add_success(_Subjects.of(username, network))
+
+    async def _add_success(self, subjects: _Subjects) -> None:
+        try:
+            await self._store.add_success(subjects.account_at_network, subjects.account)
+        except CinemaError as error:
+            # The sign-in itself is committed, so the call must not fail.
+            logger.warning("could not record a sign-in; its client network stays unknown", reason=error.reason)
+
     @asynccontextmanager
     async def _turn(self, subject: bytes, patience: Patience) -> AsyncIterator[None]:
-        """Let calls of one subject come one after another.
+        """Serialize the calls of one subject.
 
         Raises:
-            Overloaded: Too many wait already.
+            Overloaded: Too many are waiting.
         """
         patience.check(self._waiting[subject])
-        turn = self._turns.setdefault(subject, asyncio.Lock())
+        lock = self._locks.setdefault(subject, asyncio.Lock())
         self._waiting[subject] += 1
         try:
-            async with turn:
+            async with lock:
                 begin = time.monotonic()
                 yield
                 patience.took(time.monotonic() - begin)
         finally:
-            self._waiting[subject] -= 1
-            if not self._waiting[subject]:
-                del self._waiting[subject]
-
-    async def note_success(self, username: str, place: str) -> None:
-        """Remember that whoever has an account was here."""
-        await self._remember(_Subjects.of(username, place))
-
-    async def _remember(self, subjects: _Subjects) -> None:
-        """Remember a success, and forget the failures before it, if that can be done now."""
-        try:
-            await self._store.add_success(subjects.at_place, subjects.of_account)
-        except CinemaError as error:
-            # What the password was for is done and written down: nobody may be told otherwise.
-            logger.warning("a sign-in could not be remembered; its place is still unknown", reason=error.reason)
-
-    def _counted(self, subjects: _Subjects) -> dict[bytes, Limit]:
-        counted = {subjects.at_place: self._limits.at_place, subjects.of_account: self._limits.of_account}
-        if self._limits.of_place is not None:
-            counted[subjects.of_place] = self._limits.of_place
-        return counted
+            _decrement(self._waiting, subject)
 
     async def _check(self, subjects: _Subjects) -> bool:
-        """Check that an attempt may be made now; tell whether a success would be nothing new.
+        """Check that a password may be checked now; return whether a success is recorded already.
 
         Raises:
-            TooManyAttempts.
+            TooManyAttempts: It may not.
         """
         counted = self._counted(subjects)
         now, records = await self._store.read(counted)
         waits = {subject: records[subject].wait(now, limit) for subject, limit in counted.items()}
-        here = records[subjects.at_place]
+        here = records[subjects.account_at_network]
         if here.known:
-            del waits[subjects.of_account]
-            waits.pop(subjects.of_place, None)
-        elif not here.failures_at(now, self._limits.at_place):
-            del waits[subjects.of_account]
+            del waits[subjects.account]
+            waits.pop(subjects.network, None)
+        elif not here.failures_at(now, self._limits.account_at_network):
+            del waits[subjects.account]
         longest = max(waits.values())
         if longest > timedelta(0):
             raise TooManyAttempts(longest)
-        if not here.known and self._is_crowded(subjects.of_place, records, now):
+        if not here.known and self._is_crowded(subjects.network, records, now):
             raise TooManyPasswordChecks(A_MOMENT)
-        return not here.failures and not records[subjects.of_account].failures and _is_fresh(here, now)
+        is_fresh = here.known and here.expire_time > now + KNOWN_FOR - RENEWED_AFTER
+        return is_fresh and not here.failures and not records[subjects.account].failures
 
-    def _is_crowded(self, place: bytes, records: Mapping[bytes, Record], now: datetime) -> bool:
-        """Tell whether as many passwords from a place are being looked at as may still be wrong there."""
-        limit, others = self._limits.of_place, self._under_way[place]
-        return limit is not None and others > 0 and records[place].failures_at(now, limit) + others >= limit.free
+    def _counted(self, subjects: _Subjects) -> dict[bytes, Limit]:
+        counted = {subjects.account_at_network: self._limits.account_at_network, subjects.account: self._limits.account}
+        if self._limits.network is not None:
+            counted[subjects.network] = self._limits.network
+        return counted
+
+    def _is_crowded(self, network: bytes, records: Mapping[bytes, Record], now: datetime) -> bool:
+        """Return whether as many passwords from a network are being checked as may still fail there."""
+        limit, others = self._limits.network, self._checking[network]
+        return limit is not None and others > 0 and records[network].failures_at(now, limit) + others >= limit.free
 
 
-def _is_fresh(here: Record, now: datetime) -> bool:
-    return here.known and here.expire_time > now + KNOWN_FOR - RENEWED_AFTER
+def _digest(*parts: str) -> bytes:
+    return hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).digest()
+
+
+def _decrement(counter: Counter[bytes], key: bytes) -> None:
+    counter[key] -= 1
+    if not counter[key]:
+        del counter[key]

@@ -1,4 +1,4 @@
-"""Accounts: who uses the service, what they may do, and which names and passwords are refused."""
+"""Accounts: users, roles, and the rules for usernames, names, emails and passwords."""
 
 import re
 import unicodedata
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from cinema_grpc.domain.errors import FieldViolation, InvalidRequest
+from cinema_grpc.domain.errors import FieldViolation
 from cinema_grpc.domain.text import NAME, UNPRINTABLE
 
 MINIMUM_PASSWORD_LENGTH = 8
 MAXIMUM_PASSWORD_LENGTH = 256
-"""Lengths of a password, in code points after NFC; NIST SP 800-63B counts so, and asks for no rules of composition."""
+"""Code points after NFC, as NIST SP 800-63B counts them; it also advises against composition rules."""
 USERNAME = re.compile(r"[A-Za-z0-9._-]{3,64}")
 MAXIMUM_EMAIL_LENGTH = 254
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 EMAIL = re.compile(rf"[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]+@{_LABEL}(?:\.{_LABEL})*")
-"""A valid email address by the HTML standard, which is also what the rule in the protos takes."""
+"""A valid email address by the HTML standard; the rule in the protos accepts the same."""
 EMAIL_PROBLEM = (
     'must be an email address in ASCII, such as "ada@example.com"; write an international domain in its "xn--" form, '
     'and use an address with plain letters before the "@"'
@@ -33,11 +33,12 @@ class Role(Enum):
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person with an account; staff may have no email.
+    """The owner of an account.
 
     Attributes:
-        disabled: Whether it can't be used: no sign-in, no access token.
-        revoke_time: When it was last disabled; access tokens from before are never accepted again.
+        email: May be empty for staff.
+        disabled: Whether sign-ins and access tokens are refused.
+        revoke_time: When the account was last disabled; access tokens issued before that stay invalid.
     """
 
     user_id: str
@@ -50,41 +51,29 @@ class User:
     revoke_time: datetime | None = None
 
     def accepts_token_of(self, issue_time: datetime) -> bool:
-        """Return whether an access token that was issued at that time is still good for this account."""
+        """Return whether an access token issued at that time is still valid for this account."""
         return not self.disabled and (self.revoke_time is None or issue_time >= self.revoke_time)
 
 
 def normalize_password(password: str) -> str:
-    """Bring a password into the one form (NFC) that it is hashed in, however the keyboard composed its letters."""
+    """Return the form of a password that is checked and hashed: NFC, since keyboards compose letters differently."""
     return unicodedata.normalize("NFC", password)
 
 
 def fold(name: str) -> str:
-    """Give the form of a username or an email in which two are the same if they differ in case alone."""
+    """Return the form of a username or an email that is equal for names that differ only in case."""
     return unicodedata.normalize("NFC", name.casefold())
 
 
-def check_username(username: str) -> None:
-    """Check the name of a new account.
-
-    Raises:
-        InvalidRequest: It is not 3 to 64 of the letters, digits and marks that a username is made of.
-    """
-    if not USERNAME.fullmatch(username):
-        problem = 'must be 3 to 64 letters (A to Z, a to z), digits, ".", "_" or "-"'
-        raise InvalidRequest(FieldViolation("username", problem))
+def username_violations(username: str) -> list[FieldViolation]:
+    """Return the rule that the username of a new account breaks, if any."""
+    if USERNAME.fullmatch(username):
+        return []
+    return [FieldViolation("username", 'must be 3 to 64 letters (A to Z, a to z), digits, ".", "_" or "-"')]
 
 
-def check_person(full_name: str, email: str) -> None:
-    """Check what a new account says of its person.
-
-    Args:
-        full_name: The person's name.
-        email: The person's email address; empty for none.
-
-    Raises:
-        InvalidRequest: It names each of the two that is refused.
-    """
+def person_violations(full_name: str, email: str) -> list[FieldViolation]:
+    """Return the rules that the name and the email of a new account break. The email may be empty."""
     violations = []
     if (problem := NAME.problem(full_name)) is not None:
         violations.append(FieldViolation("full_name", problem))
@@ -92,35 +81,30 @@ def check_person(full_name: str, email: str) -> None:
         violations.append(FieldViolation("email", f"must be at most {MAXIMUM_EMAIL_LENGTH} characters"))
     elif email and not EMAIL.fullmatch(email):
         violations.append(FieldViolation("email", EMAIL_PROBLEM))
-    if violations:
-        raise InvalidRequest(*violations)
+    return violations
 
 
-def check_password(password: str, field: str, username: str, email: str, commonest: Set[str]) -> None:
-    """Refuse a password that is too short, too long or easily guessed; `field` is its name in the request.
+def password_violations(
+    password: str, field: str, username: str, email: str, commonest: Set[str]
+) -> list[FieldViolation]:
+    """Return the rule that a new password breaks, if any.
 
     Args:
-        password: The password, normalized.
-        field: What the error calls it.
-        username: The name of the account.
+        password: The normalized password.
+        field: The name of its field in the request.
+        username: The username of the account.
         email: The email of the account; may be empty.
-        commonest: The commonest passwords, in lower case.
-
-    Raises:
-        InvalidRequest: It names the rule that was broken.
+        commonest: The passwords refused as too common, in lower case.
     """
-    if not MINIMUM_PASSWORD_LENGTH <= len(password) <= MAXIMUM_PASSWORD_LENGTH or _is_unprintable(password):
+    unprintable = any(unicodedata.category(character) in UNPRINTABLE for character in password)
+    if not MINIMUM_PASSWORD_LENGTH <= len(password) <= MAXIMUM_PASSWORD_LENGTH or unprintable:
         problem = (
             f"must be {MINIMUM_PASSWORD_LENGTH} to {MAXIMUM_PASSWORD_LENGTH} characters, without control characters"
         )
     elif fold(password) in {fold(username), fold(email)}:
         problem = "must not be the username or the email"
     elif password.lower() in commonest:
-        problem = "is among the 10,000 commonest passwords; choose one that nobody would guess"
+        problem = "is one of the 10,000 most common passwords; choose one that is harder to guess"
     else:
-        return
-    raise InvalidRequest(FieldViolation(field, problem))
-
-
-def _is_unprintable(text: str) -> bool:
-    return any(unicodedata.category(character) in UNPRINTABLE for character in text)
+        return []
+    return [FieldViolation(field, problem)]

@@ -29,7 +29,7 @@ class AuthServicer(auth_service_pb2_grpc.AuthServiceServicer):
             password=request.password,
             full_name=request.full_name,
             email=request.email,
-            place=client_of(context.peer()).network,
+            network=client_of(context.peer()).network,
         )
         return auth_service_pb2.RegisterResponse(
             user=render_user(signed_in.user), tokens=render_tokens(signed_in.tokens)

@@ -26,7 +26,7 @@ from cinema_grpc.application.accounts import Accounts, SignIn
 from cinema_grpc.application.errors import BadCredentials, RefreshTokenInvalid, TokenExpired, TokenInvalid
 from cinema_grpc.application.forgetting import Forgetting
 from cinema_grpc.application.sessions import Sessions, Tokens
-from cinema_grpc.application.throttle import Limits, SignInThrottle
+from cinema_grpc.application.throttle import SignInLimits, SignInThrottle
 from cinema_grpc.domain.errors import UsernameTaken
 from cinema_grpc.domain.session import SESSION_LIFETIME
 from cinema_grpc.domain.sign_in import Limit
@@ -90,7 +90,7 @@ class SigningIn(RuleBasedStateMachine):
     def restart(self) -> None:
         """Begin anew with what is in the database."""
         self.tokens = JwtAccessTokens(None, self.clock, keys=self.keys)
-        throttle = SignInThrottle(SqlSignInStore(self.database), Limits(GENEROUS, GENEROUS, None))
+        throttle = SignInThrottle(SqlSignInStore(self.database), SignInLimits(GENEROUS, GENEROUS, None))
         store = SqlAccountStore(self.database)
         self.accounts = Accounts(store, self.hasher, self.tokens, throttle, note, self.clock, frozenset())
         self.sessions = Sessions(SqlSessionStore(self.database), self.tokens, GRACE, note)

@@ -21,7 +21,7 @@ from cinema_grpc.application import principals as principals_module
 from cinema_grpc.application.account_ports import Principal
 from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.errors import BadCredentials, TokenInvalid
-from cinema_grpc.application.throttle import Limits, SignInThrottle
+from cinema_grpc.application.throttle import SignInLimits, SignInThrottle
 from cinema_grpc.domain.account import Role, User
 from cinema_grpc.domain.errors import CinemaError, EmailTaken, InvalidRequest, UsernameTaken
 from cinema_grpc.domain.sign_in import Limit
@@ -92,7 +92,7 @@ def tokens() -> JwtAccessTokens:
 @pytest.fixture
 def throttle(store: CountingStore) -> SignInThrottle:
     limit = Limit(1_000, timedelta(minutes=5))
-    return SignInThrottle(SqlSignInStore(store.database), Limits(limit, limit, limit))
+    return SignInThrottle(SqlSignInStore(store.database), SignInLimits(limit, limit, limit))
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from cinema_grpc.adapters.database.sign_in_store import SqlSignInStore
 from cinema_grpc.adapters.passwords import Argon2Passwords
 from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.errors import BadCredentials
-from cinema_grpc.application.throttle import Limits, SignInThrottle
+from cinema_grpc.application.throttle import SignInLimits, SignInThrottle
 from cinema_grpc.domain.sign_in import Limit
 from cinema_grpc.transport.security_log import note
 from tests import chance
@@ -37,7 +37,7 @@ async def test_an_unknown_user_costs_what_a_wrong_password_does(
     """At full strength, one after the other, in either order; the medians are no more than 5% apart."""
     limit = Limit(1_000_000, timedelta(minutes=5))
     hasher, clock, database = Argon2Passwords(), SystemClock(), Database(database_url)
-    throttle = SignInThrottle(SqlSignInStore(database), Limits(limit, limit, limit))
+    throttle = SignInThrottle(SqlSignInStore(database), SignInLimits(limit, limit, limit))
     tokens = JwtAccessTokens(b"s" * 32, clock)
     accounts = Accounts(SqlAccountStore(database), hasher, tokens, throttle, note, clock, frozenset())
     await accounts.register("ada", "correct horse", "Ada", "ada@example.com", "192.0.2.1")

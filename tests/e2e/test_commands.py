@@ -36,7 +36,7 @@ class TestStaff:
 
     @pytest.mark.parametrize(
         ("name", "password", "hint"),
-        [("x", "a long and private one", "username"), ("ada", "short", "8 to 256"), ("ada", "password", "commonest")],
+        [("x", "a long and private one", "username"), ("ada", "short", "8 to 256"), ("ada", "password", "most common")],
     )
     def test_refusals(self, tmp_path: Path, name: str, password: str, hint: str) -> None:
         """One line without the password."""

@@ -478,7 +478,7 @@ MUTATIONS = (
         f"{DATABASE}/sign_in_store.py",
         "@owed\n    async def add_failure",
         "@uninterrupted\n    async def add_failure",
-        "tests/application/test_throttle.py::test_who_hangs_up_on_a_wrong_password_is_counted_before_the_next_try",
+        "tests/application/test_throttle.py::test_a_wrong_password_of_a_cancelled_attempt_is_counted_before_the_next",
     ),
     mutation(
         "a call counts no more once its handler has returned",
@@ -637,9 +637,9 @@ MUTATIONS = (
     mutation(
         "a network that may register no more learns which names are taken",
         f"{APPLICATION}/accounts.py",
-        "        await self._throttle.count_registration(place)\n",
-        "        if await self._store.find_by_username(username) is None:\n"
-        "            await self._throttle.count_registration(place)\n",
+        "            await self._throttle.count_registration(network)\n",
+        "            if await self._store.find_by_username(username) is None:\n"
+        "                await self._throttle.count_registration(network)\n",
         "tests/rpc/test_client_networks.py::TestRegistrations",
     ),
     mutation(

@@ -58,15 +58,15 @@ class SqlAccountStore:
 
     @uninterrupted
     async def add_signed_in(
-        self, user: User, password_hash: str, token: RefreshToken, tell: Callable[[], None]
+        self, user: User, password_hash: str, token: RefreshToken, on_commit: Callable[[], None]
     ) -> Session:
-        """Add an account, begin a session of it with its first token, and tell of it.
+        """Add an account, begin a session of it with its first token.
 
         Raises:
             UsernameTaken, EmailTaken.
         """
         (begun,) = await self._add(user, password_hash, token)
-        tell()
+        on_commit()
         return begun
 
     async def _add(self, user: User, password_hash: str, token: RefreshToken | None) -> list[Session]:
@@ -115,10 +115,10 @@ class SqlAccountStore:
         user_id: str,
         known_hash: str,
         token: RefreshToken,
-        tell: Callable[[], None],
+        on_commit: Callable[[], None],
         *,
         new_hash: str | None = None,
-        alone: bool = False,
+        end_others: bool = False,
     ) -> Session | None:
         """Begin a session of a user whose password was checked, if that is still the same and the account enabled.
 
@@ -126,9 +126,9 @@ class SqlAccountStore:
             user_id: Whose session it is.
             known_hash: The password hash that was checked.
             token: The first token of the session.
-            tell: Called once it is written down.
+            on_commit: Called once it is committed.
             new_hash: What replaces the password hash, if anything does.
-            alone: Whether all other sessions of the user end.
+            end_others: Whether all other sessions of the user end.
 
         Returns:
             The session; None if the password hash is another one by now, or the account was disabled.
@@ -141,14 +141,14 @@ class SqlAccountStore:
             return begun, _SIGN_IN.of(
                 {
                     _UPDATE_HASH: [{"user_id": user_id, "password_hash": new_hash}] if new_hash is not None else [],
-                    _END_SESSIONS: [{"user_id": user_id}] if alone else [],
+                    _END_SESSIONS: [{"user_id": user_id}] if end_others else [],
                     _BEGIN_SESSION: [row_of(begun)],
                 }
             )
 
         begun = await self._database.decide((_LOCK_HASH, [{"user_id": user_id}]), decision)
         if begun is not None:
-            tell()
+            on_commit()
         return begun
 
     @uninterrupted

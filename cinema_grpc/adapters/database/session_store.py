@@ -16,7 +16,7 @@ from cinema_grpc.adapters.database.prepared import (
     update_by,
 )
 from cinema_grpc.adapters.database.schema import session
-from cinema_grpc.application.account_ports import ChangedSession, Continue
+from cinema_grpc.application.account_ports import ChangedSession, SessionDecision
 from cinema_grpc.domain.session import Session
 
 _LOCK = select_by(session, ("session_id",), locking=" FOR UPDATE OF session")
@@ -35,15 +35,15 @@ class SqlSessionStore:
 
     @uninterrupted
     async def change(
-        self, session_id: str, go_on: Continue, tell: Callable[[ChangedSession], None]
+        self, session_id: str, decide: SessionDecision, on_commit: Callable[[ChangedSession], None]
     ) -> ChangedSession | None:
-        """Decide how a session goes on, one decision at a time, and tell of it; None if there is none."""
+        """Decide how a session goes on, one decision at a time; None if there is none."""
 
         def decision(found: Found, now: datetime, answers: list[Found]) -> tuple[ChangedSession | None, Go | None]:
             if not found:
                 return None, None
             before, ((row,),) = Session(*_read_session(found[0])), answers
-            after = go_on(before, now)
+            after = decide(before, now)
             changed = ChangedSession(user_of(row), before, after)
             if after is None:
                 return changed, _CHANGE.of({_DELETE: [{"session_id": session_id}]})
@@ -56,12 +56,12 @@ class SqlSessionStore:
         )
         if changed is None:
             return None
-        tell(changed)
+        on_commit(changed)
         return changed
 
     @uninterrupted
-    async def end(self, session_id: str, tell: Callable[[str], None]) -> None:
-        """End a session, if it is there, and tell whose it was."""
+    async def end(self, session_id: str, on_commit: Callable[[str], None]) -> None:
+        """End a session, if it is there."""
 
         def decision(found: Found, _now: datetime, _answers: list[Found]) -> tuple[str | None, Go | None]:
             if not found:
@@ -70,4 +70,4 @@ class SqlSessionStore:
 
         user_id = await self._database.decide((_LOCK, [{"session_id": session_id}]), decision)
         if user_id is not None:
-            tell(user_id)
+            on_commit(user_id)
