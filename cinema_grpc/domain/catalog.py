@@ -1,4 +1,4 @@
-"""What is shown and where: movies, cinemas, auditoriums, and the showtimes of the programme."""
+"""Movies, cinemas, auditoriums and listed showtimes."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,18 +9,18 @@ from cinema_grpc.domain.seating import SeatRow
 from cinema_grpc.domain.showtime import SeatGapPolicy
 
 TIME_BETWEEN_SHOWTIMES = timedelta(minutes=15)
-"""What must lie between the end of one showtime and the start of the next in the same auditorium."""
+"""Minimum time between the end of a showtime and the start of the next in the same auditorium."""
 YEARS_AHEAD = 5
-"""How far ahead a showtime may start."""
+"""Maximum years until the start of a new showtime."""
 LONGEST_RUNTIME = timedelta(hours=12)
-"""The protos refuse a movie that runs longer; the search for overlapping showtimes looks no further back than that."""
+"""The maximum in the protos. The search for overlapping showtimes looks no further back."""
 LARGEST_PRICE = 10**12
-"""What a seat may cost at most, in minor units."""
+"""Maximum price of a seat, in minor units."""
 
 
 @dataclass(frozen=True, slots=True)
 class Movie:
-    """A film that is shown."""
+    """A movie in the catalog."""
 
     movie_id: str
     title: str
@@ -32,7 +32,7 @@ class Movie:
 
 @dataclass(frozen=True, slots=True)
 class Cinema:
-    """A house with auditoriums; `time_zone` is an IANA name."""
+    """A cinema with auditoriums; `time_zone` is an IANA name."""
 
     cinema_id: str
     name: str
@@ -42,7 +42,7 @@ class Cinema:
 
 @dataclass(frozen=True, slots=True)
 class Auditorium:
-    """A room with a screen and numbered seats."""
+    """An auditorium with numbered seats."""
 
     auditorium_id: str
     cinema_id: str
@@ -52,13 +52,13 @@ class Auditorium:
 
     @property
     def total_seats(self) -> int:
-        """The number of its seats."""
+        """The number of seats."""
         return sum(sum(row.sections) for row in self.rows)
 
 
 @dataclass(frozen=True, slots=True)
 class ListedShowtime:
-    """A showtime as the programme shows it; `available_seats` counts seats whose hold is over as free."""
+    """A showtime in a list. `available_seats` counts seats whose hold has ended as free."""
 
     showtime_id: str
     movie: Movie
@@ -75,12 +75,12 @@ class ListedShowtime:
 
 
 def start_time_violations(start_time: datetime, now: datetime) -> list[FieldViolation]:
-    """Tell what is wrong with the start of a new showtime: it must lie in the future, at most 5 years ahead.
+    """Return the rule that the start of a new showtime breaks, if any: in the future, at most 5 years ahead.
 
-    Five years from a 29 February end on a 28 February.
+    Five years from 29 February end on 28 February.
     """
     if start_time <= now:
-        return [FieldViolation("start_time", f"must lie in the future; it is {rfc3339(now)} now")]
+        return [FieldViolation("start_time", f"must be in the future; it is {rfc3339(now)} now")]
     leap_day = now.month == 2 and now.day == 29
     latest = now.replace(year=now.year + YEARS_AHEAD, day=28 if leap_day else now.day)
     if start_time > latest:
@@ -89,7 +89,7 @@ def start_time_violations(start_time: datetime, now: datetime) -> list[FieldViol
 
 
 def price_violations(seat_price: Money) -> list[FieldViolation]:
-    """Tell what is wrong with the amount of a new showtime's price: it must be 0 to 10^12 minor units."""
+    """Return the rule that the price of a new showtime breaks, if any: 0 to 10^12 minor units."""
     if 0 <= seat_price.minor_units <= LARGEST_PRICE:
         return []
     return [FieldViolation("price.minor_units", f"must be 0 to {LARGEST_PRICE}, not {seat_price.minor_units}")]
@@ -101,7 +101,7 @@ def check_overlap(
     """Check a new showtime against another one, `showtime_id`, in the same auditorium.
 
     Raises:
-        ShowtimeOverlap: Less than 15 minutes lie between the end of the earlier and the start of the later.
+        ShowtimeOverlap: The later one starts less than 15 minutes after the earlier one ends.
     """
     if start_time < other_end + TIME_BETWEEN_SHOWTIMES and other_start < end_time + TIME_BETWEEN_SHOWTIMES:
         minutes = TIME_BETWEEN_SHOWTIMES // timedelta(minutes=1)

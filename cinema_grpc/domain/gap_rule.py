@@ -1,22 +1,22 @@
-"""The gap rule at payment: a booking may not profit from holds that its customer never pays for.
+"""The gap rule at payment: a booking must not depend on holds that its customer never pays for.
 
-When a booking is made, the gap rule counts the customer's own bookings as taken (`SeatPlan.stranded`). A customer could
-hold A1, A2 and A3 in three bookings and pay for A1 and A3 alone. So a payment judges again:
+At booking, the gap rule counts the customer's own bookings as taken (`SeatPlan.stranded`). So a customer could hold A1,
+A2 and A3 in three bookings and pay only for A1 and A3. Therefore a payment applies the rule again:
 
-    A payment is refused if it would leave a single seat that the gap rule would have refused had the customer made only
-    the bookings that are paid for, in the same order, each on the seats of others as they were when it was made.
+    A payment is refused if it leaves a single seat that the gap rule would have refused, had the customer made only the
+    paid bookings, in the same order, each with the seats of other customers as they were at that booking.
 
-What that needs is written down with the booking (`Booking.relied_on`): the stretches of seats around it that no other
-customer had, and the customer's own seats in them. It follows that
+`Booking.relied_on` records what this needs: the stretches of seats around the booking without other customers' seats,
+and the customer's own seats in them. It follows that:
 
-- a booking that was made with no other booking of the same customer beside it is never refused by itself;
-- a customer who pays for all of their bookings, in the order in which they were made, is never refused;
-- what other customers do after a booking was made never makes its payment refused. It can only make it accepted: a seat
-  counts only if it is single and free at present;
-- the paid bookings of a customer are always ones that the gap rule accepts in the order in which they were made. Only
-  giving back a paid booking can leave a single seat behind, since cancelling is never refused.
+- A booking made without another booking of the same customer beside it is never refused because of itself.
+- A customer who pays for all bookings, in the order of their creation, is never refused.
+- What other customers do after a booking never causes a refusal. It can only prevent one: a seat counts only if it is
+  single and free now.
+- The gap rule accepts the paid bookings of a customer in the order of their creation. Only cancelling a paid booking
+  can leave a single seat, since cancelling is never refused.
 
-A payment under way may succeed or fail, so the answer has to be right for both; else the next payment waits for it.
+A pending payment may succeed or fail. If the result depends on that, the next payment waits for it.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -28,29 +28,29 @@ from cinema_grpc.domain.seating import SeatPlan
 
 @dataclass(frozen=True, slots=True)
 class OwnSeats:
-    """The seats of a showtime as one customer has them.
+    """The seats of a showtime, as seen by one customer.
 
     Attributes:
         user_id: The customer.
-        owner: Returns the booking that has a position now, of whichever customer, or None.
+        owner: Returns the booking that keeps a position now, of any customer, or None.
     """
 
     user_id: str
     owner: Callable[[int], Booking | None]
 
     def mine(self, position: int) -> Booking | None:
-        """Return the customer's booking that has a position, or None."""
+        """Return the customer's booking that keeps a position, or None."""
         booking = self.owner(position)
         return booking if booking is not None and booking.user_id == self.user_id else None
 
 
 def reliances(plan: SeatPlan, chosen: Sequence[int], seats: OwnSeats) -> tuple[Reliance, ...]:
-    """Return what a new booking relies on: the stretches that it takes seats from and that hold seats of its customer.
+    """Return what a new booking relies on: the stretches that it takes seats from and that include its customer's.
 
     Args:
         plan: The seats.
-        chosen: The positions that it takes, in row order; all of them free.
-        seats: The seats before the booking is made.
+        chosen: The positions that the booking takes, in row order; all are free.
+        seats: The seats before the booking.
     """
 
     def open_to_customer(position: int) -> bool:
@@ -72,17 +72,17 @@ def reliances(plan: SeatPlan, chosen: Sequence[int], seats: OwnSeats) -> tuple[R
 def blocking_payment(
     plan: SeatPlan, paying: Booking, relying: Sequence[Booking], seats: OwnSeats
 ) -> tuple[list[int], str | None]:
-    """Find what forbids a payment.
+    """Return what forbids a payment.
 
     Args:
         plan: The seats.
-        paying: The booking to be paid for.
+        paying: The booking to pay for.
         relying: The customer's bookings that keep seats and have `relied_on`.
-        seats: The seats as they are.
+        seats: The current seats.
 
     Returns:
-        The positions of the single seats that the payment would leave, in row order, and the identifier of another
-        booking of the customer's whose payment is under way and may change that, if there is one.
+        The positions of the single seats that the payment would leave, in row order, and the booking_id of a pending
+        payment of the customer that may change them, or None.
     """
     judged = [each for each in relying if each is paying or (_counts(each) and _relies_on(each, paying))]
     pending = {each.booking_id for each in judged if each is not paying and each.being_paid}
@@ -92,7 +92,7 @@ def blocking_payment(
     pending -= {paying.booking_id}
 
     stranded: set[int] = set()
-    # A seat is single because of the two beside it, so it is enough to let each pending payment succeed by itself.
+    # Only the two neighbours of a seat matter, so it is enough to let one pending payment succeed at a time.
     for succeeded in ((), *((each,) for each in sorted(pending))):
         kept = _Kept(seats, {paying.booking_id, *succeeded})
         without = _Kept(seats, set(succeeded))
@@ -107,7 +107,7 @@ def blocking_payment(
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """Which of the customer's seats count: those that are paid for, and those of some other bookings."""
+    """Returns whether a seat of the customer counts: it is paid for, or belongs to one of the bookings `also`."""
 
     seats: OwnSeats
     also: Collection[str]
@@ -130,7 +130,7 @@ def _own_positions(plan: SeatPlan, booking: Booking) -> list[int]:
 
 
 def _stranded(plan: SeatPlan, booking: Booking, kept: _Kept) -> list[int]:
-    """Judge a booking as when it was made, with no other own seats than those kept."""
+    """Apply the gap rule to a booking as it was made, with only the `kept` seats of its customer."""
     found: list[int] = []
     for reliance in booking.relied_on:
         first, last = plan.positions([reliance.first, reliance.last])
@@ -145,7 +145,7 @@ def _stranded(plan: SeatPlan, booking: Booking, kept: _Kept) -> list[int]:
 
 
 def _is_single(plan: SeatPlan, position: int, seats: OwnSeats, kept: _Kept) -> bool:
-    """Tell whether a seat is free, or on hold for the customer, and has no such seat beside it."""
+    """Return whether a seat is free or held by the customer, and none beside it is."""
 
     def is_others(each: int) -> bool:
         return seats.owner(each) is not None and seats.mine(each) is None

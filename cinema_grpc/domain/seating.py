@@ -1,4 +1,4 @@
-"""The seats of an auditorium: their labels, their order, and which of them stand side by side."""
+"""The seats of an auditorium: labels, order and adjacency, and the gap rule at booking."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class SeatRow:
 
     Attributes:
         label: One or two capital letters.
-        sections: The lengths of the row's unbroken stretches, in order; between two of them is an aisle.
+        sections: Number of seats of each section, in order; an aisle separates two sections.
     """
 
     label: str
@@ -25,18 +25,18 @@ class SeatRow:
 
 
 class SeatPlan:
-    """The seats of an auditorium, which never change.
+    """The seats of an auditorium. They never change.
 
-    A seat is known to callers by its label and in here by its position: 0, 1, 2, ... row by row, in number order.
+    Clients name a seat by its label; the domain by its position: 0, 1, 2, ... row by row, in number order.
     """
 
     __slots__ = ("_positions", "_sections", "labels", "rows")
 
     def __init__(self, rows: Sequence[SeatRow]) -> None:
-        """Lay out the rows.
+        """Create the seats of the rows.
 
         Raises:
-            InvalidRequest: A label stands twice, a row or section is empty, or there are too many rows or seats.
+            InvalidRequest: A row label is not unique, a row or section is empty, or there are too many rows or seats.
         """
         _check(rows)
         self.rows = tuple(rows)
@@ -57,10 +57,10 @@ class SeatPlan:
         return len(self.labels)
 
     def positions(self, labels: Sequence[str]) -> tuple[int, ...]:
-        """Find seats by their labels; the answer is in row order, whatever the order of the question.
+        """Return the positions of seats in row order.
 
         Raises:
-            SeatNotFound: There are no such seats; it names all of them, in row order, unknown rows last.
+            SeatNotFound: Some labels are unknown; the error names them in row order, unknown rows last.
         """
         try:
             return tuple(sorted(map(self._positions.__getitem__, labels)))
@@ -70,24 +70,20 @@ class SeatPlan:
             raise SeatNotFound(sorted(unknown, key=lambda label: _row_order(label, rows))) from None
 
     def neighbours(self, position: int) -> list[int]:
-        """Return the positions beside a position in its section: two, or one or none at a wall or an aisle."""
+        """Return the adjacent positions in the same section: two, or fewer at a wall or an aisle."""
         section = self._sections[position]
         return [each for each in (position - 1, position + 1) if each in section]
 
     def stranded(self, chosen: Sequence[int], is_free: Callable[[int], bool]) -> list[int]:
-        """Find the single seats that a booking would strand.
+        """Return the positions of the single seats that a booking would strand, in row order.
 
-        A run is a longest stretch of free seats side by side in one section. A booking breaks the rule where it leaves
-        a run of exactly one seat that was not one before. One exemption, since no choice within that run could avoid
-        it: it takes all but one seat of the run, side by side.
+        A run is a maximal stretch of adjacent free seats in one section. A booking breaks the rule if it leaves a run
+        of one seat that was not one before. It may take all but one seat of a run if they are adjacent: no other choice
+        of as many seats in that run could avoid it.
 
         Args:
-            chosen: The positions that the booking takes, in row order; all of them free.
-            is_free: Tells whether a position is free before the booking.
-
-        Returns:
-            The positions of the stranded seats of every run that breaks the rule, in row order; empty when the booking
-            is fine.
+            chosen: The positions that the booking takes, in row order; all are free.
+            is_free: Returns whether a position is free before the booking.
         """
         stranded: list[int] = []
         start = stop = -1
@@ -102,7 +98,7 @@ class SeatPlan:
         return stranded + _singles(start, stop, taken)
 
     def run(self, position: int, is_free: Callable[[int], bool]) -> tuple[int, int]:
-        """Return the run around a position, which counts as free: its first position and the one after its last."""
+        """Return the run around a position, which counts as free: its first position, and the one after its last."""
         section = self._sections[position]
         start, stop = position, position + 1
         while start > section.start and is_free(start - 1):
@@ -113,11 +109,11 @@ class SeatPlan:
 
 
 def _singles(start: int, stop: int, taken: Sequence[int]) -> list[int]:
-    """Find the single seats that are left of the run from `start` up to `stop` when `taken` are gone from it."""
+    """Return the single seats left of the run from `start` up to `stop` without `taken`."""
     if not taken:
         return []
-    side_by_side = taken[-1] - taken[0] + 1 == len(taken)
-    if side_by_side and len(taken) == stop - start - 1:
+    adjacent = taken[-1] - taken[0] + 1 == len(taken)
+    if adjacent and len(taken) == stop - start - 1:
         return []
     edges = [start - 1, *taken, stop]
     return [left + 1 for left, right in pairwise(edges) if right - left == 2]
@@ -127,7 +123,7 @@ def _check(rows: Sequence[SeatRow]) -> None:
     violations = []
     if not 1 <= len(rows) <= MAXIMUM_ROWS:
         violations.append(FieldViolation("rows", f"must be 1 to {MAXIMUM_ROWS} rows, not {len(rows)}"))
-    total = 0  # of the rows that are right: what is wrong with another one is named there
+    total = 0  # of the valid rows; each invalid row has a violation of its own
     first = {row.label: number for number, row in reversed(list(enumerate(rows)))}
     for number, row in enumerate(rows):
         if first[row.label] != number:
@@ -156,7 +152,7 @@ def _check(rows: Sequence[SeatRow]) -> None:
 
 
 def _row_order(label: str, rows: Sequence[str]) -> tuple[int, int, str, int]:
-    """Sort labels as rows and numbers run: A2 before A10; behind the rows that there are, Z9 before AA1."""
+    """Return a sort key for labels: A2 before A10, known rows first, then Z9 before AA1."""
     letters, digits = ("".join(part) for _, part in groupby(label, str.isalpha))
     row = rows.index(letters) if letters in rows else len(rows)
     return row, len(letters), letters, int(digits)

@@ -1,4 +1,4 @@
-"""Sessions: what a sign-in begins, and the chain of refresh tokens that keeps it going."""
+"""Sessions, and the rotating refresh tokens that continue them."""
 
 import hashlib
 import hmac
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 SESSION_LIFETIME = timedelta(days=30)
-"""How long a refresh token lasts; each use of one begins the time anew."""
+"""Lifetime of a refresh token; each refresh renews it."""
 FAMILY_BYTES = 16
 SECRET_BYTES = 32
 SALT_BYTES = 32
@@ -16,10 +16,10 @@ SALT_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """A refresh token: a family, which all tokens of a session have in common, and a secret of its own.
+    """A refresh token: the family is common to all tokens of a session, the secret is its own.
 
-    Whoever sends one is known to have seen a token of that session, even if it is not the latest. Of either part only
-    the SHA-256 digest is kept; both are chance, so a slow hash would add nothing.
+    A reused token is recognized by its family. Only the SHA-256 digests of both parts are stored; both are random, so a
+    slow hash would add nothing.
     """
 
     family: bytes
@@ -27,7 +27,7 @@ class RefreshToken:
 
     @classmethod
     def parse(cls, text: str) -> "RefreshToken | None":
-        """Read a token, or give None for a text that can't be one."""
+        """Return the token that a text encodes, or None if the text is malformed."""
         try:
             raw = urlsafe_b64decode(text.encode("ascii"))
         except (UnicodeEncodeError, NotBase64):
@@ -37,36 +37,34 @@ class RefreshToken:
 
     @property
     def text(self) -> str:
-        """The token as it is sent: 64 letters, digits, "-" and "_"."""
+        """The encoded token: 64 letters, digits, "-" and "_"."""
         return urlsafe_b64encode(self.family + self.secret).decode("ascii")
 
     @property
     def session_id(self) -> str:
-        """The session that the token belongs to."""
+        """The identifier of its session: the digest of the family."""
         return hashlib.sha256(self.family).hexdigest()
 
     @property
     def digest(self) -> bytes:
-        """What is kept of the secret."""
+        """The digest of the secret."""
         return hashlib.sha256(self.secret).digest()
 
     def successor(self, salt: bytes) -> "RefreshToken":
-        """Give the token that follows: whoever has this one and the salt gets the same again, and nobody else does."""
+        """Return the next token. It is derived from this one and the salt, so a repeated refresh returns it again."""
         return RefreshToken(self.family, hmac.digest(salt, self.secret, "sha256"))
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A sign-in that goes on.
+    """A user's session.
 
     Attributes:
-        session_id: The digest of its tokens' family.
-        user_id: Who signed in.
-        digest: Of the latest token's secret.
-        used_digest: Of the secret of the token before it; empty if there was none.
-        salt: What made the latest token out of the one before it; empty if there was none.
-        rotate_time: When the latest token was made.
-        expire_time: When it stops working.
+        digest: Digest of the latest token's secret.
+        used_digest: Digest of the previous token's secret; empty before the first refresh.
+        salt: Salt that derived the latest token from the previous one; empty before the first refresh.
+        rotate_time: When the latest token was issued.
+        expire_time: When the latest token expires.
     """
 
     session_id: str
@@ -79,25 +77,21 @@ class Session:
 
     @classmethod
     def begin(cls, token: RefreshToken, user_id: str, now: datetime) -> "Session":
-        """Begin a session with its first token."""
+        """Return a new session with its first token."""
         return cls(token.session_id, user_id, token.digest, b"", b"", now, now + SESSION_LIFETIME)
 
     def use(self, token: RefreshToken, salt: bytes, now: datetime, grace: timedelta) -> "Session | None":
-        """Decide about a token of this session that is used.
+        """Return the session after one of its tokens is used, or None if it ends.
 
-        The latest one is replaced by its successor. The one before it may be used once more within the grace, as the
-        answer may have been lost: that changes nothing, and `salt` gives the same successor again. By then the
-        successor has not been used, or this would not be the one before the latest.
+        The latest token is replaced by its successor. The previous one may be repeated within the grace, since the
+        response may have been lost: the session stays the same, and its salt derives the same successor again. An
+        older token means that one was stolen, so the session ends; it also ends at its expiry.
 
         Args:
-            token: The token.
-            salt: Chance, for its successor.
-            now: The moment.
-            grace: For how long the last answer may be asked for again.
-
-        Returns:
-            The session as it goes on; None if it ends, because it has lapsed or because a token was used twice: then
-            somebody has stolen one, and nobody can tell who of the two is the thief.
+            token: The token; its family is that of the session.
+            salt: Random bytes, for the successor.
+            now: The current time.
+            grace: How long the previous token may be repeated.
         """
         if now >= self.expire_time:
             return None

@@ -1,4 +1,4 @@
-"""Sign-ins that failed, and uses that are limited: how many cost nothing, and how long to wait after more of them."""
+"""Delays after failed sign-ins, and limits on uses an hour."""
 
 import math
 from dataclasses import dataclass
@@ -7,16 +7,16 @@ from datetime import datetime, timedelta
 HOUR = timedelta(hours=1)
 MOST_DOUBLINGS = 16
 KNOWN_FOR = timedelta(days=30)
-"""How long a place is remembered from which somebody has signed in."""
+"""How long a client network stays known to an account after a sign-in."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How many failures in an hour cost nothing; after more of them the delay doubles with each, up to the longest.
+    """A limit on failures: beyond the free ones within an hour, each failure doubles the delay.
 
     Attributes:
-        free: At least 1.
-        longest_delay: What the delay grows to.
+        free: Failures an hour without a delay; at least 1.
+        longest_delay: Upper bound of the delay.
     """
 
     free: int
@@ -25,13 +25,13 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is remembered of the sign-ins to an account, or from a place, or to the one from the other.
+    """The sign-ins to an account, from a client network, or to an account from a client network.
 
     Attributes:
-        failures: How many failed, less those that were forgotten by the time of the latest.
-        latest_time: When the latest failed, or succeeded.
-        known: Whether one of them has succeeded, which is told of an account at a place alone.
-        expire_time: From when on nothing of this counts.
+        failures: Number of failures that counted at the latest one.
+        latest_time: Time of the latest failure or success.
+        known: Whether the account has signed in from the client network; false for the other two kinds.
+        expire_time: When the record stops counting.
     """
 
     failures: int
@@ -40,12 +40,12 @@ class Record:
     expire_time: datetime
 
     def failures_at(self, now: datetime, limit: Limit) -> int:
-        """Tell how many failures still count: they are forgotten one by one, as many in an hour as cost nothing."""
-        forgotten = (now - self.latest_time) // (HOUR / limit.free)
-        return max(0, self.failures - max(0, forgotten))
+        """Return how many failures still count. They expire one by one, as many an hour as are free."""
+        expired = (now - self.latest_time) // (HOUR / limit.free)
+        return max(0, self.failures - max(0, expired))
 
     def after_failure(self, now: datetime, limit: Limit) -> "Record":
-        """Add a failure."""
+        """Return the record with one more failure."""
         failures = self.failures_at(now, limit) + 1
         expire_time = now + math.ceil(failures / limit.free) * HOUR
         if self.known:
@@ -53,10 +53,9 @@ class Record:
         return Record(failures, now, self.known, expire_time)
 
     def wait(self, now: datetime, limit: Limit) -> timedelta:
-        """Tell how long to wait with the next sign-in; zero or less means not at all.
+        """Return the wait until the next sign-in, at most the longest delay; zero or less means none.
 
-        It is never longer than the longest delay. A wait beyond it means that the clock was set back since the latest
-        failure, and would last as long as that; the next failure is recorded at the present time.
+        A longer wait would mean that the clock was set back since the latest failure, so it doesn't apply.
         """
         beyond = self.failures_at(now, limit) - limit.free
         if beyond < 0:
@@ -67,27 +66,27 @@ class Record:
 
 
 def wait_for_use(record: Record, now: datetime, most: int) -> timedelta:
-    """Return how long to wait until a limit of uses an hour allows the next one; zero if it does now.
+    """Return the wait until a limit of `most` uses an hour allows the next one; zero if it does now.
 
-    The hour begins with the first use that counts, and `failures` are the uses in it. A record whose hour ends more
-    than an hour from now is from before the clock was set back, and does not count.
+    The hour begins with its first use, and `failures` counts the uses in it. A record that expires in more than an hour
+    is from before the clock was set back, so it doesn't count.
     """
     left = record.expire_time - now
     return left if record.failures >= most and timedelta(0) < left <= HOUR else timedelta(0)
 
 
 def after_use(record: Record, now: datetime) -> Record:
-    """Return the record with one more use in its hour, or with the first one of a new hour."""
+    """Return the record with one more use in its hour, or with the first use of a new hour."""
     if not timedelta(0) < record.expire_time - now <= HOUR:
         return Record(1, now, known=False, expire_time=now + HOUR)
     return Record(record.failures + 1, now, known=False, expire_time=record.expire_time)
 
 
 def unseen(now: datetime) -> Record:
-    """Give the record of what nothing is remembered of."""
+    """Return the record of a subject without any."""
     return Record(0, now, known=False, expire_time=now)
 
 
 def after_success(now: datetime) -> Record:
-    """Give the record of an account at a place from which its owner has just signed in."""
+    """Return the record of an account and a client network after a sign-in."""
     return Record(0, now, known=True, expire_time=now + KNOWN_FOR)

@@ -76,7 +76,7 @@ def test_what_shows_nothing_is_refused_by_its_number(character: str, around: str
     """Alone and anywhere in a text, also in one that may be left out."""
     text = around.format(character)
     for rule in (NAME, RATING, SYNOPSIS):
-        assert rule.problem(text) == f"must not hold the invisible character U+{ord(character):04X}; leave it out"
+        assert rule.problem(text) == f"must not contain the invisible character U+{ord(character):04X}; remove it"
 
 
 @pytest.mark.parametrize(
