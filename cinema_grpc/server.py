@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack, ExitStack
+from functools import partial
 
 import structlog
 
@@ -22,7 +23,7 @@ from cinema_grpc.adapters.database.sole_server import NotAlone, alone_at
 from cinema_grpc.adapters.passwords import Argon2Passwords, load_commonest_passwords
 from cinema_grpc.adapters.simulated_books import books_beside
 from cinema_grpc.adapters.simulated_payments import Mood, SimulatedPayments
-from cinema_grpc.application import expiry, forgetting, recovery, refunds
+from cinema_grpc.application import expiry, recovery, refunds, retention
 from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.background import BackgroundTask
 from cinema_grpc.application.bookings import Bookings
@@ -121,8 +122,8 @@ class CinemaServer:
         pay_back = refunds.Refunds(unsettled, self._box_office, gateway, grace, given_up)
         self.expire_holds = BackgroundTask("hold expiry", hold_expiry.run_pass, expiry.SECONDS_BETWEEN_PASSES)
         self.pay_refunds = BackgroundTask("refunds", pay_back.run_pass, refunds.SECONDS_BETWEEN_PASSES)
-        forget = forgetting.Forgetting(SqlOldRecords(self.database))
-        self.forget = BackgroundTask("forgetting", forget.run_pass, forgetting.SECONDS_BETWEEN_PASSES)
+        delete_expired = partial(retention.delete_expired, SqlOldRecords(self.database))
+        self.forget = BackgroundTask("retention", delete_expired, retention.SECONDS_BETWEEN_PASSES)
 
         def refund_owed(booking: Booking) -> None:
             pay_back.owe(booking)

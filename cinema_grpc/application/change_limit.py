@@ -1,4 +1,4 @@
-"""How many changes a minute an account may ask for, so that one customer can't keep the database busy."""
+"""A limit on changes a minute for each account, so that one customer can't keep the database busy."""
 
 import time
 from collections.abc import Callable
@@ -7,22 +7,22 @@ from cinema_grpc.application.errors import TooManyChanges
 
 SECONDS = 60.0
 MOST_ACCOUNTS = 100_000
-"""How many accounts are remembered at most, some 150 bytes each. Beyond it those seen longest ago start afresh."""
+"""Maximum accounts in memory, some 150 bytes each. Beyond it, the least recently used ones get full buckets."""
 
 
 class ChangeLimit:
-    """A token bucket for each account, in this process: full, it holds a minute's worth of changes.
+    """A token bucket for each account, in this process; a full bucket holds the changes of a minute.
 
-    An account's bucket is one number, the moment at which it will be full again (the generic cell rate algorithm). One
-    that is full need not be remembered, so accounts that have asked for nothing for a minute are forgotten.
+    A bucket is one number: the time at which it will be full again (the generic cell rate algorithm). Full buckets need
+    no memory, so an account without changes for a minute is dropped.
     """
 
     def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin with full buckets.
+        """Create full buckets.
 
         Args:
-            per_minute: How many changes an account may ask for in a minute; 0 for no limit.
-            clock: Returns seconds that never go back.
+            per_minute: Maximum changes of an account a minute; 0 for no limit.
+            clock: Returns monotonic time in seconds.
         """
         self._per_minute = per_minute
         self._interval = SECONDS / per_minute if per_minute else 0.0
@@ -32,10 +32,10 @@ class ChangeLimit:
         self._next_turn = 0.0
 
     def take(self, user_id: str) -> None:
-        """Count a change that an account asks for.
+        """Count a change of an account.
 
         Raises:
-            TooManyChanges: Its bucket is empty. This change is not counted.
+            TooManyChanges: The bucket is empty. This change is not counted.
         """
         if not self._per_minute:
             return
@@ -46,6 +46,6 @@ class ChangeLimit:
         full_at = self._full_at.get(user_id) or self._older.get(user_id, now)
         full_at = max(full_at, now) + self._interval
         wait = full_at - now - SECONDS
-        if wait > self._interval / 1_000:  # more than rounding leaves
+        if wait > self._interval / 1_000:  # tolerates rounding
             raise TooManyChanges(self._per_minute, wait)
         self._full_at[user_id] = full_at

@@ -1,4 +1,4 @@
-"""A queue whose groups take turns, so that a busy group delays itself and not the others."""
+"""A queue whose groups take turns, so that a busy group delays only itself."""
 
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator
@@ -9,13 +9,13 @@ T = TypeVar("T", bound=Hashable)
 
 
 class FairQueue(Generic[K, T]):
-    """Items that wait in groups: round robin between groups, first in, first out within a group.
+    """Items in groups: round robin over groups, first in, first out within a group.
 
     Every operation but iteration takes constant time.
     """
 
     def __init__(self) -> None:
-        # The next turn belongs to the first group. A group without items has no entry.
+        # The first group is next. Empty groups have no entry.
         self._groups: OrderedDict[K, OrderedDict[T, None]] = OrderedDict()
         self._size = 0
 
@@ -27,7 +27,7 @@ class FairQueue(Generic[K, T]):
             yield from items
 
     def ahead(self, group: K) -> int:
-        """Return how many waiting items are served before the next item of a group, at most.
+        """Return the maximum number of items that are served before the next item to be added to a group.
 
         The n-th item of a group waits for the n-1 before it, and for n turns of each other group.
         """
@@ -36,12 +36,12 @@ class FairQueue(Generic[K, T]):
         return min(self._size, own + (own + 1) * others)
 
     def add(self, group: K, item: T) -> None:
-        """Add an item, which must not wait already, to the end of a group."""
+        """Add an item to the end of a group. It must not be in the queue."""
         self._groups.setdefault(group, OrderedDict())[item] = None
         self._size += 1
 
     def pop(self) -> T:
-        """Remove and return the item whose turn it is.
+        """Remove and return the next item.
 
         Raises:
             KeyError: The queue is empty.
@@ -54,7 +54,7 @@ class FairQueue(Generic[K, T]):
         return item
 
     def discard(self, group: K, item: T) -> bool:
-        """Remove an item of a group; return whether it was waiting."""
+        """Remove an item of a group; return whether it was in the queue."""
         items = self._groups.get(group)
         if items is None or item not in items:
             return False

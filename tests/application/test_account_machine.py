@@ -24,7 +24,7 @@ from cinema_grpc.adapters.database.sign_in_store import SqlSignInStore
 from cinema_grpc.adapters.passwords import Argon2Passwords
 from cinema_grpc.application.accounts import Accounts, SignIn
 from cinema_grpc.application.errors import BadCredentials, RefreshTokenInvalid, TokenExpired, TokenInvalid
-from cinema_grpc.application.forgetting import Forgetting
+from cinema_grpc.application.retention import delete_expired
 from cinema_grpc.application.sessions import Sessions, Tokens
 from cinema_grpc.application.throttle import SignInLimits, SignInThrottle
 from cinema_grpc.domain.errors import UsernameTaken
@@ -201,7 +201,7 @@ class SigningIn(RuleBasedStateMachine):
 
     @rule()
     def clean(self) -> None:
-        self.run(Forgetting(SqlOldRecords(self.database)).run_pass())
+        self.run(delete_expired(SqlOldRecords(self.database)))
 
     @invariant()
     def access_tokens_are_good_for_an_hour_while_their_key_is_there(self) -> None:

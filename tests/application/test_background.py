@@ -1,4 +1,4 @@
-"""A background task outlives passes that fail, comes when it is woken, and stops when it is told to."""
+"""A background task survives failed passes, can be woken, and stops."""
 
 import asyncio
 
@@ -10,8 +10,8 @@ from cinema_grpc.application.errors import Overloaded, StorageUnavailable
 
 
 class TestBackgroundTask:
-    async def test_a_pass_that_gives_way_to_callers_has_not_failed(self) -> None:
-        """It comes again after the usual pause, and health, which looks at the failures, stays as it is."""
+    async def test_an_overloaded_pass_is_not_a_failure(self) -> None:
+        """The next pass follows after the normal pause, and health, which depends on failures, does not change."""
         passes = 0
         again = asyncio.Event()
 
@@ -22,15 +22,15 @@ class TestBackgroundTask:
                 raise Overloaded(5, 6)
             again.set()
 
-        task = BackgroundTask("tidying", run_pass, 0.001)
+        task = BackgroundTask("overloaded", run_pass, 0.001)
         task.start()
         async with asyncio.timeout(30):
             await again.wait()
         assert task.failures == 0
         await task.stop()
 
-    async def test_many_failures_do_not_end_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The pause between tries is bounded, after thousands of failures too; nobody wakes a task that fails."""
+    async def test_it_survives_many_failures(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The pause between passes is bounded, after thousands of failures too. Waking a failing task has no effect."""
         monkeypatch.setattr(background, "LONGEST_PAUSE", 0.0)
         tried = 0
         enough = asyncio.Event()
@@ -61,12 +61,12 @@ class TestBackgroundTask:
         await task.stop()
         await BackgroundTask("never started", lambda: passes.put(None), 1).stop()
 
-    async def test_a_stop_that_comes_with_a_wake_is_not_forgotten(self) -> None:
-        """Both may come in one moment, as at the end of a server whose last call made a refund owed."""
+    async def test_a_stop_together_with_a_wake_is_not_lost(self) -> None:
+        """Such as when a server stops right after a call that owes a refund."""
         passes: asyncio.Queue[None] = asyncio.Queue()
         task = BackgroundTask("woken and stopped", lambda: passes.put(None), 3600)
         task.start()
         await passes.get()
-        await asyncio.sleep(0)  # it rests
+        await asyncio.sleep(0)  # it waits for the next pass
         task.wake()
         await asyncio.wait_for(task.stop(), 5)

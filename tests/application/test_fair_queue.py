@@ -1,4 +1,4 @@
-"""The fair queue: groups take turns, and how long a newcomer waits depends on its own group."""
+"""The fair queue: groups take turns, and the wait of an item depends mostly on its own group."""
 
 import pytest
 from hypothesis import given
@@ -18,15 +18,15 @@ def emptied(queue: FairQueue[str, tuple[str, int]]) -> list[tuple[str, int]]:
     return [queue.pop() for _ in range(len(queue))]
 
 
-def test_groups_take_turns_and_each_is_first_in_first_out() -> None:
+def test_groups_take_turns_and_each_group_is_first_in_first_out() -> None:
     queue = filled(("a", 1), ("a", 2), ("a", 3), ("b", 1), ("c", 1), ("c", 2))
     assert emptied(queue) == [("a", 1), ("b", 1), ("c", 1), ("a", 2), ("c", 2), ("a", 3)]
     with pytest.raises(KeyError):
         queue.pop()
 
 
-def test_a_newcomer_waits_for_one_turn_of_each_other_group() -> None:
-    """However many items one of them has; a member of that group waits for all of them."""
+def test_the_first_item_of_a_group_waits_for_one_turn_of_each_other_group() -> None:
+    """However many items another group has. An item of that group waits for all of them."""
     queue = filled(*(("busy", n) for n in range(100)), ("b", 1))
     assert queue.ahead("new") == 2
     assert queue.ahead("b") == 3
@@ -36,7 +36,7 @@ def test_a_newcomer_waits_for_one_turn_of_each_other_group() -> None:
     assert queue.ahead("new") == 0
 
 
-def test_an_item_can_be_taken_out_once() -> None:
+def test_an_item_can_be_discarded_once() -> None:
     queue = filled(("a", 1), ("a", 2), ("b", 1))
     assert queue.discard("a", ("a", 1))
     assert not queue.discard("a", ("a", 1))
@@ -49,7 +49,7 @@ def test_an_item_can_be_taken_out_once() -> None:
 
 @given(st.lists(st.one_of(st.sampled_from("abcde"), st.just("")), max_size=60), st.sampled_from("abcde"))
 def test_ahead_is_never_too_low(steps: list[str], group: str) -> None:
-    """An item that is added now comes out after at most so many others; "" takes an item out before that."""
+    """An item that is added now comes out after at most that many others. In `steps`, "" pops an item."""
     queue: FairQueue[str, tuple[str, int]] = FairQueue()
     for number, step in enumerate(steps):
         if step:

@@ -14,7 +14,7 @@ from cinema_grpc.adapters.database.old_records import SqlOldRecords
 from cinema_grpc.adapters.database.schema import sign_in
 from cinema_grpc.adapters.database.sign_in_store import SqlSignInStore
 from cinema_grpc.application.errors import BadCredentials, TooManyAttempts
-from cinema_grpc.application.forgetting import Forgetting
+from cinema_grpc.application.retention import delete_expired
 from cinema_grpc.application.throttle import SignInLimits, SignInThrottle
 from cinema_grpc.domain.sign_in import KNOWN_FOR, Limit
 from tests.builders import FakeClock
@@ -250,7 +250,7 @@ async def test_expired_records_are_deleted(replicas: Replicas) -> None:
     assert await records.forget_sign_ins(9) == 0
     replicas.clock.advance(DAY + SECOND)
     assert await records.forget_sign_ins(2) == 2
-    await Forgetting(records).run_pass()
+    await delete_expired(records)
     assert await replicas.records() == 1
     assert await replicas.signs_in("bob", HOME)
     replicas.clock.advance(KNOWN_FOR - SECOND)

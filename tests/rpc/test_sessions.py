@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from cinema_grpc.adapters.database.old_records import SqlOldRecords
 from cinema_grpc.adapters.database.schema import session
-from cinema_grpc.application.forgetting import Forgetting
+from cinema_grpc.application.retention import delete_expired
 from tests.builders import NOW, FakeClock
 from tests.rpc.conftest import PASSWORD, House, moment, refusal, running
 
@@ -236,6 +236,6 @@ async def test_lapsed_sessions_are_deleted(house: House) -> None:
     records = SqlOldRecords(house.server.database)
     assert await records.forget_sessions(2) == 2
     assert await sessions_kept(house) == 4
-    await Forgetting(records).run_pass()
+    await delete_expired(records)
     assert await sessions_kept(house) == 1
     await refresh(house, tokens.refresh_token)
