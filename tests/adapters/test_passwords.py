@@ -1,4 +1,4 @@
-"""Password hashes: argon2id, off the event loop, a few at once, and the same work for nobody as for somebody."""
+"""Password hashes: argon2id, off the event loop, few at once, and the same work for unknown users."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ def passwords() -> Iterator[Argon2Passwords]:
 
 
 def password_threads() -> list[threading.Thread]:
-    """Give the threads that hash."""
+    """Return the hashing threads."""
     return [thread for thread in threading.enumerate() if thread.name.startswith("passwords")]
 
 
@@ -56,18 +56,18 @@ async def test_a_hash_names_argon2id_and_its_parameters() -> None:
         passwords.close()
 
 
-async def test_nobody_has_a_password(passwords: Argon2Passwords) -> None:
+async def test_no_password_matches_an_unknown_user(passwords: Argon2Passwords) -> None:
     assert not await passwords.verify("correct horse", None)
     assert not await passwords.verify("", None)
 
 
-async def test_checking_for_nobody_is_the_work_of_checking_for_somebody() -> None:
-    passwords = Argon2Passwords(memory_kib=64, rounds=3, parallelism=2)
+async def test_checking_for_an_unknown_user_is_the_same_work() -> None:
+    passwords = Argon2Passwords(memory_kib=64, rounds=3)
     try:
-        assert passwords._decoy.startswith("$argon2id$v=19$m=64,t=3,p=2$")
+        assert passwords._decoy.startswith("$argon2id$v=19$m=64,t=3,p=1$")
         passwords._decoy = await passwords.hash("correct horse")
         assert not await passwords.verify("correct horse", None)
-        passwords._decoy = "damaged, so that it shows when it is checked"
+        passwords._decoy = "damaged, so that checking it fails"
         with pytest.raises(ValueError, match="malformed"):
             await passwords.verify("correct horse", None)
     finally:
@@ -108,7 +108,7 @@ async def test_a_malformed_hash_is_an_error_that_does_not_quote_it(
     assert raised.value.__suppress_context__
 
 
-async def test_the_event_loop_runs_on_while_a_hash_is_made() -> None:
+async def test_a_hash_does_not_block_the_event_loop() -> None:
     passwords = Argon2Passwords()
     try:
         hashing = asyncio.create_task(passwords.hash("correct horse"))
@@ -121,15 +121,15 @@ async def test_the_event_loop_runs_on_while_a_hash_is_made() -> None:
         passwords.close()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux alone")
-async def test_threads_that_hash_give_way_to_those_that_serve(passwords: Argon2Passwords) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a priority for each thread")
+async def test_hashing_threads_have_a_lower_priority(passwords: Argon2Passwords) -> None:
     await passwords.hash("correct horse")
     here = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
     priorities = {os.getpriority(os.PRIO_PROCESS, thread.native_id or 0) for thread in password_threads()}
     assert priorities == {min(19, here + 10)}
 
 
-async def test_no_more_hashes_are_made_at_once_than_there_are_workers() -> None:
+async def test_there_are_as_many_concurrent_hashes_as_workers() -> None:
     before = set(password_threads())
     passwords = Argon2Passwords(memory_kib=1024, rounds=1, workers=2)
     try:
@@ -141,7 +141,7 @@ async def test_no_more_hashes_are_made_at_once_than_there_are_workers() -> None:
 
 
 class Gate:
-    """Holds a hasher's one thread until it is opened, and records in which order passwords are hashed after that."""
+    """Blocks the one thread of a hasher until it is opened, and records the order of the checked passwords."""
 
     def __init__(self, passwords: Argon2Passwords, monkeypatch: pytest.MonkeyPatch) -> None:
         self.order: list[str] = []
@@ -159,7 +159,7 @@ class Gate:
 
 @pytest.fixture
 async def gate(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Argon2Passwords, Gate]]:
-    """A hasher with one thread, which is busy, and whose queue takes what can be done in a second."""
+    """A hasher with one busy thread, whose queue takes the work of a second."""
     passwords = Argon2Passwords(memory_kib=8, rounds=1, workers=1, longest_wait=1)
     for _ in range(200):
         passwords._patience.took(0.1)
@@ -183,7 +183,7 @@ async def test_client_networks_take_turns(gate: tuple[Argon2Passwords, Gate]) ->
 
 
 async def test_a_network_is_refused_by_its_own_turns(gate: tuple[Argon2Passwords, Gate]) -> None:
-    """At 0.1 s a hash, ten fit into the longest wait of 1 s. A network that has used them up leaves others theirs."""
+    """At 0.1 s a hash, ten fit into the longest wait of 1 s. A network that uses them up delays no other."""
     passwords, doors = gate
     busy = [asyncio.create_task(passwords.verify(f"busy{n}", None, "192.0.2.1")) for n in range(30)]
     await asyncio.sleep(0)
@@ -199,7 +199,7 @@ async def test_a_network_is_refused_by_its_own_turns(gate: tuple[Argon2Passwords
     assert doors.order.index("other") <= 3
 
 
-async def test_a_caller_that_hangs_up_makes_room(gate: tuple[Argon2Passwords, Gate]) -> None:
+async def test_a_cancelled_caller_makes_room(gate: tuple[Argon2Passwords, Gate]) -> None:
     passwords, doors = gate
     busy = [asyncio.create_task(passwords.verify(f"busy{n}", None, "192.0.2.1")) for n in range(10)]
     await asyncio.sleep(0)
@@ -215,7 +215,7 @@ async def test_a_caller_that_hangs_up_makes_room(gate: tuple[Argon2Passwords, Ga
     assert doors.order == ["first", "late"]
 
 
-async def test_closing_drops_what_waits(gate: tuple[Argon2Passwords, Gate]) -> None:
+async def test_closing_drops_waiting_jobs(gate: tuple[Argon2Passwords, Gate]) -> None:
     passwords, doors = gate
     waiting = asyncio.create_task(passwords.verify("waiting", None, "192.0.2.1"))
     await asyncio.sleep(0)
@@ -226,7 +226,7 @@ async def test_closing_drops_what_waits(gate: tuple[Argon2Passwords, Gate]) -> N
     assert doors.order == ["first"]
 
 
-async def test_closing_ends_the_threads() -> None:
+async def test_closing_stops_the_threads() -> None:
     before = set(password_threads())
     passwords = Argon2Passwords(memory_kib=8, rounds=1)
     await passwords.hash("correct horse")
@@ -236,7 +236,7 @@ async def test_closing_ends_the_threads() -> None:
         await passwords.hash("correct horse")
 
 
-async def test_closing_tells_those_whose_hash_has_not_begun() -> None:
+async def test_closing_fails_jobs_that_have_not_begun() -> None:
     passwords = Argon2Passwords(memory_kib=8 * 1024, rounds=1, workers=1)
     waiting = [asyncio.create_task(passwords.hash("correct horse")) for _ in range(20)]
     await asyncio.sleep(0)
@@ -245,7 +245,7 @@ async def test_closing_tells_those_whose_hash_has_not_begun() -> None:
     assert {type(outcome) for outcome in outcomes[5:]} == {ShuttingDown}
 
 
-def test_the_commonest_passwords_are_ten_thousand_in_lower_case() -> None:
+def test_there_are_ten_thousand_common_passwords_in_lower_case() -> None:
     commonest = load_commonest_passwords()
     assert len(commonest) == 10_000
     assert all(password == password.lower().strip() for password in commonest)

@@ -70,13 +70,13 @@ class GatedPasswords(Argon2Passwords):
         for _ in range(200):
             self._patience.took(1.0)
 
-    async def _in_thread(self, network: str, work: Callable[[], T], *, whole: bool = False) -> T:
+    async def _in_thread(self, network: str, work: Callable[[], T], *, shielded: bool = False) -> T:
         def gated() -> T:
             assert self.gate.wait(SECONDS)
             self.networks.append(network)
             return work()
 
-        return await super()._in_thread(network, gated, whole=whole)
+        return await super()._in_thread(network, gated, shielded=shielded)
 
     def close(self) -> None:
         self.gate.set()
