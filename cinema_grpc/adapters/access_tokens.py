@@ -1,4 +1,4 @@
-"""Access tokens: JSON Web Tokens in the profile of RFC 9068, signed with key pairs or a shared secret."""
+"""Access tokens: JSON Web Tokens by RFC 9068, signed with key pairs or a shared secret."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -16,41 +16,41 @@ from cinema_grpc.application.errors import TokenExpired, TokenInvalid
 from cinema_grpc.application.ports import Clock
 from cinema_grpc.domain.account import Role, User
 
-SECRET_ALGORITHM = "HS256"  # noqa: S105 (its name)
+SECRET_ALGORITHM = "HS256"  # noqa: S105 (not a secret)
 ISSUER = "cinema"
 AUDIENCE = "cinema.v1"
 CLIENT_ID = "cinema"
 TOKEN_TYPES = frozenset({"at+jwt", "application/at+jwt"})
 CLAIMS = ("iss", "sub", "aud", "iat", "exp", "jti")
-"""What a token must have; nbf is heeded if it is there."""
+"""Required claims. nbf is optional."""
 
 MAXIMUM_TOKEN_LENGTH = 4096
-# PyJWT would also take padding, which makes two texts of one token.
+# PyJWT would also accept padding, so that one token had two texts.
 COMPACT_FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 SUBJECT = re.compile(r"[!-~]{1,64}")
 CLOCK_SKEW = timedelta(seconds=60)
-"""How far the clock of another replica, which issued a token, may run ahead of ours."""
-REMEMBERED_TOKENS = 10_000
+"""How far the clock of the replica that issued a token may be ahead."""
+CACHED_TOKENS = 10_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedToken:
-    """A token that is ours beyond doubt: whose it is, and from when (inclusive) until when (exclusive) it is good."""
+    """A token whose signature was verified, valid from `valid_from` (inclusive) to `expire_time` (exclusive)."""
 
-    caller: Principal
+    principal: Principal
     valid_from: datetime
     expire_time: datetime
 
 
 class JwtAccessTokens:
-    """Issues and reads access tokens.
+    """Issues and verifies access tokens.
 
-    A token is verified by the one key that its kid names, with the one algorithm of that key (RFC 8725, 3.1), and by
-    the secret if it names none. Nothing else in a token's header says how it is to be read.
+    A token is verified with the key that its kid names and the one algorithm of that key (RFC 8725, 3.1), or with the
+    secret if it has no kid. Nothing else in its header has an influence.
 
-    To verify a signature costs more than to look a text up, so a token that was found to be ours is remembered by its
-    text. Times are judged at each reading all the same.
+    Verified tokens are cached by their text, since a look-up costs less than a signature. Times are checked at each
+    reading.
     """
 
     def __init__(
@@ -60,21 +60,21 @@ class JwtAccessTokens:
         lifetime: timedelta = timedelta(minutes=60),
         keys: Iterable[SigningKey] = (),
     ) -> None:
-        """Take the secret and the key pairs, which are the same on every replica.
+        """Set the secret and the key pairs. They must be equal on all replicas.
 
         Args:
-            secret: A key of at least 32 bytes, as RFC 7518 demands; None for none. It signs if there are no key pairs.
-            clock: Tells when a token is issued and whether it has expired.
-            lifetime: How long a token lasts, in whole seconds.
-            keys: Key pairs, the one that signs first.
+            secret: At least 32 bytes, as RFC 7518 demands; None for none. It signs if there are no key pairs.
+            clock: The clock for issue and expiry.
+            lifetime: Lifetime of a token, in whole seconds.
+            keys: Key pairs, the signing one first.
 
         Raises:
-            ValueError: The secret is too short, or is a public key; or there is nothing to sign with.
+            ValueError: The secret is too short or is a public key, or there is neither a secret nor a private key.
         """
         self._secret = secret
         self._clock = clock
         self._lifetime = lifetime
-        # PyJWT knows no clock but the machine's: it leaves times to read(), which asks ours.
+        # PyJWT would check times against the system clock; read() checks them against `clock`.
         self._jwt = jwt.PyJWT(
             {
                 "require": list(CLAIMS),
@@ -92,10 +92,10 @@ class JwtAccessTokens:
         self.use_keys(keys)
 
     def use_keys(self, keys: Iterable[SigningKey]) -> None:
-        """Put other key pairs in the place of those in use, the one that signs first.
+        """Replace the key pairs, the signing one first.
 
         Raises:
-            ValueError: There is nothing to sign with.
+            ValueError: There is neither a secret nor a private key.
         """
         verifying = {key.kid: key for key in keys}
         first = next(iter(verifying.values()), None)
@@ -106,16 +106,15 @@ class JwtAccessTokens:
         algorithm = SECRET_ALGORITHM if first is None else first.algorithm
         self._sign = partial(self._jwt.encode, key=private, algorithm=algorithm, headers=header)
         self._keys = verifying
-        # What is raised is not remembered, so only tokens of our own take up room; what a key verified that is gone by
-        # now is forgotten.
-        self._remembered = lru_cache(REMEMBERED_TOKENS)(self._verify)
+        # A new cache, without tokens of removed keys. Errors are not cached, so only valid tokens take up memory.
+        self._cached = lru_cache(CACHED_TOKENS)(self._verify)
 
     def public_keys(self) -> list[PublicKey]:
-        """Give the keys that others can verify tokens with, the one that signs first; none for a shared secret."""
+        """Return the public keys, the signing one first; empty with a shared secret."""
         return [key.published for key in self._keys.values()]
 
     def issue(self, user: User) -> AccessToken:
-        """Make a token that lasts its lifetime, counted from the second that has begun."""
+        """Return a new token. Its lifetime counts from the current whole second."""
         issue_time = self._clock.now().replace(microsecond=0)
         expire_time = issue_time + self._lifetime
         claims = {
@@ -131,39 +130,40 @@ class JwtAccessTokens:
         return AccessToken(self._sign(claims), expire_time)
 
     def read(self, text: str) -> Principal:
-        """Tell whom a token belongs to.
+        """Return the principal of a token.
 
         Raises:
-            TokenInvalid, TokenExpired.
+            TokenInvalid: It is malformed, has no valid signature, or is not valid yet.
+            TokenExpired: It has expired.
         """
-        token = self._remembered(text)
+        token = self._cached(text)
         now = self._clock.now()
         if now >= token.expire_time:
             raise TokenExpired(token.expire_time)
         if now < token.valid_from:
             raise TokenInvalid
-        return token.caller
+        return token.principal
 
-    def _named_in(self, header: Mapping[str, Any]) -> tuple[Any, str]:
-        """Give the key that a header names, and its algorithm.
+    def _verification_key(self, header: Mapping[str, Any]) -> tuple[Any, str]:
+        """Return the key that verifies a token with this header, and its algorithm.
 
         Raises:
             ValueError: There is none.
         """
         if "kid" not in header:
             if self._secret is None:
-                raise ValueError("no key is named")
+                raise ValueError("the token has no kid")
             return self._secret, SECRET_ALGORITHM
         key = self._keys.get(header["kid"])
         if key is None:
-            raise ValueError("an unknown key is named")
+            raise ValueError("the kid is unknown")
         return key.public, key.algorithm
 
     def _verify(self, text: str) -> VerifiedToken:
         if len(text) > MAXIMUM_TOKEN_LENGTH or not COMPACT_FORM.fullmatch(text):
             raise TokenInvalid
         try:
-            key, algorithm = self._named_in(jwt.get_unverified_header(text))
+            key, algorithm = self._verification_key(jwt.get_unverified_header(text))
             decoded = self._jwt.decode_complete(text, key, algorithms=[algorithm], audience=AUDIENCE, issuer=ISSUER)
             return _check(decoded["header"], decoded["payload"])
         except (jwt.PyJWTError, ValueError, OverflowError) as error:
@@ -171,17 +171,17 @@ class JwtAccessTokens:
 
 
 def _check(header: Mapping[str, Any], claims: Mapping[str, Any]) -> VerifiedToken:
-    """Check what PyJWT does not.
+    """Check what PyJWT doesn't.
 
     Raises:
-        ValueError, OverflowError: Something is not as we would have written it.
+        ValueError, OverflowError: This service would not have issued the token.
     """
     if str(header.get("typ")).lower() not in TOKEN_TYPES:
         raise ValueError("not an access token")
     if "crit" in header:
-        raise ValueError("something is critical that we know nothing of")
+        raise ValueError("an unknown critical parameter")
     if not SUBJECT.fullmatch(claims["sub"]):
-        raise ValueError("no identifier of a user")
+        raise ValueError("not a user_id")
     issue_time = _moment(claims["iat"])
     valid_from = issue_time - CLOCK_SKEW
     if "nbf" in claims:
@@ -192,6 +192,6 @@ def _check(header: Mapping[str, Any], claims: Mapping[str, Any]) -> VerifiedToke
 
 
 def _moment(seconds: object) -> datetime:
-    if type(seconds) is not int:  # neither a fraction nor a bool, which is an int to isinstance
-        raise ValueError("a time is not in whole seconds")
+    if type(seconds) is not int:  # isinstance would accept a bool
+        raise ValueError("not a time in whole seconds")
     return EPOCH + timedelta(seconds=seconds)

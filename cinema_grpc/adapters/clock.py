@@ -1,11 +1,11 @@
-"""The machine's clock."""
+"""The system clock."""
 
 from datetime import UTC, datetime
 
 
 class SystemClock:
-    """Tells the machine's time, in UTC."""
+    """The system clock, in UTC."""
 
     def now(self) -> datetime:
-        """Give the present moment."""
+        """Return the current time."""
         return datetime.now(UTC)

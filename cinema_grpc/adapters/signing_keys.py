@@ -1,4 +1,4 @@
-"""Key pairs that sign access tokens, read from PEM files: Ed25519 or P-256, whose public halves anyone may have."""
+"""Key pairs that sign access tokens: Ed25519 or P-256, read from PEM files."""
 
 import hashlib
 import json
@@ -18,22 +18,22 @@ from cinema_grpc.files import read_regular
 
 PEM_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 IGNORED_BLOCKS = frozenset({"EC PARAMETERS"})
-"""What openssl writes before an EC key; the key says it again."""
+"""openssl writes it before an EC key, which repeats its content."""
 
 
 class BadKeys(Exception):
-    """The keys can't be used; the message says which file is wrong, and what would be right."""
+    """The keys can't be used. The message names the file and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A key pair, or its public half.
+    """A key pair, or only its public key.
 
     Attributes:
-        algorithm: What signs with it: EdDSA (RFC 8037) for Ed25519, ES256 (RFC 7518) for P-256.
-        private: What signs; None where there is only the public half.
-        public: What verifies.
-        published: What anyone may know; its kid is the key's thumbprint by RFC 7638, the same on every replica.
+        algorithm: EdDSA (RFC 8037) for Ed25519, ES256 (RFC 7518) for P-256.
+        private: The private key, which signs; None if only the public key is known.
+        public: The public key, which verifies.
+        published: The public key as a JWK. Its kid is the thumbprint by RFC 7638, so it is equal on all replicas.
     """
 
     algorithm: str
@@ -43,15 +43,15 @@ class SigningKey:
 
     @property
     def kid(self) -> str:
-        """What tokens name the key by."""
+        """The key identifier in the header of a token."""
         return self.published.kid
 
 
 def load_keys(path: Path) -> tuple[SigningKey, ...]:
-    """Read the keys of a file, or of the .pem files in a folder in the order of their names; the first key signs.
+    """Return the keys of a file, or of the .pem files in a folder in the order of their names. The first key signs.
 
     Raises:
-        BadKeys: A file can't be read or holds something else, or the first key is only the public half.
+        BadKeys: A file can't be read or is invalid, there is no file, or the first key is a public key.
     """
     keys: dict[str, SigningKey] = {}
     try:
@@ -62,7 +62,7 @@ def load_keys(path: Path) -> tuple[SigningKey, ...]:
     except OSError as error:
         raise BadKeys(f"names {error.filename}, which can't be read: {error.strerror}") from error
     if not keys:
-        raise BadKeys(f"names {path}, which holds no file that ends in .pem")
+        raise BadKeys(f"names {path}, which contains no file that ends in .pem")
     found = tuple(keys.values())
     if found[0].private is None:
         raise BadKeys(f"names {files[0]}, whose first key is public; the first key signs, so it must be a private one")
@@ -70,28 +70,23 @@ def load_keys(path: Path) -> tuple[SigningKey, ...]:
 
 
 def key_files(path: Path) -> list[Path]:
-    """Return the files that hold the keys: that file itself, or those of the folder in the order of their names."""
+    """Return the file itself, or the .pem files of the folder in the order of their names."""
     if not path.is_dir():
         return [path]
     return sorted(each for each in path.glob("*.pem") if not each.name.startswith("."))
 
 
 def _keys_in(file: Path) -> list[SigningKey]:
-    """Read the keys of one file.
-
-    Raises:
-        BadKeys, OSError.
-    """
     content = read_regular(file, private=True)
     blocks = [each for each in PEM_BLOCK.finditer(content.decode("latin-1")) if each[1] not in IGNORED_BLOCKS]
     if not blocks:
-        raise BadKeys(f"names {file}, which holds no key in PEM; `openssl genpkey -algorithm ed25519` makes one")
+        raise BadKeys(f"names {file}, which contains no key in PEM; `openssl genpkey -algorithm ed25519` makes one")
     return [_key(file, kind=each[1], pem=each[0].encode("latin-1")) for each in blocks]
 
 
 def _key(file: Path, *, kind: str, pem: bytes) -> SigningKey:
     if "ENCRYPTED" in kind or b"ENCRYPTED" in pem:
-        raise BadKeys(f"names {file}, which is encrypted; it must hold keys without a passphrase")
+        raise BadKeys(f"names {file}, which is encrypted; the keys must have no passphrase")
     private: Any = None
     try:
         if kind.endswith("PRIVATE KEY"):
@@ -99,14 +94,14 @@ def _key(file: Path, *, kind: str, pem: bytes) -> SigningKey:
             public: Any = private.public_key()
         else:
             public = load_pem_public_key(pem)
-    except (ValueError, TypeError) as error:  # their words may quote the key
-        raise BadKeys(f"names {file}, which holds a damaged or unknown {kind}") from error
+    except (ValueError, TypeError) as error:  # not repeated below: it may quote the key
+        raise BadKeys(f"names {file}, which contains a damaged or unknown {kind}") from error
     if isinstance(public, Ed25519PublicKey):
         algorithm, members = "EdDSA", OKPAlgorithm.to_jwk(public, as_dict=True)
     elif isinstance(public, EllipticCurvePublicKey) and isinstance(public.curve, SECP256R1):
         algorithm, members = "ES256", ECAlgorithm.to_jwk(public, as_dict=True)
     else:
-        raise BadKeys(f"names {file}, which holds a key of another kind; keys must be of Ed25519 or P-256")
+        raise BadKeys(f"names {file}, which contains a key of another kind; keys must be Ed25519 or P-256")
     return SigningKey(algorithm, private, public, _published(algorithm, members))
 
 

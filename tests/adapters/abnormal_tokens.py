@@ -1,4 +1,4 @@
-"""Tokens that are wrong though the right key has signed them, or that somebody changed after."""
+"""Invalid tokens that the right key has signed, or that were changed after."""
 
 from tests.adapters.forgeries import ABSENT, CLAIMS, SECONDS, Forger, by_secret, segment
 
@@ -6,19 +6,19 @@ OTHER_ALGORITHMS = ("HS256", "HS384", "RS256", "PS256", "ES256", "ES256K", "ES38
 
 
 def respelled(good: str) -> str:
-    """Give a good token with an unused bit of its signature's last character set."""
+    """Return a valid token with an unused bit of its signature's last character set."""
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     return good[:-1] + alphabet[alphabet.index(good[-1]) + 1]
 
 
 def abnormal(forger: Forger) -> dict[str, str]:
-    """Make everything that is wrong with a token though the right key has signed it, or that was done to it after."""
+    """Return invalid tokens by what is wrong with them."""
     kinds = (_texts, _algorithms, _headers, _other_signatures, _identities, _times, _payloads)
     return {name: text for kind in kinds for name, text in kind(forger).items()}
 
 
 def _texts(forger: Forger) -> dict[str, str]:
-    """What is no token, or was one until somebody touched its text."""
+    """Texts that are not tokens, and changed texts of tokens."""
     good = forger.good
     head, body, signature = good.split(".")
     return {
@@ -52,7 +52,7 @@ def _texts(forger: Forger) -> dict[str, str]:
 
 
 def _algorithms(forger: Forger) -> dict[str, str]:
-    """A header that names another algorithm than the key has, or none."""
+    """Headers with another algorithm than the key's, or none."""
     header, body = forger.header, forger.good.split(".")[1]
 
     def unsigned(**changes: object) -> str:
@@ -74,7 +74,7 @@ def _algorithms(forger: Forger) -> dict[str, str]:
 
 
 def _headers(forger: Forger) -> dict[str, str]:
-    """A header that is odd in its other parts, or as a whole."""
+    """Headers with other odd parameters, or of an odd form."""
     header = forger.header
     _, body, signature = forger.good.split(".")
     return {
@@ -104,7 +104,7 @@ def _headers(forger: Forger) -> dict[str, str]:
 
 
 def _other_signatures(forger: Forger) -> dict[str, str]:
-    """Parts that are well made, and not signed by the key, or not as they stand."""
+    """Well-formed parts with the signature of something else."""
     header = forger.header
     head, body, signature = forger.good.split(".")
     return {
@@ -118,7 +118,7 @@ def _other_signatures(forger: Forger) -> dict[str, str]:
 
 
 def _identities(forger: Forger) -> dict[str, str]:
-    """Claims of who issued it, for whom and to whom, that are not ours."""
+    """Invalid claims of issuer, audience, subject and role."""
     return {
         "iss another": forger.with_claims(iss="https://evil.example"),
         "iss a list": forger.with_claims(iss=["cinema"]),
@@ -144,7 +144,7 @@ def _identities(forger: Forger) -> dict[str, str]:
 
 
 def _times(forger: Forger) -> dict[str, str]:
-    """Claims of its time that are over, ahead, or no time."""
+    """Invalid claims of times."""
     return {
         "exp a string": forger.with_claims(exp=str(SECONDS + 3600)),
         "exp a fraction": forger.with_claims(exp=SECONDS + 3600.5),
@@ -169,7 +169,7 @@ def _times(forger: Forger) -> dict[str, str]:
 
 
 def _payloads(forger: Forger) -> dict[str, str]:
-    """A payload that is no set of claims, or more than anybody reads."""
+    """Payloads that are not claims, or too large."""
     header, good = forger.header, forger.good
     return {
         "payload a list": forger.signed(header, [CLAIMS]),

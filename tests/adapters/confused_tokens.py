@@ -1,4 +1,4 @@
-"""Tokens that take in a reader who believes what a token says of its own key."""
+"""Tokens that attack a verifier which trusts what a token says about its own key."""
 
 import base64
 import json
@@ -24,11 +24,11 @@ from tests.adapters.forgeries import (
 )
 
 ORDER = 2**252 + 27742317777372353535851937790883648493
-"""Of the base point of Ed25519 (RFC 8032, 5.1)."""
+"""The order of the base point of Ed25519 (RFC 8032, 5.1)."""
 
 
 def confused() -> dict[str, str]:
-    """Make what a reader takes who believes what a token says of its own key."""
+    """Return the tokens by attack."""
     return _kids() | _swaps() | _injections() | _signatures()
 
 

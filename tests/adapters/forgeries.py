@@ -1,4 +1,4 @@
-"""Access tokens that are not ours, or not what ours look like, made by somebody who knows a key, or none."""
+"""Makers of valid and forged access tokens, with known and unknown keys."""
 
 import base64
 import hmac
@@ -30,23 +30,23 @@ CLAIMS: dict[str, Any] = {
     "client_id": "cinema",
     "role": "CUSTOMER",
 }
-# Long enough for HS512 too, so that a token of that kind is refused for its kind.
+# Long enough for HS512, so that such a token is refused because of its algorithm.
 SECRET = b"a secret of at least 64 bytes for tests, which signs tokens of any HMAC kind"
 ABSENT = object()
 
 
 def segment(content: object) -> str:
-    """Write a part of a token: JSON, unless it is bytes already."""
+    """Return an encoded part of a token: the bytes, or the JSON of anything else."""
     data = content if isinstance(content, bytes) else json.dumps(content).encode()
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 class Forger:
-    """Makes tokens of one kind, however odd, with a key of its own.
+    """Signs tokens of any content with one key.
 
     Attributes:
-        header: The header of a good token.
-        good: A good token.
+        header: The header of a valid token.
+        good: A valid token.
     """
 
     def __init__(self, header: dict[str, Any], sign: Callable[[bytes], bytes]) -> None:
@@ -55,16 +55,16 @@ class Forger:
         self.good = self.signed(header, CLAIMS)
 
     def signed(self, header: object, claims: object) -> str:
-        """Sign any header and any claims."""
+        """Return a token with any header and claims."""
         text = f"{segment(header)}.{segment(claims)}"
         return f"{text}.{segment(self._sign(text.encode()))}"
 
     def with_claims(self, **changes: object) -> str:
-        """Sign claims of which some are different, or ABSENT."""
+        """Return a token with some claims changed or ABSENT."""
         return self.signed(self.header, _changed(CLAIMS, changes))
 
     def with_header(self, **changes: object) -> str:
-        """Sign a header of which some parts are different, or ABSENT."""
+        """Return a token with some header parameters changed or ABSENT."""
         return self.signed(_changed(self.header, changes), CLAIMS)
 
 
@@ -73,22 +73,22 @@ def _changed(members: dict[str, Any], changes: dict[str, object]) -> dict[str, A
 
 
 def by_secret(secret: bytes = SECRET, digest: str = "sha256", **header: object) -> Forger:
-    """Sign with a secret."""
+    """Return a forger with a secret."""
     return Forger({"alg": "HS256", "typ": "at+jwt"} | header, lambda text: hmac.digest(secret, text, digest))
 
 
 def _raw(signature: bytes) -> bytes:
-    """Write a signature of P-256 as RFC 7518, 3.4, has it."""
+    """Return a P-256 signature in the form of RFC 7518, 3.4."""
     return b"".join(number.to_bytes(32, "big") for number in decode_dss_signature(signature))
 
 
 def by_ed25519(private: Ed25519PrivateKey, **header: object) -> Forger:
-    """Sign with a key of Ed25519."""
+    """Return a forger with an Ed25519 key."""
     return Forger({"alg": "EdDSA", "typ": "at+jwt", "kid": signing_key(private).kid} | header, private.sign)
 
 
 def by_p256(private: ec.EllipticCurvePrivateKey, **header: object) -> Forger:
-    """Sign with a key of P-256."""
+    """Return a forger with a P-256 key."""
     return Forger(
         {"alg": "ES256", "typ": "at+jwt", "kid": signing_key(private).kid} | header,
         lambda text: _raw(private.sign(text, ec.ECDSA(SHA256()))),
@@ -96,17 +96,17 @@ def by_p256(private: ec.EllipticCurvePrivateKey, **header: object) -> Forger:
 
 
 def pem(private: Ed25519PrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
-    """Write a private key."""
+    """Return a private key in PEM."""
     return private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def public_pem(private: Ed25519PrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
-    """Write the public half of a key."""
+    """Return the public key of a private key in PEM."""
     return private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 def signing_key(private: Ed25519PrivateKey | ec.EllipticCurvePrivateKey) -> SigningKey:
-    """Give a key as the server has it."""
+    """Return the key pair of a private key."""
     return read_key(Path("a.pem"), kind="PRIVATE KEY", pem=pem(private))
 
 
@@ -115,4 +115,4 @@ P256 = ec.derive_private_key(int.from_bytes(b"our own key".ljust(31)), ec.SECP25
 THEIRS = Ed25519PrivateKey.from_private_bytes(b"a stranger's key".ljust(32))
 THEIRS_P256 = ec.derive_private_key(int.from_bytes(b"a stranger's key".ljust(31)), ec.SECP256R1())
 FORGERS = {"HS256": by_secret(), "EdDSA": by_ed25519(ED25519), "ES256": by_p256(P256)}
-"""Whoever has our own keys: one of each kind."""
+"""One for each of the keys that the service uses."""

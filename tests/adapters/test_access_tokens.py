@@ -1,4 +1,4 @@
-"""Access tokens: ours are read, and nothing else is."""
+"""Access tokens: only those that the service issued are accepted."""
 
 import hashlib
 from datetime import UTC, datetime, timedelta
@@ -51,12 +51,12 @@ def tokens(clock: FakeClock) -> JwtAccessTokens:
 
 @pytest.fixture
 def all_kinds(clock: FakeClock) -> JwtAccessTokens:
-    """Reads tokens that were signed with the secret, and with either of two key pairs."""
+    """Accepts tokens that were signed with the secret or with either of two key pairs."""
     return JwtAccessTokens(SECRET, clock, keys=PAIRS)
 
 
-def test_a_token_that_is_not_ours_is_invalid(all_kinds: JwtAccessTokens) -> None:
-    """Whatever is wrong with it; what was found good before lends it no credit."""
+def test_a_forged_token_is_invalid(all_kinds: JwtAccessTokens) -> None:
+    """Whatever is wrong with it, and after similar valid tokens were cached."""
     assert len(ATTACKS) > 500
     for forger in FORGERS.values():
         assert all_kinds.read(forger.good).user_id == ADA.user_id
@@ -86,12 +86,12 @@ def test_a_token_that_is_not_ours_is_invalid(all_kinds: JwtAccessTokens) -> None
         OURS.with_claims(padding="x" * 2000),
     ],
 )
-def test_the_makers_of_abnormal_tokens_make_good_ones_too(tokens: JwtAccessTokens, text: str) -> None:
+def test_the_forgers_make_valid_tokens_too(tokens: JwtAccessTokens, text: str) -> None:
     assert tokens.read(text) == Principal(ADA.user_id, Role.CUSTOMER)
 
 
 @pytest.mark.parametrize("forger", FORGERS.values(), ids=FORGERS.keys())
-def test_no_change_of_one_character_anywhere_is_accepted(all_kinds: JwtAccessTokens, forger: Forger) -> None:
+def test_no_change_of_a_character_is_accepted(all_kinds: JwtAccessTokens, forger: Forger) -> None:
     good = forger.good
     all_kinds.read(good)
     accepted = []
@@ -104,7 +104,7 @@ def test_no_change_of_one_character_anywhere_is_accepted(all_kinds: JwtAccessTok
 
 
 def is_accepted(tokens: JwtAccessTokens, text: str) -> bool:
-    """Tell whether a token is read; any refusal but TokenInvalid and TokenExpired is a fault."""
+    """Return whether a token is accepted. Any error but TokenInvalid and TokenExpired is a fault."""
     try:
         tokens.read(text)
     except (TokenInvalid, TokenExpired):
@@ -113,9 +113,9 @@ def is_accepted(tokens: JwtAccessTokens, text: str) -> bool:
 
 
 @pytest.mark.no_cover
-@settings(deadline=None)  # a busy machine is no fault
+@settings(deadline=None)  # the machine may be busy
 @given(st.text())
-def test_any_text_is_refused_as_invalid(text: str) -> None:
+def test_any_text_is_invalid(text: str) -> None:
     assert not is_accepted(JwtAccessTokens(SECRET, FakeClock()), text)
 
 
@@ -127,19 +127,17 @@ json_values = st.recursive(
 
 
 @pytest.mark.no_cover
-@settings(deadline=None)  # a busy machine is no fault
+@settings(deadline=None)  # the machine may be busy
 @given(
     st.sampled_from([*CLAIMS, "nbf"]), json_values, st.sampled_from([*HEADER, "kid", "crit", "b64", "cty"]), json_values
 )
-def test_odd_values_raise_nothing_else_even_when_they_are_signed(
-    claim: str, claimed: object, parameter: str, stated: object
-) -> None:
+def test_signed_odd_values_raise_no_other_error(claim: str, claimed: object, parameter: str, stated: object) -> None:
     tokens = JwtAccessTokens(SECRET, FakeClock())
     is_accepted(tokens, OURS.with_claims(**{claim: claimed}))
     is_accepted(tokens, OURS.with_header(**{parameter: stated}))
 
 
-def test_a_token_that_was_issued_is_read(tokens: JwtAccessTokens) -> None:
+def test_an_issued_token_is_accepted(tokens: JwtAccessTokens) -> None:
     assert tokens.read(tokens.issue(ADA).text) == Principal(ADA.user_id, Role.CUSTOMER)
 
 
@@ -157,16 +155,16 @@ def test_two_tokens_of_one_user_differ(tokens: JwtAccessTokens) -> None:
     assert tokens.issue(ADA).text != tokens.issue(ADA).text
 
 
-@pytest.mark.parametrize("remembered", [True, False])
-def test_a_token_expires_to_the_microsecond_remembered_or_not(
-    clock: FakeClock, tokens: JwtAccessTokens, remembered: bool
+@pytest.mark.parametrize("is_cached", [True, False])
+def test_a_token_expires_to_the_microsecond_cached_or_not(
+    clock: FakeClock, tokens: JwtAccessTokens, is_cached: bool
 ) -> None:
     token = tokens.issue(ADA)
     reader = tokens
     clock.advance(timedelta(minutes=60) - timedelta(microseconds=1))
     assert reader.read(token.text).user_id == ADA.user_id
     clock.advance(timedelta(microseconds=1))
-    if not remembered:
+    if not is_cached:
         reader = JwtAccessTokens(SECRET, clock)
     with pytest.raises(TokenExpired) as raised:
         reader.read(token.text)
@@ -174,7 +172,7 @@ def test_a_token_expires_to_the_microsecond_remembered_or_not(
 
 
 @pytest.mark.parametrize("exp", [0, -1, SECONDS, SECONDS - 1])
-def test_a_token_from_the_past_has_expired(tokens: JwtAccessTokens, exp: int) -> None:
+def test_a_token_from_the_past_is_expired(tokens: JwtAccessTokens, exp: int) -> None:
     with pytest.raises(TokenExpired):
         tokens.read(OURS.with_claims(exp=exp))
 
@@ -185,7 +183,7 @@ def test_an_expired_token_with_a_bad_signature_is_invalid(clock: FakeClock, toke
         tokens.read(GOOD[:-2] + "AA")
 
 
-def test_a_token_for_later_becomes_good_when_its_time_comes(clock: FakeClock, tokens: JwtAccessTokens) -> None:
+def test_a_token_becomes_valid_at_its_nbf(clock: FakeClock, tokens: JwtAccessTokens) -> None:
     text = OURS.with_claims(nbf=SECONDS + 10)
     with pytest.raises(TokenInvalid):
         tokens.read(text)
@@ -194,14 +192,14 @@ def test_a_token_for_later_becomes_good_when_its_time_comes(clock: FakeClock, to
 
 
 @pytest.mark.parametrize("year", [1990, 2100])
-def test_the_clock_that_decides_is_the_one_that_was_given(year: int) -> None:
+def test_the_given_clock_decides(year: int) -> None:
     tokens = JwtAccessTokens(SECRET, FakeClock(datetime(year, 1, 1, tzinfo=UTC)))
     seconds = int(datetime(year, 1, 1, tzinfo=UTC).timestamp())
     assert tokens.read(tokens.issue(ADA).text).user_id == ADA.user_id
     assert tokens.read(OURS.with_claims(iat=seconds, nbf=seconds, exp=seconds + 1)).user_id == ADA.user_id
 
 
-def test_a_token_that_was_read_is_not_verified_again_and_no_other_gains_by_it(tokens: JwtAccessTokens) -> None:
+def test_a_cached_token_is_not_verified_again_and_no_other_profits(tokens: JwtAccessTokens) -> None:
     token = tokens.issue(ADA).text
     tokens.read(token)
     with pytest.raises(TokenInvalid):
@@ -210,20 +208,20 @@ def test_a_token_that_was_read_is_not_verified_again_and_no_other_gains_by_it(to
     assert tokens.read(token).user_id == ADA.user_id
     with pytest.raises(TokenInvalid):
         tokens.read(GOOD)
-    remembered = tokens._remembered.cache_info()
-    assert (remembered.currsize, remembered.maxsize) == (1, 10_000)
+    cached = tokens._cached.cache_info()
+    assert (cached.currsize, cached.maxsize) == (1, 10_000)
 
 
-def test_another_replica_with_the_same_secret_reads_the_token(tokens: JwtAccessTokens, clock: FakeClock) -> None:
+def test_another_replica_with_the_same_secret_accepts_the_token(tokens: JwtAccessTokens, clock: FakeClock) -> None:
     assert JwtAccessTokens(SECRET, clock).read(tokens.issue(ADA).text).user_id == ADA.user_id
 
 
-def test_another_secret_reads_nothing(tokens: JwtAccessTokens, clock: FakeClock) -> None:
+def test_another_secret_accepts_no_token(tokens: JwtAccessTokens, clock: FakeClock) -> None:
     with pytest.raises(TokenInvalid):
         JwtAccessTokens(b"x" * 32, clock).read(tokens.issue(ADA).text)
 
 
-def test_the_lifetime_is_as_given(clock: FakeClock) -> None:
+def test_the_given_lifetime_applies(clock: FakeClock) -> None:
     assert JwtAccessTokens(SECRET, clock, timedelta(seconds=5)).issue(ADA).expire_time == NOW + timedelta(seconds=5)
 
 
@@ -236,7 +234,7 @@ def test_the_lifetime_is_as_given(clock: FakeClock) -> None:
         b"-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n-----END PUBLIC KEY-----",
     ],
 )
-def test_a_secret_that_is_none_is_refused_at_the_start_and_not_quoted(secret: bytes) -> None:
+def test_an_unfit_secret_is_refused_at_the_start_and_not_quoted(secret: bytes) -> None:
     with pytest.raises(ValueError, match="can't sign") as raised:
         JwtAccessTokens(secret, FakeClock())
     assert not secret or secret.decode() not in str(raised.value)

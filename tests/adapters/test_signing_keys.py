@@ -1,4 +1,4 @@
-"""Signing keys are read from PEM files, in the order in which they count; what is wrong with one is told in a line."""
+"""Signing keys are read from PEM files in order. An error names the file and the problem in one line."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,7 @@ def kids(path: Path) -> list[str]:
 
 
 def test_a_file_of_keys(tmp_path: Path) -> None:
-    """One after another, private or public, with any text between them."""
+    """Private and public keys, with any text between them."""
     file = tmp_path / "keys.pem"
     file.write_bytes(b"# ours\n" + pem(P256) + b"\nnext:\n" + public_pem(ED25519) + pem(P256))
     signing, verifying = load_keys(file)
@@ -39,14 +39,14 @@ def test_a_file_of_keys(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_files_in_the_order_of_their_names(tmp_path: Path) -> None:
-    """Others that lie there do not count, nor do hidden ones."""
+    """Other files and hidden ones are ignored."""
     for name, content in {"2.pem": pem(ED25519), "1.pem": pem(P256), ".0.pem": b"?", "a.txt": b"?"}.items():
         (tmp_path / name).write_bytes(content)
     assert kids(tmp_path) == [signing_key(P256).kid, signing_key(ED25519).kid]
 
 
 def test_a_key_as_openssl_writes_it(tmp_path: Path) -> None:
-    """`openssl ecparam -genkey` puts the curve before the key."""
+    """`openssl ecparam -genkey` writes the curve before the key."""
     parameters = b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
     file = tmp_path / "key.pem"
     file.write_bytes(parameters + P256.private_bytes(PEM, LEGACY, NoEncryption()))
@@ -54,7 +54,7 @@ def test_a_key_as_openssl_writes_it(tmp_path: Path) -> None:
 
 
 def test_a_kid_is_the_thumbprint_of_rfc_7638() -> None:
-    """That of the example in RFC 8037, A.3."""
+    """The example of RFC 8037, A.3."""
     members = {"kty": "OKP", "crv": "Ed25519", "d": "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"}
     private = OKPAlgorithm.from_jwk(json.dumps(members | {"x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}))
     assert isinstance(private, Ed25519PrivateKey)
@@ -65,7 +65,7 @@ def test_a_kid_is_the_thumbprint_of_rfc_7638() -> None:
 
 
 def test_coordinates_have_their_full_length() -> None:
-    """A third-party library that cuts leading zeros would not verify a thing (RFC 7518, 6.2.1.2)."""
+    """Leading zeros are kept, as RFC 7518, 6.2.1.2, demands."""
     for number in range(1, 400):
         published = signing_key(ec.derive_private_key(number, ec.SECP256R1())).published
         assert (len(base64url_decode(published.x)), len(base64url_decode(published.y))) == (32, 32)
@@ -73,11 +73,11 @@ def test_coordinates_have_their_full_length() -> None:
 
 BAD = {
     "no key in PEM": b"",
-    "holds no key in PEM;": b"secret",
-    "is encrypted; it must": P256.private_bytes(PEM, PKCS8, BestAvailableEncryption(b"secret")),
+    "contains no key in PEM;": b"secret",
+    "keys must have no passphrase": P256.private_bytes(PEM, PKCS8, BestAvailableEncryption(b"secret")),
     "which is encrypted": P256.private_bytes(PEM, LEGACY, BestAvailableEncryption(b"secret")),
-    "of Ed25519 or P-256": RSA.private_bytes(PEM, PKCS8, NoEncryption()),
-    "keys must be of Ed25519": ec.generate_private_key(ec.SECP384R1()).private_bytes(PEM, PKCS8, NoEncryption()),
+    "of another kind; keys must be Ed25519 or P-256": RSA.private_bytes(PEM, PKCS8, NoEncryption()),
+    "keys must be Ed25519": ec.generate_private_key(ec.SECP384R1()).private_bytes(PEM, PKCS8, NoEncryption()),
     "damaged or unknown PRIVATE KEY": pem(ED25519).replace(b"MC4CAQ", b"MC4CAX"),
     "unknown CERTIFICATE": b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
     "must be a private one": public_pem(ED25519) + pem(P256),
@@ -85,7 +85,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("problem", "content"), BAD.items(), ids=BAD.keys())
-def test_what_is_wrong_is_told_and_no_key_is_quoted(tmp_path: Path, problem: str, content: bytes) -> None:
+def test_an_error_names_the_problem_and_quotes_no_key(tmp_path: Path, problem: str, content: bytes) -> None:
     file = tmp_path / "key.pem"
     file.write_bytes(content)
     with pytest.raises(BadKeys, match=problem) as raised:
@@ -94,15 +94,15 @@ def test_what_is_wrong_is_told_and_no_key_is_quoted(tmp_path: Path, problem: str
     assert not any(line in str(raised.value) for line in content.decode().splitlines() if len(line) > 20)
 
 
-def test_where_nothing_is(tmp_path: Path) -> None:
+def test_missing_files(tmp_path: Path) -> None:
     with pytest.raises(BadKeys, match=r"ends in \.pem"):
         load_keys(tmp_path)
     with pytest.raises(BadKeys, match="missing, which can't be read: No such file"):
         load_keys(tmp_path / "missing")
 
 
-def test_other_keys_replace_those_in_use() -> None:
-    """What a key verified that is gone is forgotten, and what one signed that is there still is read."""
+def test_the_keys_can_be_replaced() -> None:
+    """Tokens of a removed key are refused, even cached ones; tokens of the others stay valid."""
     tokens = JwtAccessTokens(None, FakeClock(), keys=[signing_key(ED25519)])
     first = tokens.issue(ADA).text
     tokens.use_keys([signing_key(P256), signing_key(ED25519)])
@@ -114,7 +114,7 @@ def test_other_keys_replace_those_in_use() -> None:
         tokens.read(first)
 
 
-def test_there_is_something_to_sign_with() -> None:
+def test_a_secret_or_a_private_key_is_required() -> None:
     with pytest.raises(ValueError, match="need a secret or a private key"):
         JwtAccessTokens(None, FakeClock())
     tokens = JwtAccessTokens(None, FakeClock(), keys=[signing_key(THEIRS)])
