@@ -1,4 +1,4 @@
-"""Accounts and tokens against a naive model: whatever happens in whatever order, who gets in is who should."""
+"""Accounts and tokens against a simple model: in any order of events, exactly the right calls are accepted."""
 
 import asyncio
 import itertools
@@ -45,14 +45,14 @@ FIRST, SECOND = "correct horse", "battery staple"
 IS_RIGHT = st.sampled_from([True, True, False])
 SESSIONS = st.integers(0, 3)
 TOKENS = st.sampled_from([0, 0, 1, 1, 2])
-"""Which session and which refresh token, counted from the latest."""
+"""The session, and the refresh token, counted from the latest."""
 GENEROUS = Limit(1_000_000, timedelta(seconds=1))
 numbers = itertools.count()
 
 
 @dataclass
 class Session:
-    """What the model knows of a session: all its refresh tokens, the latest last."""
+    """A session of the model, with all its refresh tokens, the latest last."""
 
     user: str
     chain: list[str]
@@ -62,7 +62,7 @@ class Session:
 
 @dataclass
 class Model:
-    """Passwords by name, sessions, and access tokens: each with whose it is, the key that signed it and its end."""
+    """Passwords by name, sessions, and access tokens as (text, name, kid, expire_time)."""
 
     passwords: dict[str, str] = field(default_factory=dict)
     sessions: list[Session] = field(default_factory=list)
@@ -70,7 +70,7 @@ class Model:
 
 
 class SigningIn(RuleBasedStateMachine):
-    """Two people, any number of their devices and thieves, a server that restarts, and a clock that runs."""
+    """Two users with any number of devices and thieves, a server that restarts, and a clock."""
 
     def __init__(self, runner: asyncio.Runner, database: Database, clock: FakeClock, hasher: Argon2Passwords) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class SigningIn(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.number = next(numbers)  # each run has people of its own
+        self.number = next(numbers)  # each run has its own users
         self.model = Model()
         self.user_ids: dict[str, str] = {}
         self.keys = KEYS[:1]
@@ -88,7 +88,7 @@ class SigningIn(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
-        """Begin anew with what is in the database."""
+        """Start with empty caches on the same database."""
         self.tokens = JwtAccessTokens(None, self.clock, keys=self.keys)
         throttle = SignInThrottle(SqlSignInStore(self.database), SignInLimits(GENEROUS, GENEROUS, None))
         store = SqlAccountStore(self.database)
@@ -102,7 +102,7 @@ class SigningIn(RuleBasedStateMachine):
         return f"{name}-{self.number}"
 
     def learn(self, name: str, tokens: Tokens) -> None:
-        """Remember an access token."""
+        """Add an access token to the model."""
         text, expire_time = tokens.access_token.text, tokens.access_token.expire_time
         self.model.access.append((text, name, self.keys[0].kid, expire_time))
 
@@ -138,7 +138,7 @@ class SigningIn(RuleBasedStateMachine):
 
     @rule(session=SESSIONS, token=TOKENS, times=st.integers(1, 2))
     def refresh(self, session: int, token: int, times: int) -> None:
-        """Send any token that ever was, and, as if the answer was lost, again."""
+        """Send any token of the session, perhaps twice, as if the response was lost."""
         chosen = self.latest(session)
         text = chosen.chain[max(-1 - token, -len(chosen.chain))]
         for _ in range(times):
@@ -200,11 +200,11 @@ class SigningIn(RuleBasedStateMachine):
         self.clock.advance(pause)
 
     @rule()
-    def clean(self) -> None:
+    def delete_expired(self) -> None:
         self.run(delete_expired(SqlOldRecords(self.database)))
 
     @invariant()
-    def access_tokens_are_good_for_an_hour_while_their_key_is_there(self) -> None:
+    def access_tokens_are_valid_for_an_hour_while_their_key_is(self) -> None:
         known = {key.kid for key in self.keys}
         for text, name, kid, expire_time in self.model.access[-12:]:
             try:
@@ -216,7 +216,7 @@ class SigningIn(RuleBasedStateMachine):
                 assert self.clock.now() >= expire_time
 
     @invariant()
-    def the_sessions_that_go_on_are_kept_and_no_others(self) -> None:
+    def exactly_the_open_sessions_are_stored(self) -> None:
         expected = sum(each.open and not self.is_lapsed(each) for each in self.model.sessions)
         assert self.run(self.kept()) == expected
 
@@ -247,7 +247,7 @@ def run_machine(database_url: str, runs: int, steps: int) -> None:
 
 @pytest.mark.no_cover
 @pytest.mark.parametrize("kind", KINDS)
-def test_who_gets_in_is_who_should(lend: Lend, tmp_path: Path, kind: str) -> None:
+def test_the_model_agrees(lend: Lend, tmp_path: Path, kind: str) -> None:
     """The short form."""
     with lend(kind, tmp_path) as database_url:
         run_machine(database_url, runs=12, steps=25)
@@ -255,7 +255,7 @@ def test_who_gets_in_is_who_should(lend: Lend, tmp_path: Path, kind: str) -> Non
 
 @pytest.mark.torture
 @pytest.mark.parametrize("kind", KINDS)
-def test_who_gets_in_is_who_should_for_long(lend: Lend, tmp_path: Path, kind: str) -> None:
+def test_the_model_agrees_for_long(lend: Lend, tmp_path: Path, kind: str) -> None:
     """The long form: 1,000 runs on each database."""
     with lend(kind, tmp_path) as database_url:
         run_machine(database_url, runs=chance.count(1_000), steps=50)

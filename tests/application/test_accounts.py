@@ -1,4 +1,4 @@
-"""Signing up, signing in, and who a caller is."""
+"""Registration, sign-in, passwords and principals."""
 
 import asyncio
 import threading
@@ -34,7 +34,7 @@ HERE = "192.0.2.1"
 
 @dataclass
 class RecordingPasswords:
-    """Real hashes, cheap ones, with a record of the work that was asked for."""
+    """Real but cheap hashes, with a record of the work."""
 
     real: Argon2Passwords = field(default_factory=lambda: Argon2Passwords(memory_kib=8, rounds=1))
     work: list[str] = field(default_factory=list)
@@ -57,7 +57,7 @@ class RecordingPasswords:
 
 @dataclass
 class CountingStore(SqlAccountStore):
-    """The real store, which counts how often an account is looked up by its identifier."""
+    """The real store, with a count of look-ups by user_id."""
 
     database: Database
     lookups: int = 0
@@ -103,11 +103,11 @@ def accounts(
 
 
 async def register_ada(accounts: Accounts) -> User:
-    """Make Ada's account."""
+    """Register Ada."""
     return (await accounts.register("Ada", PASSWORD, "Ada Lovelace", "ada@example.com")).user
 
 
-async def test_who_registers_is_a_customer_and_signed_in(accounts: Accounts, tokens: JwtAccessTokens) -> None:
+async def test_registration_creates_a_customer_and_a_session(accounts: Accounts, tokens: JwtAccessTokens) -> None:
     signed_in = await accounts.register("Ada", PASSWORD, "Ada Lovelace", "Ada@example.com")
     user = signed_in.user
     assert user == User(user.user_id, "Ada", "Ada Lovelace", "Ada@example.com", Role.CUSTOMER, NOW)
@@ -117,16 +117,16 @@ async def test_who_registers_is_a_customer_and_signed_in(accounts: Accounts, tok
     assert await accounts.principals.user(user.user_id) == user
 
 
-async def test_a_wrong_password_is_counted_though_its_caller_hangs_up(
+async def test_a_wrong_password_is_counted_though_its_caller_is_cancelled(
     accounts: Accounts, hasher: RecordingPasswords, store: CountingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From the moment on that it is looked at; one that still waits for that is dropped. The right one signs in."""
+    """Once the check has begun. An attempt that is still waiting is dropped. The right password signs in."""
     await register_ada(accounts)
-    looked_at: list[bytes] = []
+    checked: list[bytes] = []
     begun, go_on, matches = threading.Event(), threading.Event(), hasher.real._matches
 
     def slowly(secret: bytes, password_hash: str) -> bool:
-        looked_at.append(secret)
+        checked.append(secret)
         begun.set()
         assert go_on.wait(10)
         return matches(secret, password_hash)
@@ -151,16 +151,16 @@ async def test_a_wrong_password_is_counted_though_its_caller_hangs_up(
         outcomes = await asyncio.gather(call, waiting, return_exceptions=True)
         assert all(isinstance(each, asyncio.CancelledError) for each in outcomes)
         assert await failures() == counted
-    assert looked_at == [b"wrong and long", PASSWORD.encode()]
+    assert checked == [b"wrong and long", PASSWORD.encode()]
 
 
-async def test_identifiers_sort_by_creation(accounts: Accounts) -> None:
+async def test_user_ids_sort_by_creation(accounts: Accounts) -> None:
     made = [await accounts.register(f"user{n}", PASSWORD, "Someone", f"user{n}@example.com") for n in range(5)]
     identifiers = [each.user.user_id for each in made]
     assert identifiers == sorted(set(identifiers))
 
 
-async def test_the_password_is_stored_as_a_hash_alone(accounts: Accounts, store: CountingStore) -> None:
+async def test_only_a_hash_of_the_password_is_stored(accounts: Accounts, store: CountingStore) -> None:
     await register_ada(accounts)
     found = await store.find_by_username("ada")
     assert found is not None
@@ -208,7 +208,7 @@ async def test_a_taken_username_or_email_costs_no_hash(
     assert hasher.work == []
 
 
-async def test_the_password_is_judged_before_the_username_is_looked_up(accounts: Accounts) -> None:
+async def test_the_password_is_checked_before_the_username_is_looked_up(accounts: Accounts) -> None:
     await register_ada(accounts)
     with pytest.raises(InvalidRequest):
         await accounts.register("ada", "short", "Someone", "other@example.com")
@@ -218,7 +218,7 @@ async def test_the_password_is_judged_before_the_username_is_looked_up(accounts:
     ("username", "email", "error"),
     [("ada", "other@example.com", UsernameTaken), ("grace", "ada@example.com", EmailTaken)],
 )
-async def test_who_is_overtaken_while_hashing_is_told_what_is_taken(
+async def test_a_name_taken_while_hashing_is_refused(
     accounts: Accounts, hasher: RecordingPasswords, username: str, email: str, error: type[CinemaError]
 ) -> None:
     hasher.meanwhile = lambda: register_ada(accounts)
@@ -227,7 +227,7 @@ async def test_who_is_overtaken_while_hashing_is_told_what_is_taken(
     assert (await accounts.login("ada", PASSWORD, HERE)).user.full_name == "Ada Lovelace"
 
 
-async def test_of_many_that_register_one_name_at_once_one_gets_it(accounts: Accounts) -> None:
+async def test_one_of_many_concurrent_registrations_gets_the_name(accounts: Accounts) -> None:
     results = await asyncio.gather(
         *(accounts.register("ada", PASSWORD, f"Ada {n}", f"ada{n}@example.com") for n in range(8)),
         return_exceptions=True,
@@ -235,14 +235,14 @@ async def test_of_many_that_register_one_name_at_once_one_gets_it(accounts: Acco
     assert sum(isinstance(result, UsernameTaken) for result in results) == 7
 
 
-async def test_a_user_signs_in_in_any_case_of_the_name(accounts: Accounts, tokens: JwtAccessTokens) -> None:
+async def test_a_username_signs_in_in_any_case(accounts: Accounts, tokens: JwtAccessTokens) -> None:
     user = await register_ada(accounts)
     signed_in = await accounts.login("aDA", PASSWORD, HERE)
     assert signed_in.user == user
     assert tokens.read(signed_in.tokens.access_token.text) == Principal(user.user_id, Role.CUSTOMER)
 
 
-async def test_a_password_is_right_however_its_letters_are_composed(accounts: Accounts) -> None:
+async def test_a_password_matches_however_its_letters_are_composed(accounts: Accounts) -> None:
     password = "mot de passé ü"
     await accounts.register("ada", unicodedata.normalize("NFD", password), "Ada", "ada@example.com")
     for form in ("NFC", "NFD"):
@@ -264,7 +264,7 @@ async def test_a_password_is_right_however_its_letters_are_composed(accounts: Ac
         ("no name\0", PASSWORD),
     ],
 )
-async def test_wrong_credentials_get_one_answer_after_the_same_work(
+async def test_wrong_credentials_get_the_same_error_after_the_same_work(
     accounts: Accounts, hasher: RecordingPasswords, username: str, password: str
 ) -> None:
     await register_ada(accounts)
@@ -275,21 +275,21 @@ async def test_wrong_credentials_get_one_answer_after_the_same_work(
     assert hasher.work == ["verify"]
 
 
-async def test_a_longer_password_that_begins_like_the_longest_one_is_wrong(accounts: Accounts) -> None:
+async def test_a_password_beyond_the_maximum_does_not_match_its_prefix(accounts: Accounts) -> None:
     await accounts.register("ada", "x" * 256, "Ada", "ada@example.com")
     assert (await accounts.login("ada", "x" * 256, HERE)).user.username == "ada"
     with pytest.raises(BadCredentials):
         await accounts.login("ada", "x" * 257, HERE)
 
 
-async def test_a_malformed_stored_hash_is_not_a_wrong_password(accounts: Accounts, store: CountingStore) -> None:
+async def test_a_malformed_stored_hash_is_an_internal_error(accounts: Accounts, store: CountingStore) -> None:
     user = await register_ada(accounts)
     await store.set_password_hash(user.user_id, "damaged")
     with pytest.raises(ValueError, match="malformed"):
         await accounts.login("ada", PASSWORD, HERE)
 
 
-async def test_signing_in_brings_an_old_hash_up_to_date(
+async def test_a_sign_in_updates_an_old_hash(
     accounts: Accounts, store: CountingStore, hasher: RecordingPasswords
 ) -> None:
     user = await register_ada(accounts)
@@ -329,12 +329,12 @@ async def test_staff_accounts_follow_the_same_rules(
         await accounts.create_staff(username, password, "Someone")
 
 
-async def test_staff_have_a_name(accounts: Accounts) -> None:
+async def test_staff_must_have_a_name(accounts: Accounts) -> None:
     with pytest.raises(InvalidRequest, match="full_name"):
         await accounts.create_staff("grace", PASSWORD, " ")
 
 
-async def test_a_password_that_is_set_replaces_the_old_one(accounts: Accounts) -> None:
+async def test_set_password_replaces_the_old_one(accounts: Accounts) -> None:
     user = await register_ada(accounts)
     assert await accounts.set_password("ADA", "battery sta\u0301ple") == user
     assert (await accounts.login("ada", "battery st\u00e1ple", HERE)).user == user
@@ -342,21 +342,19 @@ async def test_a_password_that_is_set_replaces_the_old_one(accounts: Accounts) -
         await accounts.login("ada", PASSWORD, HERE)
 
 
-async def test_a_password_that_is_set_follows_the_rules(accounts: Accounts) -> None:
+async def test_set_password_follows_the_rules(accounts: Accounts) -> None:
     await register_ada(accounts)
     with pytest.raises(InvalidRequest):
         await accounts.set_password("ada", "Ada@example.com")
     assert (await accounts.login("ada", PASSWORD, HERE)).user.username == "Ada"
 
 
-async def test_no_password_is_set_for_nobody(accounts: Accounts) -> None:
+async def test_set_password_of_an_unknown_account(accounts: Accounts) -> None:
     with pytest.raises(LookupError, match="nobody"):
         await accounts.set_password("nobody", "battery staple")
 
 
-async def test_a_token_of_an_unknown_user_is_not_valid_however_often_it_is_sent(
-    accounts: Accounts, store: CountingStore
-) -> None:
+async def test_a_token_of_an_unknown_user_is_invalid_each_time(accounts: Accounts, store: CountingStore) -> None:
     for _ in range(2):
         with pytest.raises(TokenInvalid):
             await accounts.principals.check(Principal("stranger", Role.CUSTOMER))
@@ -370,7 +368,7 @@ async def test_a_user_is_looked_up_once(
 ) -> None:
     user = await register_ada(accounts)
     await accounts.principals.check(Principal(user.user_id, Role.CUSTOMER))
-    assert store.lookups == 0  # who has just signed in is known
+    assert store.lookups == 0  # a sign-in caches the user
     restarted = Accounts(
         store, hasher, JwtAccessTokens(b"s" * 32, FakeClock()), throttle, note, FakeClock(), frozenset()
     )
@@ -379,7 +377,7 @@ async def test_a_user_is_looked_up_once(
     assert store.lookups == 1
 
 
-async def test_only_so_many_users_are_remembered_those_seen_last(
+async def test_the_cache_keeps_the_most_recently_used(
     accounts: Accounts, store: CountingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(principals_module, "CACHED_USERS", 2)
@@ -395,10 +393,8 @@ async def test_only_so_many_users_are_remembered_those_seen_last(
     assert store.lookups == 1
 
 
-async def test_a_password_is_not_brought_up_to_date_over_a_new_one(
-    accounts: Accounts, hasher: RecordingPasswords
-) -> None:
-    """Whoever signs in while the password is changed, with an old hash, does not bring the old password back."""
+async def test_updating_a_hash_does_not_restore_an_old_password(accounts: Accounts, hasher: RecordingPasswords) -> None:
+    """A sign-in that would update the hash fails if the password is changed meanwhile."""
     user = await register_ada(accounts)
     weaker = hasher.real
     hasher.real = Argon2Passwords(memory_kib=16, rounds=2)
@@ -409,9 +405,7 @@ async def test_a_password_is_not_brought_up_to_date_over_a_new_one(
     assert (await accounts.login("ada", "battery staple", HERE)).user == user
 
 
-async def test_two_sign_ins_that_bring_a_hash_up_to_date_both_succeed(
-    accounts: Accounts, hasher: RecordingPasswords
-) -> None:
+async def test_two_sign_ins_that_update_a_hash_both_succeed(accounts: Accounts, hasher: RecordingPasswords) -> None:
     user = await register_ada(accounts)
     weaker = hasher.real
     hasher.real = Argon2Passwords(memory_kib=16, rounds=2)

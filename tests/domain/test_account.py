@@ -85,8 +85,8 @@ def violations(password: str) -> list[FieldViolation]:
         "eight 8c",
         "x" * 256,
         "😀" * 256,
-        "a\u0308" * 256,  # 512 code points as typed, 256 once composed
-        "\u0958" * 4,  # 4 as typed, 8 once normalized: NFC takes this letter apart
+        "a\u0308" * 256,  # 512 code points as typed, 256 after NFC
+        "\u0958" * 4,  # 4 as typed, 8 after NFC
         "ada.lovelace2",
         "password1234",
         "        ",

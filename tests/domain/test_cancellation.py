@@ -1,4 +1,4 @@
-"""The cancellation policy at its boundaries, and money that is not divided evenly."""
+"""The cancellation policy at its boundaries, and its rounding."""
 
 from datetime import timedelta
 
@@ -26,7 +26,7 @@ MICROSECOND = timedelta(microseconds=1)
     ],
 )
 def test_boundaries(before_start: timedelta, percent: int, valid_until_before_start: timedelta) -> None:
-    """24 hours or more 100%, 12 hours or more 50%, less 0%; and the last moment at which that holds."""
+    """24 hours or more 100%, 12 hours or more 50%, less 0%; and the last moment at which that applies."""
     assert refund_percent(START, START - before_start) == (percent, START - valid_until_before_start)
 
 
@@ -43,7 +43,7 @@ def test_boundaries(before_start: timedelta, percent: int, valid_until_before_st
     ],
 )
 def test_half_a_minor_unit_rounds_up(minor_units: int, percent: int, expected: int) -> None:
-    """Odd amounts go in the customer's favour, exactly."""
+    """In the customer's favour, without floats."""
     assert Money("EUR", minor_units).percent(percent) == Money("EUR", expected)
 
 
@@ -52,19 +52,19 @@ def confirmed() -> Booking:
 
 
 def test_quote_of_a_confirmed_booking() -> None:
-    """The policy's share of the total price, not of each seat's."""
+    """A share of the total price, not of each seat's price."""
     quote = confirmed().quote(START, START - timedelta(hours=20))
     assert quote == CancellationQuote(Money("EUR", 500), 50, START - timedelta(hours=12))
 
 
 def test_quote_of_a_reserved_booking() -> None:
-    """Nothing was paid, so nothing comes back; it holds as long as the hold does."""
+    """Nothing was paid, so nothing is refunded. The quote is valid until the end of the hold."""
     booking = a_booking(seats=("A1",), hold_expire_time=NOW + timedelta(minutes=10))
     assert booking.quote(START, NOW) == CancellationQuote(Money("EUR", 0), 0, NOW + timedelta(minutes=10) - MICROSECOND)
 
 
-def test_nothing_is_cancelled_from_the_start_on() -> None:
-    """Not at the start itself; one microsecond before it still is."""
+def test_no_cancellation_from_the_start_on() -> None:
+    """Up to a microsecond before the start a booking can be cancelled."""
     confirmed().quote(START, START - MICROSECOND)
     with pytest.raises(BookingNotCancellable) as refusal:
         confirmed().quote(START, START)
@@ -72,15 +72,15 @@ def test_nothing_is_cancelled_from_the_start_on() -> None:
 
 
 @pytest.mark.parametrize("status", [BookingStatus.CANCELLED, BookingStatus.EXPIRED])
-def test_what_is_over_is_not_cancelled(status: BookingStatus) -> None:
+def test_a_finished_booking_is_not_cancelled(status: BookingStatus) -> None:
     """A cancelled or expired booking has no quote."""
     with pytest.raises(BookingNotCancellable) as refusal:
         a_booking(status=status).quote(START, NOW)
     assert refusal.value.metadata["status"] == status.value
 
 
-def test_a_hold_that_is_over_is_not_cancelled() -> None:
-    """Written down or not, it reads EXPIRED from its end on."""
+def test_an_ended_hold_is_not_cancelled() -> None:
+    """Recorded or not, it reads EXPIRED from its end on."""
     booking = a_booking(hold_expire_time=NOW + timedelta(minutes=10))
     with pytest.raises(BookingNotCancellable) as refusal:
         booking.quote(START, NOW + timedelta(minutes=10))

@@ -1,4 +1,4 @@
-"""Where a showtime fits into the programme, and what a seat may cost."""
+"""Start times, overlaps and prices of new showtimes."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -30,7 +30,7 @@ def test_an_auditorium_counts_its_seats() -> None:
     assert Auditorium("auditorium", "cinema", "Screen 1", rows, NOW).total_seats == 17
 
 
-def test_a_start_in_the_future_is_fine_and_now_is_not_the_future() -> None:
+def test_a_start_must_be_after_now() -> None:
     assert start_time_violations(NOW + MICROSECOND, NOW) == []
     for start_time in (NOW, NOW - MICROSECOND):
         (violation,) = start_time_violations(start_time, NOW)
@@ -49,7 +49,7 @@ def test_a_start_in_the_future_is_fine_and_now_is_not_the_future() -> None:
         ("2027-02-28T08:00:00+00:00", "2032-02-28T08:00:00+00:00"),
     ],
 )
-def test_a_start_lies_at_most_five_years_ahead(now: str, latest: str) -> None:
+def test_a_start_is_at_most_five_years_ahead(now: str, latest: str) -> None:
     moment, last = datetime.fromisoformat(now), datetime.fromisoformat(latest)
     assert start_time_violations(last, moment) == []
     (violation,) = start_time_violations(last + MICROSECOND, moment)
@@ -92,7 +92,7 @@ def test_a_start_lies_at_most_five_years_ahead(now: str, latest: str) -> None:
         "the day before",
     ],
 )
-def test_fifteen_minutes_lie_between_two_showtimes(start: datetime, end: datetime, *, fits: bool) -> None:
+def test_fifteen_minutes_between_two_showtimes(start: datetime, end: datetime, *, fits: bool) -> None:
     if fits:
         check_overlap(start, end, "other", START, END)
         check_overlap(START, END, "other", start, end)
@@ -107,13 +107,13 @@ def test_fifteen_minutes_lie_between_two_showtimes(start: datetime, end: datetim
 
 
 @pytest.mark.parametrize(("amount", "fits"), [(0, True), (1, True), (10**12, True), (-1, False), (10**12 + 1, False)])
-def test_a_seat_costs_nothing_up_to_ten_to_the_twelfth_minor_units(amount: int, *, fits: bool) -> None:
+def test_a_price_is_0_to_10_to_the_12_minor_units(amount: int, *, fits: bool) -> None:
     fields = [violation.field for violation in price_violations(Money("EUR", amount))]
     assert fields == ([] if fits else ["price.minor_units"])
 
 
-def test_the_protos_hold_the_same_bounds() -> None:
-    """The search for overlaps looks back by the longest runtime: it must be the one that requests are held to."""
+def test_the_protos_have_the_same_bounds() -> None:
+    """The search for overlaps looks back by the longest runtime, so requests must not exceed it."""
     runtime = catalog_service_pb2.CreateMovieRequest.DESCRIPTOR.fields_by_name["runtime"]
     longest = runtime.GetOptions().Extensions[validate_pb2.field].duration.lte
     assert timedelta(seconds=longest.seconds, microseconds=longest.nanos // 1000) == LONGEST_RUNTIME

@@ -1,4 +1,4 @@
-"""The gap rule at payment: what a customer held and never paid for must not let them strand a seat."""
+"""The gap rule at payment: unpaid holds must not help a customer to strand a seat."""
 
 import copy
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ SEATS = [f"A{number}" for number in range(1, sum(SECTIONS) + 1)]
 
 
 class Box:
-    """One showtime, a clock, and every booking by the name that a test gives it."""
+    """One showtime and a clock; tests name the bookings."""
 
     def __init__(self, sections: Sequence[int] = (10,), policy: SeatGapPolicy = SeatGapPolicy.REFUSE) -> None:
         self.showtime = a_showtime(rows=(SeatRow("A", tuple(sections)),), policy=policy)
@@ -81,11 +81,11 @@ class TestTable:
         assert three.stranded_by_paying("b3") == "A2"
 
     def test_the_middle_one_lapses(self, three: Box) -> None:
-        """The others are paid for while it is on hold, so it does not count from the beginning."""
+        """It does not count even while it is on hold, since the others are paid for before its end."""
         three.pay("b1")
         assert three.stranded_by_paying("b3") == "A2"
 
-    def test_the_middle_one_is_paid_for_and_given_back(self, three: Box) -> None:
+    def test_the_middle_one_is_paid_for_and_cancelled(self, three: Box) -> None:
         three.pay("b1")
         three.pay("b2")
         three.cancel("b2")
@@ -102,7 +102,7 @@ class TestTable:
         three.pay("b4")
         three.pay("b3")
 
-    def test_one_is_given_up(self, three: Box) -> None:
+    def test_two_are_cancelled(self, three: Box) -> None:
         """A1 alone strands nothing."""
         three.cancel("b2")
         three.cancel("b3")
@@ -125,7 +125,7 @@ class TestTable:
         three.pay("b1")
         three.pay("b2")
 
-    def test_two_payments_at_once_that_do_not_need_each_other(self) -> None:
+    def test_two_independent_payments_at_once(self) -> None:
         box = Box()
         box.hold("b1", "A1", "A2")
         box.hold("b2", "A3", "A4")
@@ -133,15 +133,15 @@ class TestTable:
         for name, attempt in attempts.items():
             box.settle(name, attempt)
 
-    def test_an_exemption_that_a_hold_made_possible(self) -> None:
-        """A9 and A10 were all but one of A8 to A10 only as long as A1 to A7 were on hold."""
+    def test_an_exemption_that_depended_on_a_hold(self) -> None:
+        """A8 and A9 were all but one of A8 to A10 only while A1 to A7 were on hold."""
         box = Box()
         box.hold("b1", *(f"A{number}" for number in range(1, 8)))
         box.hold("b2", "A8", "A9")
         box.cancel("b1")
         assert box.stranded_by_paying("b2") == "A10"
 
-    def test_any_order_of_payment_is_that_of_booking(self) -> None:
+    def test_payments_in_another_order(self) -> None:
         """A1 and A2 were all but one of A1 to A3 beside A4 and A5; they may be paid for first."""
         box = Box()
         box.hold("b1", "A4", "A5")
@@ -149,13 +149,13 @@ class TestTable:
         box.pay("b2")
         box.pay("b1")
 
-    def test_what_was_paid_for_before_relies_on_the_seat_too(self, three: Box) -> None:
+    def test_an_earlier_paid_booking_relies_on_the_seat_too(self, three: Box) -> None:
         """A3 by itself strands nothing, but with A1 it does."""
         three.pay("b3")
         assert three.stranded_by_paying("b1") == "A2"
 
     def test_another_customer_leaves(self) -> None:
-        """A5 and A6 were all but one of A4 to A6, as A7 was taken. That A7 is free now is not this customer's fault."""
+        """A5 and A6 were all but one of A4 to A6 while A7 was taken. This customer did not free A7."""
         box = Box()
         box.hold("rival", "A7", "A8", "A9", "A10", by="bob")
         box.hold("b1", "A1", "A2", "A3")
@@ -172,8 +172,8 @@ class TestTable:
         box.pay("b1")
         box.pay("b3")
 
-    def test_a_seat_that_others_left_beside_is_not_single(self) -> None:
-        """A2 was single beside A3 of another customer, who has gone since."""
+    def test_a_seat_beside_freed_seats_is_not_single(self) -> None:
+        """A2 was single beside A3 of another customer, who has cancelled since."""
         box = Box()
         box.hold("rival", "A3", "A4", by="bob")
         box.hold("b1", "A2")
@@ -182,8 +182,8 @@ class TestTable:
         box.cancel("rival", by="bob")
         box.pay("b2")
 
-    def test_a_paid_booking_given_back_is_no_fault_of_the_next(self, three: Box) -> None:
-        """A1 is free since its booking was given back; paying for A7 and A8 does not make that worse."""
+    def test_a_cancelled_paid_booking_does_not_affect_the_next(self, three: Box) -> None:
+        """A2 is single since its booking was cancelled; paying for A4 and A5 does not make that worse."""
         three.pay("b1")
         three.pay("b2")
         three.pay("b3")
@@ -199,11 +199,11 @@ STEPS = st.tuples(
     st.integers(1, 2),
     st.integers(0, 9),
 )
-"""What to do; for a hold, its first seat and the number of seats; for the others, which booking."""
+"""The action; the first seat and the number of seats of a hold; the booking of the other actions."""
 
 
 def step(box: Box, doing: Step, by: str, opened: dict[str, str]) -> None:
-    """Do something as one customer; what is refused changes nothing."""
+    """Carry out a step as one customer. A refusal changes nothing."""
     kind, first, count, pick = doing
     own = [each for each in box.showtime._bookings.values() if each.user_id == by]
     open_ones = [each for each in own if each.as_of(box.now).status is BookingStatus.RESERVED]
@@ -229,9 +229,9 @@ def step(box: Box, doing: Step, by: str, opened: dict[str, str]) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(STEPS, min_size=5, max_size=25))
-def test_what_one_customer_pays_for_could_have_been_booked_alone(steps: list[Step]) -> None:
-    """Whatever a customer holds, gives up, lets lapse and pays for, in any order and several at once: the gap rule
-    accepts the paid bookings, in the order in which they were made, as if there had been no others.
+def test_the_paid_bookings_obey_the_gap_rule_alone(steps: list[Step]) -> None:
+    """Whatever a customer holds, cancels, lets lapse and pays for, in any order and concurrently: the gap rule accepts
+    the paid bookings in the order of their creation, without the others.
     """
     box, opened = Box(SECTIONS), dict[str, str]()
     for each in steps:
@@ -245,7 +245,7 @@ def test_what_one_customer_pays_for_could_have_been_booked_alone(steps: list[Ste
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(STEPS, st.sampled_from(["bob", "cyd"])), max_size=20), STEPS, st.integers(0, 19))
-def test_one_booking_is_never_refused(steps: list[tuple[Step, str]], mine: Step, when: int) -> None:
+def test_a_single_booking_is_never_refused(steps: list[tuple[Step, str]], mine: Step, when: int) -> None:
     """A customer with one booking can pay for it, whatever others do before and after."""
     box, opened = Box(SECTIONS), dict[str, str]()
     for number, (each, by) in enumerate(steps):
@@ -259,7 +259,7 @@ def test_one_booking_is_never_refused(steps: list[tuple[Step, str]], mine: Step,
 
 
 def refused(box: Box) -> set[str]:
-    """List the customer's holds that the gap rule lets nobody pay for."""
+    """Return the customer's holds whose payment the gap rule refuses."""
     found = set()
     for booking in list(box.showtime._bookings.values()):
         if booking.user_id == "ada" and booking.status is BookingStatus.RESERVED and not booking.being_paid:
@@ -276,9 +276,9 @@ def refused(box: Box) -> set[str]:
     own=st.lists(STEPS, min_size=4, max_size=12),
     after=st.lists(STEPS, min_size=1, max_size=8),
 )
-def test_what_others_do_later_refuses_no_payment(before: list[Step], own: list[Step], after: list[Step]) -> None:
-    """Others hold, pay and give up seats after a customer's bookings were made: no hold that could be paid for before
-    is refused then.
+def test_later_actions_of_others_cause_no_refusal(before: list[Step], own: list[Step], after: list[Step]) -> None:
+    """Others hold, pay for and cancel seats after a customer's bookings: every hold that could be paid for before still
+    can.
     """
     box, opened = Box(SECTIONS), dict[str, str]()
     for by, steps in (("bob", before), ("ada", own)):

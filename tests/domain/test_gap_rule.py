@@ -1,4 +1,4 @@
-"""The gap rule: every row of its table, and what must hold for any run of seats."""
+"""The gap rule: each row of its table, and a property for any run of seats."""
 
 from collections.abc import Sequence
 
@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from cinema_grpc.domain.seating import SeatPlan, SeatRow
 
-ONE_STRETCH = (10,)
+ONE_SECTION = (10,)
 WITH_AISLE = (4, 4)
 
 
 def stranded(sections: Sequence[int], free: str, taken: str) -> list[str]:
-    """Tell what a booking strands in a row A of `sections`; seats are written as "1-3 5"."""
+    """Return the seats that a booking strands in a row A of `sections`. Seats are written as "1-3 5"."""
     plan = SeatPlan([SeatRow("A", tuple(sections))])
     free_positions = {number - 1 for number in _numbers(free)}
     chosen = [number - 1 for number in _numbers(taken)]
@@ -31,15 +31,15 @@ def _numbers(text: str) -> list[int]:
 @pytest.mark.parametrize(
     ("sections", "free", "taken", "expected"),
     [
-        (ONE_STRETCH, "1-10", "1 3", ["A2"]),
-        (ONE_STRETCH, "1-10", "2 3", ["A1"]),
-        (ONE_STRETCH, "1-10", "3 4", []),
-        (ONE_STRETCH, "1-10", "1 2 4 5", ["A3"]),
-        (ONE_STRETCH, "1-3", "1 2", []),
-        (ONE_STRETCH, "1-3", "1 3", ["A2"]),
-        (ONE_STRETCH, "1-3", "2", ["A1", "A3"]),
-        (ONE_STRETCH, "1-2", "1", []),
-        (ONE_STRETCH, "5", "5", []),
+        (ONE_SECTION, "1-10", "1 3", ["A2"]),
+        (ONE_SECTION, "1-10", "2 3", ["A1"]),
+        (ONE_SECTION, "1-10", "3 4", []),
+        (ONE_SECTION, "1-10", "1 2 4 5", ["A3"]),
+        (ONE_SECTION, "1-3", "1 2", []),
+        (ONE_SECTION, "1-3", "1 3", ["A2"]),
+        (ONE_SECTION, "1-3", "2", ["A1", "A3"]),
+        (ONE_SECTION, "1-2", "1", []),
+        (ONE_SECTION, "5", "5", []),
         (WITH_AISLE, "1-8", "1 2 3", []),
         (WITH_AISLE, "1-8", "4 5", []),
         (WITH_AISLE, "1-8", "3 5", ["A4"]),
@@ -53,9 +53,9 @@ def test_table(sections: Sequence[int], free: str, taken: str, expected: list[st
 @pytest.mark.parametrize(
     ("free", "taken", "expected"),
     [
-        ("1-4 6-10", "2 7", ["A1", "A6"]),  # two runs, each judged by itself
+        ("1-4 6-10", "2 7", ["A1", "A6"]),  # two runs, each checked separately
         ("1-3 6-10", "1 2 7", ["A6"]),  # the first run is exempt, the second is not
-        ("2 4-10", "4", []),  # A2 was alone before; nobody is blamed for it
+        ("2 4-10", "4", []),  # A2 was a run of one before
         ("1-10", "9", ["A10"]),
         ("1-10", "1-10", []),
         ("1-10", "2-10", []),  # all but one, side by side
@@ -64,12 +64,12 @@ def test_table(sections: Sequence[int], free: str, taken: str, expected: list[st
     ],
 )
 def test_more_runs(free: str, taken: str, expected: list[str]) -> None:
-    """Runs are judged one by one, and every stranded seat is named in row order."""
-    assert stranded(ONE_STRETCH, free, taken) == expected
+    """Runs are checked separately, and all stranded seats are named in row order."""
+    assert stranded(ONE_SECTION, free, taken) == expected
 
 
 def test_rows_are_not_neighbours() -> None:
-    """The last seat of a row and the first of the next are not side by side."""
+    """The last seat of a row and the first of the next are not adjacent."""
     plan = SeatPlan([SeatRow("A", (3,)), SeatRow("B", (3,))])
     assert plan.stranded(plan.positions(["A2", "A3", "B1"]), lambda _: True) == []
     assert plan.stranded(plan.positions(["A3", "B1", "B2"]), lambda _: True) == []
@@ -77,7 +77,7 @@ def test_rows_are_not_neighbours() -> None:
 
 
 def naive_stranded(sections: Sequence[int], free: set[int], chosen: set[int]) -> set[int]:
-    """The rule again, told the long way: list the runs before and after, and compare."""
+    """A direct implementation of the rule: compare the runs before and after."""
     ends = {sum(sections[: count + 1]) for count in range(len(sections))}
 
     def runs(seats: set[int]) -> list[list[int]]:
@@ -105,8 +105,8 @@ def naive_stranded(sections: Sequence[int], free: set[int], chosen: set[int]) ->
     sections=st.lists(st.integers(1, 6), min_size=1, max_size=4),
     data=st.data(),
 )
-def test_agrees_with_the_rule_told_the_long_way(sections: list[int], data: st.DataObject) -> None:
-    """For any row, any free seats and any choice, the answer is that of a naive reading of the rule."""
+def test_agrees_with_a_direct_implementation(sections: list[int], data: st.DataObject) -> None:
+    """For any row, free seats and choice."""
     total = sum(sections)
     free = data.draw(st.sets(st.integers(0, total - 1), min_size=1))
     chosen = data.draw(st.sets(st.sampled_from(sorted(free)), min_size=1))

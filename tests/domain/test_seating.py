@@ -1,4 +1,4 @@
-"""Seat labels, their order, and which layouts are refused."""
+"""Seat labels, their order, and refused layouts."""
 
 import pytest
 
@@ -13,8 +13,8 @@ def test_labels_run_on_across_aisles() -> None:
     assert len(plan) == 5
 
 
-def test_positions_come_in_row_order() -> None:
-    """Whatever the order of the question."""
+def test_positions_are_in_row_order() -> None:
+    """Whatever the order of the labels."""
     plan = SeatPlan([SeatRow("B", (12,)), SeatRow("A", (2,))])
     assert plan.positions(["A1", "B10", "B2"]) == (1, 9, 12)
 
@@ -47,14 +47,14 @@ def test_the_order_of_rows_is_that_of_the_auditorium() -> None:
     ],
 )
 def test_refused_layouts(rows: list[SeatRow], field: str) -> None:
-    """Too many rows or seats, empty sections and doubled labels are refused by their field."""
+    """Too many rows or seats, empty sections and repeated labels are refused by their field."""
     with pytest.raises(InvalidRequest) as refusal:
         SeatPlan(rows)
     assert [violation.field for violation in refusal.value.violations] == [field]
 
 
 def test_largest_layouts() -> None:
-    """60 rows, 200 seats a row and 2,000 seats in all are fine."""
+    """60 rows, 200 seats a row and 2,000 seats in all are accepted."""
     assert len(SeatPlan([SeatRow(letter, (200,)) for letter in "ABCDEFGHIJ"])) == 2_000
     rows = [SeatRow(f"{first}{second}", (1,)) for first in "ABC" for second in "ABCDEFGHIJKLMNOPQRST"]
     assert len(SeatPlan(rows)) == 60

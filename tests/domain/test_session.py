@@ -1,4 +1,4 @@
-"""The chain of refresh tokens: one is good at a time, a lost answer can be asked for again, and a thief ends it all."""
+"""Refresh tokens rotate. The last one may be repeated for a while; reuse of an older one ends the session."""
 
 import base64
 from datetime import timedelta
@@ -17,10 +17,10 @@ BEGUN = Session.begin(FIRST, "ada", NOW)
 
 
 def used(session: Session, token: RefreshToken, after: timedelta = timedelta(0), salt: bytes = b"1" * 32) -> Session:
-    """Use a token that has to be good."""
-    went_on = session.use(token, salt, NOW + after, GRACE)
-    assert went_on is not None
-    return went_on
+    """Use a valid token; return the session after it."""
+    after_use = session.use(token, salt, NOW + after, GRACE)
+    assert after_use is not None
+    return after_use
 
 
 def test_a_token_is_replaced_by_its_successor() -> None:
@@ -35,40 +35,40 @@ def test_a_token_is_replaced_by_its_successor() -> None:
 
 
 @pytest.mark.parametrize("later", [timedelta(0), timedelta(seconds=1), GRACE - MICROSECOND])
-def test_a_lost_answer_can_be_asked_for_again(later: timedelta) -> None:
-    """It is the same answer, and nothing changes, the end of the grace included."""
+def test_the_last_token_may_be_repeated_within_the_grace(later: timedelta) -> None:
+    """The session does not change, so the successor is the same."""
     session = used(BEGUN, FIRST)
     assert used(session, FIRST, later, b"2" * 32) is session
 
 
 @pytest.mark.parametrize("later", [GRACE, timedelta(days=1)])
-def test_after_the_grace_it_is_a_theft(later: timedelta) -> None:
+def test_a_repeat_after_the_grace_ends_the_session(later: timedelta) -> None:
     assert used(BEGUN, FIRST).use(FIRST, b"2" * 32, NOW + later, GRACE) is None
 
 
-def test_without_a_grace_every_repeat_is_a_theft() -> None:
+def test_without_a_grace_every_repeat_ends_the_session() -> None:
     assert used(BEGUN, FIRST).use(FIRST, b"2" * 32, NOW, timedelta(0)) is None
 
 
-def test_once_the_successor_was_used_a_repeat_is_a_theft() -> None:
+def test_a_repeat_after_the_use_of_the_successor_ends_the_session() -> None:
     session = used(BEGUN, FIRST)
     session = used(session, FIRST.successor(session.salt), salt=b"2" * 32)
     assert session.use(FIRST, b"3" * 32, NOW, GRACE) is None
 
 
-def test_a_token_that_never_was_is_a_theft() -> None:
-    """Whoever knows the family has seen one of its tokens."""
+def test_an_unknown_secret_ends_the_session() -> None:
+    """The family is known only from one of the tokens."""
     assert BEGUN.use(RefreshToken(FIRST.family, b"x" * 32), b"1" * 32, NOW, GRACE) is None
 
 
-def test_thirty_days_to_the_microsecond_and_anew_at_each_use() -> None:
+def test_a_token_lasts_30_days_to_the_microsecond_and_a_use_renews_that() -> None:
     assert BEGUN.expire_time == NOW + timedelta(days=30)
     session = used(BEGUN, FIRST, SESSION_LIFETIME - MICROSECOND)
     assert BEGUN.use(FIRST, b"1" * 32, NOW + SESSION_LIFETIME, GRACE) is None
     assert session.expire_time == NOW + timedelta(days=60) - MICROSECOND
 
 
-def test_nothing_that_is_kept_gives_a_token_away() -> None:
+def test_stored_values_do_not_reveal_a_token() -> None:
     session = used(BEGUN, FIRST)
     second = FIRST.successor(session.salt)
     for token in (FIRST, second):
@@ -78,7 +78,7 @@ def test_nothing_that_is_kept_gives_a_token_away() -> None:
 
 
 @given(st.binary(min_size=16, max_size=16), st.binary(min_size=32, max_size=32))
-def test_a_token_is_read_as_it_was_written(family: bytes, secret: bytes) -> None:
+def test_a_token_is_parsed_as_it_was_encoded(family: bytes, secret: bytes) -> None:
     token = RefreshToken(family, secret)
     assert len(token.text) == 64
     assert RefreshToken.parse(token.text) == token
@@ -102,5 +102,5 @@ def test_a_token_is_read_as_it_was_written(family: bytes, secret: bytes) -> None
         "\0" * 64,
     ],
 )
-def test_any_other_text_is_no_token(text: str) -> None:
+def test_any_other_text_is_malformed(text: str) -> None:
     assert RefreshToken.parse(text) is None

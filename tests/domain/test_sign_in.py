@@ -1,4 +1,4 @@
-"""How long to wait after wrong passwords: not at all for a few, then longer with each, and never beyond a bound."""
+"""The delay after wrong passwords: none for a few, then doubling with each, up to the longest."""
 
 from datetime import datetime, timedelta
 
@@ -12,7 +12,7 @@ LIMIT = Limit(5, 5 * MINUTE)
 
 
 def after(failures: int, now: datetime = NOW, limit: Limit = LIMIT) -> Record:
-    """Fail so often at once."""
+    """Return the record of some failures at one time."""
     record = unseen(now)
     for _ in range(failures):
         record = record.after_failure(now, limit)
@@ -33,8 +33,8 @@ def test_the_delay_counts_from_the_latest_failure() -> None:
     assert record.wait(NOW + 4 * SECOND, LIMIT) <= timedelta(0)
 
 
-def test_failures_are_forgotten_one_by_one() -> None:
-    """Five an hour cost nothing, so one is forgotten every twelve minutes."""
+def test_failures_expire_one_by_one() -> None:
+    """Five an hour are free, so one expires every twelve minutes."""
     record = after(6)
     counts = [record.failures_at(NOW + number * 6 * MINUTE, LIMIT) for number in range(0, 14, 2)]
     assert counts == [6, 5, 4, 3, 2, 1, 0]
@@ -42,14 +42,14 @@ def test_failures_are_forgotten_one_by_one() -> None:
     assert record.after_failure(NOW + HOUR, LIMIT).failures == 2
 
 
-def test_a_clock_that_runs_back_forgets_nothing_and_adds_nothing() -> None:
+def test_failures_stay_when_the_clock_is_set_back() -> None:
     assert after(6).failures_at(NOW - HOUR, LIMIT) == 6
 
 
 @pytest.mark.parametrize("back", [SECOND, MINUTE, 5 * MINUTE, HOUR, 24 * HOUR])
 @pytest.mark.parametrize("failures", [5, 9, 30])
-def test_a_clock_that_was_set_back_makes_nobody_wait_beyond_the_longest_delay(failures: int, back: timedelta) -> None:
-    """Whoever waits as long as told may try then; a failure counts from the clock as it is now."""
+def test_the_delay_stays_bounded_when_the_clock_is_set_back(failures: int, back: timedelta) -> None:
+    """After the delay an attempt is accepted, and a failure counts from the current time."""
     record, now = after(failures), NOW - back
     wait = record.wait(now, LIMIT)
     assert wait <= LIMIT.longest_delay
@@ -61,21 +61,21 @@ def test_a_clock_that_was_set_back_makes_nobody_wait_beyond_the_longest_delay(fa
 
 
 @pytest.mark.parametrize("failures", [1, 5, 6, 30])
-def test_a_record_counts_until_its_last_failure_is_forgotten(failures: int) -> None:
+def test_a_record_expires_with_its_last_failure(failures: int) -> None:
     record = after(failures)
     assert record.failures_at(record.expire_time, LIMIT) == 0
     assert record.expire_time <= NOW + (failures / 5 + 1) * HOUR
 
 
-def test_a_place_that_is_known_stays_so_when_a_sign_in_fails() -> None:
+def test_a_known_network_stays_known_after_a_failure() -> None:
     record = after_success(NOW).after_failure(NOW + HOUR, LIMIT)
     assert (record.known, record.failures, record.expire_time) == (True, 1, NOW + KNOWN_FOR)
     late = after_success(NOW).after_failure(NOW + KNOWN_FOR - MINUTE, LIMIT)
     assert late.expire_time == NOW + KNOWN_FOR - MINUTE + HOUR
 
 
-def test_whoever_guesses_day_and_night_gets_few_guesses() -> None:
-    """At the longest delay: fewer than 300 a day, and the delay never grows beyond it."""
+def test_continuous_guessing_gets_few_guesses() -> None:
+    """Fewer than 310 a day, at the longest delay."""
     now, record, guesses = NOW, unseen(NOW), 0
     while now < NOW + 24 * HOUR:
         record, guesses = record.after_failure(now, LIMIT), guesses + 1

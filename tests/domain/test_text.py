@@ -1,4 +1,4 @@
-"""Text that people read: one form for what looks the same, and nothing that cannot be seen."""
+"""Text that people read: one form for equal looks, and no invisible characters."""
 
 import unicodedata
 
@@ -22,16 +22,16 @@ from cinema_grpc.domain.text import BLANK, NAME, RATING, SYNOPSIS, clean
         "Screen\u2028 1",
     ],
 )
-def test_white_space_makes_no_other_name(text: str) -> None:
+def test_white_space_does_not_make_another_name(text: str) -> None:
     assert (NAME.problem(text), clean(text)) == (None, "Screen 1")
 
 
-def test_nor_does_the_way_in_which_letters_are_composed() -> None:
+def test_composition_of_letters_does_not_make_another_name() -> None:
     assert clean("Cafe\u0301") == clean("Café") == "Café"
 
 
 @given(st.text())
-def test_the_form_is_final(text: str) -> None:
+def test_the_stored_form_is_stable(text: str) -> None:
     assert clean(clean(text)) == clean(text)
 
 
@@ -52,28 +52,28 @@ def test_the_form_is_final(text: str) -> None:
         "👩\u200d🚀 & 👩🏽\u200d🚀",
         "🏳\ufe0f\u200d🌈",
         "I ❤\ufe0f Huckabees",
-        "\u0600123",  # the Arabic number sign shows
+        "\u0600123",  # the Arabic number sign is visible
         "\ue000",
     ],
 )
-def test_names_of_any_script_are_taken(text: str) -> None:
-    """With the joiners and emoji selectors that change how they look."""
+def test_names_of_any_script_are_accepted(text: str) -> None:
+    """Including joiners and emoji selectors that change their look."""
     assert NAME.problem(text) is None
     assert clean(text) == unicodedata.normalize("NFC", text)
 
 
 INVISIBLE = (
     "\u200b\u200c\u200d\u2060\u2061\ufeff\u00ad\u034f\u061c\u180e\u180b"  # widths, joiners, hyphens, marks
-    "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # of direction
+    "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # direction marks
     "\u115f\u1160\u3164\uffa0\u17b4\u2800\U0001d159\ufffc\ufff9\U0001d173"  # fillers and blanks
-    "\ufe00\ufe0e\ufe0f\U000e0100\U000e0001\U000e0041\U000e007f\u2065\ufff0"  # variations, tags, to come
+    "\ufe00\ufe0e\ufe0f\U000e0100\U000e0001\U000e0041\U000e007f\u2065\ufff0"  # variations, tags, unassigned
 )
 
 
 @pytest.mark.parametrize("character", INVISIBLE, ids=lambda each: f"U+{ord(each):04X}")
 @pytest.mark.parametrize("around", ["{}", "{}a", "a{}", "Screen{}1", " {} "])
-def test_what_shows_nothing_is_refused_by_its_number(character: str, around: str) -> None:
-    """Alone and anywhere in a text, also in one that may be left out."""
+def test_an_invisible_character_is_refused_by_its_code_point(character: str, around: str) -> None:
+    """Alone and anywhere in a text, also in optional ones."""
     text = around.format(character)
     for rule in (NAME, RATING, SYNOPSIS):
         assert rule.problem(text) == f"must not contain the invisible character U+{ord(character):04X}; remove it"
@@ -82,33 +82,33 @@ def test_what_shows_nothing_is_refused_by_its_number(character: str, around: str
 @pytest.mark.parametrize(
     "text", ["🎬\u200d", "\u200d🎬", "🎬\u200da", "a\ufe0f", "🎬\u200c🎬", "\u2800\u200d\u2800", "ب\u200da"]
 )
-def test_a_joiner_out_of_place_shows_nothing(text: str) -> None:
+def test_a_joiner_out_of_place_is_invisible(text: str) -> None:
     assert NAME.problem(text) is not None
 
 
 @pytest.mark.parametrize("text", ["", " ", "\u3000\u00a0", "\u0301", " \u0301\u0308"])
-def test_a_name_shows_something(text: str) -> None:
+def test_a_name_is_not_blank(text: str) -> None:
     assert NAME.problem(text) == "must be 1 to 200 characters, not blank, without control characters"
     assert RATING.problem(text) is None
 
 
 @pytest.mark.parametrize("text", ["a\0b", "a\nb", "tail\n", "\x1b[31m", "\x85", "\x1f", "half \udc80"])
-def test_control_characters_are_refused_also_where_they_would_be_trimmed(text: str) -> None:
+def test_control_characters_are_refused_even_where_they_would_be_trimmed(text: str) -> None:
     for rule in (NAME, RATING, SYNOPSIS):
         assert "without control characters" in (rule.problem(text) or "")
 
 
-def test_lengths_count_as_sent_and_as_kept() -> None:
+def test_lengths_apply_as_sent_and_as_stored() -> None:
     assert NAME.problem("x" * 200) is None
     assert NAME.problem("x" * 201) is not None
     assert NAME.problem("x" + " " * 200) is not None
     assert NAME.problem("\u0958" * 100) is None
-    assert NAME.problem("\u0958" * 101) is not None  # NFC takes this letter apart
+    assert NAME.problem("\u0958" * 101) is not None  # NFC makes two of it
     assert "at most 5,000 characters" in (SYNOPSIS.problem("x" * 5_001) or "")
 
 
-def test_no_blank_character_is_a_letter_that_somebody_needs() -> None:
-    """All of them are fillers, selectors, tags or not assigned."""
+def test_no_blank_character_is_a_letter() -> None:
+    """All are fillers, selectors, tags or unassigned."""
     words = ("FILLER", "SELECTOR", "TAG", "BLANK", "NULL", "JOINER", "INHERENT", "REPLACEMENT")
     for character in BLANK:
         name = unicodedata.name(character, "")

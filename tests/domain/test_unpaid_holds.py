@@ -33,14 +33,14 @@ class Seller:
         self.showtime.cancel(self.hold(*seats).booking_id, "ada", "refund", self.now)
 
     def wait(self) -> timedelta:
-        """Have a hold refused, and return how long to wait."""
+        """Return the wait in the refusal of a hold."""
         with pytest.raises(TooManyUnpaidHolds) as refusal:
             self.hold("A1", "A2")
         return timedelta(seconds=int(refusal.value.metadata["retry_after_seconds"]))
 
 
 def test_seats_over_all_showtimes() -> None:
-    """20 are fine, 21 are not; those of this showtime count once."""
+    """20 are accepted, 21 are not. Those of this showtime count once."""
     seller = Seller(HoldLimits(seats=20))
     seller.hold("A1", "A2", "A3", elsewhere=12)
     seller.hold("A4", "A5", elsewhere=15)
@@ -49,8 +49,8 @@ def test_seats_over_all_showtimes() -> None:
     assert refusal.value.metadata == {"limit": "20", "held": "20", "requested": "1", "scope": "account"}
 
 
-def test_from_the_third_unpaid_hold_on_the_next_has_to_wait() -> None:
-    """A minute after the third, two after the fourth, and so on; up to a microsecond before it is refused."""
+def test_after_the_third_unpaid_hold_the_next_must_wait() -> None:
+    """A minute after the third, two after the fourth, and so on, to the microsecond."""
     seller = Seller(HoldLimits(unpaid_holds=3))
     for _ in range(2):
         seller.give_up("A1", "A2")
@@ -63,7 +63,7 @@ def test_from_the_third_unpaid_hold_on_the_next_has_to_wait() -> None:
         seller.give_up("A1", "A2")
 
 
-def test_it_waits_an_hour_at_most() -> None:
+def test_the_wait_is_an_hour_at_most() -> None:
     seller = Seller(HoldLimits(unpaid_holds=1))
     for number in range(1, 11):
         seller.hold(f"A{number}")
@@ -73,8 +73,8 @@ def test_it_waits_an_hour_at_most() -> None:
     seller.hold("A1", "A2")
 
 
-def test_holds_that_lapse_count_by_the_clock() -> None:
-    """Whether they are written down as over or not, and once if they are later."""
+def test_lapsed_holds_count_from_their_end() -> None:
+    """Whether or not they are recorded as expired, and only once."""
     seller = Seller(HoldLimits(unpaid_holds=3))
     for seat in (1, 3, 5):
         seller.hold(f"A{seat}", f"A{seat + 1}")
@@ -87,8 +87,8 @@ def test_holds_that_lapse_count_by_the_clock() -> None:
     seller.hold("A1", "A2")
 
 
-def test_holds_that_were_paid_for_do_not_count() -> None:
-    """Nor do those that are given back later, those that were charged too late, or another customer's."""
+def test_paid_holds_do_not_count() -> None:
+    """Nor do refunded ones, ones that were charged too late, or another customer's."""
     seller = Seller(HoldLimits(unpaid_holds=1))
     paid = seller.hold("A1", "A2").booking_id
     seller.showtime.open_payment(paid, "ada", "one", seller.now)
@@ -102,8 +102,8 @@ def test_holds_that_were_paid_for_do_not_count() -> None:
     seller.hold("A1", "A2")
 
 
-def test_another_process_takes_the_count_over() -> None:
-    """From the bookings that it reads, each of which counts once however often it is read."""
+def test_another_process_restores_the_count() -> None:
+    """From the bookings that it reads. Each counts once, however often it is read."""
     seller = Seller(HoldLimits(unpaid_holds=3))
     for _ in range(3):
         seller.give_up("A1", "A2")
@@ -139,8 +139,8 @@ def test_no_limits() -> None:
     seller.hold("A1", "A2", elsewhere=1_000)
 
 
-def test_what_counts_no_more_is_forgotten() -> None:
-    """A customer who never comes back takes no memory after an hour, once another hold ends."""
+def test_old_holds_are_dropped_from_memory() -> None:
+    """After an hour, when another hold ends."""
     seller = Seller(HoldLimits(unpaid_holds=1))
     seller.give_up("A1", "A2")
     seller.now += 61 * MINUTE
