@@ -1,4 +1,4 @@
-"""The AuthService over a real channel: signing up, signing in, how long that lasts, and who may call what."""
+"""The AuthService over a real channel: registration, sign-in, token lifetime, and access to each method."""
 
 import asyncio
 import unicodedata
@@ -47,7 +47,7 @@ FOR_STAFF = {
 
 
 async def register(house: House, **changes: str) -> pb.RegisterResponse:
-    """Register Ada, or someone who differs from her in some fields."""
+    """Register Ada, with some fields changed."""
     return await house.auth.Register(pb.RegisterRequest(**(ADA | changes)))
 
 
@@ -64,8 +64,8 @@ async def whoami(house: House, metadata: Metadata) -> user_pb2.User:
 
 
 class TestRegister:
-    async def test_the_account_and_what_signs_it_in(self, house: House) -> None:
-        """Username and email stay as they were written."""
+    async def test_the_account_and_its_tokens(self, house: House) -> None:
+        """Username and email keep their case."""
         answer = await register(house)
         user, tokens = answer.user, answer.tokens
         assert 1 <= len(user.user_id) <= 64
@@ -77,7 +77,7 @@ class TestRegister:
         assert await whoami(house, bearer(tokens.access_token)) == user
 
     async def test_usernames_and_emails_are_unique_without_regard_to_case(self, house: House) -> None:
-        """The metadata says what was asked for; the username is judged first; a refused name stays free."""
+        """The metadata has the requested name; the username is checked first; a refused name stays free."""
         await register(house)
         taken = await refusal(register(house, username="ADA.l_1-X", email="other@example.com"))
         assert (taken.code, taken.reason) == (Code.ALREADY_EXISTS, "USERNAME_TAKEN")
@@ -90,14 +90,14 @@ class TestRegister:
         assert (await refusal(register(house))).reason == "USERNAME_TAKEN"
         assert (await register(house, username="other", email="other@example.com")).user.username == "other"
 
-    async def test_of_twenty_at_once_one_gets_the_name(self, house: House) -> None:
+    async def test_one_of_twenty_concurrent_calls_gets_the_name(self, house: House) -> None:
         names = ("ada", "ADA", "Ada", "aDa") * 5
         calls = (register(house, username=name, email=f"{n}@a.example") for n, name in enumerate(names))
         results = await asyncio.gather(*calls, return_exceptions=True)
         codes = Counter(each.code() if isinstance(each, grpc.aio.AioRpcError) else Code.OK for each in results)
         assert codes == {Code.OK: 1, Code.ALREADY_EXISTS: 19}
 
-    async def test_lengths_and_letters_of_names(self, house: House) -> None:
+    async def test_lengths_and_characters_of_names(self, house: House) -> None:
         """Usernames have 3 to 64 plain characters; names 1 to 200 of any script; emails up to 254 characters."""
         email = f"{'x' * 64}@{'.'.join(['y' * 46] * 4)}.z"
         assert len(email) == 254
@@ -115,7 +115,7 @@ class TestRegister:
             for text in texts:
                 assert (await refusal(register(house, **{field: text}))).fields == [field], text
 
-    async def test_a_name_is_kept_in_one_form(self, house: House) -> None:
+    async def test_a_name_is_stored_in_one_form(self, house: House) -> None:
         answer = await register(house, full_name=unicodedata.normalize("NFD", "  Zoë\u00a0 Ångström "))
         assert answer.user.full_name == "Zoë Ångström"
 
@@ -151,7 +151,7 @@ class TestRegister:
         ],
     )
     async def test_one_rule_for_emails(self, house: House, email: str) -> None:
-        """The protos' and the command line's, which says what to do instead."""
+        """The protos and the command line share it. The message names the alternative."""
         expected = [(each.field, each.description) for each in person_violations("Ada", email)]
         if not expected:
             assert (await register(house, email=email)).user.email == email
@@ -166,7 +166,7 @@ class TestRegister:
 
 class TestPasswords:
     async def test_eight_to_256_characters(self, house: House) -> None:
-        """Counted in code points after NFC, whatever the keyboard sent; letters alone are enough."""
+        """Counted in code points after NFC. Letters alone are enough."""
         accent, ligature = "e\u0301", "\ufb2c"
         assert [len(unicodedata.normalize("NFC", text)) for text in (accent, ligature)] == [1, 3]
         good = ("qzvkwxyj", "x" * 255 + "y", "😀" * 8, accent * 8, accent * 256, ligature * 85, "  spaces ")
@@ -176,8 +176,8 @@ class TestPasswords:
         for password in ("", "qzvkwxy", "x" * 256 + "y", "😀" * 7, accent * 7, accent * 257, ligature * 86):
             assert (await refusal(register(house, password=password))).fields == ["password"], password
 
-    async def test_what_anyone_would_guess_is_refused(self, house: House) -> None:
-        """The username, the email and the commonest passwords, in any case; and control characters."""
+    async def test_easily_guessed_passwords_are_refused(self, house: House) -> None:
+        """The username, the email and the most common passwords, in any case; and control characters."""
         for password in (
             "Ada.L_1-x",
             "ADA.L_1-X",
@@ -197,8 +197,8 @@ class TestPasswords:
 
 
 class TestLogin:
-    async def test_in_any_case_of_the_name(self, house: House) -> None:
-        """The answer has the account as it is, and a token of its own that lasts an hour from now."""
+    async def test_a_username_in_any_case(self, house: House) -> None:
+        """The response has the account, and a new token that lasts an hour from now."""
         registered = await register(house)
         house.clock.advance(timedelta(minutes=7))
         for name in ("Ada.L_1-x", "ada.l_1-x", "ADA.L_1-X"):
@@ -208,8 +208,8 @@ class TestLogin:
             assert answer.tokens.access_token_expire_time == moment(NOW + timedelta(minutes=67))
             assert await whoami(house, bearer(answer.tokens.access_token)) == registered.user
 
-    async def test_a_password_is_right_however_its_letters_are_composed(self, house: House) -> None:
-        """But its case counts, and so do the blanks around it."""
+    async def test_a_password_matches_however_its_letters_are_composed(self, house: House) -> None:
+        """But case and surrounding spaces count."""
         composed, apart = "Señor Ünïcödé", unicodedata.normalize("NFD", "Señor Ünïcödé")
         assert composed != apart
         await register(house, password=composed)
@@ -220,8 +220,8 @@ class TestLogin:
             for password in (composed.lower(), f" {composed}", f"{composed} ", composed[:-1]):
                 assert (await refusal(login(house, name, password))).reason == "BAD_CREDENTIALS"
 
-    async def test_an_unknown_user_and_a_wrong_password_look_the_same(self, house: House) -> None:
-        """The same code, text, reason and details; also for a password that no account could have."""
+    async def test_an_unknown_username_and_a_wrong_password_get_the_same_error(self, house: House) -> None:
+        """The same code, message, reason and details, even for a password that no account can have."""
         await register(house)
         answers = [
             replace(await refusal(login(house, name, password)), trailers={})
@@ -232,12 +232,12 @@ class TestLogin:
         assert answers[0].metadata == {}
         assert all(asdict(answer) == asdict(answers[0]) for answer in answers)
 
-    async def test_what_is_left_out_is_malformed(self, house: House) -> None:
+    async def test_both_fields_are_required(self, house: House) -> None:
         assert (await refusal(login(house, "", ""))).fields == ["username", "password"]
 
 
 class TestTokens:
-    async def test_an_hour_to_the_microsecond(self, house: House) -> None:
+    async def test_a_token_lasts_an_hour_to_the_microsecond(self, house: House) -> None:
         registered = await register(house)
         metadata = bearer(registered.tokens.access_token)
         house.clock.advance(HOUR - MICROSECOND)
@@ -252,8 +252,8 @@ class TestTokens:
         for scheme in ("Bearer", "bearer", "BEARER", "bEaReR"):
             assert await whoami(house, bearer(registered.tokens.access_token, scheme)) == registered.user
 
-    async def test_forged_and_malformed_ones(self, house: House) -> None:
-        """Altered, unsigned, signed by another, for a role that was not given, or no token at all: all one answer."""
+    async def test_forged_and_malformed_tokens(self, house: House) -> None:
+        """Altered, unsigned, signed with another key, with another role, or not a token: the same error for all."""
         token = (await register(house)).tokens.access_token
         head, claims, signature = token.split(".")
         body = jwt.decode(token, options={"verify_signature": False}) | {"role": "STAFF"}
@@ -274,7 +274,7 @@ class TestTokens:
             assert (refused.code, refused.reason) == (Code.UNAUTHENTICATED, "TOKEN_INVALID"), metadata
             assert refused.metadata == {}
 
-    async def test_a_token_outlives_a_restart(self, database_url: str) -> None:
+    async def test_a_token_survives_a_restart(self, database_url: str) -> None:
         clock = FakeClock()
         async with running(database_url, clock) as house:
             registered = await register(house)
@@ -284,34 +284,34 @@ class TestTokens:
 
 class TestAccess:
     async def refusals(self, house: House, methods: Iterable[str], metadata: Metadata) -> dict[str, tuple[Code, str]]:
-        """Call methods with an empty request, each of which has to be refused."""
+        """Call methods with an empty request; return the refusals."""
         refused = {method: await refusal(house.send(method, b"", metadata)) for method in methods}
         return {method: (each.code, each.reason) for method, each in refused.items()}
 
     async def outcome(self, house: House, method: str, metadata: Metadata) -> bytes | tuple[Any, str]:
-        """Call a method with an empty request; give its answer, or its code and text."""
+        """Call a method with an empty request; return its response, or its code and message."""
         try:
             return await house.send(method, b"", metadata)
         except grpc.aio.AioRpcError as error:
             return error.code(), str(error.details())
 
-    async def test_a_token_is_due_on_every_method_that_is_not_public(self, house: House) -> None:
-        """Before anything is said of the request."""
+    async def test_each_method_that_is_not_public_requires_a_token(self, house: House) -> None:
+        """It is checked before the request."""
         methods = METHODS.keys() - PUBLIC
         assert methods
         missing = await self.refusals(house, methods, ())
         assert missing == dict.fromkeys(methods, (Code.UNAUTHENTICATED, "TOKEN_MISSING"))
 
-    async def test_a_token_of_an_unknown_user_is_good_for_nothing(self, house: House) -> None:
-        """Even one with our own signature, of staff."""
+    async def test_a_token_of_an_unknown_user_is_refused(self, house: House) -> None:
+        """Even with a valid signature and the role of staff."""
         nobody = User("0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "nobody", "Nobody", "", Role.STAFF, NOW)
         token = JwtAccessTokens(SECRET, house.clock).issue(nobody).text
         methods = METHODS.keys() - PUBLIC
         refused = await self.refusals(house, methods, bearer(token))
         assert refused == dict.fromkeys(methods, (Code.UNAUTHENTICATED, "TOKEN_INVALID"))
 
-    async def test_public_methods_do_not_look_at_tokens(self, house: House) -> None:
-        """They answer alike without a token, with a bad one and with one that has expired."""
+    async def test_public_methods_ignore_tokens(self, house: House) -> None:
+        """The response is the same without a token, with an invalid one and with an expired one."""
         expired = await house.customer()
         house.clock.advance(HOUR)
         for method in PUBLIC:
@@ -319,8 +319,8 @@ class TestAccess:
             for metadata in (bearer("nonsense"), (("authorization", ""),), expired, expired * 2):
                 assert await self.outcome(house, method, metadata) == expected, method
 
-    async def test_what_is_for_staff_is_refused_to_customers(self, house: House) -> None:
-        """And nothing else is: any other method has something to say of an empty request, or answers it."""
+    async def test_staff_methods_are_refused_to_customers(self, house: House) -> None:
+        """All other methods validate the empty request, or respond to it."""
         assert await self.refusals(house, FOR_STAFF, await house.customer()) == dict.fromkeys(
             FOR_STAFF, (Code.PERMISSION_DENIED, "ROLE_REQUIRED")
         )
@@ -328,8 +328,8 @@ class TestAccess:
             outcome = await self.outcome(house, method, await house.customer())
             assert isinstance(outcome, bytes) or outcome[0] is Code.INVALID_ARGUMENT, method
 
-    async def test_staff_are_signed_in_like_anyone(self, house: House) -> None:
-        """They come from the command line alone, may have no email, and may do what customers may."""
+    async def test_staff_sign_in_like_customers(self, house: House) -> None:
+        """They may have no email, and may do what customers may."""
         metadata = await house.staff()
         staff = await whoami(house, metadata)
         assert (staff.username, staff.full_name, staff.email) == ("staff", "Staff", "")
@@ -342,9 +342,9 @@ class TestAccess:
         assert (await refusal(register(house, username="Staff"))).reason == "USERNAME_TAKEN"
 
 
-class TestRequestIdOfTheAnswer:
+class TestXRequestId:
     async def answered(self, house: House, *sent: str, metadata: Metadata = ()) -> list[str]:
-        """Make a call that succeeds and one that fails; give the x-request-id of both answers."""
+        """Make a call that succeeds and one that fails; return the x-request-id of both."""
         headers = (*metadata, *(("x-request-id", value) for value in sent))
         call = house.catalog.ListMovies(catalog_service_pb2.ListMoviesRequest(), metadata=headers)
         await call
@@ -352,14 +352,14 @@ class TestRequestIdOfTheAnswer:
         refused = await refusal(house.bookings.GetBooking(request, metadata=headers))
         return [str(dict(await call.trailing_metadata())["x-request-id"]), str(refused.trailers["x-request-id"])]
 
-    async def test_a_well_formed_one_comes_back(self, house: House) -> None:
-        """On success, on a refusal before the caller is known, and after."""
+    async def test_a_well_formed_one_is_returned(self, house: House) -> None:
+        """On success, and on refusals before and after authentication."""
         for own in ("7", "Aa0._-", "x" * 128):
             assert await self.answered(house, own) == [own, own]
             assert await self.answered(house, own, metadata=await house.customer()) == [own, own]
 
     async def test_any_other_is_replaced(self, house: House) -> None:
-        """By a new one for each call, well-formed itself."""
+        """By a new, well-formed one for each call."""
         seen = await self.answered(house)
         for own in ("", "x" * 129, "a b", "a/b", "a,b", "{}"):
             given = await self.answered(house, own)

@@ -1,4 +1,4 @@
-"""Accounts that the command line disables beside a running server: nothing that they have is accepted."""
+"""Accounts that the command line disables beside a running server: their credentials are refused."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ SECONDS_TO_TAKE_EFFECT = 5
 
 @asynccontextmanager
 async def command_line(house: House, database_url: str) -> AsyncIterator[Principals]:
-    """What a command has in a process of its own, on the house's clock."""
+    """The accounts as a command sees them, with its own caches and the clock of the house."""
     server = CinemaServer(Settings(database_url=database_url), SECRET, house.clock)
     try:
         yield server.accounts.principals
@@ -35,7 +35,7 @@ async def whoami(house: House, metadata: Metadata) -> str:
 
 
 async def reason(house: House, metadata: Metadata) -> str:
-    """Give how a call ends that needs a token and nothing else of the account: "OK", or the reason."""
+    """Make a call that needs only a token; return "OK" or the reason of the error."""
     try:
         await house.send("/cinema.v1.BookingService/ListBookings", b"", metadata)
     except grpc.aio.AioRpcError as error:
@@ -44,16 +44,16 @@ async def reason(house: House, metadata: Metadata) -> str:
 
 
 async def until_refused(house: House, metadata: Metadata) -> str:
-    """Wait until a token is refused; give the reason."""
+    """Wait until a token is refused; return the reason."""
     async with asyncio.timeout(SECONDS_TO_TAKE_EFFECT):
-        while (outcome := await reason(house, metadata)) == "OK":  # noqa: ASYNC110 (nobody says when)
+        while (outcome := await reason(house, metadata)) == "OK":  # noqa: ASYNC110 (there is no event)
             await asyncio.sleep(0.05)
     return outcome
 
 
 @pytest.mark.parametrize("role", ["customer", "staff"])
-async def test_all_that_an_account_has_is_refused(house: House, database_url: str, role: str) -> None:
-    """Its password, its refresh tokens and, within seconds, its access tokens, with the reasons of any bad ones."""
+async def test_all_credentials_of_a_disabled_account_are_refused(house: House, database_url: str, role: str) -> None:
+    """Its password, its refresh tokens and, within seconds, its access tokens, like invalid ones."""
     metadata = await (house.staff() if role == "staff" else house.customer("ada"))
     other = await house.customer("grace")
     name = await whoami(house, metadata)
@@ -76,8 +76,8 @@ async def test_all_that_an_account_has_is_refused(house: House, database_url: st
     assert await reason(house, other) == "OK"
 
 
-async def test_an_account_that_is_enabled_again_signs_in_anew(house: House, database_url: str) -> None:
-    """What it had before stays refused, also if it was disabled for less time than a server takes to notice."""
+async def test_an_enabled_account_must_sign_in_again(house: House, database_url: str) -> None:
+    """Its old tokens stay refused, even if it was disabled for less time than a server takes to notice."""
     metadata = await house.customer("ada")
     house.clock.advance(timedelta(seconds=1))
     async with command_line(house, database_url) as principals:
@@ -93,8 +93,8 @@ async def test_an_account_that_is_enabled_again_signs_in_anew(house: House, data
         assert await principals.enable("nobody") is None
 
 
-async def test_a_sign_in_under_way_gets_no_session(house: House, database_url: str) -> None:
-    """One whose password was found right, as the account was disabled before its session began."""
+async def test_a_concurrent_sign_in_gets_no_session(house: House, database_url: str) -> None:
+    """If the account is disabled between the check of the password and the start of the session."""
     await house.customer("ada")
     store = house.server.account_store
     found = await store.find_by_username("ada")
@@ -107,7 +107,7 @@ async def test_a_sign_in_under_way_gets_no_session(house: House, database_url: s
         assert await store.begin_session(user.user_id, password_hash, new_refresh_token(), lambda: None) is not None
 
 
-async def test_the_security_log_says_so(house: House, database_url: str) -> None:
+async def test_the_security_log(house: House, database_url: str) -> None:
     metadata = await house.customer("ada")
     house.clock.advance(timedelta(seconds=1))
     async with command_line(house, database_url) as principals:

@@ -1,4 +1,4 @@
-"""Staying signed in, signing out and changing the password, over a real channel."""
+"""Refreshing tokens, signing out and changing the password, over a real channel."""
 
 import asyncio
 from datetime import timedelta
@@ -53,20 +53,20 @@ def bearer(tokens: Tokens) -> tuple[tuple[str, str], ...]:
 
 
 async def is_refused(house: House, token: str) -> bool:
-    """Tell that a refresh token is refused, with the one answer that there is."""
+    """Check that a refresh token is refused with the one error for all cases; return True."""
     refused = await refusal(refresh(house, token))
     assert (refused.code, refused.reason, refused.metadata) == (Code.UNAUTHENTICATED, "REFRESH_TOKEN_INVALID", {})
     return True
 
 
-async def sessions_kept(house: House) -> int:
+async def stored_sessions(house: House) -> int:
     async with house.server.database.reading() as connection:
         return (await connection.execute(select(func.count()).select_from(session))).scalar_one()
 
 
 class TestRefreshTokens:
-    async def test_a_customer_stays_signed_in(self, house: House) -> None:
-        """For as long as no refresh token gets 30 days old; each answer is good for an hour."""
+    async def test_a_session_continues(self, house: House) -> None:
+        """As long as no refresh token gets 30 days old. Each access token lasts an hour."""
         tokens = await register(house)
         assert tokens.refresh_token_expire_time == moment(NOW + 30 * DAY)
         for number in range(1, 4):
@@ -81,8 +81,8 @@ class TestRefreshTokens:
         house.clock.advance(30 * DAY)
         assert await is_refused(house, tokens.refresh_token)
 
-    async def test_a_lost_answer_signs_nobody_out(self, house: House) -> None:
-        """The same token gets the same successor for 30 seconds, with an access token of that moment."""
+    async def test_a_lost_response_does_not_end_the_session(self, house: House) -> None:
+        """A repeat within 30 seconds returns the same refresh token, and a new access token."""
         first = await register(house)
         second = await refresh(house, first.refresh_token)
         house.clock.advance(GRACE - timedelta(microseconds=1))
@@ -93,16 +93,16 @@ class TestRefreshTokens:
         third = await refresh(house, second.refresh_token)
         assert await who(house, third) == "ada"
 
-    async def test_twenty_at_once_get_the_same(self, house: House) -> None:
-        """As when all tabs of a browser wake up together."""
+    async def test_twenty_concurrent_calls_get_the_same_token(self, house: House) -> None:
+        """Such as from all tabs of a browser."""
         first = await register(house)
         answers = await asyncio.gather(*(refresh(house, first.refresh_token) for _ in range(20)))
         assert len({each.refresh_token for each in answers}) == 1
         await refresh(house, answers[0].refresh_token)
 
     @pytest.mark.parametrize("too_late", [False, True])
-    async def test_a_token_that_is_used_again_ends_the_session(self, house: House, too_late: bool) -> None:
-        """After its successor was used, or after the grace; no token of that session works, those of others do."""
+    async def test_a_reused_token_ends_the_session(self, house: House, too_late: bool) -> None:
+        """After the use of its successor, or after the grace. Other sessions continue."""
         first = await register(house)
         elsewhere = await login(house)
         latest = await refresh(house, first.refresh_token)
@@ -114,10 +114,10 @@ class TestRefreshTokens:
         assert await is_refused(house, latest.refresh_token)
         assert await who(house, latest) == "ada"  # until it expires
         await refresh(house, elsewhere.refresh_token)
-        assert await sessions_kept(house) == 1
+        assert await stored_sessions(house) == 1
 
-    async def test_what_is_no_token_of_ours(self, house: House) -> None:
-        """Nor does an access token serve, or any other text; nobody is signed out by it."""
+    async def test_unknown_tokens(self, house: House) -> None:
+        """Any other text is refused, access tokens too, and ends no session."""
         tokens = await register(house)
         made_up = ("x", "🎬", "x" * 64, "x" * 1_024, tokens.access_token, tokens.refresh_token[::-1])
         for text in made_up:
@@ -139,8 +139,8 @@ class TestRefreshTokens:
             await refresh(house, first.refresh_token)
             assert await is_refused(house, first.refresh_token)
 
-    async def test_no_token_is_kept(self, house: House) -> None:
-        """Nor any part of one: what is in the database lets nobody in."""
+    async def test_no_token_is_stored(self, house: House) -> None:
+        """Nor a part of one: the database does not reveal a token."""
         first = await register(house)
         second = await refresh(house, first.refresh_token)
         async with house.server.database.reading() as connection:
@@ -152,29 +152,29 @@ class TestRefreshTokens:
 
 
 class TestLogout:
-    async def test_the_session_ends_and_no_other(self, house: House) -> None:
-        """Access tokens work on until they expire."""
+    async def test_only_this_session_ends(self, house: House) -> None:
+        """Access tokens stay valid until they expire."""
         here, elsewhere = await register(house), await login(house)
         await logout(house, here.refresh_token)
         assert await is_refused(house, here.refresh_token)
         assert await who(house, here) == "ada"
         await refresh(house, elsewhere.refresh_token)
 
-    async def test_any_token_of_the_session_serves(self, house: House) -> None:
+    async def test_any_token_of_the_session_ends_it(self, house: House) -> None:
         """Such as one whose successor was lost."""
         first = await register(house)
         second = await refresh(house, first.refresh_token)
         await logout(house, first.refresh_token)
         assert await is_refused(house, second.refresh_token)
 
-    async def test_what_is_unknown_is_signed_out_already(self, house: House) -> None:
+    async def test_an_unknown_token_succeeds(self, house: House) -> None:
         tokens = await register(house)
         for token in (tokens.refresh_token, tokens.refresh_token, "nonsense", "x" * 64):
             await logout(house, token)
 
 
 class TestChangePassword:
-    async def test_the_new_one_counts_and_all_other_sessions_end(self, house: House) -> None:
+    async def test_the_new_password_applies_and_all_other_sessions_end(self, house: House) -> None:
         here, elsewhere = await register(house), await login(house)
         tokens = await change_password(house, here)
         assert await who(house, tokens) == "ada"
@@ -185,8 +185,8 @@ class TestChangePassword:
         await login(house, NEW_PASSWORD)
         assert await who(house, elsewhere) == "ada"  # until it expires
 
-    async def test_the_current_one_is_asked_for(self, house: House) -> None:
-        """A stolen access token is not enough; nothing changes."""
+    async def test_the_current_password_is_required(self, house: House) -> None:
+        """A stolen access token is not enough. A refusal changes nothing."""
         tokens = await register(house)
         for current in ("wrong and long", PASSWORD + " ", NEW_PASSWORD):
             refused = await refusal(change_password(house, tokens, current))
@@ -195,15 +195,15 @@ class TestChangePassword:
         await refresh(house, tokens.refresh_token)
         await login(house)
 
-    async def test_the_new_one_follows_the_rules(self, house: House) -> None:
-        """Before the current one is looked at."""
+    async def test_the_new_password_follows_the_rules(self, house: House) -> None:
+        """They are checked before the current password."""
         tokens = await register(house)
         for new in ("short", "x" * 257, "Password1", "ADA@example.com", "long\0enough"):
             assert (await refusal(change_password(house, tokens, "wrong", new))).fields == ["new_password"]
         await login(house)
 
-    async def test_of_two_at_once_one_is_made(self, house: House) -> None:
-        """The other's current password is wrong by then."""
+    async def test_one_of_concurrent_changes_succeeds(self, house: House) -> None:
+        """For the others, the current password is wrong by then."""
         tokens = await register(house)
         new = [f"{NEW_PASSWORD} {number}" for number in range(5)]
         calls = (change_password(house, tokens, new=each) for each in new)
@@ -211,10 +211,10 @@ class TestChangePassword:
         changed = [password for password, each in zip(new, results, strict=True) if isinstance(each, Tokens)]
         assert len(changed) == 1
         await login(house, changed[0])
-        assert await sessions_kept(house) == 2
+        assert await stored_sessions(house) == 2
 
-    async def test_who_signs_in_meanwhile_with_the_old_one_is_out_too(self, house: House) -> None:
-        """Whichever comes first: no session of the old password goes on."""
+    async def test_a_concurrent_sign_in_with_the_old_password_gets_no_lasting_session(self, house: House) -> None:
+        """In either order, no session of the old password continues."""
         tokens = await register(house)
         signing_in = [asyncio.create_task(login(house)) for _ in range(8)]
         changed = await change_password(house, tokens)
@@ -222,11 +222,11 @@ class TestChangePassword:
             if isinstance(signed_in, Tokens):
                 assert await is_refused(house, signed_in.refresh_token)
         await refresh(house, changed.refresh_token)
-        assert await sessions_kept(house) == 1
+        assert await stored_sessions(house) == 1
 
 
 async def test_lapsed_sessions_are_deleted(house: House) -> None:
-    """A few at a time, and no others."""
+    """In small batches, and no others."""
     await house.server.forget.stop()
     await register(house)
     for _ in range(4):
@@ -235,7 +235,7 @@ async def test_lapsed_sessions_are_deleted(house: House) -> None:
     tokens = await login(house)
     records = SqlOldRecords(house.server.database)
     assert await records.forget_sessions(2) == 2
-    assert await sessions_kept(house) == 4
+    assert await stored_sessions(house) == 4
     await delete_expired(records)
-    assert await sessions_kept(house) == 1
+    assert await stored_sessions(house) == 1
     await refresh(house, tokens.refresh_token)

@@ -1,4 +1,4 @@
-"""Access tokens that others can verify, and keys that are changed without a failed call, over a real channel."""
+"""Published signing keys, and rotation of keys without a failed call, over a real channel."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -22,7 +22,7 @@ OLD, NEW = signing_key(ED25519).kid, signing_key(P256).kid
 
 
 def put(folder: Path, **files: bytes) -> None:
-    """Have exactly these keys in a folder."""
+    """Replace the keys in a folder."""
     for file in folder.glob("*.pem"):
         file.unlink()
     for name, content in files.items():
@@ -42,7 +42,7 @@ async def published(house: House) -> list[SigningKey]:
 
 
 def verified(metadata: Metadata, keys: list[SigningKey]) -> Mapping[str, Any]:
-    """Verify an access token as another service does, which knows nothing but the published keys."""
+    """Return the claims of an access token, verified only with the published keys, as another service does."""
     token = metadata[0][1].removeprefix("Bearer ")
     header = jwt.get_unverified_header(token)
     (key,) = (key for key in keys if key.kid == header["kid"])
@@ -83,11 +83,11 @@ async def test_a_shared_secret_is_not_published(house: House) -> None:
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 async def test_a_rotation_fails_no_call(database_url: str, folder: Path) -> None:
-    """Two replicas read each step at different times: every token of either is good on both, all the way."""
+    """Two replicas read each step at different times. Every token of either stays valid on both."""
     steps = [
-        {"a": pem(ED25519), "b": pem(P256)},  # 1. the new key, behind the old one
-        {"a": pem(P256), "b": public_pem(ED25519)},  # 2. the new key first; the old one verifies
-        {"a": pem(P256)},  # 3. the old one gone, when its tokens have expired
+        {"a": pem(ED25519), "b": pem(P256)},  # 1. the new key after the old one
+        {"a": pem(P256), "b": public_pem(ED25519)},  # 2. the new key signs; the old one only verifies
+        {"a": pem(P256)},  # 3. only the new key, after the old tokens have expired
     ]
     expected = [[OLD, NEW], [NEW, OLD], [NEW]]
     async with replicas(database_url, 2, folder) as (one, other):
@@ -108,8 +108,8 @@ async def test_a_rotation_fails_no_call(database_url: str, folder: Path) -> None
                         verified(metadata, await published(replica))
 
 
-async def test_from_a_secret_to_keys(database_url: str, folder: Path) -> None:
-    """Both are set for an hour; then tokens of the secret are refused."""
+async def test_a_change_from_a_secret_to_keys(database_url: str, folder: Path) -> None:
+    """Both are set for an hour. After that, tokens of the secret are refused."""
     clock = FakeClock()
     async with running(database_url, clock) as house:
         by_secret = await house.customer()
@@ -124,8 +124,8 @@ async def test_from_a_secret_to_keys(database_url: str, folder: Path) -> None:
         assert (await refusal(refused)).reason == "TOKEN_INVALID"
 
 
-async def test_keys_are_read_anew_when_they_change(database_url: str, folder: Path) -> None:
-    """By the server itself; while something is wrong with them, the old ones stay."""
+async def test_changed_keys_are_read_again(database_url: str, folder: Path) -> None:
+    """By the server itself. While they are invalid, the old ones stay in use."""
     async with running(database_url, secret=None, signing_keys=folder) as house:
         put(folder, a=pem(P256), b=public_pem(ED25519))
         house.server.watch_keys.wake()
@@ -141,7 +141,7 @@ async def test_keys_are_read_anew_when_they_change(database_url: str, folder: Pa
         assert await user_id(house, house.tokens["ada"])
 
 
-async def test_bad_keys_stop_the_server_at_the_start(database_url: str, tmp_path: Path) -> None:
+async def test_invalid_keys_prevent_the_start(database_url: str, tmp_path: Path) -> None:
     with pytest.raises(BadSettings, match=r"^CINEMA_SIGNING_KEYS: names .*nowhere, which can't be read: No such file"):
         async with running(database_url, secret=None, signing_keys=tmp_path / "nowhere"):
-            raise AssertionError("it has started")
+            raise AssertionError("the server has started")
