@@ -11,7 +11,7 @@ import jwt
 import uuid_utils
 
 from cinema_grpc.adapters.signing_keys import SigningKey
-from cinema_grpc.application.account_ports import AccessToken, Principal, PublicKey
+from cinema_grpc.application.account_ports import AccessToken, JsonWebKey, Principal
 from cinema_grpc.application.errors import TokenExpired, TokenInvalid
 from cinema_grpc.application.ports import Clock
 from cinema_grpc.domain.account import Role, User
@@ -109,9 +109,9 @@ class JwtAccessTokens:
         # A new cache, without tokens of removed keys. Errors are not cached, so only valid tokens take up memory.
         self._cached = lru_cache(CACHED_TOKENS)(self._verify)
 
-    def public_keys(self) -> list[PublicKey]:
+    def public_keys(self) -> list[JsonWebKey]:
         """Return the public keys, the signing one first; empty with a shared secret."""
-        return [key.published for key in self._keys.values()]
+        return [key.jwk for key in self._keys.values()]
 
     def issue(self, user: User) -> AccessToken:
         """Return a new token. Its lifetime counts from the current whole second."""

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm
 
-from cinema_grpc.application.account_ports import PublicKey
+from cinema_grpc.application.account_ports import JsonWebKey
 from cinema_grpc.files import read_regular
 
 PEM_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
@@ -33,18 +33,18 @@ class SigningKey:
         algorithm: EdDSA (RFC 8037) for Ed25519, ES256 (RFC 7518) for P-256.
         private: The private key, which signs; None if only the public key is known.
         public: The public key, which verifies.
-        published: The public key as a JWK. Its kid is the thumbprint by RFC 7638, so it is equal on all replicas.
+        jwk: The public key for clients. Its kid is the thumbprint by RFC 7638, so it is equal on all replicas.
     """
 
     algorithm: str
     private: Ed25519PrivateKey | EllipticCurvePrivateKey | None
     public: Ed25519PublicKey | EllipticCurvePublicKey
-    published: PublicKey
+    jwk: JsonWebKey
 
     @property
     def kid(self) -> str:
         """The key identifier in the header of a token."""
-        return self.published.kid
+        return self.jwk["kid"]
 
 
 def load_keys(path: Path) -> tuple[SigningKey, ...]:
@@ -102,18 +102,10 @@ def _key(file: Path, *, kind: str, pem: bytes) -> SigningKey:
         algorithm, members = "ES256", ECAlgorithm.to_jwk(public, as_dict=True)
     else:
         raise BadKeys(f"names {file}, which contains a key of another kind; keys must be Ed25519 or P-256")
-    return SigningKey(algorithm, private, public, _published(algorithm, members))
+    return SigningKey(algorithm, private, public, _jwk(algorithm, members))
 
 
-def _published(algorithm: str, members: dict[str, Any]) -> PublicKey:
+def _jwk(algorithm: str, members: dict[str, Any]) -> JsonWebKey:
     required = {name: members[name] for name in ("crv", "kty", "x", "y") if name in members}
-    digest = hashlib.sha256(json.dumps(required, separators=(",", ":"), sort_keys=True).encode()).digest()
-    return PublicKey(
-        kid=urlsafe_b64encode(digest).rstrip(b"=").decode(),
-        kty=members["kty"],
-        alg=algorithm,
-        use="sig",
-        crv=members["crv"],
-        x=members["x"],
-        y=members.get("y", ""),
-    )
+    thumbprint = hashlib.sha256(json.dumps(required, separators=(",", ":"), sort_keys=True).encode()).digest()
+    return required | {"kid": urlsafe_b64encode(thumbprint).rstrip(b"=").decode(), "alg": algorithm, "use": "sig"}

@@ -195,17 +195,8 @@ class Principal:
     issue_time: datetime = field(default=datetime.min.replace(tzinfo=UTC), compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class PublicKey:
-    """The members of a JSON Web Key (RFC 7517, RFC 8037) that verifies access tokens; `y` is empty for Ed25519."""
-
-    kid: str
-    kty: str
-    alg: str
-    use: str
-    crv: str
-    x: str
-    y: str
+JsonWebKey = Mapping[str, str]
+"""The members of a public key that verifies access tokens (RFC 7517, RFC 8037)."""
 
 
 class AccessTokens(Protocol):
@@ -224,6 +215,6 @@ class AccessTokens(Protocol):
         """
         ...
 
-    def public_keys(self) -> list[PublicKey]:
+    def public_keys(self) -> list[JsonWebKey]:
         """Return the public keys that verify tokens, the signing key first; empty with a shared secret."""
         ...

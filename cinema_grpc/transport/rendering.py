@@ -6,7 +6,7 @@ from cinema.v1 import booking_pb2, catalog_pb2, money_pb2, showtime_pb2, user_pb
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from cinema_grpc.application.account_ports import PublicKey
+from cinema_grpc.application.account_ports import JsonWebKey
 from cinema_grpc.application.sessions import Tokens
 from cinema_grpc.domain.account import Role, User
 from cinema_grpc.domain.booking import Booking, BookingStatus, Refund, RefundStatus
@@ -67,9 +67,9 @@ def render_tokens(tokens: Tokens) -> user_pb2.Tokens:
     )
 
 
-def render_signing_key(key: PublicKey) -> user_pb2.SigningKey:
-    """Write the public half of a key."""
-    return user_pb2.SigningKey(kid=key.kid, kty=key.kty, alg=key.alg, use=key.use, crv=key.crv, x=key.x, y=key.y)
+def render_signing_key(key: JsonWebKey) -> user_pb2.SigningKey:
+    """Return the message of a public key."""
+    return user_pb2.SigningKey(**key)
 
 
 def render_movie(movie: Movie) -> catalog_pb2.Movie:

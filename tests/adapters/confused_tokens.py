@@ -76,7 +76,7 @@ def _swaps() -> dict[str, str]:
     }
     for kind, private in ours.items():
         public, key = private.public_key(), signing_key(private)
-        members = {"crv": key.published.crv, "kty": key.published.kty, "x": key.published.x, "y": key.published.y}
+        members = {name: key.jwk.get(name, "") for name in ("crv", "kty", "x", "y")}
         form = PublicFormat.SubjectPublicKeyInfo
         raw = PublicFormat.Raw if kind == "EdDSA" else PublicFormat.UncompressedPoint
         secrets = {
@@ -85,7 +85,7 @@ def _swaps() -> dict[str, str]:
             "DER": public.public_bytes(Encoding.DER, form),
             "bytes": public.public_bytes(Encoding.Raw if kind == "EdDSA" else Encoding.X962, raw),
             "JWK": json.dumps(members, separators=(",", ":")).encode(),
-            "x": key.published.x.encode(),
+            "x": key.jwk["x"].encode(),
             "kid": key.kid.encode(),
         }
         for name, secret in secrets.items():
@@ -100,12 +100,12 @@ def _swaps() -> dict[str, str]:
 def _injections() -> dict[str, str]:
     made = {}
     for kind, ours, theirs in (("EdDSA", ED25519, by_ed25519(THEIRS)), ("ES256", P256, by_p256(THEIRS_P256))):
-        stranger = signing_key(THEIRS if kind == "EdDSA" else THEIRS_P256).published
-        jwk = {name: getattr(stranger, name) for name in ("kid", "kty", "alg", "crv", "x", "y")}
+        stranger = signing_key(THEIRS if kind == "EdDSA" else THEIRS_P256).jwk
+        jwk = {name: stranger.get(name, "") for name in ("kid", "kty", "alg", "crv", "x", "y")}
         url = "https://evil.example/keys.json"
         claims = {"jwk": jwk, "jku": url, "x5u": url, "x5c": [segment(public_pem(THEIRS))], "x5t": "x", "none": None}
         for name, value in claims.items():
-            for whose, kid in (("their", stranger.kid), ("our", signing_key(ours).kid), ("no", ABSENT)):
+            for whose, kid in (("their", stranger["kid"]), ("our", signing_key(ours).kid), ("no", ABSENT)):
                 made[f"{name} of a stranger with {whose} kid, {kind}"] = theirs.with_header(**{name: value}, kid=kid)
     return made
 
