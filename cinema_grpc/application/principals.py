@@ -1,7 +1,6 @@
 """Which principals may call: users that exist and whose access tokens were not revoked."""
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
 from cinema_grpc.application.account_ports import AccountStore, Principal, SecurityLog
@@ -66,32 +65,19 @@ class Principals:
         for user_id in await self._store.revoked():
             self._cached.pop(user_id, None)
 
-    async def disable(self, username: str) -> User | None:
-        """Disable an account: end its sessions, refuse its sign-ins and revoke its access tokens.
+    async def set_disabled(self, username: str, *, disabled: bool) -> User | None:
+        """Disable or enable an account; return it as it was before, or None if it does not exist.
 
-        Servers refuse the access tokens once they have evicted the user. Enabling the account does not restore them.
-
-        Returns:
-            The account before the change, or None if it does not exist.
+        Disabling ends its sessions, refuses its sign-ins and revokes its access tokens, which servers refuse once they
+        have evicted the user. Enabling allows sign-ins again; revoked tokens stay revoked.
         """
-        return await self._switch(username, self._store.disable, "account disabled, sessions ended")
-
-    async def enable(self, username: str) -> User | None:
-        """Allow a disabled account to sign in again.
-
-        Returns:
-            The account before the change, or None if it does not exist.
-        """
-        return await self._switch(username, self._store.enable, "account enabled")
-
-    async def _switch(self, username: str, switch: Callable[[str], Awaitable[None]], event: str) -> User | None:
         found = await self._store.find_by_username(username)
         if found is None:
             return None
         user, _ = found
-        await switch(user.user_id)
+        await (self._store.disable if disabled else self._store.enable)(user.user_id)
         self._cached.pop(user.user_id, None)
-        self._log(event, user_id=user.user_id)
+        self._log("account disabled, sessions ended" if disabled else "account enabled", user_id=user.user_id)
         return user
 
     def _refuse_token(self, user: User) -> NoReturn:

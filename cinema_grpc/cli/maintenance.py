@@ -74,8 +74,7 @@ async def switch_account(settings: Settings, username: str, *, disable: bool) ->
     try:
         _check_exists(server.database)
         await bring_up_to_date(server.database, SWITCHING_ACCOUNTS, with_migration=False)
-        principals = server.accounts.principals
-        return await (principals.disable if disable else principals.enable)(username)
+        return await server.accounts.principals.set_disabled(username, disabled=disable)
     finally:
         await server.close()
 

@@ -645,8 +645,8 @@ MUTATIONS = (
     mutation(
         "a disabled account stays in the cache of principals",
         f"{APPLICATION}/principals.py",
-        "            self._cached.pop(user_id, None)\n\n    async def disable",
-        "            pass\n\n    async def disable",
+        "            self._cached.pop(user_id, None)\n\n    async def set_disabled",
+        "            pass\n\n    async def set_disabled",
         "tests/rpc/test_disabled_accounts.py",
     ),
     mutation(

@@ -60,7 +60,7 @@ async def test_all_credentials_of_a_disabled_account_are_refused(house: House, d
     tokens = (await house.auth.Login(pb.LoginRequest(username=name, password=PASSWORD))).tokens
     house.clock.advance(timedelta(seconds=1))
     async with command_line(house, database_url) as principals:
-        disabled = await principals.disable(name.upper())
+        disabled = await principals.set_disabled(name.upper(), disabled=True)
         assert disabled is not None
         assert disabled.username == name
         assert await until_refused(house, metadata) == "TOKEN_INVALID"
@@ -81,16 +81,16 @@ async def test_an_enabled_account_must_sign_in_again(house: House, database_url:
     metadata = await house.customer("ada")
     house.clock.advance(timedelta(seconds=1))
     async with command_line(house, database_url) as principals:
-        assert await principals.disable("ada") is not None
-        assert await principals.enable("ada") is not None
+        assert await principals.set_disabled("ada", disabled=True) is not None
+        assert await principals.set_disabled("ada", disabled=False) is not None
         assert await until_refused(house, metadata) == "TOKEN_INVALID"
         await house.sign_in("ada")
         assert await reason(house, house.tokens["ada"]) == "OK"
         assert await reason(house, metadata) == "TOKEN_INVALID"
         await house.server.accounts.principals.evict_revoked()
         assert await reason(house, house.tokens["ada"]) == "OK"
-        assert await principals.disable("nobody") is None
-        assert await principals.enable("nobody") is None
+        assert await principals.set_disabled("nobody", disabled=True) is None
+        assert await principals.set_disabled("nobody", disabled=False) is None
 
 
 async def test_a_concurrent_sign_in_gets_no_session(house: House, database_url: str) -> None:
@@ -101,9 +101,9 @@ async def test_a_concurrent_sign_in_gets_no_session(house: House, database_url: 
     assert found is not None
     user, password_hash = found
     async with command_line(house, database_url) as principals:
-        await principals.disable("ada")
+        await principals.set_disabled("ada", disabled=True)
         assert await store.begin_session(user.user_id, password_hash, new_refresh_token(), lambda: None) is None
-        await principals.enable("ada")
+        await principals.set_disabled("ada", disabled=False)
         assert await store.begin_session(user.user_id, password_hash, new_refresh_token(), lambda: None) is not None
 
 
@@ -112,11 +112,11 @@ async def test_the_security_log(house: House, database_url: str) -> None:
     house.clock.advance(timedelta(seconds=1))
     async with command_line(house, database_url) as principals:
         with capture_logs() as logs:
-            disabled = await principals.disable("ada")
+            disabled = await principals.set_disabled("ada", disabled=True)
             await house.server.accounts.principals.evict_revoked()
             assert await reason(house, metadata) == "TOKEN_INVALID"
             await refusal(house.auth.Login(pb.LoginRequest(username="ada", password=PASSWORD)))
-            await principals.enable("ada")
+            await principals.set_disabled("ada", disabled=False)
     assert disabled is not None
     said = [line for line in logs if line.get("logger") == "cinema.security" and line["event"] != "refused"]
     assert {line["user_id"] for line in said} == {disabled.user_id}
