@@ -119,11 +119,7 @@ class Accounts:
             TooManyAttempts: There were too many wrong passwords for this account or from this network.
             Overloaded: Too many sign-ins are waiting.
         """
-        try:
-            return await self._attempt(username, normalize_password(password), network)
-        except TooManyAttempts as error:
-            self._log_refusal("sign-in refused", error, await self._store.find_by_username(username))
-            raise
+        return await self._attempt(username, normalize_password(password), network)
 
     async def change_password(self, user_id: str, current_password: str, new_password: str, network: str) -> SignIn:
         """Replace a user's password, end all sessions and begin a new one.
@@ -141,9 +137,6 @@ class Accounts:
             return await self._attempt(user.username, normalize_password(current_password), network, new_password)
         except BadCredentials:
             raise CurrentPasswordWrong from None
-        except TooManyAttempts as error:
-            self._log("password change refused", refused=True, reason=error.reason, user_id=user_id)
-            raise
 
     async def password_violations(self, user_id: str, new_password: str) -> list[FieldViolation]:
         """Return the rules that a user's new password would break.
@@ -183,14 +176,19 @@ class Accounts:
         return User(str(uuid_utils.uuid7()), username, clean(full_name), email, role, self._clock.now()), password_hash
 
     async def _attempt(self, username: str, password: str, network: str, new_password: str | None = None) -> SignIn:
-        """Sign in under the throttle. Once the check has begun, it completes even if the caller is cancelled.
+        """Check a normalized password under the throttle, and begin a session.
 
-        Otherwise a guesser who hangs up early would escape the count of wrong passwords.
+        A new password replaces it and ends all other sessions. Once the check has begun, it completes even if the
+        caller is cancelled: a guesser who hangs up early must not escape the count of wrong passwords.
+
+        Raises:
+            BadCredentials, TooManyAttempts, Overloaded: As for `login`.
         """
+        refused = "sign-in refused" if new_password is None else "password change refused"
 
         async def attempt() -> SignIn:
             async with self._throttle.attempt(username, network):
-                return await self._sign_in(username, password, network, new_password)
+                return await self._sign_in(username, password, network, new_password, refused)
 
         task = asyncio.create_task(attempt())
         try:
@@ -201,17 +199,15 @@ class Accounts:
             if not task.cancelled():
                 task.exception()  # marks it as retrieved
             raise
+        except TooManyAttempts as error:
+            self._log_refusal(refused, error, await self._store.find_by_username(username))
+            raise
 
-    async def _sign_in(self, username: str, password: str, network: str, new_password: str | None) -> SignIn:
-        """Check a normalized password and begin a session. A new password replaces it and ends all other sessions.
-
-        Raises:
-            BadCredentials: The username or the password is wrong.
-        """
+    async def _sign_in(
+        self, username: str, password: str, network: str, new_password: str | None, refused: str
+    ) -> SignIn:
         token = new_refresh_token()
-        refused, done = "sign-in refused", "signed in"
-        if new_password is not None:
-            refused, done = "password change refused", "password changed, other sessions ended"
+        done = "signed in" if new_password is None else "password changed, other sessions ended"
         # Repeated if meanwhile the account was disabled, or its hash replaced, perhaps by another sign-in.
         while True:
             found = await self._store.find_by_username(username)
