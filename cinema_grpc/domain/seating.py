@@ -126,25 +126,18 @@ def _check(rows: Sequence[SeatRow]) -> None:
     total = 0  # of the valid rows; each invalid row has a violation of its own
     first = {row.label: number for number, row in reversed(list(enumerate(rows)))}
     for number, row in enumerate(rows):
+        seats = sum(row.sections)
         if first[row.label] != number:
-            violations.append(
-                FieldViolation(
-                    f"rows[{number}].label", f"must be unique: rows[{first[row.label]}] is {row.label!r} too"
-                )
-            )
+            problem = f"must be unique: rows[{first[row.label]}] is {row.label!r} too"
+            violations.append(FieldViolation(f"rows[{number}].label", problem))
         if not row.sections or min(row.sections) < 1:
-            violations.append(
-                FieldViolation(f"rows[{number}].sections", "must hold at least one section, each of at least one seat")
-            )
-        elif sum(row.sections) > MAXIMUM_SEATS_A_ROW:
-            violations.append(
-                FieldViolation(
-                    f"rows[{number}].sections",
-                    f"must add up to at most {MAXIMUM_SEATS_A_ROW} seats, not {sum(row.sections)}",
-                )
-            )
+            problem = "must have at least one section, each of at least one seat"
+            violations.append(FieldViolation(f"rows[{number}].sections", problem))
+        elif seats > MAXIMUM_SEATS_A_ROW:
+            problem = f"must add up to at most {MAXIMUM_SEATS_A_ROW} seats, not {seats}"
+            violations.append(FieldViolation(f"rows[{number}].sections", problem))
         else:
-            total += sum(row.sections)
+            total += seats
     if total > MAXIMUM_SEATS:
         violations.append(FieldViolation("rows", f"must have at most {MAXIMUM_SEATS} seats in all, not {total}"))
     if violations:
