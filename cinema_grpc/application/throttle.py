@@ -101,7 +101,7 @@ class SignInThrottle:
             finally:
                 _decrement(self._checking, subjects.network)
             if not is_recorded:
-                await self._add_success(subjects)
+                await self.add_success(username, network)
 
     async def count_registration(self, network: str) -> None:
         """Count a registration from a client network; "" is the server itself, which has no limit.
@@ -121,9 +121,7 @@ class SignInThrottle:
 
     async def add_success(self, username: str, network: str) -> None:
         """Record that an account has signed in from a client network."""
-        await self._add_success(_Subjects.of(username, network))
-
-    async def _add_success(self, subjects: _Subjects) -> None:
+        subjects = _Subjects.of(username, network)
         try:
             await self._store.add_success(subjects.account_at_network, subjects.account)
         except CinemaError as error:

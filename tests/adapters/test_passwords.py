@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 
 import pytest
 
@@ -15,9 +16,8 @@ from cinema_grpc.domain.account import MINIMUM_PASSWORD_LENGTH
 
 @pytest.fixture
 def passwords() -> Iterator[Argon2Passwords]:
-    made = Argon2Passwords(memory_kib=8, rounds=1)
-    yield made
-    made.close()
+    with closing(Argon2Passwords(memory_kib=8, rounds=1)) as made:
+        yield made
 
 
 def password_threads() -> list[threading.Thread]:
@@ -49,11 +49,8 @@ async def test_equal_passwords_have_different_hashes(passwords: Argon2Passwords)
 
 
 async def test_a_hash_names_argon2id_and_its_parameters() -> None:
-    passwords = Argon2Passwords()
-    try:
+    with closing(Argon2Passwords()) as passwords:
         assert (await passwords.hash("correct horse")).startswith("$argon2id$v=19$m=19456,t=2,p=1$")
-    finally:
-        passwords.close()
 
 
 async def test_no_password_matches_an_unknown_user(passwords: Argon2Passwords) -> None:
@@ -62,28 +59,22 @@ async def test_no_password_matches_an_unknown_user(passwords: Argon2Passwords) -
 
 
 async def test_checking_for_an_unknown_user_is_the_same_work() -> None:
-    passwords = Argon2Passwords(memory_kib=64, rounds=3)
-    try:
+    with closing(Argon2Passwords(memory_kib=64, rounds=3)) as passwords:
         assert passwords._decoy.startswith("$argon2id$v=19$m=64,t=3,p=1$")
         passwords._decoy = await passwords.hash("correct horse")
         assert not await passwords.verify("correct horse", None)
         passwords._decoy = "damaged, so that checking it fails"
         with pytest.raises(ValueError, match="malformed"):
             await passwords.verify("correct horse", None)
-    finally:
-        passwords.close()
 
 
 async def test_a_hash_of_other_parameters_matches_and_needs_an_update(passwords: Argon2Passwords) -> None:
-    stronger = Argon2Passwords(memory_kib=16, rounds=2)
-    try:
+    with closing(Argon2Passwords(memory_kib=16, rounds=2)) as stronger:
         old = await passwords.hash("correct horse")
         assert await stronger.verify("correct horse", old)
         assert stronger.needs_update(old)
         assert not passwords.needs_update(old)
         assert not stronger.needs_update(await stronger.hash("correct horse"))
-    finally:
-        stronger.close()
 
 
 @pytest.mark.parametrize(
@@ -109,16 +100,13 @@ async def test_a_malformed_hash_is_an_error_that_does_not_quote_it(
 
 
 async def test_a_hash_does_not_block_the_event_loop() -> None:
-    passwords = Argon2Passwords()
-    try:
+    with closing(Argon2Passwords()) as passwords:
         hashing = asyncio.create_task(passwords.hash("correct horse"))
         turns = 0
         while not hashing.done():
             await asyncio.sleep(0)
             turns += 1
         assert turns > 100
-    finally:
-        passwords.close()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a priority for each thread")
@@ -131,13 +119,10 @@ async def test_hashing_threads_have_a_lower_priority(passwords: Argon2Passwords)
 
 async def test_there_are_as_many_concurrent_hashes_as_workers() -> None:
     before = set(password_threads())
-    passwords = Argon2Passwords(memory_kib=1024, rounds=1, workers=2)
-    try:
+    with closing(Argon2Passwords(memory_kib=1024, rounds=1, workers=2)) as passwords:
         hashes = await asyncio.gather(*(passwords.hash("correct horse") for _ in range(20)))
         assert len(set(hashes)) == 20
         assert len(set(password_threads()) - before) == 2
-    finally:
-        passwords.close()
 
 
 class Gate:
