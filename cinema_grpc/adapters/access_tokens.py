@@ -97,21 +97,23 @@ class JwtAccessTokens:
         Raises:
             ValueError: There is neither a secret nor a private key.
         """
-        verifying = {key.kid: key for key in keys}
-        first = next(iter(verifying.values()), None)
-        private = self._secret if first is None else first.private
+        keys = tuple(keys)
+        private: Any = keys[0].private if keys else self._secret
         if private is None:
             raise ValueError("access tokens need a secret or a private key to be signed with")
-        header = {"typ": "at+jwt"} if first is None else {"typ": "at+jwt", "kid": first.kid}
-        algorithm = SECRET_ALGORITHM if first is None else first.algorithm
+        algorithm = keys[0].algorithm if keys else SECRET_ALGORITHM
+        header = {"typ": "at+jwt"} | ({"kid": keys[0].kid} if keys else {})
         self._sign = partial(self._jwt.encode, key=private, algorithm=algorithm, headers=header)
-        self._keys = verifying
+        self._keys = keys
+        self._verifying: dict[str | None, tuple[Any, str]] = {key.kid: (key.public, key.algorithm) for key in keys}
+        if self._secret is not None:
+            self._verifying[None] = self._secret, SECRET_ALGORITHM
         # A new cache, without tokens of removed keys. Errors are not cached, so only valid tokens take up memory.
         self._cached = lru_cache(CACHED_TOKENS)(self._verify)
 
     def public_keys(self) -> list[JsonWebKey]:
         """Return the public keys, the signing one first; empty with a shared secret."""
-        return [key.jwk for key in self._keys.values()]
+        return [key.jwk for key in self._keys]
 
     def issue(self, user: User) -> AccessToken:
         """Return a new token. Its lifetime counts from the current whole second."""
@@ -144,29 +146,14 @@ class JwtAccessTokens:
             raise TokenInvalid
         return token.principal
 
-    def _verification_key(self, header: Mapping[str, Any]) -> tuple[Any, str]:
-        """Return the key that verifies a token with this header, and its algorithm.
-
-        Raises:
-            ValueError: There is none.
-        """
-        if "kid" not in header:
-            if self._secret is None:
-                raise ValueError("the token has no kid")
-            return self._secret, SECRET_ALGORITHM
-        key = self._keys.get(header["kid"])
-        if key is None:
-            raise ValueError("the kid is unknown")
-        return key.public, key.algorithm
-
     def _verify(self, text: str) -> VerifiedToken:
         if len(text) > MAXIMUM_TOKEN_LENGTH or not COMPACT_FORM.fullmatch(text):
             raise TokenInvalid
         try:
-            key, algorithm = self._verification_key(jwt.get_unverified_header(text))
+            key, algorithm = self._verifying[jwt.get_unverified_header(text).get("kid")]  # PyJWT refuses a null kid
             decoded = self._jwt.decode_complete(text, key, algorithms=[algorithm], audience=AUDIENCE, issuer=ISSUER)
             return _check(decoded["header"], decoded["payload"])
-        except (jwt.PyJWTError, ValueError, OverflowError) as error:
+        except (jwt.PyJWTError, KeyError, ValueError, OverflowError) as error:
             raise TokenInvalid from error
 
 

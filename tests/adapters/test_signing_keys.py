@@ -124,4 +124,5 @@ def test_a_secret_or_a_private_key_is_required() -> None:
     tokens = JwtAccessTokens(None, FakeClock(), keys=[signing_key(THEIRS)])
     with pytest.raises(ValueError, match="need a secret or a private key"):
         tokens.use_keys([])
+    assert [key["kid"] for key in tokens.public_keys()] == [signing_key(THEIRS).kid]
     assert tokens.read(tokens.issue(ADA).text).user_id == ADA.user_id
