@@ -46,15 +46,13 @@ class TextRule:
     def problem(self, text: str) -> str | None:
         """Return what the text must be if it breaks the rule, else None."""
         stored = clean(text) if len(text) <= self.longest else text
-        length = f"must be {'at most' if self.may_be_empty else '1 to'} {self.longest:,} characters"
-        not_blank = "" if self.may_be_empty else ", not blank"
+        least, blank = ("at most", "") if self.may_be_empty else ("1 to", ", not blank")
+        requirement = f"must be {least} {self.longest:,} characters{blank}, without control characters"
         if len(stored) > self.longest or any(unicodedata.category(each) in UNPRINTABLE for each in text):
-            return f"{length}{not_blank}, without control characters"
+            return requirement
         if (hidden := _first_invisible(stored)) is not None:
             return f"must not contain the invisible character U+{ord(hidden):04X}; remove it"
-        if not self.may_be_empty and not any(map(_is_visible, stored)):
-            return f"{length}{not_blank}, without control characters"
-        return None
+        return None if self.may_be_empty or any(map(_is_visible, stored)) else requirement
 
 
 NAME = TextRule(200)
