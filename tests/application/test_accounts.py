@@ -1,9 +1,8 @@
-"""Registration, sign-in, passwords and principals."""
+"""Registration, sign-in and passwords."""
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 
 import pytest
@@ -15,69 +14,31 @@ from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.account_store import SqlAccountStore
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.sign_in_store import SqlSignInStore
-from cinema_grpc.adapters.passwords import Argon2Passwords
-from cinema_grpc.application import principals as principals_module
 from cinema_grpc.application.account_ports import Principal
 from cinema_grpc.application.accounts import Accounts
-from cinema_grpc.application.errors import BadCredentials, TokenInvalid
+from cinema_grpc.application.errors import BadCredentials
 from cinema_grpc.application.throttle import SignInLimits, SignInThrottle
 from cinema_grpc.domain.account import Role, User
 from cinema_grpc.domain.errors import CinemaError, EmailTaken, InvalidRequest, UsernameTaken
 from cinema_grpc.domain.sign_in import Limit
 from cinema_grpc.transport.security_log import note
+from tests.application.recording_passwords import RecordingPasswords
 from tests.builders import NOW, FakeClock
 
 PASSWORD = "correct horse"
 HERE = "192.0.2.1"
 
 
-@dataclass
-class RecordingPasswords:
-    """Real but cheap hashes, with a record of the work."""
-
-    real: Argon2Passwords = field(default_factory=lambda: Argon2Passwords(memory_kib=8, rounds=1))
-    work: list[str] = field(default_factory=list)
-    meanwhile: Callable[[], Awaitable[object]] | None = None
-
-    async def hash(self, password: str, network: str) -> str:
-        self.work.append("hash")
-        if self.meanwhile is not None:
-            meanwhile, self.meanwhile = self.meanwhile, None
-            await meanwhile()
-        return await self.real.hash(password, network)
-
-    async def verify(self, password: str, password_hash: str | None, network: str) -> bool:
-        self.work.append("verify")
-        return await self.real.verify(password, password_hash, network)
-
-    def needs_update(self, password_hash: str) -> bool:
-        return self.real.needs_update(password_hash)
-
-    def change_parameters(self) -> None:
-        self.real.close()
-        self.real = Argon2Passwords(memory_kib=16, rounds=2)
-
-
-@dataclass
-class CountingStore(SqlAccountStore):
-    """The real store, with a count of look-ups by user_id."""
-
-    database: Database
-    lookups: int = 0
-
-    def __post_init__(self) -> None:
-        super().__init__(self.database)
-
-    async def find(self, user_id: str) -> User | None:
-        self.lookups += 1
-        return await super().find(user_id)
-
-
 @pytest_asyncio.fixture
-async def store(database_url: str) -> AsyncIterator[CountingStore]:
+async def database(database_url: str) -> AsyncIterator[Database]:
     database = Database(database_url, FakeClock())
-    yield CountingStore(database)
+    yield database
     await database.close()
+
+
+@pytest.fixture
+def store(database: Database) -> SqlAccountStore:
+    return SqlAccountStore(database)
 
 
 @pytest.fixture
@@ -93,21 +54,23 @@ def tokens() -> JwtAccessTokens:
 
 
 @pytest.fixture
-def throttle(store: CountingStore) -> SignInThrottle:
-    limit = Limit(1_000, timedelta(minutes=5))
-    return SignInThrottle(SqlSignInStore(store.database), SignInLimits(limit, limit, limit))
-
-
-@pytest.fixture
 def accounts(
-    store: CountingStore, hasher: RecordingPasswords, tokens: JwtAccessTokens, throttle: SignInThrottle
+    database: Database, store: SqlAccountStore, hasher: RecordingPasswords, tokens: JwtAccessTokens
 ) -> Accounts:
+    limit = Limit(1_000, timedelta(minutes=5))
+    throttle = SignInThrottle(SqlSignInStore(database), SignInLimits(limit, limit, limit))
     return Accounts(store, hasher, tokens, throttle, note, FakeClock(), frozenset({"password123"}))
 
 
 async def register_ada(accounts: Accounts) -> User:
     """Register Ada."""
     return (await accounts.register("Ada", PASSWORD, "Ada Lovelace", "ada@example.com")).user
+
+
+async def stored_hash(store: SqlAccountStore) -> str:
+    found = await store.find_by_username("ada")
+    assert found is not None
+    return found[1]
 
 
 async def test_registration_creates_a_customer_and_a_session(accounts: Accounts, tokens: JwtAccessTokens) -> None:
@@ -121,7 +84,7 @@ async def test_registration_creates_a_customer_and_a_session(accounts: Accounts,
 
 
 async def test_a_wrong_password_is_counted_though_its_caller_is_cancelled(
-    accounts: Accounts, hasher: RecordingPasswords, store: CountingStore, monkeypatch: pytest.MonkeyPatch
+    accounts: Accounts, hasher: RecordingPasswords, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once the check has begun. An attempt that is still waiting is dropped. The right password signs in."""
     await register_ada(accounts)
@@ -135,7 +98,7 @@ async def test_a_wrong_password_is_counted_though_its_caller_is_cancelled(
         return matches(secret, password_hash)
 
     async def failures() -> list[int]:
-        async with store.database.reading() as connection:
+        async with database.reading() as connection:
             return sorted((await connection.execute(select(schema.sign_in.c.failures))).scalars())
 
     monkeypatch.setattr(hasher.real, "_matches", slowly)
@@ -157,18 +120,23 @@ async def test_a_wrong_password_is_counted_though_its_caller_is_cancelled(
     assert checked == [b"wrong and long", PASSWORD.encode()]
 
 
+async def test_a_sign_in_caches_the_user(accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
+    user = await register_ada(accounts)
+    monkeypatch.setattr(SqlAccountStore, "find", None)
+    await accounts.principals.check(Principal(user.user_id, Role.CUSTOMER))
+
+
 async def test_user_ids_sort_by_creation(accounts: Accounts) -> None:
     made = [await accounts.register(f"user{n}", PASSWORD, "Someone", f"user{n}@example.com") for n in range(5)]
-    identifiers = [each.user.user_id for each in made]
-    assert identifiers == sorted(set(identifiers))
+    user_ids = [each.user.user_id for each in made]
+    assert user_ids == sorted(set(user_ids))
 
 
-async def test_only_a_hash_of_the_password_is_stored(accounts: Accounts, store: CountingStore) -> None:
+async def test_only_a_hash_of_the_password_is_stored(accounts: Accounts, store: SqlAccountStore) -> None:
     await register_ada(accounts)
-    found = await store.find_by_username("ada")
-    assert found is not None
-    assert found[1].startswith("$argon2id$")
-    assert PASSWORD not in found[1]
+    password_hash = await stored_hash(store)
+    assert password_hash.startswith("$argon2id$")
+    assert PASSWORD not in password_hash
 
 
 @pytest.mark.parametrize(
@@ -233,16 +201,8 @@ async def test_a_name_taken_while_hashing_is_refused(
 @pytest.mark.parametrize(
     ("username", "password"),
     [
-        ("ada", "wrong horse"),
-        ("ada", PASSWORD.upper()),
-        ("ada", PASSWORD + " "),
-        ("ada", ""),
-        ("ada", "x" * 1024),
-        ("ada", "😀" * 5000),
-        ("nobody", PASSWORD),
-        ("nobody", "x" * 1024),
-        ("", PASSWORD),
-        ("no name\0", PASSWORD),
+        *(("ada", wrong) for wrong in ("wrong horse", PASSWORD.upper(), f"{PASSWORD} ", "", "x" * 1024, "😀" * 5000)),
+        *(("nobody", PASSWORD), ("nobody", "x" * 1024), ("", PASSWORD), ("no name\0", PASSWORD)),
     ],
 )
 async def test_wrong_credentials_get_the_same_error_after_the_same_work(
@@ -263,7 +223,7 @@ async def test_a_password_beyond_the_maximum_does_not_match_its_prefix(accounts:
         await accounts.login("ada", "x" * 257, HERE)
 
 
-async def test_a_malformed_stored_hash_is_an_internal_error(accounts: Accounts, store: CountingStore) -> None:
+async def test_a_malformed_stored_hash_is_an_internal_error(accounts: Accounts, store: SqlAccountStore) -> None:
     user = await register_ada(accounts)
     await store.set_password_hash(user.user_id, "damaged")
     with pytest.raises(ValueError, match="malformed"):
@@ -271,20 +231,16 @@ async def test_a_malformed_stored_hash_is_an_internal_error(accounts: Accounts, 
 
 
 async def test_a_sign_in_updates_an_old_hash(
-    accounts: Accounts, store: CountingStore, hasher: RecordingPasswords
+    accounts: Accounts, store: SqlAccountStore, hasher: RecordingPasswords
 ) -> None:
     user = await register_ada(accounts)
     hasher.change_parameters()
     with pytest.raises(BadCredentials):
         await accounts.login("ada", "wrong horse", HERE)
-    found = await store.find_by_username("ada")
-    assert found is not None
-    assert "m=8,t=1" in found[1]
+    assert "m=8,t=1" in await stored_hash(store)
     for _ in range(2):
         assert (await accounts.login("ada", PASSWORD, HERE)).user == user
-    found = await store.find_by_username("ada")
-    assert found is not None
-    assert "m=16,t=2" in found[1]
+    assert "m=16,t=2" in await stored_hash(store)
     assert hasher.work == ["hash", "verify", "verify", "hash", "verify"]
 
 
@@ -306,9 +262,6 @@ async def test_staff_accounts_follow_the_same_rules(
     await register_ada(accounts)
     with pytest.raises(error):
         await accounts.create_staff(username, password, "Someone")
-
-
-async def test_staff_must_have_a_name(accounts: Accounts) -> None:
     with pytest.raises(InvalidRequest, match="full_name"):
         await accounts.create_staff("grace", PASSWORD, " ")
 
@@ -326,50 +279,8 @@ async def test_set_password_follows_the_rules(accounts: Accounts) -> None:
     with pytest.raises(InvalidRequest):
         await accounts.set_password("ada", "Ada@example.com")
     assert (await accounts.login("ada", PASSWORD, HERE)).user.username == "Ada"
-
-
-async def test_set_password_of_an_unknown_account(accounts: Accounts) -> None:
     with pytest.raises(LookupError, match="nobody"):
         await accounts.set_password("nobody", "battery staple")
-
-
-async def test_a_token_of_an_unknown_user_is_invalid_each_time(accounts: Accounts, store: CountingStore) -> None:
-    for _ in range(2):
-        with pytest.raises(TokenInvalid):
-            await accounts.principals.check(Principal("stranger", Role.CUSTOMER))
-    with pytest.raises(TokenInvalid):
-        await accounts.principals.user("stranger")
-    assert store.lookups == 3
-
-
-async def test_a_user_is_looked_up_once(
-    store: CountingStore, hasher: RecordingPasswords, throttle: SignInThrottle, accounts: Accounts
-) -> None:
-    user = await register_ada(accounts)
-    await accounts.principals.check(Principal(user.user_id, Role.CUSTOMER))
-    assert store.lookups == 0  # a sign-in caches the user
-    restarted = Accounts(
-        store, hasher, JwtAccessTokens(b"s" * 32, FakeClock()), throttle, note, FakeClock(), frozenset()
-    )
-    for _ in range(3):
-        await restarted.principals.check(Principal(user.user_id, Role.CUSTOMER))
-    assert store.lookups == 1
-
-
-async def test_the_cache_keeps_the_most_recently_used(
-    accounts: Accounts, store: CountingStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(principals_module, "CACHED_USERS", 2)
-    made = [
-        (await accounts.register(f"user{n}", PASSWORD, "Someone", f"user{n}@example.com")).user.user_id for n in (1, 2)
-    ]
-    await accounts.principals.check(Principal(made[0], Role.CUSTOMER))
-    third = (await accounts.register("user3", PASSWORD, "Someone", "user3@example.com")).user.user_id
-    await accounts.principals.check(Principal(made[0], Role.CUSTOMER))
-    await accounts.principals.check(Principal(third, Role.CUSTOMER))
-    assert store.lookups == 0
-    await accounts.principals.check(Principal(made[1], Role.CUSTOMER))
-    assert store.lookups == 1
 
 
 async def test_updating_a_hash_does_not_restore_an_old_password(accounts: Accounts, hasher: RecordingPasswords) -> None:

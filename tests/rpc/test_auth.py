@@ -1,49 +1,25 @@
-"""The AuthService over a real channel: registration, sign-in, token lifetime, and access to each method."""
+"""The AuthService over a real channel: registration, sign-in and access tokens."""
 
 import asyncio
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import asdict, replace
 from datetime import timedelta
-from typing import Any
 
 import grpc
 import jwt
 import pytest
 from cinema.v1 import auth_service_pb2 as pb
-from cinema.v1 import booking_service_pb2, catalog_service_pb2, user_pb2
+from cinema.v1 import user_pb2
 
-from cinema_grpc.adapters.access_tokens import JwtAccessTokens
-from cinema_grpc.domain.account import Role, User, person_violations
+from cinema_grpc.domain.account import person_violations
 from tests.builders import NOW, FakeClock
-from tests.rpc.conftest import METHODS, PASSWORD, SECRET, House, Metadata, moment, refusal, running
+from tests.rpc.conftest import PASSWORD, SECRET, House, Metadata, moment, refusal, running
 
 Code = grpc.StatusCode
 HOUR = timedelta(minutes=60)
 MICROSECOND = timedelta(microseconds=1)
 ADA = {"username": "Ada.L_1-x", "password": PASSWORD, "full_name": "Ada Lovelace", "email": "Ada@example.com"}
-PUBLIC = {
-    "/cinema.v1.AuthService/Register",
-    "/cinema.v1.AuthService/Login",
-    "/cinema.v1.AuthService/RefreshTokens",
-    "/cinema.v1.AuthService/Logout",
-    "/cinema.v1.AuthService/ListSigningKeys",
-    "/cinema.v1.CatalogService/GetMovie",
-    "/cinema.v1.CatalogService/GetCinema",
-    "/cinema.v1.CatalogService/GetAuditorium",
-    "/cinema.v1.CatalogService/ListMovies",
-    "/cinema.v1.CatalogService/ListCinemas",
-    "/cinema.v1.CatalogService/ListAuditoriums",
-    "/cinema.v1.ShowtimeService/ListShowtimes",
-    "/cinema.v1.ShowtimeService/GetShowtime",
-}
-FOR_STAFF = {
-    "/cinema.v1.CatalogService/CreateMovie",
-    "/cinema.v1.CatalogService/CreateCinema",
-    "/cinema.v1.CatalogService/CreateAuditorium",
-    "/cinema.v1.ShowtimeService/CreateShowtime",
-}
 
 
 async def register(house: House, **changes: str) -> pb.RegisterResponse:
@@ -280,91 +256,3 @@ class TestTokens:
             registered = await register(house)
         async with running(database_url, clock) as house:
             assert await whoami(house, bearer(registered.tokens.access_token)) == registered.user
-
-
-class TestAccess:
-    async def refusals(self, house: House, methods: Iterable[str], metadata: Metadata) -> dict[str, tuple[Code, str]]:
-        """Call methods with an empty request; return the refusals."""
-        refused = {method: await refusal(house.send(method, b"", metadata)) for method in methods}
-        return {method: (each.code, each.reason) for method, each in refused.items()}
-
-    async def outcome(self, house: House, method: str, metadata: Metadata) -> bytes | tuple[Any, str]:
-        """Call a method with an empty request; return its response, or its code and message."""
-        try:
-            return await house.send(method, b"", metadata)
-        except grpc.aio.AioRpcError as error:
-            return error.code(), str(error.details())
-
-    async def test_each_method_that_is_not_public_requires_a_token(self, house: House) -> None:
-        """It is checked before the request."""
-        methods = METHODS.keys() - PUBLIC
-        assert methods
-        missing = await self.refusals(house, methods, ())
-        assert missing == dict.fromkeys(methods, (Code.UNAUTHENTICATED, "TOKEN_MISSING"))
-
-    async def test_a_token_of_an_unknown_user_is_refused(self, house: House) -> None:
-        """Even with a valid signature and the role of staff."""
-        nobody = User("0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "nobody", "Nobody", "", Role.STAFF, NOW)
-        token = JwtAccessTokens(SECRET, house.clock).issue(nobody).text
-        methods = METHODS.keys() - PUBLIC
-        refused = await self.refusals(house, methods, bearer(token))
-        assert refused == dict.fromkeys(methods, (Code.UNAUTHENTICATED, "TOKEN_INVALID"))
-
-    async def test_public_methods_ignore_tokens(self, house: House) -> None:
-        """The response is the same without a token, with an invalid one and with an expired one."""
-        expired = await house.customer()
-        house.clock.advance(HOUR)
-        for method in PUBLIC:
-            expected = await self.outcome(house, method, ())
-            for metadata in (bearer("nonsense"), (("authorization", ""),), expired, expired * 2):
-                assert await self.outcome(house, method, metadata) == expected, method
-
-    async def test_staff_methods_are_refused_to_customers(self, house: House) -> None:
-        """All other methods validate the empty request, or respond to it."""
-        assert await self.refusals(house, FOR_STAFF, await house.customer()) == dict.fromkeys(
-            FOR_STAFF, (Code.PERMISSION_DENIED, "ROLE_REQUIRED")
-        )
-        for method in METHODS.keys() - FOR_STAFF:
-            outcome = await self.outcome(house, method, await house.customer())
-            assert isinstance(outcome, bytes) or outcome[0] is Code.INVALID_ARGUMENT, method
-
-    async def test_staff_sign_in_like_customers(self, house: House) -> None:
-        """They may have no email, and may do what customers may."""
-        metadata = await house.staff()
-        staff = await whoami(house, metadata)
-        assert (staff.username, staff.full_name, staff.email) == ("staff", "Staff", "")
-        assert staff.role == user_pb2.ROLE_STAFF
-        request = catalog_service_pb2.CreateCinemaRequest(name="Odeon", time_zone="UTC")
-        assert (await house.catalog.CreateCinema(request, metadata=metadata)).cinema.name == "Odeon"
-        booking = await house.book((await house.showtime()).showtime_id, "A1", "A2", by="staff")
-        assert booking.user_id == staff.user_id
-        assert (await login(house, "STAFF")).user == staff
-        assert (await refusal(register(house, username="Staff"))).reason == "USERNAME_TAKEN"
-
-
-class TestXRequestId:
-    async def answered(self, house: House, *sent: str, metadata: Metadata = ()) -> list[str]:
-        """Make a call that succeeds and one that fails; return the x-request-id of both."""
-        headers = (*metadata, *(("x-request-id", value) for value in sent))
-        call = house.catalog.ListMovies(catalog_service_pb2.ListMoviesRequest(), metadata=headers)
-        await call
-        request = booking_service_pb2.GetBookingRequest(booking_id="none")
-        refused = await refusal(house.bookings.GetBooking(request, metadata=headers))
-        return [str(dict(await call.trailing_metadata())["x-request-id"]), str(refused.trailers["x-request-id"])]
-
-    async def test_a_well_formed_one_is_returned(self, house: House) -> None:
-        """On success, and on refusals before and after authentication."""
-        for own in ("7", "Aa0._-", "x" * 128):
-            assert await self.answered(house, own) == [own, own]
-            assert await self.answered(house, own, metadata=await house.customer()) == [own, own]
-
-    async def test_any_other_is_replaced(self, house: House) -> None:
-        """By a new, well-formed one for each call."""
-        seen = await self.answered(house)
-        for own in ("", "x" * 129, "a b", "a/b", "a,b", "{}"):
-            given = await self.answered(house, own)
-            assert own not in given
-            seen += given
-        assert len(set(seen)) == len(seen)
-        for each in seen:
-            assert await self.answered(house, each) == [each, each]
