@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from cinema_grpc.domain.booking import AttemptStatus
 from cinema_grpc.domain.money import Money
+from cinema_grpc.domain.payment import AttemptStatus
 
 
 class ProviderUnavailable(Exception):

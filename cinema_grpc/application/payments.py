@@ -181,7 +181,7 @@ class Payments:
         except FateUnknown as error:
             payment.tell(error)
             await self._write_down(
-                payment, lambda showtime, _now: showtime.withdraw_payment(payment.booking_id, payment.attempt_id), None
+                payment, lambda showtime, _now: showtime.settle_decline(payment.booking_id, payment.attempt_id), None
             )
             raise
 

@@ -13,7 +13,8 @@ from cinema_grpc.application.once import Once
 from cinema_grpc.application.payment_ports import OpenAttempt, PaymentGateway, PaymentStore
 from cinema_grpc.application.payments import issue_tickets, read_request
 from cinema_grpc.application.unsettled import AT_ONCE, MOST_TRIES, PROVIDER_SECONDS, pause
-from cinema_grpc.domain.booking import AttemptStatus, Booking
+from cinema_grpc.domain.booking import Booking
+from cinema_grpc.domain.payment import AttemptStatus
 
 logger = structlog.get_logger()
 
@@ -88,12 +89,14 @@ class Recovery:
             taken = await self._find(attempt)
             if taken is not None:
                 return await (self._settle_charge(attempt) if taken else self._settle_decline(attempt))
-        called_off = await self._box_office.execute(
+        booking = await self._box_office.execute(  # before the provider is asked
             attempt.showtime_id,
             lambda showtime, _now: showtime.begin_void(attempt.booking_id, attempt.attempt_id),
             booking_id=attempt.booking_id,
             owed=True,
         )
+        latest = booking.payment
+        called_off = latest is not None and latest.attempt_id == attempt.attempt_id and latest.unsettled
         if called_off:
             await self._void(attempt)
         return None

@@ -10,7 +10,8 @@ import structlog
 from cinema_grpc.application.box_office import BoxOffice
 from cinema_grpc.application.payment_ports import OwedRefund, PaymentGateway, PaymentStore
 from cinema_grpc.application.unsettled import AT_ONCE, MOST_TRIES, PROVIDER_SECONDS, pause
-from cinema_grpc.domain.booking import Booking, RefundStatus
+from cinema_grpc.domain.booking import Booking
+from cinema_grpc.domain.payment import RefundStatus
 
 logger = structlog.get_logger()
 

@@ -1,5 +1,6 @@
-"""A booking and its states: seats held for a customer, paid for, given up or lapsed."""
+"""A booking and its states: seats held for a customer, sold, cancelled or expired."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
@@ -13,14 +14,15 @@ from cinema_grpc.domain.booking_errors import (
 )
 from cinema_grpc.domain.cancellation import refund_percent
 from cinema_grpc.domain.money import Money
+from cinema_grpc.domain.payment import PAYMENT_TIME, AttemptStatus, PaymentAttempt, Refund, RefundStatus
 
 MAXIMUM_SEATS_A_BOOKING = 10
-PAYMENT_TIME = timedelta(minutes=2)
-"""What is left of a hold, at least, when a charge starts."""
+MICROSECOND = timedelta(microseconds=1)
+"""The resolution of time."""
 
 
 class BookingStatus(Enum):
-    """Where a booking stands."""
+    """RESERVED: on hold. CONFIRMED: paid for. CANCELLED: by its owner. EXPIRED: the hold ended unpaid."""
 
     RESERVED = "RESERVED"
     CONFIRMED = "CONFIRMED"
@@ -34,64 +36,15 @@ TRANSITIONS: dict[BookingStatus, frozenset[BookingStatus]] = {
     BookingStatus.CANCELLED: frozenset(),
     BookingStatus.EXPIRED: frozenset(),
 }
-"""Where each state may lead. A CANCELLED or EXPIRED booking never changes its state again."""
+"""The states that may follow each state."""
 
 SEAT_KEEPING = frozenset({BookingStatus.RESERVED, BookingStatus.CONFIRMED})
 """The states in which a booking has its seats."""
 
 
-class AttemptStatus(Enum):
-    """What became of an attempt to charge: nothing known yet, money taken, refused, being called off, or called off."""
-
-    OPEN = "OPEN"
-    CHARGED = "CHARGED"
-    DECLINED = "DECLINED"
-    VOIDING = "VOIDING"
-    VOIDED = "VOIDED"
-
-
-UNSETTLED = frozenset({AttemptStatus.OPEN, AttemptStatus.VOIDING})
-"""The states of an attempt that has not come to its end."""
-
-
-@dataclass(frozen=True, slots=True)
-class PaymentAttempt:
-    """One attempt to charge a booking's total price; its identifier is the provider's idempotency key.
-
-    Attributes:
-        request: By what a repeat of the call that began it is known, or "". It is kept with the attempt, so that such a
-            call gets its answer even if the process that took it has died.
-    """
-
-    attempt_id: str
-    status: AttemptStatus
-    create_time: datetime
-    request: str = ""
-
-
-class RefundStatus(Enum):
-    """How far a refund has come: owed and written down, carried out (or nothing to pay), or given up as impossible."""
-
-    PENDING = "PENDING"
-    COMPLETED = "COMPLETED"
-    FAILED = "FAILED"
-
-
-@dataclass(frozen=True, slots=True)
-class Refund:
-    """Money that goes back for the charge `attempt_id`; its identifier is the provider's idempotency key."""
-
-    refund_id: str
-    attempt_id: str
-    amount: Money
-    percent: int
-    status: RefundStatus
-    create_time: datetime
-
-
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What lets one person in: valid while its booking is CONFIRMED, issued when the booking was."""
+    """Admits one person; valid while its booking is CONFIRMED, and issued when that was confirmed."""
 
     ticket_id: str
     seat: str
@@ -117,7 +70,7 @@ class Reliance:
 
 @dataclass(frozen=True, slots=True)
 class CancellationQuote:
-    """What cancelling would pay back, and the last moment at which that still holds."""
+    """What cancelling would pay back; `valid_until_time` is the last moment at which that holds."""
 
     amount: Money
     percent: int
@@ -126,14 +79,16 @@ class CancellationQuote:
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """Seats of one showtime, held and then sold to one customer.
+    """Seats of one showtime, held for and then sold to one customer.
+
+    Its methods return the next state and change nothing.
 
     Attributes:
         seats: Labels, in row order.
-        seat_price: What each seat costs.
-        hold_extended: Whether a charge has made the hold longer already; it does so once.
+        seat_price: The price of each seat.
+        hold_extended: Whether a charge has extended the hold; this happens once.
         payment: The latest attempt to charge.
-        relied_on: What the gap rule took for granted when the booking was made; empty for most bookings.
+        relied_on: What the gap rule assumed when the booking was made; empty for most bookings.
     """
 
     booking_id: str
@@ -160,42 +115,51 @@ class Booking:
     @property
     def being_paid(self) -> bool:
         """Whether a charge is under way."""
-        return self.payment is not None and self.payment.status in UNSETTLED
+        return self.payment is not None and self.payment.unsettled
 
     def lapsed(self, now: datetime) -> bool:
-        """Tell whether this is a hold that is over: from hold_expire_time on, written down or not."""
+        """Return whether this is a hold that is over: from hold_expire_time on, written down or not."""
         return self.status is BookingStatus.RESERVED and now >= self.hold_expire_time
 
     def seats_on_hold(self, now: datetime) -> int:
-        """Return how many seats this holds that are not paid for."""
+        """Return how many seats it holds that are not paid for."""
         return len(self.seats) if self.status is BookingStatus.RESERVED and now < self.hold_expire_time else 0
 
     def as_of(self, now: datetime) -> "Booking":
-        """Give the booking as it reads now: a hold that is over reads EXPIRED."""
+        """Return the booking as it reads at `now`: a hold that is over reads EXPIRED."""
         return self.to(BookingStatus.EXPIRED) if self.lapsed(now) else self
 
     def to(self, status: BookingStatus) -> "Booking":
-        """Give the booking in its next state.
+        """Return the booking in its next state.
 
         Raises:
-            ValueError: The table of transitions has no such step; a fault of ours, never of a caller's.
+            ValueError: `TRANSITIONS` has no such step.
         """
         if status not in TRANSITIONS[self.status]:
             raise ValueError(f"a booking never goes from {self.status.value} to {status.value}")
         return replace(self, status=status)
 
-    def check_payable(self, start_time: datetime, now: datetime) -> None:
+    def check_payable(self, start_time: datetime, now: datetime, request: str = "") -> None:
         """Check that a charge may start.
 
+        Args:
+            start_time: When the showtime starts.
+            now: The present moment.
+            request: The request that wants to pay, as in PaymentAttempt.
+
         Raises:
-            HoldExpired: The hold is over.
-            BookingNotReserved: It is paid for or cancelled already.
+            HoldExpired: The hold is over; `charged` if this request's own charge came too late.
+            BookingNotReserved: It is paid for or cancelled.
             SalesClosed: The showtime has started.
-            PaymentInProgress: A charge is under way.
+            PaymentInProgress: A charge is under way; `of_this_request` if this request started it.
         """
+        own = self.payment if request and self.payment is not None and self.payment.request == request else None
         status = self.as_of(now).status
+        if own is not None and own.unsettled:
+            raise PaymentInProgress(self.booking_id, of_this_request=True)
         if status is BookingStatus.EXPIRED:
-            raise HoldExpired(self.booking_id, self.hold_expire_time)
+            charged = own is not None and own.status is AttemptStatus.CHARGED
+            raise HoldExpired(self.booking_id, self.hold_expire_time, charged=charged)
         if status is not BookingStatus.RESERVED:
             raise BookingNotReserved(self.booking_id, status.value)
         if self.being_paid:
@@ -203,8 +167,81 @@ class Booking:
         if now >= start_time:
             raise SalesClosed(self.showtime_id, start_time)
 
+    def with_payment_opened(self, attempt_id: str, now: datetime, request: str) -> "Booking":
+        """Return it with a new attempt to charge; the first one leaves at least PAYMENT_TIME of the hold."""
+        hold_expire_time = self.hold_expire_time
+        if not self.hold_extended:
+            hold_expire_time = max(hold_expire_time, now + PAYMENT_TIME)
+        # The latest attempt counts, so each is later than the one before it, even if the clock stands still.
+        create_time = now if self.payment is None else max(now, self.payment.create_time + MICROSECOND)
+        attempt = PaymentAttempt(attempt_id, AttemptStatus.OPEN, create_time, request)
+        return replace(self, payment=attempt, hold_extended=True, hold_expire_time=hold_expire_time)
+
+    def with_charge_settled(
+        self, attempt_id: str, tickets: Sequence[Ticket], refund_id: str, start_time: datetime, now: datetime
+    ) -> "Booking":
+        """Return it CONFIRMED, or EXPIRED with all of the money owed back if the hold is over.
+
+        Raises:
+            HoldExpired, BookingNotReserved, SalesClosed, PaymentInProgress: The attempt was called off.
+        """
+        attempt = self._attempt(attempt_id, AttemptStatus.OPEN)
+        if attempt is None and self._attempt(attempt_id, AttemptStatus.CHARGED, AttemptStatus.DECLINED):
+            return self
+        if attempt is None:
+            self.check_payable(start_time, now)
+            raise PaymentInProgress(self.booking_id)
+        current = replace(self.as_of(now), payment=attempt.to(AttemptStatus.CHARGED))
+        if current.status is BookingStatus.RESERVED:
+            return replace(current.to(BookingStatus.CONFIRMED), confirm_time=now, tickets=tuple(tickets))
+        return replace(current, refund=current.owed(refund_id, 100, now))
+
+    def with_decline_settled(self, attempt_id: str) -> "Booking":
+        """Return it with an OPEN attempt DECLINED; in any other state it stays as it is."""
+        attempt = self._attempt(attempt_id, AttemptStatus.OPEN)
+        return self if attempt is None else replace(self, payment=attempt.to(AttemptStatus.DECLINED))
+
+    def with_void_begun(self, attempt_id: str) -> "Booking":
+        """Return it with an OPEN attempt VOIDING; in any other state it stays as it is."""
+        attempt = self._attempt(attempt_id, AttemptStatus.OPEN)
+        return self if attempt is None else replace(self, payment=attempt.to(AttemptStatus.VOIDING))
+
+    def with_void_settled(self, attempt_id: str, refund_id: str, now: datetime, *, given_back: bool) -> "Booking":
+        """Return it with a VOIDING attempt settled; in any other state it stays as it is.
+
+        The attempt is VOIDED. If money was given back and the hold is over, it shows as a charge with its refund.
+        """
+        attempt = self._attempt(attempt_id, AttemptStatus.VOIDING)
+        if attempt is None:
+            return self
+        current = self.as_of(now)
+        if not given_back or current.status is BookingStatus.RESERVED:
+            return replace(self, payment=attempt.to(AttemptStatus.VOIDED))
+        charged = replace(current, payment=attempt.to(AttemptStatus.CHARGED))
+        return replace(charged, refund=replace(charged.owed(refund_id, 100, now), status=RefundStatus.COMPLETED))
+
+    def with_refund_settled(self, refund_id: str, status: RefundStatus) -> "Booking":
+        """Return it with a PENDING refund settled; in any other state it stays as it is."""
+        if self.refund is None or self.refund.refund_id != refund_id or self.refund.status is not RefundStatus.PENDING:
+            return self
+        return replace(self, refund=replace(self.refund, status=status))
+
+    def cancelled(self, refund_id: str, start_time: datetime, now: datetime) -> "Booking":
+        """Return it CANCELLED, with the refund that the policy owes if it was paid for.
+
+        Raises:
+            BookingNotCancellable: It is EXPIRED or CANCELLED, or the showtime has started.
+            PaymentInProgress: A charge is under way.
+        """
+        quote = self.quote(start_time, now)
+        if self.being_paid:
+            raise PaymentInProgress(self.booking_id)
+        paid = self.status is BookingStatus.CONFIRMED
+        refund = self.owed(refund_id, quote.percent, now) if paid else None
+        return replace(self.to(BookingStatus.CANCELLED), cancel_time=now, refund=refund)
+
     def quote(self, start_time: datetime, now: datetime) -> CancellationQuote:
-        """Tell what cancelling now would pay back.
+        """Return what cancelling at `now` would pay back.
 
         Raises:
             BookingNotCancellable: It is EXPIRED or CANCELLED, or the showtime has started.
@@ -216,5 +253,22 @@ class Booking:
             raise BookingNotCancellable(self.booking_id, status.value, start_time)
         percent, last_moment = refund_percent(start_time, now)
         if self.status is BookingStatus.RESERVED:
-            percent, last_moment = 0, min(self.hold_expire_time, start_time) - timedelta(microseconds=1)
+            percent, last_moment = 0, min(self.hold_expire_time, start_time) - MICROSECOND
         return CancellationQuote(self.total_price.percent(percent), percent, last_moment)
+
+    def owed(self, refund_id: str, percent: int, now: datetime) -> Refund:
+        """Return the refund of a share of what was charged; a refund of nothing is COMPLETED.
+
+        Raises:
+            ValueError: It was never charged.
+        """
+        if self.payment is None:
+            raise ValueError(f"booking {self.booking_id} was never charged")
+        amount = self.total_price.percent(percent)
+        status = RefundStatus.PENDING if amount.minor_units else RefundStatus.COMPLETED
+        return Refund(refund_id, self.payment.attempt_id, amount, percent, status, now)
+
+    def _attempt(self, attempt_id: str, *statuses: AttemptStatus) -> PaymentAttempt | None:
+        """Return the attempt if it is the latest and in one of the states."""
+        attempt = self.payment
+        return attempt if attempt and attempt.attempt_id == attempt_id and attempt.status in statuses else None

@@ -19,10 +19,12 @@ and the customer's own seats in them. It follows that:
 A pending payment may succeed or fail. If the result depends on that, the next payment waits for it.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from cinema_grpc.domain.booking import Booking, BookingStatus, Reliance
+from cinema_grpc.domain.booking import SEAT_KEEPING, Booking, BookingStatus, Reliance
+from cinema_grpc.domain.booking_errors import GapLeftByPayment, PaymentInProgress, SingleSeatGap
 from cinema_grpc.domain.seating import SeatPlan
 
 
@@ -44,14 +46,61 @@ class OwnSeats:
         return booking if booking is not None and booking.user_id == self.user_id else None
 
 
-def reliances(plan: SeatPlan, chosen: Sequence[int], seats: OwnSeats) -> tuple[Reliance, ...]:
-    """Return what a new booking relies on: the stretches that it takes seats from and that include its customer's.
+def check_hold(plan: SeatPlan, chosen: Sequence[int], seats: OwnSeats) -> tuple[Reliance, ...]:
+    """Check a new booking, and return what it relies on.
 
     Args:
         plan: The seats.
-        chosen: The positions that the booking takes, in row order; all are free.
-        seats: The seats before the booking.
+        chosen: The positions that it takes, in row order; all of them free.
+        seats: The seats before the booking is made.
+
+    Raises:
+        SingleSeatGap: It would strand single seats; it names all of them.
     """
+    neighbours: list[Booking] = []
+
+    def is_free(position: int) -> bool:
+        owner = seats.owner(position)
+        if owner is None:
+            return True
+        neighbours.append(owner)
+        return False
+
+    stranded = plan.stranded(chosen, is_free)
+    if stranded:
+        raise SingleSeatGap([plan.labels[each] for each in stranded])
+    own = any(each.user_id == seats.user_id for each in neighbours)
+    return _reliances(plan, chosen, seats) if own else ()
+
+
+def check_payment(plan: SeatPlan, paying: Booking, bookings: Iterable[Booking], seats: OwnSeats, now: datetime) -> None:
+    """Judge a booking again that is to be paid for.
+
+    Args:
+        plan: The seats.
+        paying: The booking to be paid for.
+        bookings: All bookings that keep seats.
+        seats: The seats as they are.
+        now: The present moment.
+
+    Raises:
+        GapLeftByPayment: It would leave a single seat beside a booking that is not paid for.
+        PaymentInProgress: It depends on another booking of the customer whose payment is under way.
+    """
+    relying = [
+        each
+        for each in bookings
+        if each.relied_on and each.user_id == seats.user_id and each.as_of(now).status in SEAT_KEEPING
+    ]
+    stranded, awaited = _blocking_payment(plan, paying, relying, seats) if relying else ([], None)
+    if stranded and awaited is not None:
+        raise PaymentInProgress(awaited)
+    if stranded:
+        raise GapLeftByPayment(paying.booking_id, [plan.labels[each] for each in stranded])
+
+
+def _reliances(plan: SeatPlan, chosen: Sequence[int], seats: OwnSeats) -> tuple[Reliance, ...]:
+    """Return the stretches that a new booking takes seats from and that hold seats of its customer."""
 
     def open_to_customer(position: int) -> bool:
         booking = seats.owner(position)
@@ -69,20 +118,13 @@ def reliances(plan: SeatPlan, chosen: Sequence[int], seats: OwnSeats) -> tuple[R
     return tuple(found)
 
 
-def blocking_payment(
+def _blocking_payment(
     plan: SeatPlan, paying: Booking, relying: Sequence[Booking], seats: OwnSeats
 ) -> tuple[list[int], str | None]:
-    """Return what forbids a payment.
+    """Return the positions of the single seats that a payment would leave, in row order.
 
-    Args:
-        plan: The seats.
-        paying: The booking to pay for.
-        relying: The customer's bookings that keep seats and have `relied_on`.
-        seats: The current seats.
-
-    Returns:
-        The positions of the single seats that the payment would leave, in row order, and the booking_id of a pending
-        payment of the customer that may change them, or None.
+    With them the identifier of another booking of the customer whose payment is under way and may change that, or None.
+    `relying` are the customer's bookings that keep seats and have `relied_on`.
     """
     judged = [each for each in relying if each is paying or (_counts(each) and _relies_on(each, paying))]
     pending = {each.booking_id for each in judged if each is not paying and each.being_paid}

@@ -1,49 +1,24 @@
-"""A showtime as it sells its seats: who holds what, and every rule that decides who may.
+"""A showtime that sells its seats: which booking has which seat, and the rules that decide.
 
 Each command checks everything first and only then changes anything, so a refusal leaves no trace. Time and identifiers
 come from outside, so a command can be applied again, to a fresh copy, with the same effect.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
-from cinema_grpc.domain.booking import (
-    MAXIMUM_SEATS_A_BOOKING,
-    PAYMENT_TIME,
-    SEAT_KEEPING,
-    UNSETTLED,
-    AttemptStatus,
-    Booking,
-    BookingStatus,
-    PaymentAttempt,
-    Refund,
-    RefundStatus,
-    Reliance,
-    Ticket,
-)
-from cinema_grpc.domain.booking_errors import (
-    GapLeftByPayment,
-    HoldLimit,
-    NotBookingOwner,
-    PaymentInProgress,
-    SalesClosed,
-    SeatsUnavailable,
-    SingleSeatGap,
-    TooManyUnpaidHolds,
-)
+from cinema_grpc.domain.booking import MAXIMUM_SEATS_A_BOOKING, SEAT_KEEPING, Booking, BookingStatus, Ticket
+from cinema_grpc.domain.booking_errors import NotBookingOwner, SalesClosed, SeatsUnavailable
 from cinema_grpc.domain.errors import BookingNotFound, FieldViolation, InvalidRequest
-from cinema_grpc.domain.gap_rule import OwnSeats, blocking_payment, reliances
+from cinema_grpc.domain.gap_rule import OwnSeats, check_hold, check_payment
 from cinema_grpc.domain.money import Money
+from cinema_grpc.domain.payment import RefundStatus
 from cinema_grpc.domain.seating import SeatPlan
 from cinema_grpc.domain.unpaid_holds import HoldLimits, UnpaidHolds
 
-MAXIMUM_SEATS_ON_HOLD = 10
-"""How many seats one customer may have on hold in one showtime."""
 NO_LIMITS = HoldLimits()
-MICROSECOND = timedelta(microseconds=1)
-"""The least by which two moments differ."""
 
 
 class SeatGapPolicy(Enum):
@@ -54,7 +29,7 @@ class SeatGapPolicy(Enum):
 
 
 class SeatStatus(Enum):
-    """Whether a seat can be had."""
+    """AVAILABLE: it can be booked. HELD: it waits for a payment. SOLD: it is paid for."""
 
     AVAILABLE = "AVAILABLE"
     HELD = "HELD"
@@ -63,7 +38,7 @@ class SeatStatus(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What is fixed about a showtime for those who sell its seats; `seat_price` is what one seat costs."""
+    """What selling needs to know of a showtime, and what never changes; `seat_price` is the price of each seat."""
 
     showtime_id: str
     start_time: datetime
@@ -84,11 +59,10 @@ class Showtime:
     """The seats of one showtime and the bookings that keep them."""
 
     def __init__(self, terms: Terms, bookings: Iterable[Booking] = ()) -> None:
-        """Take up a showtime with (at least) every booking that keeps seats, or ended unpaid within an hour."""
+        """Make it from at least every booking that keeps seats, or ended unpaid within an hour."""
         self.terms = terms
         self._bookings: dict[str, Booking] = {}
-        self._owners: dict[int, str] = {}
-        self._holds: dict[str, tuple[str, ...]] = {}  # by user; most have one, and a set would take four times the room
+        self._owners: dict[int, Booking] = {}
         self._before: dict[str, Booking | None] = {}
         self._finished: set[str] = set()
         self._unpaid_holds = UnpaidHolds()
@@ -96,21 +70,21 @@ class Showtime:
             self.restore(booking)
 
     def restore(self, booking: Booking) -> None:
-        """Take over a booking as it was written down, in place of an older state of it; this is no change."""
+        """Replace a booking by its stored state; `changes` does not list this."""
         older = self._bookings.get(booking.booking_id)
         if older is not None:
-            self._let_go(older)
-        self._keep(booking)
+            self._remove(older)
+        self._add(booking)
 
     def __contains__(self, booking_id: str) -> bool:
         return booking_id in self._bookings
 
     def changes(self) -> list[Change]:
-        """Tell what the commands have changed since the last `settle`, net: one change a booking."""
+        """Return what commands changed since the last `settle`, one net change for each booking."""
         return [Change(before, self._bookings[booking_id]) for booking_id, before in self._before.items()]
 
     def settle(self) -> None:
-        """Take the changes as written down: forget what was before, and bookings that keep no seats."""
+        """Treat the changes as stored: forget them, and bookings that keep no seats."""
         self._before.clear()
         for booking_id in self._finished:
             del self._bookings[booking_id]
@@ -118,28 +92,27 @@ class Showtime:
 
     @property
     def taken(self) -> int:
-        """The number of seats that bookings keep, holds that are over but not written down so included."""
+        """The number of seats that bookings keep, including holds that are over but not yet EXPIRED."""
         return len(self._owners)
 
     def seats(self, now: datetime) -> list[SeatStatus]:
-        """Tell the state of every seat, by position; a hold that is over leaves its seats AVAILABLE."""
+        """Return the status of every seat, by position; seats of a hold that is over are AVAILABLE."""
         states = [SeatStatus.AVAILABLE] * len(self.terms.seat_plan)
-        for position, booking_id in self._owners.items():
-            booking = self._bookings[booking_id]
+        for position, booking in self._owners.items():
             if not booking.lapsed(now):
                 states[position] = SeatStatus.SOLD if booking.status is BookingStatus.CONFIRMED else SeatStatus.HELD
         return states
 
     def next_lapse(self, now: datetime) -> datetime | None:
-        """Tell when the next hold ends after `now`, or None if there is none."""
+        """Return when the next hold ends after `now`; None if there is no hold."""
         reserved = (booking for booking in self._bookings.values() if booking.status is BookingStatus.RESERVED)
         return min((each.hold_expire_time for each in reserved if each.hold_expire_time > now), default=None)
 
     def booking(self, booking_id: str, user_id: str) -> Booking:
-        """Give a booking to its owner.
+        """Return a booking of a user.
 
         Raises:
-            BookingNotFound: There is none of that name here.
+            BookingNotFound: The showtime has no such booking, or has not loaded it.
             NotBookingOwner: It belongs to someone else.
         """
         booking = self._bookings.get(booking_id)
@@ -159,18 +132,10 @@ class Showtime:
         limits: HoldLimits = NO_LIMITS,
         held_elsewhere: int = 0,
     ) -> Booking:
-        """Hold seats for a customer, until `hold_for` is over or the showtime starts: all of them, or none.
+        """Hold all of the seats for a customer for `hold_for`, or until the showtime starts if that is sooner.
 
-        A hold that is over and keeps one of the seats is written down as EXPIRED and loses all of its seats.
-
-        Args:
-            booking_id: The new booking's.
-            user_id: The customer.
-            seats: Labels, in any order.
-            hold_for: How long to hold them.
-            now: The present moment.
-            limits: What the customer may hold.
-            held_elsewhere: How many seats the customer has on hold in other showtimes.
+        A hold that is over and keeps one of the seats becomes EXPIRED and loses all of its seats. `held_elsewhere` is
+        the number of seats that the customer has on hold in other showtimes.
 
         Raises:
             InvalidRequest: Not 1 to 10 different seats.
@@ -185,30 +150,26 @@ class Showtime:
             raise InvalidRequest(FieldViolation("seats", f"must be 1 to {MAXIMUM_SEATS_A_BOOKING} different seats"))
         if now >= self.terms.start_time:
             raise SalesClosed(self.terms.showtime_id, self.terms.start_time)
-        positions = self.terms.seat_plan.positions(seats)
-        labels = tuple(self._labels(positions))
-        met: list[str] = []
-        is_free = self._free_at(now, met)
-        unavailable = [position for position in positions if not is_free(position)]
+        plan = self.terms.seat_plan
+        positions = plan.positions(seats)
+        owner = self._owner_at(now)
+        unavailable = [plan.labels[position] for position in positions if owner(position) is not None]
         if unavailable:
-            raise SeatsUnavailable(self._labels(unavailable))
-        self._check_hold_limits(user_id, len(seats), held_elsewhere, limits, now)
-        relied_on: tuple[Reliance, ...] = ()
-        if self.terms.seat_gap_policy is SeatGapPolicy.REFUSE:
-            stranded = self.terms.seat_plan.stranded(positions, is_free)
-            if stranded:
-                raise SingleSeatGap(self._labels(stranded))
-            if any(self._bookings[owner].user_id == user_id for owner in met):
-                relied_on = reliances(self.terms.seat_plan, positions, self._own_seats(user_id, now))
+            raise SeatsUnavailable(unavailable)
+        self._unpaid_holds.check(user_id, len(seats), held_elsewhere, limits, now)
+        refuse_gaps = self.terms.seat_gap_policy is SeatGapPolicy.REFUSE
+        relied_on = check_hold(plan, positions, OwnSeats(user_id, owner)) if refuse_gaps else ()
 
-        for lapsed in dict.fromkeys(self._owners[position] for position in positions if position in self._owners):
-            self._put(self._bookings[lapsed].to(BookingStatus.EXPIRED))
+        for position in positions:
+            lapsed = self._owners.get(position)
+            if lapsed is not None:
+                self._put(lapsed.to(BookingStatus.EXPIRED))
         return self._put(
             Booking(
                 booking_id=booking_id,
                 user_id=user_id,
                 showtime_id=self.terms.showtime_id,
-                seats=labels,
+                seats=tuple(plan.labels[position] for position in positions),
                 seat_price=self.terms.seat_price,
                 status=BookingStatus.RESERVED,
                 create_time=now,
@@ -218,230 +179,114 @@ class Showtime:
         )
 
     def open_payment(self, booking_id: str, user_id: str, attempt_id: str, now: datetime, request: str = "") -> Booking:
-        """Write down that a charge starts; the first one makes the hold last at least 2 minutes more.
+        """Open an attempt to charge; the first one extends the hold to at least 2 minutes ahead.
 
         Raises:
-            BookingNotFound, NotBookingOwner, HoldExpired, BookingNotReserved, SalesClosed.
+            BookingNotFound, NotBookingOwner.
+            HoldExpired, BookingNotReserved, SalesClosed: See Booking.check_payable.
             PaymentInProgress: A charge is under way, of this booking or of one that the gap rule depends on.
             GapLeftByPayment: It relied on bookings that are not paid for; see `gap_rule`.
         """
         booking = self.booking(booking_id, user_id)
-        if request and booking.being_paid and booking.payment is not None and booking.payment.request == request:
-            raise PaymentInProgress(booking_id, of_this_request=True)
-        booking.check_payable(self.terms.start_time, now)
-        self._check_gaps(booking, now)
-        hold_expire_time = booking.hold_expire_time
-        if not booking.hold_extended:
-            hold_expire_time = max(hold_expire_time, now + PAYMENT_TIME)
-        # The latest attempt is the one that counts, so it is later than the one before it also while time stands still.
-        start = now if booking.payment is None else max(now, booking.payment.create_time + MICROSECOND)
-        attempt = PaymentAttempt(attempt_id, AttemptStatus.OPEN, start, request)
-        return self._put(replace(booking, payment=attempt, hold_extended=True, hold_expire_time=hold_expire_time))
+        booking.check_payable(self.terms.start_time, now, request)
+        if self.terms.seat_gap_policy is SeatGapPolicy.REFUSE:
+            own = OwnSeats(user_id, self._owner_at(now))
+            check_payment(self.terms.seat_plan, booking, self._bookings.values(), own, now)
+        return self._put(booking.with_payment_opened(attempt_id, now, request))
 
     def settle_charge(
         self, booking_id: str, attempt_id: str, tickets: Sequence[Ticket], refund_id: str, now: datetime
     ) -> Booking:
-        """Write down that the money was taken.
+        """Record that the money was taken; doing so again changes nothing.
 
-        The booking is CONFIRMED, or EXPIRED with all of the money owed back if its hold is over. Settling an attempt
-        again changes nothing.
+        The booking is CONFIRMED, or EXPIRED with all of the money owed back if its hold is over.
 
         Raises:
-            HoldExpired, BookingNotReserved, SalesClosed, PaymentInProgress: The attempt was called off, and what it
-                took goes back.
+            HoldExpired, BookingNotReserved, SalesClosed, PaymentInProgress: The attempt was called off, and the
+                provider gives the money back.
         """
-        booking, attempt = self._attempt(booking_id, attempt_id)
-        if attempt is None or attempt.status in {AttemptStatus.VOIDING, AttemptStatus.VOIDED}:
-            booking.check_payable(self.terms.start_time, now)
-            raise PaymentInProgress(booking_id)
-        if attempt.status is not AttemptStatus.OPEN:
-            return booking
-        charged = replace(attempt, status=AttemptStatus.CHARGED)
-        current = booking.as_of(now)
-        if current.status is BookingStatus.RESERVED:
-            confirmed = current.to(BookingStatus.CONFIRMED)
-            return self._put(replace(confirmed, payment=charged, confirm_time=now, tickets=tuple(tickets)))
-        return self._put(replace(current, payment=charged, refund=_refund(booking, refund_id, 100, now)))
+        booking = self._bookings[booking_id]
+        start_time = self.terms.start_time
+        return self._put(booking.with_charge_settled(attempt_id, tickets, refund_id, start_time, now))
 
     def settle_decline(self, booking_id: str, attempt_id: str) -> Booking:
-        """Write down that the charge was refused; the booking stays as it is. Doing so again changes nothing."""
-        booking, attempt = self._attempt(booking_id, attempt_id)
-        if attempt is None or attempt.status is not AttemptStatus.OPEN:
-            return booking
-        return self._put(replace(booking, payment=replace(attempt, status=AttemptStatus.DECLINED)))
+        """Record that an open attempt took no money; the booking stays RESERVED. Doing so again changes nothing."""
+        return self._put(self._bookings[booking_id].with_decline_settled(attempt_id))
 
-    def begin_void(self, booking_id: str, attempt_id: str) -> bool:
-        """Write down that an attempt of which nothing is known is called off: from now on nothing can confirm by it.
+    def begin_void(self, booking_id: str, attempt_id: str) -> Booking:
+        """Call an open attempt off: from now on it can't confirm the booking.
 
-        This comes before the provider is told so. Else the money might be given back for a charge that whoever made it
-        writes down as taken. Tells whether the attempt is called off now.
+        This comes before the provider is asked to void it. Otherwise a slow process could confirm the booking with
+        money that the provider has just given back.
         """
-        booking, attempt = self._attempt(booking_id, attempt_id)
-        if attempt is None or attempt.status not in UNSETTLED:
-            return False
-        if attempt.status is AttemptStatus.OPEN:
-            self._put(replace(booking, payment=replace(attempt, status=AttemptStatus.VOIDING)))
-        return True
+        return self._put(self._bookings[booking_id].with_void_begun(attempt_id))
 
     def settle_void(
         self, booking_id: str, attempt_id: str, refund_id: str, now: datetime, *, given_back: bool
     ) -> Booking:
-        """Write down that an attempt which was called off takes no money any more, and has given back what it took.
+        """Record that the provider has voided an attempt; doing so again changes nothing.
 
-        A booking whose hold is not over can be paid for again. For one that is, money that was taken and given back
-        shows as a charge with its refund. Doing so again changes nothing.
+        The booking can be paid for again. If its hold is over, money that was given back shows as a charge with its
+        refund.
         """
-        booking, attempt = self._attempt(booking_id, attempt_id)
-        if attempt is None or attempt.status is not AttemptStatus.VOIDING:
-            return booking
-        present = booking.as_of(now)
-        if not given_back or present.status is BookingStatus.RESERVED:
-            return self._put(replace(booking, payment=replace(attempt, status=AttemptStatus.VOIDED)))
-        charged = replace(present, payment=replace(attempt, status=AttemptStatus.CHARGED))
-        refund = replace(_refund(charged, refund_id, 100, now), status=RefundStatus.COMPLETED)
-        return self._put(replace(charged, refund=refund))
-
-    def withdraw_payment(self, booking_id: str, attempt_id: str) -> None:
-        """Write down that an attempt which may have been opened came to nothing: the provider was never asked."""
         booking = self._bookings[booking_id]
-        if booking.being_paid and booking.payment is not None and booking.payment.attempt_id == attempt_id:
-            self.settle_decline(booking_id, attempt_id)
+        return self._put(booking.with_void_settled(attempt_id, refund_id, now, given_back=given_back))
 
     def cancel(self, booking_id: str, user_id: str, refund_id: str, now: datetime) -> Booking:
-        """Give a booking up: its seats go free; what was paid for it is owed back by the policy.
+        """Cancel a booking: its seats are free, and the policy says how much of the price is owed back.
 
         Raises:
             BookingNotFound, NotBookingOwner, BookingNotCancellable.
             PaymentInProgress: A charge is under way.
         """
-        booking = self.booking(booking_id, user_id)
-        quote = booking.quote(self.terms.start_time, now)
-        if booking.being_paid:
-            raise PaymentInProgress(booking_id)
-        paid = booking.status is BookingStatus.CONFIRMED
-        refund = _refund(booking, refund_id, quote.percent, now) if paid else None
-        return self._put(replace(booking.to(BookingStatus.CANCELLED), cancel_time=now, refund=refund))
+        return self._put(self.booking(booking_id, user_id).cancelled(refund_id, self.terms.start_time, now))
 
     def settle_refund(self, booking_id: str, refund_id: str, status: RefundStatus) -> Booking:
-        """Write down that the provider has paid a refund, or never will. Doing so again changes nothing."""
-        booking = self._bookings[booking_id]
-        refund = booking.refund
-        if refund is None or refund.refund_id != refund_id or refund.status is not RefundStatus.PENDING:
-            return booking
-        return self._put(replace(booking, refund=replace(refund, status=status)))
+        """Record that the provider paid a refund, or never will; doing so again changes nothing."""
+        return self._put(self._bookings[booking_id].with_refund_settled(refund_id, status))
 
     def expire(self, limit: int, now: datetime) -> int:
-        """Write down holds that are over, the longest over first, at most `limit`; tell how many."""
+        """Set holds that are over to EXPIRED, the longest over first, at most `limit`; return how many."""
         lapsed = [booking for booking in self._bookings.values() if booking.lapsed(now)]
         lapsed.sort(key=lambda booking: booking.hold_expire_time)
         for booking in lapsed[:limit]:
             self._put(booking.to(BookingStatus.EXPIRED))
         return len(lapsed[:limit])
 
-    def _free_at(self, now: datetime, met: list[str]) -> Callable[[int], bool]:
-        """Make what tells whether a position is free; it is asked for each seat of a row, so it is quick.
-
-        It adds the booking that has the seat to `met` if it is not.
-        """
-        owner_of, bookings = self._owners.get, self._bookings
-
-        def is_free(position: int) -> bool:
-            owner = owner_of(position)
-            if owner is None or bookings[owner].lapsed(now):
-                return True
-            met.append(owner)
-            return False
-
-        return is_free
-
-    def _own_seats(self, user_id: str, now: datetime) -> OwnSeats:
-        """Return how the seats look to one customer."""
-        owner_of, bookings = self._owners.get, self._bookings
+    def _owner_at(self, now: datetime) -> Callable[[int], Booking | None]:
+        """Return a function from a position to the booking that has it at `now`, or None."""
+        owner_of = self._owners.get
 
         def owner(position: int) -> Booking | None:
-            booking_id = owner_of(position)
-            booking = None if booking_id is None else bookings[booking_id]
+            booking = owner_of(position)
             return None if booking is None or booking.lapsed(now) else booking
 
-        return OwnSeats(user_id, owner)
-
-    def _check_gaps(self, booking: Booking, now: datetime) -> None:
-        """Judge a booking again that is to be paid for."""
-        if self.terms.seat_gap_policy is not SeatGapPolicy.REFUSE:
-            return
-        user_id = booking.user_id
-        relying = [
-            each
-            for each in self._bookings.values()
-            if each.relied_on and each.user_id == user_id and each.status in SEAT_KEEPING and not each.lapsed(now)
-        ]
-        if not relying:
-            return
-        stranded, awaited = blocking_payment(self.terms.seat_plan, booking, relying, self._own_seats(user_id, now))
-        if stranded and awaited is not None:
-            raise PaymentInProgress(awaited)
-        if stranded:
-            raise GapLeftByPayment(booking.booking_id, self._labels(stranded))
-
-    def _check_hold_limits(
-        self, user_id: str, requested: int, held_elsewhere: int, limits: HoldLimits, now: datetime
-    ) -> None:
-        holds = [self._bookings[booking_id] for booking_id in self._holds.get(user_id, ())]
-        held = sum(len(booking.seats) for booking in holds if not booking.lapsed(now))
-        if held + requested > MAXIMUM_SEATS_ON_HOLD:
-            raise HoldLimit(MAXIMUM_SEATS_ON_HOLD, held, requested)
-        if limits.seats and held_elsewhere + held + requested > limits.seats:
-            raise HoldLimit(limits.seats, held_elsewhere + held, requested, of_account=True)
-        if limits.unpaid_holds:
-            lapsed = [booking for booking in holds if booking.lapsed(now) and not booking.being_paid]
-            count, wait = self._unpaid_holds.wait(user_id, lapsed, limits.unpaid_holds, now)
-            if wait:
-                raise TooManyUnpaidHolds(count, wait)
-
-    def _attempt(self, booking_id: str, attempt_id: str) -> tuple[Booking, PaymentAttempt | None]:
-        """Give a booking with its attempt; None if that was settled long ago and another one has followed."""
-        booking = self._bookings[booking_id]
-        latest = booking.payment
-        return booking, latest if latest is not None and latest.attempt_id == attempt_id else None
-
-    def _labels(self, positions: Iterable[int]) -> list[str]:
-        return [self.terms.seat_plan.labels[position] for position in positions]
+        return owner
 
     def _put(self, booking: Booking) -> Booking:
-        """Replace a booking by its next state and remember the first one."""
+        """Replace a booking by its next state, and remember the state before the first change."""
         older = self._bookings.get(booking.booking_id)
+        if older is booking:
+            return booking
         self._before.setdefault(booking.booking_id, older)
         if older is not None:
-            self._let_go(older)
-        self._keep(booking)
+            self._remove(older)
+        self._add(booking)
         return booking
 
-    def _keep(self, booking: Booking) -> None:
+    def _add(self, booking: Booking) -> None:
         self._bookings[booking.booking_id] = booking
+        self._unpaid_holds.add(booking)
         if booking.status in SEAT_KEEPING:
             for position in self.terms.seat_plan.positions(booking.seats):
-                self._owners[position] = booking.booking_id
+                self._owners[position] = booking
         else:
             self._finished.add(booking.booking_id)
-            self._unpaid_holds.note(booking)
-        if booking.status is BookingStatus.RESERVED:
-            self._holds[booking.user_id] = (*self._holds.get(booking.user_id, ()), booking.booking_id)
 
-    def _let_go(self, booking: Booking) -> None:
+    def _remove(self, booking: Booking) -> None:
         if booking.status in SEAT_KEEPING:
             for position in self.terms.seat_plan.positions(booking.seats):
-                if self._owners.get(position) == booking.booking_id:
+                if self._owners.get(position) is booking:
                     del self._owners[position]
         if booking.status is BookingStatus.RESERVED:
-            holds = self._holds.pop(booking.user_id)
-            if len(holds) > 1:
-                self._holds[booking.user_id] = tuple(each for each in holds if each != booking.booking_id)
-
-
-def _refund(booking: Booking, refund_id: str, percent: int, now: datetime) -> Refund:
-    """Owe back a share of what was paid; a refund of nothing is complete at once."""
-    if booking.payment is None:
-        raise ValueError(f"booking {booking.booking_id} was never charged")
-    amount = booking.total_price.percent(percent)
-    status = RefundStatus.PENDING if amount.minor_units else RefundStatus.COMPLETED
-    return Refund(refund_id, booking.payment.attempt_id, amount, percent, status, now)
+            self._unpaid_holds.discard(booking)

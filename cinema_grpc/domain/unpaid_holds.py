@@ -1,12 +1,14 @@
 """Limits on holding seats without paying: how many at once, and how often."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Self
 
-from cinema_grpc.domain.booking import AttemptStatus, Booking, BookingStatus
+from cinema_grpc.domain.booking import Booking, BookingStatus
+from cinema_grpc.domain.booking_errors import HoldLimit, TooManyUnpaidHolds
+from cinema_grpc.domain.payment import AttemptStatus
 
+MAXIMUM_SEATS_ON_HOLD = 10
+"""How many seats one customer may have on hold in one showtime."""
 COUNTED_FOR = timedelta(hours=1)
 """How long an unpaid hold counts after its end."""
 SHORTEST_WAIT = timedelta(minutes=1)
@@ -26,47 +28,80 @@ class HoldLimits:
     unpaid_holds: int = 0
 
 
-@dataclass(slots=True)
 class UnpaidHolds:
-    """Holds of one showtime that ended unpaid within the last hour, by customer."""
+    """The unpaid holds of one showtime, by customer: those that stand, and those that ended within an hour."""
 
-    # By user_id: the booking_id and the end of each hold. Tuples, so that a shallow copy is independent.
-    _ended: dict[str, tuple[tuple[str, datetime], ...]] = field(default_factory=dict)
-    _swept: datetime | None = None
+    def __init__(self) -> None:
+        # Tuples, so that a shallow copy is independent. Most customers have one hold.
+        self._reserved: dict[str, tuple[Booking, ...]] = {}
+        self._ended: dict[str, tuple[tuple[str, datetime], ...]] = {}
+        self._swept: datetime | None = None
 
-    def copy(self) -> Self:
-        """Return an independent copy. Its cost grows with the number of customers, not of holds."""
-        return replace(self, _ended=self._ended.copy())
+    def copy(self) -> "UnpaidHolds":
+        """Return an independent copy; its cost grows with the number of customers, not of holds."""
+        copy = UnpaidHolds()
+        copy._reserved, copy._ended, copy._swept = self._reserved.copy(), self._ended.copy(), self._swept
+        return copy
 
-    def note(self, booking: Booking) -> None:
-        """Count a booking if it ended unpaid. Counting it again changes nothing."""
+    def add(self, booking: Booking) -> None:
+        """Count a booking if it is RESERVED or ended unpaid; counting an end again changes nothing."""
+        if booking.status is BookingStatus.RESERVED:
+            self._reserved[booking.user_id] = (*self._reserved.get(booking.user_id, ()), booking)
+            return
         end = _end(booking)
         if end is None:
             return
-        others = (hold for hold in self._ended.get(booking.user_id, ()) if hold[0] != booking.booking_id)
+        others = (each for each in self._ended.get(booking.user_id, ()) if each[0] != booking.booking_id)
         self._ended[booking.user_id] = (*others, (booking.booking_id, end))
         if self._swept is None or end - self._swept > COUNTED_FOR:
             self._sweep(end)
 
-    def wait(self, user_id: str, lapsed: Iterable[Booking], limit: int, now: datetime) -> tuple[int, timedelta]:
-        """Return the number of counted holds, and the time until the customer may hold again.
+    def discard(self, booking: Booking) -> None:
+        """Stop counting a booking that was RESERVED and has another state now."""
+        holds = self._reserved.pop(booking.user_id, ())
+        if len(holds) > 1:
+            self._reserved[booking.user_id] = tuple(each for each in holds if each.booking_id != booking.booking_id)
 
-        The wait starts at the latest end: one minute at the limit, doubled by each further hold, one hour at most.
+    def check(self, user_id: str, seats: int, held_elsewhere: int, limits: HoldLimits, now: datetime) -> None:
+        """Check that a customer may hold more seats.
 
         Args:
             user_id: The customer.
-            lapsed: The customer's holds that have ended but are not yet recorded as expired.
-            limit: Number of counted holds from which on the customer must wait.
-            now: The current time.
+            seats: How many more.
+            held_elsewhere: How many seats the customer has on hold in other showtimes.
+            limits: What the customer may hold.
+            now: The present moment.
+
+        Raises:
+            HoldLimit: The customer would have too many seats on hold, in this showtime or over all of them.
+            TooManyUnpaidHolds: Too many of the customer's holds here ended unpaid within an hour.
         """
-        ends = dict(self._ended.get(user_id, ())) | {hold.booking_id: hold.hold_expire_time for hold in lapsed}
+        holds = self._reserved.get(user_id, ())
+        held = sum(booking.seats_on_hold(now) for booking in holds)
+        if held + seats > MAXIMUM_SEATS_ON_HOLD:
+            raise HoldLimit(MAXIMUM_SEATS_ON_HOLD, held, seats)
+        if limits.seats and held_elsewhere + held + seats > limits.seats:
+            raise HoldLimit(limits.seats, held_elsewhere + held, seats, of_account=True)
+        if limits.unpaid_holds:
+            self._check_wait(user_id, limits.unpaid_holds, now)
+
+    def _check_wait(self, user_id: str, limit: int, now: datetime) -> None:
+        """Refuse a hold during the wait, which starts at the end of the latest unpaid one.
+
+        It is a minute at the limit and doubles with each further one, up to an hour.
+        """
+        lapsed = [each for each in self._reserved.get(user_id, ()) if each.lapsed(now) and not each.being_paid]
+        ends = dict(self._ended.get(user_id, ())) | {each.booking_id: each.hold_expire_time for each in lapsed}
         counted = [end for end in ends.values() if now - end < COUNTED_FOR]
         if len(counted) < limit:
-            return len(counted), timedelta()
+            return
         wait = min(LONGEST_WAIT, SHORTEST_WAIT * 2 ** min(len(counted) - limit, 10))
-        return len(counted), max(timedelta(), min(LONGEST_WAIT, max(counted) + wait - now))
+        left = min(LONGEST_WAIT, max(counted) + wait - now)
+        if left > timedelta():
+            raise TooManyUnpaidHolds(len(counted), left)
 
     def _sweep(self, now: datetime) -> None:
+        """Forget the ends that no longer count, once an hour."""
         self._swept = now
         counted = {
             user_id: tuple(hold for hold in holds if now - hold[1] < COUNTED_FOR)
@@ -76,8 +111,8 @@ class UnpaidHolds:
 
 
 def _end(booking: Booking) -> datetime | None:
-    """Return when a hold ended unpaid; None if it did not. A hold that was charged too late counts as paid."""
-    if booking.confirm_time is not None or booking.being_paid:
+    """Return when a hold ended unpaid; None if it was paid for, also too late, or is being paid for."""
+    if booking.status is BookingStatus.CONFIRMED or booking.confirm_time is not None or booking.being_paid:
         return None
     if booking.payment is not None and booking.payment.status is AttemptStatus.CHARGED:
         return None

@@ -9,9 +9,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from cinema_grpc.application.account_ports import JsonWebKey
 from cinema_grpc.application.sessions import Tokens
 from cinema_grpc.domain.account import Role, User
-from cinema_grpc.domain.booking import Booking, BookingStatus, Refund, RefundStatus
+from cinema_grpc.domain.booking import Booking, BookingStatus
 from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
 from cinema_grpc.domain.money import Money
+from cinema_grpc.domain.payment import Refund, RefundStatus
 from cinema_grpc.domain.showtime import SeatGapPolicy, SeatStatus
 from cinema_grpc.transport.parsing import EPOCH
 

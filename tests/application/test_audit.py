@@ -14,7 +14,8 @@ from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.audit import Books, Report, audit
 from cinema_grpc.adapters.database.invariants import invariants
 from cinema_grpc.adapters.database.schema import microseconds
-from cinema_grpc.domain.booking import Booking, RefundStatus, Ticket
+from cinema_grpc.domain.booking import Booking, Ticket
+from cinema_grpc.domain.payment import RefundStatus
 from cinema_grpc.domain.session import RefreshToken, Session
 from cinema_grpc.domain.showtime import Showtime
 from tests.application.conftest import START, House

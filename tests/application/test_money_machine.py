@@ -27,8 +27,9 @@ from cinema_grpc.application.bookings import Bookings
 from cinema_grpc.application.box_office import BoxOffice
 from cinema_grpc.application.expiry import HoldExpiry
 from cinema_grpc.application.unsettled import pause
-from cinema_grpc.domain.booking import UNSETTLED, Booking
+from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.errors import CinemaError
+from cinema_grpc.domain.payment import UNSETTLED
 from tests import chance
 from tests.application.conftest import CUSTOMERS, START, furnish
 from tests.application.fickle_provider import FickleProvider

@@ -9,9 +9,10 @@ from cinema_grpc.application import lane
 from cinema_grpc.application import payments as module
 from cinema_grpc.application.errors import PaymentUnavailable, RequestIdReused, ShuttingDown, StorageUnavailable
 from cinema_grpc.application.unsettled import PROVIDER_SECONDS
-from cinema_grpc.domain.booking import BookingStatus, RefundStatus
+from cinema_grpc.domain.booking import BookingStatus
 from cinema_grpc.domain.booking_errors import HoldExpired, PaymentInProgress
 from cinema_grpc.domain.money import Money
+from cinema_grpc.domain.payment import RefundStatus
 from tests.application.desk import Desk, outcomes, request
 from tests.faults import failing
 

@@ -15,9 +15,10 @@ import pytest
 
 from cinema_grpc.adapters.database.audit import look_over
 from cinema_grpc.application.expiry import HoldExpiry
-from cinema_grpc.domain.booking import AttemptStatus, Booking, BookingStatus, RefundStatus
+from cinema_grpc.domain.booking import Booking, BookingStatus
 from cinema_grpc.domain.errors import CinemaError
 from cinema_grpc.domain.money import Money
+from cinema_grpc.domain.payment import AttemptStatus, RefundStatus
 from tests import chance
 from tests.application.conftest import SHOWTIMES, House
 from tests.application.paying import Provider, Replica

@@ -15,9 +15,10 @@ from cinema_grpc.application.errors import PaymentUnavailable
 from cinema_grpc.application.once import Once, RequestKey
 from cinema_grpc.application.payment_ports import ChargeVoided, ProviderUnavailable
 from cinema_grpc.application.unsettled import LONGEST_PAUSE, MOST_TRIES
-from cinema_grpc.domain.booking import AttemptStatus, Booking, BookingStatus, RefundStatus
+from cinema_grpc.domain.booking import Booking, BookingStatus
 from cinema_grpc.domain.booking_errors import BookingNotReserved, HoldExpired, PaymentInProgress
 from cinema_grpc.domain.money import Money
+from cinema_grpc.domain.payment import AttemptStatus, RefundStatus
 from tests.application.conftest import House
 from tests.application.paying import GRACE, Provider, Replica
 

@@ -11,8 +11,9 @@ from cinema_grpc.application import refunds
 from cinema_grpc.application.once import Once, RequestKey
 from cinema_grpc.application.refunds import Refunds
 from cinema_grpc.application.unsettled import LONGEST_PAUSE, MOST_TRIES
-from cinema_grpc.domain.booking import Booking, RefundStatus
+from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.money import Money
+from cinema_grpc.domain.payment import RefundStatus
 from tests.application.desk import Desk
 from tests.application.paying import GRACE
 

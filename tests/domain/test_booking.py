@@ -1,11 +1,13 @@
-"""The states of a booking: every step that the table allows, and every other refused."""
+"""The states of a booking and of its payment: every step that the table allows, and every other refused."""
 
 from datetime import timedelta
 
 import pytest
 
+from cinema_grpc.domain import payment
 from cinema_grpc.domain.booking import TRANSITIONS, BookingStatus
 from cinema_grpc.domain.booking_errors import BookingNotReserved, HoldExpired, SalesClosed
+from cinema_grpc.domain.payment import AttemptStatus, PaymentAttempt
 from tests.builders import NOW, a_booking
 
 START = NOW + timedelta(days=2)
@@ -14,7 +16,7 @@ START = NOW + timedelta(days=2)
 @pytest.mark.parametrize("before", BookingStatus)
 @pytest.mark.parametrize("after", BookingStatus)
 def test_transitions(before: BookingStatus, after: BookingStatus) -> None:
-    """A step is taken if the table has it, and is a fault of ours otherwise."""
+    """A step that the table does not have is a fault of ours."""
     booking = a_booking(status=before)
     if after in TRANSITIONS[before]:
         assert booking.to(after).status is after
@@ -24,7 +26,7 @@ def test_transitions(before: BookingStatus, after: BookingStatus) -> None:
 
 
 def test_allowed_steps() -> None:
-    """The table itself, told once more: what is over stays over."""
+    """A CANCELLED or EXPIRED booking stays so."""
     steps = {(before.value, after.value) for before, afters in TRANSITIONS.items() for after in afters}
     assert steps == {
         ("RESERVED", "CONFIRMED"),
@@ -44,7 +46,7 @@ def test_a_hold_ends_at_its_end() -> None:
 
 @pytest.mark.parametrize("status", [BookingStatus.CONFIRMED, BookingStatus.CANCELLED])
 def test_only_a_reserved_booking_is_payable(status: BookingStatus) -> None:
-    """The refusal tells the status."""
+    """The refusal names the status."""
     with pytest.raises(BookingNotReserved) as refusal:
         a_booking(status=status).check_payable(START, NOW)
     assert refusal.value.metadata["status"] == status.value
@@ -52,7 +54,7 @@ def test_only_a_reserved_booking_is_payable(status: BookingStatus) -> None:
 
 @pytest.mark.parametrize("status", [BookingStatus.EXPIRED, BookingStatus.RESERVED])
 def test_an_expired_hold_is_not_payable(status: BookingStatus) -> None:
-    """Written down or not; the refusal tells when it ended."""
+    """Written down or not; the refusal says when it ended."""
     with pytest.raises(HoldExpired) as refusal:
         a_booking(status=status, hold_expire_time=NOW).check_payable(START, NOW)
     assert refusal.value.metadata["hold_expire_time"] == "2026-05-01T12:00:00Z"
@@ -64,3 +66,26 @@ def test_sales_end_at_the_start() -> None:
     booking.check_payable(START, START - timedelta(microseconds=1))
     with pytest.raises(SalesClosed):
         booking.check_payable(START, START)
+
+
+@pytest.mark.parametrize("before", AttemptStatus)
+@pytest.mark.parametrize("after", AttemptStatus)
+def test_steps_of_a_payment_attempt(before: AttemptStatus, after: AttemptStatus) -> None:
+    attempt = PaymentAttempt("attempt", before, NOW)
+    if after in payment.TRANSITIONS[before]:
+        assert attempt.to(after).status is after
+    else:
+        with pytest.raises(ValueError, match="never goes"):
+            attempt.to(after)
+
+
+def test_allowed_steps_of_a_payment_attempt() -> None:
+    """An attempt ends CHARGED, DECLINED or VOIDED, and stays so."""
+    steps = {(before.value, after.value) for before, afters in payment.TRANSITIONS.items() for after in afters}
+    assert steps == {
+        ("OPEN", "CHARGED"),
+        ("OPEN", "DECLINED"),
+        ("OPEN", "VOIDING"),
+        ("VOIDING", "VOIDED"),
+        ("VOIDING", "CHARGED"),
+    }

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from cinema_grpc.domain.booking import AttemptStatus, Booking, BookingStatus, RefundStatus, Ticket
+from cinema_grpc.domain.booking import Booking, BookingStatus, Ticket
 from cinema_grpc.domain.booking_errors import (
     BookingNotCancellable,
     BookingNotReserved,
@@ -18,6 +18,7 @@ from cinema_grpc.domain.booking_errors import (
 )
 from cinema_grpc.domain.errors import BookingNotFound, InvalidRequest, SeatNotFound
 from cinema_grpc.domain.money import Money
+from cinema_grpc.domain.payment import AttemptStatus, RefundStatus
 from cinema_grpc.domain.seating import SeatRow
 from cinema_grpc.domain.showtime import SeatGapPolicy, SeatStatus, Showtime
 from tests.builders import NOW, a_showtime
@@ -201,6 +202,29 @@ class TestPayment:
         assert booking.refund.status is RefundStatus.PENDING
         assert state(showtime, "A1", TEN_MINUTES) is SeatStatus.AVAILABLE
 
+    def test_a_repeat_of_a_request_whose_charge_came_too_late_gets_the_same_error(self) -> None:
+        """It says that the money goes back; other requests only learn that the hold is over."""
+        showtime = a_showtime()
+        hold(showtime, "A1", "A2")
+        showtime.open_payment("b1", "ada", "first", NOW, "request")
+        showtime.settle_charge("b1", "first", [], "refund", NOW + TEN_MINUTES)
+        for request, charged in (("request", True), ("another", False), ("", False)):
+            with pytest.raises(HoldExpired) as refusal:
+                showtime.open_payment("b1", "ada", "second", NOW + TEN_MINUTES, request)
+            assert ("charged" in refusal.value.metadata) is charged
+
+    def test_a_repeat_of_a_request_under_way_says_so(self) -> None:
+        """Also once the hold is over, for the charge may still come through."""
+        showtime = a_showtime()
+        hold(showtime, "A1", "A2")
+        showtime.open_payment("b1", "ada", "first", NOW, "request")
+        for request, own in (("request", True), ("another", False)):
+            with pytest.raises(PaymentInProgress) as refusal:
+                showtime.open_payment("b1", "ada", "second", NOW, request)
+            assert refusal.value.of_this_request is own
+        with pytest.raises(PaymentInProgress):
+            showtime.open_payment("b1", "ada", "second", NOW + TEN_MINUTES, "request")
+
     def test_too_late_a_charge_takes_no_seat_from_its_new_owner(self) -> None:
         showtime = a_showtime()
         hold(showtime, "A1", "A2")
@@ -233,8 +257,10 @@ class TestPayment:
         showtime = a_showtime()
         hold(showtime, "A1", "A2")
         showtime.open_payment("b1", "ada", "first", NOW)
-        assert showtime.begin_void("b1", "first")
-        assert showtime.begin_void("b1", "first")
+        voiding = showtime.begin_void("b1", "first")
+        assert voiding.payment is not None
+        assert voiding.payment.status is AttemptStatus.VOIDING
+        assert showtime.begin_void("b1", "first") is voiding
         for attempt in ("first", "second"):
             with pytest.raises(PaymentInProgress):
                 showtime.settle_charge("b1", "first", [], "refund", NOW)
@@ -243,7 +269,7 @@ class TestPayment:
         showtime.settle_void("b1", "first", "refund", NOW, given_back=True)
         booking = pay(showtime)
         assert (booking.status, booking.refund) == (BookingStatus.CONFIRMED, None)
-        assert not showtime.begin_void("b1", "attempt of b1")
+        assert showtime.begin_void("b1", "attempt of b1") is booking
         with pytest.raises(BookingNotReserved):
             showtime.settle_charge("b1", "first", [], "refund", NOW)
         assert showtime.settle_void("b1", "first", "refund", NOW, given_back=True) is booking

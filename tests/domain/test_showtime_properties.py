@@ -9,8 +9,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from cinema_grpc.domain.booking import AttemptStatus, Booking, BookingStatus, RefundStatus, Ticket
+from cinema_grpc.domain.booking import Booking, BookingStatus, Ticket
 from cinema_grpc.domain.errors import CinemaError
+from cinema_grpc.domain.payment import AttemptStatus, RefundStatus
 from cinema_grpc.domain.seating import SeatRow
 from cinema_grpc.domain.showtime import SeatGapPolicy, SeatStatus, Showtime
 from tests.builders import NOW, a_showtime

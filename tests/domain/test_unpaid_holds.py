@@ -1,14 +1,14 @@
 """Limits on holding seats without paying: how many at once, and how long to wait after too many unpaid holds."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
-from cinema_grpc.domain.booking import Booking
+from cinema_grpc.domain.booking import MICROSECOND, Booking, BookingStatus
 from cinema_grpc.domain.booking_errors import HoldLimit, SeatsUnavailable, SingleSeatGap, TooManyUnpaidHolds
 from cinema_grpc.domain.seating import SeatRow
-from cinema_grpc.domain.showtime import MICROSECOND, Showtime
+from cinema_grpc.domain.showtime import Showtime
 from cinema_grpc.domain.unpaid_holds import COUNTED_FOR, HoldLimits, UnpaidHolds
 from tests.builders import NOW, a_showtime
 
@@ -150,14 +150,20 @@ def test_old_holds_are_dropped_from_memory() -> None:
 
 def test_copies_are_independent() -> None:
     """A copy starts with the same counts; what one counts or forgets later, the other does not."""
-    booking = Seller(HoldLimits()).hold("A1", "A2")
+    expired = Seller(HoldLimits()).hold("A1", "A2").to(BookingStatus.EXPIRED)
+    end = expired.hold_expire_time
     first = UnpaidHolds()
-    first.note(booking)
+    first.add(expired)
     second = first.copy()
-    second.note(replace(booking, booking_id="b2", hold_expire_time=booking.hold_expire_time + 2 * COUNTED_FOR))
-    end = booking.hold_expire_time
-    assert first.wait("ada", (), 9, end) == (1, timedelta())
-    assert second.wait("ada", (), 9, end) == (1, timedelta())  # the later one; the earlier is an hour past by then
+    second.add(replace(expired, booking_id="b2", hold_expire_time=end + 2 * COUNTED_FOR))
+    assert _counted(first, end) == 1
+    assert _counted(second, end) == 1  # the later one; the earlier is an hour past by then
     third = first.copy()
-    third.note(replace(booking, booking_id="b3"))
-    assert (third.wait("ada", (), 9, end)[0], first.wait("ada", (), 9, end)[0]) == (2, 1)
+    third.add(replace(expired, booking_id="b3"))
+    assert (_counted(third, end), _counted(first, end)) == (2, 1)
+
+
+def _counted(holds: UnpaidHolds, now: datetime) -> int:
+    with pytest.raises(TooManyUnpaidHolds) as refusal:
+        holds.check("ada", 1, 0, HoldLimits(unpaid_holds=1), now)
+    return int(refusal.value.metadata["unpaid_holds"])

@@ -165,8 +165,8 @@ MUTATIONS = (
     mutation(
         "holds that are never paid for help to strand a seat",
         f"{DOMAIN}/showtime.py",
-        "        self._check_gaps(booking, now)\n",
-        "",
+        "            check_payment(self.terms.seat_plan, booking, self._bookings.values(), own, now)\n",
+        "            pass\n",
         "tests/domain/test_gap_at_payment.py",
     ),
     mutation(
@@ -234,7 +234,7 @@ MUTATIONS = (
     ),
     mutation(
         "a payment does not make the hold last longer",
-        f"{DOMAIN}/showtime.py",
+        f"{DOMAIN}/booking.py",
         "            hold_expire_time = max(hold_expire_time, now + PAYMENT_TIME)\n",
         "            pass\n",
         "tests/domain/test_showtime.py::TestPayment::test_a_charge_makes_the_hold_longer_once",
@@ -298,16 +298,16 @@ MUTATIONS = (
     mutation(
         "a lapsed hold loses only the seats that others claim",
         f"{DOMAIN}/showtime.py",
-        "            self._put(self._bookings[lapsed].to(BookingStatus.EXPIRED))\n",
-        "            self._bookings[lapsed] = self._bookings[lapsed].to(BookingStatus.EXPIRED)\n",
+        "                self._put(lapsed.to(BookingStatus.EXPIRED))\n",
+        "                self._bookings[lapsed.booking_id] = lapsed.to(BookingStatus.EXPIRED)\n",
         "tests/rpc/test_bookings.py::TestLapsing::test_a_lapsed_hold_reads_expired_and_is_free",
         "tests/domain/test_showtime.py::TestHold",
     ),
     mutation(
         "lapsed holds count towards the hold limit",
-        f"{DOMAIN}/showtime.py",
-        "for booking in holds if not booking.lapsed(now))",
-        "for booking in holds)",
+        f"{DOMAIN}/unpaid_holds.py",
+        "sum(booking.seats_on_hold(now) for",
+        "sum(len(booking.seats) for",
         "tests/domain/test_showtime.py::TestHold::test_ten_seats_on_hold_for_one_customer",
     ),
     mutation(
@@ -406,8 +406,8 @@ MUTATIONS = (
     mutation(
         "a charge is called off with the provider before it is in the books",
         f"{APPLICATION}/recovery.py",
-        "        called_off = await self._box_office.execute(\n",
-        "        await self._gateway.void(attempt.attempt_id)\n        called_off = await self._box_office.execute(\n",
+        "        booking = await self._box_office.execute(  # b",
+        "        await self._gateway.void(attempt.attempt_id)\n        booking = await self._box_office.execute(  # b",
         "tests/application/test_recovery.py::TestASlowReplica",
     ),
     mutation(
@@ -454,9 +454,9 @@ MUTATIONS = (
     ),
     mutation(
         "a charge that comes too late confirms the booking",
-        f"{DOMAIN}/showtime.py",
-        "current = booking.as_of(now)",
-        "current = booking",
+        f"{DOMAIN}/booking.py",
+        "current = replace(self.as_of(now), payment=attempt.to(AttemptStatus.CHARGED))",
+        "current = replace(self, payment=attempt.to(AttemptStatus.CHARGED))",
         "tests/domain/test_showtime.py::TestPayment::test_too_late_a_charge_is_owed_back",
     ),
     mutation(

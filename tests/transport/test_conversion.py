@@ -13,18 +13,11 @@ from hypothesis import strategies as st
 from cinema_grpc.application.account_ports import AccessToken
 from cinema_grpc.application.sessions import Tokens
 from cinema_grpc.domain.account import Role, User
-from cinema_grpc.domain.booking import (
-    AttemptStatus,
-    Booking,
-    BookingStatus,
-    PaymentAttempt,
-    Refund,
-    RefundStatus,
-    Ticket,
-)
+from cinema_grpc.domain.booking import Booking, BookingStatus, Ticket
 from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
 from cinema_grpc.domain.errors import InvalidRequest
 from cinema_grpc.domain.money import Money
+from cinema_grpc.domain.payment import AttemptStatus, PaymentAttempt, Refund, RefundStatus
 from cinema_grpc.domain.seating import SeatRow
 from cinema_grpc.domain.showtime import SeatGapPolicy, SeatStatus
 from cinema_grpc.transport.parsing import (

@@ -11,18 +11,9 @@ from sqlalchemy import Select, select
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.prepared import Go, Prepared, Rows, Together, delete_by, insert_into, update_by
 from cinema_grpc.adapters.database.schema import microseconds
-from cinema_grpc.domain.booking import (
-    SEAT_KEEPING,
-    AttemptStatus,
-    Booking,
-    BookingStatus,
-    PaymentAttempt,
-    Refund,
-    RefundStatus,
-    Reliance,
-    Ticket,
-)
+from cinema_grpc.domain.booking import SEAT_KEEPING, Booking, BookingStatus, Reliance, Ticket
 from cinema_grpc.domain.money import Money
+from cinema_grpc.domain.payment import AttemptStatus, PaymentAttempt, Refund, RefundStatus
 from cinema_grpc.domain.showtime import Change
 
 _Rows = list[dict[str, Any]]

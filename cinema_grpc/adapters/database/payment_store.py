@@ -9,8 +9,8 @@ from sqlalchemy import Column, Row, Table, bindparam, select, text, update
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.database import Database, uninterrupted
 from cinema_grpc.application.payment_ports import OpenAttempt, OwedRefund
-from cinema_grpc.domain.booking import AttemptStatus
 from cinema_grpc.domain.money import Money
+from cinema_grpc.domain.payment import AttemptStatus
 
 _BOOKING = schema.booking.c
 

@@ -18,7 +18,8 @@ from cinema_grpc.application.ports import (
     StorageConflict,
     StorageContention,
 )
-from cinema_grpc.domain.booking import SEAT_KEEPING, UNSETTLED, Booking, BookingStatus, RefundStatus
+from cinema_grpc.domain.booking import SEAT_KEEPING, Booking, BookingStatus
+from cinema_grpc.domain.payment import UNSETTLED, RefundStatus
 from cinema_grpc.domain.showtime import Change, Terms
 from tests.builders import NOW
 from tests.proofs.simulation.loop import OWNER, Process

@@ -1,0 +1,94 @@
+"""A payment: the states of an attempt to charge, and the refund of what it took."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import Enum
+
+from cinema_grpc.domain.money import Money
+
+PAYMENT_TIME = timedelta(minutes=2)
+"""What is left of a hold, at least, when its first charge starts."""
+
+
+class AttemptStatus(Enum):
+    """What is known of an attempt to charge.
+
+    OPEN: nothing yet. CHARGED: the money was taken. DECLINED: the provider refused. VOIDING: it is called off, but the
+    provider may not know yet. VOIDED: the provider knows, and keeps no money of it.
+    """
+
+    OPEN = "OPEN"
+    CHARGED = "CHARGED"
+    DECLINED = "DECLINED"
+    VOIDING = "VOIDING"
+    VOIDED = "VOIDED"
+
+
+TRANSITIONS: dict[AttemptStatus, frozenset[AttemptStatus]] = {
+    AttemptStatus.OPEN: frozenset({AttemptStatus.CHARGED, AttemptStatus.DECLINED, AttemptStatus.VOIDING}),
+    AttemptStatus.VOIDING: frozenset({AttemptStatus.VOIDED, AttemptStatus.CHARGED}),
+    AttemptStatus.CHARGED: frozenset(),
+    AttemptStatus.DECLINED: frozenset(),
+    AttemptStatus.VOIDED: frozenset(),
+}
+"""The states that may follow each state. VOIDING becomes CHARGED when the void paid money back and the hold is over:
+the booking then shows the charge together with its refund."""
+
+UNSETTLED = frozenset(status for status, following in TRANSITIONS.items() if following)
+"""The states of an attempt that has not reached its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentAttempt:
+    """One attempt to charge a booking's total price.
+
+    Attributes:
+        attempt_id: Also the provider's idempotency key.
+        request: Identifies repeats of the call that opened the attempt; "" if it had no request_id. It is stored with
+            the attempt, so a repeat gets its answer even after the process that opened the attempt has died.
+    """
+
+    attempt_id: str
+    status: AttemptStatus
+    create_time: datetime
+    request: str = ""
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether the attempt has not reached its end."""
+        return self.status in UNSETTLED
+
+    def to(self, status: AttemptStatus) -> "PaymentAttempt":
+        """Return the attempt in its next state.
+
+        Raises:
+            ValueError: `TRANSITIONS` has no such step.
+        """
+        if status not in TRANSITIONS[self.status]:
+            raise ValueError(f"a payment attempt never goes from {self.status.value} to {status.value}")
+        return replace(self, status=status)
+
+
+class RefundStatus(Enum):
+    """PENDING: owed. COMPLETED: paid, or nothing to pay. FAILED: given up; it has to be paid by hand."""
+
+    PENDING = "PENDING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """Money that goes back for the charge `attempt_id`.
+
+    Attributes:
+        refund_id: Also the provider's idempotency key.
+        percent: The share of the booking's total price.
+    """
+
+    refund_id: str
+    attempt_id: str
+    amount: Money
+    percent: int
+    status: RefundStatus
+    create_time: datetime
