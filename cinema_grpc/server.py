@@ -23,7 +23,7 @@ from cinema_grpc.adapters.database.sole_server import NotAlone, alone_at
 from cinema_grpc.adapters.passwords import Argon2Passwords, load_commonest_passwords
 from cinema_grpc.adapters.simulated_books import books_beside
 from cinema_grpc.adapters.simulated_payments import Mood, SimulatedPayments
-from cinema_grpc.application import expiry, recovery, refunds, retention
+from cinema_grpc.application import expiry, payments, refunds, retention
 from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.background import BackgroundTask
 from cinema_grpc.application.bookings import Bookings
@@ -31,6 +31,7 @@ from cinema_grpc.application.box_office import BoxOffice
 from cinema_grpc.application.catalog import Catalog
 from cinema_grpc.application.change_limit import ChangeLimit
 from cinema_grpc.application.payment_ports import PaymentGateway
+from cinema_grpc.application.payment_saga import PaymentSaga
 from cinema_grpc.application.payments import Payments
 from cinema_grpc.application.ports import Clock
 from cinema_grpc.application.principals import SECONDS_BETWEEN_REVOCATIONS
@@ -117,9 +118,9 @@ class CinemaServer:
             store, self.programme.follow, driver.lanes, driver.apart, longest_wait, self.programme.doubt
         )
         hold_expiry = expiry.HoldExpiry(store, self._box_office)
-        unsettled, grace = SqlPaymentStore(self.database), settings.payment_grace
+        payment_store, grace = SqlPaymentStore(self.database), settings.payment_grace
         given_up, overdue = self._metrics.refunds_given_up.inc, self._metrics.payments_overdue.inc
-        pay_back = refunds.Refunds(unsettled, self._box_office, gateway, grace, given_up)
+        pay_back = refunds.Refunds(payment_store, self._box_office, gateway, grace, given_up)
         self.expire_holds = BackgroundTask("hold expiry", hold_expiry.run_pass, expiry.SECONDS_BETWEEN_PASSES)
         self.pay_refunds = BackgroundTask("refunds", pay_back.run_pass, refunds.SECONDS_BETWEEN_PASSES)
         delete_expired = partial(retention.delete_expired, SqlOldRecords(self.database))
@@ -129,14 +130,12 @@ class CinemaServer:
             pay_back.owe(booking)
             self.pay_refunds.wake()
 
-        self._payments = Payments(self._box_office, gateway, refund_owed, grace)
+        saga = PaymentSaga(self._box_office, gateway, refund_owed, grace)
+        self._payments = Payments(payment_store, saga, overdue)
         limits = settings.hold_limits
         self._bookings = Bookings(self._box_office, reader, self._payments, settings.hold_for, refund_owed, limits)
-        recover = recovery.Recovery(
-            unsettled, self._box_office, gateway, self._payments.is_under_way, refund_owed, grace, overdue
-        )
         self.recover_payments = BackgroundTask(
-            "recovery of payments", recover.run_pass, recovery.SECONDS_BETWEEN_PASSES
+            "recovery of payments", self._payments.recover, payments.SECONDS_BETWEEN_RECOVERIES
         )
 
     @property

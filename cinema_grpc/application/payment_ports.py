@@ -1,30 +1,31 @@
-"""What payments ask of the outside world: a provider that moves money, and a store of what is not settled yet."""
+"""What payments need: a provider that moves money, and a store of what is not settled."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
+from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.money import Money
-from cinema_grpc.domain.payment import AttemptStatus
+from cinema_grpc.domain.payment import AttemptStatus, PaymentAttempt
 
 
 class ProviderUnavailable(Exception):
-    """The provider did not answer: what it was asked for may have been done or not. Ask again with the same key."""
+    """The provider did not answer; it may have carried the call out. Repeat it with the same key."""
 
 
 class ChargeVoided(Exception):
-    """The charge was called off: it takes no money, and what it had taken was given back."""
+    """The charge was voided: it takes no money, and what it had taken was given back."""
 
 
 class PaymentGateway(Protocol):
-    """The payment provider. Asking again with the same key changes nothing and gets the same answer.
+    """The payment provider. Repeating a call with the same key changes nothing and gets the same answer.
 
     Any method may raise ProviderUnavailable.
     """
 
     async def charge(self, key: str, amount: Money, payment_token: str) -> bool:
-        """Take money; tell whether it was taken (True) or declined (False).
+        """Take money; return True if it was taken, False if it was declined.
 
         Raises:
             ChargeVoided: The key was voided before.
@@ -32,17 +33,14 @@ class PaymentGateway(Protocol):
         ...
 
     async def find(self, key: str) -> bool | None:
-        """Tell whether a charge has taken money (True) or was declined (False).
+        """Return True if a charge took money, False if it was declined, None if no such charge stands.
 
-        None says that no such charge stands. It proves nothing: the charge may still be on its way.
+        None proves nothing: the charge may still be on its way.
         """
         ...
 
     async def void(self, key: str) -> bool:
-        """Call a charge off, whether it has arrived or not: from now on its key takes no money.
-
-        What it has taken is given back; tells whether there was any.
-        """
+        """Make sure that a key never takes money, and give back what it took; return whether that was anything."""
         ...
 
     async def refund(self, key: str, charge_key: str, amount: Money) -> None:
@@ -52,12 +50,12 @@ class PaymentGateway(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OpenAttempt:
-    """An attempt to charge `amount` that was written down and has come to no end.
+    """An attempt to charge `amount` that has not reached its end.
 
     Attributes:
         status: OPEN or VOIDING.
-        tries: How often it was taken up before.
-        request: By what a repeat of the call that began it is known, as in PaymentAttempt.
+        tries: How often recovery has taken it before.
+        request: As in PaymentAttempt.
     """
 
     showtime_id: str
@@ -70,10 +68,25 @@ class OpenAttempt:
     tries: int
     request: str
 
+    @classmethod
+    def of(cls, booking: Booking, attempt: PaymentAttempt) -> "OpenAttempt":
+        """Return the attempt of a booking."""
+        return cls(
+            booking.showtime_id,
+            booking.booking_id,
+            booking.user_id,
+            booking.seats,
+            booking.total_price,
+            attempt.attempt_id,
+            attempt.status,
+            0,
+            attempt.request,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class OwedRefund:
-    """A refund that is written down and has still to be paid; `tries` tells how often it was taken up before."""
+    """A refund that is written down and not paid; `tries` says how often it was taken from the store before."""
 
     showtime_id: str
     booking_id: str
@@ -84,17 +97,19 @@ class OwedRefund:
 
 
 class PaymentStore(Protocol):
-    """Keeps what is not settled yet.
+    """Finds what is not settled.
 
-    Whatever is taken up is due again after a pause, which `pause` gives by the number of tries before. So no two
-    processes take up the same at once, and one that dies with it leaves it to the next. What is younger than `grace` is
-    left to the process that began it. Any method may raise StorageUnavailable.
+    A method takes at most `limit` items that are due and at least `grace` old, the longest due first. Each is due again
+    after `backoff(tries)`. So processes rarely take the same item, and one that dies leaves its items to the next.
+    Any method may raise StorageUnavailable.
     """
 
-    async def take_attempts(self, grace: timedelta, limit: int, pause: Callable[[int], timedelta]) -> list[OpenAttempt]:
-        """Take up at most `limit` attempts that are due, the longest due first."""
+    async def take_attempts(
+        self, grace: timedelta, limit: int, backoff: Callable[[int], timedelta]
+    ) -> list[OpenAttempt]:
+        """Take attempts that are OPEN or VOIDING."""
         ...
 
-    async def take_refunds(self, grace: timedelta, limit: int, pause: Callable[[int], timedelta]) -> list[OwedRefund]:
-        """Take up at most `limit` refunds that are due, the longest due first."""
+    async def take_refunds(self, grace: timedelta, limit: int, backoff: Callable[[int], timedelta]) -> list[OwedRefund]:
+        """Take refunds that are PENDING."""
         ...

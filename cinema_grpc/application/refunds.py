@@ -1,4 +1,4 @@
-"""Paying back what is owed: every refund is written down first, and carried out from what is written down."""
+"""Refunds: each is written down when it is owed, and paid from what is written down, also after a crash."""
 
 import asyncio
 from collections import deque
@@ -9,19 +9,19 @@ import structlog
 
 from cinema_grpc.application.box_office import BoxOffice
 from cinema_grpc.application.payment_ports import OwedRefund, PaymentGateway, PaymentStore
-from cinema_grpc.application.unsettled import AT_ONCE, MOST_TRIES, PROVIDER_SECONDS, pause
+from cinema_grpc.application.retry_policy import BATCH_SIZE, MAXIMUM_TRIES, PROVIDER_SECONDS, backoff
 from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.payment import RefundStatus
 
 logger = structlog.get_logger()
 
 SECONDS_BETWEEN_PASSES = 5.0
-REFUNDS_AT_HAND = 10_000
-"""How many refunds that were owed a moment ago are kept in memory; more are found in the database, a little later."""
+MAXIMUM_QUEUED = 10_000
+"""How many refunds that were just written down are kept in memory; the store finds the others a little later."""
 
 
 class Refunds:
-    """Has the payment provider carry out the refunds that are owed, those of processes that have died too."""
+    """Has the payment provider pay the refunds that are owed."""
 
     def __init__(
         self,
@@ -34,76 +34,72 @@ class Refunds:
         """Set up.
 
         Args:
-            store: Knows what is owed.
-            box_office: Keeps what was paid.
+            store: Finds refunds that are owed.
+            box_office: Writes down which are paid.
             gateway: The provider.
-            grace: How old a refund has to be to be taken up from the database, and not by whoever wrote it down.
-            given_up: Told of each refund that has to be paid by hand.
+            grace: How old a refund in the store has to be; until then it belongs to the process that wrote it down.
+            given_up: Called for each refund that has to be paid by hand.
         """
-        self._given_up = given_up
         self._store = store
         self._box_office = box_office
         self._gateway = gateway
         self._grace = grace
-        self._at_hand: deque[OwedRefund] = deque(maxlen=REFUNDS_AT_HAND)
+        self._given_up = given_up
+        self._queue: deque[OwedRefund] = deque(maxlen=MAXIMUM_QUEUED)
 
     def owe(self, booking: Booking) -> None:
-        """Take note of a refund that was written down just now, for the next pass."""
+        """Have the next pass pay a refund that was just written down."""
         refund = booking.refund
         if refund is not None and refund.status is RefundStatus.PENDING:
-            self._at_hand.append(
+            self._queue.append(
                 OwedRefund(booking.showtime_id, booking.booking_id, refund.refund_id, refund.attempt_id, refund.amount)
             )
 
     async def run_pass(self) -> None:
-        """Try each refund that was written down here, or that is due.
+        """Pay each refund that was written down here, or that is due.
 
         Raises:
             StorageUnavailable.
         """
-        while refunds := self._take_at_hand() or await self._store.take_refunds(self._grace, AT_ONCE, pause):
-            await asyncio.gather(*(self._pay_back(refund) for refund in refunds))
+        while refunds := self._queued() or await self._store.take_refunds(self._grace, BATCH_SIZE, backoff):
+            await asyncio.gather(*(self._pay(refund) for refund in refunds))
 
-    def _take_at_hand(self) -> list[OwedRefund]:
-        return [self._at_hand.popleft() for _ in range(min(AT_ONCE, len(self._at_hand)))]
+    def _queued(self) -> list[OwedRefund]:
+        return [self._queue.popleft() for _ in range(min(BATCH_SIZE, len(self._queue)))]
 
-    async def _pay_back(self, refund: OwedRefund) -> None:
-        status = RefundStatus.COMPLETED
+    async def _pay(self, refund: OwedRefund) -> None:
+        log = logger.bind(
+            booking_id=refund.booking_id,
+            refund_id=refund.refund_id,
+            amount=refund.amount.minor_units,
+            currency_code=refund.amount.currency_code,
+            tries=refund.tries + 1,
+        )
+        failure = await self._ask_provider(refund)
+        if failure is not None and refund.tries < MAXIMUM_TRIES:
+            log.warning("a refund is not paid yet", error=repr(failure))
+            return
+        status = RefundStatus.COMPLETED if failure is None else RefundStatus.FAILED
+        try:
+            await self._box_office.execute(
+                refund.showtime_id,
+                lambda showtime, _now: showtime.settle_refund(refund.booking_id, refund.refund_id, status),
+                booking_id=refund.booking_id,
+                owed=True,
+            )
+        except Exception as error:  # noqa: BLE001 (a refund that fails must not stop the others)
+            log.warning("a refund is not written down yet", status=status.value, error=repr(error))
+            return
+        if failure is None:
+            log.info("a refund is paid")
+        else:
+            log.error("a refund is given up: pay it by hand", error=repr(failure))
+            self._given_up()
+
+    async def _ask_provider(self, refund: OwedRefund) -> Exception | None:
         try:
             async with asyncio.timeout(PROVIDER_SECONDS):
                 await self._gateway.refund(refund.refund_id, refund.attempt_id, refund.amount)
-        except Exception as error:  # noqa: BLE001 (one refund that fails must not hold up the others)
-            if refund.tries < MOST_TRIES:
-                self._complain(refund, error)
-                return
-            status = RefundStatus.FAILED
-            logger.error("a refund is given up: pay it by hand", **_told(refund), error=repr(error))
-        try:
-            await self._write_down(refund, status)
         except Exception as error:  # noqa: BLE001 (as above)
-            self._complain(refund, error)
-        else:
-            logger.info("a refund is settled", **_told(refund), status=status.value)
-            if status is RefundStatus.FAILED:
-                self._given_up()
-
-    def _complain(self, refund: OwedRefund, error: Exception) -> None:
-        logger.warning("a refund can't be paid; it is tried again", **_told(refund), error=repr(error))
-
-    async def _write_down(self, refund: OwedRefund, status: RefundStatus) -> None:
-        await self._box_office.execute(
-            refund.showtime_id,
-            lambda showtime, _now: showtime.settle_refund(refund.booking_id, refund.refund_id, status),
-            booking_id=refund.booking_id,
-            owed=True,
-        )
-
-
-def _told(refund: OwedRefund) -> dict[str, str | int]:
-    return {
-        "booking_id": refund.booking_id,
-        "refund_id": refund.refund_id,
-        "amount": refund.amount.minor_units,
-        "currency_code": refund.amount.currency_code,
-        "tries": refund.tries + 1,
-    }
+            return error
+        return None

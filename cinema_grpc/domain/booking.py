@@ -185,8 +185,8 @@ class Booking:
         Raises:
             HoldExpired, BookingNotReserved, SalesClosed, PaymentInProgress: The attempt was called off.
         """
-        attempt = self._attempt(attempt_id, AttemptStatus.OPEN)
-        if attempt is None and self._attempt(attempt_id, AttemptStatus.CHARGED, AttemptStatus.DECLINED):
+        attempt = self.attempt(attempt_id, AttemptStatus.OPEN)
+        if attempt is None and self.attempt(attempt_id, AttemptStatus.CHARGED, AttemptStatus.DECLINED):
             return self
         if attempt is None:
             self.check_payable(start_time, now)
@@ -198,12 +198,12 @@ class Booking:
 
     def with_decline_settled(self, attempt_id: str) -> "Booking":
         """Return it with an OPEN attempt DECLINED; in any other state it stays as it is."""
-        attempt = self._attempt(attempt_id, AttemptStatus.OPEN)
+        attempt = self.attempt(attempt_id, AttemptStatus.OPEN)
         return self if attempt is None else replace(self, payment=attempt.to(AttemptStatus.DECLINED))
 
     def with_void_begun(self, attempt_id: str) -> "Booking":
         """Return it with an OPEN attempt VOIDING; in any other state it stays as it is."""
-        attempt = self._attempt(attempt_id, AttemptStatus.OPEN)
+        attempt = self.attempt(attempt_id, AttemptStatus.OPEN)
         return self if attempt is None else replace(self, payment=attempt.to(AttemptStatus.VOIDING))
 
     def with_void_settled(self, attempt_id: str, refund_id: str, now: datetime, *, given_back: bool) -> "Booking":
@@ -211,7 +211,7 @@ class Booking:
 
         The attempt is VOIDED. If money was given back and the hold is over, it shows as a charge with its refund.
         """
-        attempt = self._attempt(attempt_id, AttemptStatus.VOIDING)
+        attempt = self.attempt(attempt_id, AttemptStatus.VOIDING)
         if attempt is None:
             return self
         current = self.as_of(now)
@@ -268,7 +268,7 @@ class Booking:
         status = RefundStatus.PENDING if amount.minor_units else RefundStatus.COMPLETED
         return Refund(refund_id, self.payment.attempt_id, amount, percent, status, now)
 
-    def _attempt(self, attempt_id: str, *statuses: AttemptStatus) -> PaymentAttempt | None:
+    def attempt(self, attempt_id: str, *statuses: AttemptStatus) -> PaymentAttempt | None:
         """Return the attempt if it is the latest and in one of the states."""
         attempt = self.payment
         return attempt if attempt and attempt.attempt_id == attempt_id and attempt.status in statuses else None

@@ -15,7 +15,7 @@ from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.booking_reader import SqlBookingReader
 from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
 from cinema_grpc.adapters.database.database import POOL_SIZE, Database
-from cinema_grpc.application import payments
+from cinema_grpc.application import payment_saga, payments
 from cinema_grpc.application.box_office import BoxOffice
 from cinema_grpc.application.once import Once, RequestKey
 from cinema_grpc.domain.booking import Booking
@@ -82,7 +82,8 @@ async def house(database_url: str) -> AsyncIterator[House]:
 @pytest.fixture
 async def desk(house: House, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
     """Open a desk in the house, at which nobody waits long for the next try."""
-    monkeypatch.setattr(payments, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(payments, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(payment_saga, "FIRST_RETRY_SECONDS", 0.01)
     desk = open_desk(house)
     yield desk
     await desk.payments.stop(10)

@@ -10,6 +10,7 @@ from cinema_grpc.adapters.simulated_payments import SimulatedPayments
 from cinema_grpc.application.bookings import Bookings
 from cinema_grpc.application.once import Once, RequestKey
 from cinema_grpc.application.payment_ports import ProviderUnavailable
+from cinema_grpc.application.payment_saga import PaymentSaga
 from cinema_grpc.application.payments import Payments
 from cinema_grpc.application.refunds import Refunds
 from cinema_grpc.domain.booking import Booking
@@ -70,7 +71,8 @@ class Desk:
     async def pay_afresh(self, booking: Booking) -> Booking:
         """Repeat a request as after a restart."""
         owe = self.refunds.owe
-        payments = Payments(self.house.box_office, self.provider, owe, GRACE)
+        saga = PaymentSaga(self.house.box_office, self.provider, owe, GRACE)
+        payments = Payments(SqlPaymentStore(self.house.database), saga)
         bookings = Bookings(self.house.box_office, self.house.reader, payments, timedelta(minutes=10), owe)
         return await bookings.confirm(booking.user_id, booking.booking_id, "tok_visa", request())
 
@@ -81,8 +83,9 @@ class Desk:
 def open_desk(house: "House") -> Desk:
     """Open a desk in a house."""
     provider = Provider()
-    refunds = Refunds(SqlPaymentStore(house.database), house.box_office, provider, GRACE)
-    payments = Payments(house.box_office, provider, refunds.owe, GRACE)
+    store = SqlPaymentStore(house.database)
+    refunds = Refunds(store, house.box_office, provider, GRACE)
+    payments = Payments(store, PaymentSaga(house.box_office, provider, refunds.owe, GRACE))
     bookings = Bookings(house.box_office, house.reader, payments, timedelta(minutes=10), refunds.owe)
     return Desk(house, provider, payments, bookings, refunds)
 

@@ -11,8 +11,8 @@ from cinema_grpc.adapters.simulated_payments import SimulatedPayments
 from cinema_grpc.application.box_office import BoxOffice
 from cinema_grpc.application.once import Once
 from cinema_grpc.application.payment_ports import PaymentGateway
+from cinema_grpc.application.payment_saga import PaymentSaga
 from cinema_grpc.application.payments import Payments
-from cinema_grpc.application.recovery import Recovery
 from cinema_grpc.application.refunds import Refunds
 from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.money import Money
@@ -49,15 +49,11 @@ class Replica:
     provider: PaymentGateway
     refunds: Refunds = field(init=False)
     payments: Payments = field(init=False)
-    recovery: Recovery = field(init=False)
 
     def __post_init__(self) -> None:
         store = SqlPaymentStore(self.database)
         self.refunds = Refunds(store, self.box_office, self.provider, GRACE)
-        self.payments = Payments(self.box_office, self.provider, self.refunds.owe, GRACE)
-        self.recovery = Recovery(
-            store, self.box_office, self.provider, self.payments.is_under_way, self.refunds.owe, GRACE
-        )
+        self.payments = Payments(store, PaymentSaga(self.box_office, self.provider, self.refunds.owe, GRACE))
 
     def pay(
         self, booking: Booking, token: str = "tok_visa", once: Once[Booking] | None = None
@@ -72,5 +68,5 @@ class Replica:
 
     async def recover(self) -> None:
         """Run the passes of the background tasks."""
-        await self.recovery.run_pass()
+        await self.payments.recover()
         await self.refunds.run_pass()

@@ -26,7 +26,7 @@ from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.application.bookings import Bookings
 from cinema_grpc.application.box_office import BoxOffice
 from cinema_grpc.application.expiry import HoldExpiry
-from cinema_grpc.application.unsettled import pause
+from cinema_grpc.application.retry_policy import backoff
 from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.errors import CinemaError
 from cinema_grpc.domain.payment import UNSETTLED
@@ -219,12 +219,12 @@ class Machine(RuleBasedStateMachine):
     @rule(at=REPLICAS, fails_at=st.sampled_from(["", "", "find before", "find after", "void before", "void after"]))
     def recover(self, at: int, fails_at: str) -> None:
         self.provider.fails_at = fails_at
-        self._do(self.replicas[at][0].recovery.run_pass())
+        self._do(self.replicas[at][0].payments.recover())
         self.provider.fails_at = ""
         now = self.clock.now()
         for attempt in [each.attempt for each in self.held if each.attempt is not None]:
             if now - attempt.created >= GRACE and now >= attempt.due:
-                attempt.due = now + pause(attempt.tries)
+                attempt.due = now + backoff(attempt.tries)
                 attempt.tries += 1
                 if attempt.replica != at:
                     attempt.recover(fails_at, now)

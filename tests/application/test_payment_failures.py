@@ -5,10 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from cinema_grpc.application import lane
-from cinema_grpc.application import payments as module
+from cinema_grpc.application import lane, payment_saga
 from cinema_grpc.application.errors import PaymentUnavailable, RequestIdReused, ShuttingDown, StorageUnavailable
-from cinema_grpc.application.unsettled import PROVIDER_SECONDS
+from cinema_grpc.application.retry_policy import PROVIDER_SECONDS
 from cinema_grpc.domain.booking import BookingStatus
 from cinema_grpc.domain.booking_errors import HoldExpired, PaymentInProgress
 from cinema_grpc.domain.money import Money
@@ -75,7 +74,7 @@ async def test_nothing_is_left_to_be_done_when_the_database_is_away(desk: Desk) 
 
 
 async def test_a_provider_that_never_answers(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PROVIDER_SECONDS", 0.01)
+    monkeypatch.setattr(payment_saga, "PROVIDER_SECONDS", 0.01)
     held = await desk.house.hold("A1")
     desk.provider.open.clear()
     with pytest.raises(PaymentUnavailable):
@@ -102,8 +101,8 @@ async def test_storage_that_fails_after_the_charge(desk: Desk) -> None:
 
 async def test_storage_that_was_away_for_long(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Soon after it is back the payment is settled, and a repeat that waits meanwhile hears of it."""
-    assert module.LONGEST_PAUSE_TO_WRITE < PROVIDER_SECONDS / 2
-    monkeypatch.setattr(module, "LONGEST_PAUSE_TO_WRITE", 0.02)
+    assert payment_saga.LONGEST_WRITE_RETRY_SECONDS < PROVIDER_SECONDS / 2
+    monkeypatch.setattr(payment_saga, "LONGEST_WRITE_RETRY_SECONDS", 0.02)
     held = await desk.house.hold("A1")
     desk.provider.open.clear()
     caller = asyncio.create_task(desk.pay(held, request=request()))

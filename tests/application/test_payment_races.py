@@ -80,7 +80,7 @@ async def one_round(house: House, url: str, random: chances.Random) -> Counter[s
     actions += [lambda at=at, seat=seat: hold(house, "bob", at, seat) for at, seat in random.sample(SEATS, 15)]  # type: ignore[misc]
     actions += [HoldExpiry(house.store, house.box_office).run_pass] * 3
     actions += [lambda: lock(url, random.choice(SHOWTIMES))] * 2
-    actions += [other.recovery.run_pass] * random.choice([0, 0, 1])
+    actions += [other.payments.recover] * random.choice([0, 0, 1])
     tasks = []
     for offset, action in sorted(
         ((random.randint(-AROUND, AROUND), each) for each in actions), key=lambda each: each[0]

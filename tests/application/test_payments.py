@@ -57,7 +57,7 @@ async def test_a_repeat_at_another_process_gets_the_same_answer(desk: Desk) -> N
     first = asyncio.create_task(desk.pay(held, request=request()))
     await desk.provider.arrived.wait()
     repeat = asyncio.create_task(desk.pay_afresh(held))
-    await asyncio.sleep(2 * payments.FIRST_PAUSE)
+    await asyncio.sleep(2 * payments.POLL_SECONDS)
     desk.provider.open.set()
     assert (await first).status is BookingStatus.CONFIRMED
     assert (await repeat).tickets == (await first).tickets
@@ -66,7 +66,7 @@ async def test_a_repeat_at_another_process_gets_the_same_answer(desk: Desk) -> N
 
 async def test_a_repeat_at_another_process_does_not_wait_for_ever(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first one may be dead: then recovery has the answer later."""
-    monkeypatch.setattr(payments, "PROVIDER_SECONDS", 5 * payments.FIRST_PAUSE)
+    monkeypatch.setattr(payments, "PROVIDER_SECONDS", 5 * payments.POLL_SECONDS)
     held = await desk.house.hold("A1")
     desk.provider.open.clear()
     first = asyncio.create_task(desk.pay(held, request=request()))

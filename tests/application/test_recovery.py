@@ -10,11 +10,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from cinema_grpc.adapters.simulated_payments import Mood
-from cinema_grpc.application import payments as module
+from cinema_grpc.application import payment_saga
 from cinema_grpc.application.errors import PaymentUnavailable
 from cinema_grpc.application.once import Once, RequestKey
 from cinema_grpc.application.payment_ports import ChargeVoided, ProviderUnavailable
-from cinema_grpc.application.unsettled import LONGEST_PAUSE, MOST_TRIES
+from cinema_grpc.application.payment_saga import PaymentSaga
+from cinema_grpc.application.retry_policy import LONGEST_PAUSE, MAXIMUM_TRIES
 from cinema_grpc.domain.booking import Booking, BookingStatus
 from cinema_grpc.domain.booking_errors import BookingNotReserved, HoldExpired, PaymentInProgress
 from cinema_grpc.domain.money import Money
@@ -54,7 +55,7 @@ class Scene:
 
 @pytest.fixture
 async def scene(house: House, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
-    monkeypatch.setattr(module, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(payment_saga, "FIRST_RETRY_SECONDS", 0.01)
     provider = Provider()
     first, second = (Replica(house.database, house.box_office, provider) for _ in range(2))
     yield Scene(house, provider, first, second, await house.hold("A1", "A2"))
@@ -251,7 +252,7 @@ class TestAProviderThatFails:
         await scene.first.die()
         scene.provider.mood = Mood(fail_before=1)
         with capture_logs() as logged:
-            for _ in range(MOST_TRIES + 2):
+            for _ in range(MAXIMUM_TRIES + 2):
                 scene.house.clock.advance(LONGEST_PAUSE)
                 await scene.second.recover()
         assert [line["log_level"] for line in logged][-3:] == ["warning", "error", "error"]
@@ -262,13 +263,14 @@ class TestAProviderThatFails:
 
     async def test_a_process_gives_up_after_the_grace(self, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
         """It does not ask for ever: from then on it is recovery's."""
-        monkeypatch.setattr(scene.first.payments, "_grace", timedelta(seconds=0.05))
+        saga = PaymentSaga(scene.house.box_office, scene.provider, scene.first.refunds.owe, timedelta(seconds=0.05))
+        monkeypatch.setattr(scene.first.payments, "_saga", saga)
         scene.provider.mood = Mood(fail_after=1)
         await fails(scene.first.pay(scene.booking), PaymentUnavailable)
         await scene.first.payments.stop(10)
         (attempt,) = await scene.house.rows("payment_attempt")
         assert attempt["status"] == "OPEN"
-        assert not scene.first.payments.is_under_way(attempt["attempt_id"])
+        assert not scene.first.payments._tasks
         scene.provider.mood = Mood()
         scene.house.clock.advance(GRACE)
         await scene.second.recover()

@@ -10,7 +10,7 @@ from cinema_grpc.adapters.database.payment_store import SqlPaymentStore
 from cinema_grpc.application import refunds
 from cinema_grpc.application.once import Once, RequestKey
 from cinema_grpc.application.refunds import Refunds
-from cinema_grpc.application.unsettled import LONGEST_PAUSE, MOST_TRIES
+from cinema_grpc.application.retry_policy import LONGEST_PAUSE, MAXIMUM_TRIES
 from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.payment import RefundStatus
@@ -89,7 +89,7 @@ async def test_one_that_is_hopeless_is_given_up_loudly(desk: Desk) -> None:
             desk.house.clock.advance(timedelta(minutes=10))
     assert timedelta(hours=20) < desk.house.clock.now() - start < timedelta(hours=30)
     (row,) = await desk.house.rows("refund")
-    assert (row["status"], row["tries"]) == ("FAILED", MOST_TRIES + 1)
+    assert (row["status"], row["tries"]) == ("FAILED", MAXIMUM_TRIES + 1)
     (error,) = (line for line in logged if line["log_level"] == "error")
     assert (error["refund_id"], error["amount"], error["booking_id"]) == (
         row["refund_id"],

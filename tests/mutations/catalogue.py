@@ -383,9 +383,9 @@ MUTATIONS = (
     ),
     mutation(
         "each try to charge has a key of its own, so that each may take money",
-        f"{APPLICATION}/payments.py",
-        "self._gateway.charge(payment.attempt_id, amount",
-        "self._gateway.charge(str(uuid_utils.uuid7()), amount",
+        f"{APPLICATION}/payment_saga.py",
+        "self.gateway.charge(attempt.attempt_id,",
+        "self.gateway.charge(str(uuid_utils.uuid7()),",
         SIMULATION,
     ),
     mutation(
@@ -397,17 +397,17 @@ MUTATIONS = (
     ),
     mutation(
         "a charge of which the provider knows nothing counts as declined, though it may be on its way",
-        f"{APPLICATION}/recovery.py",
-        "        if called_off:\n            await self._void(attempt)\n",
-        "        if called_off:\n            await self._settle_decline(attempt)\n",
+        f"{APPLICATION}/payment_saga.py",
+        "            if taken is False:\n",
+        "            if not taken:\n",
         "tests/application/test_recovery.py",
         SIMULATION,
     ),
     mutation(
         "a charge is called off with the provider before it is in the books",
-        f"{APPLICATION}/recovery.py",
-        "        booking = await self._box_office.execute(  # b",
-        "        await self._gateway.void(attempt.attempt_id)\n        booking = await self._box_office.execute(  # b",
+        f"{APPLICATION}/payment_saga.py",
+        "            booking = await write(",
+        "            await self.gateway.void(attempt_id)\n            booking = await write(",
         "tests/application/test_recovery.py::TestASlowReplica",
     ),
     mutation(

@@ -1,4 +1,4 @@
-"""Taking up attempts to charge and refunds that are not settled yet, each by one process at a time."""
+"""Payment attempts and refunds that are not settled, each taken by one process at a time."""
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -13,21 +13,21 @@ from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.payment import AttemptStatus
 
 _BOOKING = schema.booking.c
+_PAYER = (_BOOKING.user_id, _BOOKING.seats, _BOOKING.seat_count, _BOOKING.seat_price, _BOOKING.currency_code)
 
 
 class SqlPaymentStore:
-    """Keeps what is not settled yet. Fulfils the port PaymentStore."""
+    """Fulfils the port PaymentStore."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     @uninterrupted
-    async def take_attempts(self, grace: timedelta, limit: int, pause: Callable[[int], timedelta]) -> list[OpenAttempt]:
-        """Take up at most `limit` attempts that are due, the longest due first."""
-        wanted = (_BOOKING.user_id, _BOOKING.seats, _BOOKING.seat_count, _BOOKING.seat_price, _BOOKING.currency_code)
-        rows = await self._take(
-            schema.payment_attempt, schema.UNSETTLED_ATTEMPT, wanted, grace=grace, limit=limit, pause=pause
-        )
+    async def take_attempts(
+        self, grace: timedelta, limit: int, backoff: Callable[[int], timedelta]
+    ) -> list[OpenAttempt]:
+        """Take attempts that are due."""
+        rows = await self._take(schema.payment_attempt, schema.UNSETTLED_ATTEMPT, _PAYER, grace, limit, backoff)
         return [
             OpenAttempt(
                 row.showtime_id,
@@ -44,9 +44,8 @@ class SqlPaymentStore:
         ]
 
     @uninterrupted
-    async def take_refunds(self, grace: timedelta, limit: int, pause: Callable[[int], timedelta]) -> list[OwedRefund]:
-        """Take up at most `limit` refunds that are due, the longest due first."""
-        rows = await self._take(schema.refund, schema.OWED_REFUND, (), grace=grace, limit=limit, pause=pause)
+    async def take_refunds(self, grace: timedelta, limit: int, backoff: Callable[[int], timedelta]) -> list[OwedRefund]:
+        """Take refunds that are due."""
         return [
             OwedRefund(
                 row.showtime_id,
@@ -56,34 +55,27 @@ class SqlPaymentStore:
                 Money(row.currency_code, row.amount),
                 row.tries,
             )
-            for row in rows
+            for row in await self._take(schema.refund, schema.OWED_REFUND, (), grace, limit, backoff)
         ]
 
     async def _take(
         self,
         table: Table,
         unsettled: str,
-        wanted: Sequence[Column[Any]],
-        *,
+        of_booking: Sequence[Column[Any]],
         grace: timedelta,
         limit: int,
-        pause: Callable[[int], timedelta],
+        backoff: Callable[[int], timedelta],
     ) -> Sequence[Row[Any]]:
-        """Lock rows that are due and that nobody else is at, and put their next turn off.
+        """Return rows that are due, with columns of their bookings, and move their due times on.
 
-        Args:
-            table: What is unsettled.
-            unsettled: The condition of being so, as its index has it.
-            wanted: Columns of the booking to read with it.
-            grace: How old it has to be.
-            limit: How many to take at most.
-            pause: Tells how long to put it off, by the number of tries before.
+        `unsettled` is the condition of the table's partial index. Rows that another process has locked are skipped.
         """
         (key,) = table.primary_key.columns
         async with self._database.writing(owed=True) as connection:
             now = await self._database.now(connection)
             due = (
-                select(table, _BOOKING.showtime_id, *wanted)
+                select(table, _BOOKING.showtime_id, *of_booking)
                 .join(schema.booking, _BOOKING.booking_id == table.c.booking_id)
                 .where(text(f"{table.name}.{unsettled}"), table.c.due_time <= now, table.c.create_time <= now - grace)
                 .order_by(table.c.due_time)
@@ -97,6 +89,6 @@ class SqlPaymentStore:
                     .where(key == bindparam("taken"))
                     .values(due_time=bindparam("next_time"), tries=table.c.tries + 1)
                 )
-                turns = [{"taken": getattr(row, key.name), "next_time": now + pause(row.tries)} for row in rows]
+                turns = [{"taken": getattr(row, key.name), "next_time": now + backoff(row.tries)} for row in rows]
                 await connection.execute(put_off, turns)
         return rows

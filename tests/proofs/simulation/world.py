@@ -14,8 +14,8 @@ from cinema_grpc.application.box_office import BoxOffice
 from cinema_grpc.application.errors import PaymentUnavailable, ShuttingDown, StorageUnavailable
 from cinema_grpc.application.expiry import HoldExpiry
 from cinema_grpc.application.once import Once, RequestKey
+from cinema_grpc.application.payment_saga import PaymentSaga
 from cinema_grpc.application.payments import Payments
-from cinema_grpc.application.recovery import Recovery
 from cinema_grpc.application.refunds import Refunds
 from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.errors import CinemaError
@@ -61,15 +61,14 @@ class Office(Process):
             pay_refunds.wake()
 
         self._box_office = box_office
-        self._payments = Payments(box_office, provider, refund_owed, GRACE)
+        self._payments = Payments(store, PaymentSaga(box_office, provider, refund_owed, GRACE))
         self.bookings = Bookings(box_office, store, self._payments, HOLD, refund_owed)
-        recovery = Recovery(store, box_office, provider, self._payments.is_under_way, refund_owed, GRACE)
         expiry = HoldExpiry(store, box_office)
         box_office.start()
-        self.passes = (expiry.run_pass, recovery.run_pass, refunds.run_pass)
+        self.passes = (expiry.run_pass, self._payments.recover, refunds.run_pass)
         self.tasks = (
             BackgroundTask("expiry", expiry.run_pass, 2),
-            BackgroundTask("recovery", recovery.run_pass, 10),
+            BackgroundTask("recovery", self._payments.recover, 10),
             pay_refunds,
         )
         for task in self.tasks:

@@ -1,0 +1,182 @@
+"""The payment saga: it carries an attempt to charge from any state to its end, and writes each step down.
+
+Every step can be repeated by any process: the attempt's id is the provider's idempotency key, and settling an attempt
+again changes nothing. So it does not matter which process goes on, where one died, or whether one is only slow.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+import structlog
+import uuid_utils
+
+from cinema_grpc.application.box_office import BoxOffice
+from cinema_grpc.application.errors import PaymentUnavailable, RequestIdReused, StorageUnavailable
+from cinema_grpc.application.once import Once, RequestKey
+from cinema_grpc.application.payment_ports import ChargeVoided, OpenAttempt, PaymentGateway
+from cinema_grpc.application.retry_policy import PROVIDER_SECONDS
+from cinema_grpc.domain.booking import Booking, Ticket
+from cinema_grpc.domain.booking_errors import PaymentDeclined
+from cinema_grpc.domain.errors import CinemaError
+from cinema_grpc.domain.payment import AttemptStatus
+from cinema_grpc.domain.showtime import Showtime
+
+logger = structlog.get_logger()
+
+FIRST_RETRY_SECONDS = 0.5
+LONGEST_CHARGE_RETRY_SECONDS = 30.0
+LONGEST_WRITE_RETRY_SECONDS = 2.0
+"""Pauses between tries to charge and to write the outcome down: they double, from the first up to these. The second
+limit is short, so that no brief return of a database that is failing over is missed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """The caller of ConfirmPayment: the token to charge, and how to answer early that the outcome is delayed."""
+
+    payment_token: str
+    answer_early: Callable[[CinemaError], None]
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentSaga:
+    """Carries payment attempts to their ends.
+
+    Attributes:
+        box_office: Writes the steps down.
+        gateway: The provider.
+        refund_owed: Called with a booking whose refund was written down.
+        grace: How long an attempt belongs to the process that opened it. That repeats the charge until then if the
+            provider does not answer; later it is left to recovery.
+    """
+
+    box_office: BoxOffice
+    gateway: PaymentGateway
+    refund_owed: Callable[[Booking], None]
+    grace: timedelta
+
+    async def carry(self, attempt: OpenAttempt, payer: Payer | None = None) -> Booking:
+        """Carry an attempt from its present state to its end, and return the booking.
+
+        Args:
+            attempt: The attempt.
+            payer: The caller who has just opened it; None in recovery.
+
+        Raises:
+            PaymentDeclined: The provider declined the charge.
+            PaymentUnavailable: With a `payer`: recovery has to go on.
+            HoldExpired, BookingNotReserved, SalesClosed, PaymentInProgress: Another process called the attempt off.
+            Exception: Without a `payer`: the provider or the database failed.
+        """
+        booking_id, attempt_id, refund_id = attempt.booking_id, attempt.attempt_id, str(uuid_utils.uuid7())
+        write = partial(self.write, attempt.showtime_id, booking_id, payer)
+        if attempt.status is AttemptStatus.OPEN:
+            taken = await self._outcome(attempt, payer)
+            if taken:
+                tickets = issue_tickets(attempt.seats)
+                return await write(
+                    lambda showtime, now: showtime.settle_charge(booking_id, attempt_id, tickets, refund_id, now),
+                    read_request(attempt.user_id, attempt.request),
+                )
+            if taken is False:
+                await write(lambda showtime, _now: showtime.settle_decline(booking_id, attempt_id))
+                raise PaymentDeclined(booking_id)
+            # The charge may still be on its way, so the attempt is called off: in the database before at the provider.
+            booking = await write(lambda showtime, _now: showtime.begin_void(booking_id, attempt_id))
+            if booking.attempt(attempt_id, AttemptStatus.VOIDING) is None:
+                return booking  # another process has settled it
+        async with asyncio.timeout(PROVIDER_SECONDS):
+            given_back = await self.gateway.void(attempt_id)
+        return await write(
+            lambda showtime, now: showtime.settle_void(booking_id, attempt_id, refund_id, now, given_back=given_back)
+        )
+
+    async def _outcome(self, attempt: OpenAttempt, payer: Payer | None) -> bool | None:
+        """Return whether the charge took the money; None if the provider knows of no charge."""
+        if attempt.amount.minor_units == 0:
+            return True
+        if payer is not None:
+            return await self._charge(attempt, payer)
+        async with asyncio.timeout(PROVIDER_SECONDS):
+            return await self.gateway.find(attempt.attempt_id)
+
+    async def _charge(self, attempt: OpenAttempt, payer: Payer) -> bool:
+        """Charge until the provider answers or the grace is over. The payer waits for the first try only."""
+        loop = asyncio.get_running_loop()
+        end, pause = loop.time() + self.grace.total_seconds(), FIRST_RETRY_SECONDS
+        while True:
+            try:
+                async with asyncio.timeout(PROVIDER_SECONDS):
+                    return await self.gateway.charge(attempt.attempt_id, attempt.amount, payer.payment_token)
+            except ChargeVoided:
+                raise PaymentUnavailable(attempt.booking_id) from None
+            except Exception as error:  # noqa: BLE001 (whatever it is, the money may have been taken)
+                context = {"booking_id": attempt.booking_id, "attempt_id": attempt.attempt_id}
+                logger.warning("the provider did not answer a charge", **context, error=type(error).__name__)
+            payer.answer_early(PaymentUnavailable(attempt.booking_id))
+            if loop.time() + pause >= end:
+                raise PaymentUnavailable(attempt.booking_id)
+            await asyncio.sleep(pause)
+            pause = min(LONGEST_CHARGE_RETRY_SECONDS, pause * 2)
+
+    async def write(
+        self,
+        showtime_id: str,
+        booking_id: str,
+        payer: Payer | None,
+        change: Callable[[Showtime, datetime], Booking],
+        once: Once[Booking] | None = None,
+    ) -> Booking:
+        """Write a step down, under a request if given; with a `payer` try until it succeeds, since money has moved.
+
+        Raises:
+            CinemaError: The change refuses, or the server is stopping.
+            Exception: Without a `payer`: the database failed.
+        """
+        pause = FIRST_RETRY_SECONDS
+        while True:
+            try:
+                execute = self.box_office.execute
+                booking = await execute(showtime_id, change, booking_id=booking_id, once=once, owed=True)
+            except RequestIdReused:
+                once = None  # another call has used the request_id since
+                continue
+            except StorageUnavailable as error:
+                if payer is None:
+                    raise
+                payer.answer_early(error)
+            except CinemaError:
+                raise
+            except Exception:
+                if payer is None:
+                    raise
+                logger.exception("a payment is not written down yet", booking_id=booking_id)
+                payer.answer_early(PaymentUnavailable(booking_id))
+            else:
+                if booking.refund is not None:
+                    self.refund_owed(booking)
+                return booking
+            await asyncio.sleep(pause)
+            pause = min(LONGEST_WRITE_RETRY_SECONDS, pause * 2)
+
+
+def issue_tickets(seats: Sequence[str]) -> list[Ticket]:
+    """Return a ticket for each seat, with a code of 128 random bits."""
+    return [Ticket(str(uuid_utils.uuid7()), seat, secrets.token_urlsafe(16)) for seat in seats]
+
+
+def request_text(once: Once[Booking] | None) -> str:
+    """Return what PaymentAttempt keeps of a request; "" for none."""
+    return "" if once is None else f"{once.key.rpc} {once.key.request_id} {once.digest().hex()}"
+
+
+def read_request(user_id: str, text: str) -> Once[Booking] | None:
+    """Return the request that `text` was made of; None for ""."""
+    if not text:
+        return None
+    rpc, request_id, content = text.split(" ")
+    return Once(RequestKey(user_id, rpc, request_id), partial(bytes.fromhex, content), Booking)
