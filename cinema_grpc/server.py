@@ -21,8 +21,8 @@ from cinema_grpc.adapters.database.session_store import SqlSessionStore
 from cinema_grpc.adapters.database.sign_in_store import SqlSignInStore
 from cinema_grpc.adapters.database.sole_server import NotAlone, alone_at
 from cinema_grpc.adapters.passwords import Argon2Passwords, load_commonest_passwords
-from cinema_grpc.adapters.simulated_books import books_beside
-from cinema_grpc.adapters.simulated_payments import Mood, SimulatedPayments
+from cinema_grpc.adapters.simulated_ledger import ledger_of
+from cinema_grpc.adapters.simulated_payments import FaultProfile, SimulatedPayments
 from cinema_grpc.application import expiry, payments, refunds, retention
 from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.background import BackgroundTask
@@ -262,10 +262,10 @@ class CinemaServer:
 
 
 def _simulated_payments(settings: Settings, database: Database) -> SimulatedPayments:
-    mood = Mood(
+    faults = FaultProfile(
         settings.simulated_payments_delay_seconds,
         settings.simulated_payments_fail_before,
         settings.simulated_payments_fail_after,
         settings.simulated_payments_lose_answer,
     )
-    return SimulatedPayments(books_beside(database), mood)
+    return SimulatedPayments(ledger_of(database), faults)

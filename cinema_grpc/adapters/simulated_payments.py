@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from cinema_grpc.adapters.simulated_books import Books, BooksInFile, Outcome
+from cinema_grpc.adapters.simulated_ledger import FileLedger, Ledger, Outcome
 from cinema_grpc.application.payment_ports import ChargeVoided, ProviderUnavailable
 from cinema_grpc.domain.money import Money
 
@@ -14,12 +14,12 @@ DECLINED_TOKEN = "tok_declined"  # noqa: S105 (a public name, not a secret)
 
 
 @dataclass(frozen=True, slots=True)
-class Mood:
+class FaultProfile:
     """How a provider misbehaves: its delay in seconds, and the shares of its calls, from 0 to 1, that go wrong.
 
     Attributes:
         fail_before: It fails, and has done nothing.
-        fail_after: It does what was asked, and fails then.
+        fail_after: It does what was asked, then fails.
         lose_answer: It does what was asked, and never answers.
     """
 
@@ -30,78 +30,52 @@ class Mood:
 
 
 class SimulatedPayments:
-    """Declines the payment token "tok_declined" and takes every other. Fulfils the port PaymentGateway.
-
-    Asked again with the same key it answers the same, as its books say.
-    """
+    """Declines the payment token "tok_declined" and takes any other. Fulfils the port PaymentGateway."""
 
     def __init__(
-        self, books: Books | None = None, mood: Mood | None = None, chance: random.Random | None = None
+        self, ledger: Ledger | None = None, faults: FaultProfile | None = None, chance: random.Random | None = None
     ) -> None:
-        """Set up.
-
-        Args:
-            books: What remembers the charges and refunds; in memory alone if left out.
-            mood: How it misbehaves; not at all if left out.
-            chance: What decides when.
-        """
-        self._books = books or BooksInFile(":memory:")
-        self.mood = mood or Mood()
+        """Set up with a ledger in memory and without faults, unless others are given; `chance` decides on faults."""
+        self.ledger = ledger or FileLedger()
+        self.faults = faults or FaultProfile()
         self._chance = chance or random.Random()  # noqa: S311 (no secret)
 
     async def charge(self, key: str, amount: Money, payment_token: str) -> bool:
-        """Pretend to take money; tell whether it was taken.
-
-        Raises:
-            ChargeVoided, ProviderUnavailable.
-        """
-        async with self._moody():
+        """Charge."""
+        async with self._faults():
             wanted = Outcome.DECLINED if payment_token == DECLINED_TOKEN else Outcome.TAKEN
-            outcome = await self._books.charge(key, amount, wanted)
+            outcome = await self.ledger.record(key, key, amount, wanted)
         if outcome in {Outcome.FENCED, Outcome.GIVEN_BACK}:
             raise ChargeVoided
         return outcome is Outcome.TAKEN
 
     async def find(self, key: str) -> bool | None:
-        """Tell what became of a charge, or None if no such charge stands.
-
-        Raises:
-            ProviderUnavailable.
-        """
-        async with self._moody():
-            outcome = await self._books.find(key)
+        """Look a charge up."""
+        async with self._faults():
+            outcome = await self.ledger.find(key)
         return {Outcome.TAKEN: True, Outcome.DECLINED: False}.get(outcome) if outcome else None
 
     async def void(self, key: str) -> bool:
-        """Call a charge off; tell whether there was money to give back.
-
-        Raises:
-            ProviderUnavailable.
-        """
-        async with self._moody():
-            return await self._books.void(key) is Outcome.GIVEN_BACK
+        """Void a charge."""
+        async with self._faults():
+            return await self.ledger.void(key) is Outcome.GIVEN_BACK
 
     async def refund(self, key: str, charge_key: str, amount: Money) -> None:
-        """Pretend to give money back.
-
-        Raises:
-            ProviderUnavailable.
-        """
-        async with self._moody():
-            await self._books.refund(key, charge_key, amount)
+        """Refund a charge."""
+        async with self._faults():
+            await self.ledger.record(key, charge_key, amount, Outcome.REFUNDED)
 
     @asynccontextmanager
-    async def _moody(self) -> AsyncIterator[None]:
-        """Misbehave before and after what is done."""
-        if self.mood.delay_seconds:
-            await asyncio.sleep(self.mood.delay_seconds)
-        if self._happens(self.mood.fail_before):
+    async def _faults(self) -> AsyncIterator[None]:
+        if self.faults.delay_seconds:
+            await asyncio.sleep(self.faults.delay_seconds)
+        if self._happens(self.faults.fail_before):
             raise ProviderUnavailable
         yield
-        if self._happens(self.mood.fail_after):
+        if self._happens(self.faults.fail_after):
             raise ProviderUnavailable
-        if self._happens(self.mood.lose_answer):
-            await asyncio.Event().wait()  # for ever: whoever asked gives up
+        if self._happens(self.faults.lose_answer):
+            await asyncio.Event().wait()  # for ever
 
     def _happens(self, share: float) -> bool:
         return share > 0 and self._chance.random() < share

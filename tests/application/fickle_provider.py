@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from cinema_grpc.adapters.simulated_books import BooksInFile
 from cinema_grpc.adapters.simulated_payments import SimulatedPayments
 from cinema_grpc.application.payment_ports import ProviderUnavailable
 from cinema_grpc.domain.money import Money
@@ -16,8 +15,7 @@ class FickleProvider(SimulatedPayments):
     """Holds charges up before or after they are made, and fails at what it is told to."""
 
     def __init__(self) -> None:
-        self.books = BooksInFile(":memory:")
-        super().__init__(self.books)
+        super().__init__()
         self.stage = "through"
         self.gates: dict[str, asyncio.Event] = {}
         self.latest = ""

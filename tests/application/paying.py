@@ -6,7 +6,6 @@ from datetime import timedelta
 
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.payment_store import SqlPaymentStore
-from cinema_grpc.adapters.simulated_books import BooksInFile
 from cinema_grpc.adapters.simulated_payments import SimulatedPayments
 from cinema_grpc.application.box_office import BoxOffice
 from cinema_grpc.application.once import Once
@@ -24,8 +23,7 @@ class Provider(SimulatedPayments):
     """The simulated provider, with gates at which a charge can be held up before it arrives and after it was made."""
 
     def __init__(self) -> None:
-        self.books = BooksInFile(":memory:")
-        super().__init__(self.books)
+        super().__init__()
         self.before, self.after = asyncio.Event(), asyncio.Event()
         self.before.set()
         self.after.set()

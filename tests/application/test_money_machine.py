@@ -255,7 +255,7 @@ class Machine(RuleBasedStateMachine):
         assert wrong == []
         sold, kept = self._sold_and_kept()
         assert [(each.sold, each.kept) for each in report.books] == ([(sold, kept)] if self.held else [])
-        at_the_provider = sum(self._do(self.provider.books.net()).values())
+        at_the_provider = sum(self._do(self.provider.ledger.net()).values())
         owed = sum(each.refund or 0 for each in self.held)
         held_up = sum(each.price for each in self.held if each.attempt is not None and each.attempt.made)
         assert sold + kept <= at_the_provider <= sold + kept + owed + held_up
@@ -281,7 +281,7 @@ class Machine(RuleBasedStateMachine):
                 self.pay_refunds(0, "")
             self.what_there_is_is_what_the_model_knows()
             assert self._do(self._look_over()).breaches == 0
-            assert sum(self._do(self.provider.books.net()).values()) == sum(self._sold_and_kept())
+            assert sum(self._do(self.provider.ledger.net()).values()) == sum(self._sold_and_kept())
         finally:
             for replica, _ in self.replicas:
                 self._do(self._end(replica))

@@ -138,7 +138,7 @@ async def check(house: House, provider: Provider, held: Booking, told: Booking |
     assert found is not None
     booking, payment = found.booking, found.booking.payment
     assert payment is not None
-    money = (await provider.books.net())[payment.attempt_id]
+    money = (await provider.ledger.net())[payment.attempt_id]
     assert (booking.status is BookingStatus.CONFIRMED) == isinstance(told, Booking)
     if booking.status is BookingStatus.CONFIRMED:
         assert (money, len(booking.tickets), booking.refund) == (PRICE, 1, None)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from cinema_grpc.adapters.simulated_payments import Mood
+from cinema_grpc.adapters.simulated_payments import FaultProfile
 from cinema_grpc.application import payment_saga
 from cinema_grpc.application.errors import PaymentUnavailable
 from cinema_grpc.application.once import Once, RequestKey
@@ -50,7 +50,7 @@ class Scene:
 
     async def money(self) -> int:
         """Tell what the provider has of ada's money."""
-        return sum((await self.provider.books.net()).values())
+        return sum((await self.provider.ledger.net()).values())
 
 
 @pytest.fixture
@@ -219,7 +219,7 @@ class TestAProviderThatFails:
         await scene.provider.arrived.wait()
         await scene.first.die()
         scene.house.clock.advance(GRACE)
-        scene.provider.mood = Mood(fail_after=1)
+        scene.provider.faults = FaultProfile(fail_after=1)
         for tries, status in ((1, "OPEN"), (2, "OPEN")):
             await scene.second.recover()
             (attempt,) = await scene.house.rows("payment_attempt")
@@ -229,9 +229,9 @@ class TestAProviderThatFails:
         find = scene.provider.find
 
         async def find_and_fall_silent(key: str) -> bool | None:
-            scene.provider.mood = Mood()
+            scene.provider.faults = FaultProfile()
             found = await find(key)
-            scene.provider.mood = Mood(fail_after=1)
+            scene.provider.faults = FaultProfile(fail_after=1)
             return found
 
         scene.provider.find = find_and_fall_silent  # type: ignore[method-assign]
@@ -239,7 +239,7 @@ class TestAProviderThatFails:
         assert await scene.attempts() == ["VOIDING"]
         assert (await scene.read()).payment.status is AttemptStatus.VOIDING  # type: ignore[union-attr] # it has one
         await fails(scene.second.pay(scene.booking), PaymentInProgress)
-        scene.provider.mood = Mood()
+        scene.provider.faults = FaultProfile()
         scene.house.clock.advance(GRACE * 4)
         await scene.second.recover()
         assert await scene.attempts() == ["VOIDED"]
@@ -250,13 +250,13 @@ class TestAProviderThatFails:
         scene.first.pay(scene.booking)
         await scene.provider.arrived.wait()
         await scene.first.die()
-        scene.provider.mood = Mood(fail_before=1)
+        scene.provider.faults = FaultProfile(fail_before=1)
         with capture_logs() as logged:
             for _ in range(MAXIMUM_TRIES + 2):
                 scene.house.clock.advance(LONGEST_PAUSE)
                 await scene.second.recover()
         assert [line["log_level"] for line in logged][-3:] == ["warning", "error", "error"]
-        scene.provider.mood = Mood()
+        scene.provider.faults = FaultProfile()
         scene.house.clock.advance(LONGEST_PAUSE)
         await scene.second.recover()
         assert await scene.attempts() == ["VOIDED"]
@@ -265,13 +265,13 @@ class TestAProviderThatFails:
         """It does not ask for ever: from then on it is recovery's."""
         saga = PaymentSaga(scene.house.box_office, scene.provider, scene.first.refunds.owe, timedelta(seconds=0.05))
         monkeypatch.setattr(scene.first.payments, "_saga", saga)
-        scene.provider.mood = Mood(fail_after=1)
+        scene.provider.faults = FaultProfile(fail_after=1)
         await fails(scene.first.pay(scene.booking), PaymentUnavailable)
         await scene.first.payments.stop(10)
         (attempt,) = await scene.house.rows("payment_attempt")
         assert attempt["status"] == "OPEN"
         assert not scene.first.payments._tasks
-        scene.provider.mood = Mood()
+        scene.provider.faults = FaultProfile()
         scene.house.clock.advance(GRACE)
         await scene.second.recover()
         assert (await scene.read()).status is BookingStatus.CONFIRMED
@@ -301,12 +301,12 @@ class TestARefundWhoseAnswerIsLost:
         paying = scene.first.pay(scene.booking)
         await scene.provider.made.wait()
         scene.house.clock.advance(HOLD)
-        scene.provider.mood = Mood(fail_after=1)
+        scene.provider.faults = FaultProfile(fail_after=1)
         scene.provider.after.set()
         await fails(paying, HoldExpired)
         await scene.first.recover()
         scene.house.clock.advance(GRACE + LONGEST_PAUSE)
-        scene.provider.mood = Mood()
+        scene.provider.faults = FaultProfile()
         await scene.second.recover()
         booking = await scene.read()
         assert booking.refund is not None

@@ -18,7 +18,7 @@ import pytest
 from cinema.v1 import booking_pb2
 
 from cinema_grpc.adapters.database.database import Database
-from cinema_grpc.adapters.simulated_books import books_beside
+from cinema_grpc.adapters.simulated_ledger import ledger_of
 from tests.chance import count, generator, seed
 from tests.conftest import KINDS, Lend
 from tests.e2e.conftest import Serving, run, serving
@@ -220,7 +220,7 @@ async def astray(chain: Chain) -> list[str]:
         " JOIN booking ON booking.booking_id = payment_attempt.booking_id"
     )
     ours = {str(name): amount for name, amount in rows}
-    theirs = await books_beside(chain.database).net()
+    theirs = await ledger_of(chain.database).net()
     return [
         f"{name}: {ours.get(name)} in our books, {theirs.get(name)} in the provider's"
         for name in ours.keys() | theirs.keys()

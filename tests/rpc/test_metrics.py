@@ -11,7 +11,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from cinema_grpc.adapters.simulated_payments import Mood, SimulatedPayments
+from cinema_grpc.adapters.simulated_payments import FaultProfile, SimulatedPayments
 from cinema_grpc.application.background import BackgroundTask
 from cinema_grpc.observability import metrics
 from tests.builders import FakeClock
@@ -54,13 +54,13 @@ async def test_a_refund_that_is_given_up(url: str) -> None:
     async with running(url, clock, provider, metrics_address=ANY_PORT) as house:
         held = await house.book((await house.showtime()).showtime_id, "A1", "A2")
         await house.pay(held.booking_id)
-        provider.mood = Mood(fail_before=1)
+        provider.faults = FaultProfile(fail_before=1)
         await house.cancel(held.booking_id)
         assert await hours_until_counted(house, clock, house.server.pay_refunds, "cinema_refunds_given_up_total") > 1
 
 
 async def test_a_payment_that_can_not_be_settled(url: str) -> None:
-    clock, provider = FakeClock(), SimulatedPayments(mood=Mood(fail_before=1))
+    clock, provider = FakeClock(), SimulatedPayments(faults=FaultProfile(fail_before=1))
     async with running(url, clock, provider, metrics_address=ANY_PORT, payment_grace_seconds=0.05) as house:
         held = await house.book((await house.showtime()).showtime_id, "A1", "A2")
         assert (await refusal(house.pay(held.booking_id))).reason == "PAYMENT_UNAVAILABLE"

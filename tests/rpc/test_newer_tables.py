@@ -18,7 +18,7 @@ from cinema.v1 import (
 from cinema_grpc.adapters.database.audit import audit
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.schema import metadata
-from cinema_grpc.adapters.simulated_books import books_beside
+from cinema_grpc.adapters.simulated_ledger import ledger_of
 from cinema_grpc.adapters.simulated_payments import SimulatedPayments
 from tests.builders import NOW
 from tests.postgresql import execute
@@ -183,7 +183,7 @@ class Round:
 async def test_columns_that_are_added_to_every_table_change_nothing(empty_url: str) -> None:
     """A running server goes on with every call and every task, and so does a look by `cinema audit`."""
     beside = Database(empty_url)
-    async with running(empty_url, gateway=SimulatedPayments(books_beside(beside))) as house:
+    async with running(empty_url, gateway=SimulatedPayments(ledger_of(beside))) as house:
         for number in (1, 2):
             calls = Round(house, number)
             await calls.run()
