@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.money import Money
-from cinema_grpc.domain.payment import AttemptStatus, PaymentAttempt
 
 
 class ProviderUnavailable(Exception):
@@ -50,38 +48,13 @@ class PaymentGateway(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OpenAttempt:
-    """An attempt to charge `amount` that has not reached its end.
-
-    Attributes:
-        status: OPEN or VOIDING.
-        tries: How often recovery has taken it before.
-        request: As in PaymentAttempt.
-    """
+    """A payment attempt that is OPEN or VOIDING; `tries` says how often it was taken from the store before."""
 
     showtime_id: str
     booking_id: str
     user_id: str
-    seats: tuple[str, ...]
-    amount: Money
     attempt_id: str
-    status: AttemptStatus
     tries: int
-    request: str
-
-    @classmethod
-    def of(cls, booking: Booking, attempt: PaymentAttempt) -> "OpenAttempt":
-        """Return the attempt of a booking."""
-        return cls(
-            booking.showtime_id,
-            booking.booking_id,
-            booking.user_id,
-            booking.seats,
-            booking.total_price,
-            attempt.attempt_id,
-            attempt.status,
-            0,
-            attempt.request,
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,12 @@ import uuid_utils
 from cinema_grpc.application.box_office import BoxOffice
 from cinema_grpc.application.errors import PaymentUnavailable, RequestIdReused, StorageUnavailable
 from cinema_grpc.application.once import Once, RequestKey
-from cinema_grpc.application.payment_ports import ChargeVoided, OpenAttempt, PaymentGateway
+from cinema_grpc.application.payment_ports import ChargeVoided, PaymentGateway
 from cinema_grpc.application.retry_policy import PROVIDER_SECONDS
 from cinema_grpc.domain.booking import Booking, Ticket
 from cinema_grpc.domain.booking_errors import PaymentDeclined
 from cinema_grpc.domain.errors import CinemaError
-from cinema_grpc.domain.payment import AttemptStatus
+from cinema_grpc.domain.payment import AttemptStatus, PaymentAttempt
 from cinema_grpc.domain.showtime import Showtime
 
 logger = structlog.get_logger()
@@ -59,11 +59,12 @@ class PaymentSaga:
     refund_owed: Callable[[Booking], None]
     grace: timedelta
 
-    async def carry(self, attempt: OpenAttempt, payer: Payer | None = None) -> Booking:
+    async def carry(self, booking: Booking, attempt: PaymentAttempt, payer: Payer | None = None) -> Booking:
         """Carry an attempt from its present state to its end, and return the booking.
 
         Args:
-            attempt: The attempt.
+            booking: The booking.
+            attempt: Its latest attempt, which is OPEN or VOIDING.
             payer: The caller who has just opened it; None in recovery.
 
         Raises:
@@ -72,54 +73,54 @@ class PaymentSaga:
             HoldExpired, BookingNotReserved, SalesClosed, PaymentInProgress: Another process called the attempt off.
             Exception: Without a `payer`: the provider or the database failed.
         """
-        booking_id, attempt_id, refund_id = attempt.booking_id, attempt.attempt_id, str(uuid_utils.uuid7())
-        write = partial(self.write, attempt.showtime_id, booking_id, payer)
+        booking_id, attempt_id, refund_id = booking.booking_id, attempt.attempt_id, str(uuid_utils.uuid7())
+        write = partial(self.write, booking.showtime_id, booking_id, payer)
         if attempt.status is AttemptStatus.OPEN:
-            taken = await self._outcome(attempt, payer)
+            taken = await self._outcome(booking, attempt_id, payer)
             if taken:
-                tickets = issue_tickets(attempt.seats)
+                tickets = issue_tickets(booking.seats)
                 return await write(
                     lambda showtime, now: showtime.settle_charge(booking_id, attempt_id, tickets, refund_id, now),
-                    read_request(attempt.user_id, attempt.request),
+                    read_request(booking.user_id, attempt.request),
                 )
             if taken is False:
                 await write(lambda showtime, _now: showtime.settle_decline(booking_id, attempt_id))
                 raise PaymentDeclined(booking_id)
             # The charge may still be on its way, so the attempt is called off: in the database before at the provider.
-            booking = await write(lambda showtime, _now: showtime.begin_void(booking_id, attempt_id))
-            if booking.attempt(attempt_id, AttemptStatus.VOIDING) is None:
-                return booking  # another process has settled it
+            voiding = await write(lambda showtime, _now: showtime.begin_void(booking_id, attempt_id))
+            if voiding.attempt(attempt_id, AttemptStatus.VOIDING) is None:
+                return voiding  # another process has settled it
         async with asyncio.timeout(PROVIDER_SECONDS):
             given_back = await self.gateway.void(attempt_id)
         return await write(
             lambda showtime, now: showtime.settle_void(booking_id, attempt_id, refund_id, now, given_back=given_back)
         )
 
-    async def _outcome(self, attempt: OpenAttempt, payer: Payer | None) -> bool | None:
+    async def _outcome(self, booking: Booking, attempt_id: str, payer: Payer | None) -> bool | None:
         """Return whether the charge took the money; None if the provider knows of no charge."""
-        if attempt.amount.minor_units == 0:
+        if booking.total_price.minor_units == 0:
             return True
         if payer is not None:
-            return await self._charge(attempt, payer)
+            return await self._charge(booking, attempt_id, payer)
         async with asyncio.timeout(PROVIDER_SECONDS):
-            return await self.gateway.find(attempt.attempt_id)
+            return await self.gateway.find(attempt_id)
 
-    async def _charge(self, attempt: OpenAttempt, payer: Payer) -> bool:
+    async def _charge(self, booking: Booking, attempt_id: str, payer: Payer) -> bool:
         """Charge until the provider answers or the grace is over. The payer waits for the first try only."""
-        loop = asyncio.get_running_loop()
+        booking_id, loop = booking.booking_id, asyncio.get_running_loop()
         end, pause = loop.time() + self.grace.total_seconds(), FIRST_RETRY_SECONDS
         while True:
             try:
                 async with asyncio.timeout(PROVIDER_SECONDS):
-                    return await self.gateway.charge(attempt.attempt_id, attempt.amount, payer.payment_token)
+                    return await self.gateway.charge(attempt_id, booking.total_price, payer.payment_token)
             except ChargeVoided:
-                raise PaymentUnavailable(attempt.booking_id) from None
+                raise PaymentUnavailable(booking_id) from None
             except Exception as error:  # noqa: BLE001 (whatever it is, the money may have been taken)
-                context = {"booking_id": attempt.booking_id, "attempt_id": attempt.attempt_id}
-                logger.warning("the provider did not answer a charge", **context, error=type(error).__name__)
-            payer.answer_early(PaymentUnavailable(attempt.booking_id))
+                context = {"booking_id": booking_id, "attempt_id": attempt_id, "error": type(error).__name__}
+                logger.warning("the provider did not answer a charge", **context)
+            payer.answer_early(PaymentUnavailable(booking_id))
             if loop.time() + pause >= end:
-                raise PaymentUnavailable(attempt.booking_id)
+                raise PaymentUnavailable(booking_id)
             await asyncio.sleep(pause)
             pause = min(LONGEST_CHARGE_RETRY_SECONDS, pause * 2)
 

@@ -19,6 +19,7 @@ from cinema_grpc.application.retry_policy import BATCH_SIZE, MAXIMUM_TRIES, PROV
 from cinema_grpc.domain.booking import Booking, BookingStatus
 from cinema_grpc.domain.booking_errors import HoldExpired, PaymentDeclined, PaymentInProgress
 from cinema_grpc.domain.errors import CinemaError
+from cinema_grpc.domain.payment import UNSETTLED
 
 logger = structlog.get_logger()
 
@@ -116,7 +117,7 @@ class Payments:
         booking = await self._open(call, payer)
         payment = booking.payment
         if payment is not None and payment.attempt_id == call.attempt_id:  # if not, it is a stored response
-            booking = await self._saga.carry(OpenAttempt.of(booking, payment), payer)
+            booking = await self._saga.carry(booking, payment, payer)
         if booking.status is BookingStatus.EXPIRED:
             raise HoldExpired(booking.booking_id, booking.hold_expire_time, charged=booking.refund is not None)
         return booking
@@ -170,9 +171,15 @@ class Payments:
                 future.set_result(task.result())
 
     async def _recover(self, attempt: OpenAttempt) -> None:
-        context = {"booking_id": attempt.booking_id, "attempt_id": attempt.attempt_id, "tries": attempt.tries + 1}
+        booking_id, user_id = attempt.booking_id, attempt.user_id
+        context = {"booking_id": booking_id, "attempt_id": attempt.attempt_id, "tries": attempt.tries + 1}
         try:
-            booking = await self._saga.carry(attempt)
+            booking = await self._saga.write(
+                attempt.showtime_id, booking_id, None, lambda showtime, _now: showtime.booking(booking_id, user_id)
+            )
+            payment = booking.attempt(attempt.attempt_id, *UNSETTLED)
+            if payment is not None:
+                booking = await self._saga.carry(booking, payment)
         except PaymentDeclined:
             logger.info("an open payment is settled", **context, attempt="DECLINED")
         except Exception as error:  # noqa: BLE001 (an attempt that fails must not stop the others)

@@ -384,7 +384,7 @@ MUTATIONS = (
     mutation(
         "each try to charge has a key of its own, so that each may take money",
         f"{APPLICATION}/payment_saga.py",
-        "self.gateway.charge(attempt.attempt_id,",
+        "self.gateway.charge(attempt_id,",
         "self.gateway.charge(str(uuid_utils.uuid7()),",
         SIMULATION,
     ),
@@ -406,8 +406,8 @@ MUTATIONS = (
     mutation(
         "a charge is called off with the provider before it is in the books",
         f"{APPLICATION}/payment_saga.py",
-        "            booking = await write(",
-        "            await self.gateway.void(attempt_id)\n            booking = await write(",
+        "            voiding = await write(",
+        "            await self.gateway.void(attempt_id)\n            voiding = await write(",
         "tests/application/test_recovery.py::TestASlowReplica",
     ),
     mutation(

@@ -4,16 +4,14 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Column, Row, Table, bindparam, select, text, update
+from sqlalchemy import Row, Table, bindparam, select, text, update
 
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.database import Database, uninterrupted
 from cinema_grpc.application.payment_ports import OpenAttempt, OwedRefund
 from cinema_grpc.domain.money import Money
-from cinema_grpc.domain.payment import AttemptStatus
 
 _BOOKING = schema.booking.c
-_PAYER = (_BOOKING.user_id, _BOOKING.seats, _BOOKING.seat_count, _BOOKING.seat_price, _BOOKING.currency_code)
 
 
 class SqlPaymentStore:
@@ -27,21 +25,8 @@ class SqlPaymentStore:
         self, grace: timedelta, limit: int, backoff: Callable[[int], timedelta]
     ) -> list[OpenAttempt]:
         """Take attempts that are due."""
-        rows = await self._take(schema.payment_attempt, schema.UNSETTLED_ATTEMPT, _PAYER, grace, limit, backoff)
-        return [
-            OpenAttempt(
-                row.showtime_id,
-                row.booking_id,
-                row.user_id,
-                tuple(row.seats.split(",")),
-                Money(row.currency_code, row.seat_price).times(row.seat_count),
-                row.attempt_id,
-                AttemptStatus(row.status),
-                row.tries,
-                row.request,
-            )
-            for row in rows
-        ]
+        rows = await self._take(schema.payment_attempt, schema.UNSETTLED_ATTEMPT, grace, limit, backoff)
+        return [OpenAttempt(row.showtime_id, row.booking_id, row.user_id, row.attempt_id, row.tries) for row in rows]
 
     @uninterrupted
     async def take_refunds(self, grace: timedelta, limit: int, backoff: Callable[[int], timedelta]) -> list[OwedRefund]:
@@ -55,19 +40,18 @@ class SqlPaymentStore:
                 Money(row.currency_code, row.amount),
                 row.tries,
             )
-            for row in await self._take(schema.refund, schema.OWED_REFUND, (), grace, limit, backoff)
+            for row in await self._take(schema.refund, schema.OWED_REFUND, grace, limit, backoff)
         ]
 
     async def _take(
         self,
         table: Table,
         unsettled: str,
-        of_booking: Sequence[Column[Any]],
         grace: timedelta,
         limit: int,
         backoff: Callable[[int], timedelta],
     ) -> Sequence[Row[Any]]:
-        """Return rows that are due, with columns of their bookings, and move their due times on.
+        """Return rows that are due, with whose booking each is of, and move their due times on.
 
         `unsettled` is the condition of the table's partial index. Rows that another process has locked are skipped.
         """
@@ -75,7 +59,7 @@ class SqlPaymentStore:
         async with self._database.writing(owed=True) as connection:
             now = await self._database.now(connection)
             due = (
-                select(table, _BOOKING.showtime_id, *of_booking)
+                select(table, _BOOKING.showtime_id, _BOOKING.user_id)
                 .join(schema.booking, _BOOKING.booking_id == table.c.booking_id)
                 .where(text(f"{table.name}.{unsettled}"), table.c.due_time <= now, table.c.create_time <= now - grace)
                 .order_by(table.c.due_time)

@@ -344,12 +344,8 @@ class Store:
                         booking.showtime_id,
                         booking.booking_id,
                         booking.user_id,
-                        booking.seats,
-                        booking.total_price,
                         payment.attempt_id,
-                        payment.status,
                         tries,
-                        payment.request,
                     )
                 )
         await self._database.answer()
