@@ -1,4 +1,4 @@
-"""The simulated payment provider: it remembers, it fences, and it misbehaves as often as it is told to."""
+"""The simulated payment provider: its ledger, its voids, and its faults."""
 
 import asyncio
 import random
@@ -29,7 +29,7 @@ def ledger(database: Database) -> Ledger:
 
 class TestMemory:
     async def test_outlives_the_process(self, database: Database) -> None:
-        """What it answered stands, whatever it is asked later."""
+        """An answer stands, even if the key is used for something else later."""
         before = SimulatedPayments(ledger_of(database))
         assert await before.charge("taken", PRICE, "tok_visa")
         assert not await before.charge("declined", PRICE, "tok_declined")
@@ -107,7 +107,7 @@ class TestFaults:
         assert loop.time() - start >= 0.05
 
     async def test_a_share_of_the_calls(self, ledger: Ledger) -> None:
-        """As often as told, and the same again from the same seed."""
+        """As often as its share says, and the same from the same seed."""
 
         async def failures(seed: int) -> list[bool]:
             provider = SimulatedPayments(ledger, FaultProfile(fail_before=0.3), random.Random(seed))  # noqa: S311 (a test's)

@@ -1,4 +1,4 @@
-"""A payment provider that holds charges up, before or after they are made, and fails at what it is told to."""
+"""A simulated provider that delays charges and fails on request."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -12,7 +12,7 @@ A = TypeVar("A")
 
 
 class FickleProvider(SimulatedPayments):
-    """Holds charges up before or after they are made, and fails at what it is told to."""
+    """Holds a charge before or after it is made, as `stage` says, and fails at the call that `fails_at` names."""
 
     def __init__(self) -> None:
         super().__init__()

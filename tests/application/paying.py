@@ -1,4 +1,4 @@
-"""Processes as far as payments go, which can die at any point, and a provider whose charges can be held up."""
+"""Replicas that take payments and can die at any point, and a provider whose charges can be held."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ GRACE = timedelta(seconds=30)
 
 
 class Provider(SimulatedPayments):
-    """The simulated provider, with gates at which a charge can be held up before it arrives and after it was made."""
+    """The simulated provider, with a gate before each charge and one after it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Provider(SimulatedPayments):
 
 @dataclass
 class Replica:
-    """A process, as far as payments go; it dies with its payments at any point."""
+    """The part of a server process that takes payments."""
 
     database: Database
     box_office: BoxOffice
@@ -61,7 +61,7 @@ class Replica:
         return asyncio.create_task(paying)
 
     async def die(self) -> None:
-        """End without a word."""
+        """End, with payments under way."""
         await self.payments.stop(0)
 
     async def recover(self) -> None:

@@ -90,8 +90,8 @@ class Machine(RuleBasedStateMachine):
 
         return self.runner.run(within_a_minute())
 
-    def _told(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Give the answer, or the reason of the refusal."""
+    def _answer(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Return the answer, or the reason of the refusal."""
         try:
             return self._do(work)
         except CinemaError as refusal:
@@ -106,18 +106,18 @@ class Machine(RuleBasedStateMachine):
         seats, now = tuple(SEATS[first : first + number]), self.clock.now()
         taken = {seat for each in self.held if each.now(now) in {"RESERVED", "CONFIRMED"} for seat in each.seats}
         on_hold = sum(len(each.seats) for each in self.held if each.user == user and each.now(now) == "RESERVED")
-        told = self._told(self.replicas[at][1].create(user, "s1", seats, None))
+        answer = self._answer(self.replicas[at][1].create(user, "s1", seats, None))
         if now >= START:
-            assert told == "SALES_CLOSED"
+            assert answer == "SALES_CLOSED"
         elif taken & set(seats):
-            assert told == "SEATS_UNAVAILABLE"
+            assert answer == "SEATS_UNAVAILABLE"
         elif on_hold + len(seats) > 10:
-            assert told == "HOLD_LIMIT"
+            assert answer == "HOLD_LIMIT"
         else:
             for each in self.held:
                 if set(each.seats) & set(seats):
                     each.status = each.now(now)  # the new hold takes the place of one that is over
-            self.held.append(Held(told.booking_id, user, seats, min(now + HOLD, START)))
+            self.held.append(Held(answer.booking_id, user, seats, min(now + HOLD, START)))
             return self.held[-1]
         return multiple()
 
@@ -133,13 +133,13 @@ class Machine(RuleBasedStateMachine):
         }.get(status)
         refusal = refusal or ("PAYMENT_IN_PROGRESS" if held.attempt else "SALES_CLOSED" if now >= START else None)
         if refusal is not None:
-            assert self._told(paying) == refusal
+            assert self._answer(paying) == refusal
             return multiple()
         held.until = held.until if held.extended else max(held.until, now + timedelta(minutes=2))
         held.extended = True
         if stage == "through":
-            told = self._told(paying)
-            assert told == "PAYMENT_DECLINED" if declined else told.status.value == "CONFIRMED"
+            answer = self._answer(paying)
+            assert answer == "PAYMENT_DECLINED" if declined else answer.status.value == "CONFIRMED"
             held.status = held.status if declined else "CONFIRMED"
             return multiple()
         task = self._do(self._begin(paying))
@@ -150,7 +150,7 @@ class Machine(RuleBasedStateMachine):
     async def _begin(self, paying: Coroutine[Any, Any, Booking]) -> "asyncio.Task[Booking]":
         self.provider.here.clear()
         task = asyncio.create_task(paying)
-        task.add_done_callback(lambda told: told.cancelled() or told.exception())  # a crash leaves nobody to hear it
+        task.add_done_callback(lambda answer: answer.cancelled() or answer.exception())  # a crash leaves it unretrieved
         await self.provider.here.wait()
         return task
 
@@ -160,12 +160,12 @@ class Machine(RuleBasedStateMachine):
         if attempt.replica is None:
             return
         held = attempt.booking
-        told = self._told(self._finish(attempt))
+        answer = self._answer(self._finish(attempt))
         attempt.replica = None
         if not attempt.made and attempt.fenced:
-            assert told == "PAYMENT_UNAVAILABLE"
+            assert answer == "PAYMENT_UNAVAILABLE"
         elif attempt.declined:
-            assert told == "PAYMENT_DECLINED"
+            assert answer == "PAYMENT_DECLINED"
             if not (attempt.settled or attempt.called_off):
                 held.attempt = None
             attempt.made = True
@@ -174,9 +174,9 @@ class Machine(RuleBasedStateMachine):
             if not attempt.settled and not attempt.called_off:
                 attempt.settle_charge(self.clock.now())
             if attempt.called_off:
-                assert isinstance(told, str)
+                assert isinstance(answer, str)
             else:
-                assert told == "HOLD_EXPIRED" if held.status == "EXPIRED" else told.status.value == "CONFIRMED"
+                assert answer == "HOLD_EXPIRED" if held.status == "EXPIRED" else answer.status.value == "CONFIRMED"
 
     async def _finish(self, attempt: Attempt) -> Booking:
         self.provider.gates[attempt.attempt_id].set()
@@ -185,11 +185,11 @@ class Machine(RuleBasedStateMachine):
     @rule(held=bookings, at=REPLICAS)
     def cancel(self, held: Held, at: int) -> None:
         now, status = self.clock.now(), held.now(self.clock.now())
-        told = self._told(self.replicas[at][1].cancel(held.user, held.name, None))
+        answer = self._answer(self.replicas[at][1].cancel(held.user, held.name, None))
         if status in {"EXPIRED", "CANCELLED"} or now >= START:
-            assert told == "BOOKING_NOT_CANCELLABLE"
+            assert answer == "BOOKING_NOT_CANCELLABLE"
         elif held.attempt is not None:
-            assert told == "PAYMENT_IN_PROGRESS"
+            assert answer == "PAYMENT_IN_PROGRESS"
         else:
             hours = (START - now) / timedelta(hours=1)
             if status == "CONFIRMED":
@@ -292,7 +292,7 @@ class Machine(RuleBasedStateMachine):
 @pytest.mark.no_cover
 @pytest.mark.parametrize(("examples", "steps"), [(8, 25), pytest.param(500, 60, marks=pytest.mark.torture)])
 def test_bookings_and_money(database_url: str, examples: int, steps: int) -> None:
-    """After any history: nobody is charged twice, or charged without seats, and all money is accounted for."""
+    """After any history no customer is charged twice or without seats, and all money is accounted for."""
     run_state_machine_as_test(
         seed(chance.seed())(type("Machine", (Machine,), {"url": database_url})),
         settings=settings(

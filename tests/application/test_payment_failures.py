@@ -17,7 +17,7 @@ from tests.faults import failing
 
 
 async def test_a_lost_answer_is_found_in_the_background(desk: Desk) -> None:
-    """The caller is told at once; the provider is asked again with the same key, and the booking is confirmed."""
+    """The caller gets an error at once; the charge is repeated with the same key, and the booking is confirmed."""
     held = await desk.house.hold("A1")
     desk.provider.lost_answers = 2
     with pytest.raises(PaymentUnavailable):
@@ -53,7 +53,7 @@ async def test_an_attempt_that_may_not_have_been_written_down(desk: Desk, monkey
     with failing(desk.house.database, fails, after=True), pytest.raises(StorageUnavailable):
         await desk.pay(held, request=request())
     (repeated,) = await outcomes(desk.pay(held, request=request()))
-    if isinstance(repeated, StorageUnavailable):  # it came before the attempt was withdrawn, and was told the same
+    if isinstance(repeated, StorageUnavailable):  # it came before the attempt was withdrawn
         repeated = await desk.pay(held, request=request())
     assert repeated.status is BookingStatus.CONFIRMED
     statuses = [row["status"] for row in await desk.house.rows("payment_attempt")]
@@ -67,7 +67,7 @@ async def test_nothing_is_left_to_be_done_when_the_database_is_away(desk: Desk) 
     desk.bookings._remember(held)
     with failing(desk.house.database, lambda _: True):
         assert {type(each) for each in await outcomes(*(desk.pay(held) for _ in range(20)))} == {StorageUnavailable}
-        await asyncio.sleep(0)  # as those who are told hear of it before the task is put away
+        await asyncio.sleep(0)  # the callers get their answers before the task is removed
         assert not desk.payments._tasks
     assert (await desk.pay(held)).status is BookingStatus.CONFIRMED
     assert len(await desk.house.rows("payment_attempt")) == 1
@@ -100,7 +100,7 @@ async def test_storage_that_fails_after_the_charge(desk: Desk) -> None:
 
 
 async def test_storage_that_was_away_for_long(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Soon after it is back the payment is settled, and a repeat that waits meanwhile hears of it."""
+    """Soon after it is back the payment is settled, and a repeat that waited gets the outcome."""
     assert payment_saga.LONGEST_WRITE_RETRY_SECONDS < PROVIDER_SECONDS / 2
     monkeypatch.setattr(payment_saga, "LONGEST_WRITE_RETRY_SECONDS", 0.02)
     held = await desk.house.hold("A1")

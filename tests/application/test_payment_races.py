@@ -1,4 +1,4 @@
-"""Payments that come through just as their holds end: each is paid for and confirmed, or over and refunded."""
+"""Charges that succeed just as their holds end: each booking is CONFIRMED, or EXPIRED and refunded."""
 
 import asyncio
 import random as chances
@@ -59,7 +59,7 @@ class GatedProvider(Provider):
 async def test_payment_against_expiry(
     house: House, database_url: str, races: int, record_property: Callable[[str, object], None]
 ) -> None:
-    """Never both, never neither, whoever waits for a lock, claims the seat, sweeps or recovers meanwhile."""
+    """Never both, never neither, while others lock the database, claim the seat, expire holds or recover."""
     seed, outcomes = chance.seed(), Counter[str]()
     for number in range(-(-chance.count(races) // len(SEATS))):
         outcomes += await one_round(house, database_url, chance.generator(seed, number))
@@ -68,7 +68,7 @@ async def test_payment_against_expiry(
 
 
 async def one_round(house: House, url: str, random: chances.Random) -> Counter[str]:
-    """Have all seats held and paid for, and the charges come through around the end of the holds."""
+    """Pay for all seats; the charges succeed around the end of the holds."""
     provider = GatedProvider()
     live, other = (Replica(house.database, house.box_office, provider) for _ in range(2))
     held = [await hold(house, "ada", at, seat) for at, seat in SEATS]
@@ -91,7 +91,7 @@ async def one_round(house: House, url: str, random: chances.Random) -> Counter[s
             await asyncio.sleep(0)
         if random.random() < 0.1:
             await asyncio.sleep(0.001)
-    told = await asyncio.wait_for(asyncio.gather(*payments, return_exceptions=True), 30)
+    answers = await asyncio.wait_for(asyncio.gather(*payments, return_exceptions=True), 30)
     rivals = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 30)
     assert not [each for each in rivals if isinstance(each, Exception) and not isinstance(each, CinemaError)]
 
@@ -100,7 +100,7 @@ async def one_round(house: House, url: str, random: chances.Random) -> Counter[s
     for replica in (live, other):
         await replica.recover()
     await house.box_office.execute("s1", lambda showtime, _now: showtime.taken)  # whatever was behind has been written
-    outcomes = Counter([await check(house, provider, *each) for each in zip(held, told, strict=True)])
+    outcomes = Counter([await check(house, provider, *each) for each in zip(held, answers, strict=True)])
     await empty(house)
     return outcomes
 
@@ -132,14 +132,14 @@ def lock_file(path: str) -> None:
         connection.execute("ROLLBACK")
 
 
-async def check(house: House, provider: Provider, held: Booking, told: Booking | BaseException) -> str:
-    """Check what became of a payment, by our books, the provider's, and what its caller was told."""
+async def check(house: House, provider: Provider, held: Booking, answer: Booking | BaseException) -> str:
+    """Compare a booking with the provider's ledger and with the answer that its caller got; return its end."""
     found = await house.reader.find(held.booking_id)
     assert found is not None
     booking, payment = found.booking, found.booking.payment
     assert payment is not None
     money = (await provider.ledger.net())[payment.attempt_id]
-    assert (booking.status is BookingStatus.CONFIRMED) == isinstance(told, Booking)
+    assert (booking.status is BookingStatus.CONFIRMED) == isinstance(answer, Booking)
     if booking.status is BookingStatus.CONFIRMED:
         assert (money, len(booking.tickets), booking.refund) == (PRICE, 1, None)
         assert booking.confirm_time is not None

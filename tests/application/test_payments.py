@@ -1,4 +1,4 @@
-"""Paying for a booking: once, whoever repeats it, and only for its owner."""
+"""Paying for a booking: once, however often the call is repeated, and only by its owner."""
 
 import asyncio
 
@@ -36,7 +36,7 @@ async def test_declined_leaves_the_hold(desk: Desk) -> None:
 
 
 async def test_two_at_once_charge_once(desk: Desk) -> None:
-    """One is confirmed; the other is told that a payment is under way, or that it is done."""
+    """One is confirmed; the other gets PAYMENT_IN_PROGRESS."""
     held = await desk.house.hold("A1")
     desk.provider.open.clear()
     first = asyncio.create_task(desk.pay(held))
@@ -51,7 +51,7 @@ async def test_two_at_once_charge_once(desk: Desk) -> None:
 
 
 async def test_a_repeat_at_another_process_gets_the_same_answer(desk: Desk) -> None:
-    """It waits for it; it never charges."""
+    """It waits for that answer and never charges."""
     held = await desk.house.hold("A1")
     desk.provider.open.clear()
     first = asyncio.create_task(desk.pay(held, request=request()))
@@ -65,7 +65,7 @@ async def test_a_repeat_at_another_process_gets_the_same_answer(desk: Desk) -> N
 
 
 async def test_a_repeat_at_another_process_does_not_wait_for_ever(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first one may be dead: then recovery has the answer later."""
+    """The first process may be dead; recovery then finds the outcome later."""
     monkeypatch.setattr(payments, "PROVIDER_SECONDS", 5 * payments.POLL_SECONDS)
     held = await desk.house.hold("A1")
     desk.provider.open.clear()
@@ -87,7 +87,7 @@ async def test_twenty_repeats_at_once_get_one_answer(desk: Desk) -> None:
 
 
 async def test_a_later_repeat_gets_the_same_answer(desk: Desk) -> None:
-    """Also from a server that was not there then."""
+    """Also from a server that started later."""
     held = await desk.house.hold("A1")
     first = await desk.pay(held, request=request())
     assert await desk.pay(held, request=request()) == first
@@ -128,7 +128,7 @@ async def test_a_free_showing_needs_no_provider(desk: Desk) -> None:
 
 
 async def test_ownership_comes_before_the_state(desk: Desk) -> None:
-    """Another's booking is refused as such, whatever its state; nobody's is not found."""
+    """The booking of another customer is NOT_BOOKING_OWNER in any state; an unknown one is not found."""
     held = await desk.house.hold("A1")
     for call in (
         desk.bookings.get("bob", held.booking_id),

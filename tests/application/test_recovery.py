@@ -1,4 +1,4 @@
-"""Payments that a crash left open are settled by whoever comes next, whatever became of the charge."""
+"""Recovery settles payments that a crash left open, whatever became of the charge."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ REQUEST = Once(RequestKey("ada", "cinema.v1.BookingService/ConfirmPayment", "r1"
 
 @dataclass
 class Scene:
-    """A replica that is about to die, one that comes after it, and a booking that ada pays for."""
+    """A replica that dies, one that recovers, and a booking that ada pays for."""
 
     house: House
     provider: Provider
@@ -44,12 +44,12 @@ class Scene:
         return found.booking.as_of(found.now)
 
     async def attempts(self) -> list[str]:
-        """Tell where the attempts stand, in order."""
+        """Return the statuses of the attempts, in order."""
         rows = sorted(await self.house.rows("payment_attempt"), key=lambda row: row["attempt_id"])
         return [row["status"] for row in rows]
 
     async def money(self) -> int:
-        """Tell what the provider has of ada's money."""
+        """Return how much of ada's money the provider has."""
         return sum((await self.provider.ledger.net()).values())
 
 
@@ -72,7 +72,7 @@ async def fails(call: "asyncio.Task[Any]", error: type[Exception]) -> None:
 
 class TestACrash:
     async def test_after_the_charge(self, scene: Scene) -> None:
-        """The money was taken and nobody has heard of it: the booking is confirmed, and a repeat gets its tickets."""
+        """The money was taken: the booking is confirmed, and a repeat gets its tickets."""
         scene.provider.after.clear()
         scene.first.pay(scene.booking, once=REQUEST)
         await scene.provider.made.wait()
@@ -88,7 +88,7 @@ class TestACrash:
         assert await scene.money() == 2_500
 
     async def test_after_the_charge_and_the_hold(self, scene: Scene) -> None:
-        """It comes too late: all of it goes back, and a repeat is told that the hold was over."""
+        """The money was taken too late: all of it goes back, and a repeat gets HOLD_EXPIRED."""
         scene.provider.after.clear()
         scene.first.pay(scene.booking, once=REQUEST)
         await scene.provider.made.wait()
@@ -103,7 +103,7 @@ class TestACrash:
         assert await scene.money() == 0
 
     async def test_before_the_charge_arrived(self, scene: Scene) -> None:
-        """Nothing is known of it, so it is called off; should it still arrive it takes nothing. She may pay again."""
+        """The provider knows of no charge, so it is voided: one that still arrives takes nothing. She may pay again."""
         scene.provider.before.clear()
         late = scene.first.pay(scene.booking, once=REQUEST)
         await scene.provider.arrived.wait()
@@ -144,7 +144,7 @@ class TestACrash:
 
 
 class TestASlowReplica:
-    """It is not dead, only slow: another one takes its payment up while it is still at it."""
+    """Another replica recovers its payment while it is still at it."""
 
     async def test_that_charges_after_the_attempt_was_called_off(self, scene: Scene) -> None:
         scene.provider.before.clear()
@@ -162,7 +162,7 @@ class TestASlowReplica:
     async def test_that_charges_between_the_question_and_the_void(
         self, scene: Scene, monkeypatch: pytest.MonkeyPatch, over: bool
     ) -> None:
-        """It is told that the money was taken, and must not confirm by it: it is about to be given back."""
+        """Its charge took money that is about to be given back, so it must not confirm the booking."""
         scene.provider.before.clear()
         scene.provider.after.clear()
         slow = scene.first.pay(scene.booking)
@@ -190,7 +190,7 @@ class TestASlowReplica:
         assert await scene.money() == 0
 
     async def test_that_settles_first(self, scene: Scene) -> None:
-        """Both heard that the money was taken: it is written down once."""
+        """Both know that the money was taken, and it is written down once."""
         scene.provider.after.clear()
         slow = scene.first.pay(scene.booking, once=REQUEST)
         await scene.provider.made.wait()
@@ -213,7 +213,7 @@ class TestASlowReplica:
 
 class TestAProviderThatFails:
     async def test_the_next_try_goes_on_where_one_was_broken_off(self, scene: Scene) -> None:
-        """The attempt was called off in the books, and the provider did not answer to that."""
+        """The attempt is VOIDING, and the provider did not answer the void."""
         scene.provider.before.clear()
         scene.first.pay(scene.booking)
         await scene.provider.arrived.wait()
@@ -245,7 +245,7 @@ class TestAProviderThatFails:
         assert await scene.attempts() == ["VOIDED"]
 
     async def test_it_is_never_given_up_and_never_silent(self, scene: Scene) -> None:
-        """Whether she was charged has to be found out: after a day each try writes an error."""
+        """Whether she was charged has to be known: after a day of tries each further one logs an error."""
         scene.provider.before.clear()
         scene.first.pay(scene.booking)
         await scene.provider.arrived.wait()
@@ -262,7 +262,7 @@ class TestAProviderThatFails:
         assert await scene.attempts() == ["VOIDED"]
 
     async def test_a_process_gives_up_after_the_grace(self, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-        """It does not ask for ever: from then on it is recovery's."""
+        """From then on the attempt belongs to recovery."""
         saga = PaymentSaga(scene.house.box_office, scene.provider, scene.first.refunds.owe, timedelta(seconds=0.05))
         monkeypatch.setattr(scene.first.payments, "_saga", saga)
         scene.provider.faults = FaultProfile(fail_after=1)
@@ -296,7 +296,7 @@ class TestAProviderThatFails:
 
 class TestARefundWhoseAnswerIsLost:
     async def test_is_asked_for_again_with_the_same_key(self, scene: Scene) -> None:
-        """It was paid the first time, so the second pays nothing."""
+        """It was paid the first time, so the second time pays nothing."""
         scene.provider.after.clear()
         paying = scene.first.pay(scene.booking)
         await scene.provider.made.wait()

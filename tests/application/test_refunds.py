@@ -1,4 +1,4 @@
-"""Refunds are paid, after a crash too; one that fails holds up no other, and a hopeless one is given up loudly."""
+"""Refunds are paid, also after a crash. One that fails does not stop the others; one that always fails is given up."""
 
 import asyncio
 from datetime import timedelta
@@ -19,7 +19,7 @@ from tests.application.paying import GRACE
 
 
 async def test_a_cancelled_booking_is_paid_back(desk: Desk) -> None:
-    """PENDING when written down, COMPLETED when the provider has done it; a lost answer is asked for again."""
+    """PENDING when it is written down, COMPLETED when the provider has paid it; a lost answer is asked for again."""
     booking = await desk.pay(await desk.house.hold("A1", "A2"))
     cancelled = await desk.bookings.cancel("ada", booking.booking_id, None)
     assert cancelled.refund is not None
@@ -35,7 +35,7 @@ async def test_a_cancelled_booking_is_paid_back(desk: Desk) -> None:
 
 
 async def test_one_that_hangs_does_not_hold_up_the_others(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor one that fails in a way that nobody thought of."""
+    """Nor does one that fails in an unexpected way."""
     monkeypatch.setattr(refunds, "PROVIDER_SECONDS", 0.05)
     answers = iter([asyncio.sleep(3600), asyncio.to_thread(lambda: 1 / 0), asyncio.sleep(0)])
     monkeypatch.setattr(desk.provider, "refund", lambda *_: next(answers))
@@ -58,7 +58,7 @@ async def test_one_that_fails_does_not_hold_up_the_others(desk: Desk) -> None:
 
 
 async def test_one_that_a_crash_left_owed_is_taken_up(desk: Desk) -> None:
-    """By another process, after the grace; two that look at once do not both take it."""
+    """By another process, after the grace; of two processes one takes it."""
     booking = await desk.pay(await desk.house.hold("A1"))
     await desk.bookings.cancel("ada", booking.booking_id, None)
     store = SqlPaymentStore(desk.house.database)
@@ -78,7 +78,7 @@ async def test_one_that_a_crash_left_owed_is_taken_up(desk: Desk) -> None:
 
 
 async def test_one_that_is_hopeless_is_given_up_loudly(desk: Desk) -> None:
-    """After growing pauses, a day in all: FAILED, and an error in the log with all that it takes to pay it."""
+    """After a day of growing pauses it is FAILED, and the log has what is needed to pay it by hand."""
     booking = await desk.pay(await desk.house.hold("A1"))
     await desk.bookings.cancel("ada", booking.booking_id, None)
     desk.provider.lost_answers = 10_000
@@ -103,7 +103,7 @@ async def test_one_that_is_hopeless_is_given_up_loudly(desk: Desk) -> None:
 
 
 async def test_a_repeat_of_the_call_does_not_ask_the_provider_again(desk: Desk) -> None:
-    """The one who asked first has the refund in hand; what was given up is paid by hand, and not twice."""
+    """The first call paid the refund; one that was given up is paid by hand, and not twice."""
     booking = await desk.pay(await desk.house.hold("A1"))
     owed: list[Booking] = []
     desk.bookings._refund_owed = owed.append

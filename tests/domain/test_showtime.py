@@ -214,7 +214,7 @@ class TestPayment:
             assert ("charged" in refusal.value.metadata) is charged
 
     def test_a_repeat_of_a_request_under_way_says_so(self) -> None:
-        """Also once the hold is over, for the charge may still come through."""
+        """Also when the hold is over, because the charge may still succeed."""
         showtime = a_showtime()
         hold(showtime, "A1", "A2")
         showtime.open_payment("b1", "ada", "first", NOW, "request")
@@ -253,7 +253,7 @@ class TestPayment:
         assert booking.payment.status is AttemptStatus.OPEN
 
     def test_an_attempt_that_is_called_off_confirms_nothing(self) -> None:
-        """Whoever hears of its success later is refused; the hold stays, and can be paid for once it is over with."""
+        """A later success of its charge is refused; once it is VOIDED the hold can be paid for."""
         showtime = a_showtime()
         hold(showtime, "A1", "A2")
         showtime.open_payment("b1", "ada", "first", NOW)
@@ -292,7 +292,7 @@ class TestPayment:
             assert (booking.payment.status, booking.refund) == (AttemptStatus.VOIDED, None)
 
     def test_refusals(self) -> None:
-        """Of nobody's, another's, an expired, a paid booking."""
+        """Of an unknown booking, of another customer's, of an expired one and of a paid one."""
         showtime = a_showtime()
         hold(showtime, "A1", "A2")
         with pytest.raises(BookingNotFound):
@@ -405,7 +405,7 @@ class TestChanges:
         assert "b2" in showtime
 
     def test_restoring_brings_up_to_date(self) -> None:
-        """What another replica did comes in, in any order."""
+        """The changes of another replica can be restored in any order."""
         showtime, elsewhere = a_showtime(), a_showtime()
         for each in (showtime, elsewhere):
             hold(each, "A1", "A2")
