@@ -6,7 +6,9 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import grpc
-from google.protobuf.message import DecodeError
+from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
 
 from cinema_grpc.domain.errors import FieldViolation, InvalidRequest
 
@@ -17,20 +19,52 @@ else:  # Only their types are generic.
     Handler = grpc.RpcMethodHandler
     Context = grpc.aio.ServicerContext
 
-Behaviour = Callable[[Any, Context], Awaitable[Any]]
-"""What a handler does: takes a request, or an iterator of them, and gives an answer, or writes some to the context."""
+Response = Message | bytes
+"""A message of the method's response type, or its serialization, which is sent unchanged."""
+Behaviour = Callable[[Any, Context], Awaitable[Response]]
+"""Takes a request and returns the response."""
+StreamBehaviour = Callable[[Any, Context], Awaitable[None]]
+"""Takes a request, or an iterator of them, and writes any number of responses to the context."""
 Deserializer = Callable[[bytes], Any]
-
 
 Write = Callable[[Context, Any], Awaitable[None]]
 """Writes an answer of a stream."""
 
 
-def behaviour_of(handler: Handler, write: Write) -> Behaviour:
+def handlers_of(service: ServiceDescriptor, servicer: object) -> dict[str, Handler]:
+    """Return the handlers of a service's methods by full name, such as "/cinema.v1.BookingService/GetBooking".
+
+    Args:
+        service: The service, as the protos declare it.
+        servicer: Has a method of the same name for each of them, which takes the request and the context. It returns a
+            Response, or writes the responses of a stream to the context.
+
+    Raises:
+        AttributeError: The servicer lacks a method.
+    """
+    handlers: dict[str, Handler] = {}
+    for method in service.methods:
+        streams = method.server_streaming
+        make = grpc.unary_stream_rpc_method_handler if streams else grpc.unary_unary_rpc_method_handler
+        handlers[f"/{service.full_name}/{method.name}"] = make(
+            getattr(servicer, method.name),
+            GetMessageClass(method.input_type).FromString,
+            GetMessageClass(method.output_type).SerializeToString,
+        )
+    return handlers
+
+
+def encoder_of(handler: Handler) -> Callable[[Response], bytes]:
+    """Return what serializes a handler's responses; one that is serialized already stays as it is."""
+    serialize: Any = handler.response_serializer or bytes
+    return lambda response: response if isinstance(response, bytes) else serialize(response)
+
+
+def stream_behaviour_of(handler: Handler, write: Write) -> StreamBehaviour:
     """Return what a handler does as a coroutine function; one that yields its answers is made to write them."""
-    function: Any = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+    function: Any = handler.unary_stream or handler.stream_stream
     if not inspect.isasyncgenfunction(function):
-        behaviour: Behaviour = function
+        behaviour: StreamBehaviour = function
         return behaviour
 
     async def write_all(request: Any, context: Context) -> None:

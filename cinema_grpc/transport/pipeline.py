@@ -29,10 +29,12 @@ from cinema_grpc.transport.call_log import CallLog
 from cinema_grpc.transport.door import Door
 from cinema_grpc.transport.errors import REASONS, InternalError, TooManyCalls, describe
 from cinema_grpc.transport.handlers import (
+    Behaviour,
     Context,
     Handler,
-    behaviour_of,
+    encoder_of,
     refusing_garbage,
+    stream_behaviour_of,
 )
 from cinema_grpc.transport.limits import Limits
 from cinema_grpc.transport.peers import client_of
@@ -132,15 +134,15 @@ class CallPipeline(grpc.GenericRpcHandler):
             return grpc.stream_stream_rpc_method_handler(
                 self._streamed(handler, traits),
                 None,
-                handler.response_serializer,
+                encoder_of(handler),
             )
         return grpc.stream_unary_rpc_method_handler(self._answered(handler, traits), None, None)
 
     def _answered(self, handler: Handler, traits: MethodTraits) -> Callable[[Any, Context], Any]:
         """Return what serves a method that takes one message and gives one answer."""
-        behaviour = behaviour_of(handler, self._write)
+        behaviour = cast("Behaviour", handler.unary_unary)
         read, refuse = traits.check or RequestCheck(_reading(handler), _never)
-        serialize = handler.response_serializer or bytes
+        encode = encoder_of(handler)
 
         async def answer(_messages: object, context: Context) -> bytes | None:
             call = self._begin(context)
@@ -158,8 +160,7 @@ class CallPipeline(grpc.GenericRpcHandler):
                 if traits.answer_bytes:
                     await self._make_room(call, traits.answer_bytes)
                 response = await behaviour(request, context)
-                # Some servicers keep answers in the form in which they are sent.
-                encoded = response if isinstance(response, bytes) else serialize(response)
+                encoded = encode(response)
                 self._fit_room(call, len(encoded))
             except (Exception, asyncio.CancelledError) as error:
                 if not await self._refuse(call, context, error):
@@ -175,7 +176,7 @@ class CallPipeline(grpc.GenericRpcHandler):
 
     def _streamed(self, handler: Handler, traits: MethodTraits) -> Callable[[Any, Context], Any]:
         """Return what serves a method that gives any number of answers."""
-        behaviour = behaviour_of(handler, self._write)
+        behaviour = stream_behaviour_of(handler, self._write)
         read, refuse = traits.check or RequestCheck(_reading(handler), _never)
 
         async def stream(_messages: object, context: Context) -> None:

@@ -4,21 +4,12 @@ import asyncio
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import grpc
-from cinema.v1 import (
-    auth_service_pb2,
-    auth_service_pb2_grpc,
-    booking_service_pb2,
-    booking_service_pb2_grpc,
-    catalog_service_pb2,
-    catalog_service_pb2_grpc,
-    showtime_service_pb2,
-    showtime_service_pb2_grpc,
-)
+from cinema.v1 import auth_service_pb2, booking_service_pb2, catalog_service_pb2, showtime_service_pb2
 from google.protobuf.descriptor_pb2 import MethodOptions
-from grpc_health.v1 import health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
 from cinema_grpc.application.account_ports import AccessTokens
 from cinema_grpc.application.accounts import Accounts
@@ -34,7 +25,7 @@ from cinema_grpc.transport.booking_servicer import BookingServicer
 from cinema_grpc.transport.catalog_servicer import CatalogServicer
 from cinema_grpc.transport.certificates import Certificates
 from cinema_grpc.transport.further import further_checks
-from cinema_grpc.transport.handlers import Handler
+from cinema_grpc.transport.handlers import handlers_of
 from cinema_grpc.transport.limits import Limits
 from cinema_grpc.transport.pipeline import CallPipeline, MethodTraits
 from cinema_grpc.transport.reflection import reflection_handlers
@@ -194,30 +185,26 @@ def build(
         CannotListen: An address is taken, say.
     """
     service_health = health.Health(service.full_name for service in SERVICES)
-    methods = _Methods()
-    # The functions that add servicers are typed for a server, but only hand over handlers.
-    receiver = cast("grpc.aio.Server", methods)
     page = limits.largest_page_bytes
-    auth_service_pb2_grpc.add_AuthServiceServicer_to_server(AuthServicer(accounts, sessions, tokens), receiver)
-    catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(CatalogServicer(catalog, page), receiver)
-    showtime_service_pb2_grpc.add_ShowtimeServiceServicer_to_server(
-        ShowtimeServicer(catalog, programme, page), receiver
+    servicers = (
+        AuthServicer(accounts, sessions, tokens),
+        CatalogServicer(catalog, page),
+        ShowtimeServicer(catalog, programme, page),
+        BookingServicer(bookings, page),
     )
-    booking_service_pb2_grpc.add_BookingServiceServicer_to_server(BookingServicer(bookings, page), receiver)
-    health_pb2_grpc.add_HealthServicer_to_server(service_health, receiver)
+    probes = handlers_of(health_pb2.DESCRIPTOR.services_by_name["Health"], service_health)
+    methods = dict(probes)
+    for service, servicer in zip(SERVICES, servicers, strict=True):
+        methods |= handlers_of(service, servicer)
     if reflection:
-        methods.collected |= reflection_handlers([*(service.full_name for service in SERVICES), health.SERVICE])
+        methods |= reflection_handlers([*(service.full_name for service in SERVICES), health.SERVICE])
     traits = method_traits(page, further_checks(accounts, catalog))
     authentication = Authentication(tokens, accounts, change_limit=change_limit, changing=CHANGING)
-    pipeline = CallPipeline(methods.collected, limits, authentication, traits)
+    pipeline = CallPipeline(methods, limits, authentication, traits)
     calls = _listen(address, pipeline, limits, certificates, shared_port=shared_port)
     if health_address is None:
         return Server(calls, service_health)
-    probes = _Methods()
-    health_pb2_grpc.add_HealthServicer_to_server(service_health, cast("grpc.aio.Server", probes))
-    checks = _listen(
-        health_address, CallPipeline(probes.collected, limits, traits=traits), limits, None, shared_port=shared_port
-    )
+    checks = _listen(health_address, CallPipeline(probes, limits, traits=traits), limits, None, shared_port=shared_port)
     return Server(calls, service_health, checks)
 
 
@@ -252,19 +239,6 @@ def _listen(
     except RuntimeError as error:
         raise CannotListen(address) from error
     return Listener(server, pipeline, port)
-
-
-class _Methods:
-    """Collects the handlers of servicers, in place of a server."""
-
-    def __init__(self) -> None:
-        self.collected: dict[str, Handler] = {}
-
-    def add_generic_rpc_handlers(self, handlers: object) -> None:
-        """Leave out what repeats the registered handlers."""
-
-    def add_registered_method_handlers(self, service_name: str, handlers: Mapping[str, Handler]) -> None:
-        self.collected |= {f"/{service_name}/{name}": handler for name, handler in handlers.items()}
 
 
 async def _within(seconds: float, waiting: Coroutine[Any, Any, None]) -> None:

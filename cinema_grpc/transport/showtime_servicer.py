@@ -2,7 +2,6 @@
 # ruff: noqa: N802 (the names are those of the protos)
 
 from datetime import datetime, timedelta
-from typing import cast
 
 from cinema.v1 import showtime_service_pb2 as pb
 from cinema.v1 import showtime_service_pb2_grpc
@@ -15,7 +14,7 @@ from cinema_grpc.transport.once import once
 from cinema_grpc.transport.page_tokens import decode, encode, page_size, query_of
 from cinema_grpc.transport.pages import fitting, malformed_page_token
 from cinema_grpc.transport.parsing import EPOCH, parse_bound, parse_moment, parse_money, parse_seat_gap_policy
-from cinema_grpc.transport.rendering import render_showtime
+from cinema_grpc.transport.rendering import render_showtime, serialized
 from cinema_grpc.transport.seat_maps import render_entry, render_seat_map
 
 
@@ -45,12 +44,12 @@ class ShowtimeServicer(showtime_service_pb2_grpc.ShowtimeServiceServicer):
         if len(entries) < len(showtimes):
             token = encode(query, _cursor(start_from or now, showtimes[len(entries) - 1]))
         rest = pb.ListShowtimesResponse(next_page_token=token).SerializeToString()
-        return cast("pb.ListShowtimesResponse", b"".join([*entries, rest]))
+        return serialized(pb.ListShowtimesResponse, b"".join([*entries, rest]))
 
     async def GetShowtime(self, request: pb.GetShowtimeRequest, _context: object) -> pb.GetShowtimeResponse:
         """Read one showtime with its seats."""
         seat_map = await self._programme.seat_map(request.showtime_id)
-        return cast("pb.GetShowtimeResponse", render_seat_map(seat_map))
+        return serialized(pb.GetShowtimeResponse, render_seat_map(seat_map))
 
     async def CreateShowtime(self, request: pb.CreateShowtimeRequest, _context: object) -> pb.CreateShowtimeResponse:
         """Put a showtime on the programme."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 import pytest
+from cinema.v1 import booking_pb2
 from cinema.v1 import booking_service_pb2 as pb
 from grpc import StatusCode
 from structlog.testing import capture_logs
@@ -14,12 +15,13 @@ from structlog.typing import EventDict
 from cinema_grpc.domain.booking_errors import SeatsUnavailable
 from cinema_grpc.domain.errors import CinemaError, ErrorKind, NameTaken
 from cinema_grpc.transport.call import Call, add_request_id
-from cinema_grpc.transport.handlers import Context, Handler
+from cinema_grpc.transport.handlers import Context, Handler, Response, handlers_of
 from cinema_grpc.transport.pipeline import CallPipeline
 from tests.transport.conftest import Serve
 from tests.transport.wire import failure, reason_of, status_of, trailing
 
-METHOD = "/test.Service/Method"
+METHOD, STREAM = "/test.Service/Method", "/test.Service/Stream"
+ENCODED = pb.GetBookingResponse(booking=booking_pb2.Booking(booking_id="b")).SerializeToString()
 
 
 def unary(behaviour: Any) -> dict[str, Handler]:
@@ -91,6 +93,48 @@ class TestRequestId:
         await channel.unary_unary(METHOD)(b"", metadata=(("x-request-id", "mine"),))
         assert lines == [{"event": "within", "request_id": "mine"}]
         assert add_request_id(None, "info", {"event": "without"}) == {"event": "without"}
+
+
+class TestResponse:
+    @pytest.mark.parametrize("response", [pb.GetBookingResponse.FromString(ENCODED), ENCODED])
+    async def test_a_message_and_its_serialization_are_the_same_response(
+        self, serve: Serve, response: Response
+    ) -> None:
+        """Both count towards the bytes that wait to be sent, and neither does once it is sent."""
+
+        async def respond(_request: object, _context: object) -> Response:
+            return response
+
+        async def respond_twice(_request: object, _context: object) -> AsyncIterator[Response]:
+            yield response
+            yield response
+
+        stream: Handler = grpc.unary_stream_rpc_method_handler(
+            respond_twice, pb.GetBookingRequest.FromString, pb.GetBookingResponse.SerializeToString
+        )
+        pipeline = CallPipeline(unary(respond) | {STREAM: stream})
+        taken: list[int] = []
+        add = pipeline._room.add
+
+        def counted(connection: str, size: int) -> None:
+            taken.append(size)
+            add(connection, size)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pipeline._room, "add", counted)
+            channel = await serve(pipeline)
+            assert await channel.unary_unary(METHOD)(b"") == ENCODED
+            assert [each async for each in channel.unary_stream(STREAM)(b"")] == [ENCODED] * 2
+        assert taken == [len(ENCODED)] * 3
+        pipeline.begin_shutdown()
+        async with asyncio.timeout(5):
+            await pipeline.idle()
+        assert pipeline._room._used == 0
+
+    def test_a_servicer_has_every_method_of_its_service(self) -> None:
+        service = pb.DESCRIPTOR.services_by_name["BookingService"]
+        with pytest.raises(AttributeError, match="CreateBooking"):
+            handlers_of(service, object())
 
 
 class TestErrors:
