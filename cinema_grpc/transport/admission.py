@@ -1,45 +1,53 @@
-"""Admission: how many calls a process takes at once, and how they are shared out among its clients.
+"""Admission control: shares of calls and of memory among clients, so that none can keep the others out.
 
 A client is a connection. A client network is all connections from one IPv4 address or one IPv6 /64.
 """
 
 import asyncio
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Collection
 from itertools import islice
 
-from cinema_grpc.transport.call import Call
+from cinema_grpc.transport.call import Call, Client
 from cinema_grpc.transport.errors import TooManyCalls
-from cinema_grpc.transport.peers import Client
 
-MOST_LOOKED_AT = 1_000
-"""How many calls of a connection are looked at for one that may be ended early."""
+MAX_CANDIDATES = 1_000
+"""Number of calls of a connection that are tried for eviction."""
+
+
+class _Network:
+    """The calls of a client network."""
+
+    __slots__ = ("connections", "used")
+
+    def __init__(self) -> None:
+        self.used = 0
+        self.connections: dict[str, dict[Call, None]] = {}  # oldest call first
 
 
 class Budget:
-    """Bounds how many calls are in some state at once.
+    """Bounds the number of calls in some state.
 
-    A client network may have as many as are free, so one network has half of all at most, and others always find some.
-    A client that wants more than that, or one more when all are taken, gets one only in the place of another client's:
-    the network that has most gives one up, and in it the connection that has most.
+    A client network may hold as many as are free, so one network gets at most half, and others always find some. A
+    client that wants more than that, or one more when none is free, takes the place of another client's call: that of
+    the network with most calls, and in it of the connection with most.
     """
 
     def __init__(self, name: str, capacity: int, evict: Callable[[Call], bool], reserved_share: float = 0) -> None:
         """Set up.
 
         Args:
-            name: What is counted, as it stands in the error's metadata, such as "calls_at_once".
-            capacity: How many there may be at once.
-            evict: Ends a call early; returns False for one that has to go on.
-            reserved_share: Which share of them is kept for `reserved` ones, from 0 to below 1.
+            name: Setting that bounds the calls, as in the error's metadata, such as "calls_at_once".
+            capacity: Maximum number of calls.
+            evict: Ends a call early. Returns False for a call that must go on.
+            reserved_share: Share that only `reserved` calls may use, from 0 to below 1.
         """
         self._name = name
         self._capacity = capacity
         self._evict = evict
         self._reserved = int(capacity * reserved_share)
         self._used = 0
-        self._of_network: Counter[str] = Counter()
-        self._networks: dict[str, dict[str, dict[Call, None]]] = {}
+        self._networks: dict[str, _Network] = {}
 
     @property
     def is_scarce(self) -> bool:
@@ -47,78 +55,86 @@ class Budget:
         return self._capacity - self._used <= self._reserved
 
     def of(self, client: Client) -> Collection[Call]:
-        """Return the calls of a connection that are counted."""
-        return self._networks.get(client.network, {}).get(client.connection, {}).keys()
+        """Return the calls of a connection."""
+        network = self._networks.get(client.network)
+        return () if network is None else network.connections.get(client.connection, {}).keys()
 
     def take(self, call: Call, *, reserved: bool = False) -> None:
-        """Count a call.
-
-        Args:
-            call: One that is not counted yet.
-            reserved: Whether it may use what is kept in reserve.
+        """Count a call that is not counted yet.
 
         Raises:
-            TooManyCalls: The client may have no more, and no other client has one to give up.
+            TooManyCalls: The client may hold no more, and no other client's call can be evicted.
         """
         client = call.client
+        network = self._networks.get(client.network)
+        held = 0 if network is None else network.used
         free = self._capacity - self._used - (0 if reserved else self._reserved)
-        if (free <= 0 or self._of_network[client.network] > free) and not self._make_way(client):
-            raise TooManyCalls(self._name, self._capacity)
-        connections = self._networks.setdefault(client.network, {})
-        connections.setdefault(client.connection, {})[call] = None
-        self._of_network[client.network] += 1
+        if free <= 0 or held > free:
+            if not self._make_way(client, held):
+                raise TooManyCalls(self._name, self._capacity)
+            network = self._networks.get(client.network)  # its last call may have been evicted
+        if network is None:
+            network = self._networks[client.network] = _Network()
+        network.connections.setdefault(client.connection, {})[call] = None
+        network.used += 1
         self._used += 1
 
     def release(self, call: Call) -> None:
-        """Count a call no more; it may have been evicted before."""
+        """Stop counting a call, if it is counted: an evicted call is not."""
         client = call.client
-        connections = self._networks.get(client.network, {})
-        calls = connections.get(client.connection, {})
-        if call not in calls:
+        network = self._networks.get(client.network)
+        calls = None if network is None else network.connections.get(client.connection)
+        if network is None or calls is None or call not in calls:
             return
         del calls[call]
-        self._of_network[client.network] -= 1
+        network.used -= 1
         self._used -= 1
         if not calls:
-            del connections[client.connection]
-            if not connections:
-                del self._networks[client.network], self._of_network[client.network]
+            del network.connections[client.connection]
+        if not network.used:
+            del self._networks[client.network]
 
-    def _make_way(self, client: Client) -> bool:
-        """End a call of the client that has most; return whether one was ended."""
-        network = max(self._of_network, key=self._of_network.__getitem__)
-        connections = self._networks.get(network, {})
-        calls = max(connections.values(), key=len, default={})
-        if network == client.network:
-            has_most = len(connections.get(client.connection, ())) >= len(calls)
+    def _make_way(self, client: Client, held: int) -> bool:
+        """Evict a call of the client with most calls; return whether one was evicted.
+
+        Args:
+            client: The client that wants one more.
+            held: Number of calls of its network.
+        """
+        if not self._networks:
+            return False
+        name, network = max(self._networks.items(), key=lambda item: item[1].used)
+        calls = max(network.connections.values(), key=len)
+        if name == client.network:
+            has_most = len(network.connections.get(client.connection, ())) >= len(calls)
         else:
-            has_most = self._of_network[client.network] >= self._of_network[network]
+            has_most = held >= network.used
         if has_most:
             return False
-        for call in islice(calls, MOST_LOOKED_AT):
+        for call in islice(calls, MAX_CANDIDATES):
             if self._evict(call):
                 self.release(call)
                 return True
         return False
 
 
-class AnswerRoom:
-    """Bounds how many bytes of answers are in memory, from when a call may make one until gRPC has sent it.
+class ResponseMemory:
+    """Bounds the bytes of responses, from before a call makes one until gRPC has sent it.
 
-    A call for which there is no room waits. The calls of one connection wait in order, and hold up no other connection.
+    A call waits until there is memory. The calls of one connection wait in order, and do not hold up other connections.
     """
 
-    def __init__(self, per_connection: int, in_all: int) -> None:
-        """Set up; both bounds are in bytes, and must have room for the largest answer."""
+    def __init__(self, per_connection: int, total: int) -> None:
+        """Set up. Both bounds are in bytes and must have room for the largest response."""
         self._per_connection = per_connection
-        self._in_all = in_all
+        self._total = total
         self._used = 0
         self._connections: dict[str, int] = {}
         self._waiting: OrderedDict[str, deque[tuple[int, asyncio.Future[None]]]] = OrderedDict()
 
     @property
     def is_short(self) -> bool:
-        """Whether calls wait for room."""
+        """Whether calls wait for memory."""
         return bool(self._waiting)
 
     def heaviest(self) -> str | None:
@@ -126,15 +142,10 @@ class AnswerRoom:
         return max(self._connections, key=self._connections.__getitem__, default=None)
 
     async def take(self, connection: str, size: int, longest_wait: float) -> None:
-        """Wait until there is room for so many bytes, and take it.
-
-        Args:
-            connection: For which the answer is.
-            size: How many bytes.
-            longest_wait: For how many seconds at most.
+        """Wait until `size` bytes are free for a connection, and take them.
 
         Raises:
-            TooManyCalls: There was no room in that time.
+            TooManyCalls: They were not free within `longest_wait` seconds.
         """
         if connection not in self._waiting and self._fits(connection, size):
             self.add(connection, size)
@@ -146,23 +157,23 @@ class AnswerRoom:
                 await granted
         except BaseException as error:
             if granted.done() and not granted.cancelled():
-                self.release(connection, size)  # it was granted in the same moment
+                self.release(connection, size)  # it was granted at the same moment
             else:
                 granted.cancel()
-                self._let_in()  # smaller ones may have waited behind it
+                self._grant()  # smaller requests may have waited behind it
             if isinstance(error, TimeoutError):
                 if self._connections.get(connection, 0) + size > self._per_connection:
                     raise TooManyCalls("unsent_bytes_per_connection", self._per_connection) from None
-                raise TooManyCalls("unsent_bytes", self._in_all) from None
+                raise TooManyCalls("unsent_bytes", self._total) from None
             raise
 
     def add(self, connection: str, size: int) -> None:
-        """Count bytes of an answer that is there already."""
+        """Take bytes without waiting, for a response that is in memory already."""
         self._used += size
         self._connections[connection] = self._connections.get(connection, 0) + size
 
     def release(self, connection: str, size: int) -> None:
-        """Count so many bytes less, and let in calls that wait for room."""
+        """Return bytes, and grant them to calls that wait."""
         self._used -= size
         left = self._connections[connection] - size
         if left:
@@ -170,19 +181,19 @@ class AnswerRoom:
         else:
             del self._connections[connection]
         if self._waiting:
-            self._let_in()
+            self._grant()
 
     def _fits(self, connection: str, size: int) -> bool:
         held = self._connections.get(connection, 0)
-        return held + size <= self._per_connection and self._used + size <= self._in_all
+        return held + size <= self._per_connection and self._used + size <= self._total
 
-    def _let_in(self) -> None:
-        """Serve the connections that wait; the one that got room last comes last."""
+    def _grant(self) -> None:
+        """Grant what is free to waiting connections; a connection that gets some goes to the back of the queue."""
         for connection in list(self._waiting):
             queue, served = self._waiting[connection], False
             while queue and (queue[0][1].done() or self._fits(connection, queue[0][0])):
                 size, granted = queue.popleft()
-                if not granted.done():  # else the call has given up
+                if not granted.done():  # else the call has stopped waiting
                     self.add(connection, size)
                     granted.set_result(None)
                     served = True

@@ -7,8 +7,8 @@ from cinema_grpc.application.account_ports import AccessTokens
 from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.sessions import Sessions
 from cinema_grpc.transport.authentication import caller
+from cinema_grpc.transport.call import client_of
 from cinema_grpc.transport.handlers import Context
-from cinema_grpc.transport.peers import client_of
 from cinema_grpc.transport.rendering import render_signing_key, render_tokens, render_user
 
 

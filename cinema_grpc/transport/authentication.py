@@ -1,4 +1,4 @@
-"""Who may call what: the access that each method needs, and the check that holds calls to it."""
+"""Authentication of calls, and the access that each method requires."""
 
 from collections.abc import Collection, Mapping
 from enum import Enum
@@ -17,10 +17,10 @@ AUTHORIZATION_HEADER = "authorization"
 
 
 class Access(Enum):
-    """Whom a method is for."""
+    """Who may call a method."""
 
-    PUBLIC = "anyone; an access token is not looked at, not even a bad one"
-    CUSTOMER = "anyone signed in"
+    PUBLIC = "anyone; an access token is ignored, also an invalid one"
+    CUSTOMER = "any user"
     STAFF = "staff"
 
 
@@ -57,11 +57,11 @@ ACCESS: Mapping[str, Access] = MappingProxyType(
         "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": Access.PUBLIC,
     }
 )
-"""Every method by its full name. One that is missing is closed to everyone."""
+"""Access by full name of the method. A method that is missing can't be called."""
 
 
 class Authentication:
-    """Lets a call through if its method is open to its caller."""
+    """Admits calls to methods that their principal has access to."""
 
     def __init__(
         self,
@@ -75,11 +75,11 @@ class Authentication:
         """Set up.
 
         Args:
-            tokens: Reads access tokens.
-            accounts: Knows who exists.
-            access: Whom each method is for, by its full name.
-            change_limit: Counts the calls of customers that change something.
-            changing: The methods that do.
+            tokens: Verifies access tokens.
+            accounts: Checks that principals exist and are not disabled.
+            access: Access by full name of the method.
+            change_limit: Limits the calls of customers to `changing` methods; None for no limit.
+            changing: Full names of the methods that change something.
         """
         self._change_limit = change_limit
         self._changing = changing
@@ -88,31 +88,31 @@ class Authentication:
         self._access = access
 
     async def check(self, call: Call) -> None:
-        """Find out who is calling, unless the method is public, and write it into the call.
+        """Set the principal of a call, unless its method is public.
 
         Raises:
             TokenMissing, TokenInvalid, TokenExpired.
-            RoleRequired: Only staff may, and the caller is none.
-            TooManyChanges: A customer has asked for more than an account may in a minute.
-            LookupError: Nothing says whom the method is for; it is closed to everyone.
+            RoleRequired: The method is for staff, and the principal is a customer.
+            TooManyChanges: The customer has used up the changes of this minute.
+            LookupError: No access is declared for the method.
         """
         access = self._access.get(call.method)
         if access is Access.PUBLIC:
             return
         if access is None:
-            raise LookupError(f"nothing says who may call {call.method}")
-        caller = self._tokens.read(_bearer_token(call.metadata))
-        await self._accounts.principals.check(caller)
-        call.caller = caller
-        if access is Access.STAFF and caller.role is not Role.STAFF:
-            raise RoleRequired(Role.STAFF)
+            raise LookupError(f"no access is declared for {call.method}")
+        principal = self._tokens.read(_bearer_token(call.metadata))
+        await self._accounts.principals.check(principal)
+        call.principal = principal
         if access is Access.STAFF:
+            if principal.role is not Role.STAFF:
+                raise RoleRequired(Role.STAFF)
             security_log.note("rights of staff used")
-        elif self._change_limit is not None and call.method in self._changing and caller.role is not Role.STAFF:
-            self._change_limit.take(caller.user_id)
+        elif self._change_limit is not None and call.method in self._changing and principal.role is not Role.STAFF:
+            self._change_limit.take(principal.user_id)
 
     def is_signed_in(self, call: Call) -> bool:
-        """Return whether the method is not public and the call has a good token; the database is not asked."""
+        """Return whether the call has a valid access token for a method that needs one; reads no database."""
         if self._access.get(call.method, Access.PUBLIC) is Access.PUBLIC:
             return False
         try:
@@ -123,15 +123,15 @@ class Authentication:
 
 
 def caller() -> Principal:
-    """Give whoever makes the call that is being handled.
+    """Return the principal of the current call.
 
     Raises:
-        LookupError: The method is public: it has no caller that it may know.
+        LookupError: The method is public.
     """
-    found = current_call.get().caller
-    if found is None:
-        raise LookupError("this method is open to anyone")
-    return found
+    principal = current_call.get().principal
+    if principal is None:
+        raise LookupError("a public method has no principal")
+    return principal
 
 
 def _bearer_token(metadata: Metadata) -> str:

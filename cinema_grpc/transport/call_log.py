@@ -1,8 +1,8 @@
-"""The log lines of calls: one for each, written a few at a time."""
+"""The log of calls: one line a call."""
 
 import asyncio
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 from grpc import StatusCode
@@ -10,34 +10,14 @@ from grpc import StatusCode
 from cinema_grpc.transport.call import Call
 
 SECONDS_TO_COLLECT_LINES = 0.005
-"""How long a line may wait for others: to write many at once costs far less than to write each."""
-
-
-class _Line(NamedTuple):
-    """What the log says of a call that ended at `end`, on the clock of `time.perf_counter`."""
-
-    call: Call
-    code: StatusCode
-    reason: str | None
-    end: float
-
-    def fields(self) -> dict[str, Any]:
-        """Return the fields of the line."""
-        milliseconds = round((self.end - self.call.start) * 1000, 2)
-        fields: dict[str, Any] = {"method": self.call.method, "code": self.code.name, "milliseconds": milliseconds}
-        if self.call.caller is not None:
-            fields["user_id"] = self.call.caller.user_id
-        if self.reason is not None:
-            fields["reason"] = self.reason
-        fields["request_id"] = self.call.request_id
-        return fields
+"""Longest delay of a line. Writing many lines at once costs far less than writing each."""
 
 
 class CallLog:
-    """Writes a line for each call. Lines of calls that run at once are written together."""
+    """Writes the lines of calls, those of concurrent calls together."""
 
     def __init__(self) -> None:
-        self._lines: list[_Line] = []
+        self._lines: list[dict[str, Any]] = []
         self._logger = structlog.get_logger().bind()
 
     def add(
@@ -53,22 +33,31 @@ class CallLog:
 
         Args:
             call: The call.
-            code: What its client was told.
-            reason: The reason of the error, if there was one of ours.
-            fault: What went wrong on our side, which is written with its traceback, at once.
-            alone: Whether no other call is open, whose line would follow soon.
+            code: Status code that its client gets.
+            reason: Reason of the error, if the call failed with an error of the contract.
+            fault: Cause of an internal error; logged with its traceback, without delay.
+            alone: Whether no other call is open, whose line could be written with this one.
         """
-        line = _Line(call, code, reason, time.perf_counter())
+        line: dict[str, Any] = {
+            "method": call.method,
+            "code": code.name,
+            "milliseconds": round((time.perf_counter() - call.start) * 1000, 2),
+        }
+        if call.principal is not None:
+            line["user_id"] = call.principal.user_id
+        if reason is not None:
+            line["reason"] = reason
+        line["request_id"] = call.request_id
         if fault is not None:
-            self.write()
-            self._logger.error("call", **line.fields(), exc_info=fault)
+            self.flush()
+            self._logger.error("call", **line, exc_info=fault)
             return
         if not self._lines:
-            asyncio.get_running_loop().call_later(0 if alone else SECONDS_TO_COLLECT_LINES, self.write)
+            asyncio.get_running_loop().call_later(0 if alone else SECONDS_TO_COLLECT_LINES, self.flush)
         self._lines.append(line)
 
-    def write(self) -> None:
+    def flush(self) -> None:
         """Write the lines that were collected."""
         lines, self._lines = self._lines, []
         for line in lines:
-            self._logger.info("call", **line.fields())
+            self._logger.info("call", **line)

@@ -1,8 +1,6 @@
-"""gRPC's four kinds of method handler in one form, so that the pipeline need not know them apart."""
+"""RPC handlers: their types, and how a servicer is bound to the methods of its service."""
 
-import inspect
-from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -21,14 +19,7 @@ else:  # Only their types are generic.
 
 Response = Message | bytes
 """A message of the method's response type, or its serialization, which is sent unchanged."""
-Behaviour = Callable[[Any, Context], Awaitable[Response]]
-"""Takes a request and returns the response."""
-StreamBehaviour = Callable[[Any, Context], Awaitable[None]]
-"""Takes a request, or an iterator of them, and writes any number of responses to the context."""
 Deserializer = Callable[[bytes], Any]
-
-Write = Callable[[Context, Any], Awaitable[None]]
-"""Writes an answer of a stream."""
 
 
 def handlers_of(service: ServiceDescriptor, servicer: object) -> dict[str, Handler]:
@@ -54,29 +45,8 @@ def handlers_of(service: ServiceDescriptor, servicer: object) -> dict[str, Handl
     return handlers
 
 
-def encoder_of(handler: Handler) -> Callable[[Response], bytes]:
-    """Return what serializes a handler's responses; one that is serialized already stays as it is."""
-    serialize: Any = handler.response_serializer or bytes
-    return lambda response: response if isinstance(response, bytes) else serialize(response)
-
-
-def stream_behaviour_of(handler: Handler, write: Write) -> StreamBehaviour:
-    """Return what a handler does as a coroutine function; one that yields its answers is made to write them."""
-    function: Any = handler.unary_stream or handler.stream_stream
-    if not inspect.isasyncgenfunction(function):
-        behaviour: StreamBehaviour = function
-        return behaviour
-
-    async def write_all(request: Any, context: Context) -> None:
-        async with aclosing(function(request, context)) as answers:
-            async for answer in answers:
-                await write(context, answer)
-
-    return write_all
-
-
 def refusing_garbage(deserialize: Deserializer) -> Deserializer:
-    """Make a deserializer raise InvalidRequest for bytes that are no message; gRPC would call it a fault of ours."""
+    """Make a deserializer raise InvalidRequest for bytes that it can't parse; gRPC would report an internal error."""
 
     def parse(raw: bytes) -> Any:
         try:

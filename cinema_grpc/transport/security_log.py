@@ -4,7 +4,7 @@ from typing import Any
 
 import structlog
 
-from cinema_grpc.transport.call import Peer, current_call
+from cinema_grpc.transport.call import current_call
 
 LOGGER = "cinema.security"
 REFUSALS = frozenset({"TOKEN_MISSING", "TOKEN_INVALID", "TOKEN_EXPIRED", "ROLE_REQUIRED", "NOT_BOOKING_OWNER"})
@@ -28,12 +28,10 @@ def note(event: str, *, refused: bool = False, **facts: Any) -> None:
     call = current_call.get(None)
     if call is not None:
         fields["method"] = call.method
-        peer = call.peer if call.context is None else Peer.of(call.context)
-        if peer is not None:
-            fields["peer"] = peer.address
-            if peer.identities:
-                fields["peer_identities"] = list(peer.identities)
-        if call.caller is not None:
-            fields.setdefault("user_id", call.caller.user_id)
+        fields["peer"] = call.client.connection
+        if call.certificate_names:
+            fields["peer_identities"] = list(call.certificate_names)
+        if call.principal is not None:
+            fields.setdefault("user_id", call.principal.user_id)
         fields["request_id"] = call.request_id
     (_logger.warning if refused else _logger.info)(event, **fields)

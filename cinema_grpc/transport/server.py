@@ -27,7 +27,8 @@ from cinema_grpc.transport.certificates import Certificates
 from cinema_grpc.transport.further import further_checks
 from cinema_grpc.transport.handlers import handlers_of
 from cinema_grpc.transport.limits import Limits
-from cinema_grpc.transport.pipeline import CallPipeline, MethodTraits
+from cinema_grpc.transport.methods import MethodTraits
+from cinema_grpc.transport.pipeline import CallPipeline
 from cinema_grpc.transport.reflection import reflection_handlers
 from cinema_grpc.transport.showtime_servicer import ShowtimeServicer
 from cinema_grpc.transport.validation import Further, request_checks
@@ -222,8 +223,8 @@ def method_traits(largest_page: int, further: Mapping[str, Further] | None = Non
             reads = method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
             lists = "next_page_token" in method.output_type.fields_by_name
             name = f"/{service.full_name}/{method.name}"
-            answer_bytes = largest_page if lists else LARGEST_READ if reads else 0
-            traits[name] = MethodTraits(checks[name], name in CHANGING, answer_bytes)
+            response_bytes = largest_page if lists else LARGEST_READ if reads else 0
+            traits[name] = MethodTraits(checks[name], name in CHANGING, response_bytes)
     return traits
 
 

@@ -17,8 +17,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 from structlog.testing import capture_logs
 
+from cinema_grpc.transport.call import CallState
 from cinema_grpc.transport.limits import Limits
-from cinema_grpc.transport.pipeline import SECONDS_TO_READ_WHEN_SHORT, CallPipeline
+from cinema_grpc.transport.open_calls import SECONDS_TO_READ_WHEN_SHORT, OpenCalls
+from cinema_grpc.transport.pipeline import CallPipeline
 from tests.conftest import Lend
 from tests.proofs.http2 import RawConnection, message
 from tests.rpc.conftest import METHODS, House, read_refusal, running
@@ -135,10 +137,15 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-def pipeline_of(house: House) -> CallPipeline:
-    """Return the call pipeline of a server."""
+def open_calls_of(house: House) -> OpenCalls:
+    """Return the open calls of a server."""
     assert house.server._server is not None
-    return house.server._server._calls.pipeline
+    return house.server._server._calls.pipeline._open_calls
+
+
+def count(house: House, *states: CallState) -> int:
+    """Return how many calls are in one of the states."""
+    return sum(call.state in states for call in open_calls_of(house)._open)
 
 
 async def test_calls_at_once(url: str) -> None:
@@ -146,7 +153,7 @@ async def test_calls_at_once(url: str) -> None:
     async with running(url, calls_at_once=2) as house, connection(house) as other, raw(house) as silent:
         for _ in range(2):  # a network may have one more than are free
             await silent.call(GET_MOVIE)
-        await until(lambda: len(pipeline_of(house)._receiving) == 2)
+        await until(lambda: count(house, CallState.RECEIVING) == 2)
         refused = read_refusal(await failed(get_movie(other)))
         assert (refused.code, refused.reason) == (StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
         assert refused.metadata == {"calls_at_once": "2", "retry_after_seconds": "1"}
@@ -172,7 +179,7 @@ async def test_the_reserve_for_sales(url: str) -> None:
         token = await house.customer()
         for _ in range(2):
             await silent.call(GET_MOVIE)
-        await until(lambda: len(pipeline_of(house)._receiving) == 2)
+        await until(lambda: count(house, CallState.RECEIVING) == 2)
         assert read_refusal(await failed(get_movie(other))).reason == "OVERLOADED"
         made_up = (("authorization", "Bearer made.up.token"),)
         for metadata in ((), made_up):
@@ -214,7 +221,7 @@ async def test_a_message_that_does_not_come(url: str, body: bytes) -> None:
             await silent.call(GET_MOVIE, body)
             async with asyncio.timeout(SECONDS):
                 await silent.wait_until_ended(1)
-        assert pipeline_of(house)._messages._used == 0
+        assert open_calls_of(house)._receiving._used == 0
 
 
 async def test_a_call_without_a_message_is_answered(url: str) -> None:
@@ -248,7 +255,7 @@ async def test_messages_of_a_stream(url: str) -> None:
             await silent.call(REFLECTION, message(LIST_SERVICES))
             await until(lambda: silent.answered > 0)
             await silent.wait_until_ended(3)
-        assert pipeline_of(house)._messages._used == 0
+        assert open_calls_of(house)._receiving._used == 0
 
 
 async def test_answers_of_a_stream_that_are_not_read(url: str) -> None:
@@ -259,8 +266,8 @@ async def test_answers_of_a_stream_that_are_not_read(url: str) -> None:
         connection(house) as other,
     ):
         await lazy.call(REFLECTION, message(LIST_SERVICES))
-        await until(lambda: pipeline_of(house)._room._used > 0)
-        await until(lambda: pipeline_of(house)._room._used == 0)
+        await until(lambda: open_calls_of(house).memory._used > 0)
+        await until(lambda: open_calls_of(house).memory._used == 0)
         assert await served(other)  # gRPC holds the latest call until the next one
         async with asyncio.timeout(SECONDS):
             await lazy.wait_until_ended(1)
@@ -285,15 +292,15 @@ async def test_a_connection_with_other_calls_is_kept(url: str, limit: int) -> No
 
 async def test_a_fault_in_looking_over_calls_does_not_end_it(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(url, receive_seconds=0.2) as house, raw(house) as silent:
-        pipeline = pipeline_of(house)
-        end_overdue, faults = pipeline._end_overdue, iter([ValueError("a fault")])
+        open_calls = open_calls_of(house)
+        end_overdue, faults = open_calls._end_overdue, iter([ValueError("a fault")])
 
         def fail_once() -> None:
             if (fault := next(faults, None)) is not None:
                 raise fault
             end_overdue()
 
-        monkeypatch.setattr(pipeline, "_end_overdue", fail_once)
+        monkeypatch.setattr(open_calls, "_end_overdue", fail_once)
         await silent.call(GET_MOVIE)
         async with asyncio.timeout(SECONDS):
             await silent.wait_until_ended(1)
@@ -309,7 +316,7 @@ async def test_messages_awaited_at_once(url: str) -> None:
     ):
         for _ in range(3):
             await silent.call(GET_MOVIE)
-        await until(lambda: len(pipeline_of(house)._receiving) == 3)
+        await until(lambda: count(house, CallState.RECEIVING) == 3)
         await other.call(GET_MOVIE)
         async with asyncio.timeout(SECONDS):
             await silent.wait_until_ended(1)
@@ -335,32 +342,32 @@ async def test_an_answer_that_is_not_read(url: str) -> None:
         async with asyncio.timeout(SECONDS):
             await lazy.wait_until_ended(1)
             await lazy.call(LIST_MOVIES, message(b""), end=True)
-            await until(lambda: len(pipeline_of(house)._sending) == 1)
-            await until(lambda: not pipeline_of(house)._sending)
+            await until(lambda: count(house, CallState.ENDING) == 1)
+            await until(lambda: not count(house, CallState.ENDING))
             assert await served(other)  # gRPC holds the latest call until the next one
             await lazy.wait_until_ended(2)
             await lazy.call(HEALTH_WATCH, message(b""), end=True)
-            await until(lambda: len(pipeline_of(house)._streaming) == 1)
+            await until(lambda: count(house, CallState.RUNNING) == 1)
         assert not lazy.closed
-        await until(lambda: not pipeline_of(house)._sending)
-        assert len(pipeline_of(house)._streaming) == 1, "a stream may take its time"
+        await until(lambda: not count(house, CallState.ENDING))
+        assert count(house, CallState.RUNNING) == 1, "a stream may take its time"
 
 
 async def test_unread_answers_give_way_when_calls_are_too_many(url: str) -> None:
     async with (
-        running(url, calls_at_once=2) as house,
+        running(url, calls_at_once=2, send_seconds=10 * SECONDS) as house,
         raw(house, window=0) as lazy,
         connection(house) as other,
     ):
         for _ in range(2):
             await lazy.call(LIST_MOVIES, message(b""), end=True)
-        await until(lambda: len(pipeline_of(house)._sending) == 2)
+        await until(lambda: count(house, CallState.ENDING) == 2)
         await asyncio.sleep(SECONDS_TO_READ_WHEN_SHORT)  # before that they count as under way
         await lazy.call(LIST_MOVIES, message(b""), end=True)
         async with asyncio.timeout(SECONDS):
             await lazy.wait_until_ended(1)  # one of its own gives way to none of its own
         assert await served(other)
-        await until(lambda: not pipeline_of(house)._dropped)
+        await until(lambda: not count(house, CallState.ABANDONED))
         assert await served(other)
         async with asyncio.timeout(SECONDS):
             await lazy.wait_until_ended(2)
@@ -391,7 +398,7 @@ async def test_unsent_bytes(url: str) -> None:
         codes = [await list_movies(page[5:], timeout=SECONDS).code() for _ in range(6)]
         assert codes[-1] is StatusCode.OK
         await lazy.close()
-        await until(lambda: pipeline_of(house)._room._used == 0)
+        await until(lambda: open_calls_of(house).memory._used == 0)
 
 
 async def test_calls_on_a_connection(url: str) -> None:
@@ -498,10 +505,10 @@ async def test_calls_that_wait_for_room_give_way(url: str) -> None:
         raw(house, window=0) as lazy,
         connection(house) as other,
     ):
-        pipeline_of(house)._room.add(str(next(iter(await peers_of(house, lazy)))), 4 * 1024 * 1024)
+        open_calls_of(house).memory.add(str(next(iter(await peers_of(house, lazy)))), 4 * 1024 * 1024)
         for _ in range(4):
             await lazy.call(LIST_MOVIES, message(b""), end=True)
-        await until(lambda: len(pipeline_of(house)._waiting) == 4)
+        await until(lambda: count(house, CallState.WAITING) == 4)
         assert await served(other)
         async with asyncio.timeout(SECONDS):
             await lazy.wait_until_ended(1)
@@ -510,5 +517,5 @@ async def test_calls_that_wait_for_room_give_way(url: str) -> None:
 async def peers_of(house: House, connection: RawConnection) -> set[str]:
     """Return how gRPC names a connection, by a call that it makes."""
     await connection.call(GET_MOVIE)
-    await until(lambda: len(pipeline_of(house)._receiving) == 1)
-    return {call.client.connection for call in pipeline_of(house)._receiving}
+    await until(lambda: count(house, CallState.RECEIVING) == 1)
+    return {call.client.connection for call in open_calls_of(house)._open if call.state is CallState.RECEIVING}

@@ -4,10 +4,9 @@ import asyncio
 
 import pytest
 
-from cinema_grpc.transport.admission import AnswerRoom, Budget
-from cinema_grpc.transport.call import Call
+from cinema_grpc.transport.admission import Budget, ResponseMemory
+from cinema_grpc.transport.call import Call, client_of
 from cinema_grpc.transport.errors import TooManyCalls
-from cinema_grpc.transport.peers import client_of
 
 
 def call(host: str, port: int = 1) -> Call:
@@ -107,94 +106,94 @@ class TestBudget:
             fixture.budget.take(calls[4], reserved=True)
 
 
-class TestAnswerRoom:
+class TestResponseMemory:
     async def test_a_connection_waits_for_room_of_its_own(self) -> None:
         """And holds up no other."""
-        room = AnswerRoom(per_connection=100, in_all=1_000)
-        await room.take("a", 100, 1)
-        waiting = asyncio.create_task(room.take("a", 50, 30))
+        memory = ResponseMemory(per_connection=100, total=1_000)
+        await memory.take("a", 100, 1)
+        waiting = asyncio.create_task(memory.take("a", 50, 30))
         await asyncio.sleep(0)
-        assert room.is_short
-        await room.take("b", 100, 0)
-        room.release("a", 60)
+        assert memory.is_short
+        await memory.take("b", 100, 0)
+        memory.release("a", 60)
         await waiting
-        assert not room.is_short
+        assert not memory.is_short
 
     async def test_calls_of_a_connection_get_room_in_order(self) -> None:
         """One that needs little does not overtake one that needs much."""
-        room = AnswerRoom(per_connection=100, in_all=1_000)
-        await room.take("a", 90, 1)
+        memory = ResponseMemory(per_connection=100, total=1_000)
+        await memory.take("a", 90, 1)
         order: list[int] = []
 
         async def wait(size: int) -> None:
-            await room.take("a", size, 30)
+            await memory.take("a", size, 30)
             order.append(size)
 
         tasks = [asyncio.create_task(wait(size)) for size in (60, 5, 6)]
         await asyncio.sleep(0)
         assert order == []
-        room.release("a", 90)
+        memory.release("a", 90)
         await asyncio.gather(*tasks)
         assert order == [60, 5, 6]
 
     async def test_connections_take_turns_when_there_is_no_room_at_all(self) -> None:
-        room = AnswerRoom(per_connection=100, in_all=100)
-        await room.take("hog", 100, 1)
+        memory = ResponseMemory(per_connection=100, total=100)
+        await memory.take("hog", 100, 1)
         order: list[str] = []
 
         async def wait(connection: str) -> None:
-            await room.take(connection, 100, 30)
+            await memory.take(connection, 100, 30)
             order.append(connection)
-            room.release(connection, 100)
+            memory.release(connection, 100)
 
         tasks = [asyncio.create_task(wait(each)) for each in ("a", "a", "a", "b")]
         await asyncio.sleep(0)
-        room.release("hog", 100)
+        memory.release("hog", 100)
         await asyncio.gather(*tasks)
         assert order.index("b") <= 1
 
     async def test_without_room_in_time_the_call_is_refused(self) -> None:
-        room = AnswerRoom(per_connection=100, in_all=100)
-        await room.take("a", 100, 1)
+        memory = ResponseMemory(per_connection=100, total=100)
+        await memory.take("a", 100, 1)
         with pytest.raises(TooManyCalls) as raised:
-            await room.take("a", 1, 0.01)
+            await memory.take("a", 1, 0.01)
         assert "unsent_bytes_per_connection" in raised.value.metadata
         with pytest.raises(TooManyCalls) as raised:
-            await room.take("b", 1, 0.01)
+            await memory.take("b", 1, 0.01)
         assert "unsent_bytes" in raised.value.metadata, "its own share is not what it lacks"
-        room.release("a", 100)
-        await room.take("a", 100, 0)
+        memory.release("a", 100)
+        await memory.take("a", 100, 0)
 
     async def test_one_that_gives_up_waiting_lets_smaller_ones_pass(self) -> None:
-        room = AnswerRoom(per_connection=100, in_all=100)
-        await room.take("a", 80, 1)
-        large = asyncio.create_task(room.take("a", 90, 0.05))
+        memory = ResponseMemory(per_connection=100, total=100)
+        await memory.take("a", 80, 1)
+        large = asyncio.create_task(memory.take("a", 90, 0.05))
         await asyncio.sleep(0)
         async with asyncio.timeout(5):
-            await room.take("a", 10, 30)
+            await memory.take("a", 10, 30)
         with pytest.raises(TooManyCalls):
             await large
 
     async def test_one_that_gives_up_waiting_takes_nothing(self) -> None:
         """Also when room was made for it in the same moment."""
-        room = AnswerRoom(per_connection=100, in_all=100)
-        await room.take("a", 100, 1)
+        memory = ResponseMemory(per_connection=100, total=100)
+        await memory.take("a", 100, 1)
         for granted in (False, True):
-            waiting = asyncio.create_task(room.take("a", 100, 30))
+            waiting = asyncio.create_task(memory.take("a", 100, 30))
             await asyncio.sleep(0)
             if granted:
-                room.release("a", 100)
+                memory.release("a", 100)
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
             assert waiting.cancelled()
-        await room.take("a", 100, 0)
+        await memory.take("a", 100, 0)
 
     async def test_bytes_that_are_there_already_count(self) -> None:
-        room = AnswerRoom(per_connection=100, in_all=1_000)
-        assert room.heaviest() is None
-        room.add("a", 150)
-        room.add("b", 20)
-        assert room.heaviest() == "a"
+        memory = ResponseMemory(per_connection=100, total=1_000)
+        assert memory.heaviest() is None
+        memory.add("a", 150)
+        memory.add("b", 20)
+        assert memory.heaviest() == "a"
         with pytest.raises(TooManyCalls):
-            await room.take("a", 1, 0)
-        await room.take("b", 80, 0)
+            await memory.take("a", 1, 0)
+        await memory.take("b", 80, 0)

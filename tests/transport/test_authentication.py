@@ -25,7 +25,8 @@ from cinema_grpc.config import Settings
 from cinema_grpc.domain.account import Role, User
 from cinema_grpc.transport.authentication import ACCESS, Access, Authentication, caller
 from cinema_grpc.transport.handlers import Handler
-from cinema_grpc.transport.pipeline import CallPipeline, MethodTraits
+from cinema_grpc.transport.methods import MethodTraits
+from cinema_grpc.transport.pipeline import CallPipeline
 from cinema_grpc.transport.reflection import reflection_handlers
 from cinema_grpc.transport.security_log import note
 from cinema_grpc.transport.server import SERVICES

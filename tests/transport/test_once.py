@@ -23,7 +23,7 @@ ID = "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"
 @pytest.fixture(autouse=True)
 def _signed_in() -> Iterator[None]:
     call = Call("/test.Service/Method", ())
-    call.caller = Principal("ada", Role.CUSTOMER)
+    call.principal = Principal("ada", Role.CUSTOMER)
     token = current_call.set(call)
     yield
     current_call.reset(token)

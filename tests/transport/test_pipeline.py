@@ -14,8 +14,10 @@ from structlog.typing import EventDict
 
 from cinema_grpc.domain.booking_errors import SeatsUnavailable
 from cinema_grpc.domain.errors import CinemaError, ErrorKind, NameTaken
-from cinema_grpc.transport.call import Call, add_request_id
+from cinema_grpc.transport.call import Call, CallState, add_request_id
 from cinema_grpc.transport.handlers import Context, Handler, Response, handlers_of
+from cinema_grpc.transport.limits import Limits
+from cinema_grpc.transport.open_calls import OpenCalls
 from cinema_grpc.transport.pipeline import CallPipeline
 from tests.transport.conftest import Serve
 from tests.transport.wire import failure, reason_of, status_of, trailing
@@ -114,14 +116,15 @@ class TestResponse:
         )
         pipeline = CallPipeline(unary(respond) | {STREAM: stream})
         taken: list[int] = []
-        add = pipeline._room.add
+        memory = pipeline._open_calls.memory
+        add = memory.add
 
         def counted(connection: str, size: int) -> None:
             taken.append(size)
             add(connection, size)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(pipeline._room, "add", counted)
+            patch.setattr(memory, "add", counted)
             channel = await serve(pipeline)
             assert await channel.unary_unary(METHOD)(b"") == ENCODED
             assert [each async for each in channel.unary_stream(STREAM)(b"")] == [ENCODED] * 2
@@ -129,7 +132,7 @@ class TestResponse:
         pipeline.begin_shutdown()
         async with asyncio.timeout(5):
             await pipeline.idle()
-        assert pipeline._room._used == 0
+        assert memory._used == 0
 
     def test_a_servicer_has_every_method_of_its_service(self) -> None:
         service = pb.DESCRIPTOR.services_by_name["BookingService"]
@@ -415,9 +418,11 @@ class TestStreams:
                 await pipeline.idle()
         assert [line["code"] for line in logs] == ["CANCELLED"]
 
-    async def test_one_that_ends_already_gives_way_to_none(self) -> None:
+    @pytest.mark.parametrize("state", CallState)
+    async def test_one_that_ends_already_gives_way_to_none(self, state: CallState) -> None:
         """It is about to send its status, or its client would wait for it until its deadline."""
-        pipeline, call = CallPipeline({}), Call(METHOD, ())
-        assert not pipeline._end_stream(call)
-        pipeline._streaming.add(call)
-        assert pipeline._end_stream(call)
+        call = Call(METHOD, ())
+        call.is_stream = True
+        call.enter(state)
+        ending = {CallState.STARTING, CallState.ENDING, CallState.ABANDONED}
+        assert OpenCalls(Limits())._evict_stream(call) == (state not in ending)

@@ -8,10 +8,12 @@ import grpc
 from grpc import StatusCode
 from structlog.testing import capture_logs
 
+from cinema_grpc.transport.call import CallState
 from cinema_grpc.transport.handlers import Context, Handler
-from cinema_grpc.transport.pipeline import CallPipeline, MethodTraits
+from cinema_grpc.transport.methods import MethodTraits
+from cinema_grpc.transport.pipeline import CallPipeline
 from tests.transport.conftest import Serve
-from tests.transport.wire import failure, reason_of
+from tests.transport.wire import failure, in_state, reason_of
 
 UNARY, STREAM, HEALTH = "/test.Service/Unary", "/test.Service/Stream", "/test.Service/Health"
 
@@ -108,7 +110,7 @@ async def test_streams_are_told_and_clean_up(serve: Serve) -> None:
     assert reason_of(error) == "SHUTTING_DOWN"
     assert work.cleaned
     assert [line["reason"] for line in logs] == ["SHUTTING_DOWN"]
-    assert not pipeline._streaming
+    assert not len(pipeline._open_calls)
 
 
 async def test_a_stream_in_the_middle_of_its_first_answer_is_told_too(serve: Serve) -> None:
@@ -135,7 +137,7 @@ async def test_a_stream_that_is_about_to_begin_is_refused(serve: Serve) -> None:
         channel = await serve(pipeline)
         call = channel.stream_stream(method)()
         async with asyncio.timeout(5):
-            while not pipeline._receiving:  # noqa: ASYNC110 (it is the state of the pipeline, not an event)
+            while not in_state(pipeline, CallState.RECEIVING):  # noqa: ASYNC110 (it is the state of the pipeline, not an event)
                 await asyncio.sleep(0.001)
             pipeline.begin_shutdown()
             assert reason_of(await failure(call.read())) == "SHUTTING_DOWN"
@@ -169,7 +171,7 @@ async def test_a_client_that_hangs_up_in_the_same_moment(serve: Serve) -> None:
     channel = await serve(pipeline)
     call = channel.unary_stream(STREAM)(b"first")
     await call.read()
-    (stream,) = pipeline._streaming
+    (stream,) = pipeline._open_calls._open
     assert stream.task is not None
     with capture_logs() as logs:
         stream.task.cancel()

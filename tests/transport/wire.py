@@ -1,4 +1,4 @@
-"""Reads what a call brought back."""
+"""Reads what calls brought back, and what those that are open do."""
 
 from typing import Any
 
@@ -6,6 +6,9 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
+
+from cinema_grpc.transport.call import Call, CallState
+from cinema_grpc.transport.pipeline import CallPipeline
 
 
 async def failure(call: Any) -> grpc.aio.AioRpcError:
@@ -50,3 +53,8 @@ def violations_of(error: grpc.aio.AioRpcError) -> dict[str, str]:
     assert reason_of(error) == "INVALID_REQUEST"
     bad = details_of(status_of(error))["BadRequest"]
     return {each.field: each.description for each in bad.field_violations}
+
+
+def in_state(pipeline: CallPipeline, state: CallState) -> list[Call]:
+    """Return the open calls in a state."""
+    return [call for call in pipeline._open_calls._open if call.state is state]

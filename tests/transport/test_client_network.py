@@ -1,12 +1,12 @@
-"""Where a call comes from, whatever port it has and however its network writes it."""
+"""The client network of a peer, whatever its port and however its address is written."""
 
 import pytest
 
-from cinema_grpc.transport.peers import place_of
+from cinema_grpc.transport.call import network_of
 
 
 @pytest.mark.parametrize(
-    ("peer", "place"),
+    ("peer", "network"),
     [
         ("ipv4:192.0.2.1:50412", "192.0.2.1"),
         ("ipv4:192.0.2.1:1", "192.0.2.1"),
@@ -21,5 +21,5 @@ from cinema_grpc.transport.peers import place_of
         ("", ""),
     ],
 )
-def test_place(peer: str, place: str) -> None:
-    assert place_of(peer) == place
+def test_network(peer: str, network: str) -> None:
+    assert network_of(peer) == network
