@@ -45,7 +45,7 @@ from cinema_grpc.listening import limits_of, read_certificates
 from cinema_grpc.observability.metrics import Metrics
 from cinema_grpc.storage import SECONDS_BETWEEN_CHECKS, bring_up_to_date, can_sell
 from cinema_grpc.transport import security_log
-from cinema_grpc.transport.server import CannotListen, Server, build
+from cinema_grpc.transport.server import Application, CannotListen, Server, build
 
 logger = structlog.get_logger()
 
@@ -104,6 +104,15 @@ class CinemaServer:
         self.watch_storage = BackgroundTask("storage watch", self._check_storage, SECONDS_BETWEEN_CHECKS)
         self._background = [self.expire_holds, self.recover_payments, self.pay_refunds, self.forget]
         self._background += [self.watch_accounts, self.watch_keys] if keys else [self.watch_accounts]
+        self._application = Application(
+            accounts=self.accounts,
+            sessions=self._sessions,
+            catalog=self.catalog,
+            programme=self.programme,
+            bookings=self._bookings,
+            tokens=self._tokens,
+            change_limit=ChangeLimit(settings.changes_per_minute),
+        )
         self._server: Server | None = None
         self._metrics_port = 0
         self._alone = ExitStack()
@@ -186,15 +195,9 @@ class CinemaServer:
         certificates = read_certificates(self._settings)
         try:
             self._server = build(
-                address=self._settings.listen_address,
-                tokens=self._tokens,
-                accounts=self.accounts,
-                sessions=self._sessions,
-                catalog=self.catalog,
-                programme=self.programme,
-                bookings=self._bookings,
-                limits=limits_of(self._settings),
-                change_limit=ChangeLimit(self._settings.changes_per_minute),
+                self._application,
+                limits_of(self._settings),
+                self._settings.listen_address,
                 reflection=self._settings.with_reflection,
                 certificates=certificates,
                 health_address=self._settings.health_address,

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping
 from enum import Enum
-from types import MappingProxyType
 
 from cinema_grpc.application.account_ports import AccessTokens, Principal
 from cinema_grpc.application.accounts import Accounts
@@ -24,42 +23,6 @@ class Access(Enum):
     STAFF = "staff"
 
 
-ACCESS: Mapping[str, Access] = MappingProxyType(
-    {
-        "/cinema.v1.AuthService/Register": Access.PUBLIC,
-        "/cinema.v1.AuthService/Login": Access.PUBLIC,
-        "/cinema.v1.AuthService/GetCurrentUser": Access.CUSTOMER,
-        "/cinema.v1.AuthService/RefreshTokens": Access.PUBLIC,
-        "/cinema.v1.AuthService/Logout": Access.PUBLIC,
-        "/cinema.v1.AuthService/ChangePassword": Access.CUSTOMER,
-        "/cinema.v1.AuthService/ListSigningKeys": Access.PUBLIC,
-        "/cinema.v1.CatalogService/CreateMovie": Access.STAFF,
-        "/cinema.v1.CatalogService/CreateCinema": Access.STAFF,
-        "/cinema.v1.CatalogService/CreateAuditorium": Access.STAFF,
-        "/cinema.v1.CatalogService/GetMovie": Access.PUBLIC,
-        "/cinema.v1.CatalogService/GetCinema": Access.PUBLIC,
-        "/cinema.v1.CatalogService/GetAuditorium": Access.PUBLIC,
-        "/cinema.v1.CatalogService/ListMovies": Access.PUBLIC,
-        "/cinema.v1.CatalogService/ListCinemas": Access.PUBLIC,
-        "/cinema.v1.CatalogService/ListAuditoriums": Access.PUBLIC,
-        "/cinema.v1.ShowtimeService/ListShowtimes": Access.PUBLIC,
-        "/cinema.v1.ShowtimeService/GetShowtime": Access.PUBLIC,
-        "/cinema.v1.ShowtimeService/CreateShowtime": Access.STAFF,
-        "/cinema.v1.BookingService/CreateBooking": Access.CUSTOMER,
-        "/cinema.v1.BookingService/GetBooking": Access.CUSTOMER,
-        "/cinema.v1.BookingService/ListBookings": Access.CUSTOMER,
-        "/cinema.v1.BookingService/ConfirmPayment": Access.CUSTOMER,
-        "/cinema.v1.BookingService/GetCancellationQuote": Access.CUSTOMER,
-        "/cinema.v1.BookingService/CancelBooking": Access.CUSTOMER,
-        "/grpc.health.v1.Health/Check": Access.PUBLIC,
-        "/grpc.health.v1.Health/Watch": Access.PUBLIC,
-        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo": Access.PUBLIC,
-        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": Access.PUBLIC,
-    }
-)
-"""Access by full name of the method. A method that is missing can't be called."""
-
-
 class Authentication:
     """Admits calls to methods that their principal has access to."""
 
@@ -67,7 +30,7 @@ class Authentication:
         self,
         tokens: AccessTokens,
         accounts: Accounts,
-        access: Mapping[str, Access] = ACCESS,
+        access: Mapping[str, Access],
         *,
         change_limit: ChangeLimit | None = None,
         changing: Collection[str] = (),

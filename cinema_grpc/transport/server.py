@@ -1,14 +1,10 @@
-"""The gRPC server: the services behind the call pipeline, on a port."""
+"""The gRPC server: call pipelines on their ports, from start to shutdown."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 import grpc
-from cinema.v1 import auth_service_pb2, booking_service_pb2, catalog_service_pb2, showtime_service_pb2
-from google.protobuf.descriptor_pb2 import MethodOptions
 from grpc_health.v1 import health_pb2
 
 from cinema_grpc.application.account_ports import AccessTokens
@@ -24,41 +20,24 @@ from cinema_grpc.transport.authentication import Authentication
 from cinema_grpc.transport.booking_servicer import BookingServicer
 from cinema_grpc.transport.catalog_servicer import CatalogServicer
 from cinema_grpc.transport.certificates import Certificates
-from cinema_grpc.transport.further import further_checks
-from cinema_grpc.transport.handlers import handlers_of
+from cinema_grpc.transport.contract import ACCESS, CHANGING, SERVICES, further_checks, method_traits
+from cinema_grpc.transport.handlers import Handler, handlers_of
 from cinema_grpc.transport.limits import Limits
-from cinema_grpc.transport.methods import MethodTraits
 from cinema_grpc.transport.pipeline import CallPipeline
 from cinema_grpc.transport.reflection import reflection_handlers
 from cinema_grpc.transport.showtime_servicer import ShowtimeServicer
-from cinema_grpc.transport.validation import Further, request_checks
 
-MOMENT = 1.0
-"""In seconds, how long a server that stops waits for what should take no time."""
-SECONDS_TO_BE_HEARD = 0.5
-"""How long a server that is going to stop still refuses calls, until those who make them have learned of it."""
-LARGEST_READ = 64 * 1024
-"""How many bytes the largest answer that is no list has: the seats of the largest auditorium."""
-SERVICES = tuple(
-    service
-    for module in (auth_service_pb2, catalog_service_pb2, showtime_service_pb2, booking_service_pb2)
-    for service in module.DESCRIPTOR.services_by_name.values()
-)
-"""The services of the contract."""
-CHANGING = frozenset(
-    f"/{service.full_name}/{method.name}"
-    for service in SERVICES
-    for method in service.methods
-    if "request_id" in method.input_type.fields_by_name
-)
-"""The methods that change something, but for those of the AuthService: sign-ins have limits of their own."""
+SECONDS_TO_CLEAN_UP = 1.0
+"""Longest wait for the handlers of calls that gRPC has cut off."""
+SECONDS_TO_ANNOUNCE = 0.5
+"""How long a server refuses calls before it stops, so that clients learn of the shutdown."""
 
 
 class CannotListen(OSError):
     """An address can't be listened on.
 
     Attributes:
-        address: Which.
+        address: The address.
     """
 
     def __init__(self, address: str) -> None:
@@ -67,14 +46,21 @@ class CannotListen(OSError):
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
-    """What answers on a port.
+class Application:
+    """The application services that servicers call."""
 
-    Attributes:
-        server: gRPC's side of it.
-        pipeline: What each of its calls passes through.
-        port: The port.
-    """
+    accounts: Accounts
+    sessions: Sessions
+    catalog: Catalog
+    programme: Programme
+    bookings: Bookings
+    tokens: AccessTokens
+    change_limit: ChangeLimit
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A port and the pipeline of its calls."""
 
     server: grpc.aio.Server
     pipeline: CallPipeline
@@ -85,46 +71,51 @@ class Listener:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + grace
         self.pipeline.begin_shutdown()
-        await _within(deadline - loop.time(), self.pipeline.idle())
+        await self._wait_until_idle(deadline)
         await self.server.stop(max(deadline - loop.time(), 0))
         # gRPC does not wait for the handlers of calls that it has cut off.
-        await _within(MOMENT, self.pipeline.idle())
+        await self._wait_until_idle(loop.time() + SECONDS_TO_CLEAN_UP)
+
+    async def _wait_until_idle(self, deadline: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline):
+                await self.pipeline.idle()
 
 
 class Server:
-    """A server that was given its ports."""
+    """A server with its ports."""
 
-    def __init__(self, calls: Listener, service_health: health.Health, checks: Listener | None = None) -> None:
-        """Put it together.
+    def __init__(self, calls: Listener, service_health: health.Health, probes: Listener | None = None) -> None:
+        """Set up.
 
         Args:
-            calls: Answers all calls.
-            service_health: What the health checks are answered from.
-            checks: Answers health checks alone.
+            calls: Serves all methods.
+            service_health: Health that both ports report.
+            probes: Serves health checks only.
         """
         self._calls = calls
         self._health = service_health
-        self._checks = checks
+        self._probes = probes
 
     @property
     def port(self) -> int:
-        """The port that calls are taken on."""
+        """Port of all methods."""
         return self._calls.port
 
     @property
     def health_port(self) -> int | None:
-        """The port on which health checks alone are answered, if there is one."""
-        return self._checks.port if self._checks else None
+        """Port that serves health checks only, if there is one."""
+        return self._probes.port if self._probes else None
 
     async def start(self) -> None:
-        """Begin to take calls."""
+        """Start to serve calls."""
         await self._health.set_serving(serving=True)
         await self._calls.server.start()
-        if self._checks is not None:
-            await self._checks.server.start()
+        if self._probes is not None:
+            await self._probes.server.start()
 
     async def set_serving(self, *, serving: bool) -> None:
-        """Say whether calls can be served at present."""
+        """Set the health that is reported."""
         await self._health.set_serving(serving=serving)
 
     async def ended(self) -> None:
@@ -132,100 +123,74 @@ class Server:
         await self._calls.server.wait_for_termination()
 
     async def announce_stop(self) -> None:
-        """Turn unhealthy, refuse new calls and end streams, and leave a moment for clients to hear of it.
+        """Report NOT_SERVING, refuse new calls and end streams, and wait until clients have learned of it.
 
-        What arrives as gRPC itself closes its ears is CANCELLED, which tells nobody to try elsewhere.
+        A call that arrives while gRPC closes its port is CANCELLED, which does not make clients try another server.
         """
         await self._health.set_serving(serving=False)
         self._calls.pipeline.begin_shutdown()
-        await asyncio.sleep(SECONDS_TO_BE_HEARD)
+        await asyncio.sleep(SECONDS_TO_ANNOUNCE)
 
     async def stop(self, grace: float) -> None:
-        """Turn unhealthy, refuse new calls and end streams; other calls may finish, within `grace` seconds."""
+        """Report NOT_SERVING, refuse new calls and end streams; other calls may finish, within `grace` seconds."""
         await self._health.set_serving(serving=False)
         await self._calls.stop(grace)
-        if self._checks is not None:
-            await self._checks.stop(0)
+        if self._probes is not None:
+            await self._probes.stop(0)
 
 
 def build(
-    address: str,
-    accounts: Accounts,
-    sessions: Sessions,
-    catalog: Catalog,
-    programme: Programme,
-    bookings: Bookings,
-    tokens: AccessTokens,
+    application: Application,
     limits: Limits,
-    change_limit: ChangeLimit,
+    address: str,
     *,
     reflection: bool,
     certificates: Certificates | None = None,
     health_address: str | None = None,
     shared_port: bool = False,
 ) -> Server:
-    """Put a server together and take its ports. It needs a running event loop.
+    """Build a server and open its ports. Needs a running event loop.
 
     Args:
-        address: Where to listen, such as "127.0.0.1:50051"; port 0 takes any that is free.
-        accounts: Signs people in.
-        sessions: Keeps them signed in.
-        catalog: Keeps movies, cinemas and auditoriums, and makes the programme.
-        programme: Shows it.
-        bookings: Sells seats.
-        tokens: Issues and reads access tokens.
-        limits: What clients may do at most.
-        change_limit: How many changes an account may ask for.
-        reflection: Whether tools may ask what can be called.
-        certificates: What TLS is spoken with; without, no TLS is spoken.
-        health_address: Where to answer health checks alone, without TLS.
-        shared_port: Whether other processes may listen on the same port; if not, a second server there is a mistake
-            that shows.
+        application: The application services.
+        limits: Limits on what clients may do.
+        address: Address to listen on, such as "127.0.0.1:50051"; port 0 takes any free port.
+        reflection: Whether server reflection is served.
+        certificates: Certificates for TLS; None: plaintext.
+        health_address: Another address, which serves health checks only, in plaintext.
+        shared_port: Whether other processes may listen on the same port; if not, a second one fails.
 
     Raises:
-        CannotListen: An address is taken, say.
+        CannotListen: An address is taken or does not belong to this machine.
     """
     service_health = health.Health(service.full_name for service in SERVICES)
-    page = limits.largest_page_bytes
-    servicers = (
-        AuthServicer(accounts, sessions, tokens),
-        CatalogServicer(catalog, page),
-        ShowtimeServicer(catalog, programme, page),
-        BookingServicer(bookings, page),
-    )
-    probes = handlers_of(health_pb2.DESCRIPTOR.services_by_name["Health"], service_health)
-    methods = dict(probes)
-    for service, servicer in zip(SERVICES, servicers, strict=True):
-        methods |= handlers_of(service, servicer)
+    probe_handlers = handlers_of(health_pb2.DESCRIPTOR.services_by_name["Health"], service_health)
+    handlers = probe_handlers | _contract_handlers(application, limits.largest_page_bytes)
     if reflection:
-        methods |= reflection_handlers([*(service.full_name for service in SERVICES), health.SERVICE])
-    traits = method_traits(page, further_checks(accounts, catalog))
-    authentication = Authentication(tokens, accounts, change_limit=change_limit, changing=CHANGING)
-    pipeline = CallPipeline(methods, limits, authentication, traits)
+        handlers |= reflection_handlers([*(service.full_name for service in SERVICES), health.SERVICE])
+    authentication = Authentication(
+        application.tokens, application.accounts, ACCESS, change_limit=application.change_limit, changing=CHANGING
+    )
+    further = further_checks(application.accounts, application.catalog)
+    traits = method_traits(limits.largest_page_bytes, further)
+    pipeline = CallPipeline(handlers, limits, authentication, traits)
     calls = _listen(address, pipeline, limits, certificates, shared_port=shared_port)
     if health_address is None:
         return Server(calls, service_health)
-    checks = _listen(health_address, CallPipeline(probes, limits, traits=traits), limits, None, shared_port=shared_port)
-    return Server(calls, service_health, checks)
+    probe_pipeline = CallPipeline(probe_handlers, limits, traits=traits)
+    return Server(calls, service_health, _listen(health_address, probe_pipeline, limits, None, shared_port=shared_port))
 
 
-def method_traits(largest_page: int, further: Mapping[str, Further] | None = None) -> dict[str, MethodTraits]:
-    """Return what the call pipeline has to know of each method, by its full name.
-
-    Args:
-        largest_page: How many bytes a page of a list may have.
-        further: What methods refuse requests for beyond the rules in the protos.
-    """
-    checks = request_checks(SERVICES, further)
-    traits = {health.CHECK: MethodTraits(probe=True)}
-    for service in SERVICES:
-        for method in service.methods:
-            reads = method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
-            lists = "next_page_token" in method.output_type.fields_by_name
-            name = f"/{service.full_name}/{method.name}"
-            response_bytes = largest_page if lists else LARGEST_READ if reads else 0
-            traits[name] = MethodTraits(checks[name], name in CHANGING, response_bytes)
-    return traits
+def _contract_handlers(application: Application, largest_page: int) -> dict[str, Handler]:
+    servicers = {
+        "AuthService": AuthServicer(application.accounts, application.sessions, application.tokens),
+        "CatalogService": CatalogServicer(application.catalog, largest_page),
+        "ShowtimeService": ShowtimeServicer(application.catalog, application.programme, largest_page),
+        "BookingService": BookingServicer(application.bookings, largest_page),
+    }
+    return {
+        name: handler for service in SERVICES for name, handler in handlers_of(service, servicers[service.name]).items()
+    }
 
 
 def _listen(
@@ -240,9 +205,3 @@ def _listen(
     except RuntimeError as error:
         raise CannotListen(address) from error
     return Listener(server, pipeline, port)
-
-
-async def _within(seconds: float, waiting: Coroutine[Any, Any, None]) -> None:
-    """Wait for something, but no longer than so many seconds."""
-    with suppress(TimeoutError):
-        await asyncio.wait_for(waiting, seconds)

@@ -560,8 +560,8 @@ MUTATIONS = (
     mutation(
         "a malformed request is not told what the method itself would refuse",
         f"{TRANSPORT}/server.py",
-        "method_traits(page, further_checks(accounts, catalog))",
-        "method_traits(page)",
+        "method_traits(limits.largest_page_bytes, further)",
+        "method_traits(limits.largest_page_bytes)",
         "tests/rpc/test_malformed.py::test_every_bad_field_is_named",
     ),
     mutation(

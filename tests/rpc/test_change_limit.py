@@ -3,7 +3,7 @@
 import grpc
 from cinema.v1 import auth_service_pb2, booking_service_pb2
 
-from cinema_grpc.transport.server import CHANGING
+from cinema_grpc.transport.contract import CHANGING
 from tests.rpc.conftest import METHODS, new_id, refusal, running
 
 

@@ -23,13 +23,13 @@ from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.throttle import SignInThrottle
 from cinema_grpc.config import Settings
 from cinema_grpc.domain.account import Role, User
-from cinema_grpc.transport.authentication import ACCESS, Access, Authentication, caller
+from cinema_grpc.transport.authentication import Access, Authentication, caller
+from cinema_grpc.transport.contract import ACCESS, SERVICES
 from cinema_grpc.transport.handlers import Handler
 from cinema_grpc.transport.methods import MethodTraits
 from cinema_grpc.transport.pipeline import CallPipeline
 from cinema_grpc.transport.reflection import reflection_handlers
 from cinema_grpc.transport.security_log import note
-from cinema_grpc.transport.server import SERVICES
 from cinema_grpc.transport.validation import request_checks
 from tests.builders import NOW, FakeClock
 from tests.transport.conftest import Serve

@@ -13,11 +13,11 @@ from grpc import StatusCode
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
-from cinema_grpc.application.change_limit import ChangeLimit
 from cinema_grpc.listening import limits_of
+from cinema_grpc.transport.contract import SERVICES
 from cinema_grpc.transport.health import Health
 from cinema_grpc.transport.pipeline import CallPipeline
-from cinema_grpc.transport.server import SERVICES, Listener, Server, build
+from cinema_grpc.transport.server import Listener, Server, build
 from tests.rpc.conftest import House, running
 from tests.transport.test_shutdown import UNARY, Work
 from tests.transport.wire import failure, reason_of, trailing
@@ -47,19 +47,7 @@ REFLECTIONS = ["grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.S
 
 
 def make(house: House, address: str = "127.0.0.1:0", *, reflection: bool = True) -> Server:
-    whole = house.server
-    return build(
-        address,
-        whole.accounts,
-        whole._sessions,
-        whole.catalog,
-        whole.programme,
-        whole._bookings,
-        whole._tokens,
-        limits_of(whole._settings),
-        ChangeLimit(0),
-        reflection=reflection,
-    )
+    return build(house.server._application, limits_of(house.server._settings), address, reflection=reflection)
 
 
 class Running:

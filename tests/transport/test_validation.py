@@ -17,10 +17,10 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from cinema_grpc.transport.contract import SERVICES
 from cinema_grpc.transport.handlers import Handler
 from cinema_grpc.transport.methods import MethodTraits
 from cinema_grpc.transport.pipeline import CallPipeline
-from cinema_grpc.transport.server import SERVICES
 from cinema_grpc.transport.validation import request_checks
 from tests.transport.conftest import Serve
 from tests.transport.wire import failure, reason_of, violations_of

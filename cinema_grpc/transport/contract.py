@@ -1,0 +1,120 @@
+"""The methods of cinema.v1: who may call each, how its requests are validated, and how large its response may be."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from cinema.v1 import auth_service_pb2, booking_service_pb2, catalog_service_pb2, showtime_service_pb2
+from google.protobuf.descriptor_pb2 import MethodOptions
+
+from cinema_grpc.application.accounts import Accounts
+from cinema_grpc.application.catalog import Catalog
+from cinema_grpc.domain.errors import FieldViolation, InvalidRequest, violations_of
+from cinema_grpc.domain.seating import SeatPlan
+from cinema_grpc.transport.authentication import Access, caller
+from cinema_grpc.transport.health import CHECK
+from cinema_grpc.transport.methods import MethodTraits
+from cinema_grpc.transport.parsing import parse_moment, parse_money, parse_seat_rows
+from cinema_grpc.transport.validation import Further, request_checks
+
+LARGEST_READ = 64 * 1024
+"""Bytes of the largest response that is no list: the seats of the largest auditorium."""
+SERVICES = tuple(
+    service
+    for module in (auth_service_pb2, catalog_service_pb2, showtime_service_pb2, booking_service_pb2)
+    for service in module.DESCRIPTOR.services_by_name.values()
+)
+CHANGING = frozenset(
+    f"/{service.full_name}/{method.name}"
+    for service in SERVICES
+    for method in service.methods
+    if "request_id" in method.input_type.fields_by_name
+)
+"""The methods that change something. Those of the AuthService, which have limits of their own, do not count."""
+
+ACCESS: Mapping[str, Access] = MappingProxyType(
+    {
+        "/cinema.v1.AuthService/Register": Access.PUBLIC,
+        "/cinema.v1.AuthService/Login": Access.PUBLIC,
+        "/cinema.v1.AuthService/GetCurrentUser": Access.CUSTOMER,
+        "/cinema.v1.AuthService/RefreshTokens": Access.PUBLIC,
+        "/cinema.v1.AuthService/Logout": Access.PUBLIC,
+        "/cinema.v1.AuthService/ChangePassword": Access.CUSTOMER,
+        "/cinema.v1.AuthService/ListSigningKeys": Access.PUBLIC,
+        "/cinema.v1.CatalogService/CreateMovie": Access.STAFF,
+        "/cinema.v1.CatalogService/CreateCinema": Access.STAFF,
+        "/cinema.v1.CatalogService/CreateAuditorium": Access.STAFF,
+        "/cinema.v1.CatalogService/GetMovie": Access.PUBLIC,
+        "/cinema.v1.CatalogService/GetCinema": Access.PUBLIC,
+        "/cinema.v1.CatalogService/GetAuditorium": Access.PUBLIC,
+        "/cinema.v1.CatalogService/ListMovies": Access.PUBLIC,
+        "/cinema.v1.CatalogService/ListCinemas": Access.PUBLIC,
+        "/cinema.v1.CatalogService/ListAuditoriums": Access.PUBLIC,
+        "/cinema.v1.ShowtimeService/ListShowtimes": Access.PUBLIC,
+        "/cinema.v1.ShowtimeService/GetShowtime": Access.PUBLIC,
+        "/cinema.v1.ShowtimeService/CreateShowtime": Access.STAFF,
+        "/cinema.v1.BookingService/CreateBooking": Access.CUSTOMER,
+        "/cinema.v1.BookingService/GetBooking": Access.CUSTOMER,
+        "/cinema.v1.BookingService/ListBookings": Access.CUSTOMER,
+        "/cinema.v1.BookingService/ConfirmPayment": Access.CUSTOMER,
+        "/cinema.v1.BookingService/GetCancellationQuote": Access.CUSTOMER,
+        "/cinema.v1.BookingService/CancelBooking": Access.CUSTOMER,
+        "/grpc.health.v1.Health/Check": Access.PUBLIC,
+        "/grpc.health.v1.Health/Watch": Access.PUBLIC,
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo": Access.PUBLIC,
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": Access.PUBLIC,
+    }
+)
+"""Access by full name of the method. A method that is missing can't be called."""
+
+
+def method_traits(largest_page: int, further: Mapping[str, Further] | None = None) -> dict[str, MethodTraits]:
+    """Return how each method is served, by full name.
+
+    Args:
+        largest_page: Maximum size of a page of a list, in bytes.
+        further: Additional checks of requests, by full name of the method.
+    """
+    checks = request_checks(SERVICES, further)
+    traits = {CHECK: MethodTraits(probe=True)}
+    for service in SERVICES:
+        for method in service.methods:
+            reads = method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
+            lists = "next_page_token" in method.output_type.fields_by_name
+            name = f"/{service.full_name}/{method.name}"
+            response_bytes = largest_page if lists else LARGEST_READ if reads else 0
+            traits[name] = MethodTraits(checks[name], name in CHANGING, response_bytes)
+    return traits
+
+
+def further_checks(accounts: Accounts, catalog: Catalog) -> Mapping[str, Further]:
+    """Return, by full name of the method, the checks of the domain that a method makes by itself for valid requests.
+
+    They also run for a request that breaks the rules of the protos, so that the error names every bad field.
+    """
+
+    async def register(request: auth_service_pb2.RegisterRequest) -> Sequence[FieldViolation]:
+        return accounts.violations(request.username, request.password, request.full_name, request.email)
+
+    async def change_password(request: auth_service_pb2.ChangePasswordRequest) -> Sequence[FieldViolation]:
+        return await accounts.password_violations(caller().user_id, request.new_password)
+
+    async def create_cinema(request: catalog_service_pb2.CreateCinemaRequest) -> Sequence[FieldViolation]:
+        return catalog.time_zone_violations(request.time_zone)
+
+    async def create_auditorium(request: catalog_service_pb2.CreateAuditoriumRequest) -> Sequence[FieldViolation]:
+        return violations_of(lambda: SeatPlan(parse_seat_rows(request.rows)))
+
+    async def create_showtime(request: showtime_service_pb2.CreateShowtimeRequest) -> Sequence[FieldViolation]:
+        try:
+            start_time = parse_moment(request.start_time, "start_time")
+        except InvalidRequest:
+            start_time = None  # named by the rules of the protos already
+        return await catalog.showtime_violations(start_time, parse_money(request.price))
+
+    return {
+        "/cinema.v1.AuthService/Register": register,
+        "/cinema.v1.AuthService/ChangePassword": change_password,
+        "/cinema.v1.CatalogService/CreateCinema": create_cinema,
+        "/cinema.v1.CatalogService/CreateAuditorium": create_auditorium,
+        "/cinema.v1.ShowtimeService/CreateShowtime": create_showtime,
+    }
