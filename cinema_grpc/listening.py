@@ -2,6 +2,7 @@
 
 import resource
 from contextlib import suppress
+from dataclasses import fields
 
 import structlog
 
@@ -64,26 +65,7 @@ def warn_of_readable_keys(settings: Settings) -> None:
 
 def limits_of(settings: Settings) -> Limits:
     """Return the limits of clients."""
-    return Limits(
-        request_bytes=settings.largest_request_bytes,
-        metadata_bytes=settings.largest_metadata_bytes,
-        calls_at_once=settings.calls_at_once,
-        streams_at_once=settings.streams_at_once,
-        sales_reserve=settings.sales_reserve,
-        calls_per_connection=settings.calls_per_connection,
-        receiving_at_once=settings.receiving_at_once,
-        receive_timeout=settings.receive_seconds,
-        late_requests_per_connection=settings.late_requests_per_connection,
-        send_timeout=settings.send_seconds,
-        unsent_bytes_per_connection=settings.unsent_bytes_per_connection,
-        unsent_bytes=settings.unsent_bytes,
-        largest_page_bytes=settings.largest_page_bytes,
-        longest_wait=settings.longest_wait_seconds,
-        connection_age=settings.connection_age_seconds,
-        connection_idle=settings.connection_idle_seconds,
-        ping_interval=settings.ping_seconds,
-        keepalive=settings.keepalive_seconds,
-    )
+    return Limits(**{field.name: getattr(settings, field.name) for field in fields(Limits)})
 
 
 def allow_open_files() -> None:

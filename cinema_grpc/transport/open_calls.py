@@ -171,7 +171,7 @@ class OpenCalls:
         close_connections(closing)
 
     def _sweep_later(self) -> None:
-        interval = min(LONGEST_SWEEP_INTERVAL, self._limits.receive_timeout / 2, self._limits.send_timeout / 2)
+        interval = min(LONGEST_SWEEP_INTERVAL, self._limits.receive_seconds / 2, self._limits.send_seconds / 2)
         asyncio.get_running_loop().call_later(interval, self._sweep, context=ContextVariables())
 
     def _sweep(self) -> None:
@@ -191,21 +191,21 @@ class OpenCalls:
         for call in self._open:
             seconds = now - call.state_time
             if call.state is CallState.RECEIVING:
-                if seconds >= limits.receive_timeout:
+                if seconds >= limits.receive_seconds:
                     self._end_late(call)
             elif call.state in {CallState.ENDING, CallState.WRITING}:
                 short = call.client.connection == heaviest
-                if seconds >= (SECONDS_TO_READ_WHEN_SHORT if short else limits.send_timeout):
+                if seconds >= (SECONDS_TO_READ_WHEN_SHORT if short else limits.send_seconds):
                     unread.append(call)
             elif call.state is CallState.ABANDONED:
                 unread.append(call)
         if now >= self._late_until:
-            self._late_until = now + limits.receive_timeout
+            self._late_until = now + limits.receive_seconds
             self._late.clear()
         self._reset(unread)
 
     def _end_late(self, call: Call) -> None:
-        problem = f"no complete message came within {self._limits.receive_timeout:g} s"
+        problem = f"no complete message came within {self._limits.receive_seconds:g} s"
         if call.interrupt(InvalidRequest(FieldViolation("", problem))):
             self._count_late(call)
 

@@ -197,7 +197,7 @@ class CallPipeline(grpc.GenericRpcHandler):
         size = method.traits.response_bytes
         if size:
             call.enter(CallState.WAITING)
-            await self._open_calls.memory.take(call.client.connection, size, self._limits.longest_wait)
+            await self._open_calls.memory.take(call.client.connection, size, self._limits.longest_wait_seconds)
             call.response_bytes = size
             call.enter(CallState.RUNNING)
 
@@ -214,7 +214,7 @@ class CallPipeline(grpc.GenericRpcHandler):
         """Write a response of a stream once there is memory for it; the client has to read it in time."""
         encoded = method.encode(response)
         memory, connection = self._open_calls.memory, call.client.connection
-        await memory.take(connection, len(encoded), self._limits.longest_wait)
+        await memory.take(connection, len(encoded), self._limits.longest_wait_seconds)
         call.enter(CallState.WRITING)
         try:
             await context.write(encoded)

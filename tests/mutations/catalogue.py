@@ -490,14 +490,14 @@ MUTATIONS = (
     mutation(
         "a message may take as long as it likes",
         f"{TRANSPORT}/open_calls.py",
-        "if seconds >= limits.receive_timeout:",
+        "if seconds >= limits.receive_seconds:",
         "if seconds >= 3600:",
         "tests/rpc/test_limits.py::test_a_message_that_does_not_come",
     ),
     mutation(
         "an answer may be left unread for as long as the client likes",
         f"{TRANSPORT}/open_calls.py",
-        "SECONDS_TO_READ_WHEN_SHORT if short else limits.send_timeout",
+        "SECONDS_TO_READ_WHEN_SHORT if short else limits.send_seconds",
         "SECONDS_TO_READ_WHEN_SHORT if short else 3600",
         "tests/rpc/test_limits.py::test_an_answer_that_is_not_read",
     ),

@@ -466,7 +466,7 @@ async def test_too_many_pings(url: str) -> None:
 async def test_the_interval_between_pings(interval: float, kept: bool) -> None:
     """A client that pings as often as it may keeps its connection, and one that pings more often does not."""
     pipeline = CallPipeline({})
-    server = grpc.aio.server(handlers=[pipeline], options=Limits(ping_interval=interval).options())
+    server = grpc.aio.server(handlers=[pipeline], options=Limits(ping_seconds=interval).options())
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     client = await RawConnection.open(f"127.0.0.1:{port}")
