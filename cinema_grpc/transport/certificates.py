@@ -1,4 +1,4 @@
-"""The server's TLS certificate: read from files, checked, and read anew when they have changed."""
+"""The server's TLS certificate: read from files, checked, and reloaded when they change."""
 
 import time
 from contextlib import suppress
@@ -22,12 +22,12 @@ logger = structlog.get_logger()
 
 Version = tuple[tuple[int, ...], ...]
 
-SECONDS_TO_LOOK_AGAIN = 10.0
-"""After how long files that could not be used are looked at again, though they are still the same."""
+SECONDS_BETWEEN_RETRIES = 10.0
+"""Seconds until unusable files that did not change are read again: the certificate may have become valid."""
 
 
 class BadCertificate(Exception):
-    """A file is none that TLS can be spoken with; the message says why, in one line.
+    """A file can't be used for TLS; the message says why, in one line.
 
     Attributes:
         setting: The setting that names the file, without its prefix.
@@ -40,12 +40,12 @@ class BadCertificate(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CertificateFiles:
-    """The files of a server's identity, all in PEM.
+    """Paths of the files, all in PEM.
 
     Attributes:
-        certificate: The server's certificate, then those between it and its authority's.
-        key: Its private key, not encrypted.
-        client_ca: The authorities whose certificates clients have to show, or None if clients need none.
+        certificate: The server's certificate, followed by the intermediate certificates.
+        key: The private key, not encrypted.
+        client_ca: The authorities of client certificates; None if clients need no certificate.
     """
 
     certificate: Path
@@ -53,70 +53,69 @@ class CertificateFiles:
     client_ca: Path | None = None
 
     def version(self) -> Version:
-        """Give what changes when a file is written or replaced, also by a symbolic link, or others may read it.
+        """Return a value that changes when a file, its permissions or the target of a symbolic link change.
 
         Raises:
-            OSError: One can't be found.
+            OSError: A file does not exist.
         """
         stats = [path.stat() for path in (self.certificate, self.key, self.client_ca) if path is not None]
         return tuple((each.st_ino, each.st_size, each.st_mtime_ns, each.st_ctime_ns) for each in stats)
 
 
 class Certificates:
-    """What a server shows to its clients, and asks of them.
+    """The certificate that is in use.
 
     Attributes:
-        described: For the log, whom the certificate names and until when it is valid.
+        described: Names in the certificate and end of its validity, for the log.
     """
 
     def __init__(self, files: CertificateFiles) -> None:
         """Read the files.
 
         Raises:
-            BadCertificate: One can't be read, they do not belong together, or the certificate is not valid now.
+            BadCertificate: A file can't be read, they do not belong together, or the certificate is not valid now.
         """
         self._files = files
         self._version: Version = ()
-        with suppress(OSError):  # which reading tells better
+        with suppress(OSError):  # reading reports it
             self._version = files.version()
         self._first, self.described = _read(files)
-        self._refused: Version = ()
-        self._look_again = 0.0
+        self._unusable: Version = ()
+        self._retry_time = 0.0
 
     def credentials(self) -> grpc.ServerCredentials:
-        """Make what a port speaks TLS with: versions 1.2 and 1.3, as gRPC has it."""
+        """Return gRPC's credentials of a port. gRPC speaks TLS 1.2 and 1.3."""
         return grpc.dynamic_ssl_server_credentials(
             self._first,
-            self._read_if_changed,  # type: ignore[arg-type] # None stands for no change, which the types leave out
+            self._read_if_changed,  # type: ignore[arg-type] # None means no change, which the types leave out
             require_client_authentication=self._files.client_ca is not None,
         )
 
     def _read_if_changed(self) -> grpc.ServerCertificateConfiguration | None:
-        """Give what new connections get from now on, or None if that is the same as before.
+        """Return the configuration of new connections; None if it did not change.
 
-        gRPC asks before each handshake, on a thread of its own. Looking at the files is cheap. While they are half
-        written, or one of them is still the old one, the certificate that was good before stays in use.
+        gRPC calls this before each handshake, on a thread of its own. While the files are half written or do not belong
+        together, the previous certificate stays in use.
         """
         version: Version = ()
-        with suppress(OSError):  # one is missing, which reading tells better
-            # Looked at before the files are read: what is written meanwhile is seen the next time.
+        with suppress(OSError):  # reading reports it
+            # Before the files are read, so that what is written meanwhile is noticed at the next handshake.
             version = self._files.version()
-        if version == self._version or (version == self._refused and time.monotonic() < self._look_again):
+        if version == self._version or (version == self._unusable and time.monotonic() < self._retry_time):
             return None
         try:
             read, self.described = _read(self._files)
         except BadCertificate as error:
-            # It may be usable later as it is: when it becomes valid, say.
-            self._refused, self._look_again = version, time.monotonic() + SECONDS_TO_LOOK_AGAIN
-            logger.warning("the certificate's files have changed but can't be used; it stays as it was", why=str(error))
+            self._unusable, self._retry_time = version, time.monotonic() + SECONDS_BETWEEN_RETRIES
+            logger.warning("changed certificate files can't be used; the certificate stays as it was", why=str(error))
             return None
         self._version = version
-        logger.info("the certificate was read anew", **self.described)
+        logger.info("certificate reloaded", **self.described)
         return read
 
 
 def _read(files: CertificateFiles) -> tuple[grpc.ServerCertificateConfiguration, dict[str, str]]:
-    """Read and check the files; give what gRPC wants to have, and what the log says of it."""
+    """Return gRPC's configuration, and what the log says of it."""
     chain, key = _content(files.certificate, CERTIFICATE), _content(files.key, KEY)
     roots = None if files.client_ca is None else _content(files.client_ca, CLIENT_CA)
     certificate = _certificates(chain, files.certificate, CERTIFICATE)[0]
@@ -125,7 +124,7 @@ def _read(files: CertificateFiles) -> tuple[grpc.ServerCertificateConfiguration,
         raise BadCertificate(
             CERTIFICATE,
             f"the certificate in {files.certificate} is valid from {start.isoformat()} until {end.isoformat()}, "
-            "and not now; renew it",
+            "but not now; renew it",
         )
     _check_key(key, certificate, files)
     if roots is not None and files.client_ca is not None:
@@ -142,9 +141,9 @@ def _check_key(key: bytes, certificate: x509.Certificate, files: CertificateFile
     except (ValueError, UnsupportedAlgorithm) as error:
         raise BadCertificate(KEY, f"{files.key} holds no private key in PEM") from error
     if not isinstance(private, RSAPrivateKey | EllipticCurvePrivateKey):
-        raise BadCertificate(KEY, f"the key in {files.key} has to be of RSA or ECDSA, which all clients know")
+        raise BadCertificate(KEY, f"the key in {files.key} must be an RSA or ECDSA key, which all clients support")
     if private.public_key() != certificate.public_key():
-        raise BadCertificate(KEY, f"the key in {files.key} is not that of the certificate in {files.certificate}")
+        raise BadCertificate(KEY, f"the key in {files.key} does not belong to the certificate in {files.certificate}")
 
 
 def _certificates(content: bytes, path: Path, setting: str) -> list[x509.Certificate]:

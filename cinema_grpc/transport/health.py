@@ -1,7 +1,7 @@
-"""The standard health service: whether the server takes calls, as a whole and for each of its services.
+"""The standard health service, grpc.health.v1: whether the server and each of its services are serving.
 
-gRPC's own servicer is not used: it tells one watcher after the other, so that one client which never reads keeps the
-others, and whoever has news, waiting for ever.
+gRPC's own servicer notifies one watcher after the other, so a client that never reads would block the others, and the
+shutdown, for ever.
 """
 # ruff: noqa: N802 (the names are those of the protos)
 
@@ -17,54 +17,54 @@ from cinema_grpc.transport.handlers import Context
 SERVICE = "grpc.health.v1.Health"
 CHECK = f"/{SERVICE}/Check"
 OVERALL = ""
-SECONDS_TO_BE_TOLD = 1.0
-"""How long news may take to be written to all who watch; one who does not read hears none."""
+SECONDS_TO_NOTIFY = 1.0
+"""Longest wait for a status to be written to all watchers; one that does not read may miss it."""
 
 
 class Health:
-    """Answers the calls of grpc.health.v1.Health. Until told otherwise, nothing is served."""
+    """Servicer of grpc.health.v1.Health. Nothing is serving until `set_serving`."""
 
     def __init__(self, services: Iterable[str]) -> None:
         """Set up.
 
         Args:
-            services: The full names of the services that are reported on.
+            services: Full names of the services.
         """
         self._names = frozenset({OVERALL, *services})
         self._status = HealthCheckResponse.NOT_SERVING
         self._change = asyncio.Event()
-        self._being_told: set[object] = set()
+        self._notifying: set[object] = set()
 
     async def set_serving(self, *, serving: bool) -> None:
-        """Say whether calls are taken; when this returns, the news is on its way to those who watch, and who read."""
+        """Set the status, and wait until it is on its way to all watchers that read."""
         status = HealthCheckResponse.SERVING if serving else HealthCheckResponse.NOT_SERVING
         if status != self._status:
             self._status = status
             self._change.set()
             self._change = asyncio.Event()
-            await asyncio.sleep(0)  # the watchers' turn
-            end = asyncio.get_running_loop().time() + SECONDS_TO_BE_TOLD
-            while self._being_told and asyncio.get_running_loop().time() < end:  # noqa: ASYNC110 (many come and go)
+            await asyncio.sleep(0)  # lets the watchers run
+            end = asyncio.get_running_loop().time() + SECONDS_TO_NOTIFY
+            while self._notifying and asyncio.get_running_loop().time() < end:  # noqa: ASYNC110 (many come and go)
                 await asyncio.sleep(0.001)
 
     async def Check(self, request: Any, context: Context) -> Any:
-        """Tell how a service is."""
+        """Return the status of a service."""
         if request.service not in self._names:
-            await context.abort(StatusCode.NOT_FOUND, "there is no such service")
+            await context.abort(StatusCode.NOT_FOUND, "there is no service of this name")
         return HealthCheckResponse(status=self._status)
 
     async def Watch(self, request: Any, context: Context) -> None:
-        """Tell how a service is, now and whenever that changes."""
-        told = None
+        """Write the status of a service, now and after each change."""
+        written = None
         while True:
             change = self._change
             status = self._status if request.service in self._names else HealthCheckResponse.SERVICE_UNKNOWN
-            if status != told:
-                self._being_told.add(context)
+            if status != written:
+                self._notifying.add(context)
                 try:
                     await context.write(HealthCheckResponse(status=status))
                 finally:
-                    self._being_told.discard(context)
-                told = status
-                continue  # there may be news since
+                    self._notifying.discard(context)
+                written = status
+                continue  # it may have changed since
             await change.wait()

@@ -1,11 +1,11 @@
-"""Server reflection, by which tools such as grpcurl learn what can be called."""
+"""Server reflection, which tells tools such as grpcurl what can be called."""
 # ruff: noqa: N802 (the names are those of a descriptor pool)
 
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-import cinema.v1.error_reason_pb2  # noqa: F401 (no request has it, but tools should know it)
+import cinema.v1.error_reason_pb2  # noqa: F401 (so that tools find it, though no message has it)
 import google.rpc.error_details_pb2  # noqa: F401 (so that tools can print the details of errors)
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, text_format
@@ -19,12 +19,12 @@ SERVICES = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.Serv
 
 
 def reflection_handlers(services: Iterable[str]) -> dict[str, Handler]:
-    """Make the handlers of both versions of server reflection, by the full names of their methods.
+    """Return the handlers of both versions of server reflection, by full name of the method.
 
-    Both have the same messages under different names; gRPC for Python knows only v1alpha, so v1 is made from it.
+    Their messages differ in name only. gRPC for Python has v1alpha only, so v1 is derived from it.
 
     Args:
-        services: The full names of the services to show, beside reflection itself.
+        services: Full names of the services to list, besides reflection itself.
     """
     _describe_v1()
     servicer = aio.ReflectionServicer([*services, *SERVICES], _Pool())
@@ -46,7 +46,7 @@ def _describe_v1() -> None:
 
 
 class _Pool:
-    """All that is known of messages and services; unlike the pool that it asks, it finds methods by their names."""
+    """The default descriptor pool, which can't find methods by name, with that ability."""
 
     def FindFileContainingSymbol(self, symbol: str) -> FileDescriptor:
         pool = descriptor_pool.Default()

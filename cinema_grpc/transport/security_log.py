@@ -1,4 +1,4 @@
-"""The security log: who was let in or refused, who used the rights of staff, from where, and in which call."""
+"""The security log: sign-ins, refusals and uses of staff rights, with their client and call."""
 
 from typing import Any
 
@@ -8,21 +8,21 @@ from cinema_grpc.transport.call import current_call
 
 LOGGER = "cinema.security"
 REFUSALS = frozenset({"TOKEN_MISSING", "TOKEN_INVALID", "TOKEN_EXPIRED", "ROLE_REQUIRED", "NOT_BOOKING_OWNER"})
-"""The reasons of errors by which somebody is kept out. What becomes of a sign-in is noted where that is decided."""
+"""Reasons of errors that are logged here. The outcome of a sign-in is logged where it is decided."""
 
 _logger = structlog.get_logger()
 
 
 def note(event: str, *, refused: bool = False, **facts: Any) -> None:
-    """Write a line about the call under way, or about whoever works on the command line.
+    """Log an event of the current call, or of the command line.
 
-    That of a call has the method, the peer's address, the names in the peer's certificate if it showed one, the
-    caller's user_id once a token has proved it, and the x-request-id.
+    The line of a call has the method, the client's address, the names in its certificate, the user_id of the principal
+    and the x-request-id, as far as they are known.
 
     Args:
-        event: What happened, such as "signed in".
-        refused: Whether somebody was kept out, which makes the line a warning.
-        facts: What else is to be known, such as the username that was tried; never a password or a token.
+        event: The event, such as "signed in".
+        refused: Whether access was refused; the line is a warning then.
+        facts: More fields, such as the username that was tried; never a password or a token.
     """
     fields: dict[str, Any] = {"logger": LOGGER, **facts}
     call = current_call.get(None)

@@ -118,7 +118,7 @@ class TestRenewal:
                 while len(codes) < 10:  # noqa: ASYNC110 (of another task)
                     await asyncio.sleep(0.01)
             assert set(codes) == {OK}
-        assert "the certificate was read anew" in [line["event"] for line in logs]
+        assert "certificate reloaded" in [line["event"] for line in logs]
 
     async def test_files_that_are_replaced_one_after_the_other(self, url: str, tmp_path: Path) -> None:
         """Half-written, mismatching, not valid or gone: the old one stays until all of the new one is there."""
@@ -150,7 +150,7 @@ class TestRenewal:
         self, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """As where this machine's clock is behind: the files are looked at again though they are the same."""
-        monkeypatch.setattr(certificates, "SECONDS_TO_LOOK_AGAIN", 0.1)
+        monkeypatch.setattr(certificates, "SECONDS_BETWEEN_RETRIES", 0.1)
         before, after = Authority(), Authority()
         async with running(url, **write(tmp_path, *before.issue())) as house:
             write(tmp_path, *after.issue(begins=timedelta(seconds=2)))
@@ -218,9 +218,9 @@ def bad_files(folder: Path) -> dict[str, tuple[dict[str, Any], str, str]]:
         "a missing authority": ({**good, "tls_client_ca": missing}, client_ca, "can't read"),
         "a folder": ({**good, "tls_key": folder}, key, "can't read"),
         "no certificate in it": ({**good, "tls_certificate": garbage}, certificate, "holds no certificate in PEM"),
-        "an expired certificate": ({**good, "tls_certificate": expired}, certificate, "not now; renew it"),
+        "an expired certificate": ({**good, "tls_certificate": expired}, certificate, "but not now; renew it"),
         "no key in it": ({**good, "tls_key": garbage}, key, "holds no private key in PEM"),
-        "another's key": ({**good, "tls_key": other}, key, "is not that of the certificate"),
+        "another's key": ({**good, "tls_key": other}, key, "does not belong to the certificate"),
         "an encrypted key": ({**good, "tls_key": encrypted}, key, "encrypted"),
         "no authority in it": ({**good, "tls_client_ca": garbage}, client_ca, "holds no certificate in PEM"),
         "a taken health address": ({"health_address": "192.0.2.1:1"}, "HEALTH_ADDRESS", "can't listen on 192.0.2.1:1"),

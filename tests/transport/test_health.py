@@ -1,4 +1,4 @@
-"""How those who watch the server's health are told, and for how long whoever has news waits for that."""
+"""How watchers of the server's health are notified, and for how long a change of it waits for them."""
 
 import asyncio
 from typing import Any, cast
@@ -18,10 +18,10 @@ SERVING, NOT_SERVING = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERV
 
 
 class Slow:
-    """A context of gRPC's whose writes of NOT_SERVING take many turns of the event loop, or, with None, all time.
+    """A context whose writes of NOT_SERVING take many turns of the event loop, or for ever if `turns` is None.
 
     Attributes:
-        written: Each status, once it is.
+        written: The statuses that were written.
     """
 
     def __init__(self, context: Context, turns: int | None, written: list[object]) -> None:
@@ -30,7 +30,7 @@ class Slow:
         self.written = written
 
     async def write(self, answer: Any) -> None:
-        """Write an answer, after the turns."""
+        """Write a response, after the turns."""
         if answer.status == NOT_SERVING:
             if self._turns is None:
                 await asyncio.Event().wait()
@@ -52,24 +52,24 @@ def watching(health: Health, turns: int | None, written: list[object]) -> dict[s
     return {WATCH: handler}
 
 
-async def test_who_is_slow_to_be_told_is_told_before_the_news_goes_on(
+async def test_a_slow_watcher_is_notified_before_a_change_returns(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that stops announces it, and ends streams next: a watcher has to hear why."""
-    monkeypatch.setattr(module, "SECONDS_TO_BE_TOLD", 60)  # whatever else the machine does
+    """A server that stops reports it before it ends streams, so that watchers learn why."""
+    monkeypatch.setattr(module, "SECONDS_TO_NOTIFY", 60)  # whatever else the machine does
     health, written = Health([]), list[object]()
     channel = await serve(CallPipeline(watching(health, 100, written)))
     await health.set_serving(serving=True)
     call = channel.unary_stream(WATCH, response_deserializer=HealthCheckResponse.FromString)(b"", timeout=60)
     assert (await call.read()).status == SERVING
-    async with asyncio.timeout(30):  # nor does it wait when all have been told
+    async with asyncio.timeout(30):  # nor does it wait once all are notified
         await health.set_serving(serving=False)
     assert written == [SERVING, NOT_SERVING]
     assert (await call.read()).status == NOT_SERVING
     call.cancel()
 
 
-async def test_who_never_reads_holds_up_the_news_for_a_moment_only(serve: Serve) -> None:
+async def test_a_watcher_that_never_reads_delays_a_change_by_a_moment_only(serve: Serve) -> None:
     health, written = Health([]), list[object]()
     channel = await serve(CallPipeline(watching(health, None, written)))
     await health.set_serving(serving=True)
