@@ -1,4 +1,4 @@
-"""Page tokens: where the next page of a list starts, in a form that callers need not understand."""
+"""Page tokens: opaque cursors, each bound to its query."""
 
 import base64
 import hashlib
@@ -15,16 +15,16 @@ DIGEST_BYTES = 16
 
 
 def page_size(requested: int) -> int:
-    """Tell how many entries a page holds: 50 where none were asked for, and never more than 200."""
+    """Return the maximum number of entries of a page: 50 by default, and at most 200."""
     return min(requested or DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE)
 
 
 def query_of(request: Message, owner: str = "") -> tuple[str, ...]:
-    """Return what a page token is bound to: the type of a request, all of its fields but those of the page, its owner.
+    """Return the query that a page token is bound to: type of the request, its other fields, and owner.
 
     Args:
-        request: Has the fields page_size and page_token.
-        owner: The user_id of the caller, where the answer depends on the caller.
+        request: A request with the fields page_size and page_token.
+        owner: The user_id of the principal, if the list depends on it.
     """
     filters = type(request)()
     filters.CopyFrom(request)
@@ -34,36 +34,40 @@ def query_of(request: Message, owner: str = "") -> tuple[str, ...]:
 
 
 def encode(query: Sequence[str], cursor: Sequence[str]) -> str:
-    """Make the token of the page that starts after `cursor`.
+    """Return the token of the page that starts after `cursor`.
 
-    The token carries the cursor and a digest that binds it to its query, so that a slip (a cut token, another filter)
-    is noticed. The digest has no key: a cursor gives no right that its bearer would not have without it, so forging one
-    wins nothing, and a token stays good on every replica and after every restart with no secret to share. What comes
-    out of `decode` is therefore input like any other: read numbers and times in it with care.
+    The token consists of the cursor and a digest, which detects mistakes: a truncated token, or another filter. The
+    digest has no key, so that tokens are valid on every replica and after a restart without a shared secret. A forged
+    cursor grants nothing that its bearer could not read anyway, but it is untrusted input: parse it with care.
 
     Args:
-        query: What was asked for, as query_of returns it.
-        cursor: Where the next page starts: the key of the last entry of this one, and whatever else has to stay as it
-            was on the first page.
+        query: The query, as `query_of` returns it.
+        cursor: Key of the last entry of this page, and what else must stay as it was on the first page.
     """
     digest = hashlib.sha256(json.dumps([list(query), list(cursor)]).encode()).digest()[:DIGEST_BYTES]
     return ".".join(_to_text(part) for part in (digest, *(part.encode() for part in cursor)))
 
 
 def decode(query: Sequence[str], token: str) -> tuple[str, ...]:
-    """Give the cursor of a token that `encode` made for the same query.
+    """Return the cursor of a token.
 
     Raises:
-        InvalidRequest: The token was altered or cut, belongs to another query, or never was one.
+        InvalidRequest: `encode` did not return this token for this query.
     """
     try:
         cursor = tuple(_to_bytes(part).decode() for part in token.split(".")[1:])
     except ValueError:
-        raise _malformed() from None
-    # Made anew, it must come out the same: that compares the digest, and leaves no second spelling of the same bytes.
+        raise malformed_page_token() from None
+    # Encoding the cursor again compares the digest, and refuses other spellings of the same bytes.
     if encode(query, cursor) != token:
-        raise _malformed()
+        raise malformed_page_token()
     return cursor
+
+
+def malformed_page_token() -> InvalidRequest:
+    """Return the error for a token that is not one of its query's."""
+    problem = "must be empty, or the next_page_token of a response to the same call with the same fields but page_size"
+    return InvalidRequest(FieldViolation("page_token", problem))
 
 
 def _to_text(part: bytes) -> str:
@@ -72,8 +76,3 @@ def _to_text(part: bytes) -> str:
 
 def _to_bytes(part: str) -> bytes:
     return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
-
-
-def _malformed() -> InvalidRequest:
-    right = "must be empty, or the next_page_token of an answer to the same call with the same fields, save page_size"
-    return InvalidRequest(FieldViolation("page_token", right))

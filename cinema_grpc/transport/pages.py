@@ -1,22 +1,21 @@
-"""One page of a list: which entries are on it, and where the next one starts."""
+"""Pages of a list: their entries, and the token of the next page."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
 from google.protobuf.message import Message
 
-from cinema_grpc.domain.errors import FieldViolation, InvalidRequest
-from cinema_grpc.transport.page_tokens import decode, encode, page_size
+from cinema_grpc.transport.page_tokens import decode, encode, malformed_page_token, page_size
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Message)
 
 BYTES_AN_ENTRY = 8
-"""What frames each entry of a page, in bytes."""
+"""Overhead of each entry of a page."""
 
 
 class ListRequest(Protocol):
-    """What every request for a page has."""
+    """A request for a page."""
 
     page_size: int
     page_token: str
@@ -30,22 +29,22 @@ async def read_page(
     render: Callable[[T], M],
     largest_page: int,
 ) -> tuple[Sequence[M], str]:
-    """Read a page of a list that runs by the identifiers of its entries.
+    """Return a page of a list in the order of its identifiers.
 
     Args:
-        request: Says which page, and how long.
-        query: As query_of returns it; a page token is good for the same query alone.
-        read: Reads entries from the one after an identifier on ("" for the first), so many at most. If it returns fewer
-            though there may be more, it also returns the identifier to go on after, else "".
-        identify: Gives the identifier of an entry.
-        render: Writes an entry as a message.
-        largest_page: How many bytes the page may have.
+        request: The request for the page.
+        query: The query, as `query_of` returns it.
+        read: Returns the entries after an identifier ("" for the first entries), up to a limit. If it returns fewer
+            although there may be more, it also returns the identifier to go on after, else "".
+        identify: Returns the identifier of an entry.
+        render: Returns the message of an entry.
+        largest_page: Maximum size of the page in bytes.
 
     Returns:
-        The messages, and the next page's token, empty on the last page.
+        The messages, and the token of the next page, empty on the last page.
 
     Raises:
-        InvalidRequest: The page token is none of this query's.
+        InvalidRequest: The page token does not belong to this query.
     """
     after = ""
     if request.page_token:
@@ -64,7 +63,7 @@ async def read_page(
 def whole(
     read: Callable[[str, int], Awaitable[Sequence[T]]],
 ) -> Callable[[str, int], Awaitable[tuple[Sequence[T], str]]]:
-    """Make what `read_page` takes of a reader that returns fewer entries than asked for only at the end of the list."""
+    """Adapt a reader for `read_page` that returns fewer entries than the limit only at the end of the list."""
 
     async def read_whole(after: str, limit: int) -> tuple[Sequence[T], str]:
         return await read(after, limit), ""
@@ -73,7 +72,7 @@ def whole(
 
 
 def fitting(entries: Sequence[T], size: Callable[[T], int], room: int) -> Sequence[T]:
-    """Return as many entries as fit into so many bytes, but at least one; what is left is on the next page."""
+    """Return as many of the first entries as fit into `room` bytes, but at least one."""
     if sum(map(size, entries)) + BYTES_AN_ENTRY * len(entries) <= room:
         return entries
     for number, entry in enumerate(entries):
@@ -81,9 +80,3 @@ def fitting(entries: Sequence[T], size: Callable[[T], int], room: int) -> Sequen
         if number and room < 0:
             return entries[:number]
     return entries
-
-
-def malformed_page_token() -> InvalidRequest:
-    """Make the refusal of a page token that is bound to its query but holds no cursor of it."""
-    problem = "must be empty or the next_page_token of an answer to the same query"
-    return InvalidRequest(FieldViolation("page_token", problem))

@@ -11,8 +11,8 @@ from cinema_grpc.application.ports import ShowtimeFilter
 from cinema_grpc.application.programme import Programme
 from cinema_grpc.domain.catalog import ListedShowtime
 from cinema_grpc.transport.once import once
-from cinema_grpc.transport.page_tokens import decode, encode, page_size, query_of
-from cinema_grpc.transport.pages import fitting, malformed_page_token
+from cinema_grpc.transport.page_tokens import decode, encode, malformed_page_token, page_size, query_of
+from cinema_grpc.transport.pages import fitting
 from cinema_grpc.transport.parsing import EPOCH, parse_bound, parse_moment, parse_money, parse_seat_gap_policy
 from cinema_grpc.transport.rendering import render_showtime, serialized
 from cinema_grpc.transport.seat_maps import render_entry, render_seat_map

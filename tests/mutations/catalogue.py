@@ -221,7 +221,7 @@ MUTATIONS = (
     mutation(
         "an altered page token is believed",
         f"{TRANSPORT}/page_tokens.py",
-        "    if encode(query, cursor) != token:\n        raise _malformed()\n",
+        "    if encode(query, cursor) != token:\n        raise malformed_page_token()\n",
         "",
         "tests/transport/test_page_tokens.py",
     ),
