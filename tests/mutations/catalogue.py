@@ -485,21 +485,21 @@ MUTATIONS = (
         f"{TRANSPORT}/pipeline.py",
         "            return response\n        finally:\n",
         "            return response\n        finally:\n            self._open_calls._calls.release(call)\n",
-        "tests/rpc/test_limits.py::test_unread_answers_give_way_when_calls_are_too_many",
+        "tests/rpc/test_unread_responses.py::test_unread_responses_give_way_when_calls_are_scarce",
     ),
     mutation(
         "a message may take as long as it likes",
         f"{TRANSPORT}/open_calls.py",
         "if seconds >= limits.receive_seconds:",
         "if seconds >= 3600:",
-        "tests/rpc/test_limits.py::test_a_message_that_does_not_come",
+        "tests/rpc/test_late_requests.py::test_a_message_that_does_not_come",
     ),
     mutation(
-        "an answer may be left unread for as long as the client likes",
+        "a response may stay unread for as long as the client likes",
         f"{TRANSPORT}/open_calls.py",
         "SECONDS_TO_READ_WHEN_SHORT if short else limits.send_seconds",
         "SECONDS_TO_READ_WHEN_SHORT if short else 3600",
-        "tests/rpc/test_limits.py::test_an_answer_that_is_not_read",
+        "tests/rpc/test_unread_responses.py::test_a_response_that_is_not_read",
     ),
     mutation(
         "the client that came first keeps all calls",
@@ -516,11 +516,11 @@ MUTATIONS = (
         "tests/transport/test_admission.py::TestBudget::test_a_network_may_have_as_many_as_are_free",
     ),
     mutation(
-        "a fault in looking over the open calls ends it for good",
+        "a fault in a sweep of open calls ends the sweeps",
         f"{TRANSPORT}/open_calls.py",
         '            self._logger.exception("sweep of open calls failed")\n        finally:',
         "            return\n        else:",
-        "tests/rpc/test_limits.py::test_a_fault_in_looking_over_calls_does_not_end_it",
+        "tests/rpc/test_late_requests.py::test_a_fault_in_a_sweep_does_not_end_the_sweeps",
     ),
     mutation(
         "anyone may use the reserve for sales",
@@ -534,7 +534,7 @@ MUTATIONS = (
         f"{TRANSPORT}/limits.py",
         "grpc.http2.min_ping_interval_without_data_ms",
         "grpc.http2.min_recv_ping_interval_without_data_ms",
-        "tests/rpc/test_limits.py::test_the_interval_between_pings",
+        "tests/rpc/test_connections.py::test_the_interval_between_pings",
     ),
     mutation(
         "bookings are read with whatever columns a newer version has added",

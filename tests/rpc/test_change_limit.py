@@ -8,13 +8,13 @@ from tests.rpc.conftest import METHODS, new_id, refusal, running
 
 
 def test_what_counts_as_a_change() -> None:
-    """All that may change something, but for the AuthService, whose calls have limits of their own."""
+    """All methods that may change something, except those of the AuthService, which have limits of their own."""
     changing = {name for name, method in METHODS.items() if method.GetOptions().idempotency_level != 1}
     assert {name for name in changing if "AuthService" not in name} == CHANGING
 
 
 async def test_a_customer_who_changes_too_much_waits(database_url: str) -> None:
-    """With any change, a repeat too; they may read on, others are not in the way, and staff have no limit."""
+    """Every change counts, repeats too; reads do not, other customers are not affected, and staff have no limit."""
     async with running(database_url, changes_per_minute=3) as house:
         showtime = await house.showtime()  # four changes, by staff
         request_id = new_id()

@@ -1,4 +1,4 @@
-"""What the health service says of a whole server: serving while storage is there, and not while it is gone."""
+"""The health of a whole server: SERVING while storage is available, and NOT_SERVING while it is not."""
 
 import asyncio
 from pathlib import Path
@@ -16,13 +16,13 @@ SERVICES = ("", *(f"cinema.v1.{name}Service" for name in ("Auth", "Catalog", "Sh
 
 
 async def statuses(house: House) -> set[int]:
-    """Ask for the health of each service, and of all."""
+    """Return the statuses of all services and of the server."""
     health = health_pb2_grpc.HealthStub(house.channel)
     return {(await health.Check(health_pb2.HealthCheckRequest(service=name))).status for name in SERVICES}
 
 
 async def test_storage_that_fails_and_comes_back(house: House) -> None:
-    """Each service and the whole turn NOT_SERVING, and SERVING again; a watcher is told both times."""
+    """All services and the server turn NOT_SERVING, and SERVING again; a watcher is notified both times."""
     watch = health_pb2_grpc.HealthStub(house.channel).Watch(health_pb2.HealthCheckRequest(), timeout=60)
     assert (await watch.read()).status == SERVING
     assert await statuses(house) == {SERVING}
@@ -37,7 +37,7 @@ async def test_storage_that_fails_and_comes_back(house: House) -> None:
 
 
 async def test_a_database_file_that_is_gone(tmp_path: Path) -> None:
-    """What would be written now could never be read again: NOT_SERVING, and no booking is acknowledged."""
+    """What is written now would be lost: NOT_SERVING, and no booking is acknowledged."""
     async with running(f"sqlite+aiosqlite:///{tmp_path}/cinema.db") as house:
         showtime = await house.showtime()
         await house.customer()
@@ -52,7 +52,7 @@ async def test_a_database_file_that_is_gone(tmp_path: Path) -> None:
 
 
 async def test_a_server_that_stops_does_not_turn_healthy_again(house: House) -> None:
-    """Nor does storage that is found well a moment later change that."""
+    """Not even when storage is found available a moment later."""
     assert await statuses(house) == {SERVING}
     house.server.watch_storage.wake()
     await house.server.announce_stop()

@@ -1,4 +1,4 @@
-"""What the security log says of sign-ins and sessions: who, what, from where and in which call, and no secret."""
+"""The security log of sign-ins and sessions: event, user, client and call, and no secret."""
 
 import asyncio
 import threading
@@ -18,7 +18,7 @@ NEW = "a new and private one"
 
 
 class Auditor:
-    """Makes calls, and keeps what the log says of them."""
+    """Makes calls, and collects their log lines."""
 
     def __init__(self, house: House) -> None:
         self.house = house
@@ -26,7 +26,7 @@ class Auditor:
         self.said = ""
 
     async def call(self, call: Awaitable[Any]) -> Any:
-        """Make a call, whatever comes of it; each line of the security log has to say where it comes from."""
+        """Make a call that may fail, and check that each line of the security log has its client and its call."""
         with capture_logs() as lines:
             try:
                 answer: Any = await call
@@ -103,7 +103,7 @@ async def test_the_life_of_an_account(house: House) -> None:
 
 
 async def hang_up(house: House, statement: str, call: grpc.aio.Call) -> list[Any]:
-    """Hang up while a statement of the call's is carried out; give what the security log says then."""
+    """Cancel a call while it runs a statement, and return its lines in the security log."""
     asked, let_go = threading.Event(), threading.Event()
 
     def hold_up(text: str) -> bool:
@@ -116,7 +116,7 @@ async def hang_up(house: House, statement: str, call: grpc.aio.Call) -> list[Any
         with capture_logs() as lines, failing(house.server.database, hold_up):
             await asyncio.to_thread(asked.wait, 30)
             call.cancel()
-            while "CANCELLED" not in [line.get("code") for line in lines]:  # noqa: ASYNC110 (logs tell nobody)
+            while "CANCELLED" not in [line.get("code") for line in lines]:  # noqa: ASYNC110 (a log has no event)
                 await asyncio.sleep(0.001)
             let_go.set()
             while not (said := [line for line in lines if line.get("logger") == "cinema.security"]):  # noqa: ASYNC110
@@ -127,7 +127,7 @@ async def hang_up(house: House, statement: str, call: grpc.aio.Call) -> list[Any
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_what_a_caller_has_caused_is_noted_though_they_hang_up(house: House) -> None:
-    """Or a thief could change a password, and leave no trace of it."""
+    """Else a thief could change a password without a trace."""
     auth, old = house.auth, pb.LoginRequest(username="ada", password=PASSWORD)
     new = pb.LoginRequest(username="ada", password=NEW)
     request = pb.RegisterRequest(username="ada", password=PASSWORD, full_name="Ada", email="ada@example.com")

@@ -1,4 +1,4 @@
-"""Stopping a server under a call that waits: one grace for all, and every caller is told."""
+"""Stopping a server while calls wait: they share one grace period, and each gets a status."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ from tests.rpc.conftest import refusal, running
 
 
 class HangingProvider(SimulatedPayments):
-    """Never answers."""
+    """A provider that never answers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class HangingProvider(SimulatedPayments):
 
 
 async def test_a_payment_that_hangs(database_url: str) -> None:
-    """Its caller gets SHUTTING_DOWN with all that belongs to it, within the grace, which is not spent twice."""
+    """Its client gets SHUTTING_DOWN with its metadata, within the grace period, which is not spent twice."""
     provider = HangingProvider()
     async with running(database_url, gateway=provider, shutdown_seconds=4) as house:
         held = await house.book((await house.showtime()).showtime_id, "A1", "A2")
@@ -42,7 +42,7 @@ async def test_a_payment_that_hangs(database_url: str) -> None:
 
 
 async def test_a_call_that_runs_is_finished(database_url: str) -> None:
-    """Bookings under way when the server stops are answered, and are there afterwards."""
+    """Bookings under way when the server stops are answered, and are stored."""
     async with running(database_url) as house:
         showtime = await house.showtime()
         await house.customer()
@@ -62,7 +62,7 @@ async def test_a_call_that_runs_is_finished(database_url: str) -> None:
 
 
 async def test_a_server_that_ends_by_itself(database_url: str) -> None:
-    """The process must not live on without anybody listening."""
+    """The process must not live on without serving."""
     async with running(database_url) as house:
         assert house.server._server is not None
         waiting = asyncio.create_task(house.server.wait(asyncio.Event()))

@@ -1,4 +1,4 @@
-"""TLS and mTLS by settings, with real handshakes: who gets in, and what happens when certificates change on disk."""
+"""TLS and mTLS with real handshakes: which clients are served, and how certificates are reloaded."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -36,11 +36,11 @@ def url(lend: Lend, tmp_path: Path) -> Iterator[str]:
 
 
 async def ask(address: str, credentials: grpc.ChannelCredentials | None) -> Any:
-    """Ask for the programme over a connection of its own; give the call's code."""
+    """Return the code of a ListShowtimes call on its own connection."""
     if credentials is None:
         channel = grpc.aio.insecure_channel(address)
     else:
-        # Or the channel would share a connection with others of the same credentials.
+        # Else the channel would share a connection with others of the same credentials.
         channel = grpc.aio.secure_channel(address, credentials, (("grpc.use_local_subchannel_pool", 1),))
     async with channel:
         call = showtime_service_pb2_grpc.ShowtimeServiceStub(channel).ListShowtimes(
@@ -53,8 +53,8 @@ OK, UNAVAILABLE = grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE
 
 
 class TestTls:
-    async def test_who_trusts_its_authority_is_served(self, url: str, tmp_path: Path) -> None:
-        """Nobody else, and nobody without TLS."""
+    async def test_a_client_that_trusts_its_authority_is_served(self, url: str, tmp_path: Path) -> None:
+        """No other client is, and none without TLS."""
         authority = Authority()
         async with running(url, **write(tmp_path, *authority.issue())) as house:
             assert await ask(house.server.address, authority.client()) is OK
@@ -68,8 +68,8 @@ class TestTls:
 
 
 class TestClientCertificates:
-    async def test_who_shows_one_of_the_authority_is_served(self, url: str, tmp_path: Path) -> None:
-        """Nobody else; the security log has the names in it."""
+    async def test_a_client_with_a_certificate_of_the_authority_is_served(self, url: str, tmp_path: Path) -> None:
+        """No other client is. The security log has the names in the certificate."""
         ours, clients = Authority(), Authority()
         async with running(url, **write(tmp_path, *ours.issue(), clients.certificate)) as house:
             address = house.server.address
@@ -87,7 +87,7 @@ class TestClientCertificates:
 
 @asynccontextmanager
 async def calling(house: House, credentials: grpc.ChannelCredentials) -> AsyncIterator[list[Any]]:
-    """Call over one connection, one call after the other, as long as the context lasts; give the codes."""
+    """Make one call after the other on one connection, and yield the list of their codes."""
     codes: list[Any] = []
     going = True
     async with grpc.aio.secure_channel(house.server.address, credentials) as channel:
@@ -106,7 +106,7 @@ async def calling(house: House, credentials: grpc.ChannelCredentials) -> AsyncIt
 
 class TestRenewal:
     async def test_new_connections_get_the_new_certificate(self, url: str, tmp_path: Path) -> None:
-        """Without a restart; calls on connections that are there do not fail."""
+        """Without a restart; calls on existing connections do not fail."""
         before, after = Authority(), Authority()
         async with running(url, **write(tmp_path, *before.issue())) as house:
             async with calling(house, before.client()) as codes:
@@ -121,7 +121,7 @@ class TestRenewal:
         assert "certificate reloaded" in [line["event"] for line in logs]
 
     async def test_files_that_are_replaced_one_after_the_other(self, url: str, tmp_path: Path) -> None:
-        """Half-written, mismatching, not valid or gone: the old one stays until all of the new one is there."""
+        """The old certificate stays in use until the new files are complete, valid and belong together."""
         before, after = Authority(), Authority()
         key, certificate = after.issue()
         async with running(url, **write(tmp_path, *before.issue())) as house:
@@ -149,7 +149,7 @@ class TestRenewal:
     async def test_one_that_becomes_valid_later_is_used_then(
         self, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """As where this machine's clock is behind: the files are looked at again though they are the same."""
+        """As if this machine's clock were behind: unchanged files are read again after a while."""
         monkeypatch.setattr(certificates, "SECONDS_BETWEEN_RETRIES", 0.1)
         before, after = Authority(), Authority()
         async with running(url, **write(tmp_path, *before.issue())) as house:
@@ -162,8 +162,8 @@ class TestRenewal:
                     pass
             assert await ask(house.server.address, after.client()) is OK
 
-    async def test_files_that_are_no_good_are_not_looked_at_all_the_time(self, tmp_path: Path) -> None:
-        """Until they change, be it only in who may read them."""
+    async def test_unusable_files_are_not_read_at_every_handshake(self, tmp_path: Path) -> None:
+        """Until they change, be it only their permissions."""
         authority = Authority()
         files = write(tmp_path, *authority.issue())
         read = certificates.Certificates(
@@ -180,7 +180,7 @@ class TestRenewal:
         assert read() is not None
         assert read() is None
 
-    async def test_the_authority_of_clients_is_read_anew_too(self, url: str, tmp_path: Path) -> None:
+    async def test_the_authority_of_clients_is_reloaded_too(self, url: str, tmp_path: Path) -> None:
         ours, before, after = Authority(), Authority(), Authority()
         key, certificate = ours.issue()
         async with running(url, **write(tmp_path, key, certificate, before.certificate)) as house:
@@ -191,7 +191,7 @@ class TestRenewal:
 
 
 def bad_files(folder: Path) -> dict[str, tuple[dict[str, Any], str, str]]:
-    """Give settings that can't be served with, the setting that is to blame, and what it is told."""
+    """Return unusable settings, the setting that is named in the error, and part of its message."""
     authority = Authority()
     good = write(folder, *authority.issue())
     encrypted = folder / "encrypted.pem"
@@ -227,8 +227,8 @@ def bad_files(folder: Path) -> dict[str, tuple[dict[str, Any], str, str]]:
     }
 
 
-async def test_files_that_are_no_good(url: str, tmp_path: Path) -> None:
-    """Stop the server at the start, with one line that names the setting and the file and says what is wrong."""
+async def test_unusable_files(url: str, tmp_path: Path) -> None:
+    """They stop the server at the start, with one line that names the setting, the file and the problem."""
     for name, (settings, setting, hint) in bad_files(tmp_path).items():
         with pytest.raises(BadSettings) as refused:
             async with running(url, **settings):
@@ -253,12 +253,14 @@ async def test_files_that_are_no_good(url: str, tmp_path: Path) -> None:
         ("0.0.0.0:0", True, True),
     ],
 )
-def test_reflection_is_off_by_default_where_others_can_call(address: str, given: bool | None, expected: bool) -> None:
+def test_reflection_is_off_by_default_where_other_machines_can_call(
+    address: str, given: bool | None, expected: bool
+) -> None:
     assert Settings(listen_address=address, reflection=given).with_reflection is expected
 
 
-async def test_reflection_where_others_can_call(url: str) -> None:
-    """Is off, and can be turned on."""
+async def test_reflection_where_other_machines_can_call(url: str) -> None:
+    """It is off by default, and can be turned on."""
     for given, code in ((None, grpc.StatusCode.UNIMPLEMENTED), (True, OK)):
         async with running(url, listen_address="0.0.0.0:0", plaintext=True, reflection=given) as house:
             port = house.server.address.rpartition(":")[2]
@@ -269,8 +271,8 @@ async def test_reflection_where_others_can_call(url: str) -> None:
 
 
 class TestHealthAddress:
-    async def test_health_checks_alone_are_answered_there(self, url: str, tmp_path: Path) -> None:
-        """Without TLS, and by the same health; nothing else is, and the end is told there too."""
+    async def test_it_serves_health_checks_only(self, url: str, tmp_path: Path) -> None:
+        """In plaintext, with the same status, also of the shutdown; no other method is served."""
         authority = Authority()
         settings = write(tmp_path, *authority.issue(), authority.certificate)
         async with running(url, health_address="127.0.0.1:0", **settings) as house:

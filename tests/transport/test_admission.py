@@ -1,4 +1,4 @@
-"""How calls and the bytes of answers are shared out among clients."""
+"""How calls and response memory are shared out among clients."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ def call(host: str, port: int = 1) -> Call:
 
 
 class Fixture:
-    """A budget of four, and the calls that it has ended."""
+    """A budget of four, and the calls that it has evicted."""
 
     def __init__(self, reserved_share: float = 0) -> None:
         self.evicted: list[Call] = []
@@ -37,7 +37,7 @@ class Fixture:
 
 class TestBudget:
     def test_a_network_may_have_as_many_as_are_free(self) -> None:
-        """So others always find some."""
+        """So that others always find some."""
         fixture = Fixture()
         fixture.take(*(call("192.0.2.1", port) for port in range(3)))
         with pytest.raises(TooManyCalls) as raised:
@@ -67,8 +67,8 @@ class TestBudget:
                 fixture.take(call(host))
         assert fixture.evicted == []
 
-    def test_what_has_to_go_on_goes_on(self) -> None:
-        """However many calls of a connection do, one behind them that need not is found."""
+    def test_a_call_that_must_go_on_is_not_evicted(self) -> None:
+        """Calls that must go on are skipped, however many there are."""
         fixture = Fixture()
         many = [call("192.0.2.1") for _ in range(3)]
         fixture.take(*many, call("192.0.2.2"))
@@ -86,7 +86,7 @@ class TestBudget:
             fixture.take(*calls)
             for each in calls:
                 fixture.budget.release(each)
-                fixture.budget.release(each)  # as one that was evicted before is
+                fixture.budget.release(each)  # as for a call that was evicted
             assert not fixture.budget.of(calls[0].client)
         fixture.take(*calls)
         assert fixture.budget.is_scarce
@@ -107,8 +107,8 @@ class TestBudget:
 
 
 class TestResponseMemory:
-    async def test_a_connection_waits_for_room_of_its_own(self) -> None:
-        """And holds up no other."""
+    async def test_a_connection_waits_for_its_own_memory(self) -> None:
+        """It does not hold up other connections."""
         memory = ResponseMemory(per_connection=100, total=1_000)
         await memory.take("a", 100, 1)
         waiting = asyncio.create_task(memory.take("a", 50, 30))
@@ -119,8 +119,8 @@ class TestResponseMemory:
         await waiting
         assert not memory.is_short
 
-    async def test_calls_of_a_connection_get_room_in_order(self) -> None:
-        """One that needs little does not overtake one that needs much."""
+    async def test_calls_of_a_connection_get_memory_in_order(self) -> None:
+        """A small response does not overtake a large one."""
         memory = ResponseMemory(per_connection=100, total=1_000)
         await memory.take("a", 90, 1)
         order: list[int] = []
@@ -136,7 +136,7 @@ class TestResponseMemory:
         await asyncio.gather(*tasks)
         assert order == [60, 5, 6]
 
-    async def test_connections_take_turns_when_there_is_no_room_at_all(self) -> None:
+    async def test_connections_take_turns_when_no_memory_is_left(self) -> None:
         memory = ResponseMemory(per_connection=100, total=100)
         await memory.take("hog", 100, 1)
         order: list[str] = []
@@ -152,7 +152,7 @@ class TestResponseMemory:
         await asyncio.gather(*tasks)
         assert order.index("b") <= 1
 
-    async def test_without_room_in_time_the_call_is_refused(self) -> None:
+    async def test_a_call_without_memory_in_time_is_refused(self) -> None:
         memory = ResponseMemory(per_connection=100, total=100)
         await memory.take("a", 100, 1)
         with pytest.raises(TooManyCalls) as raised:
@@ -160,11 +160,11 @@ class TestResponseMemory:
         assert "unsent_bytes_per_connection" in raised.value.metadata
         with pytest.raises(TooManyCalls) as raised:
             await memory.take("b", 1, 0.01)
-        assert "unsent_bytes" in raised.value.metadata, "its own share is not what it lacks"
+        assert "unsent_bytes" in raised.value.metadata, "the connection has not used up its own share"
         memory.release("a", 100)
         await memory.take("a", 100, 0)
 
-    async def test_one_that_gives_up_waiting_lets_smaller_ones_pass(self) -> None:
+    async def test_a_call_that_stops_waiting_lets_smaller_ones_pass(self) -> None:
         memory = ResponseMemory(per_connection=100, total=100)
         await memory.take("a", 80, 1)
         large = asyncio.create_task(memory.take("a", 90, 0.05))
@@ -174,8 +174,8 @@ class TestResponseMemory:
         with pytest.raises(TooManyCalls):
             await large
 
-    async def test_one_that_gives_up_waiting_takes_nothing(self) -> None:
-        """Also when room was made for it in the same moment."""
+    async def test_a_call_that_stops_waiting_takes_nothing(self) -> None:
+        """Also when memory is granted at the same moment."""
         memory = ResponseMemory(per_connection=100, total=100)
         await memory.take("a", 100, 1)
         for granted in (False, True):
@@ -188,7 +188,7 @@ class TestResponseMemory:
             assert waiting.cancelled()
         await memory.take("a", 100, 0)
 
-    async def test_bytes_that_are_there_already_count(self) -> None:
+    async def test_bytes_that_are_in_memory_already_count(self) -> None:
         memory = ResponseMemory(per_connection=100, total=1_000)
         assert memory.heaviest() is None
         memory.add("a", 150)

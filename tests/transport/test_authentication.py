@@ -1,4 +1,4 @@
-"""Who may call what, and in which order a call is checked."""
+"""Authentication: which calls are refused, and in which order they are checked."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -90,7 +90,7 @@ async def house(database_url: str, serve: Serve) -> AsyncIterator[House]:
     await database.close()
 
 
-def test_every_method_of_the_contract_says_whom_it_is_for() -> None:
+def test_every_method_has_a_declared_access() -> None:
     promised = {f"/{service.full_name}/{method.name}" for service in SERVICES for method in service.methods}
     pool = descriptor_pool.Default()
     handlers = reflection_handlers([])
@@ -114,7 +114,7 @@ def test_every_service_of_the_contract_is_served() -> None:
     assert {service.file.name.split("/")[-1].removesuffix(".proto") for service in SERVICES} == services
 
 
-async def test_a_caller_is_known_to_the_servicer_and_to_the_log(house: House) -> None:
+async def test_servicers_and_the_log_know_the_principal(house: House) -> None:
     token = await house.token(Role.CUSTOMER)
     user_id = house.tokens.read(token).user_id
     with capture_logs() as logs:
@@ -128,7 +128,7 @@ async def test_the_case_of_the_scheme_does_not_matter(house: House, scheme: str)
     assert await house.call(CUSTOMER, f"{scheme} {await house.token(Role.CUSTOMER)}")
 
 
-async def test_staff_are_signed_in_too(house: House) -> None:
+async def test_staff_may_call_methods_for_customers(house: House) -> None:
     token = await house.token(Role.STAFF)
     assert await house.call(CUSTOMER, f"Bearer {token}")
     assert await house.call(STAFF, f"Bearer {token}")
@@ -155,24 +155,24 @@ async def test_without_a_token(house: House) -> None:
         ["Bearer {token}", "Bearer {token}"],
     ],
 )
-async def test_with_something_that_is_no_token(house: House, authorizations: list[str]) -> None:
+async def test_with_a_malformed_token(house: House, authorizations: list[str]) -> None:
     token = await house.token(Role.CUSTOMER)
     given = [each.format(token=token) for each in authorizations]
     assert await house.reason(CUSTOMER, *given) == "TOKEN_INVALID"
 
 
-async def test_with_a_token_of_nobody(house: House) -> None:
+async def test_with_a_token_of_an_unknown_user(house: House) -> None:
     stranger = User("nobody", "nobody", "Nobody", "", Role.STAFF, NOW)
     assert await house.reason(CUSTOMER, f"Bearer {house.tokens.issue(stranger).text}") == "TOKEN_INVALID"
 
 
-async def test_with_a_token_that_was_good_once(house: House) -> None:
+async def test_with_an_expired_token(house: House) -> None:
     issued = house.tokens.issue(User("a", "a", "A", "", Role.CUSTOMER, NOW))
     house.clock.advance(issued.expire_time - NOW)
     assert await house.reason(CUSTOMER, f"Bearer {issued.text}") == "TOKEN_EXPIRED"
 
 
-async def test_what_is_open_to_anyone_looks_at_no_token(house: House) -> None:
+async def test_a_public_method_ignores_the_token(house: House) -> None:
     with capture_logs() as logs:
         assert await house.call(PUBLIC) == b"welcome"
         assert await house.call(PUBLIC, "Bearer nonsense") == b"welcome"
@@ -180,13 +180,13 @@ async def test_what_is_open_to_anyone_looks_at_no_token(house: House) -> None:
     assert not any("user_id" in line for line in logs if line["event"] == "call")
 
 
-async def test_a_customer_is_no_staff(house: House) -> None:
+async def test_a_customer_may_not_call_methods_for_staff(house: House) -> None:
     error = await failure(house.call(STAFF, f"Bearer {await house.token(Role.CUSTOMER)}"))
     assert error.code() is StatusCode.PERMISSION_DENIED
     assert reason_of(error) == "ROLE_REQUIRED"
 
 
-async def test_a_method_that_nobody_thought_of_is_closed(house: House) -> None:
+async def test_a_method_without_declared_access_is_closed(house: House) -> None:
     token = await house.token(Role.STAFF)
     with capture_logs() as logs:
         assert await house.reason(FORGOTTEN, f"Bearer {token}") == "INTERNAL_ERROR"
@@ -204,7 +204,7 @@ async def test_the_checks_come_in_the_order_token_role_request(house: House) -> 
     assert await house.call(GET_BOOKING, f"Bearer {staff}", request=good) == b"welcome"
 
 
-async def test_a_public_method_has_no_caller(serve: Serve, house: House) -> None:
+async def test_a_public_method_has_no_principal(serve: Serve, house: House) -> None:
     async def who(_request: object, _context: object) -> bytes:
         return caller().user_id.encode()
 

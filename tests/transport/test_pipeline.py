@@ -1,4 +1,4 @@
-"""Whatever becomes of a call, its caller gets a status and an x-request-id, and the log gets one line."""
+"""Every call ends with a status, an x-request-id and one line in the log, whatever becomes of it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -141,7 +141,7 @@ class TestResponse:
 
 
 class TestErrors:
-    async def test_an_error_that_callers_are_told_of(self, serve: Serve) -> None:
+    async def test_an_error_of_the_contract(self, serve: Serve) -> None:
         channel = await serve(CallPipeline(raising(SeatsUnavailable(["A1", "A2"]))))
         error = await refused(channel)
         assert error.code() is StatusCode.FAILED_PRECONDITION
@@ -157,19 +157,19 @@ class TestErrors:
     @pytest.mark.parametrize(
         "error", [ValueError("SELECT secret"), KeyError("secret"), AssertionError(), TimeoutError()]
     )
-    async def test_a_fault_of_ours_is_told_to_the_log_alone(self, serve: Serve, error: Exception) -> None:
+    async def test_an_internal_error_is_described_in_the_log_only(self, serve: Serve, error: Exception) -> None:
         channel = await serve(CallPipeline(raising(error)))
         with capture_logs() as logs:
-            told = await refused(channel)
-        assert told.code() is StatusCode.INTERNAL
-        assert told.details() == "internal error"
-        assert reason_of(told) == "INTERNAL_ERROR"
-        assert b"secret" not in status_of(told).SerializeToString()
+            error_sent = await refused(channel)
+        assert error_sent.code() is StatusCode.INTERNAL
+        assert error_sent.details() == "internal error"
+        assert reason_of(error_sent) == "INTERNAL_ERROR"
+        assert b"secret" not in status_of(error_sent).SerializeToString()
         (line,) = logs
         assert line["exc_info"] is error
         assert error.__traceback__ is not None
 
-    async def test_a_reason_that_is_not_in_the_contract_is_a_fault_of_ours(self, serve: Serve) -> None:
+    async def test_a_reason_that_is_not_in_the_contract_is_an_internal_error(self, serve: Serve) -> None:
         class Unheard(CinemaError):
             kind = ErrorKind.INVALID
             reason = "UNHEARD_OF"
@@ -184,18 +184,18 @@ class TestErrors:
         assert error.code() is StatusCode.INVALID_ARGUMENT
         assert reason_of(error) == "INVALID_REQUEST"
 
-    async def test_an_answer_that_is_no_message_is_a_fault_of_ours(self, serve: Serve) -> None:
+    async def test_a_response_that_is_no_message_is_an_internal_error(self, serve: Serve) -> None:
         async def nothing(_request: object, _context: object) -> None:
             return None
 
         channel = await serve(CallPipeline(unary(nothing)))
         assert reason_of(await refused(channel)) == "INTERNAL_ERROR"
 
-    async def test_a_handler_that_is_no_coroutine_is_a_fault_of_ours(self, serve: Serve) -> None:
+    async def test_a_handler_that_is_no_coroutine_is_an_internal_error(self, serve: Serve) -> None:
         channel = await serve(CallPipeline(unary(lambda _request, _context: pb.GetBookingResponse())))
         assert reason_of(await refused(channel)) == "INTERNAL_ERROR"
 
-    async def test_a_servicer_of_others_may_abort_by_itself(self, serve: Serve) -> None:
+    async def test_a_servicer_may_abort_by_itself(self, serve: Serve) -> None:
         async def abort(_request: object, context: Context) -> None:
             await context.abort(StatusCode.NOT_FOUND, "who?")
 
@@ -209,7 +209,7 @@ class TestErrors:
         assert trailing(error, "x-request-id") == "mine"
         assert [line["code"] for line in logs] == ["NOT_FOUND"]
 
-    async def test_something_given_up_within_the_call_is_a_fault_of_ours(self, serve: Serve) -> None:
+    async def test_a_cancellation_within_the_call_is_an_internal_error(self, serve: Serve) -> None:
         async def wait(_request: object, _context: object) -> None:
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             future.cancel()
@@ -218,8 +218,8 @@ class TestErrors:
         channel = await serve(CallPipeline(unary(wait)))
         assert reason_of(await refused(channel, timeout=5)) == "INTERNAL_ERROR"
 
-    async def test_something_given_up_as_the_server_stops_is_no_fault(self, serve: Serve) -> None:
-        """As the hashing of a password, which ends before the calls that wait for it."""
+    async def test_a_cancellation_within_the_call_during_shutdown_is_no_internal_error(self, serve: Serve) -> None:
+        """As of a password hash, which is cancelled before the call that waits for it."""
 
         async def wait(_request: object, _context: object) -> None:
             pipeline.begin_shutdown()
@@ -231,7 +231,7 @@ class TestErrors:
         channel = await serve(pipeline)
         assert reason_of(await refused(channel, timeout=5)) == "SHUTTING_DOWN"
 
-    async def test_a_method_that_does_not_exist_is_not_remembered(self, serve: Serve) -> None:
+    async def test_an_unknown_method_is_not_cached(self, serve: Serve) -> None:
         pipeline = CallPipeline({})
         channel = await serve(pipeline)
         assert (await refused(channel)).code() is StatusCode.UNIMPLEMENTED
@@ -247,8 +247,8 @@ class TestLog:
         assert 0 <= line.pop("milliseconds") < 5_000
         assert line == {"event": "call", "log_level": "info", "method": METHOD, "code": "OK", "request_id": "mine"}
 
-    async def test_its_line_does_not_wait_for_other_calls_to_end(self, serve: Serve) -> None:
-        """Though lines of calls that run at once are written together."""
+    async def test_a_line_does_not_wait_for_other_calls_to_end(self, serve: Serve) -> None:
+        """Although lines of concurrent calls are written together."""
         began, may_end, written = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
         async def wait(_request: object, _context: object) -> pb.GetBookingResponse:
@@ -272,7 +272,7 @@ class TestLog:
                 may_end.set()
                 await running
 
-    async def test_a_refusal_says_why(self, serve: Serve) -> None:
+    async def test_the_line_of_a_refusal_has_the_reason(self, serve: Serve) -> None:
         channel = await serve(CallPipeline(raising(SeatsUnavailable(["A1"]))))
         with capture_logs() as logs:
             await refused(channel)
@@ -374,7 +374,7 @@ class TestStreams:
         assert reason_of(raised.value) == "INVALID_REQUEST"
 
     async def test_requests_alone_are_not_supported(self) -> None:
-        """As the contract has no such method, and nothing would check or bound the requests."""
+        """The contract has no such method, and the pipeline would neither validate nor bound its requests."""
         with pytest.raises(ValueError, match=METHOD):
             CallPipeline({METHOD: grpc.stream_unary_rpc_method_handler(join, **CODEC)})
 
@@ -419,8 +419,8 @@ class TestStreams:
         assert [line["code"] for line in logs] == ["CANCELLED"]
 
     @pytest.mark.parametrize("state", CallState)
-    async def test_one_that_ends_already_gives_way_to_none(self, state: CallState) -> None:
-        """It is about to send its status, or its client would wait for it until its deadline."""
+    async def test_a_stream_that_is_ending_is_not_evicted(self, state: CallState) -> None:
+        """Its client would wait for the status until its deadline."""
         call = Call(METHOD, ())
         call.is_stream = True
         call.enter(state)

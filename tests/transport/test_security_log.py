@@ -1,4 +1,4 @@
-"""The security log: a line for whoever was kept out, and for each use of the rights of staff."""
+"""The security log: a line for each refusal and for each use of staff rights."""
 
 from typing import Any
 
@@ -24,8 +24,8 @@ def url(lend: Lend, tmp_path: Any) -> Any:
         yield url
 
 
-async def test_who_was_kept_out(url: str) -> None:
-    """Why, from where, in which call, and who, if a token has proved that; never the token."""
+async def test_refusals(url: str) -> None:
+    """Reason, client, call, and the user if authenticated; never the token."""
     async with running(url) as house:
         showtime = await house.showtime()
         booking = await house.book(showtime.showtime_id, "A1", "A2")
@@ -52,8 +52,8 @@ async def test_who_was_kept_out(url: str) -> None:
     assert "made.up.token" not in str(logs)
 
 
-async def test_who_used_the_rights_of_staff(url: str) -> None:
-    """Whatever came of the call; staff who read what anyone may read use no such rights."""
+async def test_uses_of_staff_rights(url: str) -> None:
+    """Also of a call that fails; not of a call that anyone may make."""
     async with running(url) as house:
         staff = await house.staff()
         with capture_logs() as logs:

@@ -1,4 +1,4 @@
-"""The server as a whole: its health, what it tells tools, its port, and its end."""
+"""The server: health, reflection, ports and shutdown."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -108,7 +108,7 @@ class TestHealth:
         assert trailing(error, "x-request-id")
         assert (await running_server.watch("cinema.v1.NoService").read()).status == UNKNOWN
 
-    async def test_whoever_watches_is_told_of_each_change_once(self, running_server: Running) -> None:
+    async def test_a_watcher_is_notified_of_each_change_once(self, running_server: Running) -> None:
         watches = [running_server.watch(service) for service in ("", *NAMES)]
         for watch in watches:
             assert (await watch.read()).status == SERVING
@@ -158,15 +158,13 @@ class TestPort:
         with pytest.raises(OSError, match=f"can't listen on 127.0.0.1:{running_server.server.port}"):
             make(running_server.house, f"127.0.0.1:{running_server.server.port}")
 
-    async def test_an_address_that_is_none(self, running_server: Running) -> None:
+    async def test_an_invalid_address(self, running_server: Running) -> None:
         with pytest.raises(OSError, match="can't listen on"):
             make(running_server.house, "nowhere")
 
 
 class TestStop:
-    async def test_whoever_watches_is_told_that_it_stops_and_then_that_the_stream_ends(
-        self, running_server: Running
-    ) -> None:
+    async def test_a_watcher_is_notified_of_the_shutdown_before_its_stream_ends(self, running_server: Running) -> None:
         watches = [running_server.watch(service) for service in ("", *NAMES)]
         for watch in watches:
             assert (await watch.read()).status == SERVING
@@ -176,7 +174,7 @@ class TestStop:
                 assert (await watch.read()).status == NOT_SERVING
                 assert reason_of(await failure(watch.read())) == "SHUTTING_DOWN"
 
-    async def test_reflection_streams_are_told_too(self, running_server: Running) -> None:
+    async def test_reflection_streams_end_too(self, running_server: Running) -> None:
         call = running_server.channel.stream_stream(f"/{REFLECTIONS[0]}/ServerReflectionInfo")()
         await call.write(reflection_pb2.ServerReflectionRequest(list_services="").SerializeToString())
         assert await call.read()

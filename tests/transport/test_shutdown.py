@@ -1,4 +1,4 @@
-"""A server that stops takes no new calls, lets those that run finish, and tells streams that they end."""
+"""Shutdown: new calls are refused, running calls finish, and streams end with SHUTTING_DOWN."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ UNARY, STREAM, HEALTH = "/test.Service/Unary", "/test.Service/Stream", "/test.Se
 
 
 class Work:
-    """A call that runs until it is let go."""
+    """A call that runs until `let_go` is set."""
 
     def __init__(self) -> None:
         self.started = asyncio.Event()
