@@ -1,12 +1,10 @@
 """Every call ends with a status, an x-request-id and one line in the log, whatever becomes of it."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
 import pytest
-from cinema.v1 import booking_pb2
 from cinema.v1 import booking_service_pb2 as pb
 from grpc import StatusCode
 from structlog.testing import capture_logs
@@ -14,16 +12,13 @@ from structlog.typing import EventDict
 
 from cinema_grpc.domain.booking_errors import SeatsUnavailable
 from cinema_grpc.domain.errors import CinemaError, ErrorKind, NameTaken
-from cinema_grpc.transport.call import Call, CallState, add_request_id
-from cinema_grpc.transport.handlers import Context, Handler, Response, handlers_of
-from cinema_grpc.transport.limits import Limits
-from cinema_grpc.transport.open_calls import OpenCalls
+from cinema_grpc.transport.call import add_request_id
+from cinema_grpc.transport.handlers import Context, Handler
 from cinema_grpc.transport.pipeline import CallPipeline
 from tests.transport.conftest import Serve
 from tests.transport.wire import failure, reason_of, status_of, trailing
 
-METHOD, STREAM = "/test.Service/Method", "/test.Service/Stream"
-ENCODED = pb.GetBookingResponse(booking=booking_pb2.Booking(booking_id="b")).SerializeToString()
+METHOD = "/test.Service/Method"
 
 
 def unary(behaviour: Any) -> dict[str, Handler]:
@@ -95,49 +90,6 @@ class TestRequestId:
         await channel.unary_unary(METHOD)(b"", metadata=(("x-request-id", "mine"),))
         assert lines == [{"event": "within", "request_id": "mine"}]
         assert add_request_id(None, "info", {"event": "without"}) == {"event": "without"}
-
-
-class TestResponse:
-    @pytest.mark.parametrize("response", [pb.GetBookingResponse.FromString(ENCODED), ENCODED])
-    async def test_a_message_and_its_serialization_are_the_same_response(
-        self, serve: Serve, response: Response
-    ) -> None:
-        """Both count towards the bytes that wait to be sent, and neither does once it is sent."""
-
-        async def respond(_request: object, _context: object) -> Response:
-            return response
-
-        async def respond_twice(_request: object, _context: object) -> AsyncIterator[Response]:
-            yield response
-            yield response
-
-        stream: Handler = grpc.unary_stream_rpc_method_handler(
-            respond_twice, pb.GetBookingRequest.FromString, pb.GetBookingResponse.SerializeToString
-        )
-        pipeline = CallPipeline(unary(respond) | {STREAM: stream})
-        taken: list[int] = []
-        memory = pipeline._open_calls.memory
-        add = memory.add
-
-        def counted(connection: str, size: int) -> None:
-            taken.append(size)
-            add(connection, size)
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(memory, "add", counted)
-            channel = await serve(pipeline)
-            assert await channel.unary_unary(METHOD)(b"") == ENCODED
-            assert [each async for each in channel.unary_stream(STREAM)(b"")] == [ENCODED] * 2
-        assert taken == [len(ENCODED)] * 3
-        pipeline.begin_shutdown()
-        async with asyncio.timeout(5):
-            await pipeline.idle()
-        assert memory._used == 0
-
-    def test_a_servicer_has_every_method_of_its_service(self) -> None:
-        service = pb.DESCRIPTOR.services_by_name["BookingService"]
-        with pytest.raises(AttributeError, match="CreateBooking"):
-            handlers_of(service, object())
 
 
 class TestErrors:
@@ -321,108 +273,3 @@ class TestLog:
                 await pipeline.idle()
         assert error.code() is StatusCode.DEADLINE_EXCEEDED
         assert [line["code"] for line in logs] == ["CANCELLED"]
-
-
-async def echo_each(
-    requests: AsyncIterator[pb.GetBookingRequest], _context: object
-) -> AsyncIterator[pb.GetBookingRequest]:
-    async for request in requests:
-        yield request
-
-
-async def write_each(requests: AsyncIterator[pb.GetBookingRequest], context: Context) -> None:
-    async for request in requests:
-        await context.write(request)
-
-
-async def join(_requests: AsyncIterator[pb.GetBookingRequest], _context: object) -> pb.GetBookingRequest:
-    return pb.GetBookingRequest()
-
-
-async def spell(request: pb.GetBookingRequest, _context: object) -> AsyncIterator[pb.GetBookingRequest]:
-    for letter in request.booking_id:
-        yield pb.GetBookingRequest(booking_id=letter)
-
-
-REQUEST = pb.GetBookingRequest
-CODEC: dict[str, Any] = {
-    "request_deserializer": REQUEST.FromString,
-    "response_serializer": REQUEST.SerializeToString,
-}
-CLIENT_CODEC: dict[str, Any] = {
-    "request_serializer": REQUEST.SerializeToString,
-    "response_deserializer": REQUEST.FromString,
-}
-
-
-class TestStreams:
-    @pytest.mark.parametrize("behaviour", [echo_each, write_each])
-    async def test_both_ways(self, serve: Serve, behaviour: Any) -> None:
-        channel = await serve(CallPipeline({METHOD: grpc.stream_stream_rpc_method_handler(behaviour, **CODEC)}))
-        call = channel.stream_stream(METHOD, **CLIENT_CODEC)(iter([REQUEST(booking_id="a"), REQUEST(booking_id="b")]))
-        assert [answer.booking_id async for answer in call] == ["a", "b"]
-        assert "x-request-id" in await call.trailing_metadata()
-
-    @pytest.mark.parametrize("behaviour", [echo_each, write_each])
-    async def test_bytes_in_the_stream_that_are_no_message_are_a_malformed_request(
-        self, serve: Serve, behaviour: Any
-    ) -> None:
-        channel = await serve(CallPipeline({METHOD: grpc.stream_stream_rpc_method_handler(behaviour, **CODEC)}))
-        call = channel.stream_stream(METHOD)(iter([b"", b"\xff"]))
-        with pytest.raises(grpc.aio.AioRpcError) as raised:
-            assert [answer async for answer in call] == [b""]
-        assert reason_of(raised.value) == "INVALID_REQUEST"
-
-    async def test_requests_alone_are_not_supported(self) -> None:
-        """The contract has no such method, and the pipeline would neither validate nor bound its requests."""
-        with pytest.raises(ValueError, match=METHOD):
-            CallPipeline({METHOD: grpc.stream_unary_rpc_method_handler(join, **CODEC)})
-
-    async def test_answers_alone(self, serve: Serve) -> None:
-        channel = await serve(CallPipeline({METHOD: grpc.unary_stream_rpc_method_handler(spell, **CODEC)}))
-        call = channel.unary_stream(METHOD, **CLIENT_CODEC)(REQUEST(booking_id="abc"))
-        assert [answer.booking_id async for answer in call] == ["a", "b", "c"]
-        assert "x-request-id" in await call.trailing_metadata()
-
-    async def test_an_error_after_some_answers(self, serve: Serve) -> None:
-        async def break_down(_request: object, _context: object) -> AsyncIterator[pb.GetBookingRequest]:
-            yield REQUEST(booking_id="a")
-            raise SeatsUnavailable(["A1"])
-
-        channel = await serve(CallPipeline({METHOD: grpc.unary_stream_rpc_method_handler(break_down, **CODEC)}))
-        call = channel.unary_stream(METHOD, **CLIENT_CODEC)(REQUEST())
-        with pytest.raises(grpc.aio.AioRpcError) as raised:
-            assert [answer.booking_id async for answer in call] == ["a"]
-        assert reason_of(raised.value) == "SEATS_UNAVAILABLE"
-
-    async def test_a_client_that_hangs_up_closes_the_stream(self, serve: Serve) -> None:
-        closed = asyncio.Event()
-
-        async def endless(_request: object, _context: object) -> AsyncIterator[pb.GetBookingRequest]:
-            try:
-                while True:
-                    yield REQUEST(booking_id="a")
-                    await asyncio.sleep(0)
-            finally:
-                closed.set()
-
-        pipeline = CallPipeline({METHOD: grpc.unary_stream_rpc_method_handler(endless, **CODEC)})
-        channel = await serve(pipeline)
-        with capture_logs() as logs:
-            call = channel.unary_stream(METHOD, **CLIENT_CODEC)(REQUEST())
-            await call.read()
-            call.cancel()
-            async with asyncio.timeout(5):
-                await closed.wait()
-                pipeline.begin_shutdown()
-                await pipeline.idle()
-        assert [line["code"] for line in logs] == ["CANCELLED"]
-
-    @pytest.mark.parametrize("state", CallState)
-    async def test_a_stream_that_is_ending_is_not_evicted(self, state: CallState) -> None:
-        """Its client would wait for the status until its deadline."""
-        call = Call(METHOD, ())
-        call.is_stream = True
-        call.enter(state)
-        ending = {CallState.STARTING, CallState.ENDING, CallState.ABANDONED}
-        assert OpenCalls(Limits())._evict_stream(call) == (state not in ending)
