@@ -6,8 +6,7 @@ from cinema.v1 import auth_service_pb2, auth_service_pb2_grpc
 from cinema_grpc.application.account_ports import AccessTokens
 from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.sessions import Sessions
-from cinema_grpc.transport.authentication import caller
-from cinema_grpc.transport.call import client_of
+from cinema_grpc.transport.call import client_of, principal
 from cinema_grpc.transport.handlers import Context
 from cinema_grpc.transport.rendering import render_signing_key, render_tokens, render_user
 
@@ -45,7 +44,7 @@ class AuthServicer(auth_service_pb2_grpc.AuthServiceServicer):
     ) -> auth_service_pb2.GetCurrentUserResponse:
         """Tell who is calling."""
         return auth_service_pb2.GetCurrentUserResponse(
-            user=render_user(await self._accounts.principals.user(caller().user_id))
+            user=render_user(await self._accounts.principals.user(principal().user_id))
         )
 
     async def RefreshTokens(
@@ -67,7 +66,7 @@ class AuthServicer(auth_service_pb2_grpc.AuthServiceServicer):
     ) -> auth_service_pb2.ChangePasswordResponse:
         """Replace the caller's password, and end the other sessions."""
         signed_in = await self._accounts.change_password(
-            caller().user_id, request.current_password, request.new_password, client_of(context.peer()).network
+            principal().user_id, request.current_password, request.new_password, client_of(context.peer()).network
         )
         return auth_service_pb2.ChangePasswordResponse(tokens=render_tokens(signed_in.tokens))
 

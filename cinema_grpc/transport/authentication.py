@@ -3,14 +3,14 @@
 from collections.abc import Collection, Mapping
 from enum import Enum
 
-from cinema_grpc.application.account_ports import AccessTokens, Principal
+from cinema_grpc.application.account_ports import AccessTokens
 from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.change_limit import ChangeLimit
 from cinema_grpc.application.errors import RoleRequired, TokenInvalid, TokenMissing
 from cinema_grpc.domain.account import Role
 from cinema_grpc.domain.errors import CinemaError
 from cinema_grpc.transport import security_log
-from cinema_grpc.transport.call import Call, Metadata, current_call
+from cinema_grpc.transport.call import Call, Metadata
 
 AUTHORIZATION_HEADER = "authorization"
 
@@ -83,18 +83,6 @@ class Authentication:
         except CinemaError:
             return False
         return True
-
-
-def caller() -> Principal:
-    """Return the principal of the current call.
-
-    Raises:
-        LookupError: The method is public.
-    """
-    principal = current_call.get().principal
-    if principal is None:
-        raise LookupError("a public method has no principal")
-    return principal
 
 
 def _bearer_token(metadata: Metadata) -> str:

@@ -9,7 +9,7 @@ from cinema.v1 import booking_service_pb2_grpc
 
 from cinema_grpc.application.bookings import Bookings
 from cinema_grpc.domain.booking import Booking
-from cinema_grpc.transport.authentication import caller
+from cinema_grpc.transport.call import principal
 from cinema_grpc.transport.once import once
 from cinema_grpc.transport.page_tokens import query_of
 from cinema_grpc.transport.pages import read_page
@@ -29,17 +29,17 @@ class BookingServicer(booking_service_pb2_grpc.BookingServiceServicer):
         repeat = once(request, "cinema.v1.BookingService/CreateBooking", Booking)
         response = pb.CreateBookingResponse()
         write = partial(write_booking, message=response.booking)
-        await self._bookings.create(caller().user_id, request.showtime_id, tuple(request.seats), repeat, write)
+        await self._bookings.create(principal().user_id, request.showtime_id, tuple(request.seats), repeat, write)
         return response
 
     async def GetBooking(self, request: pb.GetBookingRequest, _context: object) -> pb.GetBookingResponse:
         """Read a booking of the caller's."""
-        booking = await self._bookings.get(caller().user_id, request.booking_id)
+        booking = await self._bookings.get(principal().user_id, request.booking_id)
         return pb.GetBookingResponse(booking=render_booking(booking))
 
     async def ListBookings(self, request: pb.ListBookingsRequest, _context: object) -> pb.ListBookingsResponse:
         """List the caller's bookings, a page at a time."""
-        user_id = caller().user_id
+        user_id = principal().user_id
         status = parse_booking_status(request.status)
 
         async def read(after: str, limit: int) -> tuple[Sequence[Booking], str]:
@@ -59,14 +59,14 @@ class BookingServicer(booking_service_pb2_grpc.BookingServiceServicer):
     async def ConfirmPayment(self, request: pb.ConfirmPaymentRequest, _context: object) -> pb.ConfirmPaymentResponse:
         """Charge a booking and confirm it."""
         repeat = once(request, "cinema.v1.BookingService/ConfirmPayment", Booking)
-        booking = await self._bookings.confirm(caller().user_id, request.booking_id, request.payment_token, repeat)
+        booking = await self._bookings.confirm(principal().user_id, request.booking_id, request.payment_token, repeat)
         return pb.ConfirmPaymentResponse(booking=render_booking(booking))
 
     async def GetCancellationQuote(
         self, request: pb.GetCancellationQuoteRequest, _context: object
     ) -> pb.GetCancellationQuoteResponse:
         """Tell what cancelling a booking now would pay back."""
-        quote = await self._bookings.quote(caller().user_id, request.booking_id)
+        quote = await self._bookings.quote(principal().user_id, request.booking_id)
         return pb.GetCancellationQuoteResponse(
             refund_amount=render_money(quote.amount),
             refund_percent=quote.percent,
@@ -78,5 +78,5 @@ class BookingServicer(booking_service_pb2_grpc.BookingServiceServicer):
         repeat = once(request, "cinema.v1.BookingService/CancelBooking", Booking)
         response = pb.CancelBookingResponse()
         write = partial(write_booking, message=response.booking)
-        await self._bookings.cancel(caller().user_id, request.booking_id, repeat, write)
+        await self._bookings.cancel(principal().user_id, request.booking_id, repeat, write)
         return response

@@ -139,6 +139,18 @@ class Call:
 current_call: ContextVar[Call] = ContextVar("current_call")
 
 
+def principal() -> Principal:
+    """Return the principal of the current call.
+
+    Raises:
+        LookupError: The method is public.
+    """
+    found = current_call.get().principal
+    if found is None:
+        raise LookupError("a public method has no principal")
+    return found
+
+
 def add_request_id(_logger: WrappedLogger, _level: str, event: EventDict) -> EventDict:
     """Add the current call's x-request-id to a log line; a processor for structlog."""
     call = current_call.get(None)

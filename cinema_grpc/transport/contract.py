@@ -10,7 +10,8 @@ from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.catalog import Catalog
 from cinema_grpc.domain.errors import FieldViolation, InvalidRequest, violations_of
 from cinema_grpc.domain.seating import SeatPlan
-from cinema_grpc.transport.authentication import Access, caller
+from cinema_grpc.transport.authentication import Access
+from cinema_grpc.transport.call import principal
 from cinema_grpc.transport.health import CHECK
 from cinema_grpc.transport.methods import MethodTraits
 from cinema_grpc.transport.parsing import parse_moment, parse_money, parse_seat_rows
@@ -96,7 +97,7 @@ def further_checks(accounts: Accounts, catalog: Catalog) -> Mapping[str, Further
         return accounts.violations(request.username, request.password, request.full_name, request.email)
 
     async def change_password(request: auth_service_pb2.ChangePasswordRequest) -> Sequence[FieldViolation]:
-        return await accounts.password_violations(caller().user_id, request.new_password)
+        return await accounts.password_violations(principal().user_id, request.new_password)
 
     async def create_cinema(request: catalog_service_pb2.CreateCinemaRequest) -> Sequence[FieldViolation]:
         return catalog.time_zone_violations(request.time_zone)

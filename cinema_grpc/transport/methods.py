@@ -55,7 +55,7 @@ class Method:
         self.yields = inspect.isasyncgenfunction(call)
         self._serialize: Any = handler.response_serializer or bytes
 
-    async def read(self, message: bytes | None) -> Any:
+    async def validate(self, message: bytes | None) -> Any:
         """Return the request in a message.
 
         Raises:

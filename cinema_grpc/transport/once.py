@@ -5,7 +5,7 @@ from functools import partial
 from typing import Literal, Protocol, TypeVar
 
 from cinema_grpc.application.once import Once, RequestKey
-from cinema_grpc.transport.authentication import caller
+from cinema_grpc.transport.call import principal
 
 A = TypeVar("A")
 
@@ -33,7 +33,9 @@ def once(request: ChangingRequest, rpc: str, answer_type: type[A]) -> Once[A] | 
     """
     if not request.request_id:
         return None
-    return Once(RequestKey(caller().user_id, rpc, request.request_id.lower()), partial(_digest, request), answer_type)
+    return Once(
+        RequestKey(principal().user_id, rpc, request.request_id.lower()), partial(_digest, request), answer_type
+    )
 
 
 def _digest(request: ChangingRequest) -> bytes:

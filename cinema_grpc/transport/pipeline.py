@@ -111,7 +111,7 @@ class CallPipeline(grpc.GenericRpcHandler):
         message = await self._receive(call, context)
         await self._coalesce(method)
         await self._authenticate(call)
-        request = await method.read(message)
+        request = await method.validate(message)
         del message  # it may be large, and the call may wait
         await self._reserve_memory(method, call)
         response: Response = await method.call(request, context)
@@ -125,7 +125,7 @@ class CallPipeline(grpc.GenericRpcHandler):
         await self._send_initial_metadata(call, context)
         message = None if method.reads_stream else await self._receive(call, context)
         await self._authenticate(call)
-        request = self._requests(method, call, context) if method.reads_stream else await method.read(message)
+        request = self._requests(method, call, context) if method.reads_stream else await method.validate(message)
         del message
         if not method.yields:
             await method.call(request, context)

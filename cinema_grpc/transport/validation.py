@@ -113,8 +113,8 @@ async def _refuse(request: Any, violations: Sequence[FieldViolation], *, further
         except CinemaError:
             more = ()  # such as StorageUnavailable: the request is malformed in any case
     if "page_token" in request.DESCRIPTOR.fields_by_name and request.page_token:
-        caller = current_call.get().principal
-        query = query_of(request, caller.user_id if caller else "")
+        principal = current_call.get().principal
+        query = query_of(request, principal.user_id if principal else "")
         more = [*more, *violations_of(lambda: decode(query, request.page_token))]
     raise InvalidRequest(*_fields_in_turn(_merged(violations, more)))
 

@@ -23,7 +23,8 @@ from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.throttle import SignInThrottle
 from cinema_grpc.config import Settings
 from cinema_grpc.domain.account import Role, User
-from cinema_grpc.transport.authentication import Access, Authentication, caller
+from cinema_grpc.transport.authentication import Access, Authentication
+from cinema_grpc.transport.call import principal
 from cinema_grpc.transport.contract import ACCESS, SERVICES
 from cinema_grpc.transport.handlers import Handler
 from cinema_grpc.transport.methods import MethodTraits
@@ -71,7 +72,7 @@ async def house(database_url: str, serve: Serve) -> AsyncIterator[House]:
     accounts = Accounts(SqlAccountStore(database), hasher, tokens, throttle, note, clock, frozenset())
 
     async def who(_request: object, _context: object) -> bytes:
-        return caller().user_id.encode()
+        return principal().user_id.encode()
 
     async def anyone(_request: object, _context: object) -> bytes:
         return b"welcome"
@@ -206,7 +207,7 @@ async def test_the_checks_come_in_the_order_token_role_request(house: House) -> 
 
 async def test_a_public_method_has_no_principal(serve: Serve, house: House) -> None:
     async def who(_request: object, _context: object) -> bytes:
-        return caller().user_id.encode()
+        return principal().user_id.encode()
 
     authentication = Authentication(house.tokens, house.accounts, TABLE)
     methods: dict[str, Handler] = {PUBLIC: grpc.unary_unary_rpc_method_handler(who)}
