@@ -1,6 +1,6 @@
 """Authentication of calls, and the access that each method requires."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from enum import Enum
 
 from cinema_grpc.application.account_ports import AccessTokens
@@ -31,9 +31,7 @@ class Authentication:
         tokens: AccessTokens,
         accounts: Accounts,
         access: Mapping[str, Access],
-        *,
         change_limit: ChangeLimit | None = None,
-        changing: Collection[str] = (),
     ) -> None:
         """Set up.
 
@@ -41,16 +39,14 @@ class Authentication:
             tokens: Verifies access tokens.
             accounts: Checks that principals exist and are not disabled.
             access: Access by full name of the method.
-            change_limit: Limits the calls of customers to `changing` methods; None for no limit.
-            changing: Full names of the methods that change something.
+            change_limit: Limits the changes of customers; None for no limit.
         """
         self._change_limit = change_limit
-        self._changing = changing
         self._tokens = tokens
         self._accounts = accounts
         self._access = access
 
-    async def check(self, call: Call) -> None:
+    async def check(self, call: Call, *, changes: bool) -> None:
         """Set the principal of a call, unless its method is public.
 
         Raises:
@@ -71,7 +67,7 @@ class Authentication:
             if principal.role is not Role.STAFF:
                 raise RoleRequired(Role.STAFF)
             security_log.note("rights of staff used")
-        elif self._change_limit is not None and call.method in self._changing and principal.role is not Role.STAFF:
+        elif self._change_limit is not None and changes and principal.role is not Role.STAFF:
             self._change_limit.take(principal.user_id)
 
     def is_signed_in(self, call: Call) -> bool:

@@ -4,7 +4,7 @@ import asyncio
 import re
 import time
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
@@ -43,28 +43,22 @@ class Client:
 class CallState(Enum):
     """What a call is doing."""
 
-    STARTING = auto()
-    """It can't be interrupted yet."""
-    RECEIVING = auto()
-    """It waits for a request message."""
+    STARTING = auto()  # it can't be interrupted yet
+    RECEIVING = auto()  # it waits for a request message
     RUNNING = auto()
-    WAITING = auto()
-    """It waits for memory for a response. Nothing was done yet, unless it is a stream."""
-    WRITING = auto()
-    """A stream waits for its client to read a response."""
-    ENDING = auto()
-    """Its response or error is with gRPC and waits for the client to read it."""
-    ABANDONED = auto()
-    """The client did not read the response in time, so the stream is about to be reset."""
+    WAITING = auto()  # for response memory; nothing was done yet, unless it is a stream
+    WRITING = auto()  # a stream waits for its client to read a response
+    ENDING = auto()  # gRPC has the response or the error; the client has not read all of it yet
+    ABANDONED = auto()  # the client did not read it in time; its stream is about to be reset
 
 
+@dataclass(slots=True, eq=False)
 class Call:
     """A call, from the arrival of its metadata until its response is sent.
 
     Attributes:
         method: Full name of the method.
         metadata: Metadata from the client, names in lower case.
-        start: Arrival time on the clock of `time.perf_counter`.
         client: Connection and client network.
         certificate_names: Names in the client's TLS certificate, if it has one.
         principal: The authenticated user; None before authentication and in a public method.
@@ -72,41 +66,24 @@ class Call:
         state: What the call is doing.
         state_time: When it began to, on the clock of `time.monotonic`.
         response_bytes: Bytes of response memory that the call holds.
-        task: Runs the call's handler and sends its response; None before and after.
+        task: Runs the handler and sends the response; None before and after.
         interruption: The error that `interrupt` ended the handler with, if it did.
+        start: Arrival time on the clock of `time.perf_counter`.
     """
 
-    __slots__ = (
-        "_request_id",
-        "certificate_names",
-        "client",
-        "interruption",
-        "is_stream",
-        "metadata",
-        "method",
-        "principal",
-        "response_bytes",
-        "start",
-        "state",
-        "state_time",
-        "task",
-    )
-
-    client: Client
-
-    def __init__(self, method: str, metadata: Metadata) -> None:
-        self.start = time.perf_counter()
-        self.method = method
-        self.metadata = metadata
-        self.certificate_names: tuple[str, ...] = ()
-        self.principal: Principal | None = None
-        self.is_stream = False
-        self.state = CallState.STARTING
-        self.state_time = 0.0
-        self.response_bytes = 0
-        self.task: asyncio.Task[Any] | None = None
-        self.interruption: CinemaError | None = None
-        self._request_id = ""
+    method: str
+    metadata: Metadata
+    client: Client = field(init=False)
+    certificate_names: tuple[str, ...] = ()
+    principal: Principal | None = None
+    is_stream: bool = False
+    state: CallState = CallState.STARTING
+    state_time: float = 0.0
+    response_bytes: int = 0
+    task: "asyncio.Task[Any] | None" = None
+    interruption: CinemaError | None = None
+    start: float = field(default_factory=time.perf_counter)
+    _request_id: str = ""
 
     def enter(self, state: CallState) -> None:
         """Change the state."""

@@ -12,8 +12,8 @@ from cinema_grpc.domain.errors import FieldViolation, InvalidRequest, violations
 from cinema_grpc.domain.seating import SeatPlan
 from cinema_grpc.transport.authentication import Access
 from cinema_grpc.transport.call import principal
+from cinema_grpc.transport.handlers import MethodTraits
 from cinema_grpc.transport.health import CHECK
-from cinema_grpc.transport.methods import MethodTraits
 from cinema_grpc.transport.parsing import parse_moment, parse_money, parse_seat_rows
 from cinema_grpc.transport.validation import Further, request_checks
 

@@ -14,32 +14,10 @@ SECONDS_FOR_HANDSHAKE = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits on what clients may do, named as the settings are.
+    """Limits on what clients may do. The settings of the same names describe each.
 
     Open files bound the number of connections. gRPC 1.83 never decreases the count that
     grpc.max_allowed_incoming_connections bounds, so a server would accept none after that many.
-
-    Attributes:
-        largest_request_bytes: Maximum size of a request. A larger one is refused unread, with RESOURCE_EXHAUSTED.
-        largest_metadata_bytes: Maximum size of a call's metadata. More is refused with RESOURCE_EXHAUSTED.
-        calls_at_once: Maximum number of open calls. The next gets OVERLOADED.
-        streams_at_once: Maximum number of open streams and health checks. The next gets OVERLOADED.
-        sales_reserve: Share of the calls that is reserved for changes by signed-in users.
-        calls_per_connection: Maximum number of calls on a connection. Clients hold back the next until one has ended.
-        receiving_at_once: Maximum number of calls that wait for a message. The next gets OVERLOADED.
-        receive_seconds: Longest time for a message to arrive. Then the call gets INVALID_REQUEST.
-        late_requests_per_connection: Number of calls without a message within `receive_seconds` after which their
-            connection is closed; 0 for no limit.
-        send_seconds: Longest time for a client to read a response. Then the stream is reset.
-        unsent_bytes_per_connection: Maximum size of all responses that wait to be sent on one connection.
-        unsent_bytes: Maximum size of all responses that wait to be sent.
-        largest_page_bytes: Maximum size of a page of a list. A larger page gets fewer entries.
-        longest_wait_seconds: Longest wait of a call for response memory. Then it gets OVERLOADED.
-        connection_age_seconds: Age at which clients are told to reconnect. Running calls have a minute to end.
-        connection_idle_seconds: Time without calls after which a connection is closed.
-        ping_seconds: Shortest interval of a client's pings. A client that pings more often is cut off with UNAVAILABLE.
-        keepalive_seconds: Time without traffic after which a client is pinged. Its connection is closed if it does not
-            answer within as long again, or within 20 seconds.
     """
 
     largest_request_bytes: int = 1024 * 1024

@@ -9,7 +9,6 @@ and closes connections on which many messages were late.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
 from contextvars import Context as ContextVariables
 from typing import Any
 
@@ -32,14 +31,16 @@ class OpenCalls:
     """The calls from admission until gRPC has sent their responses.
 
     Attributes:
+        calls: Places for calls.
+        streams: Places for streams and health checks.
         memory: Memory for responses.
         stopping: Whether the server is shutting down.
     """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._calls = Budget("calls_at_once", limits.calls_at_once, self._evict_call, limits.sales_reserve)
-        self._streams = Budget("streams_at_once", limits.streams_at_once, self._evict_stream)
+        self.calls = Budget("calls_at_once", limits.calls_at_once, self._evict_call, limits.sales_reserve)
+        self.streams = Budget("streams_at_once", limits.streams_at_once, self._evict_stream)
         self._receiving = Budget("receiving_at_once", limits.receiving_at_once, self._evict_receiving)
         self.memory = ResponseMemory(limits.unsent_bytes_per_connection, limits.unsent_bytes)
         self.stopping = False
@@ -62,27 +63,6 @@ class OpenCalls:
         if not self._sweeping:
             self._sweeping = True
             self._sweep_later()
-
-    def take_call(self, call: Call, may_use_reserve: Callable[[], bool]) -> None:
-        """Take a place among the calls.
-
-        Args:
-            call: The call.
-            may_use_reserve: Returns whether it may use the share kept for sales; called only when that is all that is
-                left.
-
-        Raises:
-            TooManyCalls: None is free for its client.
-        """
-        self._calls.take(call, reserved=self._calls.is_scarce and may_use_reserve())
-
-    def take_stream(self, call: Call) -> None:
-        """Take a place among the streams and health checks.
-
-        Raises:
-            TooManyCalls: None is free for its client.
-        """
-        self._streams.take(call)
 
     def begin_receiving(self, call: Call) -> None:
         """Take a place among the calls that wait for a message. The message has to come in time.
@@ -117,8 +97,8 @@ class OpenCalls:
     def _remove(self, call: Call) -> None:
         call.task = None  # it refers to the call
         self._open.discard(call)
-        self._calls.release(call)
-        self._streams.release(call)
+        self.calls.release(call)
+        self.streams.release(call)
         if call.response_bytes:
             self.memory.release(call.client.connection, call.response_bytes)
         self._note_idle()
@@ -158,7 +138,7 @@ class OpenCalls:
         if not 0 < self._limits.late_requests_per_connection <= self._late[connection]:
             return
         self._late[connection] = 0
-        others = (other for other in self._calls.of(call.client) if other is not call)
+        others = (other for other in self.calls.of(call.client) if other is not call)
         if any(other.state not in {CallState.RECEIVING, CallState.ENDING} for other in others):
             return
         self._logger.warning("connection closed: too many requests did not come", peer=connection)

@@ -27,9 +27,8 @@ from cinema_grpc.transport.call import REQUEST_ID_HEADER, Call, CallState, clien
 from cinema_grpc.transport.call_log import CallLog
 from cinema_grpc.transport.coalescer import IngressCoalescer
 from cinema_grpc.transport.errors import REASONS, InternalError, describe
-from cinema_grpc.transport.handlers import Context, Handler, Response
+from cinema_grpc.transport.handlers import Context, Handler, Method, MethodTraits, Response
 from cinema_grpc.transport.limits import Limits
-from cinema_grpc.transport.methods import Method, MethodTraits
 from cinema_grpc.transport.open_calls import OpenCalls
 
 STATUS_DETAILS_HEADER = "grpc-status-details-bin"
@@ -110,7 +109,7 @@ class CallPipeline(grpc.GenericRpcHandler):
         self._identify(call, context)
         message = await self._receive(call, context)
         await self._coalesce(method)
-        await self._authenticate(call)
+        await self._authenticate(method, call)
         request = await method.validate(message)
         del message  # it may be large, and the call may wait
         await self._reserve_memory(method, call)
@@ -124,7 +123,7 @@ class CallPipeline(grpc.GenericRpcHandler):
         self._identify(call, context)
         await self._send_initial_metadata(call, context)
         message = None if method.reads_stream else await self._receive(call, context)
-        await self._authenticate(call)
+        await self._authenticate(method, call)
         request = self._requests(method, call, context) if method.reads_stream else await method.validate(message)
         del message
         if not method.yields:
@@ -147,9 +146,10 @@ class CallPipeline(grpc.GenericRpcHandler):
         if not traits.probe:
             self._check_open()
         if method.writes_stream or traits.probe:
-            self._open_calls.take_stream(call)
+            self._open_calls.streams.take(call)
         else:
-            self._open_calls.take_call(call, lambda: traits.changes and self._is_signed_in(call))
+            calls = self._open_calls.calls
+            calls.take(call, reserved=calls.is_scarce and traits.changes and self._is_signed_in(call))
 
     def _check_open(self) -> None:
         if self._open_calls.stopping:
@@ -188,9 +188,9 @@ class CallPipeline(grpc.GenericRpcHandler):
         if not method.traits.probe:
             await self._coalescer.wait()
 
-    async def _authenticate(self, call: Call) -> None:
+    async def _authenticate(self, method: Method, call: Call) -> None:
         if self._authentication is not None:
-            await self._authentication.check(call)
+            await self._authentication.check(call, changes=method.traits.changes)
 
     async def _reserve_memory(self, method: Method, call: Call) -> None:
         """Wait for memory for the largest response of the method, if it may be large."""

@@ -20,7 +20,7 @@ from cinema_grpc.transport.authentication import Authentication
 from cinema_grpc.transport.booking_servicer import BookingServicer
 from cinema_grpc.transport.catalog_servicer import CatalogServicer
 from cinema_grpc.transport.certificates import Certificates
-from cinema_grpc.transport.contract import ACCESS, CHANGING, SERVICES, further_checks, method_traits
+from cinema_grpc.transport.contract import ACCESS, SERVICES, further_checks, method_traits
 from cinema_grpc.transport.handlers import Handler, handlers_of
 from cinema_grpc.transport.limits import Limits
 from cinema_grpc.transport.pipeline import CallPipeline
@@ -168,9 +168,7 @@ def build(
     handlers = probe_handlers | _contract_handlers(application, limits.largest_page_bytes)
     if reflection:
         handlers |= reflection_handlers([*(service.full_name for service in SERVICES), health.SERVICE])
-    authentication = Authentication(
-        application.tokens, application.accounts, ACCESS, change_limit=application.change_limit, changing=CHANGING
-    )
+    authentication = Authentication(application.tokens, application.accounts, ACCESS, application.change_limit)
     further = further_checks(application.accounts, application.catalog)
     traits = method_traits(limits.largest_page_bytes, further)
     pipeline = CallPipeline(handlers, limits, authentication, traits)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from buf.validate import validate_pb2
 from google.protobuf.descriptor import Descriptor, ServiceDescriptor
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from protovalidate import Validator, Violation
 
@@ -16,10 +16,10 @@ from cinema_grpc.domain.errors import CinemaError, FieldViolation, InvalidReques
 from cinema_grpc.domain.text import NAME, RATING, SYNOPSIS, TextRule
 from cinema_grpc.transport.call import current_call
 from cinema_grpc.transport.errors import MOST_VIOLATIONS
-from cinema_grpc.transport.handlers import refusing_garbage
 from cinema_grpc.transport.page_tokens import decode, query_of
 from cinema_grpc.transport.parsing import parse_moment, parse_span
 
+Deserializer = Callable[[bytes], Any]
 Further = Callable[[Any], Awaitable[Sequence[FieldViolation]]]
 """Finds violations of rules that the protos can't express; accepts any request of its type, however malformed."""
 
@@ -75,6 +75,18 @@ def request_checks(
             refuse = partial(_refuse, further=(further or {}).get(name))
             checks[name] = RequestCheck(_reader(method.input_type), refuse)
     return checks
+
+
+def refusing_garbage(deserialize: Deserializer) -> Deserializer:
+    """Make a deserializer raise InvalidRequest for bytes that it can't parse; gRPC would report an internal error."""
+
+    def parse(raw: bytes) -> Any:
+        try:
+            return deserialize(raw)
+        except DecodeError:
+            raise InvalidRequest(FieldViolation("", "the bytes are no message of the type that is due")) from None
+
+    return parse
 
 
 def _reader(request_type: Descriptor) -> Callable[[bytes], tuple[Message, Sequence[FieldViolation]]]:

@@ -484,7 +484,7 @@ MUTATIONS = (
         "a call counts no more once its handler has returned",
         f"{TRANSPORT}/pipeline.py",
         "            return response\n        finally:\n",
-        "            return response\n        finally:\n            self._open_calls._calls.release(call)\n",
+        "            return response\n        finally:\n            self._open_calls.calls.release(call)\n",
         "tests/rpc/test_unread_responses.py::test_unread_responses_give_way_when_calls_are_scarce",
     ),
     mutation(

@@ -26,8 +26,7 @@ from cinema_grpc.domain.account import Role, User
 from cinema_grpc.transport.authentication import Access, Authentication
 from cinema_grpc.transport.call import principal
 from cinema_grpc.transport.contract import ACCESS, SERVICES
-from cinema_grpc.transport.handlers import Handler
-from cinema_grpc.transport.methods import MethodTraits
+from cinema_grpc.transport.handlers import Handler, MethodTraits
 from cinema_grpc.transport.pipeline import CallPipeline
 from cinema_grpc.transport.reflection import reflection_handlers
 from cinema_grpc.transport.security_log import note

@@ -9,8 +9,7 @@ from grpc import StatusCode
 from structlog.testing import capture_logs
 
 from cinema_grpc.transport.call import CallState
-from cinema_grpc.transport.handlers import Context, Handler
-from cinema_grpc.transport.methods import MethodTraits
+from cinema_grpc.transport.handlers import Context, Handler, MethodTraits
 from cinema_grpc.transport.pipeline import CallPipeline
 from tests.transport.conftest import Serve
 from tests.transport.wire import failure, in_state, reason_of

@@ -18,8 +18,7 @@ from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from cinema_grpc.transport.contract import SERVICES
-from cinema_grpc.transport.handlers import Handler
-from cinema_grpc.transport.methods import MethodTraits
+from cinema_grpc.transport.handlers import Handler, MethodTraits
 from cinema_grpc.transport.pipeline import CallPipeline
 from cinema_grpc.transport.validation import request_checks
 from tests.transport.conftest import Serve
