@@ -35,7 +35,7 @@ BAD: tuple[tuple[str, str, str], ...] = (
     ("TLS_KEY", "", "must be set too, as CINEMA_TLS_CERTIFICATE is"),
     ("TLS_KEY", "no-such-file.pem", "can't read no-such-file.pem"),
     ("TLS_KEY", "garbage.pem", "holds no private key in PEM"),
-    ("TLS_KEY", "another-key.pem", "is not that of the certificate"),
+    ("TLS_KEY", "another-key.pem", "does not belong to the certificate"),
     ("TLS_CLIENT_CA", ".", "can't read ."),
     ("TLS_CLIENT_CA", "/dev/random", "Not a regular file"),
     ("SIGNING_KEYS", "pipe", "Not a regular file"),
