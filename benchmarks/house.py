@@ -1,7 +1,6 @@
 """Databases to measure on, made in bulk with plain SQL: showtimes to sell, customers with tokens, and bookings."""
 
 import asyncio
-import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any, TypeAlias
 
+import orjson
 import uuid_utils
 from sqlalchemy import Table, insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -20,8 +20,10 @@ from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.migrate import migrate
 from cinema_grpc.adapters.database.seat_plans import to_text
+from cinema_grpc.application.box_office.store import new_commit_id
 from cinema_grpc.domain.account import Role, User
 from cinema_grpc.domain.seating import SeatPlan, SeatRow
+from tests.database import writing
 
 SECRET = "a secret that signs nothing of value"  # noqa: S105 (of a database that is thrown away)
 ROWS = tuple(SeatRow(label, (6, 8, 6)) for label in "ABCDEFGHIJKLMNO")
@@ -104,7 +106,7 @@ def furnish(
 
 
 def add_holds(database: KeptDatabase, holds: Sequence[Hold], now: datetime) -> None:
-    """Write holds into a database, as the program would have."""
+    """Write holds into a database whose showtimes have sold nothing, as one commit for each showtime."""
     taken = Counter(hold.showtime_id for hold in holds for _ in hold.seats)
 
     async def add(connection: AsyncConnection) -> None:
@@ -115,18 +117,15 @@ def add_holds(database: KeptDatabase, holds: Sequence[Hold], now: datetime) -> N
             for seat in hold.seats
         ]
         await _insert(connection, schema.seat_claim, claims)
-        showtime = schema.showtime.c
         for showtime_id, count in taken.items():
+            commit = {"revision": 1, "commit_id": new_commit_id()}
             await connection.execute(
                 update(schema.showtime)
-                .where(showtime.showtime_id == showtime_id)
-                .values(
-                    taken_seats=showtime.taken_seats + count,
-                    revision=showtime.revision + 1,
-                    stamp=secrets.token_hex(8),
-                    latest_time=now,
-                )
+                .where(schema.showtime.c.showtime_id == showtime_id)
+                .values(**commit, taken_seats=count, latest_time=now)
             )
+            log = insert(schema.commit_log).values(**commit, showtime_id=showtime_id, decide_time=now)
+            await connection.execute(log)
 
     asyncio.run(_write(database, add))
 
@@ -155,13 +154,18 @@ def plan_holds(
     ]
 
 
+def priced(seats: Seats) -> str:
+    """Return the seats of a booking as stored."""
+    return orjson.dumps([[seat, SEAT_PRICE] for seat in seats]).decode()
+
+
 async def _write(kept: KeptDatabase, write: Callable[[AsyncConnection], Awaitable[None]], *, new: bool = False) -> None:
     """Write in one transaction."""
     database = Database(kept.url)
     try:
         if new:
             await migrate(database)
-        async with database.writing() as connection:
+        async with writing(database) as connection:
             await write(connection)
     finally:
         await database.close()
@@ -233,11 +237,14 @@ async def _add_programme(
                 "seat_gap_policy": "REFUSE",
                 "taken_seats": 0,
                 "revision": 0,
-                "stamp": secrets.token_hex(8),
+                "commit_id": new_commit_id(),
+                "terms_revision": 0,
                 "latest_time": now,
             }
         )
     await _insert(connection, schema.showtime, made)
+    commits = [{name: row[name] for name in ("showtime_id", "revision", "commit_id")} for row in made]
+    await _insert(connection, schema.commit_log, [{**commit, "decide_time": now} for commit in commits])
     return [str(row["showtime_id"]) for row in made]
 
 
@@ -247,10 +254,10 @@ def _booking_row(hold: Hold, now: datetime) -> dict[str, Any]:
         "showtime_id": hold.showtime_id,
         "user_id": hold.customer.user_id,
         "status": "RESERVED",
-        "seats": ",".join(hold.seats),
+        "seats": priced(hold.seats),
         "seat_count": len(hold.seats),
         "currency_code": "EUR",
-        "seat_price": SEAT_PRICE,
+        "total_price": len(hold.seats) * SEAT_PRICE,
         "create_time": now,
         "hold_expire_time": hold.expire_time,
         "hold_extended": False,

@@ -7,20 +7,22 @@ from typing import Any
 
 import uuid_utils
 
-from benchmarks.house import BETWEEN_STARTS, RUNTIME, SEAT_PRICE, Customer, House
-from cinema_grpc.adapters.database.schema import microseconds
+from benchmarks.house import BETWEEN_STARTS, RUNTIME, SEAT_PRICE, Customer, House, priced
+from cinema_grpc.adapters.database.column_types import microseconds
+from cinema_grpc.application.box_office.store import new_commit_id
 
 BOOKINGS_A_SHOWTIME = 250
 PAID_A_SHOWTIME = 60
 """Each of them has a pair of seats, a payment and two tickets; the others were holds that nobody paid for."""
 SHOWTIMES_AT_ONCE = 200
 COLUMNS = {
-    "showtime": "showtime_id movie_id auditorium_id start_time end_time currency_code seat_price seat_gap_policy "
-    "taken_seats revision stamp latest_time",
-    "booking": "booking_id showtime_id user_id status seats seat_count currency_code seat_price create_time "
+    "showtime": "showtime_id movie_id auditorium_id cinema_id start_time end_time currency_code seat_price "
+    "seat_gap_policy taken_seats revision commit_id terms_revision latest_time",
+    "commit_log": "showtime_id revision commit_id decide_time",
+    "booking": "booking_id showtime_id user_id status seats seat_count currency_code total_price create_time "
     "hold_expire_time hold_extended confirm_time revision",
     "seat_claim": "showtime_id seat booking_id",
-    "payment_attempt": "attempt_id booking_id status create_time",
+    "payment_attempt": "attempt_id booking_id status create_time request due_time tries",
     "ticket": "ticket_id booking_id seat code",
 }
 Rows = dict[str, list[tuple[Any, ...]]]
@@ -41,7 +43,7 @@ def add_past(house: House, bookings: int, regulars: Sequence[Customer], others: 
     whose = [others[number * 7_919 % len(others)].user_id for number in range(bookings)]
     for number in range(0, bookings, stride):
         whose[number] = regulars[number // stride % len(regulars)].user_id
-    auditoriums = house.database.ask("SELECT DISTINCT movie_id, auditorium_id FROM showtime")
+    auditoriums = house.database.ask("SELECT DISTINCT movie_id, auditorium_id, cinema_id FROM showtime")
     count = -(-bookings // BOOKINGS_A_SHOWTIME)
     first_start = datetime.now(UTC) - timedelta(days=2) - count // len(auditoriums) * BETWEEN_STARTS
     for first in range(0, count, SHOWTIMES_AT_ONCE):
@@ -60,20 +62,24 @@ def _add_showtime(
     showtime_id = str(uuid_utils.uuid7())
     start, end = microseconds(start_time), microseconds(start_time + RUNTIME)
     taken = 2 * min(PAID_A_SHOWTIME, len(buyers))
-    stamp = secrets.token_hex(16)
+    commits = [
+        new_commit_id() for _ in range(2 * len(buyers) + 1)
+    ]  # for each booking one that makes and one that ends it
     terms = ("EUR", SEAT_PRICE, "REFUSE")
-    rows["showtime"].append((showtime_id, *auditorium, start, end, *terms, taken, 2 * len(buyers), stamp, start))
+    latest = (taken, len(commits) - 1, commits[-1], 0, start)
+    rows["showtime"].append((showtime_id, *auditorium, start, end, *terms, *latest))
+    rows["commit_log"] += [(showtime_id, revision, commit_id, start) for revision, commit_id in enumerate(commits)]
     for number, user_id in enumerate(buyers):
         booking_id = str(uuid_utils.uuid7())
         seats = house.pairs[number % len(house.pairs)]
         made = start - 86_400_000_000 + number * 1_000_000
         hold_end = made + 600_000_000
         kept = (booking_id, showtime_id, user_id)
-        what = (",".join(seats), len(seats), "EUR", SEAT_PRICE, made, hold_end)
+        what = (priced(seats), len(seats), "EUR", len(seats) * SEAT_PRICE, made, hold_end)
         if number >= PAID_A_SHOWTIME:
             rows["booking"].append((*kept, "EXPIRED", *what, False, None, 2 * number + 2))
             continue
         rows["booking"].append((*kept, "CONFIRMED", *what, True, made, 2 * number + 2))
         rows["seat_claim"] += [(showtime_id, seat, booking_id) for seat in seats]
-        rows["payment_attempt"].append((str(uuid_utils.uuid7()), booking_id, "CHARGED", made))
+        rows["payment_attempt"].append((str(uuid_utils.uuid7()), booking_id, "CHARGED", made, "", made, 0))
         rows["ticket"] += [(str(uuid_utils.uuid7()), booking_id, seat, secrets.token_hex(16)) for seat in seats]

@@ -8,16 +8,20 @@ import asyncio
 import base64
 import json
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 import grpc
+import orjson
 import uuid_utils
 import uvloop
 from cinema.v1 import booking_pb2, booking_service_pb2, money_pb2, showtime_service_pb2
 from google.protobuf import message_factory
 from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cinema_grpc.adapters.clock import SystemClock
 from cinema_grpc.adapters.database import schema
@@ -29,8 +33,8 @@ SERVICES = [
     module.DESCRIPTOR.services_by_name[name]
     for module, name in ((booking_service_pb2, "BookingService"), (showtime_service_pb2, "ShowtimeService"))
 ]
-POOL_SIZE = 26
-"""Of these connections to PostgreSQL 20 are for transactions at once, more than which made it no faster."""
+POOL_SIZE = 20
+"""How many connections to PostgreSQL there are; more made it no faster."""
 Request = booking_service_pb2.CreateBookingRequest
 Response = booking_service_pb2.CreateBookingResponse
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -65,13 +69,16 @@ class Textbook:
     """
 
     def __init__(self, database_url: str) -> None:
-        self._database = Database(database_url, SystemClock(), POOL_SIZE)
+        self._engine = Database(database_url, SystemClock(), POOL_SIZE).engine
+        self._is_sqlite = self._engine.dialect.name == "sqlite"
+        if not self._is_sqlite:
+            self._engine = self._engine.execution_options(isolation_level="READ COMMITTED")
         self._plans: dict[str, SeatPlan] = {}
         self._user_id = ""
 
     async def open(self) -> None:
         """Read what never changes."""
-        async with self._database.reading() as connection:
+        async with self._transaction() as connection:
             self._user_id = (await connection.execute(select(schema.account.c.user_id).limit(1))).scalar_one()
             query = select(schema.showtime.c.showtime_id, schema.auditorium.c.rows).join(schema.auditorium)
             self._plans = {row.showtime_id: seat_plan(row.rows) for row in await connection.execute(query)}
@@ -83,7 +90,7 @@ class Textbook:
         now = datetime.now(UTC)
         claims, showtimes = schema.seat_claim, schema.showtime
         asked = self._with_neighbours(request)
-        async with self._database.writing() as connection:
+        async with self._transaction() as connection:
             of_showtime = showtimes.c.showtime_id == request.showtime_id
             showtime = (await connection.execute(select(showtimes).where(of_showtime).with_for_update())).one()
             query = select(claims.c.seat).where(claims.c.showtime_id == request.showtime_id, claims.c.seat.in_(asked))
@@ -98,10 +105,10 @@ class Textbook:
                     showtime_id=request.showtime_id,
                     user_id=self._user_id,
                     status="RESERVED",
-                    seats=",".join(request.seats),
+                    seats=orjson.dumps([[seat, 1_250] for seat in request.seats]).decode(),
                     seat_count=len(request.seats),
                     currency_code="EUR",
-                    seat_price=1_250,
+                    total_price=1_250 * len(request.seats),
                     create_time=now,
                     hold_expire_time=now + timedelta(minutes=10),
                     hold_extended=False,
@@ -111,12 +118,12 @@ class Textbook:
             rows = [{"showtime_id": request.showtime_id, "seat": s, "booking_id": booking_id} for s in request.seats]
             await connection.execute(insert(claims), rows)
             await connection.execute(
-                insert(schema.request).values(
+                insert(schema.stored_response).values(
                     caller=self._user_id,
                     rpc="CreateBooking",
                     request_id=request.request_id,
-                    content=b"",
-                    outcome=made.SerializeToString(),
+                    digest="",
+                    response=base64.b64encode(made.SerializeToString()).decode(),
                     create_time=now,
                 )
             )
@@ -126,6 +133,13 @@ class Textbook:
                 .values(taken_seats=showtime.taken_seats + len(request.seats), revision=showtime.revision + 1)
             )
         return made
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
+        async with self._engine.begin() as connection:
+            if self._is_sqlite:
+                await connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
 
     def _with_neighbours(self, request: Request) -> list[str]:
         plan = self._plans[request.showtime_id]

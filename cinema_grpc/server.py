@@ -13,38 +13,41 @@ from cinema_grpc.adapters.database.booking_reader import SqlBookingReader
 from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
 from cinema_grpc.adapters.database.catalog_store import SqlCatalogStore
 from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.database.listings_reader import SqlListingsReader
 from cinema_grpc.adapters.database.migrate import SELLING
-from cinema_grpc.adapters.database.old_records import SqlOldRecords
 from cinema_grpc.adapters.database.payment_store import SqlPaymentStore
-from cinema_grpc.adapters.database.programme_reader import SqlProgrammeReader
+from cinema_grpc.adapters.database.retention_store import SqlRetentionStore
 from cinema_grpc.adapters.database.session_store import SqlSessionStore
 from cinema_grpc.adapters.database.sign_in_store import SqlSignInStore
-from cinema_grpc.adapters.database.sole_server import NotAlone, alone_at
+from cinema_grpc.adapters.database.sole_server import FileInUse, lock_file
 from cinema_grpc.adapters.passwords import Argon2Passwords, load_commonest_passwords
 from cinema_grpc.adapters.simulated_ledger import ledger_of
 from cinema_grpc.adapters.simulated_payments import FaultProfile, SimulatedPayments
-from cinema_grpc.application import expiry, payments, refunds, retention
+from cinema_grpc.application import expiry, payments, retention
 from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.background import BackgroundTask
 from cinema_grpc.application.bookings import Bookings
-from cinema_grpc.application.box_office import BoxOffice
+from cinema_grpc.application.box_office.box_office import BoxOffice
+from cinema_grpc.application.box_office.cache import ShowtimeCache
 from cinema_grpc.application.catalog import Catalog
 from cinema_grpc.application.change_limit import ChangeLimit
+from cinema_grpc.application.clock import Clock
+from cinema_grpc.application.expiry import HoldExpiry
+from cinema_grpc.application.listings import Listings
 from cinema_grpc.application.payment_ports import PaymentGateway
 from cinema_grpc.application.payment_saga import PaymentSaga
 from cinema_grpc.application.payments import Payments
-from cinema_grpc.application.ports import Clock
 from cinema_grpc.application.principals import SECONDS_BETWEEN_REVOCATIONS
-from cinema_grpc.application.programme import Programme
+from cinema_grpc.application.refunds import Refunds
 from cinema_grpc.application.sessions import Sessions
 from cinema_grpc.application.throttle import SignInThrottle
 from cinema_grpc.config import PREFIX, BadSettings, Settings, with_port
-from cinema_grpc.domain.booking import Booking
 from cinema_grpc.key_reload import SECONDS_BETWEEN_RELOADS, KeyReload, read_signing_keys
 from cinema_grpc.listening import limits_of, read_certificates
 from cinema_grpc.observability.metrics import Metrics
 from cinema_grpc.storage import SECONDS_BETWEEN_CHECKS, bring_up_to_date, can_sell
 from cinema_grpc.transport import security_log
+from cinema_grpc.transport.booking_servicer import encode_confirmed
 from cinema_grpc.transport.server import Application, CannotListen, Server, build
 
 logger = structlog.get_logger()
@@ -59,8 +62,8 @@ class CinemaServer:
 
     Attributes:
         database: The database.
-        accounts, account_store, catalog, programme: Services that the demo and the commands use.
-        expire_holds, recover_payments, pay_refunds, forget: Background tasks on bookings and old records.
+        accounts, account_store, catalog, listings: Services that the demo and the commands use.
+        expire_holds, recover_payments, pay_refunds, delete_expired: Background tasks on what is stored.
         watch_accounts, watch_keys, watch_storage: Background tasks that react to changes from outside.
     """
 
@@ -102,13 +105,13 @@ class CinemaServer:
         )
         self.watch_keys = BackgroundTask("signing keys", self._key_reload.run_pass, SECONDS_BETWEEN_RELOADS)
         self.watch_storage = BackgroundTask("storage watch", self._check_storage, SECONDS_BETWEEN_CHECKS)
-        self._background = [self.expire_holds, self.recover_payments, self.pay_refunds, self.forget]
+        self._background = [self.expire_holds, self.recover_payments, self.pay_refunds, self.delete_expired]
         self._background += [self.watch_accounts, self.watch_keys] if keys else [self.watch_accounts]
         self._application = Application(
             accounts=self.accounts,
             sessions=self._sessions,
             catalog=self.catalog,
-            programme=self.programme,
+            listings=self.listings,
             bookings=self._bookings,
             tokens=self._tokens,
             change_limit=ChangeLimit(settings.changes_per_minute),
@@ -119,33 +122,27 @@ class CinemaServer:
 
     def _build_sales(self, gateway: PaymentGateway) -> None:
         """Build the box office, bookings and payments, and their background tasks."""
-        settings, longest_wait = self._settings, self._settings.longest_wait_seconds
-        store, reader = SqlBoxOfficeStore(self.database), SqlBookingReader(self.database)
+        settings, store, cache = self._settings, SqlBoxOfficeStore(self.database), ShowtimeCache()
         driver = self.database.driver
-        self.programme = Programme(SqlProgrammeReader(self.database), None if driver.shared else self.database.clock)
-        self._box_office = BoxOffice(
-            store, self.programme.follow, driver.lanes, driver.apart, longest_wait, self.programme.doubt
-        )
-        hold_expiry = expiry.HoldExpiry(store, self._box_office)
+        sole_clock = None if driver.shared else self.database.clock
+        self.listings = Listings(SqlListingsReader(self.database), store, cache, sole_clock)
+        self._box_office = BoxOffice(store, cache, driver.waiting_tasks, settings.longest_wait_seconds)
         payment_store, grace = SqlPaymentStore(self.database), settings.payment_grace
         given_up, overdue = self._metrics.refunds_given_up.inc, self._metrics.payments_overdue.inc
-        pay_back = refunds.Refunds(payment_store, self._box_office, gateway, grace, given_up)
-        self.expire_holds = BackgroundTask("hold expiry", hold_expiry.run_pass, expiry.SECONDS_BETWEEN_PASSES)
-        self.pay_refunds = BackgroundTask("refunds", pay_back.run_pass, refunds.SECONDS_BETWEEN_PASSES)
-        delete_expired = partial(retention.delete_expired, SqlOldRecords(self.database))
-        self.forget = BackgroundTask("retention", delete_expired, retention.SECONDS_BETWEEN_PASSES)
-
-        def refund_owed(booking: Booking) -> None:
-            pay_back.owe(booking)
-            self.pay_refunds.wake()
-
-        saga = PaymentSaga(self._box_office, gateway, refund_owed, grace)
+        refunds = Refunds(payment_store, self._box_office, gateway, grace, given_up)
+        saga = PaymentSaga(self._box_office, gateway, encode_confirmed, grace)
         self._payments = Payments(payment_store, saga, overdue)
-        limits = settings.hold_limits
-        self._bookings = Bookings(self._box_office, reader, self._payments, settings.hold_for, refund_owed, limits)
-        self.recover_payments = BackgroundTask(
-            "recovery of payments", self._payments.recover, payments.SECONDS_BETWEEN_RECOVERIES
-        )
+        reader, limits = SqlBookingReader(self.database), settings.hold_limits
+        self._bookings = Bookings(self._box_office, reader, self._payments, settings.hold_for, limits)
+        self._box_office.on_commit(refunds.note_commit)
+        self._box_office.on_commit(self._bookings.note_commit)
+        self.pay_refunds = refunds.task
+        expire = HoldExpiry(store, self._box_office).run_pass
+        self.expire_holds = BackgroundTask("hold expiry", expire, expiry.SECONDS_BETWEEN_PASSES)
+        recover = self._payments.recover
+        self.recover_payments = BackgroundTask("payment recovery", recover, payments.SECONDS_BETWEEN_RECOVERIES)
+        delete_expired = partial(retention.delete_expired, SqlRetentionStore(self.database))
+        self.delete_expired = BackgroundTask("retention", delete_expired, retention.SECONDS_BETWEEN_PASSES)
 
     @property
     def address(self) -> str:
@@ -175,8 +172,8 @@ class CinemaServer:
             BadSettings: The database can't be used.
         """
         try:
-            self._alone.enter_context(alone_at(self.database))
-        except NotAlone as error:
+            self._alone.enter_context(lock_file(self.database))
+        except FileInUse as error:
             raise BadSettings(f"{PREFIX}DATABASE_URL: {error}") from error
         await bring_up_to_date(self.database, SELLING, with_migration=with_migration)
         self._box_office.start()
@@ -265,10 +262,10 @@ class CinemaServer:
 
 
 def _simulated_payments(settings: Settings, database: Database) -> SimulatedPayments:
-    faults = FaultProfile(
+    mood = FaultProfile(
         settings.simulated_payments_delay_seconds,
         settings.simulated_payments_fail_before,
         settings.simulated_payments_fail_after,
         settings.simulated_payments_lose_answer,
     )
-    return SimulatedPayments(ledger_of(database), faults)
+    return SimulatedPayments(ledger_of(database), mood)

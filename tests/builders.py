@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from cinema_grpc.domain.booking import Booking, BookingStatus
+from cinema_grpc.domain.booking import BookedSeat, Booking, BookingStatus
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.seating import SeatPlan, SeatRow
 from cinema_grpc.domain.showtime import SeatGapPolicy, Showtime, Terms
@@ -41,8 +41,7 @@ def a_booking(
         booking_id=booking_id,
         user_id=user_id,
         showtime_id="a-showtime",
-        seats=seats,
-        seat_price=price,
+        seats=tuple(BookedSeat(label, price) for label in seats),
         status=status,
         create_time=NOW,
         hold_expire_time=hold_expire_time,

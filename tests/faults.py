@@ -1,4 +1,4 @@
-"""A database driver that fails when it is told to, as a broken disk or a lost connection would make it."""
+"""A database driver that fails on request, as with a broken disk or a lost connection."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ import asyncpg
 from sqlalchemy import event
 
 from cinema_grpc.adapters.database.database import Database
-from cinema_grpc.adapters.database.sqlite_connection import BoundedWaitConnection, BoundedWaitCursor
+from cinema_grpc.adapters.database.sqlite_connection import SqliteConnection, SqliteCursor
 
 
 class Faults:
@@ -44,7 +44,7 @@ _faults: WeakKeyDictionary[Database, Faults] = WeakKeyDictionary()
 
 
 def make_breakable(database: Database) -> Faults:
-    """Give a database that has no connection yet a driver that can fail."""
+    """Make the driver of a database that has no connection yet able to fail."""
     faults = _faults[database] = Faults()
     options = {"sqlite": sqlite_options, "postgresql": postgresql_options}[database.engine.dialect.name](faults)
 
@@ -56,20 +56,22 @@ def make_breakable(database: Database) -> Faults:
 
 
 def sqlite_options(faults: Faults) -> dict[str, Any]:
-    """Make what an SQLite connection is opened with."""
+    """Return what an SQLite connection is opened with."""
 
-    class Cursor(BoundedWaitCursor):
+    class Cursor(SqliteCursor):
         def execute(self, statement: str, *parameters: Any) -> "Cursor":
             with faults.around(statement, sqlite3.OperationalError):
                 super().execute(statement, *parameters)
             return self
 
-    class Connection(BoundedWaitConnection):
+        def executemany(self, statement: str, *parameters: Any) -> "Cursor":
+            with faults.around(statement, sqlite3.OperationalError):
+                super().executemany(statement, *parameters)
+            return self
+
+    class Connection(SqliteConnection):
         def cursor(self, *_arguments: Any) -> Any:
             return super().cursor(Cursor)
-
-        def execute(self, *arguments: Any) -> Any:
-            return self.cursor().execute(*arguments)
 
         def commit(self) -> None:
             with faults.around("COMMIT", sqlite3.OperationalError):
@@ -79,7 +81,7 @@ def sqlite_options(faults: Faults) -> dict[str, Any]:
 
 
 def postgresql_options(faults: Faults) -> dict[str, Any]:
-    """Make what a PostgreSQL connection is opened with."""
+    """Return what a PostgreSQL connection is opened with."""
 
     class Connection(asyncpg.Connection):
         async def execute(self, query: str, *arguments: Any, **named: Any) -> str:
@@ -111,7 +113,7 @@ def failing(
 
     The error is the driver's own for a full disk, unless another one is given.
 
-    Gives the list of those that have failed.
+    Yields the list of those that have failed.
     """
     faults = _faults[database]
     faults.fails, faults.after, faults.failed, faults.error = fails, after, [], error

@@ -11,7 +11,7 @@ from benchmarks.figures import Result, Spread, Table, at_least, at_most, latenci
 from benchmarks.house import House
 from benchmarks.load import Call, Load, Sample, drive
 from benchmarks.scenarios.create_booking import bookings
-from cinema_grpc.adapters.database.schema import microseconds
+from cinema_grpc.adapters.database.column_types import microseconds
 from cinema_grpc.domain.seating import SeatRow
 
 SHOWTIMES = 400

@@ -12,8 +12,8 @@ import uuid_utils
 
 from cinema_grpc.adapters.signing_keys import SigningKey
 from cinema_grpc.application.account_ports import AccessToken, JsonWebKey, Principal
+from cinema_grpc.application.clock import Clock
 from cinema_grpc.application.errors import TokenExpired, TokenInvalid
-from cinema_grpc.application.ports import Clock
 from cinema_grpc.domain.account import Role, User
 
 SECRET_ALGORITHM = "HS256"  # noqa: S105 (not a secret)

@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 
 from passlib.hash import argon2
 
+from cinema_grpc.application.admission_control import AdmissionControl
 from cinema_grpc.application.errors import ShuttingDown
 from cinema_grpc.application.fair_queue import FairQueue
-from cinema_grpc.application.patience import Patience
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ class Argon2Passwords:
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="passwords", initializer=_lower_priority)
         # Checked for unknown users, so that they take as long as known ones.
         self._decoy, seconds = _timed(lambda: str(self._argon2.hash(secrets.token_bytes())))
-        self._patience = Patience(longest_wait, seconds)
+        self._admission = AdmissionControl(longest_wait, seconds)
 
     async def hash(self, password: str, network: str = "") -> str:
         """Return the hash of a password of at most 4,096 bytes in UTF-8.
@@ -127,7 +127,7 @@ class Argon2Passwords:
         """
         if self._closed:
             raise ShuttingDown
-        self._patience.check((self._running + self._waiting.ahead(network)) // self._workers)
+        self._admission.check((self._running + self._waiting.ahead(network)) // self._workers)
         job = _Job(work, asyncio.get_running_loop().create_future())
         self._waiting.add(network, job)
         self._start_jobs()
@@ -151,7 +151,7 @@ class Argon2Passwords:
         self._running -= 1
         error = ShuttingDown() if done.cancelled() else done.exception()
         if error is None:
-            self._patience.took(done.result()[1])
+            self._admission.took(done.result()[1])
         if job.future.done():
             pass  # the caller was cancelled
         elif error is None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import text
+from sqlalchemy.engine import Connection
 
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.sqlite_file import make_private
@@ -109,11 +110,10 @@ class TableLedger(Ledger):
         self._database = database
 
     async def _execute(self, statement: str, values: Values) -> list[tuple[Any, ...]]:
-        return await self._database.to_its_end(self._transact(statement, values))
+        def execute(connection: Connection) -> list[tuple[Any, ...]]:
+            return [tuple(row) for row in connection.execute(text(statement), values)]
 
-    async def _transact(self, statement: str, values: Values) -> list[tuple[Any, ...]]:
-        async with self._database.writing(owed=True) as connection:
-            return [tuple(row) for row in await connection.execute(text(statement), values)]
+        return await self._database.transact(execute, must_run=True)
 
 
 def ledger_of(database: Database) -> Ledger:

@@ -9,8 +9,8 @@ import structlog
 import uuid_utils
 
 from cinema_grpc.application.account_ports import AccessTokens, AccountStore, PasswordHasher, SecurityLog
+from cinema_grpc.application.clock import Clock
 from cinema_grpc.application.errors import BadCredentials, CurrentPasswordWrong, TooManyAttempts
-from cinema_grpc.application.ports import Clock
 from cinema_grpc.application.principals import Principals
 from cinema_grpc.application.sessions import Tokens, issue, new_refresh_token
 from cinema_grpc.application.throttle import SignInThrottle

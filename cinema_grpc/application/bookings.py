@@ -5,9 +5,10 @@ from datetime import timedelta
 
 import uuid_utils
 
-from cinema_grpc.application.batch import HeldElsewhere
-from cinema_grpc.application.box_office import BoxOffice
-from cinema_grpc.application.once import Once
+from cinema_grpc.application.box_office.box_office import BoxOffice
+from cinema_grpc.application.box_office.command import Command, Decision
+from cinema_grpc.application.box_office.store import ShowtimeUpdate
+from cinema_grpc.application.idempotency import IdempotentCall
 from cinema_grpc.application.payments import Payments
 from cinema_grpc.application.ports import BookingReader, FoundBooking, FoundBookings
 from cinema_grpc.domain.booking import Booking, BookingStatus, CancellationQuote
@@ -16,12 +17,15 @@ from cinema_grpc.domain.errors import BookingNotFound
 from cinema_grpc.domain.showtime import NO_LIMITS
 from cinema_grpc.domain.unpaid_holds import HoldLimits
 
-BOOKINGS_AT_HAND = 20_000
-"""Of how many bookings, those made last, it is kept in memory at most to which showtime they belong: 150 bytes each."""
+CACHED_SHOWTIME_IDS = 20_000
+"""For how many of the latest bookings their showtime is cached, at most: 150 bytes each."""
+
+Encode = Callable[[Booking], bytes]
+"""Returns the serialized response for a booking."""
 
 
 class Bookings:
-    """Holds seats, sells them and takes them back, each booking for its owner alone."""
+    """Holds, sells and returns seats; each booking is for its owner alone."""
 
     def __init__(
         self,
@@ -29,7 +33,6 @@ class Bookings:
         reader: BookingReader,
         payments: Payments,
         hold_for: timedelta,
-        refund_owed: Callable[[Booking], None],
         limits: HoldLimits = NO_LIMITS,
     ) -> None:
         """Set up.
@@ -39,48 +42,39 @@ class Bookings:
             reader: Reads bookings.
             payments: Takes payments.
             hold_for: How long a new booking holds its seats.
-            refund_owed: Told of a booking whose refund was written down, so that it is paid soon.
             limits: What one customer may hold.
         """
         self._box_office = box_office
         self._reader = reader
         self._payments = payments
         self._hold_for = hold_for
-        self._refund_owed = refund_owed
         self._limits = limits
         self._showtime_ids: dict[str, str] = {}
         self._older_showtime_ids: dict[str, str] = {}
 
     async def create(
-        self,
-        user_id: str,
-        showtime_id: str,
-        seats: Sequence[str],
-        once: Once[Booking] | None,
-        write: Callable[[Booking], None] | None = None,
-    ) -> Booking:
-        """Hold seats; for `write` see BoxOffice.execute.
+        self, user_id: str, showtime_id: str, seats: Sequence[str], call: IdempotentCall | None, encode: Encode
+    ) -> bytes:
+        """Hold seats, and return the response, or the stored one for a repeated call.
 
         Raises:
-            ShowtimeNotFound, and what Showtime.hold refuses.
+            ShowtimeNotFound, and what Showtime.hold raises.
         """
         booking_id = str(uuid_utils.uuid7())
-        limits, elsewhere = self._limits, HeldElsewhere(user_id)
-        booking = await self._box_office.execute(
-            showtime_id,
-            lambda showtime, now: showtime.hold(
-                booking_id, user_id, seats, self._hold_for, now, limits, elsewhere.seats
-            ),
-            caller=user_id,
-            once=once,
-            write=write,
-            held_elsewhere=elsewhere if limits.seats else None,
-        )
-        self._remember(booking)
-        return booking
+
+        def hold(decision: Decision) -> bytes:
+            elsewhere = decision.seats_held_elsewhere(user_id) if self._limits.seats else 0
+            booking = decision.showtime.hold(
+                booking_id, user_id, seats, self._hold_for, decision.now, self._limits, elsewhere
+            )
+            return encode(booking)
+
+        account = user_id if self._limits.seats else ""
+        command = Command(showtime_id, hold, caller=user_id, account=account, idempotency=call)
+        return await self._box_office.execute(command)
 
     async def get(self, user_id: str, booking_id: str) -> Booking:
-        """Read a booking as it is now.
+        """Return a booking as it is now.
 
         Raises:
             BookingNotFound, NotBookingOwner.
@@ -91,20 +85,20 @@ class Bookings:
     async def list(
         self, user_id: str, showtime_id: str, status: BookingStatus | None, after: str, limit: int
     ) -> FoundBookings:
-        """Read a user's bookings as they are now, newest first, from the one after `after` on."""
+        """Return a user's bookings as they are now, newest first, from the one after `after` on."""
         return await self._reader.of_user(user_id, showtime_id, status, after, limit)
 
-    async def confirm(self, user_id: str, booking_id: str, payment_token: str, once: Once[Booking] | None) -> Booking:
-        """Charge a booking and confirm it.
+    async def confirm(self, user_id: str, booking_id: str, payment_token: str, call: IdempotentCall | None) -> bytes:
+        """Charge a booking, confirm it, and return the response, or the stored one for a repeated call.
 
         Raises:
             BookingNotFound, NotBookingOwner, and what Payments.confirm raises.
         """
         showtime_id = await self._showtime_of(booking_id)
-        return await self._payments.confirm(showtime_id, booking_id, user_id, payment_token, once)
+        return await self._payments.confirm(showtime_id, booking_id, user_id, payment_token, call)
 
     async def quote(self, user_id: str, booking_id: str) -> CancellationQuote:
-        """Tell what cancelling a booking now would pay back.
+        """Return what cancelling a booking now would pay back.
 
         Raises:
             BookingNotFound, NotBookingOwner, BookingNotCancellable.
@@ -112,31 +106,29 @@ class Bookings:
         found = await self._find(user_id, booking_id)
         return found.booking.quote(found.start_time, found.now)
 
-    async def cancel(
-        self,
-        user_id: str,
-        booking_id: str,
-        once: Once[Booking] | None,
-        write: Callable[[Booking], None] | None = None,
-    ) -> Booking:
-        """Give a booking up; for `write` see BoxOffice.execute.
+    async def cancel(self, user_id: str, booking_id: str, call: IdempotentCall | None, encode: Encode) -> bytes:
+        """Cancel a booking, and return the response, or the stored one for a repeated call.
 
         Raises:
             BookingNotFound, NotBookingOwner, BookingNotCancellable, PaymentInProgress.
         """
         showtime_id = await self._showtime_of(booking_id)
         refund_id = str(uuid_utils.uuid7())
-        cancelled = await self._box_office.execute(
-            showtime_id,
-            lambda showtime, now: showtime.cancel(booking_id, user_id, refund_id, now),
-            caller=user_id,
-            booking_id=booking_id,
-            once=once,
-            write=write,
-        )
-        if cancelled.refund is not None and cancelled.refund.refund_id == refund_id:  # or else an earlier call made it
-            self._refund_owed(cancelled)
-        return cancelled
+
+        def cancel(decision: Decision) -> bytes:
+            return encode(decision.showtime.cancel(booking_id, user_id, refund_id, decision.now))
+
+        command = Command(showtime_id, cancel, caller=user_id, booking_id=booking_id, idempotency=call)
+        return await self._box_office.execute(command)
+
+    def note_commit(self, updates: Sequence[ShowtimeUpdate]) -> None:
+        """Cache the showtimes of new bookings, so that paying and cancelling need not look them up."""
+        if len(self._showtime_ids) >= CACHED_SHOWTIME_IDS // 2:
+            self._showtime_ids, self._older_showtime_ids = {}, self._showtime_ids
+        for update in updates:
+            for change in update.changes:
+                if change.before is None:
+                    self._showtime_ids[change.after.booking_id] = update.showtime_id
 
     async def _find(self, user_id: str, booking_id: str) -> FoundBooking:
         found = await self._reader.find(booking_id)
@@ -147,18 +139,13 @@ class Bookings:
         return found
 
     async def _showtime_of(self, booking_id: str) -> str:
-        """Tell to which showtime a booking belongs, which never changes; the box office checks whose it is.
+        """Return the showtime of a booking, which never changes; the box office checks the owner.
 
         Raises:
             BookingNotFound.
         """
-        at_hand = self._showtime_ids.get(booking_id) or self._older_showtime_ids.get(booking_id)
-        showtime_id = at_hand or await self._reader.showtime_of(booking_id)
+        cached = self._showtime_ids.get(booking_id) or self._older_showtime_ids.get(booking_id)
+        showtime_id = cached or await self._reader.showtime_of(booking_id)
         if showtime_id is None:
             raise BookingNotFound(booking_id)
         return showtime_id
-
-    def _remember(self, booking: Booking) -> None:
-        if len(self._showtime_ids) >= BOOKINGS_AT_HAND // 2:
-            self._showtime_ids, self._older_showtime_ids = {}, self._showtime_ids
-        self._showtime_ids[booking.booking_id] = booking.showtime_id

@@ -1,16 +1,16 @@
-"""The catalog and the programme: entering movies, cinemas, auditoriums and showtimes, each once, and reading them."""
+"""The catalog: creates and reads movies, cinemas and auditoriums, and schedules showtimes."""
 
 import zoneinfo
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from functools import cache
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from iso4217 import Currency
 from uuid_utils import uuid7
 
-from cinema_grpc.application.once import Once, Recorded
-from cinema_grpc.application.ports import CatalogStore, RequestAlreadyRecorded
+from cinema_grpc.application.idempotency import IdempotentCall, StoredResponse
+from cinema_grpc.application.ports import CatalogStore, ResponseAlreadyStored
 from cinema_grpc.domain.catalog import (
     Auditorium,
     Cinema,
@@ -19,19 +19,14 @@ from cinema_grpc.domain.catalog import (
     price_violations,
     start_time_violations,
 )
-from cinema_grpc.domain.errors import (
-    AuditoriumNotFound,
-    CinemaNotFound,
-    FieldViolation,
-    InvalidRequest,
-    MovieNotFound,
-)
+from cinema_grpc.domain.errors import AuditoriumNotFound, CinemaNotFound, FieldViolation, InvalidRequest, MovieNotFound
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.seating import SeatPlan, SeatRow
 from cinema_grpc.domain.showtime import SeatGapPolicy
 from cinema_grpc.domain.text import clean
 
 A = TypeVar("A")
+R = TypeVar("R")
 
 CURRENCIES = frozenset(currency.code for currency in Currency if currency.exponent is not None)
 """The currencies that a price can be in.
@@ -44,15 +39,20 @@ NO_TIME_ZONES = frozenset({"Factory", "localtime"})
 """Names that some machines have among their zones: for a zone that was never set, and for that of the machine."""
 
 
+def unencoded(entry: A) -> A:
+    """Return an entry as it is, for callers of Catalog that need no response."""
+    return entry
+
+
 class Catalog:
     """What is shown, where and when.
 
-    Every method may raise StorageUnavailable. Those that create something take the identity of the request, `once`, or
-    None where the caller gave none. With it, a call that was carried out before gets its answer again before anything
-    is checked: a retry is never refused for what has changed since. With other content it raises RequestIdReused; what
-    counts is the content as it was sent. Names and other texts are kept as `domain.text.clean` returns them.
+    Every method may raise StorageUnavailable. Those that create something return the response that `encode` makes of
+    it: in bytes, if there is a `call`. A call whose key has a stored response gets that before anything is checked, so
+    a retry is never refused for what has changed since; with another request it raises RequestIdReused.
+    Texts are stored as `domain.text.clean` returns them.
 
-    Lists run in the order of creation, from the entry after `after` on ("" for the first), `limit` entries at most.
+    Lists are in the order of creation, from the entry after `after` on ("" for the first), `limit` entries at most.
     """
 
     def __init__(self, store: CatalogStore) -> None:
@@ -60,17 +60,25 @@ class Catalog:
         self._time_zones = _time_zones()
 
     async def create_movie(
-        self, title: str, runtime: timedelta, rating: str, synopsis: str, once: Once[Movie] | None
-    ) -> Movie:
-        """Enter a movie."""
+        self,
+        title: str,
+        runtime: timedelta,
+        rating: str,
+        synopsis: str,
+        call: IdempotentCall | None,
+        encode: Callable[[Movie], R],
+    ) -> R:
+        """Create a movie."""
 
         async def build() -> Movie:
             return Movie(str(uuid7()), clean(title), runtime, clean(rating), clean(synopsis), await self._store.now())
 
-        return await self._enter(once, build, self._store.add_movie)
+        return await self._create(call, encode, build, self._store.add_movie)
 
-    async def create_cinema(self, name: str, time_zone: str, once: Once[Cinema] | None) -> Cinema:
-        """Enter a cinema.
+    async def create_cinema(
+        self, name: str, time_zone: str, call: IdempotentCall | None, encode: Callable[[Cinema], R]
+    ) -> R:
+        """Create a cinema.
 
         Raises:
             InvalidRequest: IANA knows no such time zone.
@@ -81,12 +89,17 @@ class Catalog:
                 raise InvalidRequest(*violations)
             return Cinema(str(uuid7()), clean(name), time_zone, await self._store.now())
 
-        return await self._enter(once, build, self._store.add_cinema)
+        return await self._create(call, encode, build, self._store.add_cinema)
 
     async def create_auditorium(
-        self, cinema_id: str, name: str, rows: Sequence[SeatRow], once: Once[Auditorium] | None
-    ) -> Auditorium:
-        """Enter an auditorium of a cinema; its rows never change.
+        self,
+        cinema_id: str,
+        name: str,
+        rows: Sequence[SeatRow],
+        call: IdempotentCall | None,
+        encode: Callable[[Auditorium], R],
+    ) -> R:
+        """Create an auditorium of a cinema; its rows never change.
 
         Raises:
             InvalidRequest: The rows are no layout.
@@ -99,7 +112,7 @@ class Catalog:
             cinema = await self.get_cinema(cinema_id)
             return Auditorium(str(uuid7()), cinema.cinema_id, clean(name), plan.rows, await self._store.now())
 
-        return await self._enter(once, build, self._store.add_auditorium)
+        return await self._create(call, encode, build, self._store.add_auditorium)
 
     async def create_showtime(
         self,
@@ -108,9 +121,10 @@ class Catalog:
         start_time: datetime,
         seat_price: Money,
         seat_gap_policy: SeatGapPolicy,
-        once: Once[ListedShowtime] | None,
-    ) -> ListedShowtime:
-        """Put a showtime on the programme; it ends when the movie has run.
+        call: IdempotentCall | None,
+        encode: Callable[[ListedShowtime], R],
+    ) -> R:
+        """Schedule a showtime; it ends after the runtime of the movie.
 
         Raises:
             InvalidRequest: The start is not in the future or too far ahead, or nothing can be sold at that price.
@@ -120,7 +134,7 @@ class Catalog:
 
         async def build() -> ListedShowtime:
             now = await self._store.now()
-            if violations := _entry_violations(start_time, seat_price, now):
+            if violations := _showtime_violations(start_time, seat_price, now):
                 raise InvalidRequest(*violations)
             movie = await self.get_movie(movie_id)
             auditorium = await self.get_auditorium(auditorium_id)
@@ -139,7 +153,7 @@ class Catalog:
                 revision=0,
             )
 
-        return await self._enter(once, build, self._store.add_showtime)
+        return await self._create(call, encode, build, self._store.add_showtime)
 
     def time_zone_violations(self, time_zone: str) -> list[FieldViolation]:
         """Return what is wrong with a time zone: IANA has to know it."""
@@ -149,10 +163,10 @@ class Catalog:
 
     async def showtime_violations(self, start_time: datetime | None, seat_price: Money) -> list[FieldViolation]:
         """Return what is wrong with the start of a new showtime, unless it is None, and with its price."""
-        return _entry_violations(start_time, seat_price, await self._store.now())
+        return _showtime_violations(start_time, seat_price, await self._store.now())
 
     async def get_movie(self, movie_id: str) -> Movie:
-        """Read a movie.
+        """Return a movie.
 
         Raises:
             MovieNotFound.
@@ -163,7 +177,7 @@ class Catalog:
         return movie
 
     async def get_cinema(self, cinema_id: str) -> Cinema:
-        """Read a cinema.
+        """Return a cinema.
 
         Raises:
             CinemaNotFound.
@@ -174,7 +188,7 @@ class Catalog:
         return cinema
 
     async def get_auditorium(self, auditorium_id: str) -> Auditorium:
-        """Read an auditorium.
+        """Return an auditorium.
 
         Raises:
             AuditoriumNotFound.
@@ -185,15 +199,15 @@ class Catalog:
         return auditorium
 
     async def list_movies(self, after: str, limit: int) -> list[Movie]:
-        """List movies."""
+        """Return movies."""
         return await self._store.movies(after, limit)
 
     async def list_cinemas(self, after: str, limit: int) -> list[Cinema]:
-        """List cinemas."""
+        """Return cinemas."""
         return await self._store.cinemas(after, limit)
 
     async def list_auditoriums(self, cinema_id: str, after: str, limit: int) -> list[Auditorium]:
-        """List the auditoriums of a cinema.
+        """Return the auditoriums of a cinema.
 
         Raises:
             CinemaNotFound.
@@ -202,30 +216,32 @@ class Catalog:
         return await self._store.auditoriums(cinema_id, after, limit)
 
     async def now(self) -> datetime:
-        """Tell the time by the clock that decides."""
+        """Return the time by the clock that decides."""
         return await self._store.now()
 
-    async def _enter(
+    async def _create(
         self,
-        once: Once[A] | None,
+        call: IdempotentCall | None,
+        encode: Callable[[A], R],
         build: Callable[[], Awaitable[A]],
-        add: Callable[[A, Recorded | None], Awaitable[None]],
-    ) -> A:
-        """Check and `build` an entry and `add` it, or give the answer that an earlier call with the same key got."""
-        if once is not None:
-            recorded = await self._store.recorded(once.key)
-            if recorded is not None:
-                return once.replay(recorded)
+        add: Callable[[A, StoredResponse | None], Awaitable[None]],
+    ) -> R:
+        """Return the stored response of a repeated call, or `build` and `add` an entry and return its response."""
+        if call is not None:
+            stored = await self._store.stored_response(call.key)
+            if stored is not None:
+                return cast("R", call.replay(stored))
         entry = await build()
+        response = encode(entry)
         try:
-            await add(entry, once.record(entry) if once else None)
-        except RequestAlreadyRecorded:
-            # A call with the same key went through meanwhile: its answer is there now.
-            return await self._enter(once, build, add)
-        return entry
+            await add(entry, call.store(cast("bytes", response)) if call else None)
+        except ResponseAlreadyStored:
+            # A call with the same key was carried out meanwhile, and its response is stored now.
+            return await self._create(call, encode, build, add)
+        return response
 
 
-def _entry_violations(start_time: datetime | None, seat_price: Money, now: datetime) -> list[FieldViolation]:
+def _showtime_violations(start_time: datetime | None, seat_price: Money, now: datetime) -> list[FieldViolation]:
     violations = [] if start_time is None else start_time_violations(start_time, now)
     if seat_price.currency_code not in CURRENCIES:
         known = 'must be the ISO 4217 code of a currency with a minor unit, such as "EUR"'

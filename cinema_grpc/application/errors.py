@@ -152,8 +152,8 @@ class StorageUnavailable(CinemaError):
     retry_after = 1
 
 
-class FateUnknown(StorageUnavailable):
-    """It could not be determined in time whether a change was committed."""
+class CommitOutcomeUnknown(StorageUnavailable):
+    """The answer to a COMMIT was lost: either the whole transaction was written, or nothing."""
 
 
 class PaymentUnavailable(CinemaError):

@@ -1,70 +1,71 @@
-"""Writing down holds that are over. It only tidies: a hold that is over is a free seat at once, written down or not."""
+"""Hold expiry: sets lapsed holds to EXPIRED. It only tidies: the seats of a lapsed hold are free already."""
 
 import asyncio
 import random
 import time
 
-from cinema_grpc.application.box_office import BoxOffice
-from cinema_grpc.application.box_office_ports import BoxOfficeStore
+from cinema_grpc.application.box_office.box_office import BoxOffice
+from cinema_grpc.application.box_office.command import Command, Priority
+from cinema_grpc.application.box_office.store import BoxOfficeStore, StorageContention
 from cinema_grpc.application.errors import Overloaded
-from cinema_grpc.application.ports import StorageContention
 
 SECONDS_BETWEEN_PASSES = 1.0
 SHOWTIMES_A_PASS = 100
 SHOWTIMES_AT_ONCE = 4
 HOLDS_A_COMMAND = 20
 HOLDS_A_SECOND = 1_300
-"""How many holds are written down a second at most: quicker would gain nothing, and those who are buying would wait. So
-after some thousands at once it takes longer than the usual 4 seconds."""
-
-MOST_REFUSALS = 2
-"""In how many passes a showtime is left to other replicas; where many sell it at once, all of them would for ever."""
+"""Upper bound of the rate. A higher one would only delay buyers. After thousands of lapses at once, expiry takes longer
+than the usual 4 seconds."""
+LOW_PRIORITY_PASSES = 2
+"""How many passes leave a contended showtime to other replicas. Without a limit, all replicas could leave it to each
+other forever."""
 
 
 class HoldExpiry:
-    """Has the box office write down holds that are over, a few at a time, behind those who are buying."""
+    """Expires holds, a few at a time, behind the commands of buyers."""
 
     def __init__(self, store: BoxOfficeStore, box_office: BoxOffice) -> None:
         self._store = store
         self._box_office = box_office
-        self._refused: dict[str, int] = {}
+        self._contended: dict[str, int] = {}  # in how many passes in a row
 
     async def run_pass(self) -> None:
-        """Write down all holds that are over by now.
+        """Expire all holds that have lapsed.
 
         Raises:
             StorageUnavailable, ShuttingDown.
         """
-        busy: set[str] = set()
+        skipped: set[str] = set()
         seen: set[str] = set()
-        while showtime_ids := await self._store.showtimes_with_lapsed_holds(SHOWTIMES_A_PASS, busy):
+        while showtime_ids := await self._store.showtimes_with_lapsed_holds(SHOWTIMES_A_PASS, skipped):
             seen.update(showtime_ids)
             random.shuffle(showtime_ids)  # so that replicas rarely meet at one showtime
-            known_busy, expired = len(busy), 0
-            for first in range(0, SHOWTIMES_A_PASS, SHOWTIMES_AT_ONCE):
+            skipped_before, expired = len(skipped), 0
+            for first in range(0, len(showtime_ids), SHOWTIMES_AT_ONCE):
                 start = time.monotonic()
                 some = showtime_ids[first : first + SHOWTIMES_AT_ONCE]
-                written = sum(await asyncio.gather(*(self._expire(each, busy) for each in some)))
-                expired += written
-                # Those who are buying have at least every other moment for themselves.
+                count = sum(await asyncio.gather(*(self._expire(each, skipped) for each in some)))
+                expired += count
+                # At most half of the time is spent on expiry.
                 worked = time.monotonic() - start
-                await asyncio.sleep(max(worked, written / HOLDS_A_SECOND - worked))
-            if not expired and len(busy) == known_busy:
-                break  # another replica is quicker
-        self._refused = {each: times for each, times in self._refused.items() if each in seen}
+                await asyncio.sleep(max(worked, count / HOLDS_A_SECOND - worked))
+            if not expired and len(skipped) == skipped_before:
+                break  # another replica was faster
+        self._contended = {each: passes for each, passes in self._contended.items() if each in seen}
 
-    async def _expire(self, showtime_id: str, busy: set[str]) -> int:
-        """Write down what is over in a showtime; one that another replica is at joins those that are left to others."""
-        refused = self._refused.get(showtime_id, 0)
+    async def _expire(self, showtime_id: str, skipped: set[str]) -> int:
+        """Expire holds of a showtime and return how many; a contended showtime is added to `skipped`."""
+        passes = self._contended.get(showtime_id, 0)
+        command = Command(
+            showtime_id,
+            lambda decision: decision.showtime.expire(HOLDS_A_COMMAND, decision.now),
+            priority=Priority.LOW if passes < LOW_PRIORITY_PASSES else Priority.NORMAL,
+        )
         try:
-            written = await self._box_office.execute(
-                showtime_id,
-                lambda showtime, now: showtime.expire(HOLDS_A_COMMAND, now),
-                tidying=refused < MOST_REFUSALS,
-            )
+            count = await self._box_office.execute(command)
         except (StorageContention, Overloaded):
-            self._refused[showtime_id] = refused + 1
-            busy.add(showtime_id)
+            self._contended[showtime_id] = passes + 1
+            skipped.add(showtime_id)
             return 0
-        self._refused.pop(showtime_id, None)
-        return written
+        self._contended.pop(showtime_id, None)
+        return count

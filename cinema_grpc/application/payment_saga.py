@@ -8,24 +8,27 @@ import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
+from typing import TypeVar
 
 import structlog
 import uuid_utils
 
-from cinema_grpc.application.box_office import BoxOffice
+from cinema_grpc.application.box_office.box_office import BoxOffice
+from cinema_grpc.application.box_office.command import Command, Decision, Priority
 from cinema_grpc.application.errors import PaymentUnavailable, RequestIdReused, StorageUnavailable
-from cinema_grpc.application.once import Once, RequestKey
+from cinema_grpc.application.idempotency import IdempotencyKey, IdempotentCall
 from cinema_grpc.application.payment_ports import ChargeVoided, PaymentGateway
 from cinema_grpc.application.retry_policy import PROVIDER_SECONDS
-from cinema_grpc.domain.booking import Booking, Ticket
-from cinema_grpc.domain.booking_errors import PaymentDeclined
+from cinema_grpc.domain.booking import Booking, BookingStatus, Ticket
+from cinema_grpc.domain.booking_errors import HoldExpired, PaymentDeclined
 from cinema_grpc.domain.errors import CinemaError
 from cinema_grpc.domain.payment import AttemptStatus, PaymentAttempt
-from cinema_grpc.domain.showtime import Showtime
 
 logger = structlog.get_logger()
+
+A = TypeVar("A")
 
 FIRST_RETRY_SECONDS = 0.5
 LONGEST_CHARGE_RETRY_SECONDS = 30.0
@@ -49,18 +52,21 @@ class PaymentSaga:
     Attributes:
         box_office: Writes the steps down.
         gateway: The provider.
-        refund_owed: Called with a booking whose refund was written down.
+        encode: Returns the response to ConfirmPayment for a CONFIRMED booking.
         grace: How long an attempt belongs to the process that opened it. That repeats the charge until then if the
             provider does not answer; later it is left to recovery.
     """
 
     box_office: BoxOffice
     gateway: PaymentGateway
-    refund_owed: Callable[[Booking], None]
+    encode: Callable[[Booking], bytes]
     grace: timedelta
 
-    async def carry(self, booking: Booking, attempt: PaymentAttempt, payer: Payer | None = None) -> Booking:
-        """Carry an attempt from its present state to its end, and return the booking.
+    async def carry(self, booking: Booking, attempt: PaymentAttempt, payer: Payer | None = None) -> bytes | None:
+        """Carry an attempt from its present state to its end.
+
+        Returns:
+            The response to its call, if the booking is CONFIRMED; None if the attempt is VOIDED.
 
         Args:
             booking: The booking.
@@ -69,8 +75,10 @@ class PaymentSaga:
 
         Raises:
             PaymentDeclined: The provider declined the charge.
+            HoldExpired: The charge came too late, and its refund is written down.
             PaymentUnavailable: With a `payer`: recovery has to go on.
-            HoldExpired, BookingNotReserved, SalesClosed, PaymentInProgress: Another process called the attempt off.
+            HoldExpired, BookingNotReserved, SalesClosed, PaymentInProgress: Another process called the attempt off, and
+                the provider gives the money back.
             Exception: Without a `payer`: the provider or the database failed.
         """
         booking_id, attempt_id, refund_id = booking.booking_id, attempt.attempt_id, str(uuid_utils.uuid7())
@@ -78,23 +86,39 @@ class PaymentSaga:
         if attempt.status is AttemptStatus.OPEN:
             taken = await self._outcome(booking, attempt_id, payer)
             if taken:
-                tickets = issue_tickets(booking.seats)
-                return await write(
-                    lambda showtime, now: showtime.settle_charge(booking_id, attempt_id, tickets, refund_id, now),
-                    read_request(booking.user_id, attempt.request),
-                )
+                return await self._settle_charge(booking, attempt, payer, refund_id)
             if taken is False:
-                await write(lambda showtime, _now: showtime.settle_decline(booking_id, attempt_id))
+                await write(lambda decision: decision.showtime.settle_decline(booking_id, attempt_id))
                 raise PaymentDeclined(booking_id)
             # The charge may still be on its way, so the attempt is called off: in the database before at the provider.
-            voiding = await write(lambda showtime, _now: showtime.begin_void(booking_id, attempt_id))
+            voiding = await write(lambda decision: decision.showtime.begin_void(booking_id, attempt_id))
             if voiding.attempt(attempt_id, AttemptStatus.VOIDING) is None:
-                return voiding  # another process has settled it
+                return None  # another process has settled it
         async with asyncio.timeout(PROVIDER_SECONDS):
             given_back = await self.gateway.void(attempt_id)
-        return await write(
-            lambda showtime, now: showtime.settle_void(booking_id, attempt_id, refund_id, now, given_back=given_back)
+        await write(
+            lambda decision: decision.showtime.settle_void(
+                booking_id, attempt_id, refund_id, decision.now, given_back=given_back
+            )
         )
+        return None
+
+    async def _settle_charge(
+        self, booking: Booking, attempt: PaymentAttempt, payer: Payer | None, refund_id: str
+    ) -> bytes:
+        tickets = issue_tickets(booking.labels)
+
+        def settle(decision: Decision) -> Booking | bytes:
+            settled = decision.showtime.settle_charge(
+                booking.booking_id, attempt.attempt_id, tickets, refund_id, decision.now
+            )
+            return settled if settled.status is BookingStatus.EXPIRED else self.encode(settled)
+
+        call = read_request(booking.user_id, attempt.request)
+        settled = await self.write(booking.showtime_id, booking.booking_id, payer, settle, call)
+        if isinstance(settled, bytes):
+            return settled
+        raise HoldExpired(settled.booking_id, settled.hold_expire_time, charged=settled.refund is not None)
 
     async def _outcome(self, booking: Booking, attempt_id: str, payer: Payer | None) -> bool | None:
         """Return whether the charge took the money; None if the provider knows of no charge."""
@@ -129,10 +153,10 @@ class PaymentSaga:
         showtime_id: str,
         booking_id: str,
         payer: Payer | None,
-        change: Callable[[Showtime, datetime], Booking],
-        once: Once[Booking] | None = None,
-    ) -> Booking:
-        """Write a step down, under a request if given; with a `payer` try until it succeeds, since money has moved.
+        change: Callable[[Decision], A],
+        call: IdempotentCall | None = None,
+    ) -> A:
+        """Write a step down, and store its response; with a `payer` try until it succeeds, since money has moved.
 
         Raises:
             CinemaError: The change refuses, or the server is stopping.
@@ -141,10 +165,11 @@ class PaymentSaga:
         pause = FIRST_RETRY_SECONDS
         while True:
             try:
-                execute = self.box_office.execute
-                booking = await execute(showtime_id, change, booking_id=booking_id, once=once, owed=True)
+                return await self.box_office.execute(
+                    Command(showtime_id, change, booking_id=booking_id, idempotency=call, priority=Priority.MUST_RUN)
+                )
             except RequestIdReused:
-                once = None  # another call has used the request_id since
+                call = None  # another call has used the request_id since
                 continue
             except StorageUnavailable as error:
                 if payer is None:
@@ -157,10 +182,6 @@ class PaymentSaga:
                     raise
                 logger.exception("a payment is not written down yet", booking_id=booking_id)
                 payer.answer_early(PaymentUnavailable(booking_id))
-            else:
-                if booking.refund is not None:
-                    self.refund_owed(booking)
-                return booking
             await asyncio.sleep(pause)
             pause = min(LONGEST_WRITE_RETRY_SECONDS, pause * 2)
 
@@ -170,14 +191,14 @@ def issue_tickets(seats: Sequence[str]) -> list[Ticket]:
     return [Ticket(str(uuid_utils.uuid7()), seat, secrets.token_urlsafe(16)) for seat in seats]
 
 
-def request_text(once: Once[Booking] | None) -> str:
-    """Return what PaymentAttempt keeps of a request; "" for none."""
-    return "" if once is None else f"{once.key.rpc} {once.key.request_id} {once.digest().hex()}"
+def request_text(call: IdempotentCall | None) -> str:
+    """Return what PaymentAttempt keeps of a call; "" for one without a request_id."""
+    return "" if call is None else f"{call.key.rpc} {call.key.request_id} {call.digest()}"
 
 
-def read_request(user_id: str, text: str) -> Once[Booking] | None:
-    """Return the request that `text` was made of; None for ""."""
+def read_request(user_id: str, text: str) -> IdempotentCall | None:
+    """Return the call that `text` was made of; None for ""."""
     if not text:
         return None
-    rpc, request_id, content = text.split(" ")
-    return Once(RequestKey(user_id, rpc, request_id), partial(bytes.fromhex, content), Booking)
+    rpc, request_id, digest = text.split(" ")
+    return IdempotentCall(IdempotencyKey(user_id, rpc, request_id), lambda: digest)

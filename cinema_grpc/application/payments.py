@@ -11,15 +11,16 @@ from functools import partial
 import structlog
 import uuid_utils
 
-from cinema_grpc.application.errors import FateUnknown, PaymentUnavailable, ShuttingDown
-from cinema_grpc.application.once import Once, RequestKey
+from cinema_grpc.application.box_office.command import Command, Decision
+from cinema_grpc.application.errors import CommitOutcomeUnknown, PaymentUnavailable, ShuttingDown
+from cinema_grpc.application.idempotency import IdempotencyKey, IdempotentCall
 from cinema_grpc.application.payment_ports import OpenAttempt, PaymentStore
 from cinema_grpc.application.payment_saga import Payer, PaymentSaga, request_text
 from cinema_grpc.application.retry_policy import BATCH_SIZE, MAXIMUM_TRIES, PROVIDER_SECONDS, backoff
-from cinema_grpc.domain.booking import Booking, BookingStatus
+from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.booking_errors import HoldExpired, PaymentDeclined, PaymentInProgress
 from cinema_grpc.domain.errors import CinemaError
-from cinema_grpc.domain.payment import UNSETTLED
+from cinema_grpc.domain.payment import UNSETTLED, PaymentAttempt
 
 logger = structlog.get_logger()
 
@@ -28,7 +29,7 @@ POLL_SECONDS = 0.5
 """How often a repeat of a request looks for the outcome of an attempt that another process opened."""
 
 
-def _future() -> "asyncio.Future[Booking]":
+def _future() -> "asyncio.Future[bytes]":
     return asyncio.get_running_loop().create_future()
 
 
@@ -45,10 +46,10 @@ class _Call:
     booking_id: str
     user_id: str
     payment_token: str
-    once: Once[Booking] | None
+    idempotency: IdempotentCall | None
     attempt_id: str = field(default_factory=lambda: str(uuid_utils.uuid7()))
-    answer: "asyncio.Future[Booking]" = field(default_factory=_future)
-    outcome: "asyncio.Future[Booking]" = field(default_factory=_future)
+    answer: "asyncio.Future[bytes]" = field(default_factory=_future)
+    outcome: "asyncio.Future[bytes]" = field(default_factory=_future)
 
 
 class Payments:
@@ -59,14 +60,14 @@ class Payments:
         self._store = store
         self._saga = saga
         self._overdue = overdue
-        self._calls: dict[RequestKey, _Call] = {}
-        self._tasks: dict[str, asyncio.Task[Booking]] = {}  # by attempt_id
+        self._calls: dict[IdempotencyKey, _Call] = {}
+        self._tasks: dict[str, asyncio.Task[bytes]] = {}  # by attempt_id
         self._stopping = False
 
     async def confirm(
-        self, showtime_id: str, booking_id: str, user_id: str, payment_token: str, once: Once[Booking] | None
-    ) -> Booking:
-        """Charge a booking and return it CONFIRMED; a repeat of a request under way waits for the same outcome.
+        self, showtime_id: str, booking_id: str, user_id: str, payment_token: str, idempotency: IdempotentCall | None
+    ) -> bytes:
+        """Charge a booking, confirm it, and return the response; a repeat of a call under way waits for its outcome.
 
         Raises:
             HoldExpired, BookingNotReserved, SalesClosed, PaymentInProgress, GapLeftByPayment, PaymentDeclined.
@@ -76,16 +77,16 @@ class Payments:
         """
         if self._stopping:
             raise ShuttingDown
-        first = None if once is None else self._calls.get(once.key)
-        if once is not None and first is not None and first.once is not None:
-            once.check(first.once.digest())
+        first = None if idempotency is None else self._calls.get(idempotency.key)
+        if idempotency is not None and first is not None and first.idempotency is not None:
+            idempotency.check(first.idempotency.digest())
             try:
                 return await asyncio.wait_for(asyncio.shield(first.outcome), PROVIDER_SECONDS)
             except TimeoutError:
                 raise PaymentUnavailable(booking_id) from None
-        call = _Call(showtime_id, booking_id, user_id, payment_token, once)
-        if once is not None:
-            self._calls[once.key] = call
+        call = _Call(showtime_id, booking_id, user_id, payment_token, idempotency)
+        if idempotency is not None:
+            self._calls[idempotency.key] = call
         task = asyncio.create_task(self._pay(call), name=f"payment of booking {booking_id}")
         self._tasks[call.attempt_id] = task
         task.add_done_callback(partial(self._finish, call))
@@ -112,32 +113,41 @@ class Payments:
         if unfinished:
             await asyncio.wait(unfinished)
 
-    async def _pay(self, call: _Call) -> Booking:
+    async def _pay(self, call: _Call) -> bytes:
         payer = Payer(call.payment_token, partial(_fail, call.answer))
-        booking = await self._open(call, payer)
-        payment = booking.payment
-        if payment is not None and payment.attempt_id == call.attempt_id:  # if not, it is a stored response
-            booking = await self._saga.carry(booking, payment, payer)
-        if booking.status is BookingStatus.EXPIRED:
-            raise HoldExpired(booking.booking_id, booking.hold_expire_time, charged=booking.refund is not None)
-        return booking
+        opened = await self._open(call, payer)
+        if isinstance(opened, bytes):
+            return opened
+        booking, attempt = opened
+        response = await self._saga.carry(booking, attempt, payer)
+        if response is None:
+            raise PaymentUnavailable(call.booking_id)
+        return response
 
-    async def _open(self, call: _Call, payer: Payer) -> Booking:
-        """Open an attempt, or return the stored response to the request; if a process is at it, wait for that."""
+    async def _open(self, call: _Call, payer: Payer) -> tuple[Booking, PaymentAttempt] | bytes:
+        """Open an attempt, or return the stored response to the call; if another process is at it, wait for that."""
+        request = request_text(call.idempotency)
+
+        def open_attempt(decision: Decision) -> tuple[Booking, PaymentAttempt] | bytes:
+            booking = decision.showtime.open_payment(
+                call.booking_id, call.user_id, call.attempt_id, decision.now, request
+            )
+            attempt = booking.payment
+            assert attempt is not None  # noqa: S101 (for mypy: it was just opened)
+            return booking, attempt
+
+        command = Command(
+            call.showtime_id,
+            open_attempt,
+            caller=call.user_id,
+            booking_id=call.booking_id,
+            idempotency=call.idempotency,
+        )
         loop = asyncio.get_running_loop()
         end = loop.time() + PROVIDER_SECONDS
         while True:
             try:
-                return await self._saga.box_office.execute(
-                    call.showtime_id,
-                    lambda showtime, now: showtime.open_payment(
-                        call.booking_id, call.user_id, call.attempt_id, now, request_text(call.once)
-                    ),
-                    caller=call.user_id,
-                    booking_id=call.booking_id,
-                    once=call.once,
-                    recording=False,
-                )
+                return await self._saga.box_office.execute(command)
             except PaymentInProgress as error:
                 if not error.of_this_request:
                     raise
@@ -145,22 +155,22 @@ class Payments:
                     raise ShuttingDown from error
                 if loop.time() + POLL_SECONDS > end:  # that process may be dead
                     raise PaymentUnavailable(call.booking_id) from error
-            except FateUnknown as error:
+            except CommitOutcomeUnknown as error:
                 # If the attempt was opened, it can end at once: the provider was not asked.
                 payer.answer_early(error)
                 await self._saga.write(
                     call.showtime_id,
                     call.booking_id,
                     payer,
-                    lambda showtime, _now: showtime.settle_decline(call.booking_id, call.attempt_id),
+                    lambda decision: decision.showtime.settle_decline(call.booking_id, call.attempt_id),
                 )
                 raise
             await asyncio.sleep(POLL_SECONDS)
 
-    def _finish(self, call: _Call, task: "asyncio.Task[Booking]") -> None:
+    def _finish(self, call: _Call, task: "asyncio.Task[bytes]") -> None:
         del self._tasks[call.attempt_id]
-        if call.once is not None:
-            del self._calls[call.once.key]
+        if call.idempotency is not None:
+            del self._calls[call.idempotency.key]
         error = ShuttingDown() if task.cancelled() else task.exception()
         if error is not None and not isinstance(error, CinemaError):
             logger.error("a payment failed", booking_id=call.booking_id, attempt_id=call.attempt_id, exc_info=error)
@@ -175,13 +185,14 @@ class Payments:
         context = {"booking_id": booking_id, "attempt_id": attempt.attempt_id, "tries": attempt.tries + 1}
         try:
             booking = await self._saga.write(
-                attempt.showtime_id, booking_id, None, lambda showtime, _now: showtime.booking(booking_id, user_id)
+                attempt.showtime_id, booking_id, None, lambda decision: decision.showtime.booking(booking_id, user_id)
             )
-            payment = booking.attempt(attempt.attempt_id, *UNSETTLED)
-            if payment is not None:
-                booking = await self._saga.carry(booking, payment)
-        except PaymentDeclined:
-            logger.info("an open payment is settled", **context, attempt="DECLINED")
+            unsettled = booking.attempt(attempt.attempt_id, *UNSETTLED)
+            if unsettled is None:
+                return
+            response = await self._saga.carry(booking, unsettled)
+        except (PaymentDeclined, HoldExpired) as end:
+            logger.info("an open payment is settled", **context, outcome=end.reason)
         except Exception as error:  # noqa: BLE001 (an attempt that fails must not stop the others)
             overdue = attempt.tries >= MAXIMUM_TRIES
             log = logger.error if overdue else logger.warning
@@ -190,11 +201,11 @@ class Payments:
             if overdue:
                 self._overdue()
         else:
-            status = None if booking.payment is None else booking.payment.status.value
-            logger.info("an open payment is settled", **context, attempt=status, booking=booking.status.value)
+            outcome = "CONFIRMED" if response is not None else "VOIDED"
+            logger.info("an open payment is settled", **context, outcome=outcome)
 
 
-def _fail(future: "asyncio.Future[Booking]", error: BaseException) -> None:
+def _fail(future: "asyncio.Future[bytes]", error: BaseException) -> None:
     if not future.done():
         future.set_exception(error)
         future.exception()  # marks it as retrieved: the caller may have hung up

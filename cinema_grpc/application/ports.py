@@ -1,62 +1,37 @@
-"""What the application asks of the outside world, as protocols that the adapters fulfil.
+"""Ports of bookings, the catalog, listings and retention: protocols that the adapters implement.
 
-Any method of a store may raise StorageUnavailable.
+Every method of a store or reader raises StorageUnavailable if the database can't be reached, and Overloaded if the call
+would wait too long.
 """
 
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from cinema_grpc.application.box_office_ports import Version
-from cinema_grpc.application.once import Recorded, RequestKey
+from cinema_grpc.application.idempotency import IdempotencyKey, StoredResponse
 from cinema_grpc.domain.booking import Booking, BookingStatus
 from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
-from cinema_grpc.domain.showtime import Terms
 
 
-class Clock(Protocol):
-    """Tells the time."""
+class RetentionStore(Protocol):
+    """Deletes what is stored for a limited time, the oldest first."""
 
-    def now(self) -> datetime:
-        """Give the present moment, in UTC."""
+    async def delete_stored_responses(self, age: timedelta, limit: int) -> int:
+        """Delete at most `limit` stored responses that are at least `age` old; return how many."""
         ...
 
-
-class OldRecords(Protocol):
-    """What is kept for a time only."""
-
-    async def forget_requests(self, age: timedelta, limit: int) -> int:
-        """Forget at most `limit` requests that are `age` old, the oldest first; tell how many."""
+    async def delete_sessions(self, limit: int) -> int:
+        """Delete at most `limit` expired sessions; return how many."""
         ...
 
-    async def forget_sessions(self, limit: int) -> int:
-        """Forget at most `limit` sessions that are over; tell how many."""
+    async def delete_sign_ins(self, limit: int) -> int:
+        """Delete at most `limit` expired records of sign-ins; return how many."""
         ...
-
-    async def forget_sign_ins(self, limit: int) -> int:
-        """Forget at most `limit` records of sign-ins in which nothing counts any more; tell how many."""
-        ...
-
-
-# Selling seats
-
-
-class StorageConflict(Exception):
-    """A constraint of the database refused a write; nothing of its transaction was kept."""
-
-
-class StorageContention(Exception):
-    """Another transaction got in the way (a deadlock, say); nothing was kept, and the same again may work."""
-
-
-class CommitUnknown(Exception):
-    """The answer to a COMMIT was lost: the transaction was kept whole or not at all."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundBooking:
-    """A booking as written down, with the start of its showtime and the moment of the reading."""
+    """A booking as stored, the start of its showtime, and the time at which it was read."""
 
     booking: Booking
     start_time: datetime
@@ -68,8 +43,8 @@ class FoundBookings:
     """Bookings of a user, newest first.
 
     Attributes:
-        bookings: As many as were asked for, or fewer.
-        end: Where they are fewer than asked for though there may be more: after which one to go on. Else empty.
+        bookings: At most as many as were asked for.
+        end: If there may be more although fewer were found: the booking_id to go on after. Else empty.
     """
 
     bookings: list[Booking]
@@ -80,25 +55,94 @@ class BookingReader(Protocol):
     """Reads bookings."""
 
     async def showtime_of(self, booking_id: str) -> str | None:
-        """Tell to which showtime a booking belongs, or None."""
+        """Return the showtime_id of a booking, or None."""
         ...
 
     async def find(self, booking_id: str) -> FoundBooking | None:
-        """Read a booking, or None if there is none of that name."""
+        """Return a booking, or None."""
         ...
 
     async def of_user(
         self, user_id: str, showtime_id: str, status: BookingStatus | None, after: str, limit: int
     ) -> FoundBookings:
-        """Read a user's bookings as they are now, newest first, from the one after `after` on ("" for the first)."""
+        """Return a user's bookings as they are now, newest first.
+
+        Args:
+            user_id: The user.
+            showtime_id: Of this showtime alone; "" for all.
+            status: With this status alone; None for all.
+            after: Begin after this booking_id; "" for the newest.
+            limit: The maximum number of bookings.
+        """
         ...
 
 
-# The catalog and the programme
+class ResponseAlreadyStored(Exception):
+    """A call with the same idempotency key was carried out meanwhile. Nothing of this one was written."""
 
 
-class RequestAlreadyRecorded(Exception):
-    """A call with the same key was carried out in the meantime; nothing of this one was kept."""
+class CatalogStore(Protocol):
+    """Stores movies, cinemas, auditoriums and new showtimes.
+
+    An entry and its response, if one is given, are written in one transaction; every method that adds may raise
+    ResponseAlreadyStored. Lists are in the order of creation, from the entry after `after` on ("" for the first).
+    """
+
+    async def now(self) -> datetime:
+        """Return the time by the clock that decides."""
+        ...
+
+    async def stored_response(self, key: IdempotencyKey) -> StoredResponse | None:
+        """Return the response of an earlier call, or None."""
+        ...
+
+    async def add_movie(self, movie: Movie, response: StoredResponse | None) -> None:
+        """Add a movie."""
+        ...
+
+    async def add_cinema(self, cinema: Cinema, response: StoredResponse | None) -> None:
+        """Add a cinema."""
+        ...
+
+    async def add_auditorium(self, auditorium: Auditorium, response: StoredResponse | None) -> None:
+        """Add an auditorium to an existing cinema.
+
+        Raises:
+            NameTaken: The cinema has another one of that name.
+        """
+        ...
+
+    async def add_showtime(self, showtime: ListedShowtime, response: StoredResponse | None) -> None:
+        """Add a showtime.
+
+        Raises:
+            ShowtimeOverlap: Its auditorium is not free then; the error names the earliest showtime in the way.
+        """
+        ...
+
+    async def movie(self, movie_id: str) -> Movie | None:
+        """Return a movie, or None."""
+        ...
+
+    async def cinema(self, cinema_id: str) -> Cinema | None:
+        """Return a cinema, or None."""
+        ...
+
+    async def auditorium(self, auditorium_id: str) -> Auditorium | None:
+        """Return an auditorium, or None."""
+        ...
+
+    async def movies(self, after: str, limit: int) -> list[Movie]:
+        """Return at most `limit` movies."""
+        ...
+
+    async def cinemas(self, after: str, limit: int) -> list[Cinema]:
+        """Return at most `limit` cinemas."""
+        ...
+
+    async def auditoriums(self, cinema_id: str, after: str, limit: int) -> list[Auditorium]:
+        """Return at most `limit` auditoriums of a cinema."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +150,7 @@ class ShowtimeFilter:
     """Which showtimes to list; "" sets no condition.
 
     Attributes:
-        start_from: Inclusive; None is the present moment.
+        start_from: Inclusive; None is the present.
         start_until: Exclusive; None is no end.
     """
 
@@ -117,108 +161,21 @@ class ShowtimeFilter:
     start_until: datetime | None
 
 
-class CatalogStore(Protocol):
-    """Keeps movies, cinemas, auditoriums and the programme.
-
-    What is added is kept together with the record of its request, if one is given; every method that adds may raise
-    RequestAlreadyRecorded. Lists run in the order of creation, from the entry after `after` on ("" for the first).
-    """
-
-    async def now(self) -> datetime:
-        """Tell the time by the clock that decides."""
-        ...
-
-    async def recorded(self, key: RequestKey) -> Recorded | None:
-        """Read the outcome of an earlier call."""
-        ...
-
-    async def add_movie(self, movie: Movie, recorded: Recorded | None) -> None:
-        """Add a movie."""
-        ...
-
-    async def add_cinema(self, cinema: Cinema, recorded: Recorded | None) -> None:
-        """Add a cinema."""
-        ...
-
-    async def add_auditorium(self, auditorium: Auditorium, recorded: Recorded | None) -> None:
-        """Add an auditorium to an existing cinema.
-
-        Raises:
-            NameTaken: The cinema has one of that name.
-        """
-        ...
-
-    async def add_showtime(self, showtime: ListedShowtime, recorded: Recorded | None) -> None:
-        """Put a showtime on the programme, if its auditorium is free then.
-
-        Raises:
-            ShowtimeOverlap: It is not.
-        """
-        ...
-
-    async def movie(self, movie_id: str) -> Movie | None:
-        """Read a movie, or None."""
-        ...
-
-    async def cinema(self, cinema_id: str) -> Cinema | None:
-        """Read a cinema, or None."""
-        ...
-
-    async def auditorium(self, auditorium_id: str) -> Auditorium | None:
-        """Read an auditorium, or None."""
-        ...
-
-    async def movies(self, after: str, limit: int) -> list[Movie]:
-        """List movies."""
-        ...
-
-    async def cinemas(self, after: str, limit: int) -> list[Cinema]:
-        """List cinemas."""
-        ...
-
-    async def auditoriums(self, cinema_id: str, after: str, limit: int) -> list[Auditorium]:
-        """List the auditoriums of a cinema."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class FoundShowtime:
-    """A showtime as written down, with every booking that keeps seats."""
-
-    listed: ListedShowtime
-    version: Version
-    terms: Terms
-    bookings: Sequence[Booking]
-
-
-@dataclass(frozen=True, slots=True)
-class FoundChanges:
-    """The bookings of a showtime that have changed up to a version, whether or not they keep seats now."""
-
-    version: Version
-    bookings: Sequence[Booking]
-
-
-class ProgrammeReader(Protocol):
-    """Reads the programme."""
-
-    async def changes(self, showtime_id: str, since: Version) -> FoundChanges | None:
-        """Read what other processes have changed; None if all of the showtime has to be read for that."""
-        ...
+class ListingsReader(Protocol):
+    """Reads showtimes as they are listed."""
 
     async def page(
         self, condition: ShowtimeFilter, after: tuple[datetime, str] | None, limit: int
     ) -> tuple[datetime, list[ListedShowtime]]:
-        """List showtimes by start and identifier, from the one after `after` on, with the seats that are free now."""
+        """Return the time, and at most `limit` showtimes by start and identifier, with the seats that are free now.
+
+        Args:
+            condition: The filter.
+            after: Begin after this start and showtime_id; None for the first.
+            limit: The maximum number of showtimes.
+        """
         ...
 
-    async def versions(self, showtime_ids: Collection[str]) -> tuple[datetime, dict[str, Version]]:
-        """Tell at which version showtimes are, and what time it is; unknown ones are missing."""
+    async def entry(self, showtime_id: str) -> ListedShowtime | None:
+        """Return a showtime, or None. What it says of seats and of the revision may be out of date."""
         ...
-
-    async def showtime(self, showtime_id: str) -> FoundShowtime | None:
-        """Read a showtime, or None."""
-        ...
-
-
-# Accounts

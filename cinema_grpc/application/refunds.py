@@ -2,15 +2,17 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import structlog
 
-from cinema_grpc.application.box_office import BoxOffice
+from cinema_grpc.application.background import BackgroundTask
+from cinema_grpc.application.box_office.box_office import BoxOffice
+from cinema_grpc.application.box_office.command import Command, Priority
+from cinema_grpc.application.box_office.store import ShowtimeUpdate
 from cinema_grpc.application.payment_ports import OwedRefund, PaymentGateway, PaymentStore
 from cinema_grpc.application.retry_policy import BATCH_SIZE, MAXIMUM_TRIES, PROVIDER_SECONDS, backoff
-from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.payment import RefundStatus
 
 logger = structlog.get_logger()
@@ -21,7 +23,11 @@ MAXIMUM_QUEUED = 10_000
 
 
 class Refunds:
-    """Has the payment provider pay the refunds that are owed."""
+    """Has the payment provider pay the refunds that are owed.
+
+    Attributes:
+        task: Runs the passes; a refund that was just written down wakes it.
+    """
 
     def __init__(
         self,
@@ -46,14 +52,26 @@ class Refunds:
         self._grace = grace
         self._given_up = given_up
         self._queue: deque[OwedRefund] = deque(maxlen=MAXIMUM_QUEUED)
+        self.task = BackgroundTask("refunds", self.run_pass, SECONDS_BETWEEN_PASSES)
 
-    def owe(self, booking: Booking) -> None:
-        """Have the next pass pay a refund that was just written down."""
-        refund = booking.refund
-        if refund is not None and refund.status is RefundStatus.PENDING:
-            self._queue.append(
-                OwedRefund(booking.showtime_id, booking.booking_id, refund.refund_id, refund.attempt_id, refund.amount)
-            )
+    def note_commit(self, updates: Sequence[ShowtimeUpdate]) -> None:
+        """Have a pass pay the refunds that were just written down."""
+        for update in updates:
+            for change in update.changes:
+                booking, refund = change.after, change.after.refund
+                if refund is None or refund.status is not RefundStatus.PENDING:
+                    continue
+                if change.before is None or change.before.refund is None:
+                    self._queue.append(
+                        OwedRefund(
+                            booking.showtime_id,
+                            booking.booking_id,
+                            refund.refund_id,
+                            refund.attempt_id,
+                            refund.amount,
+                        )
+                    )
+                    self.task.wake()
 
     async def run_pass(self) -> None:
         """Pay each refund that was written down here, or that is due.
@@ -82,10 +100,12 @@ class Refunds:
         status = RefundStatus.COMPLETED if failure is None else RefundStatus.FAILED
         try:
             await self._box_office.execute(
-                refund.showtime_id,
-                lambda showtime, _now: showtime.settle_refund(refund.booking_id, refund.refund_id, status),
-                booking_id=refund.booking_id,
-                owed=True,
+                Command(
+                    refund.showtime_id,
+                    lambda decision: decision.showtime.settle_refund(refund.booking_id, refund.refund_id, status),
+                    booking_id=refund.booking_id,
+                    priority=Priority.MUST_RUN,
+                )
             )
         except Exception as error:  # noqa: BLE001 (a refund that fails must not stop the others)
             log.warning("a refund is not written down yet", status=status.value, error=repr(error))

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from functools import partial
 
-from cinema_grpc.application.ports import OldRecords
+from cinema_grpc.application.ports import RetentionStore
 
 SECONDS_BETWEEN_PASSES = 60.0
 REQUESTS_KEPT_FOR = timedelta(hours=24)
@@ -12,14 +12,14 @@ ROWS_A_BATCH = 250
 """Rows deleted in one transaction: few enough not to delay bookings."""
 
 
-async def delete_expired(records: OldRecords) -> None:
+async def delete_expired(store: RetentionStore) -> None:
     """Delete all expired records, in small batches.
 
     Raises:
         StorageUnavailable: The database can't be reached.
         Overloaded: The queue to the database is too long.
     """
-    delete_requests = partial(records.forget_requests, REQUESTS_KEPT_FOR)
-    for delete in (delete_requests, records.forget_sessions, records.forget_sign_ins):
+    delete_stored_responses = partial(store.delete_stored_responses, REQUESTS_KEPT_FOR)
+    for delete in (delete_stored_responses, store.delete_sessions, store.delete_sign_ins):
         while await delete(ROWS_A_BATCH) == ROWS_A_BATCH:
             pass

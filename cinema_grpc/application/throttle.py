@@ -22,8 +22,8 @@ from weakref import WeakValueDictionary
 import structlog
 
 from cinema_grpc.application.account_ports import SignInStore
+from cinema_grpc.application.admission_control import AdmissionControl
 from cinema_grpc.application.errors import BadCredentials, TooManyAttempts, TooManyPasswordChecks, TooManyRegistrations
-from cinema_grpc.application.patience import Patience
 from cinema_grpc.domain.account import fold
 from cinema_grpc.domain.errors import CinemaError
 from cinema_grpc.domain.sign_in import KNOWN_FOR, Limit, Record
@@ -73,7 +73,7 @@ class SignInThrottle:
         """Create the throttle; `longest_wait` bounds the wait for other calls of the same subject, in seconds."""
         self._store = store
         self._limits = limits
-        self._attempts, self._registrations = Patience(longest_wait), Patience(longest_wait)
+        self._attempts, self._registrations = AdmissionControl(longest_wait), AdmissionControl(longest_wait)
         self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
         self._waiting: Counter[bytes] = Counter()
         self._checking: Counter[bytes] = Counter()
@@ -129,20 +129,20 @@ class SignInThrottle:
             logger.warning("could not record a sign-in; its client network stays unknown", reason=error.reason)
 
     @asynccontextmanager
-    async def _turn(self, subject: bytes, patience: Patience) -> AsyncIterator[None]:
+    async def _turn(self, subject: bytes, admission: AdmissionControl) -> AsyncIterator[None]:
         """Serialize the calls of one subject.
 
         Raises:
             Overloaded: Too many are waiting.
         """
-        patience.check(self._waiting[subject])
+        admission.check(self._waiting[subject])
         lock = self._locks.setdefault(subject, asyncio.Lock())
         self._waiting[subject] += 1
         try:
             async with lock:
                 begin = time.monotonic()
                 yield
-                patience.took(time.monotonic() - begin)
+                admission.took(time.monotonic() - begin)
         finally:
             _decrement(self._waiting, subject)
 

@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 
 from cinema_grpc.application.account_ports import AccountStore
 from cinema_grpc.application.accounts import Accounts
-from cinema_grpc.application.catalog import Catalog
+from cinema_grpc.application.catalog import Catalog, unencoded
+from cinema_grpc.application.listings import Listings
 from cinema_grpc.application.ports import ShowtimeFilter
-from cinema_grpc.application.programme import Programme
 from cinema_grpc.domain.account import Role
 from cinema_grpc.domain.catalog import Auditorium, Cinema, Movie
 from cinema_grpc.domain.errors import ShowtimeOverlap
@@ -63,7 +63,7 @@ class DemoAccess:
     staff_password: str
 
 
-async def fill(catalog: Catalog, programme: Programme, accounts: Accounts, store: AccountStore) -> DemoAccess | None:
+async def fill(catalog: Catalog, listings: Listings, accounts: Accounts, store: AccountStore) -> DemoAccess | None:
     """Fill an empty database, or bring the demo data of an earlier start up to date.
 
     Returns:
@@ -90,16 +90,18 @@ async def fill(catalog: Catalog, programme: Programme, accounts: Accounts, store
         await accounts.set_password(CUSTOMER, access.customer_password)
     for title, minutes, rating, synopsis in MOVIES:
         if title not in movies:
-            movies[title] = await catalog.create_movie(title, timedelta(minutes=minutes), rating, synopsis, None)
+            movies[title] = await catalog.create_movie(
+                title, timedelta(minutes=minutes), rating, synopsis, None, unencoded
+            )
     for name, time_zone, *_ in CINEMAS:
         if name not in cinemas:
-            cinemas[name] = await catalog.create_cinema(name, time_zone, None)
-    await _fill_auditoriums(catalog, programme, cinemas, list(movies.values()))
+            cinemas[name] = await catalog.create_cinema(name, time_zone, None, unencoded)
+    await _fill_auditoriums(catalog, listings, cinemas, list(movies.values()))
     return access
 
 
 async def _fill_auditoriums(
-    catalog: Catalog, programme: Programme, cinemas: dict[str, Cinema], movies: list[Movie]
+    catalog: Catalog, listings: Listings, cinemas: dict[str, Cinema], movies: list[Movie]
 ) -> None:
     """Create the auditoriums that are missing, and schedule three weeks of showtimes in each."""
     now = await catalog.now()
@@ -107,10 +109,12 @@ async def _fill_auditoriums(
         cinema_name, _, currency_code, minor_units = CINEMAS[cinema_number]
         cinema = cinemas[cinema_name]
         known = {each.name: each for each in await catalog.list_auditoriums(cinema.cinema_id, "", len(AUDITORIUMS))}
-        auditorium = known.get(name) or await catalog.create_auditorium(cinema.cinema_id, name, rows, None)
+        auditorium = known.get(name)
+        if auditorium is None:
+            auditorium = await catalog.create_auditorium(cinema.cinema_id, name, rows, None, unencoded)
         shown = movies[number:] + movies[:number]
         here = ShowtimeFilter("", "", auditorium.auditorium_id, now, None)
-        _, planned = await programme.list_showtimes(here, None, DAYS * len(STARTS))
+        _, planned = await listings.list_showtimes(here, None, DAYS * len(STARTS))
         starts = set(_starts(cinema, now)) - {showtime.start_time for showtime in planned}
         await _schedule(catalog, auditorium, shown, Money(currency_code, minor_units), sorted(starts))
 
@@ -121,7 +125,9 @@ async def _schedule(
     for number, start in enumerate(starts):
         movie_id = movies[number % len(movies)].movie_id
         try:
-            await catalog.create_showtime(movie_id, auditorium.auditorium_id, start, price, SeatGapPolicy.REFUSE, None)
+            await catalog.create_showtime(
+                movie_id, auditorium.auditorium_id, start, price, SeatGapPolicy.REFUSE, None, unencoded
+            )
         except ShowtimeOverlap:
             continue  # staff scheduled another showtime then
 

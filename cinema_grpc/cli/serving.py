@@ -59,7 +59,7 @@ async def serve(
     try:
         await server.open(with_migration=with_migration)
         access = (
-            await demo.fill(server.catalog, server.programme, server.accounts, server.account_store)
+            await demo.fill(server.catalog, server.listings, server.accounts, server.account_store)
             if with_demo
             else None
         )
@@ -158,7 +158,7 @@ async def _show_demo(server: CinemaServer, settings: Settings, access: demo.Demo
         return
     # More than a day ahead, so that cancelling refunds everything.
     refundable = ShowtimeFilter("", "", "", await server.catalog.now() + timedelta(hours=25), None)
-    _, showtimes = await server.programme.list_showtimes(refundable, None, 1)
+    _, showtimes = await server.listings.list_showtimes(refundable, None, 1)
     output = LogWriter(sys.stdout.fileno())  # a write to a full pipe would block the server
     output.write(demo.describe(server.address, settings.tls_certificate, access, showtimes[0].showtime_id) + "\n")
     output.flush()

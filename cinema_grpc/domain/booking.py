@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
+from typing import Any, NamedTuple
 
 from cinema_grpc.domain.booking_errors import (
     BookingNotCancellable,
@@ -40,6 +41,13 @@ TRANSITIONS: dict[BookingStatus, frozenset[BookingStatus]] = {
 
 SEAT_KEEPING = frozenset({BookingStatus.RESERVED, BookingStatus.CONFIRMED})
 """The states in which a booking has its seats."""
+
+
+class BookedSeat(NamedTuple):
+    """A seat and the price at which it was claimed."""
+
+    label: str
+    price: Money
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +92,7 @@ class Booking:
     Its methods return the next state and change nothing.
 
     Attributes:
-        seats: Labels, in row order.
-        seat_price: The price of each seat.
+        seats: At least one, in row order, all priced in one currency.
         hold_extended: Whether a charge has extended the hold; this happens once.
         payment: The latest attempt to charge.
         relied_on: What the gap rule assumed when the booking was made; empty for most bookings.
@@ -94,8 +101,7 @@ class Booking:
     booking_id: str
     user_id: str
     showtime_id: str
-    seats: tuple[str, ...]
-    seat_price: Money
+    seats: tuple[BookedSeat, ...]
     status: BookingStatus
     create_time: datetime
     hold_expire_time: datetime
@@ -108,9 +114,14 @@ class Booking:
     relied_on: tuple[Reliance, ...] = ()
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of its seats."""
+        return tuple([seat.label for seat in self.seats])
+
+    @property
     def total_price(self) -> Money:
         """The sum of the prices of its seats."""
-        return self.seat_price.times(len(self.seats))
+        return Money(self.seats[0].price.currency_code, sum(seat.price.minor_units for seat in self.seats))
 
     @property
     def being_paid(self) -> bool:
@@ -129,15 +140,15 @@ class Booking:
         """Return the booking as it reads at `now`: a hold that is over reads EXPIRED."""
         return self.to(BookingStatus.EXPIRED) if self.lapsed(now) else self
 
-    def to(self, status: BookingStatus) -> "Booking":
-        """Return the booking in its next state.
+    def to(self, status: BookingStatus, **changes: Any) -> "Booking":
+        """Return the booking in its next state, with other changes of its fields.
 
         Raises:
             ValueError: `TRANSITIONS` has no such step.
         """
         if status not in TRANSITIONS[self.status]:
             raise ValueError(f"a booking never goes from {self.status.value} to {status.value}")
-        return replace(self, status=status)
+        return replace(self, status=status, **changes)
 
     def check_payable(self, start_time: datetime, now: datetime, request: str = "") -> None:
         """Check that a charge may start.
@@ -191,10 +202,11 @@ class Booking:
         if attempt is None:
             self.check_payable(start_time, now)
             raise PaymentInProgress(self.booking_id)
-        current = replace(self.as_of(now), payment=attempt.to(AttemptStatus.CHARGED))
-        if current.status is BookingStatus.RESERVED:
-            return replace(current.to(BookingStatus.CONFIRMED), confirm_time=now, tickets=tuple(tickets))
-        return replace(current, refund=current.owed(refund_id, 100, now))
+        charged = attempt.to(AttemptStatus.CHARGED)
+        if self.as_of(now).status is BookingStatus.RESERVED:
+            return self.to(BookingStatus.CONFIRMED, payment=charged, confirm_time=now, tickets=tuple(tickets))
+        expired = replace(self.as_of(now), payment=charged)
+        return replace(expired, refund=expired.owed(refund_id, 100, now))
 
     def with_decline_settled(self, attempt_id: str) -> "Booking":
         """Return it with an OPEN attempt DECLINED; in any other state it stays as it is."""
@@ -238,7 +250,7 @@ class Booking:
             raise PaymentInProgress(self.booking_id)
         paid = self.status is BookingStatus.CONFIRMED
         refund = self.owed(refund_id, quote.percent, now) if paid else None
-        return replace(self.to(BookingStatus.CANCELLED), cancel_time=now, refund=refund)
+        return self.to(BookingStatus.CANCELLED, cancel_time=now, refund=refund)
 
     def quote(self, start_time: datetime, now: datetime) -> CancellationQuote:
         """Return what cancelling at `now` would pay back.

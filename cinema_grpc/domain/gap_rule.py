@@ -164,7 +164,7 @@ def _counts(booking: Booking) -> bool:
 
 
 def _relies_on(booking: Booking, other: Booking) -> bool:
-    return any(seat in reliance.own for reliance in booking.relied_on for seat in other.seats)
+    return any(seat in reliance.own for reliance in booking.relied_on for seat in other.labels)
 
 
 def _own_positions(plan: SeatPlan, booking: Booking) -> list[int]:
@@ -177,7 +177,7 @@ def _stranded(plan: SeatPlan, booking: Booking, kept: _Kept) -> list[int]:
     for reliance in booking.relied_on:
         first, last = plan.positions([reliance.first, reliance.last])
         taken = {position for position in plan.positions(reliance.own) if kept(position)}
-        chosen = [position for position in plan.positions(booking.seats) if first <= position <= last]
+        chosen = [position for position in plan.positions(booking.labels) if first <= position <= last]
 
         def is_free(position: int, stretch: range = range(first, last + 1), taken: set[int] = taken) -> bool:
             return position in stretch and position not in taken

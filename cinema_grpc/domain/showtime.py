@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
-from cinema_grpc.domain.booking import MAXIMUM_SEATS_A_BOOKING, SEAT_KEEPING, Booking, BookingStatus, Ticket
+from cinema_grpc.domain.booking import MAXIMUM_SEATS_A_BOOKING, SEAT_KEEPING, BookedSeat, Booking, BookingStatus, Ticket
 from cinema_grpc.domain.booking_errors import NotBookingOwner, SalesClosed, SeatsUnavailable
 from cinema_grpc.domain.errors import BookingNotFound, FieldViolation, InvalidRequest
 from cinema_grpc.domain.gap_rule import OwnSeats, check_hold, check_payment
@@ -38,7 +38,7 @@ class SeatStatus(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What selling needs to know of a showtime, and what never changes; `seat_price` is the price of each seat."""
+    """What a showtime sells its seats by; `seat_price` is the price of each seat."""
 
     showtime_id: str
     start_time: datetime
@@ -68,6 +68,13 @@ class Showtime:
         self._unpaid_holds = UnpaidHolds()
         for booking in bookings:
             self.restore(booking)
+
+    def copy(self) -> "Showtime":
+        """Return an independent copy, without the changes that `settle` has not forgotten yet."""
+        copy = Showtime(self.terms)
+        copy._bookings, copy._owners = self._bookings.copy(), self._owners.copy()
+        copy._finished, copy._unpaid_holds = self._finished.copy(), self._unpaid_holds.copy()
+        return copy
 
     def restore(self, booking: Booking) -> None:
         """Replace a booking by its stored state; `changes` does not list this."""
@@ -169,8 +176,7 @@ class Showtime:
                 booking_id=booking_id,
                 user_id=user_id,
                 showtime_id=self.terms.showtime_id,
-                seats=tuple(plan.labels[position] for position in positions),
-                seat_price=self.terms.seat_price,
+                seats=tuple(BookedSeat(plan.labels[position], self.terms.seat_price) for position in positions),
                 status=BookingStatus.RESERVED,
                 create_time=now,
                 hold_expire_time=min(now + hold_for, self.terms.start_time),
@@ -278,14 +284,14 @@ class Showtime:
         self._bookings[booking.booking_id] = booking
         self._unpaid_holds.add(booking)
         if booking.status in SEAT_KEEPING:
-            for position in self.terms.seat_plan.positions(booking.seats):
+            for position in self.terms.seat_plan.positions(booking.labels):
                 self._owners[position] = booking
         else:
             self._finished.add(booking.booking_id)
 
     def _remove(self, booking: Booking) -> None:
         if booking.status in SEAT_KEEPING:
-            for position in self.terms.seat_plan.positions(booking.seats):
+            for position in self.terms.seat_plan.positions(booking.labels):
                 if self._owners.get(position) is booking:
                     del self._owners[position]
         if booking.status is BookingStatus.RESERVED:

@@ -1,4 +1,4 @@
-"""cinema.v1.AuthService: signing up, signing in, staying so, and signing out."""
+"""cinema.v1.AuthService: registration, sign-in, sessions and sign-out."""
 # ruff: noqa: N802 (the names are those of the protos)
 
 from cinema.v1 import auth_service_pb2, auth_service_pb2_grpc
@@ -42,7 +42,7 @@ class AuthServicer(auth_service_pb2_grpc.AuthServiceServicer):
     async def GetCurrentUser(
         self, _request: auth_service_pb2.GetCurrentUserRequest, _context: object
     ) -> auth_service_pb2.GetCurrentUserResponse:
-        """Tell who is calling."""
+        """Return the account of the caller."""
         return auth_service_pb2.GetCurrentUserResponse(
             user=render_user(await self._accounts.principals.user(principal().user_id))
         )

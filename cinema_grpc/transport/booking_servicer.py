@@ -2,7 +2,6 @@
 # ruff: noqa: N802 (the names are those of the protos)
 
 from collections.abc import Sequence
-from functools import partial
 
 from cinema.v1 import booking_service_pb2 as pb
 from cinema.v1 import booking_service_pb2_grpc
@@ -10,11 +9,11 @@ from cinema.v1 import booking_service_pb2_grpc
 from cinema_grpc.application.bookings import Bookings
 from cinema_grpc.domain.booking import Booking
 from cinema_grpc.transport.call import principal
-from cinema_grpc.transport.once import once
+from cinema_grpc.transport.idempotency import idempotent_call
 from cinema_grpc.transport.page_tokens import query_of
 from cinema_grpc.transport.pages import read_page
 from cinema_grpc.transport.parsing import parse_booking_status
-from cinema_grpc.transport.rendering import render_booking, render_moment, render_money, write_booking
+from cinema_grpc.transport.rendering import render_booking, render_moment, render_money, serialized, write_booking
 
 
 class BookingServicer(booking_service_pb2_grpc.BookingServiceServicer):
@@ -26,19 +25,18 @@ class BookingServicer(booking_service_pb2_grpc.BookingServiceServicer):
 
     async def CreateBooking(self, request: pb.CreateBookingRequest, _context: object) -> pb.CreateBookingResponse:
         """Hold seats."""
-        repeat = once(request, "cinema.v1.BookingService/CreateBooking", Booking)
-        response = pb.CreateBookingResponse()
-        write = partial(write_booking, message=response.booking)
-        await self._bookings.create(principal().user_id, request.showtime_id, tuple(request.seats), repeat, write)
-        return response
+        call = idempotent_call(request, "cinema.v1.BookingService/CreateBooking")
+        seats = tuple(request.seats)
+        body = await self._bookings.create(principal().user_id, request.showtime_id, seats, call, _encode_created)
+        return serialized(pb.CreateBookingResponse, body)
 
     async def GetBooking(self, request: pb.GetBookingRequest, _context: object) -> pb.GetBookingResponse:
-        """Read a booking of the caller's."""
+        """Return a booking of the caller."""
         booking = await self._bookings.get(principal().user_id, request.booking_id)
         return pb.GetBookingResponse(booking=render_booking(booking))
 
     async def ListBookings(self, request: pb.ListBookingsRequest, _context: object) -> pb.ListBookingsResponse:
-        """List the caller's bookings, a page at a time."""
+        """Return a page of the caller's bookings."""
         user_id = principal().user_id
         status = parse_booking_status(request.status)
 
@@ -58,14 +56,14 @@ class BookingServicer(booking_service_pb2_grpc.BookingServiceServicer):
 
     async def ConfirmPayment(self, request: pb.ConfirmPaymentRequest, _context: object) -> pb.ConfirmPaymentResponse:
         """Charge a booking and confirm it."""
-        repeat = once(request, "cinema.v1.BookingService/ConfirmPayment", Booking)
-        booking = await self._bookings.confirm(principal().user_id, request.booking_id, request.payment_token, repeat)
-        return pb.ConfirmPaymentResponse(booking=render_booking(booking))
+        call = idempotent_call(request, "cinema.v1.BookingService/ConfirmPayment")
+        body = await self._bookings.confirm(principal().user_id, request.booking_id, request.payment_token, call)
+        return serialized(pb.ConfirmPaymentResponse, body)
 
     async def GetCancellationQuote(
         self, request: pb.GetCancellationQuoteRequest, _context: object
     ) -> pb.GetCancellationQuoteResponse:
-        """Tell what cancelling a booking now would pay back."""
+        """Return what cancelling a booking now would pay back."""
         quote = await self._bookings.quote(principal().user_id, request.booking_id)
         return pb.GetCancellationQuoteResponse(
             refund_amount=render_money(quote.amount),
@@ -74,9 +72,26 @@ class BookingServicer(booking_service_pb2_grpc.BookingServiceServicer):
         )
 
     async def CancelBooking(self, request: pb.CancelBookingRequest, _context: object) -> pb.CancelBookingResponse:
-        """Give a booking up."""
-        repeat = once(request, "cinema.v1.BookingService/CancelBooking", Booking)
-        response = pb.CancelBookingResponse()
-        write = partial(write_booking, message=response.booking)
-        await self._bookings.cancel(principal().user_id, request.booking_id, repeat, write)
-        return response
+        """Cancel a booking."""
+        call = idempotent_call(request, "cinema.v1.BookingService/CancelBooking")
+        body = await self._bookings.cancel(principal().user_id, request.booking_id, call, _encode_cancelled)
+        return serialized(pb.CancelBookingResponse, body)
+
+
+def encode_confirmed(booking: Booking) -> bytes:
+    """Return the response to ConfirmPayment."""
+    response = pb.ConfirmPaymentResponse()
+    write_booking(booking, response.booking)
+    return response.SerializeToString()
+
+
+def _encode_created(booking: Booking) -> bytes:
+    response = pb.CreateBookingResponse()
+    write_booking(booking, response.booking)
+    return response.SerializeToString()
+
+
+def _encode_cancelled(booking: Booking) -> bytes:
+    response = pb.CancelBookingResponse()
+    write_booking(booking, response.booking)
+    return response.SerializeToString()

@@ -1,4 +1,4 @@
-"""cinema.v1.CatalogService: entering and reading movies, cinemas and auditoriums."""
+"""cinema.v1.CatalogService: creating and reading movies, cinemas and auditoriums."""
 # ruff: noqa: N802 (the names are those of the protos)
 
 from functools import partial
@@ -7,12 +7,11 @@ from cinema.v1 import catalog_service_pb2 as pb
 from cinema.v1 import catalog_service_pb2_grpc
 
 from cinema_grpc.application.catalog import Catalog
-from cinema_grpc.domain.catalog import Auditorium, Cinema, Movie
-from cinema_grpc.transport.once import once
+from cinema_grpc.transport.idempotency import idempotent_call
 from cinema_grpc.transport.page_tokens import query_of
 from cinema_grpc.transport.pages import read_page, whole
 from cinema_grpc.transport.parsing import parse_seat_rows, parse_span
-from cinema_grpc.transport.rendering import render_auditorium, render_cinema, render_movie
+from cinema_grpc.transport.rendering import render_auditorium, render_cinema, render_movie, serialized
 
 
 class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
@@ -23,49 +22,55 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         self._largest_page = largest_page
 
     async def CreateMovie(self, request: pb.CreateMovieRequest, _context: object) -> pb.CreateMovieResponse:
-        """Enter a movie."""
-        movie = await self._catalog.create_movie(
+        """Create a movie."""
+        body = await self._catalog.create_movie(
             request.title,
             parse_span(request.runtime, "runtime"),
             request.rating,
             request.synopsis,
-            once(request, "cinema.v1.CatalogService/CreateMovie", Movie),
+            idempotent_call(request, "cinema.v1.CatalogService/CreateMovie"),
+            lambda movie: pb.CreateMovieResponse(movie=render_movie(movie)).SerializeToString(),
         )
-        return pb.CreateMovieResponse(movie=render_movie(movie))
+        return serialized(pb.CreateMovieResponse, body)
 
     async def CreateCinema(self, request: pb.CreateCinemaRequest, _context: object) -> pb.CreateCinemaResponse:
-        """Enter a cinema."""
-        repeat = once(request, "cinema.v1.CatalogService/CreateCinema", Cinema)
-        cinema = await self._catalog.create_cinema(request.name, request.time_zone, repeat)
-        return pb.CreateCinemaResponse(cinema=render_cinema(cinema))
+        """Create a cinema."""
+        body = await self._catalog.create_cinema(
+            request.name,
+            request.time_zone,
+            idempotent_call(request, "cinema.v1.CatalogService/CreateCinema"),
+            lambda cinema: pb.CreateCinemaResponse(cinema=render_cinema(cinema)).SerializeToString(),
+        )
+        return serialized(pb.CreateCinemaResponse, body)
 
     async def CreateAuditorium(
         self, request: pb.CreateAuditoriumRequest, _context: object
     ) -> pb.CreateAuditoriumResponse:
-        """Enter an auditorium of a cinema."""
-        auditorium = await self._catalog.create_auditorium(
+        """Create an auditorium of a cinema."""
+        body = await self._catalog.create_auditorium(
             request.cinema_id,
             request.name,
             parse_seat_rows(request.rows),
-            once(request, "cinema.v1.CatalogService/CreateAuditorium", Auditorium),
+            idempotent_call(request, "cinema.v1.CatalogService/CreateAuditorium"),
+            lambda room: pb.CreateAuditoriumResponse(auditorium=render_auditorium(room)).SerializeToString(),
         )
-        return pb.CreateAuditoriumResponse(auditorium=render_auditorium(auditorium))
+        return serialized(pb.CreateAuditoriumResponse, body)
 
     async def GetMovie(self, request: pb.GetMovieRequest, _context: object) -> pb.GetMovieResponse:
-        """Read one movie."""
+        """Return a movie."""
         return pb.GetMovieResponse(movie=render_movie(await self._catalog.get_movie(request.movie_id)))
 
     async def GetCinema(self, request: pb.GetCinemaRequest, _context: object) -> pb.GetCinemaResponse:
-        """Read one cinema."""
+        """Return a cinema."""
         return pb.GetCinemaResponse(cinema=render_cinema(await self._catalog.get_cinema(request.cinema_id)))
 
     async def GetAuditorium(self, request: pb.GetAuditoriumRequest, _context: object) -> pb.GetAuditoriumResponse:
-        """Read one auditorium."""
+        """Return an auditorium."""
         auditorium = await self._catalog.get_auditorium(request.auditorium_id)
         return pb.GetAuditoriumResponse(auditorium=render_auditorium(auditorium))
 
     async def ListMovies(self, request: pb.ListMoviesRequest, _context: object) -> pb.ListMoviesResponse:
-        """List all movies, a page at a time."""
+        """Return a page of movies."""
         movies, next_page_token = await read_page(
             request,
             query_of(request),
@@ -77,7 +82,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         return pb.ListMoviesResponse(movies=movies, next_page_token=next_page_token)
 
     async def ListCinemas(self, request: pb.ListCinemasRequest, _context: object) -> pb.ListCinemasResponse:
-        """List all cinemas, a page at a time."""
+        """Return a page of cinemas."""
         cinemas, next_page_token = await read_page(
             request,
             query_of(request),
@@ -89,7 +94,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         return pb.ListCinemasResponse(cinemas=cinemas, next_page_token=next_page_token)
 
     async def ListAuditoriums(self, request: pb.ListAuditoriumsRequest, _context: object) -> pb.ListAuditoriumsResponse:
-        """List the auditoriums of one cinema, a page at a time."""
+        """Return a page of the auditoriums of a cinema."""
         auditoriums, next_page_token = await read_page(
             request,
             query_of(request),

@@ -1,9 +1,14 @@
 """Ingress coalescing: calls that arrive one by one are let through together."""
 
 import asyncio
+from collections.abc import Callable
 from contextvars import Context
 
-from cinema_grpc.application.line import until_quiet
+QUIET_TURNS = 3
+"""After how many turns of the event loop without a new call the wait ends: about as many as gRPC takes for a call."""
+MOST_TURNS = 32
+MOST_CALLS = 256
+"""After how many turns, or calls, the wait ends in any case."""
 
 
 class IngressCoalescer:
@@ -34,3 +39,14 @@ class IngressCoalescer:
             for future in waiting:
                 if not future.done():  # else its client has hung up
                     future.set_result(None)
+
+
+async def until_quiet(count: Callable[[], int]) -> None:
+    """Wait until no more calls arrive: each turn of the event loop may bring some that the sockets have already."""
+    quiet = 0
+    for _ in range(MOST_TURNS):
+        before = count()
+        if quiet == QUIET_TURNS or before >= MOST_CALLS:
+            return
+        await asyncio.sleep(0)
+        quiet = quiet + 1 if count() <= before else 0

@@ -151,11 +151,10 @@ def write_booking(booking: Booking, message: booking_pb2.Booking) -> None:
     message.user_id = booking.user_id
     message.showtime_id = booking.showtime_id
     message.status = BOOKING_STATUSES[booking.status]
-    seats = message.seats
-    for label in booking.seats:
-        seat = seats.add()
-        seat.seat = label
-        _write_money(booking.seat_price, seat.price)
+    for booked in booking.seats:
+        seat = message.seats.add()
+        seat.seat = booked.label
+        _write_money(booked.price, seat.price)
     _write_money(booking.total_price, message.total_price)
     _write_moment(booking.create_time, message.create_time)
     _write_moment(booking.hold_expire_time, message.hold_expire_time)

@@ -12,7 +12,7 @@ from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.bookings import Bookings
 from cinema_grpc.application.catalog import Catalog
 from cinema_grpc.application.change_limit import ChangeLimit
-from cinema_grpc.application.programme import Programme
+from cinema_grpc.application.listings import Listings
 from cinema_grpc.application.sessions import Sessions
 from cinema_grpc.transport import health
 from cinema_grpc.transport.auth_servicer import AuthServicer
@@ -52,7 +52,7 @@ class Application:
     accounts: Accounts
     sessions: Sessions
     catalog: Catalog
-    programme: Programme
+    listings: Listings
     bookings: Bookings
     tokens: AccessTokens
     change_limit: ChangeLimit
@@ -183,7 +183,7 @@ def _contract_handlers(application: Application, largest_page: int) -> dict[str,
     servicers = {
         "AuthService": AuthServicer(application.accounts, application.sessions, application.tokens),
         "CatalogService": CatalogServicer(application.catalog, largest_page),
-        "ShowtimeService": ShowtimeServicer(application.catalog, application.programme, largest_page),
+        "ShowtimeService": ShowtimeServicer(application.catalog, application.listings, largest_page),
         "BookingService": BookingServicer(application.bookings, largest_page),
     }
     return {

@@ -1,4 +1,4 @@
-"""cinema.v1.ShowtimeService: browsing the programme, and making it."""
+"""cinema.v1.ShowtimeService: browsing and scheduling showtimes."""
 # ruff: noqa: N802 (the names are those of the protos)
 
 from datetime import datetime, timedelta
@@ -7,10 +7,10 @@ from cinema.v1 import showtime_service_pb2 as pb
 from cinema.v1 import showtime_service_pb2_grpc
 
 from cinema_grpc.application.catalog import Catalog
+from cinema_grpc.application.listings import Listings
 from cinema_grpc.application.ports import ShowtimeFilter
-from cinema_grpc.application.programme import Programme
 from cinema_grpc.domain.catalog import ListedShowtime
-from cinema_grpc.transport.once import once
+from cinema_grpc.transport.idempotency import idempotent_call
 from cinema_grpc.transport.page_tokens import decode, encode, malformed_page_token, page_size, query_of
 from cinema_grpc.transport.pages import fitting
 from cinema_grpc.transport.parsing import EPOCH, parse_bound, parse_moment, parse_money, parse_seat_gap_policy
@@ -21,13 +21,13 @@ from cinema_grpc.transport.seat_maps import render_entry, render_seat_map
 class ShowtimeServicer(showtime_service_pb2_grpc.ShowtimeServiceServicer):
     """Answers the calls of the ShowtimeService."""
 
-    def __init__(self, catalog: Catalog, programme: Programme, largest_page: int) -> None:
+    def __init__(self, catalog: Catalog, listings: Listings, largest_page: int) -> None:
         self._catalog = catalog
-        self._programme = programme
+        self._listings = listings
         self._largest_page = largest_page
 
     async def ListShowtimes(self, request: pb.ListShowtimesRequest, _context: object) -> pb.ListShowtimesResponse:
-        """List showtimes, a page at a time.
+        """Return a page of showtimes.
 
         Where the caller names no first moment, the first page's present moment stands for it on the later ones too.
         """
@@ -38,7 +38,7 @@ class ShowtimeServicer(showtime_service_pb2_grpc.ShowtimeServiceServicer):
             start_from, after = _read_cursor(decode(query, request.page_token))
         size = page_size(request.page_size)
         condition = ShowtimeFilter(*places, start_from, until)
-        now, showtimes = await self._programme.list_showtimes(condition, after, size + 1)
+        now, showtimes = await self._listings.list_showtimes(condition, after, size + 1)
         entries = fitting([render_entry(showtime) for showtime in showtimes[:size]], len, self._largest_page)
         token = ""
         if len(entries) < len(showtimes):
@@ -47,21 +47,22 @@ class ShowtimeServicer(showtime_service_pb2_grpc.ShowtimeServiceServicer):
         return serialized(pb.ListShowtimesResponse, b"".join([*entries, rest]))
 
     async def GetShowtime(self, request: pb.GetShowtimeRequest, _context: object) -> pb.GetShowtimeResponse:
-        """Read one showtime with its seats."""
-        seat_map = await self._programme.seat_map(request.showtime_id)
+        """Return a showtime with its seats."""
+        seat_map = await self._listings.seat_map(request.showtime_id)
         return serialized(pb.GetShowtimeResponse, render_seat_map(seat_map))
 
     async def CreateShowtime(self, request: pb.CreateShowtimeRequest, _context: object) -> pb.CreateShowtimeResponse:
-        """Put a showtime on the programme."""
-        showtime = await self._catalog.create_showtime(
+        """Schedule a showtime."""
+        body = await self._catalog.create_showtime(
             request.movie_id,
             request.auditorium_id,
             parse_moment(request.start_time, "start_time"),
             parse_money(request.price),
             parse_seat_gap_policy(request.seat_gap_policy),
-            once(request, "cinema.v1.ShowtimeService/CreateShowtime", ListedShowtime),
+            idempotent_call(request, "cinema.v1.ShowtimeService/CreateShowtime"),
+            lambda showtime: pb.CreateShowtimeResponse(showtime=render_showtime(showtime)).SerializeToString(),
         )
-        return pb.CreateShowtimeResponse(showtime=render_showtime(showtime))
+        return serialized(pb.CreateShowtimeResponse, body)
 
 
 def _cursor(start_from: datetime, last: ListedShowtime) -> tuple[str, str, str]:

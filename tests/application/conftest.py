@@ -3,12 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import literal, update
 from sqlalchemy.pool import QueuePool
 
 from cinema_grpc.adapters.database import schema
@@ -16,20 +15,19 @@ from cinema_grpc.adapters.database.booking_reader import SqlBookingReader
 from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
 from cinema_grpc.adapters.database.database import POOL_SIZE, Database
 from cinema_grpc.application import payment_saga, payments
-from cinema_grpc.application.box_office import BoxOffice
-from cinema_grpc.application.once import Once, RequestKey
+from cinema_grpc.application.box_office.box_office import BoxOffice
+from cinema_grpc.application.box_office.cache import ShowtimeCache
+from cinema_grpc.application.idempotency import IdempotentCall
 from cinema_grpc.domain.booking import Booking
-from tests.application.desk import Desk, open_desk
-from tests.builders import NOW, FakeClock
+from tests.application.commands import decode, hold_command
+from tests.application.sales import Sales, open_sales
+from tests.builders import FakeClock
+from tests.database import furnish, reading, writing
 from tests.faults import Faults, make_breakable
-
-START = NOW + timedelta(days=2)
-CUSTOMERS = ("ada", "bob")
-SHOWTIMES = ("s1", "s2", "s3")
 
 
 @dataclass
-class House:
+class App:
     """A cinema with three showtimes of ten seats (A1 to A10, gaps allowed), two customers, and a box office."""
 
     database: Database
@@ -38,105 +36,76 @@ class House:
     reader: SqlBookingReader
     box_office: BoxOffice
     faults: Faults
+    cache: ShowtimeCache = field(default_factory=ShowtimeCache)
     names: int = field(default=0)
 
-    async def hold(self, *seats: str, at: str = "s1", by: str = "ada", once: Once[Booking] | None = None) -> Booking:
+    async def hold(self, *seats: str, at: str = "s1", by: str = "ada", call: IdempotentCall | None = None) -> Booking:
         """Hold seats for ten minutes."""
         self.names += 1
         name = f"b{self.names:04}"
-        return await self.box_office.execute(
-            at, lambda showtime, now: showtime.hold(name, by, seats, timedelta(minutes=10), now), once=once
-        )
+        return decode(await self.box_office.execute(hold_command(name, *seats, at=at, by=by, call=call)))
 
     async def rows(self, table: str) -> list[dict[str, Any]]:
         """Read a whole table."""
-        async with self.database.reading() as connection:
+        async with reading(self.database) as connection:
             return [dict(row._mapping) for row in await connection.execute(schema.metadata.tables[table].select())]
+
+    async def restore(self) -> None:
+        """Put the database back to its state before all bookings, as a failover that loses commits does."""
+        async with writing(self.database) as connection:
+            await connection.execute(schema.seat_claim.delete())
+            await connection.execute(schema.booking.delete())
+            await connection.execute(schema.commit_log.delete().where(schema.commit_log.c.revision > 0))
+            first = literal("commit of ").concat(schema.showtime.c.showtime_id)
+            await connection.execute(update(schema.showtime).values(revision=0, commit_id=first, taken_seats=0))
+
+    @asynccontextmanager
+    async def other_process(self, store: SqlBoxOfficeStore | None = None, **options: Any) -> AsyncIterator["App"]:
+        """Open a second box office at the same database, as another process would have it.
+
+        Args:
+            store: Its store, if that is a special one.
+            options: Of its BoxOffice.
+        """
+        store, cache = store or self.store, ShowtimeCache()
+        box_office = BoxOffice(store, cache, **{"waiting_tasks": self.database.driver.waiting_tasks} | options)
+        box_office.start()
+        yield replace(self, store=store, box_office=box_office, cache=cache, names=self.names + 1_000)
+        await box_office.stop()
 
 
 @asynccontextmanager
-async def open_house(url: str, pool_size: int = POOL_SIZE) -> AsyncIterator[House]:
-    """Open a house over a database that has its tables and nothing in them, and close it in good order."""
+async def open_app(url: str, pool_size: int = POOL_SIZE) -> AsyncIterator[App]:
+    """Open an app over a database that has its tables and nothing in them, and close it in good order."""
     clock = FakeClock()
     database = Database(url, clock, pool_size)
     faults = make_breakable(database)
     await furnish(database)
-    store = SqlBoxOfficeStore(database)
-    box_office = BoxOffice(store, lambda _: None, apart=database.driver.apart)
+    async with database.transaction():
+        pass  # prepares statements, in transactions that `faults` would count
+    store, cache = SqlBoxOfficeStore(database), ShowtimeCache()
+    box_office = BoxOffice(store, cache, database.driver.waiting_tasks)
     box_office.start()
-    yield House(database, clock, store, SqlBookingReader(database), box_office, faults)
+    yield App(database, clock, store, SqlBookingReader(database), box_office, faults, cache)
     await box_office.stop()
-    while database._peeks.tasks:  # noqa: ASYNC110 (nobody tells)
+    while database._reads.tasks:  # noqa: ASYNC110 (they set no event)
         await asyncio.sleep(0)
     assert cast("QueuePool", database.engine.pool).checkedout() == 0
     await database.close()
 
 
 @pytest.fixture
-async def house(database_url: str) -> AsyncIterator[House]:
-    """A house over a database of each kind."""
-    async with open_house(database_url) as house:
-        yield house
+async def app(database_url: str) -> AsyncIterator[App]:
+    """An app over a database of each kind."""
+    async with open_app(database_url) as app:
+        yield app
 
 
 @pytest.fixture
-async def desk(house: House, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
-    """Open a desk in the house, at which nobody waits long for the next try."""
+async def sales(app: App, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sales]:
+    """Payments in the app, with short pauses between tries."""
     monkeypatch.setattr(payments, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(payment_saga, "FIRST_RETRY_SECONDS", 0.01)
-    desk = open_desk(house)
-    yield desk
-    await desk.payments.stop(10)
-
-
-async def furnish(database: Database, *, newest: bool = True) -> None:
-    """Put the customers and showtimes of a house into an empty database, of the newest version or of an older one."""
-    async with database.writing() as connection:
-        await connection.execute(
-            insert(schema.account),
-            [
-                {
-                    "user_id": name,
-                    "username": name,
-                    "folded_username": name,
-                    "full_name": name,
-                    "email": "",
-                    "role": "CUSTOMER",
-                    "password_hash": "none",
-                    "create_time": NOW,
-                }
-                for name in CUSTOMERS
-            ],
-        )
-        movie = {"movie_id": "m1", "title": "A Film", "runtime": timedelta(hours=2), "rating": "", "synopsis": ""}
-        await connection.execute(insert(schema.movie).values(**movie, create_time=NOW))
-        cinema = {"cinema_id": "c1", "name": "A House", "time_zone": "UTC"}
-        await connection.execute(insert(schema.cinema).values(**cinema, create_time=NOW))
-        room = {"auditorium_id": "a1", "cinema_id": "c1", "name": "One", "rows": '[["A", [10]]]', "total_seats": 10}
-        await connection.execute(insert(schema.auditorium).values(**room, create_time=NOW))
-        await connection.execute(
-            insert(schema.showtime),
-            [
-                {
-                    "showtime_id": name,
-                    "movie_id": "m1",
-                    "auditorium_id": "a1",
-                    **({"cinema_id": "c1"} if newest else {}),
-                    "start_time": START,
-                    "end_time": START + timedelta(hours=2),
-                    "currency_code": "EUR",
-                    "seat_price": 1_250,
-                    "seat_gap_policy": "ALLOW",
-                    "taken_seats": 0,
-                    "revision": 0,
-                    "stamp": f"made with {name}",
-                    "latest_time": NOW,
-                }
-                for name in SHOWTIMES
-            ],
-        )
-
-
-def once(request_id: str, content: bytes = b"content", caller: str = "ada") -> Once[Booking]:
-    """Make the identity of a request."""
-    return Once(RequestKey(caller, "CreateBooking", request_id), lambda: content, Booking)
+    sales = open_sales(app)
+    yield sales
+    await sales.payments.stop(10)

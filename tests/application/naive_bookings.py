@@ -1,17 +1,22 @@
-"""The naive model of bookings and money, which real ones are compared with: plain fields, and no waiting."""
+"""A naive model of bookings and money, for comparison with the real ones: plain fields, and no waiting."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from cinema_grpc.domain.booking import Booking
-
 PRICE = 1_250
+REFUSALS = {
+    "EXPIRED": "HOLD_EXPIRED",
+    "CONFIRMED": "BOOKING_NOT_RESERVED",
+    "CANCELLED": "BOOKING_NOT_RESERVED",
+}
+"""Of a payment, by the status of the booking."""
 
 
 @dataclass
 class Attempt:
-    """A payment that is held up, as the model knows it."""
+    """A payment whose charge is delayed, in the model."""
 
     booking: "Held"
     attempt_id: str
@@ -20,14 +25,14 @@ class Attempt:
     created: datetime
     due: datetime
     replica: int | None
-    task: "asyncio.Task[Booking]"
+    task: "asyncio.Task[bytes]"
     tries: int = 0
     called_off: bool = False
     fenced: bool = False
     settled: bool = False
 
     def settle_charge(self, now: datetime) -> None:
-        """Take down that the charge was made: the booking is paid for, or its money is owed back."""
+        """Record that the charge was made: the booking is paid for, or its money is owed back."""
         held, self.settled = self.booking, True
         held.attempt = None
         if held.now(now) == "RESERVED":
@@ -36,7 +41,7 @@ class Attempt:
             held.status, held.refund = "EXPIRED", held.price
 
     def recover(self, fails_at: str, now: datetime) -> None:
-        """Take down what recovery makes of it, with a provider that fails at what is said."""
+        """Record what recovery makes of it, with a provider that fails at `fails_at`."""
         if not self.called_off:
             if fails_at.startswith("find"):
                 return
@@ -62,7 +67,7 @@ class Attempt:
 
 @dataclass
 class Held:
-    """A booking, as the model knows it."""
+    """A booking in the model."""
 
     name: str
     user: str
@@ -78,5 +83,13 @@ class Held:
         return PRICE * len(self.seats)
 
     def now(self, moment: datetime) -> str:
-        """Tell the status as it reads now."""
+        """Return the status at a moment."""
         return "EXPIRED" if self.status == "RESERVED" and moment >= self.until else self.status
+
+
+def sold_and_kept(held: Iterable[Held]) -> tuple[int, int]:
+    """Return the price of what is sold, and what the policy kept of cancelled bookings."""
+    bookings = list(held)
+    cancelled = [each for each in bookings if each.status == "CANCELLED" and each.refund is not None]
+    sold = sum(each.price for each in bookings if each.status == "CONFIRMED")
+    return sold, sum(each.price - (each.refund or 0) for each in cancelled)

@@ -18,7 +18,7 @@ from cinema_grpc.adapters.access_tokens import JwtAccessTokens
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.account_store import SqlAccountStore
 from cinema_grpc.adapters.database.database import Database
-from cinema_grpc.adapters.database.old_records import SqlOldRecords
+from cinema_grpc.adapters.database.retention_store import SqlRetentionStore
 from cinema_grpc.adapters.database.session_store import SqlSessionStore
 from cinema_grpc.adapters.database.sign_in_store import SqlSignInStore
 from cinema_grpc.adapters.passwords import Argon2Passwords
@@ -35,6 +35,7 @@ from tests import chance
 from tests.adapters.forgeries import ED25519, P256, THEIRS, signing_key
 from tests.builders import FakeClock
 from tests.conftest import KINDS, Lend
+from tests.database import reading
 
 T = TypeVar("T")
 GRACE = timedelta(seconds=30)
@@ -201,7 +202,7 @@ class SigningIn(RuleBasedStateMachine):
 
     @rule()
     def delete_expired(self) -> None:
-        self.run(delete_expired(SqlOldRecords(self.database)))
+        self.run(delete_expired(SqlRetentionStore(self.database)))
 
     @invariant()
     def access_tokens_are_valid_for_an_hour_while_their_key_is(self) -> None:
@@ -223,7 +224,7 @@ class SigningIn(RuleBasedStateMachine):
     async def kept(self) -> int:
         mine = schema.session.c.user_id.in_(list(self.user_ids.values()))
         query = select(schema.session).where(mine, schema.session.c.expire_time > self.clock.now())
-        async with self.database.reading() as connection:
+        async with reading(self.database) as connection:
             return len((await connection.execute(query)).all())
 
 

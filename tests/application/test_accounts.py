@@ -24,6 +24,7 @@ from cinema_grpc.domain.sign_in import Limit
 from cinema_grpc.transport.security_log import note
 from tests.application.recording_passwords import RecordingPasswords
 from tests.builders import NOW, FakeClock
+from tests.database import reading
 
 PASSWORD = "correct horse"
 HERE = "192.0.2.1"
@@ -98,7 +99,7 @@ async def test_a_wrong_password_is_counted_though_its_caller_is_cancelled(
         return matches(secret, password_hash)
 
     async def failures() -> list[int]:
-        async with database.reading() as connection:
+        async with reading(database) as connection:
             return sorted((await connection.execute(select(schema.sign_in.c.failures))).scalars())
 
     monkeypatch.setattr(hasher.real, "_matches", slowly)

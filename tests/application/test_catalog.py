@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 
-from cinema_grpc.application.catalog import CURRENCIES
+from cinema_grpc.application.catalog import CURRENCIES, unencoded
 from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
 from cinema_grpc.domain.errors import (
     AuditoriumNotFound,
@@ -21,13 +21,13 @@ from cinema_grpc.domain.errors import (
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.seating import SeatRow
 from cinema_grpc.domain.showtime import SeatGapPolicy, SeatStatus
-from tests.application.catalog_house import MICROSECOND, PRICE, ROWS, RUNTIME, TOMORROW, House, open_house
+from tests.application.catalog_app import MICROSECOND, PRICE, ROWS, RUNTIME, TOMORROW, CatalogApp, open_app
 from tests.builders import NOW
 
 
 @pytest_asyncio.fixture
-async def house(database_url: str) -> AsyncIterator[House]:
-    async with open_house(database_url) as opened:
+async def app(database_url: str) -> AsyncIterator[CatalogApp]:
+    async with open_app(database_url) as opened:
         yield opened
 
 
@@ -38,8 +38,8 @@ def fields(refusal: pytest.ExceptionInfo[InvalidRequest]) -> list[str]:
 # Entering and reading
 
 
-async def test_what_was_entered_is_read_and_listed(house: House) -> None:
-    catalog, movie, cinema, auditorium = house.catalog, house.movie, house.cinema, house.auditorium
+async def test_what_was_entered_is_read_and_listed(app: CatalogApp) -> None:
+    catalog, movie, cinema, auditorium = app.catalog, app.movie, app.cinema, app.auditorium
     assert movie == Movie(movie.movie_id, "Metropolis", RUNTIME, "PG-13", "A city and its machine.", NOW)
     assert cinema == Cinema(cinema.cinema_id, "Odeon", "Europe/Berlin", NOW)
     assert auditorium == Auditorium(auditorium.auditorium_id, cinema.cinema_id, "Screen 1", tuple(ROWS), NOW)
@@ -51,13 +51,13 @@ async def test_what_was_entered_is_read_and_listed(house: House) -> None:
     assert await catalog.list_auditoriums(cinema.cinema_id, "", 10) == [auditorium]
 
 
-async def test_a_showtime_tells_all_about_itself(house: House) -> None:
-    shown = await house.show()
+async def test_a_showtime_tells_all_about_itself(app: CatalogApp) -> None:
+    shown = await app.show()
     assert shown == ListedShowtime(
         showtime_id=shown.showtime_id,
-        movie=house.movie,
-        cinema=house.cinema,
-        auditorium_id=house.auditorium.auditorium_id,
+        movie=app.movie,
+        cinema=app.cinema,
+        auditorium_id=app.auditorium.auditorium_id,
         auditorium_name="Screen 1",
         start_time=TOMORROW,
         end_time=TOMORROW + RUNTIME,
@@ -67,52 +67,54 @@ async def test_a_showtime_tells_all_about_itself(house: House) -> None:
         available_seats=9,
         revision=0,
     )
-    seat_map = await house.programme.seat_map(shown.showtime_id)
+    seat_map = await app.listings.seat_map(shown.showtime_id)
     assert seat_map.listed == shown
     assert seat_map.seat_plan.labels == ("A1", "A2", "A3", "A4", "A5", "B1", "B2", "B3", "B4")
     assert seat_map.seats == [SeatStatus.AVAILABLE] * 9
-    assert await house.shown() == [shown]
+    assert await app.shown() == [shown]
 
 
-async def test_identifiers_sort_by_creation(house: House) -> None:
-    entered = [await house.catalog.create_movie(f"Film {number}", RUNTIME, "", "", None) for number in range(20)]
+async def test_identifiers_sort_by_creation(app: CatalogApp) -> None:
+    entered = [
+        await app.catalog.create_movie(f"Film {number}", RUNTIME, "", "", None, unencoded) for number in range(20)
+    ]
     assert all(UUID(movie.movie_id).version == 7 for movie in entered)
-    assert await house.catalog.list_movies("", 100) == [house.movie, *entered]
-    assert await house.catalog.list_movies(entered[4].movie_id, 3) == entered[5:8]
+    assert await app.catalog.list_movies("", 100) == [app.movie, *entered]
+    assert await app.catalog.list_movies(entered[4].movie_id, 3) == entered[5:8]
 
 
-async def test_the_time_is_that_of_the_store(house: House) -> None:
-    house.clock.advance(timedelta(minutes=5))
-    assert await house.catalog.now() == NOW + timedelta(minutes=5)
+async def test_the_time_is_that_of_the_store(app: CatalogApp) -> None:
+    app.clock.advance(timedelta(minutes=5))
+    assert await app.catalog.now() == NOW + timedelta(minutes=5)
 
 
-async def test_what_is_not_known_is_not_found(house: House) -> None:
-    catalog = house.catalog
+async def test_what_is_not_known_is_not_found(app: CatalogApp) -> None:
+    catalog = app.catalog
     with pytest.raises(MovieNotFound) as no_movie:
         await catalog.get_movie("nothing")
     assert no_movie.value.metadata == {"movie_id": "nothing"}
     with pytest.raises(CinemaNotFound):
-        await catalog.get_cinema(house.movie.movie_id)
+        await catalog.get_cinema(app.movie.movie_id)
     with pytest.raises(AuditoriumNotFound):
         await catalog.get_auditorium("nothing")
     with pytest.raises(ShowtimeNotFound):
-        await house.programme.seat_map("nothing")
+        await app.listings.seat_map("nothing")
     with pytest.raises(CinemaNotFound):
         await catalog.list_auditoriums("nothing", "", 10)
     with pytest.raises(CinemaNotFound):
-        await catalog.create_auditorium("nothing", "Screen 1", ROWS, None)
+        await catalog.create_auditorium("nothing", "Screen 1", ROWS, None, unencoded)
     with pytest.raises(MovieNotFound):
-        await house.show(movie_id="nothing", auditorium_id="nothing")
+        await app.show(movie_id="nothing", auditorium_id="nothing")
     with pytest.raises(AuditoriumNotFound):
-        await house.show(auditorium_id="nothing")
+        await app.show(auditorium_id="nothing")
 
 
 # What is refused
 
 
 @pytest.mark.parametrize("time_zone", ["Europe/Berlin", "America/Argentina/Buenos_Aires", "Asia/Kolkata", "UTC"])
-async def test_a_time_zone_is_one_that_iana_knows(house: House, time_zone: str) -> None:
-    assert (await house.catalog.create_cinema("Odeon", time_zone, None)).time_zone == time_zone
+async def test_a_time_zone_is_one_that_iana_knows(app: CatalogApp, time_zone: str) -> None:
+    assert (await app.catalog.create_cinema("Odeon", time_zone, None, unencoded)).time_zone == time_zone
 
 
 @pytest.mark.parametrize(
@@ -130,9 +132,9 @@ async def test_a_time_zone_is_one_that_iana_knows(house: House, time_zone: str) 
         "localtime",
     ],
 )
-async def test_any_other_time_zone_is_refused(house: House, time_zone: str) -> None:
+async def test_any_other_time_zone_is_refused(app: CatalogApp, time_zone: str) -> None:
     with pytest.raises(InvalidRequest) as refusal:
-        await house.catalog.create_cinema("Odeon", time_zone, None)
+        await app.catalog.create_cinema("Odeon", time_zone, None, unencoded)
     assert fields(refusal) == ["time_zone"]
 
 
@@ -146,38 +148,38 @@ async def test_any_other_time_zone_is_refused(house: House, time_zone: str) -> N
         ([SeatRow(chr(65 + number), (200,)) for number in range(11)], "rows"),
     ],
 )
-async def test_rows_that_are_no_layout_are_refused(house: House, rows: list[SeatRow], field: str) -> None:
+async def test_rows_that_are_no_layout_are_refused(app: CatalogApp, rows: list[SeatRow], field: str) -> None:
     """Before it is looked up whether there is such a cinema."""
     with pytest.raises(InvalidRequest) as refusal:
-        await house.catalog.create_auditorium("nothing", "Screen 2", rows, None)
+        await app.catalog.create_auditorium("nothing", "Screen 2", rows, None, unencoded)
     assert fields(refusal) == [field]
 
 
-async def test_a_name_is_taken_in_its_own_cinema_alone(house: House) -> None:
+async def test_a_name_is_taken_in_its_own_cinema_alone(app: CatalogApp) -> None:
     with pytest.raises(NameTaken):
-        await house.catalog.create_auditorium(house.cinema.cinema_id, "Screen 1", ROWS, None)
-    other = await house.catalog.create_cinema("Odeon", "Europe/Paris", None)
-    assert (await house.catalog.create_auditorium(other.cinema_id, "Screen 1", ROWS, None)).name == "Screen 1"
+        await app.catalog.create_auditorium(app.cinema.cinema_id, "Screen 1", ROWS, None, unencoded)
+    other = await app.catalog.create_cinema("Odeon", "Europe/Paris", None, unencoded)
+    assert (await app.catalog.create_auditorium(other.cinema_id, "Screen 1", ROWS, None, unencoded)).name == "Screen 1"
 
 
-async def test_a_showtime_starts_in_the_future_at_most_five_years_ahead(house: House) -> None:
+async def test_a_showtime_starts_in_the_future_at_most_five_years_ahead(app: CatalogApp) -> None:
     for start_time in (NOW, NOW.replace(year=2031) + MICROSECOND):
         with pytest.raises(InvalidRequest) as refusal:
-            await house.show(start_time)
+            await app.show(start_time)
         assert fields(refusal) == ["start_time"]
-    await house.show(NOW + MICROSECOND)
-    await house.show(NOW.replace(year=2031))
+    await app.show(NOW + MICROSECOND)
+    await app.show(NOW.replace(year=2031))
 
 
 @pytest.mark.parametrize("currency_code", ["EUR", "JPY", "KWD", "XOF", "XPF", "USD"])
-async def test_a_price_is_in_a_currency_of_iso_4217(house: House, currency_code: str) -> None:
-    assert (await house.show(price=Money(currency_code, 0))).seat_price == Money(currency_code, 0)
+async def test_a_price_is_in_a_currency_of_iso_4217(app: CatalogApp, currency_code: str) -> None:
+    assert (await app.show(price=Money(currency_code, 0))).seat_price == Money(currency_code, 0)
 
 
 @pytest.mark.parametrize("currency_code", ["", "ABC", "eur", "DEM", "XXX", "XTS", "XAU", "XDR"])
-async def test_what_is_no_currency_or_has_no_minor_unit_is_refused(house: House, currency_code: str) -> None:
+async def test_what_is_no_currency_or_has_no_minor_unit_is_refused(app: CatalogApp, currency_code: str) -> None:
     with pytest.raises(InvalidRequest) as refusal:
-        await house.show(price=Money(currency_code, 1250))
+        await app.show(price=Money(currency_code, 1250))
     assert fields(refusal) == ["price.currency_code"]
 
 
@@ -186,19 +188,19 @@ def test_the_currencies_of_the_world_are_there() -> None:
     assert all(len(code) == 3 and code.isupper() and code.isascii() for code in CURRENCIES)
 
 
-async def test_everything_that_is_malformed_is_named_at_once_before_anything_is_looked_up(house: House) -> None:
+async def test_everything_that_is_malformed_is_named_at_once_before_anything_is_looked_up(app: CatalogApp) -> None:
     with pytest.raises(InvalidRequest) as refusal:
-        await house.show(NOW, Money("ABC", 10**12 + 1), movie_id="nothing", auditorium_id="nothing")
+        await app.show(NOW, Money("ABC", 10**12 + 1), movie_id="nothing", auditorium_id="nothing")
     assert fields(refusal) == ["start_time", "price.currency_code", "price.minor_units"]
-    assert await house.shown() == []
+    assert await app.shown() == []
 
 
-async def test_an_auditorium_shows_one_movie_at_a_time(house: House) -> None:
-    first = await house.show()
+async def test_an_auditorium_shows_one_movie_at_a_time(app: CatalogApp) -> None:
+    first = await app.show()
     with pytest.raises(ShowtimeOverlap) as refusal:
-        await house.show(first.end_time + timedelta(minutes=15) - MICROSECOND)
+        await app.show(first.end_time + timedelta(minutes=15) - MICROSECOND)
     assert refusal.value.metadata["showtime_id"] == first.showtime_id
-    second = await house.show(first.end_time + timedelta(minutes=15))
-    other = await house.catalog.create_auditorium(house.cinema.cinema_id, "Screen 2", ROWS, None)
-    third = await house.show(auditorium_id=other.auditorium_id)
-    assert await house.shown() == [first, third, second]
+    second = await app.show(first.end_time + timedelta(minutes=15))
+    other = await app.catalog.create_auditorium(app.cinema.cinema_id, "Screen 2", ROWS, None, unencoded)
+    third = await app.show(auditorium_id=other.auditorium_id)
+    assert await app.shown() == [first, third, second]

@@ -24,22 +24,22 @@ from cinema_grpc.adapters.database.booking_reader import SqlBookingReader
 from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.application.bookings import Bookings
-from cinema_grpc.application.box_office import BoxOffice
+from cinema_grpc.application.box_office.box_office import BoxOffice
 from cinema_grpc.application.expiry import HoldExpiry
 from cinema_grpc.application.retry_policy import backoff
-from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.errors import CinemaError
 from cinema_grpc.domain.payment import UNSETTLED
 from tests import chance
-from tests.application.conftest import CUSTOMERS, START, furnish
+from tests.application.commands import decode, encode
 from tests.application.fickle_provider import FickleProvider
-from tests.application.naive_bookings import Attempt, Held
+from tests.application.naive_bookings import REFUSALS, Attempt, Held, sold_and_kept
 from tests.application.paying import GRACE, Replica
 from tests.builders import FakeClock
+from tests.database import CUSTOMERS, START, furnish, reading, writing
 
 HOLD = timedelta(minutes=10)
 SEATS = [f"A{number}" for number in range(1, 6)]
-TIME_RULES = ("a hold that is over", "an attempt to charge comes", "a refund is paid within")
+TIME_RULES = ("a lapsed hold is EXPIRED within", "a payment attempt is settled within", "a refund is paid within")
 """What only holds while the background tasks run all the time."""
 STAGES = st.sampled_from(["through", "before", "after"])
 REPLICAS = st.integers(0, 1)
@@ -65,7 +65,7 @@ class Machine(RuleBasedStateMachine):
     async def _open(self) -> None:
         self.provider = FickleProvider()
         self.database = Database(self.url, self.clock)
-        async with self.database.writing() as connection:
+        async with writing(self.database) as connection:
             for table in reversed(schema.metadata.sorted_tables):
                 await connection.execute(table.delete())
         await furnish(self.database)
@@ -73,11 +73,13 @@ class Machine(RuleBasedStateMachine):
 
     async def _start(self) -> tuple[Replica, Bookings]:
         database = Database(self.url, self.clock)
-        box_office = BoxOffice(SqlBoxOfficeStore(database), lambda _: None, 1, database.driver.apart)
+        box_office = BoxOffice(SqlBoxOfficeStore(database), waiting_tasks=database.driver.waiting_tasks)
         box_office.start()
         replica = Replica(database, box_office, self.provider)
         reader = SqlBookingReader(database)
-        return replica, Bookings(box_office, reader, replica.payments, HOLD, replica.refunds.owe)
+        bookings = Bookings(box_office, reader, replica.payments, HOLD)
+        box_office.on_commit(bookings.note_commit)
+        return replica, bookings
 
     async def _end(self, replica: Replica) -> None:
         await replica.die()
@@ -91,9 +93,9 @@ class Machine(RuleBasedStateMachine):
         return self.runner.run(within_a_minute())
 
     def _answer(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Return the answer, or the reason of the refusal."""
+        """Return the booking of the response, or the reason of the refusal."""
         try:
-            return self._do(work)
+            return decode(self._do(work))
         except CinemaError as refusal:
             return refusal.reason
 
@@ -106,7 +108,7 @@ class Machine(RuleBasedStateMachine):
         seats, now = tuple(SEATS[first : first + number]), self.clock.now()
         taken = {seat for each in self.held if each.now(now) in {"RESERVED", "CONFIRMED"} for seat in each.seats}
         on_hold = sum(len(each.seats) for each in self.held if each.user == user and each.now(now) == "RESERVED")
-        answer = self._answer(self.replicas[at][1].create(user, "s1", seats, None))
+        answer = self._answer(self.replicas[at][1].create(user, "s1", seats, None, encode))
         if now >= START:
             assert answer == "SALES_CLOSED"
         elif taken & set(seats):
@@ -126,11 +128,7 @@ class Machine(RuleBasedStateMachine):
         now, status = self.clock.now(), held.now(self.clock.now())
         self.provider.stage = stage
         paying = self.replicas[at][1].confirm(held.user, held.name, "tok_declined" if declined else "tok_visa", None)
-        refusal = {
-            "EXPIRED": "HOLD_EXPIRED",
-            "CONFIRMED": "BOOKING_NOT_RESERVED",
-            "CANCELLED": "BOOKING_NOT_RESERVED",
-        }.get(status)
+        refusal = REFUSALS.get(status)
         refusal = refusal or ("PAYMENT_IN_PROGRESS" if held.attempt else "SALES_CLOSED" if now >= START else None)
         if refusal is not None:
             assert self._answer(paying) == refusal
@@ -147,7 +145,7 @@ class Machine(RuleBasedStateMachine):
         self.begun.append(held.attempt)
         return held.attempt
 
-    async def _begin(self, paying: Coroutine[Any, Any, Booking]) -> "asyncio.Task[Booking]":
+    async def _begin(self, paying: Coroutine[Any, Any, bytes]) -> "asyncio.Task[bytes]":
         self.provider.here.clear()
         task = asyncio.create_task(paying)
         task.add_done_callback(lambda answer: answer.cancelled() or answer.exception())  # a crash leaves it unretrieved
@@ -178,14 +176,14 @@ class Machine(RuleBasedStateMachine):
             else:
                 assert answer == "HOLD_EXPIRED" if held.status == "EXPIRED" else answer.status.value == "CONFIRMED"
 
-    async def _finish(self, attempt: Attempt) -> Booking:
+    async def _finish(self, attempt: Attempt) -> bytes:
         self.provider.gates[attempt.attempt_id].set()
         return await attempt.task
 
     @rule(held=bookings, at=REPLICAS)
     def cancel(self, held: Held, at: int) -> None:
         now, status = self.clock.now(), held.now(self.clock.now())
-        answer = self._answer(self.replicas[at][1].cancel(held.user, held.name, None))
+        answer = self._answer(self.replicas[at][1].cancel(held.user, held.name, None, encode))
         if status in {"EXPIRED", "CANCELLED"} or now >= START:
             assert answer == "BOOKING_NOT_CANCELLABLE"
         elif held.attempt is not None:
@@ -253,20 +251,15 @@ class Machine(RuleBasedStateMachine):
         report = self._do(self._look_over())
         wrong = [each for each in report.findings if each.breaches and not each.rule.startswith(TIME_RULES)]
         assert wrong == []
-        sold, kept = self._sold_and_kept()
+        sold, kept = sold_and_kept(self.held)
         assert [(each.sold, each.kept) for each in report.books] == ([(sold, kept)] if self.held else [])
         at_the_provider = sum(self._do(self.provider.ledger.net()).values())
         owed = sum(each.refund or 0 for each in self.held)
         held_up = sum(each.price for each in self.held if each.attempt is not None and each.attempt.made)
         assert sold + kept <= at_the_provider <= sold + kept + owed + held_up
 
-    def _sold_and_kept(self) -> tuple[int, int]:
-        given_up = [each for each in self.held if each.status == "CANCELLED" and each.refund is not None]
-        sold = sum(each.price for each in self.held if each.status == "CONFIRMED")
-        return sold, sum(each.price - (each.refund or 0) for each in given_up)
-
     async def _look_over(self) -> Any:
-        async with self.database.reading() as connection:
+        async with reading(self.database) as connection:
             return await look_over(connection, self.clock.now())
 
     def teardown(self) -> None:
@@ -281,7 +274,7 @@ class Machine(RuleBasedStateMachine):
                 self.pay_refunds(0, "")
             self.what_there_is_is_what_the_model_knows()
             assert self._do(self._look_over()).breaches == 0
-            assert sum(self._do(self.provider.ledger.net()).values()) == sum(self._sold_and_kept())
+            assert sum(self._do(self.provider.ledger.net()).values()) == sum(sold_and_kept(self.held))
         finally:
             for replica, _ in self.replicas:
                 self._do(self._end(replica))

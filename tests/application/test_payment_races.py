@@ -20,8 +20,10 @@ from cinema_grpc.domain.errors import CinemaError
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.payment import AttemptStatus, RefundStatus
 from tests import chance
-from tests.application.conftest import SHOWTIMES, House
+from tests.application.commands import cancel_command, decode, hold_command
+from tests.application.conftest import App
 from tests.application.paying import Provider, Replica
+from tests.database import SHOWTIMES, reading
 from tests.postgresql import libpq_url
 
 HOLD = timedelta(seconds=150)
@@ -57,58 +59,58 @@ class GatedProvider(Provider):
 @pytest.mark.no_cover
 @pytest.mark.parametrize("races", [150, pytest.param(10_000, marks=pytest.mark.torture)])
 async def test_payment_against_expiry(
-    house: House, database_url: str, races: int, record_property: Callable[[str, object], None]
+    app: App, database_url: str, races: int, record_property: Callable[[str, object], None]
 ) -> None:
-    """Never both, never neither, while others lock the database, claim the seat, expire holds or recover."""
+    """Never both and never neither, while others lock the database, claim the seat, expire holds or recover."""
     seed, outcomes = chance.seed(), Counter[str]()
     for number in range(-(-chance.count(races) // len(SEATS))):
-        outcomes += await one_round(house, database_url, chance.generator(seed, number))
+        outcomes += await one_round(app, database_url, chance.generator(seed, number))
     record_property("figures", dict(outcomes))
     assert {"CONFIRMED", "EXPIRED and refunded"} <= outcomes.keys()
 
 
-async def one_round(house: House, url: str, random: chances.Random) -> Counter[str]:
+async def one_round(app: App, url: str, random: chances.Random) -> Counter[str]:
     """Pay for all seats; the charges succeed around the end of the holds."""
     provider = GatedProvider()
-    live, other = (Replica(house.database, house.box_office, provider) for _ in range(2))
-    held = [await hold(house, "ada", at, seat) for at, seat in SEATS]
-    end = max(booking.hold_expire_time for booking in held)
-    payments = [live.pay(booking) for booking in held]
-    await asyncio.wait_for(provider.all_here.wait(), 30)
+    async with app.other_process() as first, app.other_process() as second:
+        live, other = (Replica(app.database, each.box_office, provider) for each in (first, second))
+        held = [await hold(app, "ada", at, seat) for at, seat in SEATS]
+        end = max(booking.hold_expire_time for booking in held)
+        payments = [live.pay(booking) for booking in held]
+        await asyncio.wait_for(provider.all_here.wait(), 30)
 
-    actions: list[Action] = [lambda number=number: provider.open(number) for number in range(len(held))]  # type: ignore[misc]
-    actions += [lambda at=at, seat=seat: hold(house, "bob", at, seat) for at, seat in random.sample(SEATS, 15)]  # type: ignore[misc]
-    actions += [HoldExpiry(house.store, house.box_office).run_pass] * 3
-    actions += [lambda: lock(url, random.choice(SHOWTIMES))] * 2
-    actions += [other.payments.recover] * random.choice([0, 0, 1])
-    tasks = []
-    for offset, action in sorted(
-        ((random.randint(-AROUND, AROUND), each) for each in actions), key=lambda each: each[0]
-    ):
-        house.clock.advance(end + timedelta(microseconds=offset) - house.clock.now())
-        tasks.append(asyncio.create_task(action()))
-        for _ in range(random.choice([0, 1, 3, 10, 30])):
-            await asyncio.sleep(0)
-        if random.random() < 0.1:
-            await asyncio.sleep(0.001)
-    answers = await asyncio.wait_for(asyncio.gather(*payments, return_exceptions=True), 30)
-    rivals = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 30)
-    assert not [each for each in rivals if isinstance(each, Exception) and not isinstance(each, CinemaError)]
+        actions: list[Action] = [lambda number=number: provider.open(number) for number in range(len(held))]  # type: ignore[misc]
+        actions += [lambda at=at, seat=seat: hold(app, "bob", at, seat) for at, seat in random.sample(SEATS, 15)]  # type: ignore[misc]
+        actions += [HoldExpiry(app.store, app.box_office).run_pass] * 3
+        actions += [lambda: lock(url, random.choice(SHOWTIMES))] * 2
+        actions += [other.payments.recover] * random.choice([0, 0, 1])
+        tasks = []
+        for offset, action in sorted(
+            ((random.randint(-AROUND, AROUND), each) for each in actions), key=lambda each: each[0]
+        ):
+            app.clock.advance(end + timedelta(microseconds=offset) - app.clock.now())
+            tasks.append(asyncio.create_task(action()))
+            for _ in range(random.choice([0, 1, 3, 10, 30])):
+                await asyncio.sleep(0)
+            if random.random() < 0.1:
+                await asyncio.sleep(0.001)
+        answers = await asyncio.wait_for(asyncio.gather(*payments, return_exceptions=True), 30)
+        rivals = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 30)
+        assert not [each for each in rivals if isinstance(each, Exception) and not isinstance(each, CinemaError)]
 
-    house.clock.advance(timedelta(seconds=1))
-    await HoldExpiry(house.store, house.box_office).run_pass()
-    for replica in (live, other):
-        await replica.recover()
-    await house.box_office.execute("s1", lambda showtime, _now: showtime.taken)  # whatever was behind has been written
-    outcomes = Counter([await check(house, provider, *each) for each in zip(held, answers, strict=True)])
-    await empty(house)
-    return outcomes
+        app.clock.advance(timedelta(seconds=1))
+        await HoldExpiry(app.store, app.box_office).run_pass()
+        for replica in (live, other):
+            await replica.recover()
+        outcomes = Counter([await check(app, provider, *each) for each in zip(held, answers, strict=True)])
+        await empty(app)
+        return outcomes
 
 
-async def hold(house: House, user: str, at: str, seat: str) -> Booking:
-    house.names += 1
-    name = f"b{house.names:06}"
-    return await house.box_office.execute(at, lambda showtime, now: showtime.hold(name, user, [seat], HOLD, now))
+async def hold(app: App, user: str, at: str, seat: str) -> Booking:
+    app.names += 1
+    name = f"b{app.names:06}"
+    return decode(await app.box_office.execute(hold_command(name, seat, at=at, by=user, hold_for=HOLD)))
 
 
 async def lock(url: str, showtime_id: str) -> None:
@@ -132,9 +134,9 @@ def lock_file(path: str) -> None:
         connection.execute("ROLLBACK")
 
 
-async def check(house: House, provider: Provider, held: Booking, answer: Booking | BaseException) -> str:
+async def check(app: App, provider: Provider, held: Booking, answer: Booking | BaseException) -> str:
     """Compare a booking with the provider's ledger and with the answer that its caller got; return its end."""
-    found = await house.reader.find(held.booking_id)
+    found = await app.reader.find(held.booking_id)
     assert found is not None
     booking, payment = found.booking, found.booking.payment
     assert payment is not None
@@ -154,16 +156,13 @@ async def check(house: House, provider: Provider, held: Booking, answer: Booking
     return "EXPIRED and voided"
 
 
-async def empty(house: House) -> None:
+async def empty(app: App) -> None:
     """Audit, and set all seats free again."""
-    async with house.database.reading() as connection:
-        report = await look_over(connection, house.clock.now())
+    async with reading(app.database) as connection:
+        report = await look_over(connection, app.clock.now())
     assert report.breaches == 0, report.describe()
-    for row in await house.rows("booking"):
+    for row in await app.rows("booking"):
         if row["status"] in {"RESERVED", "CONFIRMED"}:
-            name, user = row["booking_id"], row["user_id"]
-            await house.box_office.execute(
-                row["showtime_id"],
-                lambda showtime, now, name=name, user=user: showtime.cancel(name, user, f"r-{name}", now),  # type: ignore[misc]
-                booking_id=name,
-            )
+            found = await app.reader.find(row["booking_id"])
+            assert found is not None
+            await app.box_office.execute(cancel_command(found.booking))

@@ -1,8 +1,7 @@
-"""Recovery settles payments that a crash left open, whatever became of the charge."""
+"""Recovery settles payments that a crash left open, with any outcome of the charge."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -12,57 +11,31 @@ from structlog.testing import capture_logs
 from cinema_grpc.adapters.simulated_payments import FaultProfile
 from cinema_grpc.application import payment_saga
 from cinema_grpc.application.errors import PaymentUnavailable
-from cinema_grpc.application.once import Once, RequestKey
 from cinema_grpc.application.payment_ports import ChargeVoided, ProviderUnavailable
 from cinema_grpc.application.payment_saga import PaymentSaga
 from cinema_grpc.application.retry_policy import LONGEST_PAUSE, MAXIMUM_TRIES
-from cinema_grpc.domain.booking import Booking, BookingStatus
+from cinema_grpc.domain.booking import BookingStatus
 from cinema_grpc.domain.booking_errors import BookingNotReserved, HoldExpired, PaymentInProgress
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.payment import AttemptStatus, RefundStatus
-from tests.application.conftest import House
-from tests.application.paying import GRACE, Provider, Replica
+from tests.application.commands import TEN_MINUTES, encode, idempotent_call
+from tests.application.conftest import App
+from tests.application.paying import GRACE, Provider, Replica, Scene
 
-HOLD = timedelta(minutes=10)
-REQUEST = Once(RequestKey("ada", "cinema.v1.BookingService/ConfirmPayment", "r1"), lambda: b"\xfe content", Booking)
-
-
-@dataclass
-class Scene:
-    """A replica that dies, one that recovers, and a booking that ada pays for."""
-
-    house: House
-    provider: Provider
-    first: Replica
-    second: Replica
-    booking: Booking
-
-    async def read(self) -> Booking:
-        """Read the booking."""
-        found = await self.house.reader.find(self.booking.booking_id)
-        assert found is not None
-        return found.booking.as_of(found.now)
-
-    async def attempts(self) -> list[str]:
-        """Return the statuses of the attempts, in order."""
-        rows = sorted(await self.house.rows("payment_attempt"), key=lambda row: row["attempt_id"])
-        return [row["status"] for row in rows]
-
-    async def money(self) -> int:
-        """Return how much of ada's money the provider has."""
-        return sum((await self.provider.ledger.net()).values())
+CALL = idempotent_call(rpc="cinema.v1.BookingService/ConfirmPayment")
 
 
 @pytest.fixture
-async def scene(house: House, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
+async def scene(app: App, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
     monkeypatch.setattr(payment_saga, "FIRST_RETRY_SECONDS", 0.01)
     provider = Provider()
-    first, second = (Replica(house.database, house.box_office, provider) for _ in range(2))
-    yield Scene(house, provider, first, second, await house.hold("A1", "A2"))
-    provider.before.set()
-    provider.after.set()
-    await first.payments.stop(10)
-    await second.payments.stop(10)
+    async with app.other_process() as other:
+        first, second = (Replica(app.database, each.box_office, provider) for each in (app, other))
+        yield Scene(app, provider, first, second, await app.hold("A1", "A2"))
+        provider.before.set()
+        provider.after.set()
+        await first.payments.stop(10)
+        await second.payments.stop(10)
 
 
 async def fails(call: "asyncio.Task[Any]", error: type[Exception]) -> None:
@@ -74,49 +47,49 @@ class TestACrash:
     async def test_after_the_charge(self, scene: Scene) -> None:
         """The money was taken: the booking is confirmed, and a repeat gets its tickets."""
         scene.provider.after.clear()
-        scene.first.pay(scene.booking, once=REQUEST)
+        scene.first.pay(scene.booking, call=CALL)
         await scene.provider.made.wait()
         await scene.first.die()
         await scene.second.recover()
         assert await scene.attempts() == ["OPEN"]  # within the grace it is left alone
-        scene.house.clock.advance(GRACE)
+        scene.app.clock.advance(GRACE)
         await scene.second.recover()
         booking = await scene.read()
         assert (booking.status, len(booking.tickets)) == (BookingStatus.CONFIRMED, 2)
-        assert await scene.second.pay(scene.booking, once=REQUEST) == booking
+        assert await scene.second.pay(scene.booking, call=CALL) == booking
         await fails(scene.second.pay(scene.booking), BookingNotReserved)
         assert await scene.money() == 2_500
 
     async def test_after_the_charge_and_the_hold(self, scene: Scene) -> None:
         """The money was taken too late: all of it goes back, and a repeat gets HOLD_EXPIRED."""
         scene.provider.after.clear()
-        scene.first.pay(scene.booking, once=REQUEST)
+        scene.first.pay(scene.booking, call=CALL)
         await scene.provider.made.wait()
         await scene.first.die()
-        scene.house.clock.advance(HOLD)
+        scene.app.clock.advance(TEN_MINUTES)
         await scene.second.recover()
         booking = await scene.read()
         assert booking.status is BookingStatus.EXPIRED
         assert booking.refund is not None
         assert (booking.refund.percent, booking.refund.status) == (100, RefundStatus.COMPLETED)
-        await fails(scene.second.pay(scene.booking, once=REQUEST), HoldExpired)
+        await fails(scene.second.pay(scene.booking, call=CALL), HoldExpired)
         assert await scene.money() == 0
 
     async def test_before_the_charge_arrived(self, scene: Scene) -> None:
-        """The provider knows of no charge, so it is voided: one that still arrives takes nothing. She may pay again."""
+        """The provider knows of no charge, so it is voided: one that still arrives takes nothing. Ada may pay again."""
         scene.provider.before.clear()
-        late = scene.first.pay(scene.booking, once=REQUEST)
+        late = scene.first.pay(scene.booking, call=CALL)
         await scene.provider.arrived.wait()
         await scene.first.die()
         await fails(late, Exception)
-        scene.house.clock.advance(GRACE)
+        scene.app.clock.advance(GRACE)
         await scene.second.recover()
         assert await scene.attempts() == ["VOIDED"]
         scene.provider.before.set()
-        (attempt,) = await scene.house.rows("payment_attempt")
+        (attempt,) = await scene.app.rows("payment_attempt")
         with pytest.raises(ChargeVoided):
             await scene.provider.charge(attempt["attempt_id"], Money("EUR", 2_500), "tok_visa")
-        assert (await scene.second.pay(scene.booking, once=REQUEST)).status is BookingStatus.CONFIRMED
+        assert (await scene.second.pay(scene.booking, call=CALL)).status is BookingStatus.CONFIRMED
         assert await scene.attempts() == ["VOIDED", "CHARGED"]
         assert await scene.money() == 2_500
 
@@ -125,7 +98,7 @@ class TestACrash:
         scene.first.pay(scene.booking, "tok_declined")
         await scene.provider.made.wait()
         await scene.first.die()
-        scene.house.clock.advance(GRACE)
+        scene.app.clock.advance(GRACE)
         await scene.second.recover()
         assert await scene.attempts() == ["DECLINED"]
         assert (await scene.read()).status is BookingStatus.RESERVED
@@ -133,12 +106,12 @@ class TestACrash:
     async def test_a_request_id_that_another_call_took_meanwhile(self, scene: Scene) -> None:
         """The payment is settled all the same."""
         scene.provider.after.clear()
-        scene.first.pay(scene.booking, once=REQUEST)
+        scene.first.pay(scene.booking, call=CALL)
         await scene.provider.made.wait()
         await scene.first.die()
-        other = Once(REQUEST.key, lambda: b"other content", Booking)
-        await scene.house.hold("A5", once=other)
-        scene.house.clock.advance(GRACE)
+        other = idempotent_call(request=b"another request", rpc=CALL.key.rpc)
+        await scene.app.hold("A5", call=other)
+        scene.app.clock.advance(GRACE)
         await scene.second.recover()
         assert (await scene.read()).status is BookingStatus.CONFIRMED
 
@@ -150,7 +123,7 @@ class TestASlowReplica:
         scene.provider.before.clear()
         slow = scene.first.pay(scene.booking)
         await scene.provider.arrived.wait()
-        scene.house.clock.advance(GRACE)
+        scene.app.clock.advance(GRACE)
         await scene.second.recover()
         scene.provider.before.set()
         await fails(slow, PaymentUnavailable)
@@ -167,7 +140,7 @@ class TestASlowReplica:
         scene.provider.after.clear()
         slow = scene.first.pay(scene.booking)
         await scene.provider.arrived.wait()
-        scene.house.clock.advance(HOLD if over else GRACE)
+        scene.app.clock.advance(TEN_MINUTES if over else GRACE)
         void = scene.provider.void
 
         async def void_a_charge_that_has_just_arrived(key: str) -> bool:
@@ -192,9 +165,9 @@ class TestASlowReplica:
     async def test_that_settles_first(self, scene: Scene) -> None:
         """Both know that the money was taken, and it is written down once."""
         scene.provider.after.clear()
-        slow = scene.first.pay(scene.booking, once=REQUEST)
+        slow = scene.first.pay(scene.booking, call=CALL)
         await scene.provider.made.wait()
-        scene.house.clock.advance(GRACE)
+        scene.app.clock.advance(GRACE)
         scene.provider.after.set()
         await asyncio.gather(scene.second.recover(), slow)
         assert await slow == await scene.read()
@@ -204,7 +177,7 @@ class TestASlowReplica:
         scene.provider.before.clear()
         paying = scene.first.pay(scene.booking)
         await scene.provider.arrived.wait()
-        scene.house.clock.advance(GRACE)
+        scene.app.clock.advance(GRACE)
         await scene.first.recover()
         assert await scene.attempts() == ["OPEN"]
         scene.provider.before.set()
@@ -218,14 +191,14 @@ class TestAProviderThatFails:
         scene.first.pay(scene.booking)
         await scene.provider.arrived.wait()
         await scene.first.die()
-        scene.house.clock.advance(GRACE)
+        scene.app.clock.advance(GRACE)
         scene.provider.faults = FaultProfile(fail_after=1)
         for tries, status in ((1, "OPEN"), (2, "OPEN")):
             await scene.second.recover()
-            (attempt,) = await scene.house.rows("payment_attempt")
+            (attempt,) = await scene.app.rows("payment_attempt")
             assert (attempt["status"], attempt["tries"]) == (status, tries)
             await scene.second.recover()  # not before its time
-            scene.house.clock.advance(GRACE * tries)
+            scene.app.clock.advance(GRACE * tries)
         find = scene.provider.find
 
         async def find_and_fall_silent(key: str) -> bool | None:
@@ -240,12 +213,12 @@ class TestAProviderThatFails:
         assert (await scene.read()).payment.status is AttemptStatus.VOIDING  # type: ignore[union-attr] # it has one
         await fails(scene.second.pay(scene.booking), PaymentInProgress)
         scene.provider.faults = FaultProfile()
-        scene.house.clock.advance(GRACE * 4)
+        scene.app.clock.advance(GRACE * 4)
         await scene.second.recover()
         assert await scene.attempts() == ["VOIDED"]
 
     async def test_it_is_never_given_up_and_never_silent(self, scene: Scene) -> None:
-        """Whether she was charged has to be known: after a day of tries each further one logs an error."""
+        """Whether ada was charged has to be known: after a day of tries each further one logs an error."""
         scene.provider.before.clear()
         scene.first.pay(scene.booking)
         await scene.provider.arrived.wait()
@@ -253,26 +226,26 @@ class TestAProviderThatFails:
         scene.provider.faults = FaultProfile(fail_before=1)
         with capture_logs() as logged:
             for _ in range(MAXIMUM_TRIES + 2):
-                scene.house.clock.advance(LONGEST_PAUSE)
+                scene.app.clock.advance(LONGEST_PAUSE)
                 await scene.second.recover()
         assert [line["log_level"] for line in logged][-3:] == ["warning", "error", "error"]
         scene.provider.faults = FaultProfile()
-        scene.house.clock.advance(LONGEST_PAUSE)
+        scene.app.clock.advance(LONGEST_PAUSE)
         await scene.second.recover()
         assert await scene.attempts() == ["VOIDED"]
 
     async def test_a_process_gives_up_after_the_grace(self, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
         """From then on the attempt belongs to recovery."""
-        saga = PaymentSaga(scene.house.box_office, scene.provider, scene.first.refunds.owe, timedelta(seconds=0.05))
+        saga = PaymentSaga(scene.app.box_office, scene.provider, encode, timedelta(seconds=0.05))
         monkeypatch.setattr(scene.first.payments, "_saga", saga)
         scene.provider.faults = FaultProfile(fail_after=1)
         await fails(scene.first.pay(scene.booking), PaymentUnavailable)
         await scene.first.payments.stop(10)
-        (attempt,) = await scene.house.rows("payment_attempt")
+        (attempt,) = await scene.app.rows("payment_attempt")
         assert attempt["status"] == "OPEN"
         assert not scene.first.payments._tasks
         scene.provider.faults = FaultProfile()
-        scene.house.clock.advance(GRACE)
+        scene.app.clock.advance(GRACE)
         await scene.second.recover()
         assert (await scene.read()).status is BookingStatus.CONFIRMED
 
@@ -281,7 +254,7 @@ class TestAProviderThatFails:
         scene.first.pay(scene.booking)
         await scene.provider.arrived.wait()
         await scene.first.die()
-        scene.house.clock.advance(GRACE)
+        scene.app.clock.advance(GRACE)
         asked = []
 
         async def find(key: str) -> bool | None:
@@ -289,7 +262,7 @@ class TestAProviderThatFails:
             raise ProviderUnavailable
 
         scene.provider.find = find  # type: ignore[method-assign]
-        replicas = [Replica(scene.house.database, scene.house.box_office, scene.provider) for _ in range(5)]
+        replicas = [Replica(scene.app.database, scene.app.box_office, scene.provider) for _ in range(5)]
         await asyncio.gather(*(each.recover() for each in replicas))
         assert len(asked) == 1
 
@@ -300,12 +273,12 @@ class TestARefundWhoseAnswerIsLost:
         scene.provider.after.clear()
         paying = scene.first.pay(scene.booking)
         await scene.provider.made.wait()
-        scene.house.clock.advance(HOLD)
+        scene.app.clock.advance(TEN_MINUTES)
         scene.provider.faults = FaultProfile(fail_after=1)
         scene.provider.after.set()
         await fails(paying, HoldExpired)
         await scene.first.recover()
-        scene.house.clock.advance(GRACE + LONGEST_PAUSE)
+        scene.app.clock.advance(GRACE + LONGEST_PAUSE)
         scene.provider.faults = FaultProfile()
         await scene.second.recover()
         booking = await scene.read()

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select
 
 from cinema_grpc.adapters.database.database import Database
-from cinema_grpc.adapters.database.old_records import SqlOldRecords
+from cinema_grpc.adapters.database.retention_store import SqlRetentionStore
 from cinema_grpc.adapters.database.schema import sign_in
 from cinema_grpc.adapters.database.sign_in_store import SqlSignInStore
 from cinema_grpc.application.errors import BadCredentials, TooManyAttempts
@@ -18,6 +18,7 @@ from cinema_grpc.application.retention import delete_expired
 from cinema_grpc.application.throttle import SignInLimits, SignInThrottle
 from cinema_grpc.domain.sign_in import KNOWN_FOR, Limit
 from tests.builders import FakeClock
+from tests.database import reading
 from tests.faults import make_breakable
 
 LONGEST = timedelta(minutes=5)
@@ -55,7 +56,7 @@ class Replicas:
         return checked
 
     async def records(self) -> int:
-        async with self.databases[0].reading() as connection:
+        async with reading(self.databases[0]) as connection:
             return (await connection.execute(select(func.count()).select_from(sign_in))).scalar_one()
 
 
@@ -217,20 +218,20 @@ async def test_a_wrong_password_of_a_cancelled_attempt_is_counted_before_the_nex
 ) -> None:
     """Even if the database is so busy that the count has to wait."""
     database, checked = replicas.databases[0], 0
-    turns = database.driver.conversations
+    turns = database.driver.connections
 
     async def guess(busy: AsyncExitStack) -> None:
         nonlocal checked
         async with replicas.throttle.attempt("ada", HOME):
             checked += 1
             for _ in range(turns):
-                await busy.enter_async_context(database.reading())
+                await busy.enter_async_context(database._turn(must_run=True))
             raise BadCredentials
 
     for _ in range(6):
         async with AsyncExitStack() as busy:
             trying = asyncio.create_task(guess(busy))
-            while not trying.done() and database._in_line <= turns:  # noqa: ASYNC110 (it stands in line, or is refused)
+            while not trying.done() and database._waiting <= turns:  # noqa: ASYNC110 (it waits for a turn, or is refused)
                 await asyncio.sleep(0)
             hung_up = trying.cancel()
             for _ in range(5):
@@ -246,22 +247,22 @@ async def test_expired_records_are_deleted(replicas: Replicas) -> None:
     await replicas.guesses("ada", WORK, 1)
     assert await replicas.signs_in("bob", HOME)
     assert await replicas.records() == 4
-    records = SqlOldRecords(replicas.databases[0])
-    assert await records.forget_sign_ins(9) == 0
+    records = SqlRetentionStore(replicas.databases[0])
+    assert await records.delete_sign_ins(9) == 0
     replicas.clock.advance(DAY + SECOND)
-    assert await records.forget_sign_ins(2) == 2
+    assert await records.delete_sign_ins(2) == 2
     await delete_expired(records)
     assert await replicas.records() == 1
     assert await replicas.signs_in("bob", HOME)
     replicas.clock.advance(KNOWN_FOR - SECOND)
-    assert await records.forget_sign_ins(9) == 0
+    assert await records.delete_sign_ins(9) == 0
     replicas.clock.advance(SECOND)
-    assert await records.forget_sign_ins(9) == 1
+    assert await records.delete_sign_ins(9) == 1
 
 
 async def test_usernames_and_networks_are_stored_as_digests(replicas: Replicas) -> None:
     await replicas.guesses("hunter2", HOME)
-    async with replicas.databases[0].reading() as connection:
+    async with reading(replicas.databases[0]) as connection:
         rows = (await connection.execute(select(sign_in))).all()
     assert {len(bytes(row.subject)) for row in rows} == {32}
     assert "hunter2" not in repr(rows)

@@ -1,12 +1,14 @@
 """The states of a booking and of its payment: every step that the table allows, and every other refused."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from cinema_grpc.domain import payment
-from cinema_grpc.domain.booking import TRANSITIONS, BookingStatus
+from cinema_grpc.domain.booking import TRANSITIONS, BookedSeat, BookingStatus
 from cinema_grpc.domain.booking_errors import BookingNotReserved, HoldExpired, SalesClosed
+from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.payment import AttemptStatus, PaymentAttempt
 from tests.builders import NOW, a_booking
 
@@ -34,6 +36,11 @@ def test_allowed_steps() -> None:
         ("RESERVED", "EXPIRED"),
         ("CONFIRMED", "CANCELLED"),
     }
+
+
+def test_the_total_price_is_the_sum_of_the_prices() -> None:
+    seats = (BookedSeat("A1", Money("EUR", 1_250)), BookedSeat("A2", Money("EUR", 900)))
+    assert replace(a_booking(), seats=seats).total_price == Money("EUR", 2_150)
 
 
 def test_a_hold_ends_at_its_end() -> None:

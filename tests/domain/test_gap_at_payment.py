@@ -239,7 +239,7 @@ def test_the_paid_bookings_obey_the_gap_rule_alone(steps: list[Step]) -> None:
     again = Box(SECTIONS)
     for booking in sorted(box.showtime._bookings.values(), key=lambda each: each.booking_id):
         if booking.status is BookingStatus.CONFIRMED:
-            again.hold(booking.booking_id, *booking.seats)
+            again.hold(booking.booking_id, *booking.labels)
             again.pay(booking.booking_id)
 
 

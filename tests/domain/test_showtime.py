@@ -34,7 +34,7 @@ def hold(showtime: Showtime, *seats: str, by: str = "ada", name: str = "b1", aft
 
 def pay(showtime: Showtime, name: str = "b1", by: str = "ada", after: timedelta = timedelta()) -> Booking:
     opened = showtime.open_payment(name, by, f"attempt of {name}", NOW + after)
-    tickets = [Ticket(f"t-{seat}", seat, f"code of {seat}") for seat in opened.seats]
+    tickets = [Ticket(f"t-{seat}", seat, f"code of {seat}") for seat in opened.labels]
     return showtime.settle_charge(name, f"attempt of {name}", tickets, f"refund of {name}", NOW + after)
 
 
@@ -47,7 +47,7 @@ class TestHold:
     def test_holds_for_ten_minutes(self) -> None:
         """In row order, at today's price, until ten minutes are over."""
         booking = hold(a_showtime(), "A2", "A1")
-        assert booking.seats == ("A1", "A2")
+        assert booking.labels == ("A1", "A2")
         assert booking.total_price == Money("EUR", 2_500)
         assert booking.hold_expire_time == NOW + TEN_MINUTES
         assert booking.status is BookingStatus.RESERVED
@@ -100,7 +100,7 @@ class TestHold:
         showtime = a_showtime(rows=(SeatRow("A", (5,)),))
         hold(showtime, "A1", "A2")
         booking = hold(showtime, "A4", "A5", by="bob", name="b2", after=TEN_MINUTES)
-        assert booking.seats == ("A4", "A5")
+        assert booking.labels == ("A4", "A5")
 
     def test_gap_rule_counts_own_bookings_as_taken(self) -> None:
         showtime = a_showtime()
@@ -110,7 +110,7 @@ class TestHold:
         assert refusal.value.metadata == {"stranded_seats": "A3"}
 
     def test_gap_rule_may_be_off(self) -> None:
-        assert hold(a_showtime(policy=SeatGapPolicy.ALLOW), "A2").seats == ("A2",)
+        assert hold(a_showtime(policy=SeatGapPolicy.ALLOW), "A2").labels == ("A2",)
 
     def test_ten_seats_on_hold_for_one_customer(self) -> None:
         """Ten are fine, eleven are not; a lapsed or paid hold does not count, nor another customer's."""

@@ -85,7 +85,7 @@ class Selling(RuleBasedStateMachine):
             return
         name = sorted(latest)[pick % len(latest)]
         self.showtime.restore(self.bookings[name])
-        seats = self.bookings[name].seats
+        seats = self.bookings[name].labels
         payment = self.bookings[name].payment
         if payment is not None and payment.status is AttemptStatus.VOIDING:
             given_back = charged
@@ -129,7 +129,7 @@ class Selling(RuleBasedStateMachine):
             for booking in self.bookings.values()
             if booking.as_of(self.now).status in {BookingStatus.RESERVED, BookingStatus.CONFIRMED}
         ]
-        owners = Counter(seat for booking in keeping for seat in booking.seats)
+        owners = Counter(seat for booking in keeping for seat in booking.labels)
         assert max(owners.values(), default=1) == 1
         states = Counter(self.showtime.seats(self.now))
         assert states[SeatStatus.HELD] + states[SeatStatus.SOLD] == owners.total()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cinema_grpc.adapters.database.database import Database
-from cinema_grpc.adapters.database.sole_server import NotAlone, alone_at
+from cinema_grpc.adapters.database.sole_server import FileInUse, lock_file
 from tests.e2e.conftest import CINEMA, SECONDS, SECRET, environment, run, run_here, serving
 
 COMMANDS = (("serve",), ("serve", "--no-migrate"), ("migrate",), ("audit",), ("create-staff", "ada"))
@@ -71,11 +71,11 @@ def test_one_server_by_whatever_name(tmp_path: Path) -> None:
 def test_a_new_file_in_the_place_of_one_that_is_served(tmp_path: Path, postgresql_url: str) -> None:
     """A second server is refused there too, as it would sell the same seats."""
     database = Database(f"sqlite+aiosqlite:///{tmp_path}/cinema.db")
-    with alone_at(database):
+    with lock_file(database):
         (tmp_path / "cinema.db").rename(tmp_path / "away.db")
-        with pytest.raises(NotAlone, match="another server uses"):
-            alone_at(database)
-    with alone_at(database), alone_at(Database(postgresql_url)), alone_at(Database(postgresql_url)):
+        with pytest.raises(FileInUse, match="another server uses"):
+            lock_file(database)
+    with lock_file(database), lock_file(Database(postgresql_url)), lock_file(Database(postgresql_url)):
         pass
 
 

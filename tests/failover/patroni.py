@@ -55,7 +55,7 @@ class Member:
         self._program = None
 
     def stop(self) -> None:
-        """End both in good order."""
+        """Stop both."""
         if self._program is not None:
             self._program.stop()
             self._program = None
@@ -156,7 +156,7 @@ IN_STEP = [("leader", "running"), ("sync_standby", "running")]
 
 
 def settings_of(name: str, folder: Path, etcd: str, port: int, rest_port: int) -> dict[str, Any]:
-    """Give a member's settings, as docs/operations.md has them."""
+    """Return a member's settings, as in docs/operations.md."""
     rest, server = f"127.0.0.1:{rest_port}", f"127.0.0.1:{port}"
     return {
         "scope": "cinema",

@@ -1,4 +1,4 @@
-"""Programs of the system's, which run for as long as the tests do."""
+"""Installed programs, which run for as long as the tests do."""
 
 import os
 import signal
@@ -29,14 +29,14 @@ class Program:
         )
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill it."""
         supervisor = self._supervisor.pid
         for child in Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split():
             os.kill(int(child), signal.SIGKILL)
         self.stop()
 
     def stop(self) -> None:
-        """End it in good order."""
+        """Stop it."""
         assert self._supervisor.stdin is not None
         self._supervisor.stdin.close()
         self._supervisor.wait(SECONDS)

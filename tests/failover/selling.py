@@ -1,4 +1,4 @@
-"""Clients who buy while the database changes hands, and how long it takes until one of them succeeds again."""
+"""Clients that buy during failovers, and how long it takes until one of them succeeds again."""
 
 import asyncio
 import random
@@ -15,34 +15,34 @@ from tests.replicas.conftest import Chain
 
 CLIENTS = 12
 SHOWTIMES = 8
-"""One more is kept for those who try how soon a booking succeeds."""
+"""One more is kept for measuring how soon a booking succeeds."""
 SECONDS = 120
 
 
 class Cluster(Protocol):
-    """Servers of PostgreSQL of which one is the primary."""
+    """PostgreSQL servers, one of which is the primary."""
 
     url: str
 
     async def kill(self) -> None:
-        """End the primary at once."""
+        """Kill the primary."""
 
     async def take_over(self) -> None:
-        """See to it that a standby becomes the primary, unless that happens by itself."""
+        """Promote a standby, unless that happens by itself."""
 
     async def mend(self) -> None:
-        """Return when there is a standby again without which nothing is acknowledged."""
+        """Wait until there is a synchronous standby again."""
 
 
 class Selling:
-    """Clients who book, pay and cancel at all replicas until they are told to stop.
+    """Clients that book, pay and cancel at all replicas until `stop`.
 
     Attributes:
-        log: What they were told.
+        log: The answers that they got.
     """
 
     def __init__(self, chain: Chain, seed: int) -> None:
-        """Begin."""
+        """Start the clients."""
         self.log = Log()
         self._chain = chain
         self._probes = 0
@@ -63,7 +63,7 @@ class Selling:
                 await asyncio.sleep(0.01)
 
     async def first_booking(self) -> float:
-        """Ask for a booking until one is acknowledged; tell how many seconds that took."""
+        """Ask for a booking until one is acknowledged; return how many seconds that took."""
         chain, number, start = self._chain, self._probes, time.monotonic()
         self._probes += 1
         customer, request_id = chain.customers[CLIENTS + number], str(uuid.uuid4())
@@ -81,7 +81,7 @@ class Selling:
                 self.log.bookings[told.booking_id] = told
                 self.log.owners[told.booking_id] = customer
                 return time.monotonic() - start
-        raise AssertionError("nobody sells any more")
+        raise AssertionError("no booking succeeds any more")
 
     async def stop(self) -> None:
         """Stop, and wait for the last calls."""
@@ -90,7 +90,7 @@ class Selling:
 
 
 async def change_hands(cluster: Cluster, selling: Selling, times: int) -> list[float]:
-    """Kill the primary so often under load; give the seconds from each death to the first booking after it."""
+    """Kill the primary under load; return the seconds from each death to the first booking after it."""
     recoveries = []
     for _ in range(times):
         await selling.more(30)
@@ -104,7 +104,7 @@ async def change_hands(cluster: Cluster, selling: Selling, times: int) -> list[f
 
 
 def figures(recoveries: Sequence[float], log: Log) -> str:
-    """Tell how it went."""
+    """Return a summary."""
     return (
         f"{len(recoveries)} promotions, seconds until the first booking: median {statistics.median(recoveries):.2f}, "
         f"worst {max(recoveries):.2f}; {log.outcomes['OK']} calls acknowledged, none lost"

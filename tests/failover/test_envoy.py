@@ -24,7 +24,7 @@ ENDPOINT = """\
 
 
 def settings_for(port: int, replicas: list[str]) -> str:
-    """Give the settings with other addresses, and the rest as it is: here is no name that has three of them."""
+    """Return the settings with other addresses: no host name here resolves to three of them."""
     assert SETTINGS.count(LISTENER) == SETTINGS.count(ENDPOINT) == 1
     endpoints = [
         ENDPOINT.replace("replica", address.split(":")[0]).replace("50051", address.split(":")[1])

@@ -32,7 +32,7 @@ CLIENTS = 12
 
 @contextmanager
 def pgbouncer(server: PostgresServer) -> Iterator[str]:
-    """Run it before a server, all of whose parameters are set in the database; give the URL through it."""
+    """Run it before a server, all of whose parameters are set in the database; return the URL through it."""
     program = shutil.which("pgbouncer")
     told = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout if program else ""  # noqa: S603
     version = re.search(r"PgBouncer (\d+)\.(\d+)", told)

@@ -17,7 +17,7 @@ from tests.replicas.conftest import Chain, a_chain
 
 pytestmark = pytest.mark.failover
 SETTINGS = {"CINEMA_HOLD_SECONDS": "86400", "CINEMA_PAYMENT_GRACE_SECONDS": "1"}
-"""No hold ends by itself, and a payment that was broken off is taken up soon."""
+"""No hold lapses, and an interrupted payment is recovered soon."""
 Record = Callable[[str, object], None]
 
 
@@ -34,7 +34,7 @@ async def sell_through_promotions(cluster: Cluster, folder: Path, record_propert
 
 
 async def wrong(chain: Chain, log: Log, folder: Path) -> list[object]:
-    """Tell where the database breaks a rule, or is at odds with what the clients were told."""
+    """Return where the database breaks a rule, or disagrees with what was acknowledged."""
     audited = await asyncio.to_thread(run, folder, "audit", "--json", CINEMA_DATABASE_URL=chain.database_url)
     breaches = [each for each in json.loads(audited.stdout)["findings"] if each["breaches"]]
     internal = log.outcomes["INTERNAL"]
@@ -42,7 +42,7 @@ async def wrong(chain: Chain, log: Log, folder: Path) -> list[object]:
 
 
 async def test_promotions(tmp_path: Path, record_property: Record) -> None:
-    """PostgreSQL alone: the primary is killed, its standby promoted, and the old one made anew as the next standby."""
+    """PostgreSQL alone: the primary is killed, its standby promoted, and the old one rebuilt as the next standby."""
     pair = Pair(tmp_path)
     try:
         await pair.start()
@@ -52,7 +52,7 @@ async def test_promotions(tmp_path: Path, record_property: Record) -> None:
 
 
 async def test_promotions_by_patroni(tmp_path: Path, record_property: Record) -> None:
-    """With etcd: the primary dies as its machine would, and comes back later; nobody tells Patroni what to do."""
+    """With etcd: the primary dies as its machine would, and comes back later; Patroni acts by itself."""
     pair = PatroniPair()
     try:
         await pair.start()
@@ -62,10 +62,10 @@ async def test_promotions_by_patroni(tmp_path: Path, record_property: Record) ->
 
 
 async def test_a_primary_that_has_lost_its_standby(tmp_path: Path) -> None:
-    """Acknowledges nothing, neither as it lives on nor as it dies and comes back: the standby may be promoted any time.
+    """Acknowledges nothing, neither while it lives on nor after it restarts: the standby may be promoted any time.
 
-    After such a death the primary shows what it has kept for itself. The replicas, who look there for what became of
-    their commits and of calls that are repeated, tell nobody of it.
+    After the restart the primary shows commits that the standby never got. The replicas, which look lost commits and
+    stored responses up there, must not acknowledge these.
     """
     pair = Pair(tmp_path)
     try:
@@ -74,7 +74,7 @@ async def test_a_primary_that_has_lost_its_standby(tmp_path: Path) -> None:
             selling = Selling(chain, seed())
             await selling.more(30)
             await pair.cut_off()
-            await asyncio.sleep(0.5)  # what has been committed by now is told
+            await asyncio.sleep(0.5)  # what has been committed by now is acknowledged
             before = selling.log.outcomes["OK"]
             await asyncio.sleep(2)
             await pair.kill()

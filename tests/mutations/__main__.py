@@ -14,7 +14,8 @@ from pathlib import Path
 
 import click
 
-from tests.mutations.catalogue import MUTATIONS, Mutation
+from tests.mutations.catalogue import MUTATIONS
+from tests.mutations.mutation import Mutation
 from tests.postgresql import PostgresServer
 
 ROOT = Path(__file__).parents[2]
@@ -25,14 +26,14 @@ PASSED, FAILED = 0, 1
 
 
 class NotApplicable(Exception):
-    """The code has changed, so that a mutation no longer puts its bug back."""
+    """The code has changed, so a mutation no longer puts its bug back."""
 
 
 def apply(mutation: Mutation, folder: Path) -> None:
     """Put a bug into a copy of the project.
 
     Raises:
-        NotApplicable: What is to be replaced does not stand there exactly once, or the rest is no Python any more.
+        NotApplicable: The text to be replaced is not there exactly once, or the result is no valid Python.
     """
     for edit in mutation.edits:
         file = folder / edit.path
@@ -40,15 +41,16 @@ def apply(mutation: Mutation, folder: Path) -> None:
         if text.count(edit.old) != 1:
             raise NotApplicable(f"{mutation.name}: {text.count(edit.old)} times in {edit.path}, not once:\n{edit.old}")
         changed = text.replace(edit.old, edit.new)
-        try:
-            compile(changed, edit.path, "exec")
-        except SyntaxError as error:
-            raise NotApplicable(f"{mutation.name}: {edit.path} is no Python then: {error}") from error
+        if file.suffix == ".py":
+            try:
+                compile(changed, edit.path, "exec")
+            except SyntaxError as error:
+                raise NotApplicable(f"{mutation.name}: {edit.path} is not valid Python then: {error}") from error
         file.write_text(changed)
 
 
 def copy_project(folder: Path) -> None:
-    """Copy what git keeps of the project, and what it would keep."""
+    """Copy the files that git tracks or would track."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607
         cwd=ROOT,
@@ -63,9 +65,9 @@ def copy_project(folder: Path) -> None:
 
 
 def environment(folder: Path, database_url: str) -> dict[str, str]:
-    """Have Python take the copy, also in the servers that tests start, and keep no compiled code of an earlier bug.
+    """Return an environment in which Python imports the copy, also in servers of tests, and caches no bytecode.
 
-    Random tests get a seed, so that what was noticed once is noticed always.
+    Random tests get a fixed seed, so a bug that was noticed once is always noticed.
     """
     return {
         **os.environ,
@@ -77,7 +79,7 @@ def environment(folder: Path, database_url: str) -> dict[str, str]:
 
 
 def run_tests(folder: Path, tests: Sequence[str], database_url: str) -> tuple[int | None, str]:
-    """Run tests up to the first that fails; give pytest's exit code, or None if they never end, and what it printed."""
+    """Run tests up to the first that fails; return pytest's exit code, None if they never end, and the output."""
     options = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--no-header", "--tb=line", "--show-capture=no"]
     process = subprocess.Popen(  # noqa: S603 (our own tests)
         [sys.executable, "-m", "pytest", *options, *tests],
@@ -114,7 +116,7 @@ def check_sound(folder: Path, mutations: Sequence[Mutation], database_url: str) 
 
 
 def judge(mutation: Mutation, folder: Path, database_url: str) -> tuple[bool, str]:
-    """Put a bug in, run the tests that must notice it, and take it out again; tell whether they did, and which."""
+    """Put a bug in, run its tests, and take it out again; return whether a test noticed, and which."""
     try:
         apply(mutation, folder)
         code, printed = run_tests(folder, mutation.tests, database_url)
@@ -130,7 +132,7 @@ def judge(mutation: Mutation, folder: Path, database_url: str) -> tuple[bool, st
 
 
 def main() -> int:
-    """Do all, or those whose name holds a text; the exit code tells whether each was noticed."""
+    """Try all bugs, or those whose name contains a text; exit with 0 if each was noticed."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutations", description=__doc__)
     parser.add_argument("text", nargs="?", default="", help="only bugs with this text in their name")
     wanted = [each for each in MUTATIONS if parser.parse_args().text in each.name]
@@ -144,9 +146,9 @@ def main() -> int:
             check_sound(folder, wanted, server.url())
             for mutation in wanted:
                 start = time.monotonic()
-                noticed, told = judge(mutation, folder, server.url())
+                noticed, detail = judge(mutation, folder, server.url())
                 missed += not noticed
-                click.echo(f"{mutation.name}: {told} ({time.monotonic() - start:.0f} s)")
+                click.echo(f"{mutation.name}: {detail} ({time.monotonic() - start:.0f} s)")
     finally:
         server.close()
     click.echo(f"{len(wanted) - missed} of {len(wanted)} known bugs were noticed")

@@ -1,11 +1,12 @@
-"""A bug that can't be put back is told of loudly: it would otherwise count as noticed, or as harmless, for ever."""
+"""A known bug that can't be put back fails: it would otherwise count as noticed, or as harmless, for ever."""
 
 from pathlib import Path
 
 import pytest
 
 from tests.mutations.__main__ import NotApplicable, apply
-from tests.mutations.catalogue import MUTATIONS, Mutation, mutation
+from tests.mutations.catalogue import MUTATIONS
+from tests.mutations.mutation import Mutation, mutation
 
 ROOT = Path(__file__).parents[2]
 
@@ -17,12 +18,12 @@ def test_a_bug_is_put_into_the_copy(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
-    [("c = 3", "c = 4", "0 times"), (" = ", " == ", "2 times"), ("a = 1", "a = (", "no Python")],
+    ("old", "new", "problem"),
+    [("c = 3", "c = 4", "0 times"), (" = ", " == ", "2 times"), ("a = 1", "a = (", "not valid Python")],
 )
-def test_one_that_no_longer_fits_is_named(old: str, new: str, told: str, tmp_path: Path) -> None:
+def test_one_that_no_longer_fits_is_named(old: str, new: str, problem: str, tmp_path: Path) -> None:
     (tmp_path / "code.py").write_text("a = 1\nb = 2\n")
-    with pytest.raises(NotApplicable, match=f"stale.*{told}"):
+    with pytest.raises(NotApplicable, match=f"stale.*{problem}"):
         apply(mutation("stale", "code.py", old, new), tmp_path)
 
 

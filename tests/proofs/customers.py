@@ -1,4 +1,4 @@
-"""Customers on a bad network: they make random calls, repeat what was lost, and write down what they learn."""
+"""Customers on a bad network: they make random calls, repeat those without an answer, and keep a diary."""
 
 import asyncio
 import random
@@ -32,7 +32,7 @@ CHANNEL_OPTIONS = (
 
 
 def moment() -> int:
-    """Tell the time in microseconds, by the clock that the server tells it by too."""
+    """Return the time in microseconds, by the same clock as the server's."""
     return time.time_ns() // 1_000
 
 
@@ -45,7 +45,7 @@ class Entry:
         request_id: "" if it had none, and so could not be repeated.
         first, last, end: When it was made first and last, and when that was answered; in microseconds.
         tries: How often it was made.
-        outcome: "OK", the reason of a refusal, or "" if nobody knows.
+        outcome: "OK", the reason of a refusal, or "" if it is not known.
         named: The seats that a refusal names.
         answer: What came back.
     """
@@ -67,7 +67,7 @@ class Entry:
 
     @property
     def unsure(self) -> bool:
-        """Whether one of the tries may have had an effect that nobody was told of."""
+        """Whether one of the tries may have had an effect without an answer."""
         return self.outcome != "OK" and (self.tries > 1 or self.outcome == "")
 
 

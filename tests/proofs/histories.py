@@ -74,14 +74,14 @@ class Histories:
 
     def _match(self, diary: Sequence[Entry], kept: Mapping[str, Kept]) -> None:
         """Find the call of each booking in the database: at most one booking for each call, told or not."""
-        told: dict[str, Entry] = {}
+        made: dict[str, Entry] = {}
         for entry in diary:
             if entry.kind != "book" or entry.outcome != "OK":
                 continue
             booking = entry.answer.booking
-            if booking.booking_id in told:
+            if booking.booking_id in made:
                 self.wrong.append(f"two calls got the booking {booking.booking_id}")
-            told[booking.booking_id] = entry
+            made[booking.booking_id] = entry
             found = kept.get(booking.booking_id)
             if found is None:
                 self.wrong.append(f"the booking {booking.booking_id} was acknowledged and is lost")
@@ -90,7 +90,7 @@ class Histories:
         unsure = [entry for entry in diary if entry.kind == "book" and entry.unsure]
         unsure.sort(key=lambda entry: entry.first, reverse=True)
         for booking in sorted(kept.values(), key=lambda each: each.create_time, reverse=True):
-            if booking.booking_id in told:
+            if booking.booking_id in made:
                 continue
             maker = next((each for each in unsure if _may_have_made(each, booking)), None)
             if maker is None:

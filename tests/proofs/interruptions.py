@@ -12,6 +12,7 @@ import grpc
 from cinema.v1 import showtime_pb2
 from sqlalchemy.pool import QueuePool
 
+from tests.database import reading
 from tests.rpc.conftest import UNLIMITED, House, new_id, running
 
 SHORT, LONG = 10, 2_000
@@ -27,7 +28,7 @@ Stub = Any
 
 @dataclass
 class Scene:
-    """A house with what the changes need, numbered so that no two calls want the same."""
+    """An app with what the changes need, numbered so that no two calls want the same."""
 
     house: House
     showtimes: list[str]
@@ -42,14 +43,14 @@ class Scene:
         return (await self.house.book(showtime_id, seat, request_id=new_id())).booking_id
 
     def seat(self) -> tuple[str, str]:
-        """Give a showtime and a seat in it that is free."""
+        """Return a showtime and a free seat in it."""
         self.number += 1
         showtime, place = divmod(self.number, len(ROWS) * SEATS_A_ROW)
         return self.showtimes[showtime], f"{ROWS[place % len(ROWS)]}{place // len(ROWS) + 1}"
 
     async def ask(self, question: str) -> int:
         """Ask the database for a number."""
-        async with self.house.server.database.reading() as connection:
+        async with reading(self.house.server.database) as connection:
             return int((await connection.exec_driver_sql(question)).scalar_one())
 
 
@@ -91,7 +92,7 @@ class Sweep:
         self._seconds.append(time.perf_counter() - start)
 
     async def interrupt(self, instant: int, make: Callable[..., Any]) -> Any:
-        """Make a call, and hang up after some turns of the event loop, or have its deadline pass; give its answer."""
+        """Make a call, and hang up after some turns of the event loop, or have its deadline pass; return its answer."""
         share = SPAN * instant / self._instants
         if instant % 2:
             call = make(timeout=max(0.000_1, share * median(self._seconds)))
@@ -113,5 +114,5 @@ async def nothing_is_left(scene: Scene, tasks_before: set["asyncio.Task[Any]"]) 
     """Wait until no connection is checked out, and no task runs that did not run before."""
     pool = cast("QueuePool", scene.house.server.database.engine.pool)
     async with asyncio.timeout(30):
-        while pool.checkedout() or asyncio.all_tasks() - tasks_before:  # noqa: ASYNC110 (nobody tells)
+        while pool.checkedout() or asyncio.all_tasks() - tasks_before:  # noqa: ASYNC110 (it sets no event)
             await asyncio.sleep(0.01)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class Seat(NamedTuple):
-    """Who has a seat ("" for nobody), and whether it is sold."""
+    """Which booking has a seat ("" for none), and whether it is sold."""
 
     booking_id: str
     sold: bool
@@ -71,7 +71,7 @@ def possible_lapse(booking_id: str, earliest: int) -> Call:
 def revival(booking_id: str, moment: int) -> Call:
     """A hold that was seen to be over had been made longer in time, by a payment that was being written down just then.
 
-    Who looks before that is done knows nothing of it. The seat was nobody else's meanwhile.
+    A read before that does not show it. No other booking had the seat meanwhile.
     """
     held = Seat(booking_id, sold=False)
     return Call(f"revival of {booking_id}", moment, None, lambda seat: held if seat == FREE else None)
@@ -112,7 +112,7 @@ def unexplained(calls: Sequence[Call]) -> Call | None:
 def _take_effect(
     calls: Sequence[Call], number: int, under_way: set[int], possible: Iterable[Possible]
 ) -> set[Possible]:
-    """Let calls under way take effect, in every order, until one has; give the states that this leads to."""
+    """Let calls under way take effect, in every order, until one has; return the states that this leads to."""
     reads = [each for each in under_way if calls[each].reads]
     others = [each for each in under_way if not calls[each].reads]
     found: set[Possible] = set()

@@ -1,4 +1,4 @@
-"""A server process that is sent what nobody should send, with something of everything in it."""
+"""A server process that is sent malformed input, with some of every kind of entry in its database."""
 
 import asyncio
 import re
@@ -22,13 +22,14 @@ from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.passwords import Argon2Passwords
 from cinema_grpc.domain.account import Role, User
 from tests.conftest import Lend
+from tests.database import writing
 from tests.e2e.conftest import SECRET, Serving, serving
 from tests.proofs.any_request import Likely
 from tests.replicas.conftest import Chain, Replica
 from tests.rpc.conftest import PASSWORD, Metadata, moment
 
 SAMPLES = 40
-"""How often memory is looked at."""
+"""How often memory is sampled."""
 CONTRACT = {
     StatusCode.OK,
     StatusCode.INVALID_ARGUMENT,
@@ -40,7 +41,7 @@ CONTRACT = {
     StatusCode.ABORTED,
     StatusCode.RESOURCE_EXHAUSTED,
 }
-"""The codes that a request may bring back while nothing is broken."""
+"""The codes that a call may end with while nothing is broken."""
 OURS = re.compile(
     rb"Traceback|File \"|\.py\b|site-packages|cinema_grpc|sqlalchemy|sqlite|asyncpg|protovalidate|psycopg"
     rb"|\b(SELECT|INSERT INTO|UPDATE|DELETE FROM|WHERE)\b|/(home|root|tmp|usr|opt|var)/|<class|object at 0x|NoneType"
@@ -51,7 +52,7 @@ OURS = re.compile(
 
 @dataclass
 class Target:
-    """A server process with something of everything in it, and who may call it."""
+    """A server process with some of every kind of entry, and the credentials of its callers."""
 
     server: Serving
     address: str
@@ -68,30 +69,30 @@ class Target:
         return channel_to(self.address, self.credentials)
 
     async def send(self, channel: grpc.aio.Channel, method: str, request: bytes, caller: Metadata) -> list[str]:
-        """Make a call; give what is wrong with the answer."""
+        """Make a call, and return what is wrong with the answer."""
         unary: Any = channel.unary_unary(method)
         call = unary(request, metadata=caller, timeout=60)
         code, details = await call.code(), await call.details() or ""
         trailing = await call.trailing_metadata() or ()
-        told = b"\n".join(
+        sent = b"\n".join(
             [details.encode(), *(value if isinstance(value, bytes) else value.encode() for _, value in trailing)]
         )
-        found = OURS.search(told)
+        found = OURS.search(sent)
         wrong = [] if code in CONTRACT else [f"{method} answered {code.name}, {details}, to {request.hex()}"]
-        return wrong if found is None else [*wrong, f"{method} told {found[0]!r} in answer to {request.hex()}"]
+        return wrong if found is None else [*wrong, f"{method} disclosed {found[0]!r} in answer to {request.hex()}"]
 
 
 @asynccontextmanager
 async def a_target(
     lend: Lend, kind: str, folder: Path, credentials: grpc.ChannelCredentials | None = None, **settings: str
 ) -> AsyncIterator[Target]:
-    """Run a server; at the end it has to stop in good order, and must have logged no fault of its own."""
+    """Run a server; at the end it has to exit with status 0, and must have logged no internal error."""
     with lend(kind, folder) as url:
         database = Database(url)
         chain = Chain(url, database)
         await chain.furnish(showtimes=2, customers=2)
         hasher = Argon2Passwords(memory_kib=64, rounds=1)
-        async with database.writing() as connection:
+        async with writing(database) as connection:
             await connection.execute(update(schema.account).values(password_hash=await hasher.hash(PASSWORD)))
         hasher.close()
         ((movie_id,),) = await chain.rows("SELECT movie_id FROM movie")
@@ -114,7 +115,7 @@ async def a_target(
 
 
 async def made_by_calls(replica: Replica, chain: Chain) -> dict[str, Sequence[Any]]:
-    """Give sound values that a server has to make: bookings of the first customer's, and the token of a second page."""
+    """Return valid values that only a server can make: bookings of the first customer, and a page token."""
     held = [await replica.book(chain.customers[0], chain.showtimes[0], f"D{number}") for number in (98, 99, 100)]
     page = await replica.showtimes.ListShowtimes(showtime_service_pb2.ListShowtimesRequest(page_size=1))
     bookings = [each.booking_id for each in held]
@@ -122,7 +123,7 @@ async def made_by_calls(replica: Replica, chain: Chain) -> dict[str, Sequence[An
 
 
 async def refresh_tokens(channel: grpc.aio.Channel) -> list[str]:
-    """Give refresh tokens that are good, one that was used, and one that is of no session."""
+    """Return refresh tokens that are valid, one that was used, and one of no session."""
     auth = auth_service_pb2_grpc.AuthServiceStub(channel)
     login = auth_service_pb2.LoginRequest(username="user0", password=PASSWORD)
     good = [(await auth.Login(login)).tokens.refresh_token for _ in range(4)]
@@ -136,7 +137,7 @@ def channel_to(address: str, credentials: grpc.ChannelCredentials | None) -> grp
 
 
 def likely_values(chain: Chain, movie_id: str, cinema_id: str, auditoriums: Sequence[str]) -> dict[str, Sequence[Any]]:
-    """Give sound values for the fields of all requests, by their names."""
+    """Return valid values for the fields of all requests, by name."""
     later = [moment(SystemClock().now().replace(microsecond=0) + timedelta(days=days)) for days in (1, 3, 30)]
     return {
         "movie_id": [movie_id],

@@ -76,7 +76,7 @@ async def throw(target: Target, raw: bytes) -> bytes:
     return heard
 
 
-async def bombard(target: Target, chosen: int, number: int, tell: Callable[[str, object], None]) -> None:
+async def bombard(target: Target, chosen: int, number: int, record: Callable[[str, object], None]) -> None:
     """Throw bytes so many times; then nothing of it may be left."""
     before = open_files(target.process_id)
     samples: list[int] = []
@@ -97,7 +97,7 @@ async def bombard(target: Target, chosen: int, number: int, tell: Callable[[str,
     if number >= LONG:
         grown = growth(samples)
         memory_used = f"{grown / MEBIBYTE:+.2f} MiB over the second half, at {samples[-1] / MEBIBYTE:.0f} MiB"
-        tell("figures", f"{number} streams of bytes: {memory_used}")
+        record("figures", f"{number} streams of bytes: {memory_used}")
         assert grown < ALLOWED_GROWTH
 
 

@@ -21,9 +21,9 @@ ALLOWED_GROWTH = 4 * MEBIBYTE
 
 
 async def bombard(
-    target: Target, method: str, chosen: int, number: int, tell: Callable[[str, object], None]
+    target: Target, method: str, chosen: int, number: int, record: Callable[[str, object], None]
 ) -> list[str]:
-    """Send so many requests to a method; give what was wrong, and if there were many, how memory grew."""
+    """Send requests to a method; return what was wrong, and after many, how memory grew."""
     wrong: list[str] = []
     samples: list[int] = []
     requests = AnyRequest(generator(chosen, method), target.likely)
@@ -42,7 +42,7 @@ async def bombard(
     if number >= LONG:
         grown = growth(samples)
         memory_used = f"{grown / MEBIBYTE:+.2f} MiB over the second half, at {samples[-1] / MEBIBYTE:.0f} MiB"
-        tell("figures", f"{number} requests: {memory_used}")
+        record("figures", f"{number} requests: {memory_used}")
         wrong += [f"memory grew by {grown / MEBIBYTE:.1f} MiB"] if grown > ALLOWED_GROWTH else []
     return wrong
 

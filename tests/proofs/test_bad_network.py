@@ -1,6 +1,7 @@
 """Many clients on a network that delays, loses and resets: each seat has a history that explains all they saw."""
 
 import asyncio
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -38,7 +39,7 @@ async def test_random_calls_on_a_bad_network(
     tmp_path: Path,
     record_property: Callable[[str, object], None],
 ) -> None:
-    """What clients were told of each seat is linearizable, and no call, however often repeated, had two effects."""
+    """The answers about each seat are linearizable, and no call had two effects, however often it was repeated."""
     chosen, calls = seed(), count(calls)
     with lend(kind, tmp_path) as url:
         database = Database(url)
@@ -66,7 +67,7 @@ async def test_random_calls_on_a_bad_network(
 
 
 async def sell(chain: Chain, proxy: FaultyProxy, chosen: int, calls: int, clients: int) -> list[Entry]:
-    """Have customers make calls until there are enough; give their diaries."""
+    """Have customers make calls until there are enough; return their diaries."""
     made = 0
 
     async def buy(number: int) -> list[Entry]:
@@ -90,7 +91,7 @@ async def look_at_the_end(chain: Chain, address: str) -> list[Entry]:
 
 
 async def replay(chain: Chain, address: str, diary: Sequence[Entry]) -> list[str]:
-    """Repeat calls that succeeded; tell which get another answer now."""
+    """Repeat calls that succeeded; return those that get another answer now."""
     carried_out = [
         entry
         for entry in diary
@@ -113,6 +114,13 @@ async def kept_bookings(chain: Chain) -> list[Kept]:
         "SELECT booking_id, user_id, showtime_id, seats, create_time, hold_expire_time FROM booking ORDER BY booking_id"
     )
     return [
-        Kept(str(booking), int(str(user).rpartition("-")[2]), str(showtime), tuple(str(seats).split(",")), made, over)  # type: ignore[arg-type] # microseconds
-        for booking, user, showtime, seats, made, over in rows
+        Kept(
+            str(booking_id),
+            int(str(user_id).rpartition("-")[2]),
+            str(showtime_id),
+            tuple(label for label, _ in json.loads(str(seats))),
+            int(str(create_time)),
+            int(str(hold_expire_time)),
+        )
+        for booking_id, user_id, showtime_id, seats, create_time, hold_expire_time in rows
     ]

@@ -19,6 +19,7 @@ from sqlalchemy import update
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.database import Database
 from tests.conftest import Lend
+from tests.database import writing
 from tests.e2e.conftest import Serving, serving
 from tests.proofs.http2 import RawConnection, message
 from tests.proofs.vitals import MEBIBYTE, memory
@@ -78,12 +79,12 @@ class Target:
 
 @asynccontextmanager
 async def a_target(lend: Lend, folder: Path) -> AsyncIterator[Target]:
-    """Run a server whose pages are large, with customers who hold and give up seats all the time."""
+    """Run a server whose pages are large, with customers who hold and cancel all the time."""
     with lend("sqlite", folder) as url:
         database = Database(url)
         chain = Chain(url, database)
         await chain.furnish(showtimes=200, customers=HONEST)
-        async with database.writing() as connection:
+        async with writing(database) as connection:
             await connection.execute(update(schema.movie).values(synopsis="x" * 4_000))
         await database.close()
         limits = ("CINEMA_SEATS_ON_HOLD_LIMIT", "CINEMA_UNPAID_HOLDS_PER_SHOWTIME", "CINEMA_CHANGES_PER_MINUTE")
@@ -101,7 +102,7 @@ async def a_target(lend: Lend, folder: Path) -> AsyncIterator[Target]:
 
 
 async def be_a_customer(target: Target, number: int) -> None:
-    """Look at the seats, hold one and give it up, over and over."""
+    """Read the seat map, hold a seat and cancel, over and over."""
     own = (("grpc.use_local_subchannel_pool", 1),)
     async with grpc.aio.insecure_channel(target.address, options=own) as channel:
         replica = Replica(target.server, channel)
@@ -139,9 +140,9 @@ async def attack(target: Target, kind: Attack, connections: int, calls: int) -> 
 
 
 async def withstand(
-    target: Target, kind: Attack, connections: int, calls: int, seconds: float, tell: Callable[[str, object], None]
+    target: Target, kind: Attack, connections: int, calls: int, seconds: float, record: Callable[[str, object], None]
 ) -> None:
-    """Attack for so long, and until honest callers were answered, look at memory, and count what they lost."""
+    """Attack for so long, and until honest callers were answered; sample memory, and count the calls that they lost."""
     base, before, peak = target.memory(), target.outcomes.copy(), 0
     attackers = asyncio.create_task(attack(target, kind, connections, calls))
     for tenths in range(round(LONGEST_SECONDS * 10)):
@@ -153,7 +154,7 @@ async def withstand(
     await asyncio.gather(attackers, return_exceptions=True)
     outcomes = target.outcomes - before
     rounds = outcomes.total()
-    tell("figures", f"{kind.path}: {peak / MEBIBYTE:.0f} MiB more, honest callers: {dict(outcomes)}")
+    record("figures", f"{kind.path}: {peak / MEBIBYTE:.0f} MiB more, honest callers: {dict(outcomes)}")
     assert rounds >= HONEST_ROUNDS, "the honest callers got nothing done"
     # A round is three calls, and one that fails ends it.
     assert rounds - outcomes["OK"] <= ALLOWED_LOSS * (3 * outcomes["OK"] + rounds - outcomes["OK"]), outcomes

@@ -1,4 +1,4 @@
-"""Calls that are cancelled, or whose deadline passes, at any instant: all or nothing, and a repeat tells the truth."""
+"""Calls that are cancelled or time out at any instant: all or nothing, and a repeat gets the true outcome."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -18,11 +18,12 @@ from google.protobuf.duration_pb2 import Duration
 from tests.builders import NOW
 from tests.chance import count
 from tests.conftest import KINDS, Lend
+from tests.database import reading
 from tests.proofs.interruptions import LONG, SHORT, WHOLE_CALLS, Scene, Stub, Sweep, a_scene, nothing_is_left
 from tests.rpc.conftest import METHODS, Metadata, moment, new_id
 from tests.rpc.programme import EUR
 
-BROKEN_BOOKS = {
+CHECKS = {
     "a claim without its booking, or a booking without its claim": (
         "SELECT count(*) FROM (SELECT 1 FROM seat_claim LEFT JOIN booking USING (booking_id)"
         " WHERE booking.status IS NULL OR booking.status NOT IN ('RESERVED', 'CONFIRMED')) AS wrong"
@@ -44,7 +45,7 @@ BROKEN_BOOKS = {
         " (SELECT count(*) FROM booking WHERE confirm_time IS NOT NULL)"
     ),
 }
-"""Questions whose answer is 0 in every state of the database."""
+"""Queries whose result is 0 in every state of the database."""
 EFFECTS = {
     "CreateBooking": "SELECT count(*) FROM booking",
     "ConfirmPayment": "SELECT count(*) FROM booking WHERE confirm_time IS NOT NULL",
@@ -54,7 +55,7 @@ EFFECTS = {
     "CreateAuditorium": "SELECT count(*) FROM auditorium",
     "CreateShowtime": "SELECT count(*) FROM showtime",
 }
-"""What each call with a request_id leaves one of, beside its record."""
+"""What each call with a request_id leaves one of, beside its stored response."""
 Prepare = Callable[["Scene"], Awaitable[tuple[Stub, Any, Metadata]]]
 
 
@@ -133,36 +134,36 @@ def test_every_change_is_interrupted() -> None:
 
 
 async def sweep(scene: Scene, name: str, instants: int) -> int:
-    """Interrupt calls of one kind at many instants; after each the books are right, and the repeat gets an answer.
+    """Interrupt calls of one kind at many instants; after each the database is consistent, and a repeat succeeds.
 
-    Gives how many got their answer before they were interrupted.
+    Return how many got their answer before they were interrupted.
     """
     path = Sweep(instants)
     for _ in range(WHOLE_CALLS):
         stub, request, metadata = await CHANGES[name](scene)
         await path.measure(lambda: stub(request, metadata=metadata))  # noqa: B023 (it is done at once)
-    recorded = f"SELECT count(*) FROM request WHERE rpc LIKE '%/{name}'"  # noqa: S608 (names of ours)
-    unrecorded = f"SELECT ({EFFECTS[name]}) - ({recorded})"
-    made_for_the_scene = await scene.ask(unrecorded)
+    stored = f"SELECT count(*) FROM stored_response WHERE rpc LIKE '%/{name}'"  # noqa: S608 (names of ours)
+    unstored = f"SELECT ({EFFECTS[name]}) - ({stored})"
+    made_for_the_scene = await scene.ask(unstored)
     for instant in range(instants):
         stub, request, metadata = await CHANGES[name](scene)
         told = await path.interrupt(instant, lambda **timeout: stub(request, metadata=metadata, **timeout))  # noqa: B023
-        assert await broken_books(scene) == [], (name, instant)
-        assert await scene.ask(unrecorded) == made_for_the_scene, (name, instant)
+        assert await failed_checks(scene) == [], (name, instant)
+        assert await scene.ask(unstored) == made_for_the_scene, (name, instant)
         known = await stub(request, metadata=metadata)
         assert told is None or told == known, (name, instant)
         assert await stub(request, metadata=metadata) == known, (name, instant)
-    assert await scene.ask(unrecorded) == made_for_the_scene
-    assert await scene.ask(recorded) == WHOLE_CALLS + instants
+    assert await scene.ask(unstored) == made_for_the_scene
+    assert await scene.ask(stored) == WHOLE_CALLS + instants
     return path.answered
 
 
-async def broken_books(scene: Scene) -> list[str]:
-    """Tell what is wrong in the database."""
-    questions = ", ".join(f"({question})" for question in BROKEN_BOOKS.values())
-    async with scene.house.server.database.reading() as connection:
+async def failed_checks(scene: Scene) -> list[str]:
+    """Return which checks of the database fail."""
+    questions = ", ".join(f"({question})" for question in CHECKS.values())
+    async with reading(scene.house.server.database) as connection:
         (answers,) = await connection.exec_driver_sql(f"SELECT {questions}")
-    return [name for name, answer in zip(BROKEN_BOOKS, answers, strict=True) if answer]
+    return [name for name, answer in zip(CHECKS, answers, strict=True) if answer]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,4 +1,4 @@
-"""Sign-ins that are interrupted at any instant: whoever was cut off gets on, and nobody is left half way."""
+"""Sign-ins that are interrupted at any instant: a repeat succeeds, and no account or session is half done."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 from cinema_grpc.adapters.database import schema
 from tests.chance import count
 from tests.conftest import KINDS, Lend
+from tests.database import reading
 from tests.proofs.interruptions import LONG, SHORT, WHOLE_CALLS, Scene, Sweep, a_scene, nothing_is_left
 from tests.rpc.conftest import PASSWORD, Metadata, refusal
 
@@ -28,7 +29,7 @@ def person(number: int) -> pb.RegisterRequest:
 
 
 def bearer(tokens: user_pb2.Tokens) -> Metadata:
-    """Give the metadata of who has these tokens."""
+    """Return the metadata of a caller with these tokens."""
     return (("authorization", f"Bearer {tokens.access_token}"),)
 
 
@@ -55,7 +56,7 @@ async def sweep_register(scene: Scene, instants: int) -> int:
 
 
 async def sweep_refresh(scene: Scene, instants: int) -> int:
-    """Whoever repeats it, with the same refresh token, stays signed in."""
+    """A client that repeats it, with the same refresh token, stays signed in."""
     path, refresh, tasks = Sweep(instants), scene.house.auth.RefreshTokens, asyncio.all_tasks()
     token = (await scene.house.auth.Register(person(0))).tokens.refresh_token
     for _ in range(WHOLE_CALLS):
@@ -130,7 +131,7 @@ async def sweep_login(scene: Scene, instants: int) -> int:
 
 async def sessions(scene: Scene) -> int:
     """Count the sessions that there are."""
-    async with scene.house.server.database.reading() as connection:
+    async with reading(scene.house.server.database) as connection:
         return int((await connection.execute(select(func.count()).select_from(schema.session))).scalar_one())
 
 

@@ -1,4 +1,4 @@
-"""Server processes that are killed under load, again and again: what was acknowledged is there, the books balance."""
+"""Server processes that are killed under load: what was acknowledged is stored, and the money adds up."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ LONG, LEAST_RATE = 200, 100
 """How many kills the long form has, and how many bookings a second there have to be before each, on average."""
 SHOWTIMES = 20
 KEPT = 60
-"""How many bookings a client keeps at most; it gives up older ones, so that seats come free."""
+"""How many bookings a client keeps at most; it cancels older ones, so that seats come free."""
 AGAIN = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.ABORTED, grpc.StatusCode.DEADLINE_EXCEEDED}
 """What is answered to a call that may be repeated; ABORTED means that a payment is under way."""
 SETTINGS = {
@@ -51,7 +51,7 @@ class Tally:
     """What clients were told.
 
     Attributes:
-        told: The latest that they know of each booking.
+        told: The latest answer about each booking.
         calls: How many calls were answered in which way.
     """
 
@@ -76,7 +76,7 @@ class Tally:
 async def test_kills_under_load(
     kind: str, kills: int, lend: Lend, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    """Nothing that was acknowledged is lost, no seat is sold twice, and nobody pays for nothing."""
+    """Nothing that was acknowledged is lost, no seat is sold twice, and every charge has its booking."""
     chosen, kills = seed(), count(kills)
     with lend(kind, tmp_path) as url:
         database = Database(url)
@@ -128,7 +128,7 @@ class Mortal(Replica):
 async def sell_and_kill(
     chain: Chain, replicas: list[Mortal], kills: int, random: chances.Random
 ) -> tuple[Tally, float]:
-    """Have clients buy while servers are killed; tell what they know, and the bookings made a second before kills."""
+    """Have clients buy while servers are killed; return what they know, and the rate of bookings before kills."""
     tally, stop, busy = Tally(), asyncio.Event(), 0.0
     clients = [
         asyncio.create_task(client(chain, replicas, customer, tally, stop, generator(random.random())))
@@ -155,7 +155,7 @@ async def client(
     stop: asyncio.Event,
     random: chances.Random,
 ) -> None:
-    """Book, pay and give up, and repeat each call with its request_id until its outcome is known."""
+    """Book, pay and cancel, and repeat each call with its request_id until its outcome is known."""
     kept: list[str] = []
 
     async def make(what: str, call: Callable[[Mortal, str], Awaitable[booking_pb2.Booking]]) -> str | None:
@@ -200,29 +200,29 @@ async def settled(chain: Chain) -> None:
 
 
 async def lost(chain: Chain, tally: Tally) -> list[str]:
-    """Tell where the database disagrees with what was acknowledged."""
+    """Return where the database disagrees with what was acknowledged."""
     rows = await chain.rows("SELECT booking_id, status, seats FROM booking")
-    there = {str(name): (status, seats) for name, status, seats in rows}
-    wrong = [f"nobody was told of {name}" for name in there.keys() - tally.told.keys()]
+    there = {str(name): (status, [label for label, _ in json.loads(str(seats))]) for name, status, seats in rows}
+    wrong = [f"{name} was never acknowledged" for name in there.keys() - tally.told.keys()]
     for name, told in tally.told.items():
         status = booking_pb2.BookingStatus.Name(told.status).removeprefix("BOOKING_STATUS_")
-        known = (status, ",".join(each.seat for each in told.seats))
+        known = (status, [each.seat for each in told.seats])
         if there.get(name) != known:
             wrong.append(f"{name} is {there.get(name)}, and its owner was told {known}")
     return wrong
 
 
 async def astray(chain: Chain) -> list[str]:
-    """Tell where the provider's books disagree with ours: all that is given up was refunded in full."""
+    """Return where the provider's ledger disagrees with the database: cancelled bookings were refunded in full."""
     rows = await chain.rows(
         "SELECT attempt_id, CASE WHEN booking.status = 'CONFIRMED' AND payment_attempt.status = 'CHARGED'"
-        " THEN seat_price * seat_count ELSE 0 END FROM payment_attempt"
+        " THEN total_price ELSE 0 END FROM payment_attempt"
         " JOIN booking ON booking.booking_id = payment_attempt.booking_id"
     )
     ours = {str(name): amount for name, amount in rows}
     theirs = await ledger_of(chain.database).net()
     return [
-        f"{name}: {ours.get(name)} in our books, {theirs.get(name)} in the provider's"
+        f"{name}: {ours.get(name)} in the database, {theirs.get(name)} in the ledger"
         for name in ours.keys() | theirs.keys()
         if (ours.get(name) or 0) != theirs.get(name, 0) or name not in ours
     ]

@@ -127,5 +127,5 @@ def test_random_histories_with_one_answer_changed() -> None:
     for number in range(count(100)):
         calls = random_history(chosen, number)
         place = generator(chosen, number, "place").randrange(len(calls))
-        never = sight("held by nobody known", lambda found: found.booking_id == "b0", calls[place].start, 10_000)
+        never = sight("held by an unknown booking", lambda found: found.booking_id == "b0", calls[place].start, 10_000)
         assert unexplained([*calls[:place], never, *calls[place:]]) is never, number

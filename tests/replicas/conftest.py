@@ -23,11 +23,12 @@ from cinema_grpc.adapters.clock import SystemClock
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.catalog_store import SqlCatalogStore
 from cinema_grpc.adapters.database.database import Database
-from cinema_grpc.application.catalog import Catalog
+from cinema_grpc.application.catalog import Catalog, unencoded
 from cinema_grpc.domain.account import Role, User
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.seating import SeatRow
 from cinema_grpc.domain.showtime import SeatGapPolicy
+from tests.database import reading, writing
 from tests.e2e.conftest import SECRET, Serving, serving
 
 DEADLINE = 60
@@ -87,14 +88,14 @@ class Chain:
     async def furnish(self, showtimes: int, customers: int, rows: Sequence[SeatRow] = ROWS) -> None:
         """Enter showtimes, each in an auditorium of its own, and customers."""
         catalog = Catalog(SqlCatalogStore(self.database))
-        movie = await catalog.create_movie("A Film", timedelta(hours=2), "", "", None)
-        cinema = await catalog.create_cinema("A House", "Europe/Berlin", None)
+        movie = await catalog.create_movie("A Film", timedelta(hours=2), "", "", None, unencoded)
+        cinema = await catalog.create_cinema("A House", "Europe/Berlin", None, unencoded)
         start = datetime.now(UTC).replace(microsecond=0) + timedelta(days=3)
         for number in range(showtimes):
-            room = await catalog.create_auditorium(cinema.cinema_id, f"Screen {number}", rows, None)
+            room = await catalog.create_auditorium(cinema.cinema_id, f"Screen {number}", rows, None, unencoded)
             price = Money("EUR", 1_250)
             shown = await catalog.create_showtime(
-                movie.movie_id, room.auditorium_id, start, price, SeatGapPolicy.ALLOW, None
+                movie.movie_id, room.auditorium_id, start, price, SeatGapPolicy.ALLOW, None, unencoded
             )
             self.showtimes.append(shown.showtime_id)
         tokens = JwtAccessTokens(SECRET.encode(), SystemClock())
@@ -114,12 +115,12 @@ class Chain:
                 }
             )
             self.customers.append((("authorization", f"Bearer {tokens.issue(user).text}"),))
-        async with self.database.writing() as connection:
+        async with writing(self.database) as connection:
             await connection.execute(insert(schema.account), accounts)
 
     async def rows(self, query: str) -> list[tuple[object, ...]]:
         """Ask the database itself."""
-        async with self.database.reading() as connection:
+        async with reading(self.database) as connection:
             return [tuple(row) for row in await connection.exec_driver_sql(query)]
 
 

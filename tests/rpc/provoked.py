@@ -10,10 +10,11 @@ from cinema.v1 import auth_service_pb2, catalog_service_pb2, money_pb2, showtime
 
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.simulated_payments import SimulatedPayments
-from cinema_grpc.application.patience import Patience
+from cinema_grpc.application.admission_control import AdmissionControl
 from cinema_grpc.application.payment_ports import ProviderUnavailable
 from cinema_grpc.domain.money import Money
 from tests.builders import NOW
+from tests.database import writing
 from tests.faults import failing
 from tests.rpc.conftest import PASSWORD, House, Refusal, new_id, refusal
 
@@ -255,12 +256,11 @@ async def hold_limit(house: House) -> Refusal:
 
 @reason(Code.RESOURCE_EXHAUSTED, "RetryInfo")
 async def overloaded(house: House) -> Refusal:
-    """A busy lane refuses calls whose estimated wait is too long."""
+    """A busy box office refuses calls whose estimated wait is too long."""
     showtime = await house.showtime()
     await house.customer()
-    for lane in house.server._box_office._lanes:
-        lane._patience = Patience(longest_wait=0)
-        lane._began = time.monotonic()
+    house.server._box_office._admission = AdmissionControl(longest_wait=0)
+    house.server._box_office._batch_start = time.monotonic()
     refused = await refusal(house.book(showtime.showtime_id, "A1", "A2"))
     assert refused.details["RetryInfo"].retry_delay.seconds == int(refused.metadata["retry_after_seconds"]) == 1
     return refused
@@ -292,7 +292,7 @@ async def internal_error(house: House) -> Refusal:
     """The database has a claim on the seat that belongs to no booking of the showtime."""
     showtime = await house.showtime()
     other = await held(house)
-    async with house.server.database.writing() as connection:
+    async with writing(house.server.database) as connection:
         claim = {"showtime_id": showtime.showtime_id, "seat": "A1", "booking_id": other}
         await connection.execute(schema.seat_claim.insert().values(claim))
     refused = await refusal(house.book(showtime.showtime_id, "A1", "A2"))

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from cinema_grpc.adapters.database import schema
 from tests.builders import NOW
 from tests.conftest import KINDS, Lend
+from tests.database import reading
 from tests.rpc.conftest import METHODS, PASSWORD, House, Metadata, moment, new_id, read_refusal, running
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.no_cover]
@@ -70,7 +71,7 @@ class World:
         """Give what changes whenever anything is written to the database."""
         if self._file is not None:
             return self._file.execute("PRAGMA data_version").fetchone()
-        async with self.house.server.database.reading() as connection:
+        async with reading(self.house.server.database) as connection:
             return (await connection.exec_driver_sql(ROWS_AND_WRITERS)).all()
 
 

@@ -9,6 +9,7 @@ from cinema.v1 import auth_service_pb2, showtime_service_pb2
 
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.application.errors import StorageUnavailable
+from tests.database import reading
 from tests.faults import failing
 from tests.rpc.conftest import PASSWORD, House, refusal
 
@@ -36,17 +37,17 @@ async def test_statements_that_are_cancelled(house: House, call: Callable[[House
     await call(house, showtime_id)
 
 
-async def test_a_conversation_that_is_ended_as_the_database_is_closed(
+async def test_a_transaction_that_is_ended_as_the_database_is_closed(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cinema_grpc.adapters.database.database.SECONDS_TO_CLOSE", 0.05)
     database = Database(database_url)
 
     async def hang() -> None:
-        async with database.reading():
+        async with reading(database):
             await asyncio.Event().wait()
 
-    waiting = asyncio.create_task(database.to_its_end(hang()))
+    waiting = asyncio.create_task(database.run_to_completion(hang()))
     await asyncio.sleep(0)
     await database.close()
     with pytest.raises(StorageUnavailable):

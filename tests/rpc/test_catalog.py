@@ -14,6 +14,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from cinema_grpc.adapters.database import schema
 from tests.builders import NOW, FakeClock
+from tests.database import writing
 from tests.rpc.conftest import House, moment, new_id, refusal, running
 
 Code = grpc.StatusCode
@@ -257,7 +258,7 @@ class TestLists:
     async def test_the_size_of_a_page(self, house: House) -> None:
         """None asked for: 50. Over 200: 200. The last page has no token, even when it is full."""
         made = [f"cinema-{number:03}" for number in range(201)]
-        async with house.server.database.writing() as connection:
+        async with writing(house.server.database) as connection:
             entry = {"name": "A House", "time_zone": "UTC", "create_time": NOW}
             await connection.execute(schema.cinema.insert(), [{"cinema_id": each, **entry} for each in made])
         for size, length in ((0, 50), (1, 1), (199, 199), (200, 200), (201, 200), (2**31 - 1, 200)):

@@ -9,7 +9,7 @@ import grpc
 import pytest
 from cinema.v1 import booking_pb2, booking_service_pb2, booking_service_pb2_grpc
 
-from cinema_grpc.application.lane import LARGEST_BATCH
+from cinema_grpc.application.box_office.box_office import LARGEST_BATCH
 from tests.conftest import Lend
 from tests.rpc.conftest import DEADLINE, running
 
@@ -25,8 +25,11 @@ async def test_another_customer_is_served_within_two_batches(lend: Lend, tmp_pat
             showtime_id = (await house.showtime()).showtime_id
             await house.book(showtime_id, "A1", "A2", by="cyd")
             flooding, metadata = await house.customer("ada"), await house.customer("bob")
-            (lane,) = house.server._box_office._lanes
+            queue = house.server._box_office._queue
             answered: list[str] = []
+
+            def waiting() -> int:
+                return queue.placed(()) + sum(map(len, queue._overflow.values()))
 
             def ask(stub: Stub, seats: tuple[str, str], name: str) -> Any:
                 request = booking_service_pb2.CreateBookingRequest(showtime_id=showtime_id, seats=seats)
@@ -40,11 +43,11 @@ async def test_another_customer_is_served_within_two_batches(lend: Lend, tmp_pat
                 lock.execute("BEGIN IMMEDIATE")
                 flood = [ask(house.bookings, ("A1", "A2"), "ada") for _ in range(FLOOD)]
                 async with asyncio.timeout(DEADLINE):
-                    while lane._waiting.placed(()) + lane._waiting.behind < FLOOD - LARGEST_BATCH:  # noqa: ASYNC110
+                    while waiting() < FLOOD - LARGEST_BATCH:  # noqa: ASYNC110
                         await asyncio.sleep(0.01)  # the rest was taken before the file was found to be locked
                 bob = ask(booking_service_pb2_grpc.BookingServiceStub(channel), ("A3", "A4"), "bob")
                 async with asyncio.timeout(DEADLINE):
-                    while len(lane._waiting._places) < 2:  # noqa: ASYNC110 (the second customer has a place)
+                    while len(queue._places) < 2:  # noqa: ASYNC110 (the second customer has a place)
                         await asyncio.sleep(0.01)
                 lock.execute("ROLLBACK")
                 lock.close()

@@ -18,6 +18,7 @@ from sqlalchemy import insert
 from cinema_grpc.adapters.database import schema
 from tests.builders import NOW
 from tests.conftest import Lend
+from tests.database import writing
 from tests.postgresql import SPEED, PostgresServer, in_thread, make_tables
 from tests.rpc.conftest import House, refusal, running
 
@@ -91,6 +92,6 @@ async def test_postgresql() -> None:
                 }
                 for number in range(400)
             ]
-            async with house.server.database.writing() as connection:
+            async with writing(house.server.database) as connection:
                 await connection.execute(insert(schema.movie), movies)
             await check(house, server.limit_files, MEBIBYTE)

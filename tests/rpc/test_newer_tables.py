@@ -173,7 +173,7 @@ class Round:
     async def background(self) -> None:
         """Do what the server does by itself."""
         server = self.house.server
-        for task in (server.expire_holds, server.recover_payments, server.pay_refunds, server.forget):
+        for task in (server.expire_holds, server.recover_payments, server.pay_refunds, server.delete_expired):
             await task.stop()
             await task._run_pass()
             task.start()

@@ -9,10 +9,11 @@ from cinema.v1 import auth_service_pb2 as pb
 from cinema.v1.user_pb2 import Tokens
 from sqlalchemy import func, select
 
-from cinema_grpc.adapters.database.old_records import SqlOldRecords
+from cinema_grpc.adapters.database.retention_store import SqlRetentionStore
 from cinema_grpc.adapters.database.schema import session
 from cinema_grpc.application.retention import delete_expired
 from tests.builders import NOW, FakeClock
+from tests.database import reading
 from tests.rpc.conftest import PASSWORD, House, moment, refusal, running
 
 Code = grpc.StatusCode
@@ -60,7 +61,7 @@ async def is_refused(house: House, token: str) -> bool:
 
 
 async def stored_sessions(house: House) -> int:
-    async with house.server.database.reading() as connection:
+    async with reading(house.server.database) as connection:
         return (await connection.execute(select(func.count()).select_from(session))).scalar_one()
 
 
@@ -143,7 +144,7 @@ class TestRefreshTokens:
         """Nor a part of one: the database does not reveal a token."""
         first = await register(house)
         second = await refresh(house, first.refresh_token)
-        async with house.server.database.reading() as connection:
+        async with reading(house.server.database) as connection:
             (row,) = (await connection.execute(select(session))).all()
         kept = repr(tuple(row))
         for token in (first.refresh_token, second.refresh_token):
@@ -227,14 +228,14 @@ class TestChangePassword:
 
 async def test_lapsed_sessions_are_deleted(house: House) -> None:
     """In small batches, and no others."""
-    await house.server.forget.stop()
+    await house.server.delete_expired.stop()
     await register(house)
     for _ in range(4):
         await login(house)
     house.clock.advance(30 * DAY)
     tokens = await login(house)
-    records = SqlOldRecords(house.server.database)
-    assert await records.forget_sessions(2) == 2
+    records = SqlRetentionStore(house.server.database)
+    assert await records.delete_sessions(2) == 2
     assert await stored_sessions(house) == 4
     await delete_expired(records)
     assert await stored_sessions(house) == 1

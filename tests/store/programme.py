@@ -1,5 +1,6 @@
 """A small programme in a database, to put showtimes and bookings on."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -9,18 +10,21 @@ from typing import Any
 from sqlalchemy import func, insert, select, update
 
 from cinema_grpc.adapters.database import schema
+from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
 from cinema_grpc.adapters.database.catalog_store import SqlCatalogStore
 from cinema_grpc.adapters.database.database import Database
-from cinema_grpc.adapters.database.programme_reader import SqlProgrammeReader
-from cinema_grpc.application.once import Recorded, RequestKey
+from cinema_grpc.adapters.database.listings_reader import SqlListingsReader
+from cinema_grpc.application.box_office.cache import ShowtimeCache
+from cinema_grpc.application.idempotency import IdempotencyKey, StoredResponse
+from cinema_grpc.application.listings import Listings
 from cinema_grpc.application.ports import ShowtimeFilter
-from cinema_grpc.application.programme import Programme as ShownProgramme
 from cinema_grpc.domain.booking import BookingStatus
 from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.seating import SeatRow
 from cinema_grpc.domain.showtime import SeatGapPolicy, SeatStatus
 from tests.builders import NOW, FakeClock
+from tests.database import reading, writing
 
 MICROSECOND = timedelta(microseconds=1)
 ROWS = (SeatRow("B", (2, 1)), SeatRow("A", (2,)), SeatRow("AA", (1,)))
@@ -40,8 +44,8 @@ def auditorium(number: int = 1, of: int = 1) -> Auditorium:
     return Auditorium(f"auditorium-{number:04}", f"cinema-{of:04}", f"Screen {number}", ROWS, NOW + MICROSECOND)
 
 
-def record(request_id: str) -> Recorded:
-    return Recorded(RequestKey("caller", "RPC", request_id), b"content", b"outcome of " + request_id.encode())
+def stored_response(request_id: str) -> StoredResponse:
+    return StoredResponse(IdempotencyKey("caller", "RPC", request_id), "0123", b"response of " + request_id.encode())
 
 
 @dataclass
@@ -50,7 +54,7 @@ class Programme:
 
     database: Database
     store: SqlCatalogStore
-    reader: SqlProgrammeReader
+    reader: SqlListingsReader
     clock: FakeClock
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
@@ -93,7 +97,7 @@ class Programme:
         """Write a booking down, with its claims, as the box office does."""
         number = next(self.numbers)
         booking_id, seats_of_it = f"booking-{number:04}", seats.split(",")
-        async with self.database.writing() as connection:
+        async with writing(self.database) as connection:
             await connection.execute(
                 insert(schema.account).values(
                     user_id=f"user-{number}",
@@ -112,10 +116,10 @@ class Programme:
                     showtime_id=showtime.showtime_id,
                     user_id=f"user-{number}",
                     status=status.value,
-                    seats=seats,
+                    seats=json.dumps([[seat, 1250] for seat in seats_of_it]),
                     seat_count=len(seats_of_it),
                     currency_code="EUR",
-                    seat_price=1250,
+                    total_price=1250 * len(seats_of_it),
                     create_time=NOW,
                     hold_expire_time=hold_expire_time,
                     hold_extended=False,
@@ -138,8 +142,9 @@ class Programme:
             )
 
     async def seats(self, showtime: ListedShowtime) -> tuple[ListedShowtime, dict[str, SeatStatus]]:
-        """Tell how a showtime and its seats are shown to somebody who has not looked before."""
-        seat_map = await ShownProgramme(self.reader).seat_map(showtime.showtime_id)
+        """Return a showtime and its seats as they are shown without a cache."""
+        listings = Listings(self.reader, SqlBoxOfficeStore(self.database), ShowtimeCache())
+        seat_map = await listings.seat_map(showtime.showtime_id)
         assert list(seat_map.seat_plan.labels) == LABELS
         return seat_map.listed, dict(zip(LABELS, seat_map.seats, strict=True))
 
@@ -149,5 +154,5 @@ class Programme:
         return (await self.reader.page(condition, after, limit))[1]
 
     async def count(self, table: Any) -> int:
-        async with self.database.reading() as connection:
+        async with reading(self.database) as connection:
             return (await connection.execute(select(func.count()).select_from(table))).scalar_one()

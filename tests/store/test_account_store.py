@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from cinema_grpc.adapters.database.account_store import SqlAccountStore
 from cinema_grpc.adapters.database.database import Database
-from cinema_grpc.application.ports import StorageConflict
+from cinema_grpc.application.box_office.store import StorageConflict
 from cinema_grpc.domain.account import Role, User
 from cinema_grpc.domain.errors import EmailTaken, UsernameTaken
 from tests.builders import NOW, FakeClock
@@ -113,12 +113,12 @@ async def test_a_new_password_hash_replaces_that_of_one_account(store: SqlAccoun
 async def test_who_hangs_up_leaves_a_whole_account_and_a_store_that_works(store: SqlAccountStore) -> None:
     adding = asyncio.create_task(store.add(ADA, "hash"))
     await asyncio.sleep(0)
-    while store._database._not_begun:  # noqa: ASYNC110 (nobody tells)
+    while store._database._not_begun:  # noqa: ASYNC110 (nothing signals it)
         await asyncio.sleep(0)
     adding.cancel()
     with pytest.raises(asyncio.CancelledError):
         await adding
-    await asyncio.gather(*store._database._conversations)  # it goes on by itself, beside others where there can be any
+    await asyncio.gather(*store._database._tasks)  # the transaction goes on
     assert await store.find_by_username("ada") == (ADA, "hash")
     await store.add(GRACE, "hash of grace")
     assert await store.find("user-2") == GRACE
@@ -127,14 +127,14 @@ async def test_who_hangs_up_leaves_a_whole_account_and_a_store_that_works(store:
 async def test_who_hangs_up_before_their_turn_asks_for_nothing(store: SqlAccountStore) -> None:
     database = store._database
     async with AsyncExitStack() as others:
-        for _ in range(database.driver.conversations):
-            await others.enter_async_context(database.reading())
+        for _ in range(database.driver.connections):
+            await others.enter_async_context(database._turn())
         adding = [asyncio.create_task(store.add(ADA, "hash")) for _ in range(20)]
         await asyncio.sleep(0)
-        assert len(database._conversations) == 20
+        assert len(database._tasks) == 20
         for each in adding:
             each.cancel()
-        await asyncio.gather(*adding, *database._conversations, return_exceptions=True)
+        await asyncio.gather(*adding, *database._tasks, return_exceptions=True)
     assert await store.find_by_username("ada") is None
 
 

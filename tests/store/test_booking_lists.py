@@ -13,8 +13,8 @@ from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.booking_reader import SqlBookingReader
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.domain.booking import BookingStatus
-from tests.application.conftest import furnish
 from tests.builders import NOW, FakeClock
+from tests.database import furnish, writing
 
 HOLD = timedelta(minutes=10)
 FILTERS = [(showtime_id, status) for showtime_id in ("", "s1", "s2") for status in (None, *BookingStatus)]
@@ -36,10 +36,10 @@ def booking(number: int, status: BookingStatus, *, showtime_id: str = "s1", by: 
         "showtime_id": showtime_id,
         "user_id": by,
         "status": status.value,
-        "seats": "A1",
+        "seats": '[["A1", 1250]]',
         "seat_count": 1,
         "currency_code": "EUR",
-        "seat_price": 1_250,
+        "total_price": 1_250,
         "create_time": NOW - HOLD,
         "hold_expire_time": NOW if over else NOW + HOLD,
         "hold_extended": False,
@@ -50,7 +50,7 @@ def booking(number: int, status: BookingStatus, *, showtime_id: str = "s1", by: 
 
 async def write(database: Database, rows: list[Any]) -> None:
     """Write bookings down."""
-    async with database.writing() as connection:
+    async with writing(database) as connection:
         await connection.execute(insert(schema.booking), rows)
 
 

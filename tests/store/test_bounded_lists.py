@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
+from itertools import product
 
 import pytest
 from sqlalchemy import insert
@@ -10,11 +11,11 @@ from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.booking_reader import SqlBookingReader
 from cinema_grpc.adapters.database.catalog_store import SqlCatalogStore
 from cinema_grpc.adapters.database.database import Database
-from cinema_grpc.adapters.database.programme_reader import SqlProgrammeReader
+from cinema_grpc.adapters.database.listings_reader import SqlListingsReader
 from cinema_grpc.application.ports import ShowtimeFilter
 from cinema_grpc.domain.booking import BookingStatus
-from tests.application.conftest import furnish
 from tests.builders import NOW, FakeClock
+from tests.database import furnish, writing
 from tests.store.programme import auditorium, cinema, movie
 from tests.store.test_booking_lists import booking, write
 from tests.store.work import Meter
@@ -42,7 +43,7 @@ async def costs(meter: Meter, calls: dict[str, Call]) -> dict[str, int]:
     for call in calls.values():
         await call()
     if meter._database.driver.shared:
-        async with meter._database.writing() as connection:  # as the database does by itself, sooner or later
+        async with writing(meter._database) as connection:  # as the database does by itself, sooner or later
             await connection.exec_driver_sql("ANALYZE")
     return {name: await meter.measure(call) for name, call in calls.items()}
 
@@ -104,12 +105,13 @@ async def add_showtimes(database: Database, first: int, last: int) -> None:
             "seat_gap_policy": "ALLOW",
             "taken_seats": 0,
             "revision": 0,
-            "stamp": "made",
+            "commit_id": "made",
+            "terms_revision": 0,
             "latest_time": NOW,
         }
         for number in range(first, last)
     ]
-    async with database.writing() as connection:
+    async with writing(database) as connection:
         await connection.execute(insert(schema.showtime), rows)
 
 
@@ -122,18 +124,18 @@ async def test_a_programme_with_many_showtimes(database: Database, meter: Meter)
     for number in (1, 2, 3, 4):
         await store.add_auditorium(auditorium(number, of=2 - number % 2), None)
     await add_showtimes(database, 0, FEW)
-    reader = SqlProgrammeReader(database)
+    reader = SqlListingsReader(database)
     starts: list[tuple[datetime, str] | None] = [None, (NOW + HOUR, "showtime-000100")]
     calls: dict[str, Call] = {}
-    for movie_id in ("", "movie-0001", "movie-0003"):
-        for cinema_id in ("", "cinema-0001", "cinema-0002"):
-            for auditorium_id in ("", "auditorium-0001"):
-                for after in starts:
-                    until = NOW + 2 * HOUR if after else None
-                    condition = ShowtimeFilter(movie_id, cinema_id, auditorium_id, NOW, until)
-                    calls[f"{condition} {after}"] = lambda condition=condition, after=after: reader.page(  # type: ignore[misc]
-                        condition, after, PAGE
-                    )
+    for movie_id, cinema_id, auditorium_id, start_from, after in product(
+        ("", "movie-0001", "movie-0003"),
+        ("", "cinema-0001", "cinema-0002"),
+        ("", "auditorium-0001"),
+        (None, NOW),
+        starts,
+    ):
+        condition = ShowtimeFilter(movie_id, cinema_id, auditorium_id, start_from, NOW + 2 * HOUR if after else None)
+        calls[f"{condition} {after}"] = lambda condition=condition, after=after: reader.page(condition, after, PAGE)  # type: ignore[misc]
     few = await costs(meter, calls)
     await add_showtimes(database, FEW, MANY)
     assert too_much(few, await costs(meter, calls)) == {}

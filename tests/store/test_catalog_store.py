@@ -1,4 +1,4 @@
-"""The catalog in the database: kept as it is, in order, and together with the record of its request."""
+"""The catalog in the database: kept as it is, in order, and together with the stored response."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -10,13 +10,15 @@ from sqlalchemy import select
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.catalog_store import SqlCatalogStore
 from cinema_grpc.adapters.database.database import Database
-from cinema_grpc.adapters.database.programme_reader import SqlProgrammeReader
-from cinema_grpc.application.once import RequestKey
-from cinema_grpc.application.ports import RequestAlreadyRecorded, StorageConflict
+from cinema_grpc.adapters.database.listings_reader import SqlListingsReader
+from cinema_grpc.application.box_office.store import StorageConflict
+from cinema_grpc.application.idempotency import IdempotencyKey
+from cinema_grpc.application.ports import ResponseAlreadyStored
 from cinema_grpc.domain.errors import NameTaken, ShowtimeOverlap
 from cinema_grpc.domain.showtime import SeatStatus
 from tests.builders import NOW
-from tests.store.programme import EVERYTHING, Programme, auditorium, cinema, movie, record
+from tests.database import reading
+from tests.store.programme import EVERYTHING, Programme, auditorium, cinema, movie, stored_response
 
 # Entering and reading
 
@@ -37,8 +39,8 @@ async def test_what_is_not_there_is_none(programme: Programme) -> None:
     assert await store.movie("cinema-0001") is None
     assert await store.cinema("movie-0001") is None
     assert await store.auditorium("cinema-0001") is None
-    assert await programme.reader.showtime("movie-0001") is None
-    assert await store.recorded(RequestKey("caller", "RPC", "request-1")) is None
+    assert await programme.reader.entry("movie-0001") is None
+    assert await store.stored_response(IdempotencyKey("caller", "RPC", "request-1")) is None
 
 
 async def test_the_time_is_that_of_the_clock(programme: Programme) -> None:
@@ -50,12 +52,12 @@ async def test_what_was_entered_is_there_for_another_store_on_the_same_file(
     programme: Programme, database_url: str
 ) -> None:
     shown = await programme.add(NOW + timedelta(days=1))
-    await programme.store.add_movie(movie(3), record("request-1"))
+    await programme.store.add_movie(movie(3), stored_response("request-1"))
     await programme.database.close()
     again = Database(database_url, programme.clock)
     store = SqlCatalogStore(again)
-    assert await store.recorded(record("request-1").key) == record("request-1")
-    assert (await SqlProgrammeReader(again).page(EVERYTHING, None, 10))[1] == [shown]
+    assert await store.stored_response(stored_response("request-1").key) == stored_response("request-1")
+    assert (await SqlListingsReader(again).page(EVERYTHING, None, 10))[1] == [shown]
     assert await store.movies("", 10) == [movie(1), movie(2), movie(3)]
     await again.close()
 
@@ -78,19 +80,19 @@ async def test_another_fault_is_not_taken_for_a_taken_name(programme: Programme)
 # Once
 
 
-async def test_the_record_of_a_request_is_kept_with_its_effect(programme: Programme) -> None:
+async def test_a_response_is_stored_with_its_entry(programme: Programme) -> None:
     programme.clock.advance(timedelta(hours=1))
-    await programme.store.add_cinema(cinema(3), record("request-1"))
-    assert await programme.store.recorded(record("request-1").key) == record("request-1")
-    async with programme.database.reading() as connection:
-        kept = await connection.execute(select(schema.request.c.create_time))
+    await programme.store.add_cinema(cinema(3), stored_response("request-1"))
+    assert await programme.store.stored_response(stored_response("request-1").key) == stored_response("request-1")
+    async with reading(programme.database) as connection:
+        kept = await connection.execute(select(schema.stored_response.c.create_time))
         assert kept.scalar_one() == NOW + timedelta(hours=1)
 
 
-async def test_nothing_is_kept_of_a_call_whose_request_is_recorded(programme: Programme) -> None:
+async def test_nothing_is_written_if_the_key_has_a_stored_response(programme: Programme) -> None:
     store = programme.store
-    await store.add_movie(movie(3), record("request-1"))
-    second = record("request-1")._replace(outcome=b"another")
+    await store.add_movie(movie(3), stored_response("request-1"))
+    second = stored_response("request-1")._replace(response=b"another")
     calls: list[Callable[[], Awaitable[None]]] = [
         lambda: store.add_movie(movie(4), second),
         lambda: store.add_cinema(cinema(4), second),
@@ -99,27 +101,27 @@ async def test_nothing_is_kept_of_a_call_whose_request_is_recorded(programme: Pr
         lambda: store.add_showtime(programme.showtime(NOW + timedelta(days=1)), second),
     ]
     for call in calls:
-        with pytest.raises(RequestAlreadyRecorded):
+        with pytest.raises(ResponseAlreadyStored):
             await call()
-    assert await store.recorded(record("request-1").key) == record("request-1")
+    assert await store.stored_response(stored_response("request-1").key) == stored_response("request-1")
     assert len(await store.movies("", 10)) == 3
     assert len(await store.cinemas("", 10)) == 2
     assert len(await store.auditoriums("cinema-0001", "", 10)) == 2
     assert await programme.page(EVERYTHING, None, 10) == []
 
 
-async def test_no_record_is_kept_of_a_refused_call(programme: Programme) -> None:
+async def test_no_response_is_stored_for_a_refused_call(programme: Programme) -> None:
     await programme.add(NOW + timedelta(days=1))
     with pytest.raises(NameTaken):
-        await programme.store.add_auditorium(replace(auditorium(9), name="Screen 1"), record("request-1"))
+        await programme.store.add_auditorium(replace(auditorium(9), name="Screen 1"), stored_response("request-1"))
     with pytest.raises(ShowtimeOverlap):
-        await programme.store.add_showtime(programme.showtime(NOW + timedelta(days=1)), record("request-1"))
-    assert await programme.store.recorded(record("request-1").key) is None
-    await programme.store.add_movie(movie(3), record("request-1"))
+        await programme.store.add_showtime(programme.showtime(NOW + timedelta(days=1)), stored_response("request-1"))
+    assert await programme.store.stored_response(stored_response("request-1").key) is None
+    await programme.store.add_movie(movie(3), stored_response("request-1"))
 
 
 async def test_the_same_request_id_of_another_caller_or_call_is_another_request(programme: Programme) -> None:
-    one = record("request-1")
+    one = stored_response("request-1")
     await programme.store.add_movie(movie(3), one)
     await programme.store.add_movie(movie(4), one._replace(key=one.key._replace(caller="other")))
     await programme.store.add_movie(movie(5), one._replace(key=one.key._replace(rpc="Other")))

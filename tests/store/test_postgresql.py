@@ -1,38 +1,28 @@
-"""What only PostgreSQL has: its own clock, locks between processes, migrations at once, and URLs of its kind."""
+"""What only PostgreSQL has: its own clock, migrations at once, and URLs of its kind."""
 
 import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from sqlalchemy import insert
 
 from cinema_grpc.adapters.database.account_store import SqlAccountStore
+from cinema_grpc.adapters.database.booking_reader import SqlBookingReader
 from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.database.listings_reader import SqlListingsReader
 from cinema_grpc.adapters.database.migrate import CannotMigrate, check_schema, migrate
 from cinema_grpc.adapters.database.postgresql import PARAMETERS, PostgresqlDriver
-from cinema_grpc.adapters.database.prepared import array_text
-from cinema_grpc.adapters.database.schema import cinema
-from cinema_grpc.application import expiry
-from cinema_grpc.application import lane as module
-from cinema_grpc.application.box_office import BoxOffice
-from cinema_grpc.application.errors import Overloaded, StorageUnavailable
-from cinema_grpc.application.ports import FoundBookings, StorageContention
-from cinema_grpc.domain.booking import Booking
-from cinema_grpc.domain.errors import ShowtimeNotFound
-from tests.application.conftest import House, open_house
-from tests.builders import NOW
+from cinema_grpc.application.errors import StorageUnavailable
+from cinema_grpc.application.ports import FoundBookings
 from tests.e2e.conftest import run_here
 from tests.postgresql import SPEED, PostgresServer, execute, in_thread, make_tables, with_database
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-HOLD_S1 = "SELECT 1 FROM showtime WHERE showtime_id = 's1' FOR NO KEY UPDATE"
 
 
 @pytest.fixture
@@ -42,39 +32,17 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     await database.close()
 
 
-@pytest.fixture
-async def house(database_url: str) -> AsyncIterator[House]:
-    """A box office that waits for a lock for a tenth of a second, and its database."""
-    async with open_house(f"{database_url}&lock_timeout=100") as house:
-        yield house
-
-
-@pytest.fixture
-async def patient_house(database_url: str) -> AsyncIterator[House]:
-    """A box office that waits for a lock longer than a slow machine takes for a few bookings."""
-    async with open_house(f"{database_url}&lock_timeout=5000") as house:
-        yield house
-
-
 async def test_time_is_the_servers(database: Database) -> None:
     """To the microsecond, and later with each reading."""
-    async with database.reading() as connection:
-        readings = [await database.now(connection) for _ in range(10)]
+    readings = [await database.now() for _ in range(10)]
+    readings += await database.transact(lambda connection: [database.time(connection) for _ in range(10)])
     assert readings == sorted(set(readings))
     assert abs(readings[0] - datetime.now(UTC)) < timedelta(seconds=5)  # the server is on this machine
 
 
-async def test_a_reader_sees_one_state(database: Database) -> None:
-    async with database.reading() as connection:
-        assert (await connection.execute(cinema.select())).all() == []
-        async with database.writing() as other:
-            await other.execute(insert(cinema).values(cinema_id="c", name="A House", time_zone="UTC", create_time=NOW))
-        assert (await connection.execute(cinema.select())).all() == []
-
-
 async def test_parameters_are_set_and_the_url_has_the_last_word(database_url: str) -> None:
     database = Database(f"{database_url}&lock_timeout=7s")
-    async with database.reading() as connection:
+    async with database.engine.connect() as connection:
         shown = {
             name: (await connection.exec_driver_sql(f"SHOW {name}")).scalar_one()  # (names of ours)
             for name in PARAMETERS
@@ -83,34 +51,13 @@ async def test_parameters_are_set_and_the_url_has_the_last_word(database_url: st
     assert shown == {**PARAMETERS, "lock_timeout": "7s"}
 
 
-async def test_a_nul_is_nowhere(house: House) -> None:
-    """PostgreSQL's text can't hold one; whatever has one in its name is simply not there."""
-    assert await SqlAccountStore(house.database).find_by_username("ada\0") is None
-    assert await house.reader.find("\0") is None
-    assert await house.reader.of_user("ada", "s1\0", None, "", 10) == FoundBookings([], "")
-    with pytest.raises(ShowtimeNotFound):
-        await house.hold("A1", at="s1\0")
-
-
-@pytest.mark.parametrize(
-    ("kind", "values"),
-    [
-        (
-            "varchar",
-            ["", " ", "null", None, 'a"b', r"a\b", "a\\", "a\nb", "\x01\x1f\x7f", "{1,2}", "a,b", "é", "\u2028", "🎬"],
-        ),
-        ("text", ["null", None, " a ", "{}", "a,b", "é", "\u2028", "🎬"]),
-        ("bigint", [0, -1, None, 2**63 - 1, -(2**63)]),
-        ("integer", [0, -1, None, 2**31 - 1]),
-        ("boolean", [True, False, None]),
-        ("text", []),
-    ],
-)
-async def test_arrays_are_read_as_they_were_written(database: Database, kind: str, values: list[object]) -> None:
-    async with database.reading() as connection:
-        driver = (await connection.get_raw_connection()).driver_connection
-        assert driver is not None
-        assert await driver.fetchval(f"SELECT $1::text::{kind}[]", array_text(values)) == values
+async def test_text_with_a_nul_finds_nothing(database: Database) -> None:
+    """PostgreSQL's text can't hold one."""
+    assert await SqlAccountStore(database).find_by_username("ada\0") is None
+    assert await SqlBookingReader(database).find("\0") is None
+    assert await SqlBookingReader(database).of_user("ada", "s1\0", None, "", 10) == FoundBookings([], "")
+    assert await SqlListingsReader(database).entry("s1\0") is None
+    await SqlAccountStore(database).disable("ada\0")
 
 
 async def test_ten_migrations_at_once(database_url: str) -> None:
@@ -180,101 +127,6 @@ async def test_a_server_that_hangs_up_keeps_nobody_from_the_next(database_url: s
             await database.check()
             await database.close()
     assert called >= 2
-
-
-class TestBusyShowtimes:
-    """Another process has locked s1."""
-
-    async def test_others_are_sold_meanwhile_and_it_as_soon_as_it_is_let_go(self, patient_house: House) -> None:
-        house = patient_house
-        async with house.database.writing() as connection:
-            await connection.exec_driver_sql(HOLD_S1)
-            waiting = [asyncio.create_task(house.hold(f"A{number}")) for number in (1, 2, 3)]
-            for number in range(1, 6):
-                assert (await house.hold(f"A{number}", at="s2")).seats == (f"A{number}",)
-            assert not any(each.done() for each in waiting)
-        booked = await asyncio.gather(*waiting)
-        assert [each.seats for each in booked] == [("A1",), ("A2",), ("A3",)]
-
-    async def test_who_waits_too_long_is_told_so(self, house: House) -> None:
-        """And may repeat the call; the lane goes on."""
-        async with house.database.writing() as connection:
-            await connection.exec_driver_sql(HOLD_S1)
-            with pytest.raises(StorageUnavailable):
-                await house.hold("A1")
-            assert isinstance(await house.hold("A1", at="s2"), Booking)
-        assert isinstance(await house.hold("A1"), Booking)
-
-    async def test_more_busy_ones_than_may_be_waited_for(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The rest is asked for again and again, and served in order of arrival."""
-        monkeypatch.setattr(house.box_office._lanes[0], "_most_apart", 0)
-        async with house.database.writing() as connection:
-            await connection.exec_driver_sql(HOLD_S1)
-            waiting = [asyncio.create_task(house.hold("A1", by=name)) for name in ("ada", "bob")]
-            assert isinstance(await house.hold("A1", at="s2"), Booking)
-            await asyncio.sleep(10 * module.SECONDS_BETWEEN_SKIPS)
-            assert not any(each.done() for each in waiting)
-        first, second = await asyncio.gather(*waiting, return_exceptions=True)
-        assert isinstance(first, Booking)
-        assert not isinstance(second, Booking)
-
-    async def test_its_lapsed_holds_keep_nobody_from_those_of_others(
-        self, house: House, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """However many it has, and though they are found first."""
-        monkeypatch.setattr(expiry, "SHOWTIMES_A_PASS", 2)
-        for number in (1, 2, 3):
-            await house.hold(f"A{number}")
-        later = await house.hold("A1", at="s2")
-        house.clock.advance(timedelta(minutes=10))
-        async with house.database.writing() as connection:
-            await connection.exec_driver_sql(HOLD_S1)
-            await expiry.HoldExpiry(house.store, house.box_office).run_pass()
-            statuses = {row["booking_id"]: row["status"] for row in await house.rows("booking")}
-        assert statuses.pop(later.booking_id) == "EXPIRED"
-        assert [*statuses.values()] == ["RESERVED"] * 3
-
-    async def test_who_would_wait_too_long_for_one_is_turned_away(self, house: House) -> None:
-        """Also while it is served apart from the others, which nobody has to wait for."""
-        box_office = BoxOffice(house.store, lambda _: None, apart=1, longest_wait=0)
-        box_office.start()
-        impatient, (lane,) = replace(house, box_office=box_office), box_office._lanes
-        async with house.database.writing() as connection:
-            await connection.exec_driver_sql(HOLD_S1)
-            first = asyncio.create_task(impatient.hold("A1"))
-            while not lane._rounds_apart:  # noqa: ASYNC110 (it is about to be)
-                await asyncio.sleep(0)
-            with pytest.raises(Overloaded):
-                await impatient.hold("A2")
-            assert isinstance(await impatient.hold("A1", at="s2"), Booking)
-        assert isinstance(await first, Booking)
-        while lane._apart:  # noqa: ASYNC110 (as above)
-            await asyncio.sleep(0)
-        assert isinstance(await impatient.hold("A2"), Booking)
-        await box_office.stop()
-
-    async def test_holds_that_all_replicas_leave_to_each_other_are_written_down(self, house: House) -> None:
-        """After some passes in vain they are put in line like anything else, and wait for their showtime."""
-        await house.hold("A1")
-        house.clock.advance(timedelta(minutes=10))
-        sweep = expiry.HoldExpiry(house.store, house.box_office)
-        async with house.database.writing() as connection:
-            await connection.exec_driver_sql(HOLD_S1)
-            for _ in range(expiry.MOST_REFUSALS):
-                await asyncio.wait_for(sweep.run_pass(), 10)
-            waiting = asyncio.create_task(sweep.run_pass())
-            while not house.box_office._lanes[0]._apart:  # noqa: ASYNC110 (it is about to be served there)
-                await asyncio.sleep(0)
-        await waiting
-        assert [row["status"] for row in await house.rows("booking")] == ["EXPIRED"]
-        assert not sweep._refused
-
-    async def test_what_only_tidies_is_left_to_whoever_has_it(self, house: House) -> None:
-        async with house.database.writing() as connection:
-            await connection.exec_driver_sql(HOLD_S1)
-            with pytest.raises(StorageContention):
-                await house.box_office.execute("s1", lambda showtime, now: showtime.expire(25, now), tidying=True)
-        assert await house.box_office.execute("s1", lambda showtime, now: showtime.expire(25, now), tidying=True) == 0
 
 
 @pytest.mark.parametrize(

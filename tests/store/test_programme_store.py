@@ -8,15 +8,16 @@ from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy.engine import Connection
 
 from cinema_grpc.adapters.database import schema
-from cinema_grpc.application.box_office_ports import STAMP_LENGTH
 from cinema_grpc.application.ports import ShowtimeFilter
 from cinema_grpc.domain.booking import BookingStatus
 from cinema_grpc.domain.catalog import LONGEST_RUNTIME, ListedShowtime
 from cinema_grpc.domain.errors import ShowtimeOverlap
 from cinema_grpc.domain.showtime import SeatStatus
 from tests.builders import NOW
+from tests.database import reading, writing
 from tests.store.programme import EVERYTHING, LABELS, MICROSECOND, Programme, movie
 
 GAP = timedelta(minutes=15)
@@ -96,36 +97,44 @@ async def test_of_many_showtimes_that_overlap_and_come_at_once_one_is_kept(progr
     assert await programme.count(schema.showtime) == 1
 
 
-async def test_a_new_showtime_begins_with_revision_0_and_a_stamp_of_its_own(programme: Programme) -> None:
+async def test_a_new_showtime_begins_with_revision_0_and_a_commit_of_its_own(programme: Programme) -> None:
     programme.clock.advance(timedelta(minutes=5))
     for days in (1, 2):
         await programme.add(NOW + timedelta(days=days))
     column = schema.showtime.c
-    async with programme.database.reading() as connection:
-        found = await connection.execute(select(column.revision, column.taken_seats, column.latest_time, column.stamp))
-        rows = [tuple(row) for row in found]
-    assert [row[:3] for row in rows] == [(0, 0, NOW + timedelta(minutes=5))] * 2
-    assert len({row[3] for row in rows}) == 2
-    assert all(len(row[3]) == STAMP_LENGTH for row in rows)
+    async with reading(programme.database) as connection:
+        found = await connection.execute(select(column.taken_seats, column.terms_revision))
+        assert [tuple(row) for row in found] == [(0, 0)] * 2
+        columns = (column.showtime_id, column.revision, column.commit_id, column.latest_time)
+        made = {tuple(row) for row in await connection.execute(select(*columns))}
+        logged = {tuple(row) for row in await connection.execute(select(schema.commit_log))}
+    assert made == logged
+    assert {(revision, time) for _, revision, _, time in made} == {(0, NOW + timedelta(minutes=5))}
+    assert len({commit_id for _, _, commit_id, _ in made}) == 2
 
 
 # Seats that are free now
 
 
-async def test_nobody_sees_what_is_not_committed(programme: Programme) -> None:
-    """Whoever looks while a transaction is at work, one that comes to nothing, sees what was before it."""
+async def test_what_is_not_committed_is_not_read(programme: Programme) -> None:
+    """A read during a transaction that is rolled back, and one after it, return what was there before."""
     showtime = await programme.add(NOW + timedelta(days=10))
-    look = None
     with suppress(ZeroDivisionError):
-        async with programme.database.writing() as connection:
+        async with writing(programme.database) as connection:
             await connection.execute(update(schema.showtime).values(revision=7))
-            look = asyncio.create_task(programme.reader.versions([showtime.showtime_id]))
-            for _ in range(20):
-                await connection.execute(select(1))
+            assert await programme.page(EVERYTHING, None, 1) == [showtime]
             raise ZeroDivisionError
-    assert look is not None
-    _, versions = await look
-    assert versions[showtime.showtime_id].revision == 0
+
+    def update_and_fail(connection: Connection) -> None:
+        connection.execute(update(schema.showtime).values(revision=7))
+        raise ZeroDivisionError
+
+    transaction = asyncio.create_task(programme.database.transact(update_and_fail))
+    pages = await asyncio.gather(*(programme.page(EVERYTHING, None, limit) for limit in range(1, 20)))
+    assert pages == [[showtime]] * 19
+    with pytest.raises(ZeroDivisionError):
+        await transaction
+    assert await programme.page(EVERYTHING, None, 1) == [showtime]
 
 
 async def test_seats_on_hold_and_sold_ones_are_not_free(programme: Programme) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import event
 
 from cinema_grpc.adapters.database.database import Database
+from tests.database import reading
 
 OPCODES = 50
 """After how many steps of its virtual machine SQLite is asked to count them."""
@@ -41,7 +42,7 @@ class Meter:
         asked = [(query, arguments) for query, arguments in self._asked if "booking" in query or "showtime" in query]
         assert asked
         rows = 0
-        async with self._database.reading() as connection:
+        async with reading(self._database) as connection:
             driver: Any = (await connection.get_raw_connection()).driver_connection
             for query, arguments in asked:
                 explained = await driver.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}", *arguments)

@@ -243,7 +243,7 @@ WIRE: list[tuple[CinemaError, str, dict[str, str], list[Expected]]] = [
         [retry(1)],
     ),
     (application.StorageUnavailable(), "UNAVAILABLE STORAGE_UNAVAILABLE", {}, [retry(1)]),
-    (application.FateUnknown(), "UNAVAILABLE STORAGE_UNAVAILABLE", {}, [retry(1)]),
+    (application.CommitOutcomeUnknown(), "UNAVAILABLE STORAGE_UNAVAILABLE", {}, [retry(1)]),
     (application.PaymentUnavailable("b"), "UNAVAILABLE PAYMENT_UNAVAILABLE", {"booking_id": "b"}, [retry(5)]),
     (application.ShuttingDown(), "UNAVAILABLE SHUTTING_DOWN", {}, [retry(1)]),
     (transport.InternalError(), "INTERNAL INTERNAL_ERROR", {}, []),

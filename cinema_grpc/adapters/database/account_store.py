@@ -1,115 +1,66 @@
-"""Keeps accounts in the database, and begins their sessions."""
+"""Accounts in the database, and the sessions that they begin."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
-from typing import Any
+from dataclasses import asdict, fields
+from typing import Any, TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy.engine import Connection
 
-from cinema_grpc.adapters.database.database import Database, uninterrupted
-from cinema_grpc.adapters.database.prepared import (
-    Found,
-    Go,
-    Together,
-    delete_by,
-    insert_into,
-    reader_of,
-    row_of,
-    select_by,
-    update_by,
-)
-from cinema_grpc.adapters.database.schema import account, microseconds, session
-from cinema_grpc.application.ports import StorageConflict
+from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.database.schema import account, session
+from cinema_grpc.adapters.database.statements import Query
+from cinema_grpc.application.box_office.store import StorageConflict
 from cinema_grpc.domain.account import Role, User, fold
 from cinema_grpc.domain.errors import EmailTaken, UsernameTaken
 from cinema_grpc.domain.session import RefreshToken, Session
 
-BY_ID = select_by(account, ("user_id",))
-_BY_USERNAME = select_by(account, ("folded_username",))
-_BY_EMAIL = select_by(account, ("folded_email",))
-# Locked, so that a password that is changed meanwhile ends a session that begins.
-_LOCK_HASH = select_by(account, ("user_id",), "password_hash, disabled", locking=" FOR NO KEY UPDATE OF account")
-_INSERT = insert_into(account)
-_UPDATE_HASH = update_by(account, ("user_id",), ("password_hash",))
-_DISABLE = update_by(account, ("user_id",), ("disabled", "revoke_time"))
-_ENABLE = update_by(account, ("user_id",), ("disabled",))
-_BEGIN_SESSION = insert_into(session)
-_END_SESSIONS = delete_by(session, ("user_id",), exactly=False)
-_ADD = Together(_INSERT, _BEGIN_SESSION)
-_SIGN_IN = Together(_UPDATE_HASH, _END_SESSIONS, _BEGIN_SESSION)
-_SWITCH = Together(_DISABLE, _ENABLE, _END_SESSIONS)
-_read_account = reader_of(account)
+T = TypeVar("T")
+
+USER = [account.c[each.name] for each in fields(User)]
+"""The columns that `to_user` reads."""
+
+_BY_ID = Query(select(*USER).where(account.c.user_id == bindparam("user_id")))
+_BY_EMAIL = Query(select(*USER).where(account.c.folded_email == bindparam("email")))
+_BY_USERNAME = Query(select(account.c.password_hash, *USER).where(account.c.folded_username == bindparam("username")))
+_REVOKED = Query(select(account.c.user_id).where(account.c.revoke_time.is_not(None)))
 
 
 class SqlAccountStore:
-    """Keeps accounts; what is unique without regard to case is compared in its folded form."""
+    """Stores accounts. Fulfils AccountStore."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    @uninterrupted
     async def add(self, user: User, password_hash: str) -> None:
-        """Add an account.
+        """Add an account."""
+        await self._add(user, password_hash, lambda _: None)
 
-        Raises:
-            UsernameTaken, EmailTaken.
-        """
-        await self._add(user, password_hash, None)
-
-    @uninterrupted
     async def add_signed_in(
         self, user: User, password_hash: str, token: RefreshToken, on_commit: Callable[[], None]
     ) -> Session:
-        """Add an account, begin a session of it with its first token.
+        """Add an account and a session of it; return the session."""
 
-        Raises:
-            UsernameTaken, EmailTaken.
-        """
-        (begun,) = await self._add(user, password_hash, token)
-        on_commit()
-        return begun
+        def begin_session(connection: Connection) -> Session:
+            return self._begin_session(connection, user.user_id, token)
 
-    async def _add(self, user: User, password_hash: str, token: RefreshToken | None) -> list[Session]:
-        row = {
-            **row_of(user),
-            "folded_username": fold(user.username),
-            "folded_email": fold(user.email) or None,
-            "role": user.role.value,
-            "password_hash": password_hash,
-        }
-
-        def decision(_: Found, now: datetime, _answers: list[Found]) -> tuple[list[Session], Go]:
-            begun = [Session.begin(token, user.user_id, now)] if token else []
-            return begun, _ADD.of({_INSERT: [row], _BEGIN_SESSION: [row_of(each) for each in begun]})
-
-        try:
-            return await self._database.decide((BY_ID, []), decision)  # there is nothing to lock
-        except StorageConflict:
-            # Which constraint it was is told by looking, since each driver words it in its own way. Accounts are never
-            # deleted, so whoever was first is still there.
-            if await self.find_by_username(user.username) is not None:
-                raise UsernameTaken(user.username) from None
-            if await self.find_by_email(user.email) is not None:
-                raise EmailTaken(user.email) from None
-            raise
+        return await self._add(user, password_hash, begin_session, lambda _: on_commit())
 
     async def find(self, user_id: str) -> User | None:
-        """Read an account by its identifier, or None."""
-        # On the morning of a sale every call is of somebody who was not seen before.
-        _, (found,) = await self._database.peek([(BY_ID, [{"user_id": user_id}])])
-        return user_of(found[0]) if found else None
+        """Return an account, or None."""
+        _, rows = await self._database.read(_BY_ID, user_id=user_id)
+        return to_user(rows[0]) if rows else None
 
     async def find_by_username(self, username: str) -> tuple[User, str] | None:
-        """Read an account and its password hash by its name in any case, or None."""
-        _, (found,) = await self._database.peek([(_BY_USERNAME, [{"folded_username": fold(username)}])])
-        return (user_of(found[0]), _read_account(found[0]).password_hash) if found else None
+        """Return an account and its password hash, or None."""
+        _, rows = await self._database.read(_BY_USERNAME, username=fold(username))
+        return (to_user(rows[0][1:]), rows[0][0]) if rows else None
 
     async def find_by_email(self, email: str) -> User | None:
-        """Read an account by its email in any case, or None."""
-        _, (found,) = await self._database.peek([(_BY_EMAIL, [{"folded_email": fold(email) or None}])])
-        return user_of(found[0]) if found else None
+        """Return an account, or None."""
+        _, rows = await self._database.read(_BY_EMAIL, email=fold(email))
+        return to_user(rows[0]) if rows else None
 
-    @uninterrupted
     async def begin_session(
         self,
         user_id: str,
@@ -120,81 +71,96 @@ class SqlAccountStore:
         new_hash: str | None = None,
         end_others: bool = False,
     ) -> Session | None:
-        """Begin a session of a user whose password was checked, if that is still the same and the account enabled.
+        """Add a session of a user whose password was checked; return None if it has been changed since."""
 
-        Args:
-            user_id: Whose session it is.
-            known_hash: The password hash that was checked.
-            token: The first token of the session.
-            on_commit: Called once it is committed.
-            new_hash: What replaces the password hash, if anything does.
-            end_others: Whether all other sessions of the user end.
+        def begin(connection: Connection) -> Session | None:
+            # Locked, so that a change of the password at the same time ends this session too.
+            stored = select(account.c.password_hash, account.c.disabled).where(account.c.user_id == user_id)
+            if connection.execute(stored.with_for_update(key_share=True)).first() != (known_hash, False):
+                return None
+            if new_hash is not None:
+                _set_password_hash(connection, user_id, new_hash)
+            if end_others:
+                _end_sessions(connection, user_id)
+            return self._begin_session(connection, user_id, token)
 
-        Returns:
-            The session; None if the password hash is another one by now, or the account was disabled.
-        """
+        return await self._database.transact(begin, on_commit=lambda begun: on_commit() if begun else None)
 
-        def decision(found: Found, now: datetime, _: list[Found]) -> tuple[Session | None, Go | None]:
-            if list(map(tuple, found)) != [(known_hash, False)]:
-                return None, None
-            begun = Session.begin(token, user_id, now)
-            return begun, _SIGN_IN.of(
-                {
-                    _UPDATE_HASH: [{"user_id": user_id, "password_hash": new_hash}] if new_hash is not None else [],
-                    _END_SESSIONS: [{"user_id": user_id}] if end_others else [],
-                    _BEGIN_SESSION: [row_of(begun)],
-                }
-            )
-
-        begun = await self._database.decide((_LOCK_HASH, [{"user_id": user_id}]), decision)
-        if begun is not None:
-            on_commit()
-        return begun
-
-    @uninterrupted
     async def set_password_hash(self, user_id: str, password_hash: str) -> None:
         """Replace the password hash of an account, and end its sessions."""
-        go = _SIGN_IN.of(
-            {
-                _UPDATE_HASH: [{"user_id": user_id, "password_hash": password_hash}],
-                _END_SESSIONS: [{"user_id": user_id}],
-            }
-        )
-        await self._database.decide((_LOCK_HASH, [{"user_id": user_id}]), lambda *_: (None, go))
 
-    @uninterrupted
+        def replace(connection: Connection) -> None:
+            _set_password_hash(connection, user_id, password_hash)
+            _end_sessions(connection, user_id)
+
+        await self._database.transact(replace)
+
     async def disable(self, user_id: str) -> None:
-        """Disable an account: end its sessions, and revoke the access tokens that were issued before now."""
+        """Disable an account, end its sessions, and revoke the access tokens that were issued before now."""
+        this = account.c.user_id == user_id
 
-        def decision(_found: Found, now: datetime, _answers: list[Found]) -> tuple[None, Go]:
-            disabled = {"user_id": user_id, "disabled": True, "revoke_time": microseconds(now)}
-            return None, _SWITCH.of({_DISABLE: [disabled], _END_SESSIONS: [{"user_id": user_id}]})
+        def disable(connection: Connection) -> None:
+            connection.execute(update(account).where(this).values(disabled=True))
+            now = self._database.time(connection)  # after the row is locked
+            connection.execute(update(account).where(this).values(revoke_time=now))
+            _end_sessions(connection, user_id)
 
-        await self._database.decide((_LOCK_HASH, [{"user_id": user_id}]), decision)
+        await self._database.transact(disable)
 
-    @uninterrupted
     async def enable(self, user_id: str) -> None:
-        """Let an account sign in again; what was revoked stays so."""
-        go = _SWITCH.of({_ENABLE: [{"user_id": user_id, "disabled": False}]})
-        await self._database.decide((_LOCK_HASH, [{"user_id": user_id}]), lambda *_: (None, go))
+        """Enable an account. Revoked access tokens stay revoked."""
+        enable = update(account).where(account.c.user_id == user_id).values(disabled=False)
+        await self._database.transact(lambda connection: connection.execute(enable).close())
 
     async def revoked(self) -> list[str]:
-        """List the accounts, by user_id, that were ever disabled, however busy the database is."""
-        async with self._database.reading(owed=True) as connection:
-            ever = select(account.c.user_id).where(account.c.revoke_time.is_not(None))
-            return list((await connection.execute(ever)).scalars())
+        """Return the user_id of each account that was ever disabled, however busy the database is."""
+        _, rows = await self._database.read(_REVOKED, must_run=True)
+        return [user_id for (user_id,) in rows]
+
+    async def _add(
+        self,
+        user: User,
+        password_hash: str,
+        then: Callable[[Connection], T],
+        on_commit: Callable[[T], None] | None = None,
+    ) -> T:
+        values = asdict(user) | {
+            "folded_username": fold(user.username),
+            "folded_email": fold(user.email) or None,
+            "role": user.role.value,
+            "password_hash": password_hash,
+        }
+
+        def add(connection: Connection) -> T:
+            connection.execute(insert(account).values(values))
+            return then(connection)
+
+        try:
+            return await self._database.transact(add, on_commit=on_commit)
+        except StorageConflict:
+            # Drivers name the constraint in different ways. Accounts are never deleted, so the other one is found.
+            if await self.find_by_username(user.username) is not None:
+                raise UsernameTaken(user.username) from None
+            if await self.find_by_email(user.email) is not None:
+                raise EmailTaken(user.email) from None
+            raise
+
+    def _begin_session(self, connection: Connection, user_id: str, token: RefreshToken) -> Session:
+        begun = Session.begin(token, user_id, self._database.time(connection))
+        connection.execute(insert(session).values(asdict(begun)))
+        return begun
 
 
-def user_of(row: Sequence[Any]) -> User:
-    """Read the columns of an account."""
-    read = _read_account(row)
-    return User(
-        read.user_id,
-        read.username,
-        read.full_name,
-        read.email,
-        Role(read.role),
-        read.create_time,
-        read.disabled,
-        read.revoke_time,
-    )
+def to_user(row: Sequence[Any]) -> User:
+    """Return the account of a row of USER."""
+    user_id, username, full_name, email, role, *rest = row
+    return User(user_id, username, full_name, email, Role(role), *rest)
+
+
+def _set_password_hash(connection: Connection, user_id: str, password_hash: str) -> None:
+    this = account.c.user_id == user_id
+    connection.execute(update(account).where(this).values(password_hash=password_hash))
+
+
+def _end_sessions(connection: Connection, user_id: str) -> None:
+    connection.execute(delete(session).where(session.c.user_id == user_id))

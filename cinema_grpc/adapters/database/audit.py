@@ -1,4 +1,4 @@
-"""Looking a database over: whether every invariant holds of it, and whether its books balance."""
+"""The audit of a database: checks every invariant, and that the books balance."""
 
 import asyncio
 import sqlite3
@@ -13,22 +13,20 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from cinema_grpc.adapters.database.column_types import microseconds
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.invariants import BOOKS, invariants
-from cinema_grpc.adapters.database.schema import microseconds
 from cinema_grpc.domain.errors import rfc3339
 
 EXAMPLES = 5
-"""How many breaches of a rule are shown."""
-
-
+"""How many breaches of a rule a report shows."""
 FAULTS_OF_SOURCE = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-"""Errors of SQLite that tell of the file that is read, not of the one that is written."""
+"""Errors of SQLite that concern the file that is read, not the copy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A rule, how often it is broken, and the first few cases, column by column."""
+    """A rule, the number of its breaches, and the first few of them by column name."""
 
     rule: str
     breaches: int
@@ -47,13 +45,13 @@ class Books:
 
     @property
     def balance(self) -> int:
-        """What is over, or missing."""
+        """Zero, if they balance."""
         return self.charged - self.refunded - self.sold - self.kept
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What an audit found, of the database as it was at one moment."""
+    """What an audit found in a snapshot of the database."""
 
     time: datetime
     findings: list[Finding]
@@ -61,11 +59,11 @@ class Report:
 
     @property
     def breaches(self) -> int:
-        """How many breaches there are, of any rule."""
+        """The number of breaches of all rules."""
         return sum(finding.breaches for finding in self.findings)
 
     def to_json(self) -> dict[str, Any]:
-        """Give the report in plain values, times in RFC 3339 and money in minor units."""
+        """Return the report as JSON values, with times in RFC 3339 and money in minor units."""
         return {
             "time": rfc3339(self.time),
             "breaches": self.breaches,
@@ -74,7 +72,7 @@ class Report:
         }
 
     def describe(self) -> str:
-        """Write the report as a table for people."""
+        """Return the report as a table for people."""
         lines = [f"The database as of {rfc3339(self.time)}", "", "breaches  rule"]
         for finding in self.findings:
             lines.append(f"{finding.breaches:8}  {finding.rule}")
@@ -92,10 +90,10 @@ class Report:
 
 
 class CannotCopy(Exception):
-    """A file of SQLite can't be copied to be looked over; the message says why.
+    """An SQLite file can't be copied for the audit.
 
     Attributes:
-        of_source: Whether it is the file itself that is at fault, rather than the place for the copy.
+        of_source: Whether the file itself is the cause, rather than the place for the copy.
     """
 
     def __init__(self, message: str, cause: OSError | sqlite3.Error) -> None:
@@ -105,23 +103,23 @@ class CannotCopy(Exception):
 
 
 async def audit(database: Database) -> Report:
-    """Look over a database, which may be in use, as it is at one moment.
+    """Audit a snapshot of a database, which may be in use.
 
-    A file of SQLite is copied first, since whoever reads it keeps others from writing; it is checked for damage too.
+    An SQLite file is copied first, since a reader blocks writers, and the copy is checked for damage too.
 
     Raises:
         StorageUnavailable: The database can't be read.
-        CannotCopy: Its file can't be copied to the folder for temporary files.
+        CannotCopy: The file can't be copied to the folder for temporary files.
     """
-    async with _one_state(database) as connection:
-        now = await database.now(connection)
+    now = await database.now()
+    async with _snapshot(database) as connection:
         damage = await _damage(connection)
         report = await look_over(connection, now)
     return replace(report, findings=damage + report.findings)
 
 
 async def look_over(connection: AsyncConnection, now: datetime) -> Report:
-    """Look the rows over as a transaction sees them."""
+    """Return a report on the rows that a transaction sees."""
     findings = []
     for each in invariants(connection.dialect.name):
         query = text(f"SELECT *, count(*) OVER () AS breaches FROM ({each.breaches}) AS broken LIMIT {EXAMPLES}")  # noqa: S608 (texts of ours)
@@ -138,11 +136,13 @@ async def look_over(connection: AsyncConnection, now: datetime) -> Report:
 
 
 @asynccontextmanager
-async def _one_state(database: Database) -> AsyncIterator[AsyncConnection]:
-    if database.engine.dialect.name == "postgresql":
-        async with database.reading(owed=True) as connection:
-            await connection.exec_driver_sql("SET LOCAL statement_timeout = 0")  # there may be much to look over
-            yield connection
+async def _snapshot(database: Database) -> AsyncIterator[AsyncConnection]:
+    if database.driver.shared:
+        with database.translated():
+            async with database.engine.connect() as connection:
+                await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+                await connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+                yield connection
         return
     with ExitStack() as temporary:
         try:
@@ -151,11 +151,12 @@ async def _one_state(database: Database) -> AsyncIterator[AsyncConnection]:
             await asyncio.to_thread(_copy, str(database.engine.url.database), copy)
         except (OSError, sqlite3.Error) as error:
             where = f" to {tempfile.tempdir}" if tempfile.tempdir else ""
-            raise CannotCopy(f"can't copy the database{where} to look it over: {error}", error) from error
+            raise CannotCopy(f"can't copy the database{where} for the audit: {error}", error) from error
         copied = Database(f"sqlite+aiosqlite:///{copy}")
         try:
-            async with copied.reading() as connection:
-                yield connection
+            with copied.translated():
+                async with copied.engine.connect() as connection:
+                    yield connection
         finally:
             await copied.close()
 
@@ -166,8 +167,8 @@ def _copy(original: str, copy: Path) -> None:
 
 
 async def _damage(connection: AsyncConnection) -> list[Finding]:
-    """Have SQLite look over its file; PostgreSQL does so by itself, with checksums."""
-    if connection.dialect.name == "postgresql":
+    """Have SQLite check its file. PostgreSQL does so by itself, with checksums."""
+    if connection.dialect.name != "sqlite":
         return []
     found = [str(row[0]) for row in await connection.exec_driver_sql("PRAGMA integrity_check")]
     orphans = [list(row) for row in await connection.exec_driver_sql("PRAGMA foreign_key_check")]

@@ -1,155 +1,143 @@
-"""Reading bookings, as they are now."""
+"""Reads bookings, as they are now."""
 
-from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Select, Subquery, Text, bindparam, func, literal_column, select, text, union_all
+from sqlalchemy import (
+    BigInteger,
+    Select,
+    Subquery,
+    Text,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    text,
+    true,
+    union_all,
+)
 
 from cinema_grpc.adapters.database import schema
-from cinema_grpc.adapters.database.booking_rows import PARTS, to_bookings
+from cinema_grpc.adapters.database.booking_detail import booking_detail
+from cinema_grpc.adapters.database.booking_rows import COLUMNS, read_booking
 from cinema_grpc.adapters.database.database import Database
-from cinema_grpc.adapters.database.prepared import Found, Query, Question, reader_of, select_by
-from cinema_grpc.adapters.database.schema import microseconds, moment
-from cinema_grpc.adapters.database.showtime_rows import read_booking
+from cinema_grpc.adapters.database.statements import Query
 from cinema_grpc.application.ports import FoundBooking, FoundBookings
-from cinema_grpc.domain.booking import Booking, BookingStatus
-
-_BOOKING = schema.booking.c
-_SHOWTIME_OF = select_by(schema.booking, ("booking_id",), "showtime_id")
-_WHOLE = [
-    Query(select(table).where(table.c.booking_id == bindparam("booking_id"))) for table in (schema.booking, *PARTS)
-]
-_START_OF = Query(
-    select(schema.showtime.c.start_time).join(schema.booking).where(_BOOKING.booking_id == bindparam("booking_id"))
-)
-_READ_PARTS = [reader_of(table) for table in PARTS]
-
+from cinema_grpc.domain.booking import BookingStatus
 
 MOST_EXAMINED = 1_000
-"""How many RESERVED bookings of a user are examined for a page, to see whose hold is over. Few users ever have as many:
-what is over is written down soon, and seats on hold are limited. Then a page is short and another one follows."""
+"""How many RESERVED bookings of a user a page examines at most, to see whose hold has lapsed.
+
+Few users ever have as many: lapsed holds are soon EXPIRED, and seats on hold are limited. If one has,
+pages are short.
+"""
+_BOOKING = schema.booking.c
+_FIND = Query(
+    select(schema.showtime.c.start_time, *COLUMNS)
+    .join(schema.showtime, schema.showtime.c.showtime_id == booking_detail.c.showtime_id)
+    .where(booking_detail.c.booking_id == bindparam("booking_id"))
+)
+_SHOWTIME_OF = Query(select(_BOOKING.showtime_id).where(_BOOKING.booking_id == bindparam("booking_id")))
 
 
 class SqlBookingReader:
-    """Reads bookings. Fulfils the port BookingReader."""
+    """Reads bookings. Fulfils BookingReader."""
 
     def __init__(self, database: Database, examined: int = MOST_EXAMINED) -> None:
         """Set up.
 
         Args:
-            database: Where bookings are kept.
-            examined: How many RESERVED bookings are examined for a page at most.
+            database: The database.
+            examined: How many RESERVED bookings a page examines at most.
         """
         self._database = database
         self._examined = examined
 
     async def find(self, booking_id: str) -> FoundBooking | None:
-        """Read a booking, or None if there is none of that name."""
-        named = [{"booking_id": booking_id}]
-        questions: list[Question] = [(query, named) for query in (*_WHOLE, _START_OF)]
-        now, (rows, *parts, starts) = await self._database.peek(questions)
+        """Return a booking, or None."""
+        now, rows = await self._database.read(_FIND, booking_id=booking_id)
         if not rows:
             return None
-        (booking,) = _to_bookings(rows, *parts)
-        return FoundBooking(booking, moment(starts[0][0]), now)
+        start_time, *booking = rows[0]
+        return FoundBooking(read_booking(booking), start_time, now)
 
     async def showtime_of(self, booking_id: str) -> str | None:
-        """Tell to which showtime a booking belongs, or None if there is none of that name."""
-        _, (found,) = await self._database.peek([(_SHOWTIME_OF, [{"booking_id": booking_id}])])
-        return found[0][0] if found else None
+        """Return the showtime_id of a booking, or None."""
+        _, rows = await self._database.read(_SHOWTIME_OF, booking_id=booking_id)
+        return rows[0][0] if rows else None
 
     async def of_user(
         self, user_id: str, showtime_id: str, status: BookingStatus | None, after: str, limit: int
     ) -> FoundBookings:
-        """Read a user's bookings as they are now, newest first, from the one after `after` on ("" for the first).
+        """Return a user's bookings as they are now, newest first.
 
-        However many bookings the user has, `limit` of each status are read at most, and MOST_EXAMINED of those that
-        are RESERVED: whether their hold is over depends on the time, so no index tells.
+        However many bookings the user has, it reads at most `limit` of each status, and examines at most MOST_EXAMINED
+        RESERVED ones: whether their hold has lapsed depends on the time, so no index finds them.
         """
-        page, slice_end = _page(status, of_showtime=bool(showtime_id), after=bool(after))
-        asked: dict[str, Any] = {
-            "user_id": user_id,
-            "limit": limit,
-            **({"showtime_id": showtime_id} if showtime_id else {}),
-            **({"after": after} if after else {}),
+        query = _page(status, of_showtime=bool(showtime_id), after=bool(after))
+        optional: dict[str, Any] = {
+            name: value for name, value in (("showtime_id", showtime_id), ("after", after)) if value
         }
-        if slice_end is not None:
-            asked["examined"] = self._examined
-        queries = [*page, slice_end] if slice_end is not None else page
-
-        def ask(now: datetime) -> list[Question]:
-            return [(query, [{**asked, "now": microseconds(now)}]) for query in queries]
-
-        questions = ask if status in _BY_TIME else [(query, [asked]) for query in queries]
-        now, (rows, *parts) = await self._database.peek(questions)
-        end = ""
-        if slice_end is not None:
-            ((examined, oldest),) = parts.pop()
-            if examined == self._examined:  # others may stand among what comes after the oldest
-                end = oldest
-                rows = [row for row in rows if row[0] >= end]
-        bookings = [booking.as_of(now) for booking in _to_bookings(rows, *parts)]
+        now, rows = await self._database.read(query, user_id=user_id, limit=limit, examined=self._examined, **optional)
+        examined, oldest = rows[0][:2]
+        # If the limit was reached, others may belong between those that are older than the oldest examined.
+        end = oldest if examined == self._examined else ""
+        found = (read_booking(booking) for _, _, *booking in rows if booking[0] is not None)
+        bookings = [booking.as_of(now) for booking in found if booking.booking_id >= end]
         return FoundBookings(bookings, end if len(bookings) < limit else "")
 
 
-_BY_TIME = {BookingStatus.RESERVED, BookingStatus.EXPIRED}
-
-
 @cache
-def _page(status: BookingStatus | None, *, of_showtime: bool, after: bool) -> tuple[list[Query], Query | None]:
-    """Make the queries for a page of a user's bookings and for the parts of those on it, and of what it examines.
+def _page(status: BookingStatus | None, *, of_showtime: bool, after: bool) -> Query:
+    """Make the query for a page of a user's bookings.
 
-    The last one gives how many RESERVED bookings the page examines and which of them is the oldest; None if it reads
-    no more of those than there are on the page.
+    Each row begins with how many RESERVED bookings the page examined, and the oldest of them; 0 and "" if there was
+    nothing to examine. If the page is empty, one row has nulls for the booking.
     """
-    written = list(BookingStatus) if status is None else [status]
+    stored = list(BookingStatus) if status is None else [status]
     if status is BookingStatus.EXPIRED:
-        written.append(BookingStatus.RESERVED)
-    newest = [_newest(each, status, of_showtime=of_showtime, after=after) for each in written]
-    found = union_all(*(select(each.subquery()) for each in newest)).subquery("found")
-    page = select(found).order_by(found.c.booking_id.desc()).limit(bindparam("limit"))
-    listed = page.subquery("page")
-    paid_for = select(listed.c.booking_id).where(listed.c.hold_extended)  # nobody tried to pay for the others
-    queries = [Query(page), *(Query(select(table).where(table.c.booking_id.in_(paid_for))) for table in PARTS)]
-    if BookingStatus.RESERVED not in written or not (of_showtime or status):
-        return queries, None
-    slice_end: Any = select(func.count(), func.min(_reserved(after=after).c.booking_id))
-    return queries, Query(slice_end)
+        stored.append(BookingStatus.RESERVED)
+    newest = (_newest(each, status, of_showtime=of_showtime, after=after).subquery() for each in stored)
+    found = union_all(*map(select, newest)).subquery("found")
+    page = select(found.c.booking_id).order_by(found.c.booking_id.desc()).limit(bindparam("limit")).subquery("page")
+    bookings = select(*COLUMNS).join(page, page.c.booking_id == booking_detail.c.booking_id).subquery("bookings")
+    examined: Any = select(literal_column("0").label("examined"), literal_column("''").label("oldest"))
+    if BookingStatus.RESERVED in stored and (of_showtime or status):
+        examined = select(func.count().label("examined"), func.min(_reserved(after=after).c.booking_id).label("oldest"))
+    counted = examined.subquery("counted")
+    rows = select(counted, bookings).select_from(counted.outerjoin(bookings, true()))
+    return Query(rows.order_by(bookings.c.booking_id.desc()))
 
 
-def _newest(written: BookingStatus, status: BookingStatus | None, *, of_showtime: bool, after: bool) -> Select[Any]:
-    """Find the newest bookings of a user that are written down with one status, and have one now, if that is given."""
-    if written is BookingStatus.RESERVED and (of_showtime or status):
+def _newest(stored: BookingStatus, status: BookingStatus | None, *, of_showtime: bool, after: bool) -> Select[Any]:
+    """Select the newest bookings of a user with a stored status that have another status now, if one is given."""
+    if stored is BookingStatus.RESERVED and (of_showtime or status):
         reserved = _reserved(after=after)
-        found = select(reserved).order_by(reserved.c.booking_id.desc())
+        found = select(reserved.c.booking_id).order_by(reserved.c.booking_id.desc())
         if of_showtime:
             found = found.where(reserved.c.showtime_id == bindparam("showtime_id"))
         if status is not None:
-            over = reserved.c.hold_expire_time <= bindparam("now", type_=BigInteger)
-            found = found.where(over if status is BookingStatus.EXPIRED else ~over)
+            lapsed = reserved.c.hold_expire_time <= bindparam("now", type_=BigInteger)
+            found = found.where(lapsed if status is BookingStatus.EXPIRED else ~lapsed)
         return found.limit(bindparam("limit"))
-    found = _of_user(written, after=after)
+    found = _of_user(stored, after=after)
     if of_showtime:
-        # The condition of the index, as it says it, since SQLite draws no conclusions.
+        # The condition of the partial index in its own words, since SQLite does not derive it from the status.
         found = found.where(_BOOKING.showtime_id == bindparam("showtime_id"), text(f"booking.{schema.SETTLED_BOOKING}"))
     return found.limit(bindparam("limit"))
 
 
 def _reserved(*, after: bool) -> Subquery:
-    """Take the newest RESERVED bookings of a user, no more than are examined."""
-    return _of_user(BookingStatus.RESERVED, after=after).limit(bindparam("examined")).subquery("reserved")
+    """Select the newest RESERVED bookings of a user, as many as are examined."""
+    columns = (_BOOKING.showtime_id, _BOOKING.hold_expire_time)
+    newest = _of_user(BookingStatus.RESERVED, after=after).add_columns(*columns)
+    return newest.limit(bindparam("examined")).subquery("reserved")
 
 
-def _of_user(written: BookingStatus, *, after: bool) -> Select[Any]:
-    """Find the bookings of a user that are written down with one status, newest first."""
-    has_status = _BOOKING.status == literal_column(f"'{written.value}'", Text)
-    found = select(schema.booking).where(_BOOKING.user_id == bindparam("user_id"), has_status)
+def _of_user(stored: BookingStatus, *, after: bool) -> Select[Any]:
+    """Select the bookings of a user with a stored status, newest first."""
+    has_status = _BOOKING.status == literal_column(f"'{stored.value}'", Text)
+    found = select(_BOOKING.booking_id).where(_BOOKING.user_id == bindparam("user_id"), has_status)
     if after:
         found = found.where(_BOOKING.booking_id < bindparam("after"))
     return found.order_by(_BOOKING.booking_id.desc())
-
-
-def _to_bookings(rows: Found, *parts: Found) -> list[Booking]:
-    found = ([read(row) for row in some] for read, some in zip(_READ_PARTS, parts, strict=True))
-    return to_bookings([read_booking(row) for row in rows], *found)

@@ -1,249 +1,261 @@
-"""Bookings as rows: reading them whole, and writing the difference between two states of them."""
+"""Bookings as rows: reading them whole, and writing what has changed."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from base64 import b64decode, b64encode
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Select, select
+import orjson
 
-from cinema_grpc.adapters.database import schema
-from cinema_grpc.adapters.database.prepared import Go, Prepared, Rows, Together, delete_by, insert_into, update_by
-from cinema_grpc.adapters.database.schema import microseconds
-from cinema_grpc.domain.booking import SEAT_KEEPING, Booking, BookingStatus, Reliance, Ticket
+from cinema_grpc.adapters.database.booking_detail import booking_detail
+from cinema_grpc.adapters.database.column_types import microseconds, moment
+from cinema_grpc.application.box_office.store import ShowtimeUpdate
+from cinema_grpc.application.idempotency import IdempotencyKey, StoredResponse
+from cinema_grpc.domain.booking import SEAT_KEEPING, BookedSeat, Booking, BookingStatus, Reliance, Ticket
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.payment import AttemptStatus, PaymentAttempt, Refund, RefundStatus
-from cinema_grpc.domain.showtime import Change
 
-_Rows = list[dict[str, Any]]
+COLUMNS = [
+    booking_detail.c[name]
+    for name in (
+        "booking_id",
+        "showtime_id",
+        "user_id",
+        "status",
+        "seats",
+        "currency_code",
+        "create_time",
+        "hold_expire_time",
+        "hold_extended",
+        "confirm_time",
+        "cancel_time",
+        "relied_on",
+        "tickets",
+        "payment",
+        "refund",
+    )
+]
+"""The columns of a booking, in the order in which `read_booking` takes them, and in which `sql/` loads them."""
 
-PARTS = (schema.ticket, schema.payment_attempt, schema.refund)
-"""What belongs to a booking that somebody tried to pay for, beside its own row."""
-
-
-def parted(rows: Iterable[Any]) -> list[str]:
-    """Tell which bookings have more than their own row: those that somebody tried to pay for."""
-    return [row.booking_id for row in rows if row.hold_extended]
-
-
-def to_bookings(
-    rows: Iterable[Any], tickets: Iterable[Any], attempts: Iterable[Any], refunds: Iterable[Any]
-) -> list[Booking]:
-    """Put bookings together from their rows and those of their parts, which may come in any order."""
-    tickets_of: dict[str, list[Ticket]] = {}
-    for row in tickets:
-        tickets_of.setdefault(row.booking_id, []).append(Ticket(row.ticket_id, row.seat, row.code))
-    payment_of = {  # the latest stays
-        row.booking_id: PaymentAttempt(row.attempt_id, AttemptStatus(row.status), row.create_time, row.request)
-        for row in sorted(attempts, key=attrgetter("create_time", "attempt_id"))
-    }
-    refund_of = {
-        row.booking_id: Refund(
-            row.refund_id,
-            row.attempt_id,
-            Money(row.currency_code, row.amount),
-            row.percent,
-            RefundStatus(row.status),
-            row.create_time,
-        )
-        for row in refunds
-    }
-    return [
-        _booking(row, tickets_of.get(row.booking_id, ()), payment_of.get(row.booking_id), refund_of.get(row.booking_id))
-        for row in rows
-    ]
+_STATUSES = {each.value: each for each in BookingStatus}
+_Row = dict[str, Any]
 
 
-def _booking(row: Any, tickets: Sequence[Ticket], payment: PaymentAttempt | None, refund: Refund | None) -> Booking:
+def read_booking(row: Sequence[Any]) -> Booking:
+    """Return the booking of a row of COLUMNS, in stored form."""
+    (
+        booking_id,
+        showtime_id,
+        user_id,
+        status,
+        seats,
+        currency_code,
+        create_time,
+        hold_expire_time,
+        hold_extended,
+        confirm_time,
+        cancel_time,
+        relied_on,
+        tickets,
+        payment,
+        refund,
+    ) = row
+    booked = tuple(BookedSeat(label, Money(currency_code, price)) for label, price in orjson.loads(seats))
     return Booking(
-        booking_id=row.booking_id,
-        user_id=row.user_id,
-        showtime_id=row.showtime_id,
-        seats=tuple(row.seats.split(",")),
-        seat_price=Money(row.currency_code, row.seat_price),
-        status=BookingStatus(row.status),
-        create_time=row.create_time,
-        hold_expire_time=row.hold_expire_time,
-        hold_extended=row.hold_extended,
-        confirm_time=row.confirm_time,
-        cancel_time=row.cancel_time,
-        tickets=tuple(sorted(tickets, key=lambda ticket: row.seats.split(",").index(ticket.seat))),
-        payment=payment,
-        refund=refund,
-        relied_on=_read_reliances(row.relied_on) if row.relied_on else (),
+        booking_id=booking_id,
+        user_id=user_id,
+        showtime_id=showtime_id,
+        seats=booked,
+        status=_STATUSES[status],
+        create_time=moment(create_time),
+        hold_expire_time=moment(hold_expire_time),
+        hold_extended=bool(hold_extended),
+        confirm_time=_moment(confirm_time),
+        cancel_time=_moment(cancel_time),
+        tickets=_read_tickets(tickets, booked) if tickets else (),
+        payment=_read_attempt(payment) if payment else None,
+        refund=_read_refund(refund, currency_code) if refund else None,
+        relied_on=_read_reliances(relied_on) if relied_on else (),
     )
 
 
+def _read_tickets(text: Any, seats: Sequence[BookedSeat]) -> tuple[Ticket, ...]:
+    order = {seat.label: number for number, seat in enumerate(seats)}
+    tickets = (Ticket(*values) for values in from_json(text))
+    return tuple(sorted(tickets, key=lambda ticket: order[ticket.seat]))
+
+
+def _read_attempt(text: Any) -> PaymentAttempt:
+    attempt_id, status, create_time, request = from_json(text)
+    return PaymentAttempt(attempt_id, AttemptStatus(status), moment(create_time), request)
+
+
+def _read_refund(text: Any, currency_code: str) -> Refund:
+    refund_id, attempt_id, amount, percent, status, create_time = from_json(text)
+    money = Money(currency_code, amount)
+    return Refund(refund_id, attempt_id, money, percent, RefundStatus(status), moment(create_time))
+
+
 def _read_reliances(text: str) -> tuple[Reliance, ...]:
-    found = []
-    for part in text.split(" "):
-        stretch, _, own = part.partition(":")
-        first, _, last = stretch.partition("-")
-        found.append(Reliance(first, last, tuple(own.split(","))))
-    return tuple(found)
+    return tuple(Reliance(first, last, tuple(own)) for first, last, own in orjson.loads(text))
 
 
-def _write_reliances(relied_on: Sequence[Reliance]) -> str:
-    return " ".join(f"{each.first}-{each.last}:{','.join(each.own)}" for each in relied_on)
+def from_json(value: Any) -> Any:
+    """Return what a column of JSON holds; its text on SQLite, decoded by the driver on PostgreSQL; () for null."""
+    return orjson.loads(value) if isinstance(value, str) else value or ()
 
 
-_DELETE_CLAIM = delete_by(schema.seat_claim, ("showtime_id", "seat", "booking_id"))
-_INSERT_BOOKING = insert_into(schema.booking)
-_UPDATE_BOOKING = update_by(
-    schema.booking,
-    ("booking_id",),
-    ("status", "hold_expire_time", "hold_extended", "confirm_time", "cancel_time", "revision"),
-)
-_INSERT_CLAIM = insert_into(schema.seat_claim)
-_INSERT_ATTEMPT = insert_into(schema.payment_attempt)
-_UPDATE_ATTEMPT = update_by(schema.payment_attempt, ("attempt_id",), ("status",))
-_INSERT_TICKET = insert_into(schema.ticket)
-_INSERT_REFUND = insert_into(schema.refund)
-_UPDATE_REFUND = update_by(schema.refund, ("refund_id",), ("status",))
-INSERT_REQUEST = insert_into(schema.request)
-UPDATE_SHOWTIME = update_by(
-    schema.showtime, ("showtime_id", "known_stamp"), ("taken_seats", "revision", "stamp", "latest_time")
-)
-_BOOKING = (INSERT_REQUEST, UPDATE_SHOWTIME, _INSERT_BOOKING, _INSERT_CLAIM)
-_MAKING_ROOM = Together(_DELETE_CLAIM, _UPDATE_ATTEMPT)
-_BOOKING_ONLY = Together(*_BOOKING)  # which is most of what there is to write
-_EVERYTHING = Together(*_BOOKING, _UPDATE_BOOKING, _INSERT_ATTEMPT, _INSERT_TICKET, _INSERT_REFUND, _UPDATE_REFUND)
-
-FOLLOWED_AS = {AttemptStatus.OPEN: AttemptStatus.DECLINED, AttemptStatus.VOIDING: AttemptStatus.VOIDED}
-"""How an attempt ended that one batch both settled and let another follow: in the only way that lets it."""
+def _moment(value: int | None) -> datetime | None:
+    return None if value is None else moment(value)
 
 
-@dataclass(slots=True)
-class Difference:
-    """What has to be written so that the rows follow the bookings."""
+def rows_of(
+    updates: Sequence[ShowtimeUpdate], responses: Sequence[StoredResponse], now: datetime
+) -> Mapping[str, list[_Row]]:
+    """Return the rows that a batch writes, by the names in `sql/`; responses are stored as of `now`."""
+    rows: defaultdict[str, list[_Row]] = defaultdict(list)
+    for update in updates:
+        _add_showtime(rows, update)
+        for change in update.changes:
+            _add_booking(rows, change.before, change.after, update.after.revision)
+            _add_claims(rows, change.before, change.after)
+            _add_attempts(rows, change.before, change.after)
+            _add_parts(rows, change.before, change.after)
+    if responses:
+        create_time = microseconds(now)
+        # Sorted, so that two replicas that store the same responses do not deadlock.
+        rows["responses"] = [_response_row(each, create_time) for each in sorted(responses)]
+    return rows
 
-    made: _Rows = field(default_factory=list)
-    changed: _Rows = field(default_factory=list)
-    freed: _Rows = field(default_factory=list)
-    claimed: _Rows = field(default_factory=list)
-    tickets: _Rows = field(default_factory=list)
-    attempts_opened: _Rows = field(default_factory=list)
-    attempts_settled: _Rows = field(default_factory=list)
-    refunds_owed: _Rows = field(default_factory=list)
-    refunds_settled: _Rows = field(default_factory=list)
 
-    def add(self, change: Change, revision: int) -> None:
-        """Take in one booking's change, which leads to a revision of its showtime."""
-        before, after = change.before, change.after
-        if before is None:
-            self.made.append(_booking_row(after, revision))
-        else:
-            self.changed.append(_booking_row(after, revision))
-        self._add_claims(before, after)
-        self._add_payment(before, after)
-        if before is None or before.tickets != after.tickets:
-            self.tickets += [
-                {"ticket_id": each.ticket_id, "booking_id": after.booking_id, "seat": each.seat, "code": each.code}
-                for each in after.tickets
-            ]
-        if after.refund is not None:
-            if before is None or before.refund is None:
-                self.refunds_owed.append(_new_refund(after.booking_id, after.refund))
-            elif before.refund.status is not after.refund.status:
-                self.refunds_settled.append({"refund_id": after.refund.refund_id, "status": after.refund.status.value})
+def _add_showtime(rows: Mapping[str, list[_Row]], update: ShowtimeUpdate) -> None:
+    latest_time = microseconds(update.latest_time)
+    revision, commit_id = update.after
+    rows["showtimes"].append(
+        {
+            "showtime_id": update.showtime_id,
+            "known_commit_id": update.before.commit_id,
+            "taken_seats": update.taken_seats,
+            "revision": revision,
+            "commit_id": commit_id,
+            "latest_time": latest_time,
+        }
+    )
+    rows["commits"].append(
+        {
+            "showtime_id": update.showtime_id,
+            "revision": revision,
+            "commit_id": commit_id,
+            "decide_time": latest_time,
+        }
+    )
 
-    def _add_claims(self, before: Booking | None, after: Booking) -> None:
-        kept = before is not None and before.status in SEAT_KEEPING
-        keeps = after.status in SEAT_KEEPING
-        if kept is not keeps:
-            claims = self.claimed if keeps else self.freed
-            for seat in after.seats:
-                claims.append({"showtime_id": after.showtime_id, "seat": seat, "booking_id": after.booking_id})
 
-    def _add_payment(self, before: Booking | None, after: Booking) -> None:
-        older = None if before is None else before.payment
-        latest = after.payment
-        if latest is None or latest == older:
-            return
-        if older is not None and older.attempt_id == latest.attempt_id:
-            self.attempts_settled.append({"attempt_id": latest.attempt_id, "status": latest.status.value})
-            return
-        if older is not None and older.status in FOLLOWED_AS:
-            settled = FOLLOWED_AS[older.status]
-            self.attempts_settled.append({"attempt_id": older.attempt_id, "status": settled.value})
-        self.attempts_opened.append(
+def _add_booking(rows: Mapping[str, list[_Row]], before: Booking | None, after: Booking, revision: int) -> None:
+    changing = {
+        "booking_id": after.booking_id,
+        "status": after.status.value,
+        "hold_expire_time": microseconds(after.hold_expire_time),
+        "hold_extended": after.hold_extended,
+        "confirm_time": None if after.confirm_time is None else microseconds(after.confirm_time),
+        "cancel_time": None if after.cancel_time is None else microseconds(after.cancel_time),
+        "revision": revision,
+    }
+    if before is not None:
+        rows["changed_bookings"].append(changing)
+        return
+    total = after.total_price
+    reliances = [[each.first, each.last, each.own] for each in after.relied_on]
+    rows["bookings"].append(
+        changing
+        | {
+            "showtime_id": after.showtime_id,
+            "user_id": after.user_id,
+            "seats": orjson.dumps([[seat.label, seat.price.minor_units] for seat in after.seats]).decode(),
+            "seat_count": len(after.seats),
+            "currency_code": total.currency_code,
+            "total_price": total.minor_units,
+            "create_time": microseconds(after.create_time),
+            "relied_on": orjson.dumps(reliances).decode() if reliances else None,
+        }
+    )
+
+
+def _add_claims(rows: Mapping[str, list[_Row]], before: Booking | None, after: Booking) -> None:
+    kept = before is not None and before.status in SEAT_KEEPING
+    keeps = after.status in SEAT_KEEPING
+    if kept is not keeps:
+        rows["claims" if keeps else "released_claims"].extend(
+            {"showtime_id": after.showtime_id, "seat": seat.label, "booking_id": after.booking_id}
+            for seat in after.seats
+        )
+
+
+def _add_attempts(rows: Mapping[str, list[_Row]], before: Booking | None, after: Booking) -> None:
+    older, latest = None if before is None else before.payment, after.payment
+    if latest is None or latest == older:
+        return
+    if older is not None and older.attempt_id == latest.attempt_id:
+        rows["settled_attempts"].append({"attempt_id": latest.attempt_id, "status": latest.status.value})
+        return
+    if older is not None and older.unsettled:
+        # One batch settled it and opened the next. Only these ends allow another attempt.
+        ended = AttemptStatus.DECLINED if older.status is AttemptStatus.OPEN else AttemptStatus.VOIDED
+        rows["settled_attempts"].append({"attempt_id": older.attempt_id, "status": ended.value})
+    rows["attempts"].append(
+        {
+            "attempt_id": latest.attempt_id,
+            "booking_id": after.booking_id,
+            "status": latest.status.value,
+            "create_time": microseconds(latest.create_time),
+            "request": latest.request,
+            "due_time": microseconds(latest.create_time),
+            "tries": 0,
+        }
+    )
+
+
+def _add_parts(rows: Mapping[str, list[_Row]], before: Booking | None, after: Booking) -> None:
+    """Add tickets and the refund."""
+    if after.tickets and (before is None or before.tickets != after.tickets):
+        rows["tickets"].extend(
+            {"ticket_id": each.ticket_id, "booking_id": after.booking_id, "seat": each.seat, "code": each.code}
+            for each in after.tickets
+        )
+    refund = after.refund
+    if refund is None:
+        return
+    if before is None or before.refund is None:
+        create_time = microseconds(refund.create_time)
+        rows["refunds"].append(
             {
-                "attempt_id": latest.attempt_id,
+                "refund_id": refund.refund_id,
                 "booking_id": after.booking_id,
-                "status": latest.status.value,
-                "create_time": microseconds(latest.create_time),
-                "request": latest.request,
-                "due_time": microseconds(latest.create_time),
+                "attempt_id": refund.attempt_id,
+                "currency_code": refund.amount.currency_code,
+                "amount": refund.amount.minor_units,
+                "percent": refund.percent,
+                "status": refund.status.value,
+                "create_time": create_time,
+                "due_time": create_time,
                 "tries": 0,
             }
         )
-
-    def evidence(self) -> Select[Any] | None:
-        """Look for a row that nothing but this difference can have made, if it makes one."""
-        made_here = (
-            (schema.booking.c.booking_id, self.made),
-            (schema.payment_attempt.c.attempt_id, self.attempts_opened),
-            (schema.ticket.c.ticket_id, self.tickets),
-            (schema.refund.c.refund_id, self.refunds_owed),
-        )
-        for key, rows in made_here:
-            if rows:
-                return select(key).where(key == rows[0][key.name])
-        return None
-
-    def goes(self, others: Mapping[Prepared, Rows]) -> list[Go]:
-        """List what to write together with rows of INSERT_REQUEST and UPDATE_SHOWTIME.
-
-        Seats are given up before they are claimed, attempts are settled before others are opened.
-        """
-        making_room = {_DELETE_CLAIM: self.freed, _UPDATE_ATTEMPT: self.attempts_settled}
-        booking = {**others, _INSERT_BOOKING: self.made, _INSERT_CLAIM: self.claimed}
-        paying = {
-            _UPDATE_BOOKING: self.changed,
-            _INSERT_ATTEMPT: self.attempts_opened,
-            _INSERT_TICKET: self.tickets,
-            _INSERT_REFUND: self.refunds_owed,
-            _UPDATE_REFUND: self.refunds_settled,
-        }
-        first = [_MAKING_ROOM.of(making_room)] if any(making_room.values()) else []
-        return [*first, _EVERYTHING.of({**booking, **paying}) if any(paying.values()) else _BOOKING_ONLY.of(booking)]
+    elif before.refund.status is not refund.status:
+        rows["settled_refunds"].append({"refund_id": refund.refund_id, "status": refund.status.value})
 
 
-def _optional(moment: datetime | None) -> int | None:
-    return None if moment is None else microseconds(moment)
-
-
-def _booking_row(booking: Booking, revision: int) -> dict[str, Any]:
+def _response_row(stored: StoredResponse, create_time: int) -> _Row:
     return {
-        "booking_id": booking.booking_id,
-        "showtime_id": booking.showtime_id,
-        "user_id": booking.user_id,
-        "status": booking.status.value,
-        "seats": ",".join(booking.seats),
-        "seat_count": len(booking.seats),
-        "currency_code": booking.seat_price.currency_code,
-        "seat_price": booking.seat_price.minor_units,
-        "create_time": microseconds(booking.create_time),
-        "hold_expire_time": microseconds(booking.hold_expire_time),
-        "hold_extended": booking.hold_extended,
-        "confirm_time": _optional(booking.confirm_time),
-        "cancel_time": _optional(booking.cancel_time),
-        "revision": revision,
-        "relied_on": _write_reliances(booking.relied_on) if booking.relied_on else None,
+        **stored.key._asdict(),
+        "digest": stored.digest,
+        "response": b64encode(stored.response).decode(),
+        "create_time": create_time,
     }
 
 
-def _new_refund(booking_id: str, refund: Refund) -> dict[str, Any]:
-    return {
-        "refund_id": refund.refund_id,
-        "booking_id": booking_id,
-        "attempt_id": refund.attempt_id,
-        "currency_code": refund.amount.currency_code,
-        "amount": refund.amount.minor_units,
-        "percent": refund.percent,
-        "status": refund.status.value,
-        "create_time": microseconds(refund.create_time),
-        "due_time": microseconds(refund.create_time),
-        "tries": 0,
-    }
+def read_response(row: Sequence[str]) -> StoredResponse:
+    """Return a stored response from its key, digest and response, as the table has them."""
+    caller, rpc, request_id, digest, response = row
+    return StoredResponse(IdempotencyKey(caller, rpc, request_id), digest, b64decode(response))

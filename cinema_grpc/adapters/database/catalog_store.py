@@ -1,21 +1,22 @@
-"""The catalog in the database: movies, cinemas and auditoriums, and the showtimes that are entered."""
+"""The catalog in the database: movies, cinemas, auditoriums, and new showtimes."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from base64 import b64encode
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import insert, select
-from sqlalchemy.engine import RowMapping
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Column, bindparam, insert, select
+from sqlalchemy.engine import Connection
 
-from cinema_grpc.adapters.database import catalog_queries as queries
 from cinema_grpc.adapters.database import schema
-from cinema_grpc.adapters.database.database import Database, uninterrupted
-from cinema_grpc.adapters.database.seat_plans import to_text
-from cinema_grpc.application.box_office_ports import draw_stamp
-from cinema_grpc.application.once import Recorded, RequestKey
-from cinema_grpc.application.ports import RequestAlreadyRecorded, StorageConflict
+from cinema_grpc.adapters.database.booking_rows import read_response
+from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.database.seat_plans import to_rows, to_text
+from cinema_grpc.adapters.database.statements import Query
+from cinema_grpc.application.box_office.store import StorageConflict, new_commit_id
+from cinema_grpc.application.idempotency import IdempotencyKey, StoredResponse
+from cinema_grpc.application.ports import ResponseAlreadyStored
 from cinema_grpc.domain.catalog import (
     LONGEST_RUNTIME,
     TIME_BETWEEN_SHOWTIMES,
@@ -27,89 +28,86 @@ from cinema_grpc.domain.catalog import (
 )
 from cinema_grpc.domain.errors import NameTaken
 
+_AUDITORIUM, _RESPONSE = schema.auditorium.c, schema.stored_response.c
+_AUDITORIUM_COLUMNS = [
+    _AUDITORIUM.auditorium_id,
+    _AUDITORIUM.cinema_id,
+    _AUDITORIUM.name,
+    _AUDITORIUM.rows,
+    _AUDITORIUM.create_time,
+]
+
+
+def _one(key: Column[Any], *columns: Column[Any]) -> Query:
+    return Query(select(*columns).where(key == bindparam("key")))
+
+
+def _list(key: Column[Any], *columns: Column[Any], by: Column[Any] | None = None) -> Query:
+    query = select(*columns).where(key > bindparam("after")).order_by(key).limit(bindparam("limit"))
+    return Query(query if by is None else query.where(by == bindparam(by.name)))
+
+
+_MOVIE = _one(schema.movie.c.movie_id, *schema.movie.c)
+_MOVIES = _list(schema.movie.c.movie_id, *schema.movie.c)
+_CINEMA = _one(schema.cinema.c.cinema_id, *schema.cinema.c)
+_CINEMAS = _list(schema.cinema.c.cinema_id, *schema.cinema.c)
+_AUDITORIUM_BY_ID = _one(_AUDITORIUM.auditorium_id, *_AUDITORIUM_COLUMNS)
+_AUDITORIUMS = _list(_AUDITORIUM.auditorium_id, *_AUDITORIUM_COLUMNS, by=_AUDITORIUM.cinema_id)
+_NAMED = Query(
+    select(_AUDITORIUM.auditorium_id).where(
+        _AUDITORIUM.cinema_id == bindparam("cinema_id"), _AUDITORIUM.name == bindparam("name")
+    )
+)
+_STORED_RESPONSE = Query(
+    select(_RESPONSE.caller, _RESPONSE.rpc, _RESPONSE.request_id, _RESPONSE.digest, _RESPONSE.response).where(
+        _RESPONSE.caller == bindparam("caller"),
+        _RESPONSE.rpc == bindparam("rpc"),
+        _RESPONSE.request_id == bindparam("request_id"),
+    )
+)
+
 
 class SqlCatalogStore:
-    """Keeps the catalog and the programme; fulfils ports.CatalogStore."""
+    """Stores the catalog. Fulfils CatalogStore."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def now(self) -> datetime:
-        """Tell the time by the clock that decides."""
-        now, _ = await self._database.peek([])
-        return now
+        """Return the time by the clock that decides."""
+        return await self._database.now()
 
-    @uninterrupted
-    async def recorded(self, key: RequestKey) -> Recorded | None:
-        """Read the outcome of an earlier call."""
-        request = schema.request.c
-        row = await self._first(
-            select(request.content, request.outcome).where(
-                request.caller == key.caller, request.rpc == key.rpc, request.request_id == key.request_id
-            )
-        )
-        return None if row is None else Recorded(key, row[request.content], row[request.outcome])
+    async def stored_response(self, key: IdempotencyKey) -> StoredResponse | None:
+        """Return the response of an earlier call, or None."""
+        _, rows = await self._database.read(_STORED_RESPONSE, **key._asdict())
+        return read_response(rows[0]) if rows else None
 
-    @uninterrupted
-    async def add_movie(self, movie: Movie, recorded: Recorded | None) -> None:
-        """Add a movie.
+    async def add_movie(self, movie: Movie, response: StoredResponse | None) -> None:
+        """Add a movie."""
+        await self._add(response, lambda connection: connection.execute(insert(schema.movie).values(asdict(movie))))
 
-        Raises:
-            RequestAlreadyRecorded.
-        """
-        async with self._adding(recorded) as connection:
-            await connection.execute(insert(schema.movie).values(asdict(movie)))
+    async def add_cinema(self, cinema: Cinema, response: StoredResponse | None) -> None:
+        """Add a cinema."""
+        await self._add(response, lambda connection: connection.execute(insert(schema.cinema).values(asdict(cinema))))
 
-    @uninterrupted
-    async def add_cinema(self, cinema: Cinema, recorded: Recorded | None) -> None:
-        """Add a cinema.
-
-        Raises:
-            RequestAlreadyRecorded.
-        """
-        async with self._adding(recorded) as connection:
-            await connection.execute(insert(schema.cinema).values(asdict(cinema)))
-
-    @uninterrupted
-    async def add_auditorium(self, auditorium: Auditorium, recorded: Recorded | None) -> None:
-        """Add an auditorium to an existing cinema.
-
-        Raises:
-            NameTaken: The cinema has one of that name.
-            RequestAlreadyRecorded.
-        """
+    async def add_auditorium(self, auditorium: Auditorium, response: StoredResponse | None) -> None:
+        """Add an auditorium to an existing cinema."""
+        values = asdict(auditorium) | {"rows": to_text(auditorium.rows), "total_seats": auditorium.total_seats}
         try:
-            async with self._adding(recorded) as connection:
-                await connection.execute(
-                    insert(schema.auditorium).values(
-                        auditorium_id=auditorium.auditorium_id,
-                        cinema_id=auditorium.cinema_id,
-                        name=auditorium.name,
-                        rows=to_text(auditorium.rows),
-                        total_seats=auditorium.total_seats,
-                        create_time=auditorium.create_time,
-                    )
-                )
+            await self._add(response, lambda connection: connection.execute(insert(schema.auditorium).values(values)))
         except StorageConflict:
-            column = schema.auditorium.c
-            same_name = select(column.auditorium_id).where(
-                column.cinema_id == auditorium.cinema_id, column.name == auditorium.name
-            )
-            if await self._first(same_name) is None:
-                raise
-            raise NameTaken(auditorium.name) from None
+            _, same_name = await self._database.read(_NAMED, cinema_id=auditorium.cinema_id, name=auditorium.name)
+            if same_name:
+                raise NameTaken(auditorium.name) from None
+            raise
 
-    @uninterrupted
-    async def add_showtime(self, showtime: ListedShowtime, recorded: Recorded | None) -> None:
-        """Put a showtime on the programme, if its auditorium is free then.
+    async def add_showtime(self, showtime: ListedShowtime, response: StoredResponse | None) -> None:
+        """Add a showtime, and the commit that made its revision."""
 
-        Raises:
-            ShowtimeOverlap: It is not; the error names the earliest showtime in the way.
-            RequestAlreadyRecorded.
-        """
-        async with self._adding(recorded) as connection:
-            await _check_free(connection, showtime)
-            await connection.execute(
+        def add(connection: Connection) -> None:
+            _check_overlaps(connection, showtime)
+            commit_id, now = new_commit_id(), self._database.time(connection)
+            connection.execute(
                 insert(schema.showtime).values(
                     showtime_id=showtime.showtime_id,
                     movie_id=showtime.movie.movie_id,
@@ -122,95 +120,88 @@ class SqlCatalogStore:
                     seat_gap_policy=showtime.seat_gap_policy.value,
                     taken_seats=0,
                     revision=showtime.revision,
-                    stamp=draw_stamp(),
-                    latest_time=await self._database.now(connection),
+                    commit_id=commit_id,
+                    terms_revision=showtime.revision,
+                    latest_time=now,
+                )
+            )
+            connection.execute(
+                insert(schema.commit_log).values(
+                    showtime_id=showtime.showtime_id, revision=showtime.revision, commit_id=commit_id, decide_time=now
                 )
             )
 
-    @uninterrupted
+        await self._add(response, add)
+
     async def movie(self, movie_id: str) -> Movie | None:
-        """Read a movie, or None."""
-        row = await self._first(select(schema.movie).where(schema.movie.c.movie_id == movie_id))
-        return None if row is None else queries.to_movie(row)
+        """Return a movie, or None."""
+        _, rows = await self._database.read(_MOVIE, key=movie_id)
+        return Movie(*rows[0]) if rows else None
 
-    @uninterrupted
     async def cinema(self, cinema_id: str) -> Cinema | None:
-        """Read a cinema, or None."""
-        row = await self._first(select(schema.cinema).where(schema.cinema.c.cinema_id == cinema_id))
-        return None if row is None else queries.to_cinema(row)
+        """Return a cinema, or None."""
+        _, rows = await self._database.read(_CINEMA, key=cinema_id)
+        return Cinema(*rows[0]) if rows else None
 
-    @uninterrupted
     async def auditorium(self, auditorium_id: str) -> Auditorium | None:
-        """Read an auditorium, or None."""
-        row = await self._first(select(schema.auditorium).where(schema.auditorium.c.auditorium_id == auditorium_id))
-        return None if row is None else queries.to_auditorium(row)
+        """Return an auditorium, or None."""
+        _, rows = await self._database.read(_AUDITORIUM_BY_ID, key=auditorium_id)
+        return _to_auditorium(rows[0]) if rows else None
 
-    @uninterrupted
     async def movies(self, after: str, limit: int) -> list[Movie]:
-        """List movies."""
-        page = select(schema.movie).where(schema.movie.c.movie_id > after).order_by(schema.movie.c.movie_id)
-        return [queries.to_movie(row) for row in await self._all(page.limit(limit))]
+        """Return at most `limit` movies."""
+        _, rows = await self._database.read(_MOVIES, after=after, limit=limit)
+        return [Movie(*row) for row in rows]
 
-    @uninterrupted
     async def cinemas(self, after: str, limit: int) -> list[Cinema]:
-        """List cinemas."""
-        page = select(schema.cinema).where(schema.cinema.c.cinema_id > after).order_by(schema.cinema.c.cinema_id)
-        return [queries.to_cinema(row) for row in await self._all(page.limit(limit))]
+        """Return at most `limit` cinemas."""
+        _, rows = await self._database.read(_CINEMAS, after=after, limit=limit)
+        return [Cinema(*row) for row in rows]
 
-    @uninterrupted
     async def auditoriums(self, cinema_id: str, after: str, limit: int) -> list[Auditorium]:
-        """List the auditoriums of a cinema."""
-        auditorium = schema.auditorium.c
-        of_cinema = select(schema.auditorium).where(auditorium.cinema_id == cinema_id, auditorium.auditorium_id > after)
-        return [
-            queries.to_auditorium(row)
-            for row in await self._all(of_cinema.order_by(auditorium.auditorium_id).limit(limit))
-        ]
+        """Return at most `limit` auditoriums of a cinema."""
+        _, rows = await self._database.read(_AUDITORIUMS, cinema_id=cinema_id, after=after, limit=limit)
+        return [_to_auditorium(row) for row in rows]
 
-    async def _first(self, statement: queries.Rows) -> RowMapping | None:
-        async with self._database.reading() as connection:
-            return (await connection.execute(statement)).mappings().first()
-
-    async def _all(self, statement: queries.Rows) -> Sequence[RowMapping]:
-        async with self._database.reading() as connection:
-            return (await connection.execute(statement)).mappings().all()
-
-    @asynccontextmanager
-    async def _adding(self, recorded: Recorded | None) -> AsyncIterator[AsyncConnection]:
-        """Open a transaction that begins with the record of its request: of two calls with one key, only one goes on.
+    async def _add(self, response: StoredResponse | None, add: Callable[[Connection], object]) -> None:
+        """Run a transaction that stores the response first, so that of two calls with one key only one goes on.
 
         Raises:
-            RequestAlreadyRecorded: The key is taken.
+            ResponseAlreadyStored: The key is taken.
         """
-        try:
-            async with self._database.writing() as connection:
-                if recorded is not None:
-                    await connection.execute(
-                        insert(schema.request).values(
-                            **recorded.key._asdict(),
-                            content=recorded.content,
-                            outcome=recorded.outcome,
-                            create_time=await self._database.now(connection),
-                        )
+
+        def work(connection: Connection) -> None:
+            if response is not None:
+                connection.execute(
+                    insert(schema.stored_response).values(
+                        **response.key._asdict(),
+                        digest=response.digest,
+                        response=b64encode(response.response).decode(),
+                        create_time=self._database.time(connection),
                     )
-                yield connection
+                )
+            add(connection)
+
+        try:
+            await self._database.transact(work)
         except StorageConflict:
-            # Which constraint it was is looked up: the drivers tell it in words of their own.
-            if recorded is not None and await self.recorded(recorded.key) is not None:
-                raise RequestAlreadyRecorded from None
+            # Drivers name the constraint in different ways.
+            if response is not None and await self.stored_response(response.key) is not None:
+                raise ResponseAlreadyStored from None
             raise
 
 
-async def _check_free(connection: AsyncConnection, showtime: ListedShowtime) -> None:
-    """Check a new showtime against the others in its auditorium, soonest first."""
-    # Whoever adds a showtime to this auditorium has to wait until this transaction ends. SQLite has one writer anyway.
-    await connection.execute(
-        select(schema.auditorium.c.auditorium_id)
-        .where(schema.auditorium.c.auditorium_id == showtime.auditorium_id)
-        .with_for_update(key_share=True)
-    )
+def _check_overlaps(connection: Connection, showtime: ListedShowtime) -> None:
+    """Check a new showtime against the others in its auditorium, the earliest first.
+
+    Raises:
+        ShowtimeOverlap.
+    """
+    # Other showtimes are added to this auditorium after this transaction. SQLite has one writer anyway.
+    auditorium = select(_AUDITORIUM.auditorium_id).where(_AUDITORIUM.auditorium_id == showtime.auditorium_id)
+    connection.execute(auditorium.with_for_update(key_share=True))
     other = schema.showtime.c
-    nearby = await connection.execute(
+    nearby = connection.execute(
         select(other.showtime_id, other.start_time, other.end_time)
         .where(
             other.auditorium_id == showtime.auditorium_id,
@@ -221,3 +212,8 @@ async def _check_free(connection: AsyncConnection, showtime: ListedShowtime) -> 
     )
     for showtime_id, start_time, end_time in nearby:
         check_overlap(showtime.start_time, showtime.end_time, showtime_id, start_time, end_time)
+
+
+def _to_auditorium(row: Sequence[Any]) -> Auditorium:
+    auditorium_id, cinema_id, name, rows, create_time = row
+    return Auditorium(auditorium_id, cinema_id, name, to_rows(rows), create_time)

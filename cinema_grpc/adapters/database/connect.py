@@ -1,6 +1,7 @@
 """Connecting to one PostgreSQL server with asyncpg, whatever the home folder of this process is like."""
 
 import os
+import socket
 import ssl
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -10,6 +11,8 @@ import asyncpg
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
+SECONDS_UNTIL_DEAD = 10
+"""How long a server may leave TCP packets unacknowledged before the connection counts as lost."""
 REJECTED = "rejected SSL upgrade"
 """What asyncpg says of a server that speaks no TLS."""
 REFUSED_PARAMETERS = ("0A", "22", "42")
@@ -44,6 +47,7 @@ async def connect(url: str, *, timeout: float, **options: Any) -> Connection:  #
         raise
     except (ValueError, LookupError) as error:  # of a PG* variable or of a file in the home folder
         raise ConnectionError(f"can't connect with what the URL and the environment say: {error}") from error
+    _detect_dead_server(connection)
     return connection
 
 
@@ -86,3 +90,19 @@ def _may_read_default_files() -> bool:
         return all(os.access(file, os.R_OK) for file in files if file.exists())
     except OSError:
         return False
+
+
+def _detect_dead_server(connection: Connection) -> None:
+    """Have the kernel close the connection when the server's machine is gone.
+
+    A timeout for statements could cut short a COMMIT that is only slow.
+    """
+    # asyncpg has no public way to its socket.
+    link: socket.socket = connection._transport.get_extra_info("socket")  # type: ignore[attr-defined] # noqa: SLF001
+    if link.family == socket.AF_UNIX or not hasattr(socket, "TCP_USER_TIMEOUT"):
+        return
+    link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    link.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, SECONDS_UNTIL_DEAD // 2)
+    link.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
+    link.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, SECONDS_UNTIL_DEAD // 2)
+    link.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SECONDS_UNTIL_DEAD * 1000)

@@ -1,71 +1,41 @@
-"""The way to the database: conversations that read, write or decide, each carried to its end."""
+"""The database: reads, transactions and checks, each run to completion and with its errors translated."""
 
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
-from functools import partial, wraps
+from functools import partial
 from types import MappingProxyType
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import literal_column, select
+from sqlalchemy.engine import Connection
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from cinema_grpc.adapters.database.driver import Answer, Driver, Peeks, Rights
-from cinema_grpc.adapters.database.prepared import NOTHING, Ask, Found, Go, Step
+from cinema_grpc.adapters.database.driver import Driver, RawTransaction, Read, Rights, RowsAt
 from cinema_grpc.adapters.database.sqlite import SqliteDriver
+from cinema_grpc.adapters.database.statements import Query, Rows
+from cinema_grpc.application.admission_control import AdmissionControl
+from cinema_grpc.application.batcher import Batcher
+from cinema_grpc.application.box_office.store import StorageConflict, StorageContention
 from cinema_grpc.application.cancellation import is_cancelled
-from cinema_grpc.application.errors import StorageUnavailable
-from cinema_grpc.application.line import Line
-from cinema_grpc.application.patience import Patience
-from cinema_grpc.application.ports import Clock, CommitUnknown, StorageConflict, StorageContention
+from cinema_grpc.application.clock import Clock
+from cinema_grpc.application.errors import CommitOutcomeUnknown, StorageUnavailable
 from cinema_grpc.database_url import POSTGRESQL, parse_postgresql
 
 logger = structlog.get_logger()
 
 T = TypeVar("T")
-P = ParamSpec("P")
-S = TypeVar("S", bound="_Store")
 
+_NOTHING = Query(select(literal_column("1")))
 POOL_SIZE = 10
 TRIES = 5
-"""How often a decision is tried when other transactions get in its way."""
+"""How often a transaction is tried when others are in its way."""
 SECONDS_TO_CLOSE = 10.0
-"""How long a conversation may take to end when the database is closed."""
-
-
-class _Store(Protocol):
-    _database: "Database"
-
-
-def uninterrupted(
-    method: Callable[Concatenate[S, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
-    """Make a store's method go on when its caller is cancelled, as every client that hangs up cancels its call.
-
-    A conversation that is broken off in the middle leaves its connection in a state that nobody knows. One that has not
-    begun yet is dropped.
-    """
-
-    @wraps(method)
-    async def carried_out(store: S, /, *args: P.args, **named: P.kwargs) -> T:
-        return await store._database.to_its_end(method(store, *args, **named))  # noqa: SLF001 (the stores' own part)
-
-    return carried_out
-
-
-def owed(
-    method: Callable[Concatenate[S, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
-    """Make a store's method be carried out whatever becomes of its caller; one who is cancelled stays until it is."""
-
-    @wraps(method)
-    async def carried_out(store: S, /, *args: P.args, **named: P.kwargs) -> T:
-        return await store._database.to_its_end(method(store, *args, **named), owed=True)  # noqa: SLF001 (as above)
-
-    return carried_out
+"""How long transactions may take to end when the database is closed."""
 
 
 class Database:
@@ -83,174 +53,124 @@ class Database:
 
         Args:
             url: Such as "sqlite+aiosqlite:///cinema.db" or "postgresql+asyncpg://cinema@localhost/cinema".
-            clock: The clock that decides; if left out the database server's own, or the machine's for SQLite.
-            pool_size: How many connections there may be; SQLite has one.
-            longest_wait: How long a conversation may be expected to wait for its turn, in seconds.
+            clock: The clock that decides. The default is the database server's, or the machine's for SQLite.
+            pool_size: The number of connections; SQLite has one.
+            longest_wait: How long a read or transaction may be expected to wait for its turn, in seconds.
         """
         self.driver = _driver(url, pool_size, longest_wait)
         self.clock = clock or self.driver.clock
-        self._conversations: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._not_begun: set[asyncio.Task[Any] | None] = set()
-        # All but the box office wait for their turn here, so that it never stands behind them for a connection.
-        self._turn = asyncio.Semaphore(self.driver.conversations)
-        self._in_line = 0
+        # All but the box office take turns here, so it never waits behind them for a connection.
+        self._turns = asyncio.Semaphore(self.driver.connections)
+        self._waiting = 0
         self._has_failed = False
-        self._patience = Patience(longest_wait)
-        self._peeks: Peeks = Line(self._peek, self.driver.peeking)
+        self._admission = AdmissionControl(longest_wait)
+        self._reads: Batcher[Read, RowsAt] = Batcher(self._read, self.driver.readers, self.driver.reads_per_batch)
 
     @property
     def engine(self) -> AsyncEngine:
-        """What gives connections."""
+        """SQLAlchemy's engine, for migrations and audits."""
         return self.driver.engine
 
-    async def now(self, connection: AsyncConnection) -> datetime:
-        """Tell the time by the clock that decides."""
-        return self.clock.now() if self.clock else await self.driver.now(connection)
-
-    @asynccontextmanager
-    async def reading(self, *, owed: bool = False) -> AsyncIterator[AsyncConnection]:
-        """Open a transaction that only reads, from one state of the database.
+    async def read(
+        self, query: Query, *, must_run: bool = False, **parameters: Any
+    ) -> tuple[datetime, list[tuple[Any, ...]]]:
+        """Run a query on a committed snapshot, together with others that wait; return the time and the rows.
 
         Args:
-            owed: Whether it has to be done however long it has to wait.
+            query: The query.
+            must_run: Run it however long it has to wait.
+            parameters: Its parameters, in stored form.
 
         Raises:
             StorageUnavailable, Overloaded.
         """
-        with self._translated():
-            async with self._its_turn(owed=owed), self.engine.connect() as connection:
-                await connection.execution_options(**self.driver.reading)
-                yield connection
+        if not must_run:
+            self._admission.check(*self._reads.rounds_ahead())
+        now, rows = await self._ask(Read(query, parameters))
+        assert now is not None  # noqa: S101 (for mypy: a query has its time)
+        return now, [tuple(row) for row in rows]
 
-    @asynccontextmanager
-    async def writing(self, *, owed: bool = False) -> AsyncIterator[AsyncConnection]:
-        """Open a transaction that writes; it is committed at the end, or undone if anything is raised.
+    async def read_named(self, name: str, *, must_run: bool = False, **parameters: Any) -> Rows:
+        """Run a statement of `sql/` in the same way, and return its rows.
 
         Args:
-            owed: Whether it has to be done however long it has to wait.
+            name: The statement.
+            must_run: Run it however long it has to wait.
+            parameters: Its parameters, in stored form.
 
         Raises:
             StorageUnavailable, Overloaded.
-            StorageConflict: A constraint refused it.
         """
-        with self._translated():
-            async with self._its_turn(owed=owed), self.engine.connect() as connection:
-                await connection.execution_options(**self.driver.writing)
-                with self.driver.while_pending():
-                    async with connection.begin():
-                        yield connection
+        if not must_run:
+            self._admission.check(*self._reads.rounds_ahead())
+        return (await self._ask(Read(name, parameters))).rows
 
-    @asynccontextmanager
-    async def _its_turn(self, *, owed: bool = False) -> AsyncIterator[None]:
-        if not owed:
-            self._patience.check(self._in_line // self.driver.conversations)
-        self._in_line += 1
-        try:
-            async with self._turn:
-                self._not_begun.discard(asyncio.current_task())
-                start = time.monotonic()
-                yield
-                self._patience.took(time.monotonic() - start)
-        finally:
-            self._in_line -= 1
-
-    @asynccontextmanager
-    async def deciding(self) -> AsyncIterator[AsyncConnection]:
-        """Take a connection whose transaction the body begins and commits itself; what it leaves undone is undone.
+    async def now(self) -> datetime:
+        """Return the time by the clock that decides.
 
         Raises:
-            StorageUnavailable.
-            StorageConflict: A constraint refused it.
-            StorageContention: Another transaction got in the way.
+            StorageUnavailable, Overloaded.
         """
-        self._not_begun.discard(asyncio.current_task())
-        with self._translated(contention=True):
-            async with self.engine.connect() as connection:
-                if self.driver.deciding:
-                    await connection.execution_options(**self.driver.deciding)
-                try:
-                    yield connection
-                finally:
-                    await self.driver.undo(connection)
+        return self.clock.now() if self.clock else (await self.read(_NOTHING))[0]
 
-    async def decide(
+    def time(self, connection: Connection) -> datetime:
+        """Return the time by the clock that decides, within a transaction."""
+        return self.clock.now() if self.clock else self.driver.now(connection)
+
+    async def transact(
         self,
-        lock: Step,
-        decision: Callable[[Found, datetime, list[Found]], tuple[T, Go | None]],
-        ask: Callable[[Found], Go] = lambda _: NOTHING.of({}),
+        work: Callable[[Connection], T],
         *,
-        racing: bool = False,
-        owed: bool = False,
+        must_run: bool = False,
+        retry_conflicts: bool = False,
+        on_commit: Callable[[T], None] | None = None,
     ) -> T:
-        """Lock rows, decide by what they are, and write what follows, in a few goes.
+        """Run a transaction to completion, even if the caller is cancelled meanwhile, and return its result.
 
-        Where another transaction gets in the way, all of it is tried anew. With SQLite nothing is written before the
-        last go, so unlike in `writing` whoever peeks waits for that alone.
+        It is READ COMMITTED on PostgreSQL, and has the file for itself on SQLite. While it waits for its turn, a caller
+        that is cancelled drops it.
 
         Args:
-            lock: Gives the rows.
-            decision: Gives the answer, and what is to be written, by the rows, the time, and what was asked. It may be
-                called again with other rows.
-            ask: Gives by the rows what else is to be read; another thread may call it.
-            racing: Whether another transaction may make the rows that this one makes; then it is tried anew, too.
-            owed: Whether it has to be done however long it has to wait.
+            work: What to do; it blocks. It is repeated where another transaction was in the way.
+            must_run: Run it however long it has to wait, and although the caller is cancelled, who waits for it.
+            retry_conflicts: Also repeat it after a conflict, as where another transaction inserts the same row.
+            on_commit: Called with the result after the commit, even if the caller was cancelled meanwhile.
 
         Raises:
             StorageUnavailable, Overloaded.
             StorageConflict: A constraint refused it.
         """
-        failure: Exception | None = None
-        for _ in range(TRIES):
-            try:
-                async with self._its_turn(owed=owed), self.deciding() as connection:
-                    locked = await self.driver.lock(connection, lock)
-                    found, told, answers = await self.driver.look(connection, lock, locked, ask)
-                    answer, go = decision(found, self.clock.now() if self.clock else told, answers)
-                    if go is not None:
-                        await self.driver.write_and_commit(connection, [go])
-                    return answer
-            except StorageContention as contention:
-                failure = contention
-            except StorageConflict as conflict:
-                if not racing:
-                    raise
-                failure = conflict
-            except CommitUnknown as unknown:
-                failure = unknown
-                break
-        logger.error("storage failed", error=str(failure.__cause__ or failure) if failure else None)
-        raise StorageUnavailable from failure
 
-    async def peek(self, ask: Ask) -> Answer:
-        """Tell the time, and ask questions of one state of the database, in the quickest way there is.
+        async def transact() -> T:
+            result = await self._transact(work, must_run=must_run, retry_conflicts=retry_conflicts)
+            if on_commit is not None:
+                on_commit(result)
+            return result
 
-        Args:
-            ask: Questions, or what gives them by the time, which is called when the reading begins.
+        return await self.run_to_completion(transact(), must_run=must_run)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[RawTransaction]:
+        """Open a transaction of the box office; what is not committed is rolled back.
 
         Raises:
-            StorageUnavailable, Overloaded.
+            StorageUnavailable, StorageConflict, StorageContention, CommitOutcomeUnknown.
         """
-        self._patience.check(*self._peeks.ahead())
-        with self._translated():
-            return await self._peeks.ask(ask)
+        with self.translated(contention=True):
+            async with self.driver.transaction(self.clock) as transaction:
+                yield transaction
 
-    async def _peek(self) -> None:
-        # Whoever is in line was let in at the door, and is not turned away later.
-        await self.driver.peek(self._peeks, self.clock, partial(self._its_turn, owed=True))
+    async def run_to_completion(self, work: Coroutine[Any, Any, T], *, must_run: bool = False) -> T:
+        """Run work on the database to completion, even if the caller is cancelled meanwhile.
 
-    async def to_its_end(self, conversation: Coroutine[Any, Any, T], *, owed: bool = False) -> T:
-        """Carry a conversation with the database to its end, even if whoever waits for it is cancelled meanwhile.
-
-        One that still waits for its turn is dropped then, so that what nobody waits for holds up nobody, and is not
-        done long after its caller has gone on to something else.
-
-        Args:
-            conversation: What is carried out.
-            owed: Whether it is not dropped either; whoever is cancelled stays until it is done.
+        A connection that is left in the middle is in an unknown state. Work that still waits for its turn is dropped
+        then, unless it `must_run`: in that case the caller is cancelled only after it.
         """
-        task = asyncio.create_task(conversation)
-        self._conversations.add(task)
-        if not owed:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        if not must_run:
             self._not_begun.add(task)
         task.add_done_callback(self._end)
         try:
@@ -260,15 +180,9 @@ class Database:
                 raise StorageUnavailable from None  # the database is being closed
             if task in self._not_begun:
                 task.cancel()
-            elif owed:
+            elif must_run:
                 await asyncio.wait([task])
             raise
-
-    def _end(self, task: asyncio.Task[Any]) -> None:
-        self._conversations.discard(task)
-        self._not_begun.discard(task)
-        if not task.cancelled():
-            task.exception()  # marks it as seen: perhaps nobody waits any more
 
     async def check(self, rights: Rights = MappingProxyType({})) -> None:
         """Check that the database takes writes, and that its user has rights.
@@ -281,42 +195,88 @@ class Database:
         """
         by_writing, self._has_failed = self._has_failed, False
         try:
-            await self.to_its_end(self._check(rights, by_writing=by_writing))
+            await self.run_to_completion(self._check(rights, by_writing=by_writing))
         except BaseException:
             self._has_failed = True
             raise
 
-    async def _check(self, rights: Rights, *, by_writing: bool) -> None:
-        async with self.deciding() as connection:
-            await self.driver.check_fitness(connection, rights)
-            await self.driver.check(connection, by_writing=by_writing)
-
     async def close(self) -> None:
-        """Close all connections, when the conversations on them have ended."""
-        if under_way := self._conversations | self._peeks.tasks:
+        """Close all connections, when the transactions on them have ended."""
+        if under_way := self._tasks | self._reads.tasks:
             _, unfinished = await asyncio.wait(under_way, timeout=SECONDS_TO_CLOSE)
-            for conversation in unfinished:
-                conversation.cancel()
+            for task in unfinished:
+                task.cancel()
             if unfinished:
-                await asyncio.wait(unfinished, timeout=SECONDS_TO_CLOSE)  # they give back their connections
+                await asyncio.wait(unfinished, timeout=SECONDS_TO_CLOSE)  # they return their connections
         await self.engine.dispose()
 
+    async def _ask(self, read: Read) -> RowsAt:
+        with self.translated():
+            return await self._reads.ask(read)
+
+    async def _read(self, reads: list[Read]) -> Sequence[RowsAt | Exception]:
+        # A read that was admitted is not refused later.
+        return await self.driver.read(reads, self.clock, partial(self._turn, must_run=True))
+
+    async def _transact(self, work: Callable[[Connection], T], *, must_run: bool, retry_conflicts: bool) -> T:
+        repeated = (StorageContention, StorageConflict) if retry_conflicts else StorageContention
+        failure: Exception | None = None
+        for _ in range(TRIES):
+            try:
+                with self.translated(contention=True):
+                    async with self._turn(must_run=must_run):
+                        return await self.driver.transact(work)
+            except repeated as error:
+                failure = error
+        logger.error("storage failed", error=str(failure))
+        raise StorageUnavailable from failure
+
+    @asynccontextmanager
+    async def _turn(self, *, must_run: bool = False) -> AsyncIterator[None]:
+        if not must_run:
+            self._admission.check(self._waiting // self.driver.connections)
+        self._waiting += 1
+        try:
+            async with self._turns:
+                self._not_begun.discard(asyncio.current_task())
+                start = time.monotonic()
+                yield
+                self._admission.took(time.monotonic() - start)
+        finally:
+            self._waiting -= 1
+
+    async def _check(self, rights: Rights, *, by_writing: bool) -> None:
+        self._not_begun.discard(asyncio.current_task())
+        with self.translated():
+            await self.driver.check_fitness(rights)
+            await self.driver.check(by_writing=by_writing)
+
+    def _end(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        self._not_begun.discard(task)
+        if not task.cancelled():
+            task.exception()  # marks it as retrieved: the caller may have gone
+
     @contextmanager
-    def _translated(self, *, contention: bool = False) -> Iterator[None]:
-        """Turn the driver's errors into those of the ports; faults of our own statements pass as they are."""
+    def translated(self, *, contention: bool = False) -> Iterator[None]:
+        """Replace the driver's errors by those that stores raise; bugs in our own statements pass unchanged.
+
+        Args:
+            contention: Whether the body is repeated after StorageContention, which else is StorageUnavailable.
+        """
         try:
             yield
         except asyncio.CancelledError as error:
             if is_cancelled():
                 raise
-            # Something that the driver waited for was cancelled. The caller was not, and has to get an answer.
+            # Something that the driver waited for was cancelled. The caller was not, and needs an answer.
             self._has_failed = True
             logger.error("storage failed", error=repr(error))
             raise StorageUnavailable from error
         except Exception as error:
             translation = self.driver.translate(error)
             if translation is None:
-                self._has_failed |= isinstance(error, CommitUnknown)
+                self._has_failed |= isinstance(error, CommitOutcomeUnknown)
                 raise
             if isinstance(translation, StorageContention) and not contention:
                 translation = StorageUnavailable()
@@ -333,7 +293,7 @@ def without_secrets(url: str) -> str:
 
 def _driver(url: str, pool_size: int, longest_wait: float) -> Driver:
     if url.startswith("postgresql"):
-        # asyncpg comes with an extra, and those who run on SQLite need not have it.
+        # asyncpg comes with an extra, which SQLite does not need.
         from cinema_grpc.adapters.database.postgresql import PostgresqlDriver  # noqa: PLC0415
 
         return PostgresqlDriver(url, pool_size)

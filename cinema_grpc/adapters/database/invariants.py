@@ -1,55 +1,69 @@
-"""What has to be true of the rows at any moment, as queries that find where it is not.
+"""The invariants of the tables, as queries that find their breaches.
 
-They are written apart from the code that they check, in terms of the tables alone, and read the same on SQLite and on
-PostgreSQL but for how a list of seats is taken apart.
+They are written in terms of the tables alone, apart from the code that they check. The databases differ only in how a
+query takes JSON apart.
 """
 
 from dataclasses import dataclass
 from datetime import timedelta
 
-from cinema_grpc.adapters.database.schema import MICROSECOND, OWED_REFUND, UNSETTLED_ATTEMPT
+from cinema_grpc.adapters.database.column_types import MICROSECOND
+from cinema_grpc.adapters.database.schema import OWED_REFUND, UNSETTLED_ATTEMPT
 from cinema_grpc.domain.cancellation import TIERS
 
 LATEST_SWEEP = timedelta(seconds=10)
-"""How long a hold may be over without being written down so, while a server runs."""
+"""How long a lapsed hold may stay RESERVED while a server runs."""
 LATEST_ATTEMPT = timedelta(minutes=15)
 LATEST_REFUND = timedelta(hours=1)
-"""How old an attempt to charge, and a refund, may be without having come to an end."""
+"""The maximum age of a payment attempt and of a refund that are not settled."""
 
 # ruff: noqa: S608 (SQL that is put together from texts of this file)
 
 
 @dataclass(frozen=True, slots=True)
 class Invariant:
-    """A rule in plain English, and a query for whatever breaks it; `:now` in it is the present in microseconds."""
+    """A rule, and a query for its breaches; `:now` is the present in microseconds."""
 
     rule: str
     breaches: str
 
 
 def invariants(dialect: str) -> list[Invariant]:
-    """List the rules, as a database of "sqlite" or "postgresql" takes them."""
-    return [*_of_seats(dialect), *_OF_BOOKINGS, *_OF_TIME, *_OF_MONEY, *_OF_ACCOUNTS]
+    """Return the rules, with queries for "sqlite" or "postgresql"."""
+    seats = _SQLITE if dialect == "sqlite" else _POSTGRESQL
+    return [*_of_seats(seats), *_of_bookings(seats), *_OF_TIME, *_OF_MONEY, *_OF_ACCOUNTS]
 
 
+@dataclass(frozen=True, slots=True)
+class _Seats:
+    """How a query reads the JSON of `booking.seats`: the rows to join, and the label and the price in each."""
+
+    rows: str
+    label: str
+    price: str
+
+    def include(self, label: str) -> str:
+        """Return the condition that a booking has a seat."""
+        return f"EXISTS (SELECT 1 FROM {self.rows} WHERE {self.label} = {label})"
+
+
+_SQLITE = _Seats(
+    "json_each(booking.seats) AS seat", "json_extract(seat.value, '$[0]')", "json_extract(seat.value, '$[1]')"
+)
+_POSTGRESQL = _Seats(
+    "json_array_elements(CAST(booking.seats AS json)) AS seat(value)",
+    "(seat.value->>0)",
+    "CAST(seat.value->>1 AS BIGINT)",
+)
 _KEEPS = "status IN ('RESERVED', 'CONFIRMED')"
-_HAS_SEAT = "(',' || booking.seats || ',') LIKE ('%,' || {}.seat || ',%')"
-_PRICE = "(booking.seat_price * booking.seat_count)"
 _LAPSED = f"CAST(:now AS BIGINT) - {LATEST_SWEEP // MICROSECOND}"
 
 
-def _kept(dialect: str) -> str:
-    """Each seat of each booking that keeps seats."""
-    seats = (
-        "booking, json_each('[\"' || replace(seats, ',', '\",\"') || '\"]') AS each_seat"
-        if dialect == "sqlite"
-        else "booking CROSS JOIN unnest(string_to_array(seats, ',')) AS each_seat(value)"
+def _of_seats(seats: _Seats) -> list[Invariant]:
+    kept = (
+        f"SELECT booking.showtime_id, booking.booking_id, {seats.label} AS seat"
+        f" FROM booking CROSS JOIN {seats.rows} WHERE {_KEEPS}"
     )
-    return f"SELECT showtime_id, booking_id, each_seat.value AS seat FROM {seats} WHERE {_KEEPS}"
-
-
-def _of_seats(dialect: str) -> list[Invariant]:
-    kept = _kept(dialect)
     return [
         Invariant(
             "a seat has one owner",
@@ -60,7 +74,7 @@ def _of_seats(dialect: str) -> list[Invariant]:
             "a claim belongs to a booking that keeps the seat",
             "SELECT showtime_id, seat, booking_id FROM seat_claim WHERE NOT EXISTS (SELECT 1 FROM booking"
             " WHERE booking.booking_id = seat_claim.booking_id AND booking.showtime_id = seat_claim.showtime_id"
-            f" AND {_KEEPS} AND {_HAS_SEAT.format('seat_claim')})",
+            f" AND {_KEEPS} AND {seats.include('seat_claim.seat')})",
         ),
         Invariant(
             "a booking that keeps seats has a claim on each",
@@ -82,45 +96,59 @@ def _of_seats(dialect: str) -> list[Invariant]:
             " WHERE showtime.cinema_id <> auditorium.cinema_id",
         ),
         Invariant(
-            "the seats of a booking are counted right",
-            "SELECT booking_id, seats, seat_count FROM booking"
-            " WHERE seat_count <> length(seats) - length(replace(seats, ',', '')) + 1",
+            "the revision and the commit of a showtime are the latest in the commit log",
+            "SELECT showtime_id, revision, commit_id FROM showtime WHERE NOT EXISTS (SELECT 1 FROM commit_log"
+            " WHERE commit_log.showtime_id = showtime.showtime_id AND commit_log.revision = showtime.revision"
+            " AND commit_log.commit_id = showtime.commit_id) OR EXISTS (SELECT 1 FROM commit_log"
+            " WHERE commit_log.showtime_id = showtime.showtime_id AND commit_log.revision > showtime.revision)",
         ),
     ]
 
 
-_OF_BOOKINGS = [
-    Invariant(
-        "a booking's status agrees with when it was confirmed and cancelled",
-        "SELECT booking_id, status, confirm_time, cancel_time FROM booking WHERE NOT"
-        " CASE status WHEN 'CONFIRMED' THEN confirm_time IS NOT NULL AND cancel_time IS NULL"
-        " WHEN 'CANCELLED' THEN cancel_time IS NOT NULL"
-        " ELSE confirm_time IS NULL AND cancel_time IS NULL END",
-    ),
-    Invariant(
-        "a ticket is for a seat of a booking that was confirmed",
-        "SELECT ticket.ticket_id, ticket.booking_id, ticket.seat FROM ticket"
-        " JOIN booking ON booking.booking_id = ticket.booking_id"
-        f" WHERE booking.confirm_time IS NULL OR NOT {_HAS_SEAT.format('ticket')}",
-    ),
-    Invariant(
-        "a booking that was confirmed has one ticket for each seat",
-        "SELECT booking.booking_id, booking.seats, count(ticket.ticket_id) AS tickets FROM booking"
-        " LEFT JOIN ticket ON ticket.booking_id = booking.booking_id WHERE booking.confirm_time IS NOT NULL"
-        " GROUP BY booking.booking_id, booking.seats, booking.seat_count"
-        " HAVING count(ticket.ticket_id) <> booking.seat_count"
-        " OR count(DISTINCT ticket.seat) <> booking.seat_count",
-    ),
-]
+def _of_bookings(seats: _Seats) -> list[Invariant]:
+    return [
+        Invariant(
+            "the seats of a booking are counted right",
+            "SELECT booking_id, seats, seat_count FROM booking"
+            f" WHERE seat_count <> (SELECT count(*) FROM {seats.rows})",
+        ),
+        Invariant(
+            "the price of a booking is the sum of its seats' prices",
+            "SELECT booking_id, seats, total_price FROM booking"
+            f" WHERE total_price <> (SELECT sum({seats.price}) FROM {seats.rows})",
+        ),
+        Invariant(
+            "a booking's status agrees with when it was confirmed and cancelled",
+            "SELECT booking_id, status, confirm_time, cancel_time FROM booking WHERE NOT"
+            " CASE status WHEN 'CONFIRMED' THEN confirm_time IS NOT NULL AND cancel_time IS NULL"
+            " WHEN 'CANCELLED' THEN cancel_time IS NOT NULL"
+            " ELSE confirm_time IS NULL AND cancel_time IS NULL END",
+        ),
+        Invariant(
+            "a ticket is for a seat of a booking that was confirmed",
+            "SELECT ticket.ticket_id, ticket.booking_id, ticket.seat FROM ticket"
+            " JOIN booking ON booking.booking_id = ticket.booking_id"
+            f" WHERE booking.confirm_time IS NULL OR NOT {seats.include('ticket.seat')}",
+        ),
+        Invariant(
+            "a booking that was confirmed has one ticket for each seat",
+            "SELECT booking.booking_id, booking.seats, count(ticket.ticket_id) AS tickets FROM booking"
+            " LEFT JOIN ticket ON ticket.booking_id = booking.booking_id WHERE booking.confirm_time IS NOT NULL"
+            " GROUP BY booking.booking_id, booking.seats, booking.seat_count"
+            " HAVING count(ticket.ticket_id) <> booking.seat_count"
+            " OR count(DISTINCT ticket.seat) <> booking.seat_count",
+        ),
+    ]
+
 
 _OF_TIME = [
     Invariant(
-        "a hold that is over is written down so within 10 seconds (while a server runs)",
+        "a lapsed hold is EXPIRED within 10 seconds (while a server runs)",
         f"SELECT booking_id, showtime_id, hold_expire_time FROM booking WHERE status = 'RESERVED'"
         f" AND hold_expire_time < {_LAPSED}",
     ),
     Invariant(
-        "an attempt to charge comes to an end within 15 minutes",
+        "a payment attempt is settled within 15 minutes",
         f"SELECT attempt_id, booking_id, status, tries FROM payment_attempt WHERE {UNSETTLED_ATTEMPT}"
         f" AND create_time < CAST(:now AS BIGINT) - {LATEST_ATTEMPT // MICROSECOND}",
     ),
@@ -130,7 +158,7 @@ _OF_TIME = [
         f" AND create_time < CAST(:now AS BIGINT) - {LATEST_REFUND // MICROSECOND}",
     ),
     Invariant(
-        "no refund is given up",
+        "no refund has failed",
         "SELECT refund_id, booking_id, amount, currency_code FROM refund WHERE status = 'FAILED'",
     ),
 ]
@@ -143,9 +171,9 @@ _TIERS = " ".join(
     f"WHEN showtime.start_time - booking.cancel_time >= {before // MICROSECOND} THEN {percent}"
     for before, percent in TIERS
 )
-# Only who gives up what was theirs gets less than all of it back.
+# Other charges than that of a confirmed booking are refunded in full.
 _PERCENT = f"CASE WHEN booking.confirm_time IS NULL THEN 100 {_TIERS} ELSE 0 END"
-_OWED = f"(({_PRICE} * ({_PERCENT}) + 50) / 100)"
+_OWED = f"((booking.total_price * ({_PERCENT}) + 50) / 100)"
 _GIVEN_UP = "booking.status = 'CANCELLED' AND booking.confirm_time IS NOT NULL"
 _PAID_FOR = "booking JOIN showtime ON showtime.showtime_id = booking.showtime_id"
 
@@ -189,10 +217,10 @@ _OF_ACCOUNTS = [
 
 BOOKS = (
     "SELECT booking.currency_code,"
-    f" sum(CASE WHEN {_CHARGED} THEN {_PRICE} ELSE 0 END) AS charged,"
+    f" sum(CASE WHEN {_CHARGED} THEN booking.total_price ELSE 0 END) AS charged,"
     " sum(coalesce(refund.amount, 0)) AS refunded,"
-    f" sum(CASE booking.status WHEN 'CONFIRMED' THEN {_PRICE} ELSE 0 END) AS sold,"
-    f" sum(CASE WHEN {_GIVEN_UP} THEN {_PRICE} - {_OWED} ELSE 0 END) AS kept"
+    f" sum(CASE booking.status WHEN 'CONFIRMED' THEN booking.total_price ELSE 0 END) AS sold,"
+    f" sum(CASE WHEN {_GIVEN_UP} THEN booking.total_price - {_OWED} ELSE 0 END) AS kept"
     f" FROM {_PAID_FOR} LEFT JOIN refund ON refund.booking_id = booking.booking_id"
     " GROUP BY booking.currency_code ORDER BY booking.currency_code"
 )

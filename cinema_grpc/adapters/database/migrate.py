@@ -1,4 +1,4 @@
-"""Bringing the schema up to date."""
+"""Migrations of the schema, and checks that a database has the schema and the rights that a command needs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +9,7 @@ from sqlalchemy import inspect
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
+from cinema_grpc.adapters.database.booking_detail import booking_detail
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.driver import Rights
 from cinema_grpc.adapters.database.schema import metadata
@@ -16,20 +17,25 @@ from cinema_grpc.adapters.database.schema import metadata
 if TYPE_CHECKING:
     from alembic.config import Config
 
-# Alembic is imported where there is something to migrate: it takes a fifth of the time in which the program starts.
+# Alembic takes a fifth of the program's start-up time, so it is imported only where there is something to migrate.
 # ruff: noqa: PLC0415
 
-READING: Rights = dict.fromkeys(("alembic_version", "simulated_payment", *metadata.tables), ("SELECT",))
+_TABLES = ("simulated_payment", *metadata.tables)
+READING: Rights = dict.fromkeys(("alembic_version", booking_detail.name, *_TABLES), ("SELECT",))
+"""Rights for an audit."""
 SELLING: Rights = {
-    "": ("TEMPORARY",),  # for the storage check, which writes to a table of its own
-    **dict.fromkeys(("simulated_payment", *metadata.tables), ("SELECT", "INSERT", "UPDATE", "DELETE")),
-    "alembic_version": ("SELECT",),
+    "": ("TEMPORARY",),  # the storage check writes to a temporary table
+    **dict.fromkeys(_TABLES, ("SELECT", "INSERT", "UPDATE", "DELETE")),
+    **dict.fromkeys(("alembic_version", booking_detail.name), ("SELECT",)),
 }
+"""Rights for the server."""
 ADDING_ACCOUNTS: Rights = {"account": ("SELECT", "INSERT")}
 SWITCHING_ACCOUNTS: Rights = {"account": ("SELECT", "UPDATE"), "session": ("SELECT", "DELETE")}
-"""What the database's user has to be allowed to audit, to serve, to create staff, and to disable accounts."""
+"""Rights to create staff accounts, and to disable and enable accounts."""
 
 VERSIONS = Path(__file__).parent / "migrations" / "versions"
+PRERELEASES = frozenset(f"{number:04}" for number in range(1, 11))
+"""Versions of the schema before the first one that can be upgraded."""
 
 
 class CannotMigrate(Exception):
@@ -37,51 +43,58 @@ class CannotMigrate(Exception):
 
 
 async def migrate(database: Database) -> None:
-    """Bring the schema up to date, in one transaction; an empty database gets all of it.
+    """Bring the schema up to date in one transaction; an empty database gets all of it.
 
-    Any number of processes may do so at once: one does it, and the others wait and find it done.
+    Processes may do so at the same time: one migrates, the others wait and find the schema up to date.
 
     Raises:
-        CannotMigrate: The message says why.
+        CannotMigrate: The database can't be used, its schema can't be upgraded, or it has tables of another program
+            under our names.
     """
+    if await _version(database) == latest_revision():
+        return
     with _explained(database):
         async with database.engine.connect() as connection:
-            await database.driver.check_fitness(connection, {})
-            up_to_date = await connection.run_sync(_current_revision) == latest_revision()
-        if up_to_date:
-            return
-        async with database.engine.connect() as connection:
-            await connection.execution_options(**database.driver.writing)
-            async with connection.begin():
-                await database.driver.prepare_to_migrate(connection)
-                await connection.run_sync(_upgrade)
+            await database.driver.begin_migration(connection)
+            await connection.run_sync(_upgrade)
+            await connection.commit()
 
 
 async def check_rights(database: Database, rights: Rights) -> None:
     """Check that the database's user has rights.
 
     Raises:
-        CannotMigrate: The message names those that it lacks.
+        CannotMigrate: The message names the missing rights.
     """
     with _explained(database):
-        async with database.engine.connect() as connection:
-            await database.driver.check_fitness(connection, rights)
+        await database.driver.check_fitness(rights)
 
 
 async def check_schema(database: Database) -> None:
-    """Check that the schema is up to date, and change nothing.
+    """Check that the schema is up to date. Changes nothing.
 
     Raises:
         CannotMigrate: It is not; the message says what to do.
     """
-    with _explained(database):
-        async with database.engine.connect() as connection:
-            await database.driver.check_fitness(connection, {})
-            current = await connection.run_sync(_current_revision)
-    latest = latest_revision()
-    if current != latest:
-        version = f"of version {current}" if current else "empty"
-        raise CannotMigrate(f"the database's schema is {version} and has to be {latest}: run `cinema migrate` first")
+    version, latest = await _version(database), latest_revision()
+    _refuse_prerelease(version)
+    if version != latest:
+        found = f"of version {version}" if version else "empty"
+        raise CannotMigrate(f"the database's schema is {found} and has to be {latest}: run `cinema migrate` first")
+
+
+def latest_revision() -> str:
+    """Return the number of the latest migration, with which the names of their files begin."""
+    return max(file.name for file in VERSIONS.glob("[0-9]*.py")).partition("_")[0]
+
+
+def configuration() -> "Config":
+    """Return Alembic's configuration."""
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", "cinema_grpc.adapters.database:migrations")
+    return config
 
 
 @contextmanager
@@ -89,25 +102,18 @@ def _explained(database: Database) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(error, DBAPIError):  # SQLAlchemy puts its own words around the driver's
+        if isinstance(error, DBAPIError):  # its own text has SQLAlchemy's words around the driver's
             raise CannotMigrate(f"the database can't be used: {error.orig}") from error
         if database.driver.translate(error) is not None:
             raise CannotMigrate(f"the database can't be used: {str(error) or type(error).__name__}") from error
         raise
 
 
-def latest_revision() -> str:
-    """Give the number of the latest migration, with which the names of their files begin."""
-    return max(file.name for file in VERSIONS.glob("[0-9]*.py")).partition("_")[0]
-
-
-def configuration() -> "Config":
-    """Give Alembic's configuration: where the migrations lie."""
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", "cinema_grpc.adapters.database:migrations")
-    return config
+async def _version(database: Database) -> str | None:
+    with _explained(database):
+        await database.driver.check_fitness({})
+        async with database.engine.connect() as connection:
+            return await connection.run_sync(_current_revision)
 
 
 def _current_revision(connection: Connection) -> str | None:
@@ -116,32 +122,36 @@ def _current_revision(connection: Connection) -> str | None:
     return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
 
 
-def _refuse_another_programs(connection: Connection) -> None:
-    """Check that no table of ours is there yet. PostgreSQL's databases may be shared with tables of other names.
-
-    Raises:
-        CannotMigrate: One is.
-    """
-    found = [name for name in sorted(metadata.tables) if inspect(connection).has_table(name)]
-    if found:
-        raise CannotMigrate(
-            f"the database holds another program's {', '.join(found[:3])}; use a database of its own, or a schema, "
-            "which search_path names"
-        )
-
-
 def _upgrade(connection: Connection) -> None:
     from alembic import command
     from alembic.script import ScriptDirectory
 
     config = configuration()
-    current = _current_revision(connection)
+    version = _current_revision(connection)
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if current is not None and current not in known:
+    _refuse_prerelease(version)
+    if version is None:
+        _refuse_tables_of_others(connection)
+    elif version not in known:
         raise CannotMigrate(
-            f"the database's schema is of version {current}, which is later than this program, or another program's"
+            f"the database's schema is of version {version}, which is later than this program, or another program's"
         )
-    if current is None:
-        _refuse_another_programs(connection)
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def _refuse_prerelease(version: str | None) -> None:
+    if version in PRERELEASES:
+        raise CannotMigrate(
+            f"the database's schema is of version {version}, made before the first release, and can't be upgraded: "
+            "use an empty database"
+        )
+
+
+def _refuse_tables_of_others(connection: Connection) -> None:
+    """Refuse a database that has tables under our names. A PostgreSQL database may hold tables of other names."""
+    if found := [name for name in sorted(metadata.tables) if inspect(connection).has_table(name)]:
+        raise CannotMigrate(
+            f"the database holds another program's {', '.join(found[:3])}; use a database of its own, or a schema, "
+            "which search_path names"
+        )

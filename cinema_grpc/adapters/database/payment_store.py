@@ -5,9 +5,10 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Row, Table, bindparam, select, text, update
+from sqlalchemy.engine import Connection
 
 from cinema_grpc.adapters.database import schema
-from cinema_grpc.adapters.database.database import Database, uninterrupted
+from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.application.payment_ports import OpenAttempt, OwedRefund
 from cinema_grpc.domain.money import Money
 
@@ -15,12 +16,11 @@ _BOOKING = schema.booking.c
 
 
 class SqlPaymentStore:
-    """Fulfils the port PaymentStore."""
+    """Stores what is not settled. Fulfils PaymentStore."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    @uninterrupted
     async def take_attempts(
         self, grace: timedelta, limit: int, backoff: Callable[[int], timedelta]
     ) -> list[OpenAttempt]:
@@ -28,9 +28,9 @@ class SqlPaymentStore:
         rows = await self._take(schema.payment_attempt, schema.UNSETTLED_ATTEMPT, grace, limit, backoff)
         return [OpenAttempt(row.showtime_id, row.booking_id, row.user_id, row.attempt_id, row.tries) for row in rows]
 
-    @uninterrupted
     async def take_refunds(self, grace: timedelta, limit: int, backoff: Callable[[int], timedelta]) -> list[OwedRefund]:
         """Take refunds that are due."""
+        rows = await self._take(schema.refund, schema.OWED_REFUND, grace, limit, backoff)
         return [
             OwedRefund(
                 row.showtime_id,
@@ -40,7 +40,7 @@ class SqlPaymentStore:
                 Money(row.currency_code, row.amount),
                 row.tries,
             )
-            for row in await self._take(schema.refund, schema.OWED_REFUND, grace, limit, backoff)
+            for row in rows
         ]
 
     async def _take(
@@ -51,13 +51,14 @@ class SqlPaymentStore:
         limit: int,
         backoff: Callable[[int], timedelta],
     ) -> Sequence[Row[Any]]:
-        """Return rows that are due, with whose booking each is of, and move their due times on.
+        """Return rows that are due, with columns of their bookings, and postpone their next try.
 
         `unsettled` is the condition of the table's partial index. Rows that another process has locked are skipped.
         """
         (key,) = table.primary_key.columns
-        async with self._database.writing(owed=True) as connection:
-            now = await self._database.now(connection)
+
+        def take(connection: Connection) -> Sequence[Row[Any]]:
+            now = self._database.time(connection)
             due = (
                 select(table, _BOOKING.showtime_id, _BOOKING.user_id)
                 .join(schema.booking, _BOOKING.booking_id == table.c.booking_id)
@@ -66,13 +67,13 @@ class SqlPaymentStore:
                 .limit(limit)
                 .with_for_update(of=table, skip_locked=True)
             )
-            rows = (await connection.execute(due)).all()
+            rows = connection.execute(due).all()
             if rows:
-                put_off = (
-                    update(table)
-                    .where(key == bindparam("taken"))
-                    .values(due_time=bindparam("next_time"), tries=table.c.tries + 1)
+                postpone = update(table).where(key == bindparam("taken"))
+                connection.execute(
+                    postpone.values(due_time=bindparam("next_time"), tries=table.c.tries + 1),
+                    [{"taken": getattr(row, key.name), "next_time": now + backoff(row.tries)} for row in rows],
                 )
-                turns = [{"taken": getattr(row, key.name), "next_time": now + backoff(row.tries)} for row in rows]
-                await connection.execute(put_off, turns)
-        return rows
+            return rows
+
+        return await self._database.transact(take, must_run=True)

@@ -1,89 +1,23 @@
-"""The tables. What changes here needs a migration beside it."""
+"""The tables. A change here needs a migration beside it."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Dialect,
     ForeignKey,
     Index,
     Integer,
     LargeBinary,
     MetaData,
     Table,
-    Text,
-    TypeDecorator,
     UniqueConstraint,
     false,
     text,
 )
-from sqlalchemy.types import TypeEngine
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
-
-
-def microseconds(moment: datetime) -> int:
-    """Give a moment as it is kept."""
-    return (moment - EPOCH) // MICROSECOND
-
-
-def moment(microseconds: int) -> datetime:
-    """Give a kept moment."""
-    return EPOCH + timedelta(microseconds=microseconds)
-
-
-class ExactText(TypeDecorator[str]):
-    """Text that is compared character by character in every database, whatever language the database speaks."""
-
-    impl = Text
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[str]:
-        """Choose the type for a database."""
-        return Text(collation="C") if dialect.name == "postgresql" else Text()
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """Turn what can't be in the database into what is not.
-
-        PostgreSQL's text holds no NUL. The transport lets none be written, but names and identifiers that are looked up
-        may be anything; no name and no identifier is empty.
-        """
-        return "" if value is not None and "\0" in value and dialect.name == "postgresql" else value
-
-
-class Instant(TypeDecorator[datetime]):
-    """A moment, kept as microseconds since 1970 in UTC: exact, sorted, and the same in every database."""
-
-    impl = BigInteger
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002 (SQLAlchemy's)
-        """Turn a moment into microseconds."""
-        return None if value is None else microseconds(value)
-
-    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 (SQLAlchemy's)
-        """Turn microseconds into a moment."""
-        return None if value is None else moment(value)
-
-
-class Span(TypeDecorator[timedelta]):
-    """A span of time, kept as microseconds."""
-
-    impl = BigInteger
-    cache_ok = True
-
-    def process_bind_param(self, value: timedelta | None, dialect: Dialect) -> int | None:  # noqa: ARG002 (SQLAlchemy's)
-        """Turn a span into microseconds."""
-        return None if value is None else value // MICROSECOND
-
-    def process_result_value(self, value: int | None, dialect: Dialect) -> timedelta | None:  # noqa: ARG002 (SQLAlchemy's)
-        """Turn microseconds into a span."""
-        return None if value is None else timedelta(microseconds=value)
-
+from cinema_grpc.adapters.database.column_types import ExactText, Instant, Span
 
 metadata = MetaData(
     naming_convention={
@@ -134,7 +68,7 @@ session = Table(
     sqlite_with_rowid=False,
 )
 
-# What is remembered of sign-ins, under a digest of an account's name, of a place, or of both.
+# Failed and successful sign-ins, by a digest of the account's name, of the client network, or of both.
 sign_in = Table(
     "sign_in",
     metadata,
@@ -185,23 +119,36 @@ showtime = Table(
     Column("showtime_id", ExactText, primary_key=True),
     Column("movie_id", ExactText, ForeignKey("movie.movie_id"), nullable=False),
     Column("auditorium_id", ExactText, ForeignKey("auditorium.auditorium_id"), nullable=False),
-    Column("cinema_id", ExactText, nullable=False, server_default=""),  # the auditorium's, for the indexes
+    Column("cinema_id", ExactText, nullable=False),  # the auditorium's, for the indexes
     Column("start_time", Instant, nullable=False),
     Column("end_time", Instant, nullable=False),
     Column("currency_code", ExactText, nullable=False),
     Column("seat_price", BigInteger, nullable=False),
     Column("seat_gap_policy", ExactText, nullable=False),
-    Column("taken_seats", Integer, nullable=False),  # with those of holds that are over but not written down so
-    Column("revision", BigInteger, nullable=False),
-    Column("stamp", ExactText, nullable=False),
-    Column("latest_time", Instant, nullable=False),  # the moment of the last decision
-    # One for each combination of filters, in the order of the list. None is written when seats are sold.
+    Column("taken_seats", Integer, nullable=False),  # including those of lapsed holds that are not yet EXPIRED
+    Column("revision", BigInteger, nullable=False),  # counts the commits to its seats and terms
+    Column("commit_id", ExactText, nullable=False),  # the commit that made the revision
+    Column("terms_revision", BigInteger, nullable=False),  # the revision that last changed start, price or gap policy
+    Column("latest_time", Instant, nullable=False),  # the time of the last decision
+    # One for each combination of filters, in the order of the list. Selling seats changes none of them.
     Index(None, "start_time", "showtime_id"),
     Index(None, "movie_id", "start_time", "showtime_id"),
     Index(None, "cinema_id", "start_time", "showtime_id"),
     Index(None, "cinema_id", "movie_id", "start_time", "showtime_id"),
     Index(None, "auditorium_id", "start_time", "showtime_id"),
     Index(None, "auditorium_id", "movie_id", "start_time", "showtime_id"),
+)
+
+# One row for each commit of the box office and showtime. It shows whether a commit was kept when its answer was lost,
+# and whether a cached showtime is an ancestor of the stored one.
+commit_log = Table(
+    "commit_log",
+    metadata,
+    Column("showtime_id", ExactText, primary_key=True),
+    Column("revision", BigInteger, primary_key=True),
+    Column("commit_id", ExactText, nullable=False),
+    Column("decide_time", Instant, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 ON_HOLD = "status = 'RESERVED'"
@@ -214,18 +161,18 @@ booking = Table(
     Column("showtime_id", ExactText, ForeignKey("showtime.showtime_id"), nullable=False),
     Column("user_id", ExactText, ForeignKey("account.user_id"), nullable=False),
     Column("status", ExactText, nullable=False),
-    Column("seats", ExactText, nullable=False),  # labels in row order, with commas between them
+    Column("seats", ExactText, nullable=False),  # JSON, in row order: [["A1", 1250], ...], prices in minor units
     Column("seat_count", Integer, nullable=False),
     Column("currency_code", ExactText, nullable=False),
-    Column("seat_price", BigInteger, nullable=False),
+    Column("total_price", BigInteger, nullable=False),
     Column("create_time", Instant, nullable=False),
     Column("hold_expire_time", Instant, nullable=False),
     Column("hold_extended", Boolean, nullable=False),
     Column("confirm_time", Instant),
     Column("cancel_time", Instant),
     Column("revision", BigInteger, nullable=False),  # the showtime's, at the last change of this booking
-    Column("relied_on", ExactText),  # Booking.relied_on, such as "A1-A10:A1,A2 B1-B4:B4"; null for nothing
-    # By these a customer's bookings are listed. A new booking is written to the first of them alone.
+    Column("relied_on", ExactText),  # JSON of Booking.relied_on: [["A1", "A10", ["A1", "A2"]], ...]; null for none
+    # Lists of a customer's bookings. A new booking is written to the first of them alone.
     Index(None, "user_id", "status", "booking_id"),
     Index(
         "booking_of_showtime_index",
@@ -241,11 +188,11 @@ booking = Table(
         "hold_expire_time",
         "showtime_id",
         "seat_count",
-        "status",  # always the same, but SQLite looks into the table for what the index lacks
+        "status",  # constant, but SQLite reads the table for a column that the index lacks
         sqlite_where=text(ON_HOLD),
         postgresql_where=text(ON_HOLD),
     ),
-    # Written when a hold ends, not when it begins; read when a showtime is loaded.
+    # Read when a showtime is loaded; written when a hold ends, not when it begins.
     Index(
         "booking_unpaid_index",
         "showtime_id",
@@ -254,12 +201,11 @@ booking = Table(
         postgresql_where=text(ENDED_UNPAID),
     ),
 )
-# By which a replica finds what others have changed; SQLite has no replicas, and each index costs every booking a page.
+# Finds what other replicas have changed. SQLite has no replicas, and each index costs every booking a page.
 Index("booking_showtime_id_revision_index", booking.c.showtime_id, booking.c.revision).ddl_if(dialect="postgresql")
 
-# The row that makes a double sale impossible, whatever the code above it does: a seat of a showtime has one owner.
-# It refers to its showtime through its booking: a foreign key would have PostgreSQL look for the showtime, and lock its
-# row, for every seat.
+# Makes a double sale impossible, whatever the code does: a seat of a showtime has one owner.
+# It has no foreign key to its showtime: PostgreSQL would look the showtime up and lock it for every seat.
 seat_claim = Table(
     "seat_claim",
     metadata,
@@ -279,11 +225,11 @@ ticket = Table(
 )
 
 
-def _taken_up_again() -> list[Column[Any]]:
-    """Make the columns of what is taken up again until it is settled: when next, and how often it was before."""
+def _retry_columns() -> list[Column[Any]]:
+    """Return the columns of what is retried until it is settled."""
     return [
-        Column("due_time", Instant, nullable=False, server_default="0"),
-        Column("tries", Integer, nullable=False, server_default="0"),
+        Column("due_time", Instant, nullable=False),  # of the next try
+        Column("tries", Integer, nullable=False),  # so far
     ]
 
 
@@ -294,8 +240,8 @@ payment_attempt = Table(
     Column("booking_id", ExactText, ForeignKey("booking.booking_id"), nullable=False, index=True),
     Column("status", ExactText, nullable=False),
     Column("create_time", Instant, nullable=False),
-    Column("request", ExactText, nullable=False, server_default=""),  # by what a repeat of the call is known
-    *_taken_up_again(),
+    Column("request", ExactText, nullable=False),  # the idempotency key of its call, "" for none
+    *_retry_columns(),
     Index(
         "payment_attempt_open_index",
         "booking_id",
@@ -316,7 +262,7 @@ refund = Table(
     Column("percent", Integer, nullable=False),
     Column("status", ExactText, nullable=False),
     Column("create_time", Instant, nullable=False),
-    *_taken_up_again(),
+    *_retry_columns(),
     Index(
         "refund_owed_index",
         "due_time",
@@ -325,14 +271,15 @@ refund = Table(
     ),
 )
 
-request = Table(
-    "request",
+# The responses of calls with a request_id, for 24 hours.
+stored_response = Table(
+    "stored_response",
     metadata,
     Column("caller", ExactText, primary_key=True),
     Column("rpc", ExactText, primary_key=True),
     Column("request_id", ExactText, primary_key=True),
-    Column("content", LargeBinary, nullable=False),  # a digest
-    Column("outcome", LargeBinary, nullable=False),  # the answer, as JSON
+    Column("digest", ExactText, nullable=False),  # of the request, in hexadecimal digits
+    Column("response", ExactText, nullable=False),  # the response message, in base64
     Column("create_time", Instant, nullable=False),
-    Index(None, "create_time"),  # by which old ones are found to be forgotten
+    Index(None, "create_time"),
 )

@@ -1,109 +1,95 @@
-"""Keeps records of sign-ins in the database, so that all replicas agree on who has to wait."""
+"""Records of sign-ins in the database, shared by all replicas."""
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, TypeVar
 
-from cinema_grpc.adapters.database.database import Database, owed, uninterrupted
-from cinema_grpc.adapters.database.prepared import (
-    Found,
-    Go,
-    Together,
-    insert_into,
-    reader_of,
-    row_of,
-    select_by,
-    update_by,
-)
+from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy.engine import Connection
+
+from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.schema import sign_in
+from cinema_grpc.adapters.database.statements import Query
 from cinema_grpc.domain.sign_in import Limit, Record, after_success, after_use, unseen, wait_for_use
 
 T = TypeVar("T")
-
-_BY_SUBJECT = select_by(sign_in, ("subject",))
-_LOCK = select_by(sign_in, ("subject",), locking=" ORDER BY sign_in.subject FOR UPDATE OF sign_in")
-_INSERT = insert_into(sign_in)
-_UPDATE = update_by(sign_in, ("subject",), ("failures", "latest_time", "known", "expire_time"))
-_CHANGE = Together(_INSERT, _UPDATE)
-_read_row = reader_of(sign_in)
+Records = Mapping[bytes, Record]
 
 
 class SqlSignInStore:
-    """Keeps records of sign-ins; fulfils account_ports.SignInStore."""
+    """Stores records of sign-ins. Fulfils SignInStore."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def read(self, subjects: Collection[bytes]) -> tuple[datetime, dict[bytes, Record]]:
-        """Tell the time, and read the records of some subjects."""
-        asked = [{"subject": subject} for subject in subjects]
-        now, (found,) = await self._database.peek([(_BY_SUBJECT, asked)])
-        rows = {bytes(row.subject): row for row in map(_read_row, found)}
-        return now, {subject: _record(rows.get(subject), now) for subject in subjects}
+        """Return the current time and the records of some subjects."""
+        parameters: dict[str, Any] = {f"subject{number}": subject for number, subject in enumerate(subjects)}
+        now, rows = await self._database.read(_records_of(len(subjects)), **parameters)
+        return now, _to_records(subjects, {subject: Record(*row) for subject, *row in rows}, now)
 
-    @owed
     async def add_failure(self, counted: Mapping[bytes, Limit]) -> None:
-        """Add a failure to the records of some subjects, each with its limit, though whoever waits for it is gone."""
+        """Add a failure to the record of each subject. Completes even if the caller is cancelled."""
 
-        def change(records: Mapping[bytes, Record], now: datetime) -> tuple[None, dict[bytes, Record]]:
+        def add(records: Records, now: datetime) -> tuple[None, Records]:
             return None, {subject: records[subject].after_failure(now, limit) for subject, limit in counted.items()}
 
-        await self._change(change, counted, owed=True)
+        await self._change(counted, add, must_run=True)
 
-    @uninterrupted
     async def use(self, subject: bytes, most: int) -> timedelta:
-        """Count one more use of a subject, unless there were `most` within the hour already.
+        """Count one use of a subject, at most `most` an hour; return zero, or the time until the next hour begins."""
 
-        Returns:
-            Zero if it was counted, else how long to wait for the next hour.
-        """
-
-        def change(records: Mapping[bytes, Record], now: datetime) -> tuple[timedelta, dict[bytes, Record]]:
+        def use(records: Records, now: datetime) -> tuple[timedelta, Records]:
             wait = wait_for_use(records[subject], now, most)
             return wait, {} if wait else {subject: after_use(records[subject], now)}
 
-        return await self._change(change, (subject,))
+        return await self._change((subject,), use)
 
-    @uninterrupted
-    async def add_success(self, at_place: bytes, of_account: bytes) -> None:
-        """Remember the place, and forget the failures there and of the account."""
-        await self._change(
-            lambda _, now: (None, {at_place: after_success(now), of_account: unseen(now)}), (at_place, of_account)
-        )
+    async def add_success(self, account_at_network: bytes, account: bytes, /) -> None:
+        """Record that an account signed in from a client network, and reset the failures of both subjects."""
+
+        def add(_: Records, now: datetime) -> tuple[None, Records]:
+            return None, {account_at_network: after_success(now), account: unseen(now)}
+
+        await self._change((account_at_network, account), add)
 
     async def _change(
         self,
-        change: Callable[[Mapping[bytes, Record], datetime], tuple[T, Mapping[bytes, Record]]],
         subjects: Collection[bytes],
+        change: Callable[[Records, datetime], tuple[T, Records]],
         *,
-        owed: bool = False,
+        must_run: bool = False,
     ) -> T:
-        """Change the records of some subjects by what they are; `change` returns the answer and the new records.
+        """Replace records by those that `change` returns beside the result.
 
-        One that is forgotten stays as a row that has lapsed. Were it deleted, those who come at once would make it anew
-        and anew, in each other's way.
+        A record that is reset stays as a row that has expired. If it were deleted, concurrent calls would all insert it
+        again and conflict.
         """
+        locked = select(sign_in).where(sign_in.c.subject.in_(subjects)).order_by(sign_in.c.subject).with_for_update()
 
-        def decision(found: Found, now: datetime, _: object) -> tuple[T, Go]:
-            there = {bytes(row.subject): row for row in map(_read_row, found)}
-            answer, after = change({subject: _record(there.get(subject), now) for subject in subjects}, now)
-            rows = {
-                subject: {"subject": subject, **row_of(record)}
-                for subject, record in after.items()
-                if subject in there or record != unseen(now)
-            }
-            return answer, _CHANGE.of(
-                {
-                    _INSERT: [row for subject, row in sorted(rows.items()) if subject not in there],
-                    _UPDATE: [row for subject, row in rows.items() if subject in there],
-                }
-            )
+        def work(connection: Connection) -> T:
+            stored = {subject: Record(*row) for subject, *row in connection.execute(locked)}
+            now = self._database.time(connection)
+            result, after = change(_to_records(subjects, stored, now), now)
+            for subject, record in sorted(after.items()):
+                if subject in stored:
+                    connection.execute(update(sign_in).where(sign_in.c.subject == subject).values(asdict(record)))
+                elif record != unseen(now):
+                    connection.execute(insert(sign_in).values({"subject": subject, **asdict(record)}))
+            return result
 
-        lock = _LOCK, [{"subject": subject} for subject in sorted(subjects)]
-        return await self._database.decide(lock, decision, racing=True, owed=owed)
+        return await self._database.transact(work, must_run=must_run, retry_conflicts=True)
 
 
-def _record(row: Any, now: datetime) -> Record:
-    if row is None or row.expire_time <= now:
-        return unseen(now)
-    return Record(row.failures, row.latest_time, row.known, row.expire_time)
+@cache
+def _records_of(count: int) -> Query:
+    subjects = [bindparam(f"subject{number}", type_=sign_in.c.subject.type) for number in range(count)]
+    return Query(select(sign_in).where(sign_in.c.subject.in_(subjects)))
+
+
+def _to_records(subjects: Collection[bytes], stored: Records, now: datetime) -> dict[bytes, Record]:
+    """Return the record of each subject; expired ones do not count."""
+    found = {subject: record for subject, record in stored.items() if record.expire_time > now}
+    return {subject: found.get(subject) or unseen(now) for subject in subjects}

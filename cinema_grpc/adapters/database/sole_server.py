@@ -1,10 +1,10 @@
-"""One server to an SQLite file, by locks that the system releases when the process ends.
+"""Keeps a second server from an SQLite file, by locks that the system releases when the process ends.
 
-Two locks are taken, as each finds what the other does not:
+Each of the two locks finds what the other does not:
 
-- One on the file itself, which is the same by whatever name it is reached: a hard link, a bind mount, after a rename.
-- One on a file beside it, which is the same if the database's file was moved away and a new one is made. It is also all
-  there is on a system without locks of open files (F_OFD_SETLK).
+- The lock on the file itself finds the same file under another name: a hard link, a bind mount, after a rename.
+- The lock on a file beside it finds a server whose database file was moved away, so that a new one was made. It is also
+  the only one on a system without locks of open files (F_OFD_SETLK).
 """
 
 import fcntl
@@ -20,24 +20,24 @@ from cinema_grpc.adapters.database.sqlite_file import make_private
 SUFFIX = "-server"
 SET_LOCK: int | None = getattr(fcntl, "F_OFD_SETLK", None)
 LOCKED_BYTE = 2**62
-"""Far beyond the bytes that SQLite locks, some 510 from 2**30 on, and beyond any file's end."""
+"""Beyond the end of any file, and far from the bytes that SQLite locks: some 510 from 2**30 on."""
 
 
-class NotAlone(Exception):
-    """Another server uses the file, or it can't be told whether one does; the message says which."""
+class FileInUse(Exception):
+    """Another server uses the file, or the file can't be locked; the message says which."""
 
 
-def alone_at(database: Database) -> ExitStack:
-    """Keep other servers from a database that can't be shared, until the context is left.
+def lock_file(database: Database) -> ExitStack:
+    """Lock a database that only one server may use, until the context is left. Other commands may still use it.
 
-    It has to be left after the database was closed. Other commands may use the database meanwhile: they sell no seats.
+    Leave it after the database is closed. A database that servers share is not locked.
 
     Raises:
-        NotAlone.
+        FileInUse: Another server uses it, or it can't be locked.
     """
     if database.driver.shared:
         return ExitStack()
-    path = Path(str(database.engine.url.database)).resolve()  # SQLite's journal is beside what a link leads to, too
+    path = Path(str(database.engine.url.database)).resolve()  # SQLite's journal is beside the target of a link too
     with ExitStack() as locks:
         try:
             make_private(path)
@@ -46,9 +46,9 @@ def alone_at(database: Database) -> ExitStack:
             if SET_LOCK is not None:
                 fcntl.fcntl(_open(locks, path), SET_LOCK, _one_byte())
         except BlockingIOError as error:
-            raise NotAlone(f"another server uses {path.name}: stop that one first, or take PostgreSQL") from error
+            raise FileInUse(f"another server uses {path.name}: stop that one first, or use PostgreSQL") from error
         except OSError as error:
-            raise NotAlone(f"can't lock the file: {error}") from error
+            raise FileInUse(f"can't lock the file: {error}") from error
         return locks.pop_all()
 
 
@@ -61,8 +61,8 @@ def _open(locks: ExitStack, path: Path, flags: int = 0) -> int:
 def _one_byte() -> bytes:
     """Return a `struct flock` for an exclusive lock of LOCKED_BYTE.
 
-    The lock belongs to the open file, not to the process (an "open file description lock"). A lock of the process would
-    be gone as soon as SQLite closes any descriptor of the file, and flock(2) gets in the way of SQLite's locks on BSD.
+    The lock belongs to the open file, not to the process (an "open file description lock"). The system drops a lock of
+    the process as soon as SQLite closes any descriptor of the file, and flock(2) conflicts with SQLite's locks on BSD.
     """
     if sys.platform == "linux":
         packed = struct.pack("hhqqi0q", fcntl.F_WRLCK, os.SEEK_SET, LOCKED_BYTE, 1, 0)  # type, whence, start, len, pid

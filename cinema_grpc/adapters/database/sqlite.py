@@ -1,30 +1,32 @@
-"""SQLite: one connection to a file, its clock, its errors, and a batch in one go on the connection's own thread."""
+"""SQLite: one connection to a file. Each transaction runs in one or two goes on the connection's own thread."""
 
 import asyncio
 import errno
 import sqlite3
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import aiosqlite
-from sqlalchemy import URL, event
+from sqlalchemy import URL, Engine, StaticPool, create_engine, event
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from cinema_grpc.adapters.clock import SystemClock
-from cinema_grpc.adapters.database.driver import PROOF_BYTES, Answer, Peeks, Rights
-from cinema_grpc.adapters.database.prepared import Ask, Found, Go, Prepared, Query, Question, Rows, Step, questions_of
-from cinema_grpc.adapters.database.sqlite_connection import BoundedWaitConnection, is_busy
+from cinema_grpc.adapters.database.booking_detail import BOOKING_DETAIL_SQL
+from cinema_grpc.adapters.database.column_types import microseconds
+from cinema_grpc.adapters.database.driver import PROOF_BYTES, Read, Rights, RowsAt
+from cinema_grpc.adapters.database.sqlite_connection import SqliteConnection, run_on_thread
 from cinema_grpc.adapters.database.sqlite_file import make_private, refuse_another_programs
+from cinema_grpc.adapters.database.sqlite_transaction import STATEMENTS, SqliteTransaction, run
+from cinema_grpc.application.box_office.store import StorageConflict
+from cinema_grpc.application.clock import Clock
 from cinema_grpc.application.errors import StorageUnavailable
-from cinema_grpc.application.ports import Clock, CommitUnknown, StorageConflict
 from cinema_grpc.database_url import sqlite_path
 
 T = TypeVar("T")
@@ -32,49 +34,49 @@ T = TypeVar("T")
 BUSY_SECONDS = 5.0
 """How long a statement waits at most for another process that has locked the file."""
 CACHE_KIB = 16 * 1024
-"""How much of the file is kept in memory; the default of 2 MiB would not hold the showtimes on sale."""
-STATEMENTS_AT_HAND = 512
-"""How many statements are kept compiled: more than there are; the default of 128 would not hold all sizes of each."""
+"""The page cache. SQLite's default of 2 MiB would not hold the showtimes on sale."""
+CACHED_STATEMENTS = 512
+"""How many compiled statements a connection keeps: more than there are. The default is 128."""
 PROOF = (
     "BEGIN IMMEDIATE",
-    # The earliest of all requests is the first to be forgotten, should the process die before it is deleted here.
-    f"""REPLACE INTO request (caller, rpc, request_id, content, outcome, create_time)
-        VALUES ('', '', '', x'', randomblob({PROOF_BYTES}), 0)""",  # noqa: S608 (a text of ours)
+    # The oldest stored response is the first to be deleted, should the process die before it is deleted here.
+    f"""REPLACE INTO stored_response (caller, rpc, request_id, digest, response, create_time)
+        VALUES ('', '', '', '', hex(randomblob({PROOF_BYTES // 2})), 0)""",  # noqa: S608 (a constant)
     "COMMIT",
-    "DELETE FROM request WHERE caller = '' AND rpc = '' AND request_id = ''",
+    "DELETE FROM stored_response WHERE caller = '' AND rpc = '' AND request_id = ''",
 )
-"""Statements that need new pages in the file. These stay in it, free, so that the next batch is sure to find room."""
-WRITES = "cinema_writes"
-BEGUN = "cinema_begun"
-"""Options of a connection: its transactions write; they are begun by whoever uses it."""
+"""Statements that need new pages in the file. The pages stay in it, free, so the next batch finds room."""
+PRAGMAS = (
+    "journal_mode = PERSIST",  # a rollback journal that is overwritten, not deleted: fewer writes to the folder
+    "synchronous = FULL",  # what is acknowledged is on the disk
+    "foreign_keys = ON",
+    "trusted_schema = OFF",
+    f"cache_size = -{CACHE_KIB}",
+)
 
 
 class SqliteDriver:
-    """A file of SQLite, on a rollback journal. Fulfils Driver.
+    """A file of SQLite with a rollback journal. Fulfils Driver.
 
     Not in WAL mode: SQLite before 3.51.3 can lose a commit in it when two connections write or checkpoint at once
     (https://www.sqlite.org/wal.html#walresetbug), and the command line writes beside a running server.
     """
 
     shared = False
-    lanes = 1
-    apart = 0
-    conversations = 1
-    peeking = 1
-    peeks_a_turn = sys.maxsize
-    reading: Mapping[str, Any] = {}
-    writing: Mapping[str, Any] = {WRITES: True}
-    deciding: Mapping[str, Any] = {BEGUN: True}
+    waiting_tasks = 0
+    connections = 1
+    readers = 1
+    reads_per_batch = sys.maxsize
 
     def __init__(self, url: str, longest_wait: float) -> None:
-        """Prepare the pool.
+        """Prepare the connection.
 
         Args:
             url: Names the file.
             longest_wait: How long a caller may wait, in seconds. A statement waits half as long for a locked file,
                 since its caller may have waited for others before.
         """
-        # One connection is enough, and more would only wait for each other's locks.
+        # More connections would only wait for each other's locks.
         self.engine = create_async_engine(
             URL.create("sqlite+aiosqlite", database=sqlite_path(url)),
             pool_size=1,
@@ -82,119 +84,67 @@ class SqliteDriver:
             pool_timeout=30,
             hide_parameters=True,
             connect_args={
-                "cached_statements": STATEMENTS_AT_HAND,
+                "async_creator_fn": _open,
+                "cached_statements": CACHED_STATEMENTS,
                 "timeout": min(BUSY_SECONDS, longest_wait / 2),
-                "factory": BoundedWaitConnection,
-                "async_creator_fn": open_file,
+                "factory": SqliteConnection,
             },
         )
-        event.listen(self.engine.sync_engine, "begin", _begin)
         event.listen(self.engine.sync_engine, "connect", self._remember)
         event.listen(self.engine.sync_engine, "close", self._forget)
         self.clock: Clock | None = SystemClock()
         self._connection: aiosqlite.Connection | None = None
-        self._nothing_pending = asyncio.Event()
-        self._nothing_pending.set()
+        self._core: Engine | None = None
         self._file: tuple[int, int] | None = None
 
-    async def now(self, connection: AsyncConnection) -> datetime:  # noqa: ARG002 (SQLite has no clock of its own)
-        """Tell the time of this machine."""
-        return SystemClock().now()
+    async def read(
+        self, reads: Sequence[Read], clock: Clock | None, turn: Callable[[], AbstractAsyncContextManager[None]]
+    ) -> Sequence[RowsAt | Exception]:
+        """Run all queries in one go.
 
-    async def lock(self, connection: AsyncConnection, lock: Step) -> None:  # noqa: ARG002 (see `look`)
-        """Leave it to `look`: a transaction locks the whole file as it begins."""
-        return
-
-    async def look(
-        self,
-        connection: AsyncConnection,
-        lock: Step,
-        locked: Found | None,  # noqa: ARG002 (it is None)
-        ask: Callable[[Found], Go],
-    ) -> tuple[Found, datetime, list[Found]]:
-        """Begin a transaction, which locks the whole file, and read."""
-
-        def begin_and_read(driver: sqlite3.Connection) -> tuple[Found, datetime, list[Found]]:
-            driver.execute("BEGIN IMMEDIATE").close()
-            found = _read(driver, *lock)
-            answers = [_read(driver, statement, rows) for statement, rows in ask(found).steps]
-            return found, SystemClock().now(), answers
-
-        return await self._in_one_go(connection, begin_and_read)
-
-    async def read(self, connection: AsyncConnection, questions: Sequence[Step]) -> list[Found]:
-        """Ask many questions in one go."""
-        return await self._in_one_go(
-            connection, lambda driver: [_read(driver, statement, rows) for statement, rows in questions]
-        )
-
-    async def peek(
-        self,
-        line: Peeks,
-        clock: Clock | None,
-        its_turn: Callable[[], AbstractAsyncContextManager[None]],  # noqa: ARG002 (for those who take a connection)
-    ) -> None:
-        """Answer all who wait, in one go.
-
-        They do not wait until the connection is free, but go between the box office's own: its transactions write and
-        commit in one go too, so what is seen here is always committed.
+        They do not wait for the connection, but run between the goes of the box office: a go never leaves behind
+        what is written and not committed.
         """
-        connection = await self._undisturbed()
+        if self._connection is None:
+            async with turn(), self.engine.connect():
+                pass
+        assert self._connection is not None  # noqa: S101 (for mypy)
+        now = (clock or SystemClock()).now()
 
-        async def look(asks: list[Ask]) -> Sequence[Answer | Exception]:
-            now = (clock or SystemClock()).now()
-            answers = await _on_its_thread(connection, partial(_look, [_asked(ask, now) for ask in asks]))
-            return [answer if isinstance(answer, Exception) else (now, answer) for answer in answers]
+        def read_all(driver: sqlite3.Connection) -> list[RowsAt | Exception]:
+            return [_read(driver, each, now) for each in reads]
 
-        await line.answer_all(look)
+        return await run_on_thread(self._connection, read_all)
 
-    async def _undisturbed(self) -> aiosqlite.Connection:
-        """Wait until nothing is written but not committed on the connection, and give it."""
-        while self._connection is None or not self._nothing_pending.is_set():
-            await self._nothing_pending.wait()
-            if self._connection is None:
-                async with self.engine.connect():
-                    pass
-        return self._connection
+    async def transact(self, work: Callable[[Connection], T]) -> T:
+        """Run a transaction that writes, in one go."""
 
-    @contextmanager
-    def while_pending(self) -> Iterator[None]:
-        """Enclose a transaction that writes in several goes, so that nobody peeks at what is not committed."""
-        self._nothing_pending.clear()
-        try:
-            yield
-        finally:
-            self._nothing_pending.set()
-
-    async def write_and_commit(self, connection: AsyncConnection, goes: Sequence[Go]) -> None:
-        """Run statement after statement, and commit.
-
-        Raises:
-            StorageConflict, CommitUnknown.
-        """
-
-        def write_and_commit(driver: sqlite3.Connection) -> None:
+        def run(driver: sqlite3.Connection) -> T:
             try:
-                for go in goes:
-                    _write(driver, go.steps)
-                try:
-                    driver.execute("COMMIT").close()
-                except sqlite3.Error as error:
-                    if is_busy(error):
-                        raise  # another process reads, and nothing was written yet
-                    raise CommitUnknown from error
+                with self._core_of(driver).begin() as connection:
+                    return work(connection)
             finally:
-                driver.rollback()  # nothing, after a commit; else nobody who peeks may see what was not committed
+                driver.rollback()  # without effect after a commit
 
-        await self._in_one_go(connection, write_and_commit)
+        return await self._in_one_go(run)
 
-    async def undo(self, connection: AsyncConnection) -> None:
-        """Leave it to the pool, which rolls back whatever comes back to it."""
+    @asynccontextmanager
+    async def transaction(self, clock: Clock | None) -> AsyncIterator["SqliteTransaction"]:
+        """Open a transaction of the box office."""
+        async with self.engine.connect() as connection:
+            driver = (await connection.get_raw_connection()).driver_connection
+            assert isinstance(driver, aiosqlite.Connection)  # noqa: S101 (for mypy)
+            transaction = SqliteTransaction(driver, clock or SystemClock())
+            try:
+                yield transaction
+            finally:
+                await transaction.roll_back()
 
-    async def prepare_to_migrate(self, connection: AsyncConnection) -> None:
-        """Do nothing: a transaction that writes has the file for itself."""
+    async def begin_migration(self, connection: AsyncConnection) -> None:
+        """Lock the file."""
+        await connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-    async def check(self, connection: AsyncConnection, *, by_writing: bool) -> None:
+    async def check(self, *, by_writing: bool) -> None:
         """Check that the file can be written to, and that it is still the one that was first seen.
 
         Raises:
@@ -213,16 +163,16 @@ class SqliteDriver:
                     driver.execute(statement).close()
             return status.st_dev, status.st_ino
 
-        file = await self._in_one_go(connection, write)
+        file = await self._in_one_go(write)
         self._file = self._file or file
         if file != self._file:
-            raise FileNotFoundError("the database's file was replaced; what is written now can't be read again")
+            raise FileNotFoundError("the database file was replaced; what is written now would be lost")
 
-    async def check_fitness(self, connection: AsyncConnection, rights: Rights) -> None:
-        """Do nothing: a file keeps any text, and has no rights of its own."""
+    async def check_fitness(self, rights: Rights) -> None:
+        """Do nothing: a file stores any text, and has no users."""
 
     def translate(self, error: Exception) -> Exception | None:
-        """Give what an error of the driver's is to the stores, or None for a fault of our own statements."""
+        """Return the error that stores raise for a driver's error, or None for a bug in our own statements."""
         match error:
             case IntegrityError() | sqlite3.IntegrityError():
                 return StorageConflict(str(getattr(error, "orig", error)))
@@ -232,120 +182,68 @@ class SqliteDriver:
                 return StorageUnavailable()
         return None
 
-    async def _in_one_go(self, connection: AsyncConnection, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run many statements on the connection's own thread, without coming back to the event loop between them.
+    def now(self, connection: Connection) -> datetime:  # noqa: ARG002 (SQLite has no clock of its own)
+        """Return the time of this machine."""
+        return SystemClock().now()
 
-        Each statement that goes through SQLAlchemy crosses to that thread and back four times, which costs more than
-        the statement itself.
-        """
-        driver = (await connection.get_raw_connection()).driver_connection
-        assert isinstance(driver, aiosqlite.Connection)  # noqa: S101 (for mypy: the engine is made above)
-        return await _on_its_thread(driver, work)
+    async def _in_one_go(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        async with self.engine.connect() as connection:
+            driver = (await connection.get_raw_connection()).driver_connection
+            assert isinstance(driver, aiosqlite.Connection)  # noqa: S101 (for mypy)
+            return await run_on_thread(driver, work)
+
+    def _core_of(self, driver: sqlite3.Connection) -> Engine:
+        """Return SQLAlchemy's synchronous engine on the connection; it is used on the connection's thread alone."""
+        if self._core is None:
+            self._core = create_engine("sqlite://", creator=lambda: driver, poolclass=StaticPool, hide_parameters=True)
+            event.listen(self._core, "begin", lambda each: each.exec_driver_sql("BEGIN IMMEDIATE"))
+        return self._core
 
     def _remember(self, connection: Any, _record: object) -> None:
-        self._connection = connection.driver_connection
+        self._connection, self._core = connection.driver_connection, None
 
     def _forget(self, *_: object) -> None:
-        self._connection = None
+        self._connection = self._core = None
 
 
-async def open_file(path: str, **options: Any) -> aiosqlite.Connection:
-    """Open an SQLite file and set the connection up; a file that is not there is made, for its owner alone.
+async def _open(path: str, **options: Any) -> aiosqlite.Connection:
+    """Open the file and set the connection up; a file that is not there is made, for its owner alone.
 
     Raises:
         OSError: The file can't be opened, or is another program's.
         sqlite3.Error: It is no database, or is damaged or locked.
     """
-    await asyncio.to_thread(make_private, Path(path))
+    make_private(Path(path))
     connection = aiosqlite.connect(path, **options)
     thread = connection._thread  # noqa: SLF001 (aiosqlite shows it in no other way)
     thread.daemon = True
+
+    def set_up(driver: sqlite3.Connection) -> None:
+        refuse_another_programs(Path(path), driver)
+        driver.isolation_level = None  # transactions are begun where they are written down, not by the driver's guess
+        for pragma in PRAGMAS:
+            driver.execute(f"PRAGMA {pragma}").close()
+        # A temporary view, since views of the file may not call json_array while the schema is not trusted.
+        driver.execute(BOOKING_DETAIL_SQL["sqlite"]).close()
+
     try:
         await connection
-        await _on_its_thread(connection, partial(refuse_another_programs, Path(path)))
-        await _on_its_thread(connection, _prepare)
+        await run_on_thread(connection, set_up)
     except BaseException as error:
         await connection.close()
-        # Without this its thread could outlive the event loop, which it has something to tell, and fail.
-        await asyncio.to_thread(thread.join)
+        await asyncio.to_thread(thread.join)  # it still answers the event loop, which may be closed next
         if isinstance(error, sqlite3.OperationalError) and "unable to open" in str(error):
             raise PermissionError(errno.EACCES, "Can't open the file or write beside it", path) from error
         raise
     return connection
 
 
-async def _on_its_thread(driver: aiosqlite.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
-    # aiosqlite lends its thread to its own methods only; a test holds that this way in is there.
-    result: T = await driver._execute(work, driver._conn)  # type: ignore[no-untyped-call] # noqa: SLF001
-    return result
-
-
-def _asked(ask: Ask, now: datetime) -> Sequence[Question] | Exception:
+def _read(driver: sqlite3.Connection, read: Read, now: datetime) -> RowsAt | Exception:
+    parameters = {**read.parameters, "now": microseconds(now)}
     try:
-        return questions_of(ask, now)
-    except Exception as error:  # noqa: BLE001 (it is theirs who asks)
+        if isinstance(read.query, str):
+            return RowsAt(None, run(driver, STATEMENTS[read.query], parameters))
+        rows = run(driver, read.query.sqlite, parameters)
+        return RowsAt(now, read.query.convert(read.query.unpack(rows)))
+    except Exception as error:  # noqa: BLE001 (it is one caller's, and the others get their answers)
         return error
-
-
-def _look(asked: Sequence[Sequence[Question] | Exception], driver: sqlite3.Connection) -> list[list[Found] | Exception]:
-    """Answer several callers from one state of the database; a question that can't be asked is its caller's fault."""
-    answers: list[list[Found] | Exception] = []
-    begun = driver.in_transaction
-    if not begun:
-        driver.execute("BEGIN").close()
-    try:
-        for questions in asked:
-            if isinstance(questions, Exception):
-                answers.append(questions)
-                continue
-            try:
-                answers.append([_read(driver, query, rows) for query, rows in questions])
-            except Exception as error:  # noqa: BLE001
-                answers.append(error)
-    finally:
-        if not begun:
-            driver.rollback()
-    return answers
-
-
-def _read(driver: sqlite3.Connection, statement: Prepared | Query, rows: Rows) -> Found:
-    found: list[tuple[Any, ...]] = []
-    for text, values in statement.in_parts(rows):
-        cursor = driver.execute(text, values)
-        found += cursor.fetchall()
-        cursor.close()
-    return statement.unpack(found)
-
-
-def _write(driver: sqlite3.Connection, steps: Iterable[tuple[Prepared, Rows]]) -> None:
-    for statement, rows in steps:
-        hit = 0
-        for text, values in statement.in_parts(rows):
-            cursor = driver.execute(text, values)
-            hit += cursor.rowcount
-            cursor.close()
-        if statement.exactly and hit != len(rows):
-            raise StorageConflict(f"{hit} rows instead of {len(rows)}")
-
-
-def _prepare(connection: sqlite3.Connection) -> None:
-    # Transactions are begun by _begin, not by the driver's guess.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in (
-        "journal_mode = PERSIST",  # a rollback journal that is overwritten, not deleted: fewer writes to the folder
-        "synchronous = FULL",  # what is acknowledged is on the disk
-        "foreign_keys = ON",
-        "trusted_schema = OFF",
-        f"cache_size = -{CACHE_KIB}",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _begin(connection: Connection) -> None:
-    # A transaction that starts by reading and then writes could fail at once, without waiting, if another process wrote
-    # in between.
-    options = connection.get_execution_options()
-    if not options.get(BEGUN, False):
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(WRITES, False) else "BEGIN")

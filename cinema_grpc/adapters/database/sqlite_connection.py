@@ -1,20 +1,45 @@
-"""Connections to an SQLite file that bound how long callers wait for another process to unlock it."""
+"""Connections to an SQLite file."""
 
 import sqlite3
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar, cast
+
+import aiosqlite
+
+T = TypeVar("T")
+
+
+async def run_on_thread(connection: aiosqlite.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    """Run several statements in one go on the thread of a connection that was opened with SqliteConnection.
+
+    Each statement that goes through aiosqlite crosses to its thread and back several times, which costs more than the
+    statement itself.
+    """
+    result: Any = await connection.execute_fetchall(cast("str", work))  # runs SqliteConnection.execute(work)
+    return cast("T", result)
+
+
+class _Result(Generic[T]):
+    """What `execute_fetchall` takes for a cursor."""
+
+    def __init__(self, result: T) -> None:
+        self._result = result
+
+    def fetchall(self) -> T:
+        return self._result
 
 
 def is_busy(error: sqlite3.Error) -> bool:
-    """Return whether a statement failed since another process has locked the file."""
+    """Return whether a statement failed because another process has locked the file."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & 0xFF == sqlite3.SQLITE_BUSY
 
 
-class BoundedWaitConnection(sqlite3.Connection):
-    """A connection that waits for a lock once, for `timeout` seconds, and not again until a transaction is committed.
+class SqliteConnection(sqlite3.Connection):
+    """A connection that runs functions, and that waits for a lock once in a row.
 
-    Statements queue for the one connection. If each of them waited for the lock, the last would wait for as long as all
-    of them together.
+    It waits for at most `timeout` seconds, and not again until a transaction is committed. Statements queue for the one
+    connection. If each of them waited for the lock, the last would wait for as long as all of them together.
     """
 
     def __init__(self, database: str, timeout: float = 5.0, **options: Any) -> None:
@@ -24,18 +49,13 @@ class BoundedWaitConnection(sqlite3.Connection):
 
     def cursor(self, factory: Any = None) -> Any:
         """Make a cursor."""
-        return super().cursor(factory or BoundedWaitCursor)
+        return super().cursor(factory or SqliteCursor)
 
-    def execute(self, statement: str, *parameters: Any) -> Any:
-        """Run a statement."""
-        try:
-            cursor = super().execute(statement, *parameters)
-        except sqlite3.OperationalError as error:
-            self.note_failure(error)
-            raise
-        if statement in {"COMMIT", "BEGIN IMMEDIATE"}:
-            self.note_commit()
-        return cursor
+    def execute(self, statement: Any, *parameters: Any) -> Any:
+        """Run a statement, or call a function with this connection; see `run_on_thread`."""
+        if callable(statement):
+            return _Result(statement(self))
+        return self.cursor().execute(statement, *parameters)
 
     def commit(self) -> None:
         """Commit."""
@@ -47,12 +67,12 @@ class BoundedWaitConnection(sqlite3.Connection):
         self.note_commit()
 
     def note_failure(self, error: sqlite3.OperationalError) -> None:
-        """Stop waiting for locks if a statement waited for one and did not get it."""
+        """Stop waiting for locks if a statement waited for one in vain."""
         if is_busy(error):
             self._set_waiting(waits=False)
 
     def note_commit(self) -> None:
-        """Wait for locks again, since one was got."""
+        """Wait for locks again, since all that a transaction needs were acquired."""
         if not self._waits:
             self._set_waiting(waits=True)
 
@@ -61,12 +81,12 @@ class BoundedWaitConnection(sqlite3.Connection):
         super().cursor().execute(f"PRAGMA busy_timeout = {self._milliseconds if waits else 0}").close()
 
 
-class BoundedWaitCursor(sqlite3.Cursor):
-    """A cursor of a BoundedWaitConnection."""
+class SqliteCursor(sqlite3.Cursor):
+    """A cursor of an SqliteConnection."""
 
-    connection: BoundedWaitConnection
+    connection: SqliteConnection
 
-    def execute(self, statement: str, *parameters: Any) -> "BoundedWaitCursor":
+    def execute(self, statement: str, *parameters: Any) -> "SqliteCursor":
         """Run a statement."""
         try:
             super().execute(statement, *parameters)
@@ -77,7 +97,7 @@ class BoundedWaitCursor(sqlite3.Cursor):
             self.connection.note_commit()
         return self
 
-    def executemany(self, statement: str, *parameters: Any) -> "BoundedWaitCursor":
+    def executemany(self, statement: str, *parameters: Any) -> "SqliteCursor":
         """Run a statement for many rows."""
         try:
             super().executemany(statement, *parameters)

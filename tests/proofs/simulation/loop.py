@@ -1,4 +1,4 @@
-"""An event loop on a virtual clock: what is ready runs in an order that chance chooses, or dies with its process."""
+"""An event loop on a virtual clock: ready handles run in random order, unless their process has died."""
 
 import asyncio
 import heapq
@@ -12,31 +12,30 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 MOST_STEPS = 200_000
-"""After how many steps a run counts as one that never ends."""
+"""After how many steps a run counts as endless."""
 
 
 class Process:
-    """A process that can die: from then on nothing that it has begun goes on."""
+    """A process that can die: none of its tasks runs after that."""
 
     def __init__(self, name: str) -> None:
-        """Give it a name, for people."""
         self.name = name
         self.dead = False
 
 
 OWNER: ContextVar[Process | None] = ContextVar("OWNER", default=None)
-"""The process that a task belongs to; tasks that it starts belong to it too."""
+"""The process that a task belongs to; tasks that it starts belong to it as well."""
 
 
 class SimulatedLoop(asyncio.AbstractEventLoop):
     """Runs tasks and timers, and nothing else: there is no input and no output.
 
-    It stands in for the module `time` too, where that is asked how long something took.
+    It also stands in for the module `time`, for code that measures how long something took.
 
     Attributes:
         before_step: Called before each step of a process; it may kill that.
         steps: How many steps have run.
-        faults: What tasks left behind that nobody asked for.
+        faults: Errors of tasks that were never retrieved.
     """
 
     def __init__(self, chance: random.Random) -> None:
@@ -47,7 +46,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self._timers: list[tuple[float, int, asyncio.TimerHandle, Process | None]] = []
         self._numbers = count()
         self._running = False
-        self._tasks: list[asyncio.Task[Any]] = []  # so that nothing is cleared away in the midst of a run, at any time
+        self._tasks: list[asyncio.Task[Any]] = []  # keeps them from being collected at random moments of a run
         self.before_step: Callable[[Process], None] = lambda _process: None
         self.steps = 0
         self.faults: list[dict[str, Any]] = []
@@ -68,7 +67,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         finally:
             for each in self._tasks:
                 if not each.done():
-                    with suppress(RuntimeError):  # some would wait once more, as they can't any longer
+                    with suppress(RuntimeError):  # some await something as they are closed
                         each.get_coro().close()
             self._running = False
             asyncio.events._set_running_loop(None)
@@ -92,7 +91,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         handle._run()
 
     def _pass_time(self) -> None:
-        """Go on to the next timer; those that are due at the same time are ready together."""
+        """Go on to the next timer; timers that are due at the same time become ready together."""
         while self._timers and self._timers[0][2].cancelled():
             heapq.heappop(self._timers)
         if not self._timers:
@@ -103,17 +102,17 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
             self._ready.append((handle, process))
 
     def time(self) -> float:
-        """Tell the virtual time in seconds."""
+        """Return the virtual time in seconds."""
         return self._time
 
     def monotonic(self) -> float:
-        """Tell the virtual time in seconds."""
+        """Return the virtual time in seconds."""
         return self._time
 
-    def call_soon(  # type: ignore[override] # its arguments are not told apart
+    def call_soon(  # type: ignore[override] # without its overloads
         self, callback: Any, *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
-        """Make a call ready to run."""
+        """Schedule a call."""
         context = context if context is not None else copy_context()
         handle = asyncio.Handle(callback, args, self, context)
         self._ready.append((handle, context.get(OWNER)))
@@ -122,7 +121,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     def call_at(  # type: ignore[override] # as above
         self, when: float, callback: Any, *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        """Have a call run at a time."""
+        """Schedule a call at a time."""
         context = context if context is not None else copy_context()
         handle = asyncio.TimerHandle(when, callback, args, self, context)
         heapq.heappush(self._timers, (max(when, self._time), next(self._numbers), handle, context.get(OWNER)))
@@ -131,11 +130,11 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     def call_later(  # type: ignore[override] # as above
         self, delay: float, callback: Any, *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        """Have a call run after a time."""
+        """Schedule a call after a delay."""
         return self.call_at(self._time + delay, callback, *args, context=context)
 
     def create_future(self) -> "asyncio.Future[Any]":
-        """Make a future."""
+        """Return a future."""
         return asyncio.Future(loop=self)
 
     def create_task(self, coro: Any, *, name: str | None = None, context: Context | None = None) -> "asyncio.Task[Any]":
@@ -146,20 +145,20 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         return task
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Keep what went wrong where nobody waited for it."""
+        """Keep an error that was never retrieved."""
         self.faults.append(context)
 
     def get_debug(self) -> bool:
-        """Tell that nothing is to be checked twice."""
+        """Return False."""
         return False
 
     def is_running(self) -> bool:
-        """Tell whether it runs."""
+        """Return whether it runs."""
         return self._running
 
     def is_closed(self) -> bool:
-        """Tell that it is never closed: there is nothing to close."""
+        """Return False: there is nothing to close."""
         return False
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """Leave a cancelled timer where it is, until its time has come."""
+        """Leave a cancelled timer in the heap until its time."""

@@ -1,4 +1,4 @@
-"""A payment provider in the simulation: slow, out of reach at times, and it remembers where all the money went."""
+"""The payment provider of the simulation: slow, unreachable at times, with a ledger of all money."""
 
 import asyncio
 import random
@@ -13,7 +13,10 @@ DECLINED = "declined"
 
 @dataclass
 class Charge:
-    """What became of a key: "taken", "declined", "fenced" (voided before it came) or "given back"; and the amounts."""
+    """The state of a key and its amounts; "fenced" means that it was voided before the charge arrived.
+
+    The other states are "taken", "declined" and "given back".
+    """
 
     state: str
     amount: int = 0
@@ -21,7 +24,7 @@ class Charge:
 
     @property
     def kept(self) -> int:
-        """What the cinema has of it in the end."""
+        """What the cinema keeps of it."""
         return self.amount - sum(self.refunds.values()) if self.state == "taken" else 0
 
 
@@ -29,21 +32,21 @@ class Provider:
     """Fulfils PaymentGateway.
 
     Attributes:
-        trouble: What share of the questions to it go wrong.
-        charges: By their keys.
+        trouble: The share of questions to it that go wrong.
+        charges: By key.
     """
 
     def __init__(self, chance: random.Random, trouble: float) -> None:
-        """Begin with empty books."""
+        """Begin with an empty ledger."""
         self._chance = chance
         self.trouble = trouble
         self.charges: dict[str, Charge] = {}
 
     async def charge(self, key: str, amount: Money, payment_token: str) -> bool:
-        """Take money; the order may arrive long after whoever gave it has given up."""
+        """Take money; the charge may arrive long after its caller has given up."""
         late = self._chance.choice([1.0, 20.0, 100.0]) if self._fails() else 0.0
         if late:
-            token = OWNER.set(None)  # what is on its way arrives, even if its sender dies
+            token = OWNER.set(None)  # a charge that was sent arrives, even if its sender dies
             asyncio.get_running_loop().call_later(late, self._charge, key, amount, payment_token)
             OWNER.reset(token)
         await self._reach()
@@ -58,14 +61,14 @@ class Provider:
         return self.charges.setdefault(key, Charge(state, amount.minor_units))
 
     async def find(self, key: str) -> bool | None:
-        """Tell what became of a charge."""
+        """Return whether a charge took money."""
         await self._reach()
         charge = self.charges.get(key)
         await self._answer()
         return {"taken": True, "declined": False}.get(charge.state) if charge else None
 
     async def void(self, key: str) -> bool:
-        """Call a charge off."""
+        """Void a charge."""
         await self._reach()
         charge = self.charges.setdefault(key, Charge("fenced"))
         if charge.state == "taken":
@@ -74,7 +77,7 @@ class Provider:
         return charge.state == "given back"
 
     async def refund(self, key: str, charge_key: str, amount: Money) -> None:
-        """Give money back, once for each key."""
+        """Pay money back, once for each key."""
         await self._reach()
         self.charges[charge_key].refunds.setdefault(key, amount.minor_units)
         await self._answer()
@@ -86,7 +89,7 @@ class Provider:
 
     async def _answer(self) -> None:
         if self._fails():
-            await asyncio.sleep(self._chance.choice([0.1, 1_000.0]))  # the second one is never waited for
+            await asyncio.sleep(self._chance.choice([0.1, 1_000.0]))  # no caller waits so long
             raise ProviderUnavailable
         await asyncio.sleep(0)
 

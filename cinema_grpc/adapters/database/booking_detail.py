@@ -1,0 +1,44 @@
+"""The view that shows a booking whole."""
+
+from sqlalchemy import BigInteger, Column, MetaData, Table, Text
+
+from cinema_grpc.adapters.database import schema
+from cinema_grpc.adapters.database.column_types import Instant
+
+BOOKING_DETAIL = """
+    CREATE {kind} booking_detail AS
+    SELECT booking.*,
+        CASE WHEN hold_extended THEN (
+            SELECT {group}({array}(ticket.ticket_id, ticket.seat, ticket.code))
+            FROM ticket WHERE ticket.booking_id = booking.booking_id
+        ) END AS tickets,
+        CASE WHEN hold_extended THEN (
+            SELECT {array}(attempt.attempt_id, attempt.status, attempt.create_time, attempt.request)
+            FROM payment_attempt AS attempt WHERE attempt.booking_id = booking.booking_id
+            ORDER BY attempt.create_time DESC, attempt.attempt_id DESC LIMIT 1
+        ) END AS payment,
+        CASE WHEN hold_extended THEN (
+            SELECT {array}(refund.refund_id, refund.attempt_id, refund.amount, refund.percent, refund.status,
+                refund.create_time)
+            FROM refund WHERE refund.booking_id = booking.booking_id
+        ) END AS refund
+    FROM booking
+"""
+"""A booking with its tickets, its latest payment attempt and its refund as JSON.
+
+Only bookings that a customer tried to pay for have any, and `hold_extended` marks these.
+"""
+BOOKING_DETAIL_SQL = {
+    "sqlite": BOOKING_DETAIL.format(kind="TEMPORARY VIEW", group="json_group_array", array="json_array"),
+    "postgresql": BOOKING_DETAIL.format(kind="VIEW", group="json_agg", array="json_build_array"),
+}
+booking_detail = Table(
+    "booking_detail",
+    MetaData(),
+    # Moments stay numbers: `read_booking` takes them in stored form, as it does those within the JSON.
+    *(
+        Column(each.name, BigInteger if isinstance(each.type, Instant) else each.type)
+        for each in schema.booking.columns
+    ),
+    *(Column(name, Text) for name in ("tickets", "payment", "refund")),
+)

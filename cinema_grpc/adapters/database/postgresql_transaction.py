@@ -1,0 +1,89 @@
+"""A transaction of the box office on PostgreSQL, in five round trips: begin, lock, load, write, commit."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import asyncpg
+import orjson
+
+from cinema_grpc.adapters.database.column_types import microseconds
+from cinema_grpc.adapters.database.statements import Row, read_statements
+from cinema_grpc.application.box_office.store import StorageConflict, StorageContention
+from cinema_grpc.application.clock import Clock
+from cinema_grpc.application.errors import CommitOutcomeUnknown
+
+STATEMENTS = read_statements("postgresql")
+CONTENTION = {"40001", "40P01", "55P03"}
+"""Serialization failure, deadlock, lock not available."""
+CONSTRAINT = "23"
+"""The class of errors of a violated constraint."""
+BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
+
+
+class PostgresqlTransaction:
+    """A transaction of the box office. Fulfils RawTransaction."""
+
+    def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]", clock: Clock | None) -> None:
+        """Set up; `clock` decides instead of the server's, if given."""
+        self._connection = connection
+        self._clock = clock
+
+    async def lock(self, showtime_ids: Collection[str], *, wait: bool) -> Collection[str]:
+        """Begin, lock showtimes, and return those that another process has locked."""
+        await self._connection.execute(BEGIN)
+        name = "lock_waiting" if wait else "lock"
+        locked = {showtime_id for (showtime_id,) in await self._run(name, showtime_ids=_json(list(showtime_ids)))}
+        missing = [each for each in showtime_ids if each not in locked]
+        if not missing:
+            return ()
+        return [showtime_id for (showtime_id,) in await self._run("existing", showtime_ids=_json(missing))]
+
+    async def load(self, parameters: Mapping[str, Any]) -> Row:
+        """Run the statement `load`, which reads the server's clock now that the locks are acquired."""
+        now = microseconds(self._clock.now()) if self._clock else None
+        (row,) = await self._run("load", **{**parameters, "now": now})
+        return tuple(row)
+
+    async def find_commit(self, showtime_id: str, revision: int) -> str | None:
+        """Return which commit made a revision of a locked showtime; None if none did."""
+        rows = await self._run("find_commit", showtime_id=showtime_id, revision=revision)
+        return rows[0][0] if rows else None
+
+    async def commit(self, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        """Write rows, by the names in `sql/postgresql.sql`, and commit, without a time limit."""
+        for name in ("release", "write"):
+            given = {each: rows.get(each, ()) for each in STATEMENTS[name].names}
+            if not any(given.values()):
+                continue
+            (hits,) = await self._run(name, **{each: _json(some) for each, some in given.items()})
+            for each, count in hits.items():
+                if count != len(given[each]):
+                    raise StorageConflict(f"{each}: {count} rows instead of {len(given[each])}")
+        try:
+            ended = await self._connection.execute("COMMIT")
+        except Exception as error:
+            sqlstate = str(getattr(error, "sqlstate", ""))
+            if sqlstate.startswith(CONSTRAINT) or sqlstate in CONTENTION:
+                raise
+            raise CommitOutcomeUnknown from error
+        if ended != "COMMIT":
+            raise StorageContention(f"the transaction ended with {ended}")
+
+    async def _run(self, name: str, **parameters: Any) -> "list[asyncpg.Record]":
+        statement = STATEMENTS[name]
+        return await self._connection.fetch(statement.text, *statement.values(parameters))
+
+
+async def prepare(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Run every statement on no rows, so that none has to be prepared while locks are held.
+
+    A process that freezes between preparing a statement and running it is not idle for the server, so no timeout would
+    end its transaction.
+    """
+    for statement in STATEMENTS.values():
+        async with connection.transaction():
+            await connection.fetch(statement.text, *(None for _ in statement.names))
+
+
+def _json(rows: Sequence[Any]) -> str:
+    return orjson.dumps(rows).decode()

@@ -1,0 +1,197 @@
+-- The box office's statements for PostgreSQL: one JSON array of objects for each table.
+-- `cinema_grpc/adapters/database/statements.py` reads this file. The names in parentheses are $1, $2 and so on.
+
+-- name: clock()
+SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint;
+
+-- name: lock(showtime_ids)
+-- Skips showtimes that another transaction has locked, so that no transaction waits while it holds a lock.
+SELECT showtime.showtime_id
+FROM showtime
+WHERE showtime.showtime_id = ANY (ARRAY(SELECT json_array_elements_text($1::json)))
+ORDER BY showtime.showtime_id
+FOR NO KEY UPDATE OF showtime SKIP LOCKED;
+
+-- name: lock_waiting(showtime_ids)
+SELECT showtime.showtime_id
+FROM showtime
+WHERE showtime.showtime_id = ANY (ARRAY(SELECT json_array_elements_text($1::json)))
+ORDER BY showtime.showtime_id
+FOR NO KEY UPDATE OF showtime;
+
+-- name: existing(showtime_ids)
+SELECT showtime.showtime_id
+FROM showtime
+WHERE showtime.showtime_id = ANY (ARRAY(SELECT json_array_elements_text($1::json)));
+
+-- name: load(showtimes, booking_ids, keys, accounts, now, unpaid_for)
+-- What a batch decides on, and what a seat map shows. `showtimes` names the cached version of each, if there is one:
+-- of a version that the stored one descends from, only the changes since are read.
+-- "OFFSET 0" keeps each lateral subquery apart, so that an index finds its rows. As a join, a plan that was made while a
+-- table was small could read all of it.
+WITH clock AS MATERIALIZED (
+    SELECT coalesce($5::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) AS now
+), wanted AS (
+    SELECT showtime.*, known.revision AS known_revision, clock.now - $6::bigint AS unpaid_since,
+        EXISTS (
+            SELECT 1 FROM commit_log
+            WHERE commit_log.showtime_id = known.showtime_id AND commit_log.revision = known.revision
+                AND commit_log.commit_id = known.commit_id
+        ) AS is_known
+    FROM clock CROSS JOIN json_to_recordset($1::json) AS known (showtime_id text, revision bigint, commit_id text)
+    CROSS JOIN LATERAL (SELECT * FROM showtime WHERE showtime.showtime_id = known.showtime_id OFFSET 0) AS showtime
+)
+SELECT
+    (SELECT now FROM clock) AS now,
+    (
+        SELECT json_agg(json_build_array(showtime_id, revision, commit_id, latest_time, is_known)) FROM wanted
+    ) AS showtimes,
+    (
+        SELECT json_agg(json_build_array(wanted.showtime_id, wanted.start_time, wanted.currency_code,
+            wanted.seat_price, wanted.seat_gap_policy, auditorium.rows))
+        FROM wanted CROSS JOIN LATERAL (
+            SELECT auditorium.rows FROM auditorium WHERE auditorium.auditorium_id = wanted.auditorium_id OFFSET 0
+        ) AS auditorium
+        WHERE NOT wanted.is_known OR wanted.terms_revision > wanted.known_revision
+    ) AS terms,
+    (
+        SELECT json_agg(json_build_array(detail.booking_id, detail.showtime_id, detail.user_id, detail.status,
+            detail.seats, detail.currency_code, detail.create_time, detail.hold_expire_time, detail.hold_extended,
+            detail.confirm_time, detail.cancel_time, detail.relied_on, detail.tickets, detail.payment, detail.refund))
+        FROM (
+            SELECT changed.booking_id
+            FROM wanted CROSS JOIN LATERAL (
+                SELECT booking.booking_id FROM booking
+                WHERE booking.showtime_id = wanted.showtime_id AND booking.revision > wanted.known_revision OFFSET 0
+            ) AS changed
+            WHERE wanted.is_known
+            UNION
+            SELECT claim.booking_id
+            FROM wanted CROSS JOIN LATERAL (
+                SELECT seat_claim.booking_id FROM seat_claim
+                WHERE seat_claim.showtime_id = wanted.showtime_id OFFSET 0
+            ) AS claim
+            WHERE NOT wanted.is_known
+            UNION
+            SELECT unpaid.booking_id
+            FROM wanted CROSS JOIN LATERAL (
+                SELECT booking.booking_id FROM booking
+                WHERE booking.showtime_id = wanted.showtime_id
+                    AND booking.hold_expire_time > wanted.unpaid_since
+                    AND booking.status IN ('CANCELLED', 'EXPIRED') AND booking.confirm_time IS NULL OFFSET 0
+            ) AS unpaid
+            WHERE NOT wanted.is_known
+            UNION
+            SELECT booking_id FROM json_array_elements_text($2::json) AS named (booking_id)
+        ) AS found
+        CROSS JOIN LATERAL (
+            SELECT * FROM booking_detail WHERE booking_detail.booking_id = found.booking_id OFFSET 0
+        ) AS detail
+    ) AS bookings,
+    (
+        SELECT json_agg(json_build_array(stored.caller, stored.rpc, stored.request_id, stored.digest, stored.response))
+        FROM json_to_recordset($3::json) AS given (caller text, rpc text, request_id text)
+        CROSS JOIN LATERAL (
+            SELECT * FROM stored_response
+            WHERE stored_response.caller = given.caller AND stored_response.rpc = given.rpc
+                AND stored_response.request_id = given.request_id OFFSET 0
+        ) AS stored
+    ) AS responses,
+    (
+        -- With "=", PostgreSQL may take booking_lapse_index, which has the holds of all customers.
+        SELECT json_agg(json_build_array(held.user_id, held.showtime_id, held.seat_count, held.hold_expire_time))
+        FROM json_array_elements_text($4::json) AS given (user_id)
+        CROSS JOIN LATERAL (
+            SELECT * FROM booking
+            WHERE booking.user_id = given.user_id AND booking.status BETWEEN 'RESERVED' AND 'RESERVED' OFFSET 0
+        ) AS held
+    ) AS holds;
+
+-- name: release(released_claims, settled_attempts)
+-- Runs before `write`: within one statement a key can't be given up and taken again.
+WITH released AS (
+    DELETE FROM seat_claim
+    USING json_to_recordset($1::json) AS gone (showtime_id text, seat text, booking_id text)
+    WHERE seat_claim.showtime_id = gone.showtime_id AND seat_claim.seat = gone.seat
+        AND seat_claim.booking_id = gone.booking_id
+    RETURNING 1
+), settled AS (
+    UPDATE payment_attempt SET status = new.status
+    FROM json_to_recordset($2::json) AS new (attempt_id text, status text)
+    WHERE payment_attempt.attempt_id = new.attempt_id
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM released) AS released_claims, (SELECT count(*) FROM settled) AS settled_attempts;
+
+-- name: write(responses, showtimes, commits, bookings, changed_bookings, claims, attempts, tickets, refunds, settled_refunds)
+WITH responses AS (
+    INSERT INTO stored_response (caller, rpc, request_id, digest, response, create_time)
+    SELECT caller, rpc, request_id, digest, response, create_time
+    FROM json_populate_recordset(NULL::stored_response, $1::json)
+), moved AS (
+    UPDATE showtime
+    SET taken_seats = new.taken_seats, revision = new.revision, commit_id = new.commit_id,
+        latest_time = new.latest_time
+    FROM json_to_recordset($2::json) AS new (showtime_id text, known_commit_id text, taken_seats integer,
+        revision bigint, commit_id text, latest_time bigint)
+    WHERE showtime.showtime_id = new.showtime_id AND showtime.commit_id = new.known_commit_id
+    RETURNING 1
+), commits AS (
+    INSERT INTO commit_log (showtime_id, revision, commit_id, decide_time)
+    SELECT showtime_id, revision, commit_id, decide_time FROM json_populate_recordset(NULL::commit_log, $3::json)
+), bookings AS (
+    INSERT INTO booking (booking_id, showtime_id, user_id, status, seats, seat_count, currency_code, total_price,
+        create_time, hold_expire_time, hold_extended, confirm_time, cancel_time, revision, relied_on)
+    SELECT booking_id, showtime_id, user_id, status, seats, seat_count, currency_code, total_price,
+        create_time, hold_expire_time, hold_extended, confirm_time, cancel_time, revision, relied_on
+    FROM json_populate_recordset(NULL::booking, $4::json)
+), changed AS (
+    UPDATE booking
+    SET status = new.status, hold_expire_time = new.hold_expire_time, hold_extended = new.hold_extended,
+        confirm_time = new.confirm_time, cancel_time = new.cancel_time, revision = new.revision
+    FROM json_to_recordset($5::json) AS new (booking_id text, status text, hold_expire_time bigint,
+        hold_extended boolean, confirm_time bigint, cancel_time bigint, revision bigint)
+    WHERE booking.booking_id = new.booking_id
+    RETURNING 1
+), claims AS (
+    INSERT INTO seat_claim (showtime_id, seat, booking_id)
+    SELECT showtime_id, seat, booking_id FROM json_populate_recordset(NULL::seat_claim, $6::json)
+), attempts AS (
+    INSERT INTO payment_attempt (attempt_id, booking_id, status, create_time, request, due_time, tries)
+    SELECT attempt_id, booking_id, status, create_time, request, due_time, tries
+    FROM json_populate_recordset(NULL::payment_attempt, $7::json)
+), tickets AS (
+    INSERT INTO ticket (ticket_id, booking_id, seat, code)
+    SELECT ticket_id, booking_id, seat, code FROM json_populate_recordset(NULL::ticket, $8::json)
+), refunds AS (
+    INSERT INTO refund (refund_id, booking_id, attempt_id, currency_code, amount, percent, status, create_time,
+        due_time, tries)
+    SELECT refund_id, booking_id, attempt_id, currency_code, amount, percent, status, create_time, due_time, tries
+    FROM json_populate_recordset(NULL::refund, $9::json)
+), settled AS (
+    UPDATE refund SET status = new.status
+    FROM json_to_recordset($10::json) AS new (refund_id text, status text)
+    WHERE refund.refund_id = new.refund_id
+    RETURNING 1
+)
+SELECT
+    (SELECT count(*) FROM moved) AS showtimes,
+    (SELECT count(*) FROM changed) AS changed_bookings,
+    (SELECT count(*) FROM settled) AS settled_refunds;
+
+-- name: find_commit(showtime_id, revision)
+SELECT commit_log.commit_id
+FROM commit_log
+WHERE commit_log.showtime_id = $1::text AND commit_log.revision = $2::bigint;
+
+-- name: lapsed(now, exclude, limit)
+-- "RESERVED" is written out, since a generic plan could not use the partial index of the holds for a parameter. The time
+-- is a subquery, since an index can't compare with a volatile function.
+SELECT booking.showtime_id
+FROM booking
+WHERE booking.status = 'RESERVED'
+    AND booking.hold_expire_time
+        <= (SELECT coalesce($1::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint))
+    AND booking.showtime_id NOT IN (SELECT json_array_elements_text($2::json))
+ORDER BY booking.hold_expire_time
+LIMIT $3::bigint;

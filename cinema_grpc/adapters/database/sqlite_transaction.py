@@ -1,0 +1,94 @@
+"""A transaction of the box office on SQLite, in two goes on the connection's thread.
+
+The first begins and loads, the second writes and commits.
+"""
+
+import sqlite3
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import aiosqlite
+
+from cinema_grpc.adapters.database.column_types import microseconds
+from cinema_grpc.adapters.database.sqlite_connection import is_busy, run_on_thread
+from cinema_grpc.adapters.database.statements import Row, Statement, read_statements
+from cinema_grpc.application.box_office.store import StorageConflict
+from cinema_grpc.application.clock import Clock
+from cinema_grpc.application.errors import CommitOutcomeUnknown
+
+STATEMENTS = read_statements("sqlite")
+WRITES = [name for name, statement in STATEMENTS.items() if statement.names == ("*",)]
+"""The statements that run for each of many rows, in their order."""
+
+
+class SqliteTransaction:
+    """A transaction of the box office. Fulfils RawTransaction."""
+
+    def __init__(self, connection: aiosqlite.Connection, clock: Clock) -> None:
+        self._connection = connection
+        self._clock = clock
+        self._begun = False
+
+    async def lock(self, showtime_ids: Collection[str], *, wait: bool) -> Collection[str]:  # noqa: ARG002 (see `load`)
+        """Do nothing: a transaction locks the file as it begins."""
+        return ()
+
+    async def load(self, parameters: Mapping[str, Any]) -> Row:
+        """Begin, and run the statement `load`."""
+        (row,) = await self._begin_and_run("load", {**parameters, "now": microseconds(self._clock.now())})
+        return row
+
+    async def find_commit(self, showtime_id: str, revision: int) -> str | None:
+        """Begin, and return which commit made a revision of a showtime; None if none did."""
+        rows = await self._begin_and_run("find_commit", {"showtime_id": showtime_id, "revision": revision})
+        return rows[0][0] if rows else None
+
+    async def commit(self, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        """Write rows, by the names of WRITES, and commit."""
+
+        def write_and_commit(driver: sqlite3.Connection) -> None:
+            try:
+                for name in WRITES:
+                    if name in rows:
+                        _write(driver, name, rows[name])
+                try:
+                    driver.execute("COMMIT").close()
+                except sqlite3.Error as error:
+                    if is_busy(error):
+                        raise  # another process reads, and nothing was written yet
+                    raise CommitOutcomeUnknown from error
+            finally:
+                driver.rollback()  # without effect after a commit; nothing uncommitted stays behind for reads
+
+        self._begun = False
+        await run_on_thread(self._connection, write_and_commit)
+
+    async def _begin_and_run(self, name: str, parameters: Mapping[str, Any]) -> Sequence[Row]:
+        def begin_and_run(driver: sqlite3.Connection) -> Sequence[Row]:
+            driver.execute("BEGIN IMMEDIATE").close()
+            return run(driver, STATEMENTS[name], parameters)
+
+        self._begun = True
+        return await run_on_thread(self._connection, begin_and_run)
+
+    async def roll_back(self) -> None:
+        """Roll back what was begun and not committed."""
+        if self._begun:
+            await run_on_thread(self._connection, lambda driver: driver.rollback())
+
+
+def run(driver: sqlite3.Connection, statement: Statement, parameters: Mapping[str, Any]) -> Sequence[Row]:
+    """Run a statement and return its rows."""
+    cursor = driver.execute(
+        statement.text, {name: parameters.get(name, statement.constants.get(name)) for name in statement.names}
+    )
+    rows = cursor.fetchall()
+    cursor.close()
+    return rows
+
+
+def _write(driver: sqlite3.Connection, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    cursor = driver.cursor().executemany(STATEMENTS[name].text, rows)
+    if cursor.rowcount != len(rows):
+        raise StorageConflict(f"{name}: {cursor.rowcount} rows instead of {len(rows)}")
+    cursor.close()

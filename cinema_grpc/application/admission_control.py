@@ -1,0 +1,40 @@
+"""Admission control: refuses work that would wait too long."""
+
+import math
+
+from cinema_grpc.application.errors import Overloaded
+
+WEIGHT_OF_LATEST = 0.1
+"""So small that one slow round, as of a disk that stalls, refuses no work in a queue that is otherwise fast."""
+
+
+class AdmissionControl:
+    """Estimates waiting times in a queue that is served in rounds, each about as long as the ones before."""
+
+    def __init__(self, longest_wait: float = math.inf, usual: float = 0.0) -> None:
+        """Set up.
+
+        Args:
+            longest_wait: The longest wait, in seconds.
+            usual: How long a round takes until some were timed, in seconds.
+        """
+        self._longest_wait = longest_wait
+        self._usual = usual
+
+    def took(self, seconds: float) -> None:
+        """Record how long a round took."""
+        self._usual += WEIGHT_OF_LATEST * (seconds - self._usual)
+
+    def check(self, rounds: int, under_way: float = 0.0) -> None:
+        """Check that new work may wait.
+
+        Args:
+            rounds: How many rounds come first. Work that need not wait is never refused.
+            under_way: For how many seconds the present round has been going on.
+
+        Raises:
+            Overloaded: It would wait too long.
+        """
+        wait = rounds * max(self._usual, under_way)
+        if wait > self._longest_wait:
+            raise Overloaded(self._longest_wait, wait)

@@ -1,0 +1,129 @@
+"""Deciding a batch: from locked showtimes and commands to outcomes and updates. Pure; nothing waits here."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from cinema_grpc.application.box_office.cache import CachedShowtime, catch_up
+from cinema_grpc.application.box_office.command import Batch, Decision, Done, Failed, Outcome, QueuedCommand
+from cinema_grpc.application.box_office.store import Loaded, LoadRequest, ShowtimeUpdate, Version, new_commit_id
+from cinema_grpc.application.idempotency import IdempotencyKey, StoredResponse
+from cinema_grpc.domain.errors import CinemaError, ShowtimeNotFound
+from cinema_grpc.domain.showtime import Change
+
+
+class FaultyCommand(Exception):
+    """A change raised an error that is no refusal: a bug. Its batch has to be decided again without it."""
+
+    def __init__(self, queued: QueuedCommand) -> None:
+        super().__init__()
+        self.queued = queued
+
+
+@dataclass(slots=True)
+class BatchResult:
+    """What a batch leads to, once it is committed.
+
+    Attributes:
+        updates: What is to be written.
+        responses: What is to be stored, by key.
+        outcomes: What each command comes to.
+        states: The showtimes as they are then.
+    """
+
+    updates: list[ShowtimeUpdate] = field(default_factory=list)
+    responses: dict[IdempotencyKey, StoredResponse] = field(default_factory=dict)
+    outcomes: list[tuple[QueuedCommand, Outcome]] = field(default_factory=list)
+    states: list[CachedShowtime] = field(default_factory=list)
+
+
+def load_request(batch: Batch, cached: Mapping[str, CachedShowtime]) -> LoadRequest:
+    """Return what a batch needs of the store."""
+    commands = [queued.command for some in batch.values() for queued in some]
+    return LoadRequest(
+        {each: cached[each].version if each in cached else None for each in batch},
+        {
+            each.booking_id
+            for each in commands
+            if each.booking_id and not _has(cached, each.showtime_id, each.booking_id)
+        },
+        {each.idempotency.key for each in commands if each.idempotency is not None},
+        {each.account for each in commands if each.account},
+    )
+
+
+def _has(cached: Mapping[str, CachedShowtime], showtime_id: str, booking_id: str) -> bool:
+    state = cached.get(showtime_id)
+    return state is not None and booking_id in state.showtime
+
+
+def decide(batch: Batch, cached: Mapping[str, CachedShowtime], loaded: Loaded) -> BatchResult:
+    """Apply the commands of a batch, each showtime's in order of arrival.
+
+    Raises:
+        FaultyCommand.
+    """
+    result, holds, commit_id = BatchResult(), _Holds(batch, loaded), new_commit_id()
+    for showtime_id, commands in batch.items():
+        found = loaded.showtimes.get(showtime_id)
+        if found is None:
+            result.outcomes += [(queued, Failed(ShowtimeNotFound(showtime_id))) for queued in commands]
+            continue
+        now = max(loaded.now, found.latest_time)
+        before = cached.get(showtime_id)
+        showtime = catch_up(before, found)
+        decision = Decision(showtime, now, holds.elsewhere)
+        for queued in commands:
+            if not queued.future.done():
+                result.outcomes.append((queued, _decide_one(queued, decision, loaded, result)))
+        changes = showtime.changes()
+        version = found.version
+        if changes:
+            version = Version(version.revision + 1, commit_id)
+            result.updates.append(ShowtimeUpdate(showtime_id, found.version, version, now, showtime.taken, changes))
+            holds.count(changes, now)
+        if before is None or before.version != version:
+            showtime.settle()
+            result.states.append(CachedShowtime(showtime, version))
+    return result
+
+
+def _decide_one(queued: QueuedCommand, decision: Decision, loaded: Loaded, result: BatchResult) -> Outcome:
+    command, call = queued.command, queued.command.idempotency
+    try:
+        if call is not None:
+            stored = loaded.responses.get(call.key) or result.responses.get(call.key)
+            if stored is not None:
+                return Done(call.replay(stored))
+        answer = command.change(decision)
+        if call is not None and isinstance(answer, bytes):
+            result.responses[call.key] = call.store(answer)
+    except CinemaError as refusal:
+        return Failed(refusal.with_traceback(None))  # its frames lead to the command: a cycle for the collector
+    except Exception as error:
+        raise FaultyCommand(queued) from error
+    return Done(answer)
+
+
+class _Holds:
+    """How many seats accounts have on hold: as committed, and as this batch has changed them."""
+
+    def __init__(self, batch: Batch, loaded: Loaded) -> None:
+        self._asked_for = any(queued.command.account for some in batch.values() for queued in some)
+        self._committed = loaded.holds
+        self._changed: Counter[str] = Counter()
+
+    def elsewhere(self, user_id: str, showtime_id: str, now: datetime) -> int:
+        """Return how many seats a user has on hold in other showtimes than the one that is decided now."""
+        holds = self._committed.get(user_id, ())
+        committed = sum(each.seats for each in holds if each.showtime_id != showtime_id and each.hold_expire_time > now)
+        return committed + self._changed[user_id]
+
+    def count(self, changes: Sequence[Change], now: datetime) -> None:
+        """Count what was changed in a showtime, once it is decided."""
+        if not self._asked_for:
+            return
+        for change in changes:
+            before = 0 if change.before is None else change.before.seats_on_hold(now)
+            self._changed[change.after.user_id] += change.after.seats_on_hold(now) - before

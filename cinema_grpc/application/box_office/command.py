@@ -1,0 +1,106 @@
+"""Commands: what callers want done to a showtime."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any, Generic, TypeVar
+
+from cinema_grpc.application.idempotency import IdempotentCall
+from cinema_grpc.domain.showtime import Showtime
+
+A = TypeVar("A")
+
+
+class Priority(Enum):
+    """How a command waits.
+
+    NORMAL: refused with OVERLOADED if it would wait too long.
+    MUST_RUN: never refused, since money has moved.
+    LOW: behind all others, and given up if another process has locked the showtime.
+    """
+
+    NORMAL = "NORMAL"
+    MUST_RUN = "MUST_RUN"
+    LOW = "LOW"
+
+
+class Decision:
+    """What a change decides on: a locked showtime, with what earlier commands of the batch have done to it.
+
+    Attributes:
+        showtime: The showtime, which the change may change.
+        now: The time of the transaction.
+    """
+
+    __slots__ = ("_held_elsewhere", "now", "showtime")
+
+    def __init__(self, showtime: Showtime, now: datetime, held_elsewhere: Callable[[str, str, datetime], int]) -> None:
+        self.showtime = showtime
+        self.now = now
+        self._held_elsewhere = held_elsewhere
+
+    def seats_held_elsewhere(self, user_id: str) -> int:
+        """Return how many seats the command's account has on hold in other showtimes."""
+        return self._held_elsewhere(user_id, self.showtime.terms.showtime_id, self.now)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Command(Generic[A]):
+    """A change of a showtime.
+
+    Attributes:
+        showtime_id: The showtime.
+        change: Decides and changes, or raises a CinemaError and changes nothing. It is called again, on a fresh copy,
+            if its transaction has to be repeated. A result in bytes is a final response.
+        caller: The user, for the limit of places in the queue; "" for the server itself.
+        booking_id: A booking that the change needs and that may keep no seats.
+        account: A user whose holds in other showtimes the change asks for.
+        idempotency: If set, a stored response is returned instead, and a response is stored.
+        priority: How it waits.
+    """
+
+    showtime_id: str
+    change: Callable[[Decision], A]
+    caller: str = ""
+    booking_id: str = ""
+    account: str = ""
+    idempotency: IdempotentCall | None = None
+    priority: Priority = Priority.NORMAL
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QueuedCommand:
+    """A command and the future that its caller waits for; done early if the caller has gone."""
+
+    command: Command[Any]
+    future: "asyncio.Future[Any]"
+
+    def settle(self, outcome: "Outcome") -> None:
+        """Pass the outcome to the caller."""
+        if self.future.done():
+            return
+        if isinstance(outcome, Done):
+            self.future.set_result(outcome.result)
+        else:
+            self.future.set_exception(outcome.error)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A command was carried out and committed, or its stored response was found."""
+
+    result: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A command was refused or failed, and changed nothing."""
+
+    error: BaseException
+
+
+Outcome = Done | Failed
+Batch = dict[str, Sequence[QueuedCommand]]
+"""Commands by showtime, each in order of arrival."""

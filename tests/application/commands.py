@@ -1,0 +1,60 @@
+"""Commands, calls with a request_id, and an encoding of responses that tests can decode."""
+
+import hashlib
+import pickle
+from datetime import timedelta
+from typing import cast
+
+from cinema_grpc.application.box_office.command import Command, Decision
+from cinema_grpc.application.idempotency import IdempotencyKey, IdempotentCall
+from cinema_grpc.domain.booking import Booking
+
+TEN_MINUTES = timedelta(minutes=10)
+
+
+def encode(booking: Booking) -> bytes:
+    """Encode a response to a call about a booking."""
+    return pickle.dumps(booking)
+
+
+def decode(response: bytes) -> Booking:
+    """Return the booking of a response."""
+    return cast("Booking", pickle.loads(response))  # noqa: S301 (what `encode` made)
+
+
+def hold_command(
+    name: str,
+    *seats: str,
+    at: str = "s1",
+    by: str = "ada",
+    hold_for: timedelta = TEN_MINUTES,
+    call: IdempotentCall | None = None,
+) -> Command[bytes]:
+    """Return a command that holds seats in a booking of the given name."""
+
+    def hold(decision: Decision) -> bytes:
+        return encode(decision.showtime.hold(name, by, seats, hold_for, decision.now))
+
+    return Command(at, hold, idempotency=call)
+
+
+def cancel_command(booking: Booking, call: IdempotentCall | None = None) -> Command[bytes]:
+    """Return a command that cancels a booking."""
+    name, user_id = booking.booking_id, booking.user_id
+
+    def cancel(decision: Decision) -> bytes:
+        return encode(decision.showtime.cancel(name, user_id, f"refund of {name}", decision.now))
+
+    return Command(booking.showtime_id, cancel, booking_id=name, idempotency=call)
+
+
+def expire_command(at: str = "s1") -> Command[int]:
+    """Return a command that sets lapsed holds to EXPIRED."""
+    return Command(at, lambda decision: decision.showtime.expire(25, decision.now))
+
+
+def idempotent_call(
+    request_id: str = "r1", request: bytes = b"a request", caller: str = "ada", rpc: str = "CreateBooking"
+) -> IdempotentCall:
+    """Return a call with a request_id."""
+    return IdempotentCall(IdempotencyKey(caller, rpc, request_id), lambda: hashlib.sha256(request).hexdigest())

@@ -1,0 +1,90 @@
+"""Connections of the tests' own, beside those of the server, and rows to begin with."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import NullPool, event, insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from cinema_grpc.adapters.database import schema
+from cinema_grpc.adapters.database.database import Database
+from tests.builders import NOW
+
+START = NOW + timedelta(days=2)
+CUSTOMERS = ("ada", "bob")
+SHOWTIMES = ("s1", "s2", "s3")
+
+
+@asynccontextmanager
+async def reading(database: Database) -> AsyncIterator[AsyncConnection]:
+    """Open a transaction that reads, on a connection of its own."""
+    async with _engine(database, "BEGIN").connect() as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def writing(database: Database) -> AsyncIterator[AsyncConnection]:
+    """Open a transaction that writes, on a connection of its own; it is committed unless the body raises."""
+    async with _engine(database, "BEGIN IMMEDIATE").begin() as connection:
+        yield connection
+
+
+def _engine(database: Database, begin: str) -> AsyncEngine:
+    driver: Any = database.driver
+    if driver.shared:
+        # READ COMMITTED, with the parameters of the server's own connections
+        options = {"async_creator_fn": driver._connect}
+        return create_async_engine("postgresql+asyncpg://", poolclass=NullPool, connect_args=options)
+
+    def set_up(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # the driver begins no transactions
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    engine = create_async_engine(database.engine.url, poolclass=NullPool)
+    event.listen(engine.sync_engine, "connect", set_up)
+    event.listen(engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    return engine
+
+
+async def furnish(database: Database) -> None:
+    """Put two customers and three showtimes, of ten seats each, into an empty database."""
+    accounts = [
+        {
+            "user_id": name,
+            "username": name,
+            "folded_username": name,
+            "full_name": name,
+            "email": "",
+            "role": "CUSTOMER",
+            "password_hash": "none",
+            "create_time": NOW,
+        }
+        for name in CUSTOMERS
+    ]
+    movie = {"movie_id": "m1", "title": "A Film", "runtime": timedelta(hours=2), "rating": "", "synopsis": ""}
+    cinema = {"cinema_id": "c1", "name": "A House", "time_zone": "UTC"}
+    room = {"auditorium_id": "a1", "cinema_id": "c1", "name": "One", "rows": '[["A", [10]]]', "total_seats": 10}
+    showtime = {
+        "movie_id": "m1",
+        "auditorium_id": "a1",
+        "cinema_id": "c1",
+        "start_time": START,
+        "end_time": START + timedelta(hours=2),
+        "currency_code": "EUR",
+        "seat_price": 1_250,
+        "seat_gap_policy": "ALLOW",
+        "taken_seats": 0,
+        "revision": 0,
+        "terms_revision": 0,
+        "latest_time": NOW,
+    }
+    commits = [{"showtime_id": name, "commit_id": f"commit of {name}"} for name in SHOWTIMES]
+    async with writing(database) as connection:
+        await connection.execute(insert(schema.account), accounts)
+        await connection.execute(insert(schema.movie).values(**movie, create_time=NOW))
+        await connection.execute(insert(schema.cinema).values(**cinema, create_time=NOW))
+        await connection.execute(insert(schema.auditorium).values(**room, create_time=NOW))
+        await connection.execute(insert(schema.showtime), [showtime | commit for commit in commits])
+        await connection.execute(insert(schema.commit_log).values(revision=0, decide_time=NOW), commits)

@@ -1,0 +1,112 @@
+"""Known bugs of the domain."""
+
+from tests.mutations.mutation import DOMAIN, mutation
+
+MUTATIONS = (
+    mutation(
+        "a hold is over a moment too late",
+        f"{DOMAIN}/booking.py",
+        "return self.status is BookingStatus.RESERVED and now >= self.hold_expire_time",
+        "return self.status is BookingStatus.RESERVED and now > self.hold_expire_time",
+        "tests/domain/test_booking.py::test_a_hold_ends_at_its_end",
+    ),
+    mutation(
+        "the gap rule overlooks the ends of a run",
+        f"{DOMAIN}/seating.py",
+        "edges = [start - 1, *taken, stop]",
+        "edges = taken",
+        "tests/domain/test_gap_rule.py",
+    ),
+    mutation(
+        "holds that are never paid for help to strand a seat",
+        f"{DOMAIN}/showtime.py",
+        "            check_payment(self.terms.seat_plan, booking, self._bookings.values(), own, now)\n",
+        "            pass\n",
+        "tests/domain/test_gap_at_payment.py",
+    ),
+    mutation(
+        "a payment under way counts as paid, though it may fail",
+        f"{DOMAIN}/gap_rule.py",
+        "    for succeeded in ((), *((each,) for each in sorted(pending))):\n",
+        "    for succeeded in (tuple(pending),):\n",
+        "tests/domain/test_gap_at_payment.py",
+    ),
+    mutation(
+        "seats that others cancel after a booking was made let its payment fail",
+        f"{DOMAIN}/gap_rule.py",
+        "        return booking is None or booking.user_id == seats.user_id\n",
+        "        return True\n",
+        "tests/domain/test_gap_at_payment.py::TestTable",
+    ),
+    mutation(
+        "anyone may change a booking",
+        f"{DOMAIN}/showtime.py",
+        "        if booking.user_id != user_id:\n            raise NotBookingOwner(booking_id)\n",
+        "",
+        "tests/rpc/test_bookings.py::TestOwnership::test_another_customers_booking",
+    ),
+    mutation(
+        "a payment does not make the hold last longer",
+        f"{DOMAIN}/booking.py",
+        "            hold_expire_time = max(hold_expire_time, now + PAYMENT_TIME)\n",
+        "            pass\n",
+        "tests/domain/test_showtime.py::TestPayment::test_a_charge_makes_the_hold_longer_once",
+    ),
+    mutation(
+        "a lapsed hold loses only the seats that others claim",
+        f"{DOMAIN}/showtime.py",
+        "                self._put(lapsed.to(BookingStatus.EXPIRED))\n",
+        "                self._bookings[lapsed.booking_id] = lapsed.to(BookingStatus.EXPIRED)\n",
+        "tests/rpc/test_bookings.py::TestLapsing::test_a_lapsed_hold_reads_expired_and_is_free",
+        "tests/domain/test_showtime.py::TestHold",
+    ),
+    mutation(
+        "lapsed holds count towards the hold limit",
+        f"{DOMAIN}/unpaid_holds.py",
+        "sum(booking.seats_on_hold(now) for",
+        "sum(len(booking.seats) for",
+        "tests/domain/test_showtime.py::TestHold::test_ten_seats_on_hold_for_one_customer",
+    ),
+    mutation(
+        "half a minor unit rounds down",
+        f"{DOMAIN}/money.py",
+        "+ 50) // 100",
+        ") // 100",
+        "tests/domain/test_cancellation.py::test_half_a_minor_unit_rounds_up",
+    ),
+    mutation(
+        "every seat of a booking costs as much as its first",
+        f"{DOMAIN}/booking.py",
+        "sum(seat.price.minor_units for seat in self.seats)",
+        "self.seats[0].price.minor_units * len(self.seats)",
+        "tests/domain/test_booking.py::test_the_total_price_is_the_sum_of_the_prices",
+    ),
+    mutation(
+        "a charge that comes too late confirms the booking",
+        f"{DOMAIN}/booking.py",
+        "        if self.as_of(now).status is BookingStatus.RESERVED:\n            return self.to(",
+        "        if self.status is BookingStatus.RESERVED:\n            return self.to(",
+        "tests/domain/test_showtime.py::TestPayment::test_too_late_a_charge_is_owed_back",
+    ),
+    mutation(
+        "a clock set back lengthens the delay of sign-ins",
+        f"{DOMAIN}/sign_in.py",
+        "return wait if wait <= limit.longest_delay else timedelta(0)",
+        "return wait",
+        "tests/domain/test_sign_in.py",
+    ),
+    mutation(
+        "access tokens from before an account was disabled become valid again",
+        f"{DOMAIN}/account.py",
+        "return not self.disabled and (self.revoke_time is None or issue_time >= self.revoke_time)",
+        "return not self.disabled",
+        "tests/rpc/test_disabled_accounts.py::test_an_enabled_account_must_sign_in_again",
+    ),
+    mutation(
+        "names in two normal forms are different names",
+        f"{DOMAIN}/text.py",
+        'unicodedata.normalize("NFC", text).split()',
+        "text.split()",
+        "tests/rpc/test_catalog.py::TestEntering::test_texts_that_look_the_same_are_the_same",
+    ),
+)

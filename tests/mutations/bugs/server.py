@@ -1,0 +1,163 @@
+"""Known bugs of the transport, of adapters other than the stores, and of the process."""
+
+from tests.mutations.mutation import TRANSPORT, mutation
+
+MUTATIONS = (
+    mutation(
+        "an altered page token is believed",
+        f"{TRANSPORT}/page_tokens.py",
+        "    if encode(query, cursor) != token:\n        raise malformed_page_token()\n",
+        "",
+        "tests/transport/test_page_tokens.py",
+    ),
+    mutation(
+        "a token for another audience is accepted",
+        "cinema_grpc/adapters/access_tokens.py",
+        "algorithms=[algorithm], audience=AUDIENCE, issuer=ISSUER",
+        'algorithms=[algorithm], issuer=ISSUER, options={"verify_aud": False}',
+        "tests/adapters/test_access_tokens.py",
+    ),
+    mutation(
+        "a server whose database hangs does not end",
+        "cinema_grpc/cli/serving.py",
+        "        stop.set()\n        exit_timer.start()",
+        "        stop.set()",
+        "tests/e2e/test_exit_timer.py::test_a_database_server_that_is_frozen",
+    ),
+    mutation(
+        "log lines that are dropped are not counted",
+        "cinema_grpc/observability/log_writer.py",
+        r'self._dropped += text.count("\n")',
+        "self._dropped += 0",
+        "tests/e2e/test_log.py::TestLogWriter",
+    ),
+    mutation(
+        "a call counts no more once its handler has returned",
+        f"{TRANSPORT}/pipeline.py",
+        "            return response\n        finally:\n",
+        "            return response\n        finally:\n            self._open_calls.calls.release(call)\n",
+        "tests/rpc/test_unread_responses.py::test_unread_responses_give_way_when_calls_are_scarce",
+    ),
+    mutation(
+        "a message may take as long as it likes",
+        f"{TRANSPORT}/open_calls.py",
+        "if seconds >= limits.receive_seconds:",
+        "if seconds >= 3600:",
+        "tests/rpc/test_late_requests.py::test_a_message_that_does_not_come",
+    ),
+    mutation(
+        "a response may stay unread for as long as the client likes",
+        f"{TRANSPORT}/open_calls.py",
+        "SECONDS_TO_READ_WHEN_SHORT if short else limits.send_seconds",
+        "SECONDS_TO_READ_WHEN_SHORT if short else 3600",
+        "tests/rpc/test_unread_responses.py::test_a_response_that_is_not_read",
+    ),
+    mutation(
+        "the client that came first keeps all calls",
+        f"{TRANSPORT}/admission.py",
+        "if not self._make_way(client, held):",
+        "if True:",
+        "tests/transport/test_admission.py",
+    ),
+    mutation(
+        "one network may hold all calls",
+        f"{TRANSPORT}/admission.py",
+        "if free <= 0 or held > free:",
+        "if free <= 0:",
+        "tests/transport/test_admission.py::TestBudget::test_a_network_may_have_as_many_as_are_free",
+    ),
+    mutation(
+        "a fault in a sweep of open calls ends the sweeps",
+        f"{TRANSPORT}/open_calls.py",
+        '            self._logger.exception("sweep of open calls failed")\n        finally:',
+        "            return\n        else:",
+        "tests/rpc/test_late_requests.py::test_a_fault_in_a_sweep_does_not_end_the_sweeps",
+    ),
+    mutation(
+        "anyone may use the reserve for sales",
+        f"{TRANSPORT}/pipeline.py",
+        "traits.changes and self._is_signed_in(call)",
+        "traits.changes",
+        "tests/rpc/test_limits.py::test_the_reserve_for_sales",
+    ),
+    mutation(
+        "an option that gRPC does not know",
+        f"{TRANSPORT}/limits.py",
+        "grpc.http2.min_ping_interval_without_data_ms",
+        "grpc.http2.min_recv_ping_interval_without_data_ms",
+        "tests/rpc/test_connections.py::test_the_interval_between_pings",
+    ),
+    mutation(
+        "a filter is cut off below the microsecond, as a time that is stored",
+        f"{TRANSPORT}/parsing.py",
+        "    if timestamp.nanos % 1000 and moment < LAST_MOMENT:",
+        "    if False:",
+        "tests/rpc/test_list_showtimes.py",
+    ),
+    mutation(
+        "the error for a malformed request leaves out what the method itself would refuse",
+        f"{TRANSPORT}/server.py",
+        "method_traits(limits.largest_page_bytes, further)",
+        "method_traits(limits.largest_page_bytes)",
+        "tests/rpc/test_malformed.py::test_every_bad_field_is_named",
+    ),
+    mutation(
+        "the entries of one list take all the room that the other fields need",
+        f"{TRANSPORT}/validation.py",
+        "return [each for _, each in sorted(zip(turns, violations, strict=True), key=lambda pair: pair[0])]",
+        "return list(violations)",
+        "tests/rpc/test_malformed.py::test_a_request_in_which_all_is_wrong",
+    ),
+    mutation(
+        "changes of an account are counted but never refused",
+        f"{TRANSPORT}/authentication.py",
+        "            self._change_limit.take(principal.user_id)\n",
+        "            pass\n",
+        "tests/rpc/test_change_limit.py",
+    ),
+    mutation(
+        "a request is normalized before it is compared with a repeat",
+        f"{TRANSPORT}/idempotency.py",
+        "    request_id = request.request_id\n    request.ClearField",
+        "    for name in ('title', 'name'):\n"
+        "        if name in request.DESCRIPTOR.fields_by_name:\n"
+        "            setattr(request, name, getattr(request, name).strip())\n"
+        "    request_id = request.request_id\n    request.ClearField",
+        "tests/rpc/test_catalog.py::TestEntering::test_a_repeat_is_known_by_what_was_sent",
+    ),
+    mutation(
+        "invisible characters make other names",
+        f"{TRANSPORT}/validation.py",
+        ", *_bad_texts(message, texts)]",
+        "]",
+        "tests/rpc/test_catalog.py::TestEntering::test_what_shows_nothing_is_refused",
+    ),
+    mutation(
+        "a database URL that can't be parsed is quoted",
+        "cinema_grpc/database_url.py",
+        'raise ValueError(f"has parameters that are not name=value, separated by &; {ENCODE}") from None',
+        "raise",
+        "tests/settings/test_database_url.py",
+    ),
+    mutation(
+        "a database URL may have an @ in its parameters",
+        "cinema_grpc/database_url.py",
+        'if "@" in login + path + query:',
+        'if "@" in login + path:',
+        "tests/settings/test_database_url.py",
+    ),
+    mutation(
+        "a device is read in the place of a key",
+        "cinema_grpc/files.py",
+        "if not stat.S_ISREG(mode):",
+        "if stat.S_ISDIR(mode):",
+        "tests/settings/test_files.py",
+    ),
+    mutation(
+        "a connection to the metrics port may hang",
+        "cinema_grpc/observability/metrics.py",
+        "        self._cut_off_before(time.monotonic() - SECONDS_TO_ANSWER)\n",
+        "        return\n",
+        "tests/rpc/test_metrics.py::test_connections_that_hang_are_cut_off",
+    ),
+)

@@ -1,0 +1,90 @@
+"""Known bugs of the stores other than the box office's, and of the schema."""
+
+from tests.mutations.mutation import DATABASE, FAULTS, Edit, Mutation, mutation
+
+MUTATIONS = (
+    Mutation(
+        "a seat may have two claims: the unique key is dropped",
+        (
+            Edit(
+                f"{DATABASE}/schema.py",
+                'Column("booking_id", ExactText, ForeignKey("booking.booking_id"), nullable=False),\n'
+                "    sqlite_with_rowid=False",
+                'Column("booking_id", ExactText, ForeignKey("booking.booking_id"), primary_key=True),\n'
+                "    sqlite_with_rowid=False",
+            ),
+            Edit(
+                f"{DATABASE}/migrations/versions/2001_create_tables.py",
+                '"showtime_id", "seat", name="seat_claim_pk"',
+                '"showtime_id", "seat", "booking_id", name="seat_claim_pk"',
+            ),
+        ),
+        (f"{FAULTS}::test_a_key_violation_is_narrowed_down",),
+    ),
+    Mutation(
+        "overlapping showtimes are looked for outside the transaction",
+        (
+            Edit(
+                f"{DATABASE}/catalog_store.py",
+                "            _check_overlaps(connection, showtime)\n            commit_id",
+                "            commit_id",
+            ),
+            Edit(
+                f"{DATABASE}/catalog_store.py",
+                "        await self._add(response, add)\n",
+                "        await self._database.transact(lambda connection: _check_overlaps(connection, showtime))\n"
+                "        await self._add(response, add)\n",
+            ),
+        ),
+        ("tests/store/test_programme_store.py::test_of_many_showtimes_that_overlap_and_come_at_once_one_is_kept",),
+    ),
+    mutation(
+        "a hold is over a moment too late in lists of bookings",
+        f"{DATABASE}/booking_reader.py",
+        "lapsed = reserved.c.hold_expire_time <= bindparam",
+        "lapsed = reserved.c.hold_expire_time < bindparam",
+        "tests/application/test_hold_expiry.py::test_a_lapsed_hold_is_free_before_it_is_written_down",
+    ),
+    mutation(
+        "a wrong password is not counted if its caller is cancelled",
+        f"{DATABASE}/sign_in_store.py",
+        "await self._change(counted, add, must_run=True)",
+        "await self._change(counted, add)",
+        "tests/application/test_throttle.py::test_a_wrong_password_of_a_cancelled_attempt_is_counted_before_the_next",
+    ),
+    mutation(
+        "a customer's bookings of one status are found by looking through all of them",
+        f"{DATABASE}/migrations/versions/2001_create_tables.py",
+        '"booking", ["user_id", "status", "booking_id"])',
+        '"booking", ["user_id", "booking_id"])',
+        "tests/store/test_bounded_lists.py",
+    ),
+    mutation(
+        "a page of the programme in a cinema is found by looking through that of the movie",
+        f"{DATABASE}/migrations/versions/2001_create_tables.py",
+        '        ["cinema_id", "movie_id"],\n',
+        "",
+        "tests/store/test_bounded_lists.py",
+    ),
+    mutation(
+        "a page of a customer's bookings examines all that are on hold",
+        f"{DATABASE}/booking_reader.py",
+        "examined=self._examined",
+        "examined=10**6",
+        "tests/store/test_bounded_lists.py",
+    ),
+    mutation(
+        "a page that ends before what was not examined shows what comes after that",
+        f"{DATABASE}/booking_reader.py",
+        " for booking in found if booking.booking_id >= end]",
+        " for booking in found]",
+        "tests/store/test_booking_lists.py",
+    ),
+    mutation(
+        "a concurrent sign-in gets a session of a disabled account",
+        f"{DATABASE}/account_store.py",
+        ".first() != (known_hash, False):",
+        ".first() not in [(known_hash, False), (known_hash, True)]:",
+        "tests/rpc/test_disabled_accounts.py::test_a_concurrent_sign_in_gets_no_session",
+    ),
+)

@@ -1,0 +1,46 @@
+"""The time at which the box office decides: once it has its locks, however long it had to wait for them."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
+from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.application.box_office.box_office import BoxOffice
+from cinema_grpc.application.box_office.command import Command, Decision
+from cinema_grpc.domain.booking import Booking
+from tests.builders import FakeClock
+from tests.database import furnish, writing
+from tests.postgresql import fetch
+
+LOCK_S1 = "SELECT 1 FROM showtime WHERE showtime_id = 's1' FOR NO KEY UPDATE"
+WAITING = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+HOLD = timedelta(minutes=10)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_a_hold_that_lapses_while_another_caller_waits_for_the_showtime_is_over(database_url: str) -> None:
+    clock = FakeClock()
+    database = Database(database_url, clock)
+    await furnish(database)
+    box_office = BoxOffice(SqlBoxOfficeStore(database), waiting_tasks=database.driver.waiting_tasks)
+    box_office.start()
+
+    async def hold(booking_id: str, user_id: str) -> Booking:
+        def change(decision: Decision) -> Booking:
+            return decision.showtime.hold(booking_id, user_id, ["A1"], HOLD, decision.now)
+
+        return await box_office.execute(Command("s1", change))
+
+    await hold("b1", "ada")
+    async with writing(database) as connection:
+        await connection.exec_driver_sql(LOCK_S1)
+        late = asyncio.create_task(hold("b2", "bob"))
+        async with asyncio.timeout(10):
+            while not await fetch(database_url, WAITING):  # noqa: ASYNC110 (of the server)
+                await asyncio.sleep(0.01)
+        clock.advance(HOLD)
+    assert (await late).user_id == "bob"
+    await box_office.stop()
+    await database.close()

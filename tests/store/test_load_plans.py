@@ -1,0 +1,74 @@
+"""How the box office locks and loads showtimes, bookings, stored responses and holds: by indexes."""
+
+from itertools import pairwise
+
+import asyncpg
+import pytest
+
+from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.database.postgresql import PARAMETERS
+from cinema_grpc.adapters.database.statements import read_statements
+from cinema_grpc.domain.booking import BookingStatus
+from tests.builders import FakeClock
+from tests.database import furnish
+from tests.postgresql import libpq_url, make_tables
+from tests.store.test_booking_lists import booking, write
+
+NAMES = ["showtimes", "booking_ids", "keys", "accounts", "now", "unpaid_for"]
+TABLES = {"showtime", "booking", "seat_claim", "stored", "auditorium", "ticket", "attempt", "refund"}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_an_index_finds_each_row_on_sqlite(database_url: str) -> None:
+    database = Database(database_url)
+    async with database.engine.connect() as connection:
+        query = f"EXPLAIN QUERY PLAN {read_statements('sqlite')['load'].text}"
+        steps = [row.detail for row in await connection.exec_driver_sql(query, dict.fromkeys(NAMES))]
+    await database.close()
+    assert [step for step in steps if step.startswith("SCAN") and step.split()[1] in TABLES] == []
+    assert "booking_user_id_status_booking_id_index" in "\n".join(steps)
+    assert "booking_unpaid_index" in "\n".join(steps)
+
+
+@pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("rows", [0, 60])
+async def test_an_index_finds_each_row_on_postgresql(empty_url: str, rows: int) -> None:
+    """In new tables, and after the first time that the server analyzes them: a plan stays in use."""
+    await make_tables(empty_url)
+    connection = await asyncpg.connect(libpq_url(empty_url), server_settings=PARAMETERS)
+    if rows:
+        database = Database(empty_url, FakeClock())
+        await furnish(database)
+        settled = [booking(number, BookingStatus.CANCELLED) for number in range(rows)]
+        await write(database, [*settled, *(booking(rows + each, BookingStatus.RESERVED) for each in range(rows))])
+        await database.close()
+        await connection.execute("ANALYZE")
+    steps: list[str] = []
+    for name in ("lock", "existing", "load"):
+        statement = read_statements("postgresql")[name]
+        await connection.execute(f"PREPARE {name}_it AS {statement.text}")
+        nulls = ", ".join("NULL" for _ in statement.names)
+        plan = await connection.fetch(f"EXPLAIN EXECUTE {name}_it ({nulls})")
+        steps += [row[0].strip() for row in plan]
+    await connection.close()
+    assert [step for step in steps if "Seq Scan" in step or "Join Filter" in step] == []
+    for table, condition in {
+        "booking_user_id_status_booking_id_index": "(user_id = given_1.user_id)",
+        "booking_unpaid_index": "(showtime_id = wanted_4.showtime_id) AND (hold_expire_time > ",
+        "booking_pk": "(booking_id = booking.booking_id)",
+    }.items():
+        found = [after for before, after in pairwise(steps) if f"using {table} " in before]
+        assert [step for step in found if condition in step], (table, found)
+
+
+@pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
+async def test_an_index_finds_lapsed_holds_on_postgresql(empty_url: str) -> None:
+    """And ends the search at the present, however many holds there are."""
+    await make_tables(empty_url)
+    connection = await asyncpg.connect(libpq_url(empty_url), server_settings=PARAMETERS)
+    await connection.execute(f"PREPARE lapsed AS {read_statements('postgresql')['lapsed'].text}")
+    plan = await connection.fetch("EXPLAIN EXECUTE lapsed (NULL, NULL, NULL)")
+    await connection.close()
+    steps = "\n".join(row[0].strip() for row in plan)
+    assert "using booking_lapse_index" in steps
+    assert "Index Cond: (hold_expire_time <= " in steps
