@@ -262,10 +262,10 @@ class CinemaServer:
 
 
 def _simulated_payments(settings: Settings, database: Database) -> SimulatedPayments:
-    mood = FaultProfile(
+    faults = FaultProfile(
         settings.simulated_payments_delay_seconds,
         settings.simulated_payments_fail_before,
         settings.simulated_payments_fail_after,
         settings.simulated_payments_lose_answer,
     )
-    return SimulatedPayments(ledger_of(database), mood)
+    return SimulatedPayments(ledger_of(database), faults)

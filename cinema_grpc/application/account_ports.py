@@ -203,7 +203,7 @@ class AccessTokens(Protocol):
     """Issues and verifies access tokens."""
 
     def issue(self, user: User) -> AccessToken:
-        """Return a new access token, valid for 60 minutes."""
+        """Return a new access token."""
         ...
 
     def read(self, text: str) -> Principal:

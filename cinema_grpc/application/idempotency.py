@@ -6,6 +6,10 @@ from typing import NamedTuple
 
 from cinema_grpc.application.errors import RequestIdReused
 
+REFUSED = b""
+"""Stored instead of a response for a call that was refused although it had an effect: its money went back. A repeat is
+carried out again, and refused again by the state that it finds."""
+
 
 class IdempotencyKey(NamedTuple):
     """What a stored response is found by: the user, the full name of the RPC, and the request_id in lower case."""

@@ -5,6 +5,7 @@ cached showtime is first compared with the stored one, and brought up to date, s
 acknowledged before the call. One query does this for all calls that wait. A process that sells alone need not ask.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,11 +14,15 @@ from cinema_grpc.application.batcher import Batcher
 from cinema_grpc.application.box_office.cache import CachedShowtime, ShowtimeCache, catch_up
 from cinema_grpc.application.box_office.store import BoxOfficeStore, LoadRequest
 from cinema_grpc.application.clock import Clock
+from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.ports import ListingsReader, ShowtimeFilter
 from cinema_grpc.domain.catalog import ListedShowtime
 from cinema_grpc.domain.errors import ShowtimeNotFound
 from cinema_grpc.domain.seating import SeatPlan
 from cinema_grpc.domain.showtime import SeatStatus
+
+SHOWTIMES_A_LOAD = 16
+"""How many showtimes one query brings up to date. More that are not cached would hold up the event loop."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +53,9 @@ class Listings:
         self._cache = cache
         self._sole_clock = sole_clock
         self._entries: Batcher[str, ListedShowtime | None] = Batcher(self._read_entries)
-        self._loads: Batcher[str, tuple[datetime, CachedShowtime | None]] = Batcher(self._load)
+        self._loads: Batcher[str, tuple[datetime, CachedShowtime | None]] = Batcher(
+            self._load, batch_size=SHOWTIMES_A_LOAD
+        )
 
     async def list_showtimes(
         self, condition: ShowtimeFilter, after: tuple[datetime, str] | None, limit: int
@@ -78,9 +85,16 @@ class Listings:
         seat_map: SeatMap = cached.seat_map
         return seat_map
 
-    async def _read_entries(self, showtime_ids: list[str]) -> list[ListedShowtime | None]:
+    async def _read_entries(self, showtime_ids: list[str]) -> list[ListedShowtime | Exception | None]:
         """Read showtimes as they are listed, each once for all calls that wait for it."""
-        entries = {each: await self._reader.entry(each) for each in dict.fromkeys(showtime_ids)}
+        distinct = [*dict.fromkeys(showtime_ids)]
+        found = await asyncio.gather(*map(self._reader.entry, distinct), return_exceptions=True)
+        entries = {
+            showtime_id: entry
+            if entry is None or isinstance(entry, ListedShowtime | Exception)
+            else StorageUnavailable()
+            for showtime_id, entry in zip(distinct, found, strict=True)
+        }
         return [entries[each] for each in showtime_ids]
 
     async def _load(self, showtime_ids: list[str]) -> list[tuple[datetime, CachedShowtime | None]]:
@@ -92,13 +106,13 @@ class Listings:
         )
         current: dict[str, CachedShowtime] = {}
         for showtime_id, found in loaded.showtimes.items():
-            cached = before[showtime_id]
+            cached = before.get(showtime_id)
             if cached is None or cached.version != found.version:
                 showtime = catch_up(cached, found)
                 showtime.settle()
                 cached = CachedShowtime(showtime, found.version)
                 # What was committed here since the load is newer. It may have been evicted again, too.
-                if self._cache.get(showtime_id) is before[showtime_id] and self._cache.evictions == evictions:
+                if self._cache.get(showtime_id) is before.get(showtime_id) and self._cache.evictions == evictions:
                     self._cache.put(cached)
                     evictions = self._cache.evictions
             current[showtime_id] = cached

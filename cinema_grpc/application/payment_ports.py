@@ -59,7 +59,7 @@ class OpenAttempt:
 
 @dataclass(frozen=True, slots=True)
 class OwedRefund:
-    """A refund that is written down and not paid; `tries` says how often it was taken from the store before."""
+    """A refund that is stored and not paid; `tries` says how often it was taken from the store before."""
 
     showtime_id: str
     booking_id: str

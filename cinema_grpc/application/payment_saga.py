@@ -1,4 +1,4 @@
-"""The payment saga: it carries an attempt to charge from any state to its end, and writes each step down.
+"""The payment saga: it carries an attempt to charge from any state to its end, and stores each step.
 
 Every step can be repeated by any process: the attempt's id is the provider's idempotency key, and settling an attempt
 again changes nothing. So it does not matter which process goes on, where one died, or whether one is only slow.
@@ -18,7 +18,7 @@ import uuid_utils
 from cinema_grpc.application.box_office.box_office import BoxOffice
 from cinema_grpc.application.box_office.command import Command, Decision, Priority
 from cinema_grpc.application.errors import PaymentUnavailable, RequestIdReused, StorageUnavailable
-from cinema_grpc.application.idempotency import IdempotencyKey, IdempotentCall
+from cinema_grpc.application.idempotency import REFUSED, IdempotencyKey, IdempotentCall
 from cinema_grpc.application.payment_ports import ChargeVoided, PaymentGateway
 from cinema_grpc.application.retry_policy import PROVIDER_SECONDS
 from cinema_grpc.domain.booking import Booking, BookingStatus, Ticket
@@ -33,7 +33,7 @@ A = TypeVar("A")
 FIRST_RETRY_SECONDS = 0.5
 LONGEST_CHARGE_RETRY_SECONDS = 30.0
 LONGEST_WRITE_RETRY_SECONDS = 2.0
-"""Pauses between tries to charge and to write the outcome down: they double, from the first up to these. The second
+"""Pauses between tries to charge and to store the outcome: they double, from the first up to these. The second
 limit is short, so that no brief return of a database that is failing over is missed."""
 
 
@@ -50,7 +50,7 @@ class PaymentSaga:
     """Carries payment attempts to their ends.
 
     Attributes:
-        box_office: Writes the steps down.
+        box_office: Stores the steps.
         gateway: The provider.
         encode: Returns the response to ConfirmPayment for a CONFIRMED booking.
         grace: How long an attempt belongs to the process that opened it. That repeats the charge until then if the
@@ -75,7 +75,7 @@ class PaymentSaga:
 
         Raises:
             PaymentDeclined: The provider declined the charge.
-            HoldExpired: The charge came too late, and its refund is written down.
+            HoldExpired: The charge came too late, and its refund is stored.
             PaymentUnavailable: With a `payer`: recovery has to go on.
             HoldExpired, BookingNotReserved, SalesClosed, PaymentInProgress: Another process called the attempt off, and
                 the provider gives the money back.
@@ -108,17 +108,22 @@ class PaymentSaga:
     ) -> bytes:
         tickets = issue_tickets(booking.labels)
 
-        def settle(decision: Decision) -> Booking | bytes:
+        def settle(decision: Decision) -> bytes | None:
             settled = decision.showtime.settle_charge(
                 booking.booking_id, attempt.attempt_id, tickets, refund_id, decision.now
             )
-            return settled if settled.status is BookingStatus.EXPIRED else self.encode(settled)
+            if settled.status is BookingStatus.EXPIRED:
+                return REFUSED
+            return None if settled.confirm_time is None else self.encode(settled)
 
         call = read_request(booking.user_id, attempt.request)
-        settled = await self.write(booking.showtime_id, booking.booking_id, payer, settle, call)
-        if isinstance(settled, bytes):
-            return settled
-        raise HoldExpired(settled.booking_id, settled.hold_expire_time, charged=settled.refund is not None)
+        response = await self.write(booking.showtime_id, booking.booking_id, payer, settle, call)
+        if response is None:
+            logger.error("the provider took the money of a declined payment", attempt_id=attempt.attempt_id)
+            raise PaymentUnavailable(booking.booking_id)
+        if response == REFUSED:
+            raise HoldExpired(booking.booking_id, booking.hold_expire_time, charged=True)
+        return response
 
     async def _outcome(self, booking: Booking, attempt_id: str, payer: Payer | None) -> bool | None:
         """Return whether the charge took the money; None if the provider knows of no charge."""
@@ -156,7 +161,7 @@ class PaymentSaga:
         change: Callable[[Decision], A],
         call: IdempotentCall | None = None,
     ) -> A:
-        """Write a step down, and store its response; with a `payer` try until it succeeds, since money has moved.
+        """Store a step, and store its response; with a `payer` try until it succeeds, since money has moved.
 
         Raises:
             CinemaError: The change refuses, or the server is stopping.
@@ -180,7 +185,7 @@ class PaymentSaga:
             except Exception:
                 if payer is None:
                     raise
-                logger.exception("a payment is not written down yet", booking_id=booking_id)
+                logger.exception("a payment is not stored yet", booking_id=booking_id)
                 payer.answer_early(PaymentUnavailable(booking_id))
             await asyncio.sleep(pause)
             pause = min(LONGEST_WRITE_RETRY_SECONDS, pause * 2)

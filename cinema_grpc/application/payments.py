@@ -90,7 +90,10 @@ class Payments:
         task = asyncio.create_task(self._pay(call), name=f"payment of booking {booking_id}")
         self._tasks[call.attempt_id] = task
         task.add_done_callback(partial(self._finish, call))
-        return await call.answer
+        try:
+            return await call.answer
+        finally:
+            del call  # else an error that it holds leads to this frame and back: a reference cycle
 
     async def recover(self) -> None:
         """Carry each attempt that is due to its end, unless a task of this process is at it.

@@ -1,4 +1,4 @@
-"""Refunds: each is written down when it is owed, and paid from what is written down, also after a crash."""
+"""Refunds: each is stored when it is owed, then paid from what is stored, also after a crash."""
 
 import asyncio
 from collections import deque
@@ -19,14 +19,14 @@ logger = structlog.get_logger()
 
 SECONDS_BETWEEN_PASSES = 5.0
 MAXIMUM_QUEUED = 10_000
-"""How many refunds that were just written down are kept in memory; the store finds the others a little later."""
+"""How many refunds that were just stored are kept in memory; the store finds the others a little later."""
 
 
 class Refunds:
     """Has the payment provider pay the refunds that are owed.
 
     Attributes:
-        task: Runs the passes; a refund that was just written down wakes it.
+        task: Runs the passes; a refund that was just stored wakes it.
     """
 
     def __init__(
@@ -41,9 +41,9 @@ class Refunds:
 
         Args:
             store: Finds refunds that are owed.
-            box_office: Writes down which are paid.
+            box_office: Stores which are paid.
             gateway: The provider.
-            grace: How old a refund in the store has to be; until then it belongs to the process that wrote it down.
+            grace: How old a refund in the store has to be; until then it belongs to the process that stored it.
             given_up: Called for each refund that has to be paid by hand.
         """
         self._store = store
@@ -55,7 +55,7 @@ class Refunds:
         self.task = BackgroundTask("refunds", self.run_pass, SECONDS_BETWEEN_PASSES)
 
     def note_commit(self, updates: Sequence[ShowtimeUpdate]) -> None:
-        """Have a pass pay the refunds that were just written down."""
+        """Have a pass pay the refunds that were just stored."""
         for update in updates:
             for change in update.changes:
                 booking, refund = change.after, change.after.refund
@@ -74,7 +74,7 @@ class Refunds:
                     self.task.wake()
 
     async def run_pass(self) -> None:
-        """Pay each refund that was written down here, or that is due.
+        """Pay each refund that was stored here, or that is due.
 
         Raises:
             StorageUnavailable.
@@ -108,7 +108,7 @@ class Refunds:
                 )
             )
         except Exception as error:  # noqa: BLE001 (a refund that fails must not stop the others)
-            log.warning("a refund is not written down yet", status=status.value, error=repr(error))
+            log.warning("a refund is not stored yet", status=status.value, error=repr(error))
             return
         if failure is None:
             log.info("a refund is paid")

@@ -129,7 +129,7 @@ class Booking:
         return self.payment is not None and self.payment.unsettled
 
     def lapsed(self, now: datetime) -> bool:
-        """Return whether this is a hold that is over: from hold_expire_time on, written down or not."""
+        """Return whether this is a hold that is over: from hold_expire_time on, stored or not."""
         return self.status is BookingStatus.RESERVED and now >= self.hold_expire_time
 
     def seats_on_hold(self, now: datetime) -> int:

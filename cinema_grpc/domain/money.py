@@ -15,10 +15,6 @@ class Money:
     currency_code: str
     minor_units: int
 
-    def times(self, count: int) -> "Money":
-        """Return the price of `count` items at this price."""
-        return Money(self.currency_code, self.minor_units * count)
-
     def percent(self, percent: int) -> "Money":
         """Return a share of the amount in whole percent. Half a minor unit rounds up."""
         return Money(self.currency_code, (self.minor_units * percent + 50) // 100)

@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import update
 
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore, SqlTransaction
+from cinema_grpc.adapters.database.sqlite import SqliteDriver
+from cinema_grpc.adapters.database.sqlite_connection import run_on_thread
 from cinema_grpc.application.box_office import transactions as module
 from cinema_grpc.application.box_office.command import Command, Decision
 from cinema_grpc.application.box_office.store import StorageConflict, StorageContention
@@ -193,3 +196,38 @@ async def test_bounded_memory(app: App, monkeypatch: pytest.MonkeyPatch) -> None
     assert list(app.cache._showtimes) == ["s2", "s3"]
     with pytest.raises(SeatsUnavailable):
         await app.hold("A1", at="s1")
+
+
+async def test_a_failing_listener_changes_nothing_about_a_commit(app: App) -> None:
+    def fail(_updates: object) -> None:
+        raise ZeroDivisionError
+
+    app.box_office.on_commit(fail)
+    assert (await app.hold("A1")).labels == ("A1",)
+    assert [row["booking_id"] for row in await app.rows("booking")] == ["b0001"]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_nothing_is_written_after_sqlite_has_rolled_back_by_itself(app: App) -> None:
+    """As on a broken disk. Outside of a transaction, each statement would be committed by itself."""
+    mine = await app.hold("A1")
+
+    class RolledBack(SqlBoxOfficeStore):
+        @asynccontextmanager
+        async def transaction(self) -> AsyncIterator[SqlTransaction]:
+            async with super().transaction() as transaction:
+                commit = transaction.commit
+
+                async def roll_back_and_commit(*arguments: Any) -> None:
+                    connection = cast("SqliteDriver", app.database.driver)._connection
+                    assert connection is not None
+                    await run_on_thread(connection, lambda driver: driver.rollback())
+                    await commit(*arguments)
+
+                transaction.commit = roll_back_and_commit  # type: ignore[assignment,method-assign]
+                yield transaction
+
+    async with app.other_process(RolledBack(app.database)) as other:
+        (result,) = await outcomes(other.box_office.execute(cancel_command(mine)))
+    assert isinstance(result, StorageUnavailable)
+    assert set(await claims(app)) == {("s1", "A1")}

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from cinema_grpc.adapters.database.retention_store import SqlRetentionStore
 from cinema_grpc.application import retention
-from cinema_grpc.application.retention import REQUESTS_KEPT_FOR, delete_expired
+from cinema_grpc.application.retention import RESPONSES_KEPT_FOR, delete_expired
 from tests.application.commands import idempotent_call
 from tests.application.conftest import App
 from tests.database import reading, writing
@@ -20,7 +20,7 @@ async def test_a_stored_response_is_deleted_after_a_day_and_not_before(app: App)
     held = await app.hold("A1", call=idempotent_call("r1"))
     app.clock.advance(MICROSECOND)
     await app.hold("A2", call=idempotent_call("r2"))
-    app.clock.advance(REQUESTS_KEPT_FOR - 2 * MICROSECOND)
+    app.clock.advance(RESPONSES_KEPT_FOR - 2 * MICROSECOND)
     responses = SqlRetentionStore(app.database)
     await delete_expired(responses)
     assert await app.hold("A9", call=idempotent_call("r1")) == held
@@ -40,7 +40,7 @@ async def test_many_passes_at_once(app: App, monkeypatch: pytest.MonkeyPatch) ->
             text("INSERT INTO stored_response"
                  " SELECT caller, 'old ' || n, request_id, digest, response, create_time - :age"
                  " FROM stored_response, (SELECT 1 AS n UNION SELECT 2 UNION SELECT 3 UNION SELECT 4) AS numbers"),
-            {"age": (REQUESTS_KEPT_FOR + MICROSECOND) // MICROSECOND},
+            {"age": (RESPONSES_KEPT_FOR + MICROSECOND) // MICROSECOND},
         )  # fmt: skip
     responses = SqlRetentionStore(app.database)
     passes = [delete_expired(responses) for _ in range(4)]

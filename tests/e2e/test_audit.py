@@ -15,7 +15,7 @@ def test_beside_a_running_server(demo_folder: Path) -> None:
         sound = run(demo_folder, "audit")
         assert (sound.returncode, sound.stderr) == (0, "")
         assert "       0  a seat has one owner\n" in sound.stdout
-        assert sound.stdout.endswith("Everything is as it should be.\n")
+        assert sound.stdout.endswith("No breaches.\n")
         with closing(sqlite3.connect(demo_folder / "cinema.db", isolation_level=None)) as raw:
             raw.execute(
                 "UPDATE showtime SET taken_seats = 7 WHERE showtime_id = (SELECT min(showtime_id) FROM showtime)"

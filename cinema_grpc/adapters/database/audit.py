@@ -85,7 +85,7 @@ class Report:
         for each in self.books:
             amounts = (each.charged, each.refunded, each.sold, each.kept, each.balance)
             lines.append(f"{each.currency_code:8}" + "".join(f"{amount:16}" for amount in amounts))
-        lines += ["", f"{self.breaches} breaches" if self.breaches else "Everything is as it should be."]
+        lines += ["", f"{self.breaches} breaches" if self.breaches else "No breaches."]
         return "\n".join(lines)
 
 

@@ -129,15 +129,15 @@ class PostgresqlDriver:
 
         To return a connection, take it again and check it costs more than a query.
         """
-        async with turn(), self.engine.connect() as connection:
-            driver = _driver_of(connection)
-            answers: list[RowsAt | Exception] = []
-            for each in reads:
+        answers: list[RowsAt | Exception] = []
+        async with turn():
+            while len(answers) < len(reads):  # a connection that is lost fails one read, not those after it
                 try:
-                    answers.append(await _read(driver, each, clock.now() if clock else None))
-                except Exception as error:  # noqa: BLE001 (it is one caller's, and the others get their answers)
-                    answers.append(error)
-            return answers
+                    async with self.engine.connect() as connection:
+                        answers += await _read_on(_driver_of(connection), reads[len(answers) :], clock)
+                except Exception as error:  # noqa: BLE001 (as in `_read_on`)
+                    answers += [error] * (len(reads) - len(answers))
+        return answers
 
     async def transact(self, work: Callable[[Connection], T]) -> T:
         """Run a transaction that writes."""
@@ -275,6 +275,21 @@ async def _roll_back(connection: AsyncConnection) -> None:
             await driver.execute("ROLLBACK")
     except Exception:  # noqa: BLE001 (whatever it was, the connection is not used again)
         await connection.invalidate()
+
+
+async def _read_on(
+    driver: "asyncpg.Connection[asyncpg.Record]", reads: Sequence[Read], clock: Clock | None
+) -> list[RowsAt | Exception]:
+    """Run queries on a connection until it is lost; at least one."""
+    answers: list[RowsAt | Exception] = []
+    for each in reads:
+        try:
+            answers.append(await _read(driver, each, clock.now() if clock else None))
+        except Exception as error:  # noqa: BLE001 (it is one caller's, and the others get their answers)
+            answers.append(error)
+            if driver.is_closed():
+                break
+    return answers
 
 
 async def _read(driver: "asyncpg.Connection[asyncpg.Record]", read: Read, now: datetime | None) -> RowsAt:

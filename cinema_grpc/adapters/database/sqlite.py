@@ -220,7 +220,7 @@ async def _open(path: str, **options: Any) -> aiosqlite.Connection:
 
     def set_up(driver: sqlite3.Connection) -> None:
         refuse_another_programs(Path(path), driver)
-        driver.isolation_level = None  # transactions are begun where they are written down, not by the driver's guess
+        driver.isolation_level = None  # transactions begin where the code begins them
         for pragma in PRAGMAS:
             driver.execute(f"PRAGMA {pragma}").close()
         # A temporary view, since views of the file may not call json_array while the schema is not trusted.

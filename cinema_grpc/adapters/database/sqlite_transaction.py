@@ -47,6 +47,9 @@ class SqliteTransaction:
         """Write rows, by the names of WRITES, and commit."""
 
         def write_and_commit(driver: sqlite3.Connection) -> None:
+            if not driver.in_transaction:
+                # SQLite rolls back by itself on some errors, as when a read between the goes meets a broken disk.
+                raise sqlite3.OperationalError("the transaction was rolled back")
             try:
                 for name in WRITES:
                     if name in rows:
@@ -60,7 +63,7 @@ class SqliteTransaction:
             finally:
                 driver.rollback()  # without effect after a commit; nothing uncommitted stays behind for reads
 
-        self._begun = False
+        self._begun = False  # the go rolls back by itself
         await run_on_thread(self._connection, write_and_commit)
 
     async def _begin_and_run(self, name: str, parameters: Mapping[str, Any]) -> Sequence[Row]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from cinema_grpc.application.box_office.cache import CachedShowtime, catch_up
 from cinema_grpc.application.box_office.command import Batch, Decision, Done, Failed, Outcome, QueuedCommand
 from cinema_grpc.application.box_office.store import Loaded, LoadRequest, ShowtimeUpdate, Version, new_commit_id
-from cinema_grpc.application.idempotency import IdempotencyKey, StoredResponse
+from cinema_grpc.application.idempotency import REFUSED, IdempotencyKey, StoredResponse
 from cinema_grpc.domain.errors import CinemaError, ShowtimeNotFound
 from cinema_grpc.domain.showtime import Change
 
@@ -90,17 +90,19 @@ def decide(batch: Batch, cached: Mapping[str, CachedShowtime], loaded: Loaded) -
 
 
 def _decide_one(queued: QueuedCommand, decision: Decision, loaded: Loaded, result: BatchResult) -> Outcome:
-    command, call = queued.command, queued.command.idempotency
+    command, call, stored = queued.command, queued.command.idempotency, None
     try:
         if call is not None:
             stored = loaded.responses.get(call.key) or result.responses.get(call.key)
-            if stored is not None:
-                return Done(call.replay(stored))
+            if stored is not None and (response := call.replay(stored)) != REFUSED:
+                return Done(response)
         answer = command.change(decision)
-        if call is not None and isinstance(answer, bytes):
+        if call is not None and stored is None and isinstance(answer, bytes):
             result.responses[call.key] = call.store(answer)
     except CinemaError as refusal:
-        return Failed(refusal.with_traceback(None))  # its frames lead to the command: a cycle for the collector
+        # Its frames, and those of what it was raised for, lead to the command: a reference cycle.
+        refusal.__context__ = None
+        return Failed(refusal.with_traceback(None))
     except Exception as error:
         raise FaultyCommand(queued) from error
     return Done(answer)

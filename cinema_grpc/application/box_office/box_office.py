@@ -1,8 +1,8 @@
 """The box office: one worker that carries out the commands on showtimes, many in each transaction.
 
 While a transaction is being committed, commands queue; all that wait then form the next batch. So an idle box office
-answers at once, and in a rush each transaction carries more. What "in order of arrival" means for a caller with many
-commands at once, `queue` says.
+answers at once, and in a rush each transaction carries more. `queue` defines the order for a caller with many commands
+at once.
 
 Other processes may sell seats of the same showtimes. A showtime that one of them has locked is contended: its commands
 go back to the front of the queue. After a few tries, or if nothing else is to be done, the showtime is served by a task
@@ -27,7 +27,7 @@ from cinema_grpc.application.box_office.command import Batch, Command, Failed, P
 from cinema_grpc.application.box_office.queue import CommandQueue
 from cinema_grpc.application.box_office.store import BoxOfficeStore, ShowtimeUpdate, StorageContention
 from cinema_grpc.application.box_office.transactions import Transactions
-from cinema_grpc.application.errors import CommitOutcomeUnknown, ShuttingDown
+from cinema_grpc.application.errors import CommitOutcomeUnknown, ShuttingDown, StorageUnavailable
 
 logger = structlog.get_logger()
 
@@ -115,7 +115,7 @@ class BoxOffice:
         try:
             return await future
         finally:
-            del future, queued  # an error that the future holds would lead to this frame: a cycle for the collector
+            del future, queued  # else an error that the future holds leads to this frame and back: a reference cycle
 
     def _check_wait(self, command: Command[A]) -> None:
         """Check that a command would not wait too long; its caller's own backlog counts too.
@@ -148,12 +148,14 @@ class BoxOffice:
     def _next_batch(self) -> Batch:
         """Take commands from each showtime in turn, and a few of low priority."""
         batch = self._queue.take(LARGEST_BATCH, exclude=self._contended)
-        for _ in range(min(LOW_PRIORITY_IN_BATCH, len(self._low))):
+        room = LOW_PRIORITY_IN_BATCH
+        while self._low and room:
             queued = self._low.popleft()
             if _showtime_of(queued) in self._contended:
                 queued.settle(Failed(StorageContention()))
             else:
                 batch[_showtime_of(queued)] = [*batch.get(_showtime_of(queued), ()), queued]
+                room -= 1
         return batch
 
     async def _serve(self, batch: Batch, *, wait: bool = False) -> list[QueuedCommand]:
@@ -199,7 +201,8 @@ class BoxOffice:
             while commands := self._queue.take_for(showtime_id, LARGEST_BATCH):
                 self._arrival.set()  # commands of the same callers may have got a place
                 contended.begin_round()
-                await self._serve({showtime_id: commands}, wait=True)
+                for queued in await self._serve({showtime_id: commands}, wait=True):
+                    queued.settle(Failed(StorageUnavailable()))  # the showtime was made between lock and look
         finally:
             del self._contended[showtime_id]
             self._arrival.set()

@@ -1,6 +1,6 @@
 """The cache of showtimes: committed states, for decisions and for seat maps.
 
-An entry is never changed. A batch decides on copies, and puts them here once they are committed.
+The showtime of an entry is never changed: a batch decides on copies, and puts them here once they are committed.
 """
 
 from collections import OrderedDict

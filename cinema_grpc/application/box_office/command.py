@@ -48,7 +48,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Command(Generic[A]):
-    """A change of a showtime.
+    """What a caller wants done to a showtime.
 
     Attributes:
         showtime_id: The showtime.

@@ -44,14 +44,13 @@ class CommandQueue:
         """Return how many commands of a caller have no place yet."""
         return len(self._overflow.get(caller, ()))
 
-    def put(self, queued: QueuedCommand) -> bool:
-        """Add a command, and return whether it got a place; the server's own always do."""
+    def put(self, queued: QueuedCommand) -> None:
+        """Add a command; without a place if its caller has all of theirs."""
         caller = queued.command.caller
         if caller and self._places.get(caller, 0) >= PLACES_PER_CALLER:
             self._overflow.setdefault(caller, deque()).append(queued)
-            return False
-        self._place(queued)
-        return True
+        else:
+            self._place(queued)
 
     def put_back(self, commands: Iterable[QueuedCommand]) -> None:
         """Return commands that were taken to the front, in the order in which they were taken."""

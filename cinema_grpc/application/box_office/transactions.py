@@ -101,7 +101,7 @@ class Transactions:
                     if lost := [each for each in cached if _is_lost(loaded.showtimes.get(each))]:
                         # The load left out bookings that are cached, and the cache is of no use after a failover.
                         self._cache.drop(lost)
-                        continue
+                        continue  # this counts as a try
                     result = decide(locked, cached, loaded)
                     if result.updates or result.responses or loaded.responses:
                         # A stored response may be of a commit that is not durable yet: the standby that it waited for
@@ -124,9 +124,15 @@ class Transactions:
         for state in result.states:
             self._cache.put(state)
         if result.updates:
-            for notify in self.on_commit:
-                notify(result.updates)
+            self._notify(result.updates)
         return Outcomes(result.outcomes, [queued for each in batch if each in skipped for queued in batch[each]])
+
+    def _notify(self, updates: Sequence[ShowtimeUpdate]) -> None:
+        for notify in self.on_commit:
+            try:
+                notify(updates)
+            except Exception:
+                logger.exception("listener failed after a commit")  # what is committed must not be run again
 
     async def _was_committed(self, updates: Sequence[ShowtimeUpdate]) -> bool:
         """Return whether a commit whose answer was lost was kept.
@@ -140,8 +146,9 @@ class Transactions:
         while True:
             try:
                 return await self._store.was_committed(updates[0])
-            except (StorageUnavailable, StorageContention) as error:
-                if loop.time() + pause > deadline:
+            except Exception as error:
+                passing = isinstance(error, StorageUnavailable | StorageContention)
+                if not passing or loop.time() + pause > deadline:
                     self._cache.drop(each.showtime_id for each in updates)
                     raise CommitOutcomeUnknown from error
             await asyncio.sleep(pause)
@@ -149,7 +156,7 @@ class Transactions:
 
 
 def _is_lost(found: LoadedShowtime | None) -> bool:
-    """Return whether storage does not have the commit that a cached showtime rests on."""
+    """Return whether a cached showtime is of no use: the stored one does not descend from it."""
     return found is None or found.complete
 
 

@@ -231,7 +231,7 @@ MUTATIONS = (
     mutation(
         "a seat map that was read before a commit is shown after it",
         f"{APPLICATION}/listings.py",
-        "if self._cache.get(showtime_id) is before[showtime_id] and self._cache.evictions == evictions:",
+        "if self._cache.get(showtime_id) is before.get(showtime_id) and self._cache.evictions == evictions:",
         "if True:",
         f"{LISTINGS}::TestASoleProcess::test_what_is_committed_during_a_load",
     ),

@@ -48,6 +48,7 @@ MUTATIONS = (
         "            SELECT 1 FROM commit_log\n"
         "            WHERE commit_log.showtime_id = known.showtime_id AND commit_log.revision = known.revision\n"
         "                AND commit_log.commit_id = known.commit_id\n"
+        "            OFFSET 0\n"
         "        ) AS is_known\n",
         "        known.revision IS NOT NULL AS is_known\n",
         f"{BOX_OFFICE}::TestReplicas",
@@ -123,25 +124,22 @@ MUTATIONS = (
         (
             Edit(
                 f"{DATABASE}/sqlite_transaction.py",
-                "        def write_and_commit(driver: sqlite3.Connection) -> None:\n"
                 "            try:\n"
                 "                for name in WRITES:\n"
                 "                    if name in rows:\n"
                 "                        _write(driver, name, rows[name])\n",
+                "            try:\n",
+            ),
+            Edit(
+                f"{DATABASE}/sqlite_transaction.py",
+                "        self._begun = False  # the go rolls back by itself\n",
                 "        def write(driver: sqlite3.Connection) -> None:\n"
                 "            for name in WRITES:\n"
                 "                if name in rows:\n"
                 "                    _write(driver, name, rows[name])\n"
                 "\n"
-                "        def write_and_commit(driver: sqlite3.Connection) -> None:\n"
-                "            try:\n",
-            ),
-            Edit(
-                f"{DATABASE}/sqlite_transaction.py",
-                "        self._begun = False\n        await run_on",
                 "        await run_on_thread(self._connection, write)\n"
-                "        self._begun = False\n"
-                "        await run_on",
+                "        self._begun = False\n",
             ),
         ),
         (f"{FAULTS}::test_reads_see_nothing_of_a_batch_that_is_not_committed",),

@@ -29,14 +29,16 @@ WHERE showtime.showtime_id = ANY (ARRAY(SELECT json_array_elements_text($1::json
 -- of a version that the stored one descends from, only the changes since are read.
 -- "OFFSET 0" keeps each lateral subquery apart, so that an index finds its rows. As a join, a plan that was made while a
 -- table was small could read all of it.
+-- The time is that at which the statement arrives: after the locks, and before the snapshot that it reads.
 WITH clock AS MATERIALIZED (
-    SELECT coalesce($5::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) AS now
+    SELECT coalesce($5::bigint, (extract(epoch FROM statement_timestamp()) * 1000000)::bigint) AS now
 ), wanted AS (
     SELECT showtime.*, known.revision AS known_revision, clock.now - $6::bigint AS unpaid_since,
         EXISTS (
             SELECT 1 FROM commit_log
             WHERE commit_log.showtime_id = known.showtime_id AND commit_log.revision = known.revision
                 AND commit_log.commit_id = known.commit_id
+            OFFSET 0
         ) AS is_known
     FROM clock CROSS JOIN json_to_recordset($1::json) AS known (showtime_id text, revision bigint, commit_id text)
     CROSS JOIN LATERAL (SELECT * FROM showtime WHERE showtime.showtime_id = known.showtime_id OFFSET 0) AS showtime

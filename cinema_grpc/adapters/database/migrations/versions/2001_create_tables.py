@@ -37,6 +37,7 @@ def upgrade() -> None:
     _create_catalog()
     _create_showtimes()
     _create_bookings()
+    _create_claims_and_tickets()
     _create_payments()
     if op.get_bind().dialect.name == "postgresql":
         op.create_index("booking_showtime_id_revision_index", "booking", ["showtime_id", "revision"])
@@ -232,6 +233,9 @@ def _create_bookings() -> None:
         **_where("status IN ('CANCELLED', 'EXPIRED') AND confirm_time IS NULL"),
     )
     op.create_index("booking_user_id_status_booking_id_index", "booking", ["user_id", "status", "booking_id"])
+
+
+def _create_claims_and_tickets() -> None:
     op.create_table(
         "seat_claim",
         sa.Column("showtime_id", TEXT, nullable=False),
