@@ -49,11 +49,11 @@ class TestDemo:
 
     async def test_a_stranger_with_the_demos_name(self, tmp_path: Path) -> None:
         """An account named like the demo's staff, but a customer: its password stays."""
-        async with running(f"sqlite+aiosqlite:///{tmp_path / 'cinema.db'}") as house:
+        async with running(f"sqlite+aiosqlite:///{tmp_path / 'cinema.db'}") as app:
             request = auth_service_pb2.RegisterRequest(
                 username="demo-staff", password="a long and private one", full_name="X", email="x@example.com"
             )
-            await house.auth.Register(request, timeout=SECONDS)
+            await app.auth.Register(request, timeout=SECONDS)
         with serving(tmp_path, "--demo") as server:
             server.wait_for("--demo leaves it alone")
 

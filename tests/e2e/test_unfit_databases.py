@@ -96,17 +96,17 @@ class TestRights:
     )
     async def test_that_are_taken_away_later(self, role: Role, taken: str, given: str) -> None:
         """Calls are refused as UNAVAILABLE, and the server is not healthy, until the rights are back."""
-        async with running(role.url) as house:
-            showtime_id = (await house.showtime()).showtime_id
-            await house.customer()
-            watch = health_pb2_grpc.HealthStub(house.channel).Watch(health_pb2.HealthCheckRequest(), timeout=20)
+        async with running(role.url) as app:
+            showtime_id = (await app.showtime()).showtime_id
+            await app.customer()
+            watch = health_pb2_grpc.HealthStub(app.channel).Watch(health_pb2.HealthCheckRequest(), timeout=20)
             assert (await watch.read()).status == SERVING
             role.sql(taken)
-            assert (await refusal(house.book(showtime_id, "A1"))).reason == "STORAGE_UNAVAILABLE"
-            house.server.watch_storage.wake()
+            assert (await refusal(app.book(showtime_id, "A1"))).reason == "STORAGE_UNAVAILABLE"
+            app.server.watch_storage.wake()
             assert (await watch.read()).status == NOT_SERVING
             role.sql(given)
-            house.server.watch_storage.wake()
+            app.server.watch_storage.wake()
             assert (await watch.read()).status == SERVING
-            assert (await house.book(showtime_id, "A1", "A2")).seats
+            assert (await app.book(showtime_id, "A1", "A2")).seats
             watch.cancel()

@@ -13,7 +13,7 @@ from cinema.v1 import showtime_pb2
 from sqlalchemy.pool import QueuePool
 
 from tests.database import reading
-from tests.rpc.conftest import UNLIMITED, House, new_id, running
+from tests.rpc.conftest import UNLIMITED, App, new_id, running
 
 SHORT, LONG = 10, 2_000
 """How many instants there are in a short form, and in a long one."""
@@ -30,7 +30,7 @@ Stub = Any
 class Scene:
     """An app with what the changes need, numbered so that no two calls want the same."""
 
-    house: House
+    app: App
     showtimes: list[str]
     movie_id: str
     auditorium_id: str
@@ -40,7 +40,7 @@ class Scene:
     async def next_booking(self) -> str:
         """Hold a seat that is free."""
         showtime_id, seat = self.seat()
-        return (await self.house.book(showtime_id, seat, request_id=new_id())).booking_id
+        return (await self.app.book(showtime_id, seat, request_id=new_id())).booking_id
 
     def seat(self) -> tuple[str, str]:
         """Return a showtime and a free seat in it."""
@@ -50,21 +50,21 @@ class Scene:
 
     async def ask(self, question: str) -> int:
         """Ask the database for a number."""
-        async with reading(self.house.server.database) as connection:
+        async with reading(self.app.server.database) as connection:
             return int((await connection.exec_driver_sql(question)).scalar_one())
 
 
 @asynccontextmanager
 async def a_scene(database_url: str) -> AsyncIterator[Scene]:
     """Set the scene."""
-    async with running(database_url, **UNLIMITED) as house:
+    async with running(database_url, **UNLIMITED) as app:
         rows = [(label, (SEATS_A_ROW,)) for label in ROWS]
         policy = showtime_pb2.SEAT_GAP_POLICY_ALLOW
-        showtimes = [(await house.showtime(rows=rows, policy=policy)).showtime_id for _ in range(SHOWTIMES)]
-        auditorium = await house.auditorium()
-        movie = await house.movie(minutes=60)
-        await house.customer()
-        yield Scene(house, showtimes, movie.movie_id, auditorium.auditorium_id, auditorium.cinema_id)
+        showtimes = [(await app.showtime(rows=rows, policy=policy)).showtime_id for _ in range(SHOWTIMES)]
+        auditorium = await app.auditorium()
+        movie = await app.movie(minutes=60)
+        await app.customer()
+        yield Scene(app, showtimes, movie.movie_id, auditorium.auditorium_id, auditorium.cinema_id)
 
 
 class Sweep:
@@ -112,7 +112,7 @@ class Sweep:
 
 async def nothing_is_left(scene: Scene, tasks_before: set["asyncio.Task[Any]"]) -> None:
     """Wait until no connection is checked out, and no task runs that did not run before."""
-    pool = cast("QueuePool", scene.house.server.database.engine.pool)
+    pool = cast("QueuePool", scene.app.server.database.engine.pool)
     async with asyncio.timeout(30):
         while pool.checkedout() or asyncio.all_tasks() - tasks_before:  # noqa: ASYNC110 (it sets no event)
             await asyncio.sleep(0.01)

@@ -62,34 +62,34 @@ Prepare = Callable[["Scene"], Awaitable[tuple[Stub, Any, Metadata]]]
 async def create_booking(scene: Scene) -> tuple[Stub, Any, Metadata]:
     showtime_id, seat = scene.seat()
     request = booking_service_pb2.CreateBookingRequest(showtime_id=showtime_id, seats=[seat], request_id=new_id())
-    return scene.house.bookings.CreateBooking, request, await scene.house.customer(f"customer-{scene.number // 5}")
+    return scene.app.bookings.CreateBooking, request, await scene.app.customer(f"customer-{scene.number // 5}")
 
 
 async def confirm_payment(scene: Scene) -> tuple[Stub, Any, Metadata]:
     request = booking_service_pb2.ConfirmPaymentRequest(
         booking_id=await scene.next_booking(), payment_token="tok_visa", request_id=new_id()
     )
-    return scene.house.bookings.ConfirmPayment, request, await scene.house.customer()
+    return scene.app.bookings.ConfirmPayment, request, await scene.app.customer()
 
 
 async def cancel_booking(scene: Scene) -> tuple[Stub, Any, Metadata]:
     booking_id = await scene.next_booking()
     if scene.number % 2:
-        await scene.house.pay(booking_id, request_id=new_id())
+        await scene.app.pay(booking_id, request_id=new_id())
     request = booking_service_pb2.CancelBookingRequest(booking_id=booking_id, request_id=new_id())
-    return scene.house.bookings.CancelBooking, request, await scene.house.customer()
+    return scene.app.bookings.CancelBooking, request, await scene.app.customer()
 
 
 async def create_movie(scene: Scene) -> tuple[Stub, Any, Metadata]:
     request = catalog_service_pb2.CreateMovieRequest(
         title="Another Film", runtime=Duration(seconds=5_400), request_id=new_id()
     )
-    return scene.house.catalog.CreateMovie, request, await scene.house.staff()
+    return scene.app.catalog.CreateMovie, request, await scene.app.staff()
 
 
 async def create_cinema(scene: Scene) -> tuple[Stub, Any, Metadata]:
     request = catalog_service_pb2.CreateCinemaRequest(name="Another House", time_zone="UTC", request_id=new_id())
-    return scene.house.catalog.CreateCinema, request, await scene.house.staff()
+    return scene.app.catalog.CreateCinema, request, await scene.app.staff()
 
 
 async def create_auditorium(scene: Scene) -> tuple[Stub, Any, Metadata]:
@@ -100,7 +100,7 @@ async def create_auditorium(scene: Scene) -> tuple[Stub, Any, Metadata]:
         rows=[catalog_pb2.SeatRow(label="A", sections=[10])],
         request_id=new_id(),
     )
-    return scene.house.catalog.CreateAuditorium, request, await scene.house.staff()
+    return scene.app.catalog.CreateAuditorium, request, await scene.app.staff()
 
 
 async def create_showtime(scene: Scene) -> tuple[Stub, Any, Metadata]:
@@ -112,7 +112,7 @@ async def create_showtime(scene: Scene) -> tuple[Stub, Any, Metadata]:
         price=EUR,
         request_id=new_id(),
     )
-    return scene.house.showtimes.CreateShowtime, request, await scene.house.staff()
+    return scene.app.showtimes.CreateShowtime, request, await scene.app.staff()
 
 
 CHANGES: dict[str, Prepare] = {
@@ -161,7 +161,7 @@ async def sweep(scene: Scene, name: str, instants: int) -> int:
 async def failed_checks(scene: Scene) -> list[str]:
     """Return which checks of the database fail."""
     questions = ", ".join(f"({question})" for question in CHECKS.values())
-    async with reading(scene.house.server.database) as connection:
+    async with reading(scene.app.server.database) as connection:
         (answers,) = await connection.exec_driver_sql(f"SELECT {questions}")
     return [name for name, answer in zip(CHECKS, answers, strict=True) if answer]
 

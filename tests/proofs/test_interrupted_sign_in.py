@@ -35,12 +35,12 @@ def bearer(tokens: user_pb2.Tokens) -> Metadata:
 
 async def sign_in(scene: Scene, username: str, password: str = PASSWORD) -> user_pb2.Tokens:
     """Sign in."""
-    return (await scene.house.auth.Login(pb.LoginRequest(username=username, password=password))).tokens
+    return (await scene.app.auth.Login(pb.LoginRequest(username=username, password=password))).tokens
 
 
 async def sweep_register(scene: Scene, instants: int) -> int:
     """Afterwards there is no account, or a whole one."""
-    path, register = Sweep(instants), scene.house.auth.Register
+    path, register = Sweep(instants), scene.app.auth.Register
     for number in range(-WHOLE_CALLS, 0):
         await path.measure(lambda: register(person(number)))  # noqa: B023 (it is done at once)
     for instant in range(instants):
@@ -49,7 +49,7 @@ async def sweep_register(scene: Scene, instants: int) -> int:
         if told is None:
             with suppress(grpc.aio.AioRpcError):  # it is there already, as signing in shows
                 await register(wanted)
-        user = (await scene.house.auth.Login(pb.LoginRequest(username=wanted.username, password=PASSWORD))).user
+        user = (await scene.app.auth.Login(pb.LoginRequest(username=wanted.username, password=PASSWORD))).user
         assert (user.username, user.email, user.full_name) == (wanted.username, wanted.email, wanted.full_name)
         assert told is None or told.user == user, instant
     return path.answered
@@ -57,8 +57,8 @@ async def sweep_register(scene: Scene, instants: int) -> int:
 
 async def sweep_refresh(scene: Scene, instants: int) -> int:
     """A client that repeats it, with the same refresh token, stays signed in."""
-    path, refresh, tasks = Sweep(instants), scene.house.auth.RefreshTokens, asyncio.all_tasks()
-    token = (await scene.house.auth.Register(person(0))).tokens.refresh_token
+    path, refresh, tasks = Sweep(instants), scene.app.auth.RefreshTokens, asyncio.all_tasks()
+    token = (await scene.app.auth.Register(person(0))).tokens.refresh_token
     for _ in range(WHOLE_CALLS):
         await path.measure(lambda: refresh(pb.RefreshTokensRequest(refresh_token=token)))  # noqa: B023 (it is done at once)
         token = (await refresh(pb.RefreshTokensRequest(refresh_token=token))).tokens.refresh_token
@@ -67,7 +67,7 @@ async def sweep_refresh(scene: Scene, instants: int) -> int:
         told = await path.interrupt(instant, lambda **timeout: refresh(request, **timeout))  # noqa: B023
         tokens = (told or await refresh(request)).tokens
         await nothing_is_left(scene, tasks)  # the call that was given up might come after the next one
-        user = await scene.house.auth.GetCurrentUser(pb.GetCurrentUserRequest(), metadata=bearer(tokens))
+        user = await scene.app.auth.GetCurrentUser(pb.GetCurrentUserRequest(), metadata=bearer(tokens))
         assert user.user.username == "person0", instant
         token = tokens.refresh_token
     return path.answered
@@ -75,8 +75,8 @@ async def sweep_refresh(scene: Scene, instants: int) -> int:
 
 async def sweep_logout(scene: Scene, instants: int) -> int:
     """After the repeat the session is over."""
-    path, logout = Sweep(instants), scene.house.auth.Logout
-    await scene.house.auth.Register(person(0))
+    path, logout = Sweep(instants), scene.app.auth.Logout
+    await scene.app.auth.Register(person(0))
     for number in range(-WHOLE_CALLS, instants):
         request = pb.LogoutRequest(refresh_token=(await sign_in(scene, "person0")).refresh_token)
         if number < 0:
@@ -85,15 +85,15 @@ async def sweep_logout(scene: Scene, instants: int) -> int:
         if await path.interrupt(number, lambda **timeout: logout(request, **timeout)) is None:  # noqa: B023
             await logout(request)
         again = pb.RefreshTokensRequest(refresh_token=request.refresh_token)
-        assert (await refusal(scene.house.auth.RefreshTokens(again))).reason == "REFRESH_TOKEN_INVALID", number
+        assert (await refusal(scene.app.auth.RefreshTokens(again))).reason == "REFRESH_TOKEN_INVALID", number
     return path.answered
 
 
 async def sweep_change_password(scene: Scene, instants: int) -> int:
     """Either the old password holds, and the old session, or the new one holds and the old session is over."""
-    path, change, tasks = Sweep(instants), scene.house.auth.ChangePassword, asyncio.all_tasks()
+    path, change, tasks = Sweep(instants), scene.app.auth.ChangePassword, asyncio.all_tasks()
     for number in range(-WHOLE_CALLS, instants):
-        tokens = (await scene.house.auth.Register(person(number))).tokens
+        tokens = (await scene.app.auth.Register(person(number))).tokens
         request = pb.ChangePasswordRequest(current_password=PASSWORD, new_password=NEW_PASSWORD)
         if number < 0:
             await path.measure(lambda: change(request, metadata=bearer(tokens)))  # noqa: B023 (it is done at once)
@@ -105,7 +105,7 @@ async def sweep_change_password(scene: Scene, instants: int) -> int:
         await nothing_is_left(scene, tasks)  # or it may still be done
         changed = True
         with suppress(grpc.aio.AioRpcError):
-            await scene.house.auth.RefreshTokens(pb.RefreshTokensRequest(refresh_token=tokens.refresh_token))
+            await scene.app.auth.RefreshTokens(pb.RefreshTokensRequest(refresh_token=tokens.refresh_token))
             changed = False
         assert changed or told is None, number
         await sign_in(scene, person(number).username, NEW_PASSWORD if changed else PASSWORD)
@@ -115,13 +115,13 @@ async def sweep_change_password(scene: Scene, instants: int) -> int:
 async def sweep_login(scene: Scene, instants: int) -> int:
     """It begins a session or none, and the repeat begins one."""
     path, tasks = Sweep(instants), asyncio.all_tasks()
-    await scene.house.auth.Register(person(0))
+    await scene.app.auth.Register(person(0))
     request = pb.LoginRequest(username=person(0).username, password=PASSWORD)
     for _ in range(WHOLE_CALLS):
-        await path.measure(lambda: scene.house.auth.Login(request))
+        await path.measure(lambda: scene.app.auth.Login(request))
     for number in range(instants):
         before = await sessions(scene)
-        told = await path.interrupt(number, lambda **timeout: scene.house.auth.Login(request, **timeout))
+        told = await path.interrupt(number, lambda **timeout: scene.app.auth.Login(request, **timeout))
         await nothing_is_left(scene, tasks)  # or it may still begin
         begun = await sessions(scene) - before
         assert begun == 1 if told is not None else begun in {0, 1}, number
@@ -131,7 +131,7 @@ async def sweep_login(scene: Scene, instants: int) -> int:
 
 async def sessions(scene: Scene) -> int:
     """Count the sessions that there are."""
-    async with reading(scene.house.server.database) as connection:
+    async with reading(scene.app.server.database) as connection:
         return int((await connection.execute(select(func.count()).select_from(schema.session))).scalar_one())
 
 

@@ -16,7 +16,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 from cinema_grpc.transport.call import CallState
 from cinema_grpc.transport.open_calls import OpenCalls
 from tests.proofs.http2 import RawConnection
-from tests.rpc.conftest import House
+from tests.rpc.conftest import App
 
 SECONDS = 30
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -31,10 +31,10 @@ HEALTH_CHECK, HEALTH_WATCH = "/grpc.health.v1.Health/Check", "/grpc.health.v1.He
 
 
 @asynccontextmanager
-async def connection(house: House, *options: tuple[str, int]) -> AsyncIterator[grpc.aio.Channel]:
+async def connection(app: App, *options: tuple[str, int]) -> AsyncIterator[grpc.aio.Channel]:
     """Open a channel with its own connection."""
     own = ("grpc.use_local_subchannel_pool", 1)
-    async with grpc.aio.insecure_channel(house.server.address, options=(own, *options)) as channel:
+    async with grpc.aio.insecure_channel(app.server.address, options=(own, *options)) as channel:
         yield channel
 
 
@@ -68,9 +68,9 @@ async def watching(channel: grpc.aio.Channel) -> AsyncIterator[Any]:
 
 
 @asynccontextmanager
-async def raw(house: House, window: int = 65_535) -> AsyncIterator[RawConnection]:
+async def raw(app: App, window: int = 65_535) -> AsyncIterator[RawConnection]:
     """Open a connection that can break the protocol's customs, as no library does."""
-    opened = await RawConnection.open(house.server.address, window)
+    opened = await RawConnection.open(app.server.address, window)
     try:
         yield opened
     finally:
@@ -84,29 +84,29 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-def open_calls_of(house: House) -> OpenCalls:
+def open_calls_of(app: App) -> OpenCalls:
     """Return the open calls of a server."""
-    assert house.server._server is not None
-    return house.server._server._calls.pipeline._open_calls
+    assert app.server._server is not None
+    return app.server._server._calls.pipeline._open_calls
 
 
-def count(house: House, *states: CallState) -> int:
+def count(app: App, *states: CallState) -> int:
     """Return the number of calls in these states."""
-    return sum(call.state in states for call in open_calls_of(house)._open)
+    return sum(call.state in states for call in open_calls_of(app)._open)
 
 
-async def peers_of(house: House, connection: RawConnection) -> set[str]:
+async def peers_of(app: App, connection: RawConnection) -> set[str]:
     """Return a connection as gRPC writes it; makes a call on it."""
     await connection.call(GET_MOVIE)
-    await until(lambda: count(house, CallState.RECEIVING) == 1)
-    return {call.client.connection for call in open_calls_of(house)._open if call.state is CallState.RECEIVING}
+    await until(lambda: count(app, CallState.RECEIVING) == 1)
+    return {call.client.connection for call in open_calls_of(app)._open if call.state is CallState.RECEIVING}
 
 
 @asynccontextmanager
-async def watching_passwords(house: House) -> AsyncIterator[bytes]:
+async def watching_passwords(app: App) -> AsyncIterator[bytes]:
     """Yield a Login request, and keep all Logins running."""
     may_end = threading.Event()
-    passwords = house.server._passwords
+    passwords = app.server._passwords
     check = passwords._matches
 
     def check_slowly(secret: bytes, password_hash: str) -> bool:

@@ -104,7 +104,7 @@ def new_id() -> str:
 
 
 @dataclass
-class House:
+class App:
     """A running server and a channel to it; every customer's metadata is made on first use."""
 
     server: CinemaServer
@@ -235,7 +235,7 @@ async def running(
     secret: bytes | None = SECRET,
     passwords: Argon2Passwords | None = None,
     **settings: Any,
-) -> AsyncIterator[House]:
+) -> AsyncIterator[App]:
     """Run a server on a database."""
     given: dict[str, Any] = {
         "listen_address": "127.0.0.1:0",
@@ -253,13 +253,13 @@ async def running(
         await server.open()
         await server.listen()
         async with grpc.aio.insecure_channel(server.address) as channel:
-            yield House(server, clock, channel)
+            yield App(server, clock, channel)
     finally:
         await server.close()
 
 
 @pytest.fixture
-async def house(database_url: str) -> AsyncIterator[House]:
+async def app(database_url: str) -> AsyncIterator[App]:
     """A running server on an empty database."""
-    async with running(database_url) as house:
-        yield house
+    async with running(database_url) as app:
+        yield app

@@ -9,7 +9,7 @@ from cinema.v1 import showtime_service_pb2 as pb
 from cinema.v1.money_pb2 import Money
 
 from tests.builders import NOW
-from tests.rpc.conftest import House, moment
+from tests.rpc.conftest import App, moment
 
 MICROSECOND = timedelta(microseconds=1)
 MINUTE = timedelta(minutes=1)
@@ -20,9 +20,9 @@ EUR = Money(currency_code="EUR", minor_units=1_250)
 
 @dataclass
 class Programme:
-    """A house with a movie of two hours and an auditorium of 18 seats, to put showtimes into."""
+    """An app with a movie of two hours and an auditorium of 18 seats, to put showtimes into."""
 
-    house: House
+    app: App
     movie_id: str
     auditorium_id: str
     cinema_id: str
@@ -36,12 +36,12 @@ class Programme:
             "price": EUR,
         }
         request = pb.CreateShowtimeRequest(**(fields | changes))
-        answer = await self.house.showtimes.CreateShowtime(request, metadata=await self.house.staff())
+        answer = await self.app.showtimes.CreateShowtime(request, metadata=await self.app.staff())
         return answer.showtime
 
     async def page(self, **fields: Any) -> tuple[list[str], str]:
         """Read a page of the programme, as nobody; give the identifiers on it and the next page's token."""
-        answer = await self.house.showtimes.ListShowtimes(pb.ListShowtimesRequest(**fields))
+        answer = await self.app.showtimes.ListShowtimes(pb.ListShowtimesRequest(**fields))
         return [showtime.showtime_id for showtime in answer.showtimes], answer.next_page_token
 
     async def listed(self, **fields: Any) -> list[str]:
@@ -51,8 +51,8 @@ class Programme:
         return identifiers
 
 
-async def open_programme(house: House) -> Programme:
+async def open_programme(app: App) -> Programme:
     """Enter the movie and the auditorium."""
-    auditorium = await house.auditorium()
-    movie = await house.movie(minutes=120)
-    return Programme(house, movie.movie_id, auditorium.auditorium_id, auditorium.cinema_id)
+    auditorium = await app.auditorium()
+    movie = await app.movie(minutes=120)
+    return Programme(app, movie.movie_id, auditorium.auditorium_id, auditorium.cinema_id)

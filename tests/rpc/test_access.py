@@ -11,7 +11,7 @@ from cinema.v1 import booking_service_pb2, catalog_service_pb2, user_pb2
 from cinema_grpc.adapters.access_tokens import JwtAccessTokens
 from cinema_grpc.domain.account import Role, User
 from tests.builders import NOW
-from tests.rpc.conftest import METHODS, PASSWORD, SECRET, House, Metadata, refusal
+from tests.rpc.conftest import METHODS, PASSWORD, SECRET, App, Metadata, refusal
 
 Code = grpc.StatusCode
 PUBLIC = {
@@ -42,89 +42,89 @@ def bearer(token: str) -> Metadata:
 
 
 class TestAccess:
-    async def refusals(self, house: House, methods: Iterable[str], metadata: Metadata) -> dict[str, tuple[Code, str]]:
+    async def refusals(self, app: App, methods: Iterable[str], metadata: Metadata) -> dict[str, tuple[Code, str]]:
         """Call methods with an empty request; return the refusals."""
-        refused = {method: await refusal(house.send(method, b"", metadata)) for method in methods}
+        refused = {method: await refusal(app.send(method, b"", metadata)) for method in methods}
         return {method: (each.code, each.reason) for method, each in refused.items()}
 
-    async def outcome(self, house: House, method: str, metadata: Metadata) -> bytes | tuple[Any, str]:
+    async def outcome(self, app: App, method: str, metadata: Metadata) -> bytes | tuple[Any, str]:
         """Call a method with an empty request; return its response, or its code and message."""
         try:
-            return await house.send(method, b"", metadata)
+            return await app.send(method, b"", metadata)
         except grpc.aio.AioRpcError as error:
             return error.code(), str(error.details())
 
-    async def test_each_method_that_is_not_public_requires_a_token(self, house: House) -> None:
+    async def test_each_method_that_is_not_public_requires_a_token(self, app: App) -> None:
         """It is checked before the request."""
         methods = METHODS.keys() - PUBLIC
         assert methods
-        missing = await self.refusals(house, methods, ())
+        missing = await self.refusals(app, methods, ())
         assert missing == dict.fromkeys(methods, (Code.UNAUTHENTICATED, "TOKEN_MISSING"))
 
-    async def test_a_token_of_an_unknown_user_is_refused(self, house: House) -> None:
+    async def test_a_token_of_an_unknown_user_is_refused(self, app: App) -> None:
         """Even with a valid signature and the role of staff."""
         nobody = User("0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "nobody", "Nobody", "", Role.STAFF, NOW)
-        token = JwtAccessTokens(SECRET, house.clock).issue(nobody).text
+        token = JwtAccessTokens(SECRET, app.clock).issue(nobody).text
         methods = METHODS.keys() - PUBLIC
-        refused = await self.refusals(house, methods, bearer(token))
+        refused = await self.refusals(app, methods, bearer(token))
         assert refused == dict.fromkeys(methods, (Code.UNAUTHENTICATED, "TOKEN_INVALID"))
 
-    async def test_public_methods_ignore_tokens(self, house: House) -> None:
+    async def test_public_methods_ignore_tokens(self, app: App) -> None:
         """The response is the same without a token, with an invalid one and with an expired one."""
-        expired = await house.customer()
-        house.clock.advance(timedelta(hours=1))
+        expired = await app.customer()
+        app.clock.advance(timedelta(hours=1))
         for method in PUBLIC:
-            expected = await self.outcome(house, method, ())
+            expected = await self.outcome(app, method, ())
             for metadata in (bearer("nonsense"), (("authorization", ""),), expired, expired * 2):
-                assert await self.outcome(house, method, metadata) == expected, method
+                assert await self.outcome(app, method, metadata) == expected, method
 
-    async def test_staff_methods_are_refused_to_customers(self, house: House) -> None:
+    async def test_staff_methods_are_refused_to_customers(self, app: App) -> None:
         """All other methods validate the empty request, or respond to it."""
-        assert await self.refusals(house, FOR_STAFF, await house.customer()) == dict.fromkeys(
+        assert await self.refusals(app, FOR_STAFF, await app.customer()) == dict.fromkeys(
             FOR_STAFF, (Code.PERMISSION_DENIED, "ROLE_REQUIRED")
         )
         for method in METHODS.keys() - FOR_STAFF:
-            outcome = await self.outcome(house, method, await house.customer())
+            outcome = await self.outcome(app, method, await app.customer())
             assert isinstance(outcome, bytes) or outcome[0] is Code.INVALID_ARGUMENT, method
 
-    async def test_staff_sign_in_like_customers(self, house: House) -> None:
+    async def test_staff_sign_in_like_customers(self, app: App) -> None:
         """They may have no email, and may do what customers may."""
-        metadata = await house.staff()
-        staff = (await house.auth.GetCurrentUser(pb.GetCurrentUserRequest(), metadata=metadata)).user
+        metadata = await app.staff()
+        staff = (await app.auth.GetCurrentUser(pb.GetCurrentUserRequest(), metadata=metadata)).user
         assert (staff.username, staff.full_name, staff.email) == ("staff", "Staff", "")
         assert staff.role == user_pb2.ROLE_STAFF
         odeon = catalog_service_pb2.CreateCinemaRequest(name="Odeon", time_zone="UTC")
-        assert (await house.catalog.CreateCinema(odeon, metadata=metadata)).cinema.name == "Odeon"
-        booking = await house.book((await house.showtime()).showtime_id, "A1", "A2", by="staff")
+        assert (await app.catalog.CreateCinema(odeon, metadata=metadata)).cinema.name == "Odeon"
+        booking = await app.book((await app.showtime()).showtime_id, "A1", "A2", by="staff")
         assert booking.user_id == staff.user_id
-        assert (await house.auth.Login(pb.LoginRequest(username="STAFF", password=PASSWORD))).user == staff
+        assert (await app.auth.Login(pb.LoginRequest(username="STAFF", password=PASSWORD))).user == staff
         request = pb.RegisterRequest(username="Staff", password=PASSWORD, full_name="Ada", email="ada@example.com")
-        assert (await refusal(house.auth.Register(request))).reason == "USERNAME_TAKEN"
+        assert (await refusal(app.auth.Register(request))).reason == "USERNAME_TAKEN"
 
 
 class TestXRequestId:
-    async def answered(self, house: House, *sent: str, metadata: Metadata = ()) -> list[str]:
+    async def answered(self, app: App, *sent: str, metadata: Metadata = ()) -> list[str]:
         """Make a call that succeeds and one that fails; return the x-request-id of both."""
         headers = (*metadata, *(("x-request-id", value) for value in sent))
-        call = house.catalog.ListMovies(catalog_service_pb2.ListMoviesRequest(), metadata=headers)
+        call = app.catalog.ListMovies(catalog_service_pb2.ListMoviesRequest(), metadata=headers)
         await call
         request = booking_service_pb2.GetBookingRequest(booking_id="none")
-        refused = await refusal(house.bookings.GetBooking(request, metadata=headers))
+        refused = await refusal(app.bookings.GetBooking(request, metadata=headers))
         return [str(dict(await call.trailing_metadata())["x-request-id"]), str(refused.trailers["x-request-id"])]
 
-    async def test_a_well_formed_one_is_returned(self, house: House) -> None:
+    async def test_a_well_formed_one_is_returned(self, app: App) -> None:
         """On success, and on refusals before and after authentication."""
         for own in ("7", "Aa0._-", "x" * 128):
-            assert await self.answered(house, own) == [own, own]
-            assert await self.answered(house, own, metadata=await house.customer()) == [own, own]
+            assert await self.answered(app, own) == [own, own]
+            assert await self.answered(app, own, metadata=await app.customer()) == [own, own]
 
-    async def test_any_other_is_replaced(self, house: House) -> None:
+    async def test_any_other_is_replaced(self, app: App) -> None:
         """By a new, well-formed one for each call."""
-        seen = await self.answered(house)
+        seen = await self.answered(app)
         for own in ("", "x" * 129, "a b", "a/b", "a,b", "{}"):
-            given = await self.answered(house, own)
+            given = await self.answered(app, own)
             assert own not in given
             seen += given
         assert len(set(seen)) == len(seen)
         for each in seen:
-            assert await self.answered(house, each) == [each, each]
+            assert await self.answered(app, each) == [each, each]

@@ -23,7 +23,7 @@ from cinema_grpc.adapters.database import schema
 from tests.builders import NOW
 from tests.conftest import KINDS, Lend
 from tests.database import reading
-from tests.rpc.conftest import METHODS, PASSWORD, House, Metadata, moment, new_id, read_refusal, running
+from tests.rpc.conftest import METHODS, PASSWORD, App, Metadata, moment, new_id, read_refusal, running
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.no_cover]
 
@@ -56,11 +56,11 @@ class World:
         callers: The metadata of a customer, of staff and of nobody.
     """
 
-    def __init__(self, house: House, likely: Mapping[str, Sequence[Any]], callers: Sequence[Metadata]) -> None:
-        self.house = house
+    def __init__(self, app: App, likely: Mapping[str, Sequence[Any]], callers: Sequence[Metadata]) -> None:
+        self.app = app
         self.likely = likely
         self.callers = callers
-        url = house.server.database.engine.url
+        url = app.server.database.engine.url
         self._file = sqlite3.connect(str(url.database)) if url.drivername.startswith("sqlite") else None
 
     def close(self) -> None:
@@ -71,7 +71,7 @@ class World:
         """Give what changes whenever anything is written to the database."""
         if self._file is not None:
             return self._file.execute("PRAGMA data_version").fetchone()
-        async with reading(self.house.server.database) as connection:
+        async with reading(self.app.server.database) as connection:
             return (await connection.exec_driver_sql(ROWS_AND_WRITERS)).all()
 
 
@@ -80,15 +80,15 @@ async def world(
     request: pytest.FixtureRequest, lend: Lend, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[World]:
     with lend(request.param, tmp_path_factory.mktemp("any")) as database_url:
-        async with running(database_url) as house:
-            with closing(await a_world(house)) as world:
+        async with running(database_url) as app:
+            with closing(await a_world(app)) as world:
                 yield world
 
 
-async def a_world(house: House) -> World:
-    showtime = await house.showtime()
-    held = await house.book(showtime.showtime_id, "A1", "A2")
-    other = await house.book(showtime.showtime_id, "A3", "A4", by="bob")
+async def a_world(app: App) -> World:
+    showtime = await app.showtime()
+    held = await app.book(showtime.showtime_id, "A1", "A2")
+    other = await app.book(showtime.showtime_id, "A3", "A4", by="bob")
     likely: dict[str, Sequence[Any]] = {
         "movie_id": [showtime.movie.movie_id],
         "cinema_id": [showtime.cinema.cinema_id],
@@ -99,7 +99,7 @@ async def a_world(house: House) -> World:
         "password": [PASSWORD],
         "current_password": [PASSWORD],
         "new_password": [PASSWORD],
-        "refresh_token": await refresh_tokens(house),
+        "refresh_token": await refresh_tokens(app),
         "full_name": ["Someone"],
         "email": ["ada@example.com", "someone@example.com"],
         "title": ["A Film"],
@@ -123,15 +123,15 @@ async def a_world(house: House) -> World:
         "status": [0, 1, 2],
         "request_id": ["", new_id()],
     }
-    await house.server.pay_refunds.stop()  # so that nothing is written but by calls
-    return World(house, likely, [await house.customer(), await house.staff(), ()])
+    await app.server.pay_refunds.stop()  # so that nothing is written but by calls
+    return World(app, likely, [await app.customer(), await app.staff(), ()])
 
 
-async def refresh_tokens(house: House) -> list[str]:
+async def refresh_tokens(app: App) -> list[str]:
     """Sign in, and give a refresh token that was used, its successor, and one that nobody else has."""
     request = LoginRequest(username="bob", password=PASSWORD)
-    used, latest = (await house.auth.Login(request)).tokens, (await house.auth.Login(request)).tokens
-    answer = await house.auth.RefreshTokens(RefreshTokensRequest(refresh_token=used.refresh_token))
+    used, latest = (await app.auth.Login(request)).tokens, (await app.auth.Login(request)).tokens
+    answer = await app.auth.RefreshTokens(RefreshTokensRequest(refresh_token=used.refresh_token))
     return [used.refresh_token, answer.tokens.refresh_token, latest.refresh_token]
 
 
@@ -185,7 +185,7 @@ async def check(world: World, method: str, request: bytes) -> None:
     for caller in world.callers:
         before = await world.version()
         try:
-            await world.house.send(method, request, caller)
+            await world.app.send(method, request, caller)
         except grpc.aio.AioRpcError as error:
             refused = read_refusal(error)
         else:
@@ -203,7 +203,7 @@ async def test_whether_anything_was_written_can_be_told(world: World) -> None:
     before = await world.version()
     await check(world, "/cinema.v1.CatalogService/CreateMovie", b"")
     assert await world.version() == before
-    await world.house.movie()
+    await world.app.movie()
     assert await world.version() != before
 
 

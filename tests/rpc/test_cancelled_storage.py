@@ -11,30 +11,30 @@ from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.application.errors import StorageUnavailable
 from tests.database import reading
 from tests.faults import failing
-from tests.rpc.conftest import PASSWORD, House, refusal
+from tests.rpc.conftest import PASSWORD, App, refusal
 
 
-async def log_in(house: House, _: str) -> None:
-    await house.auth.Login(auth_service_pb2.LoginRequest(username="ada", password=PASSWORD))
+async def log_in(app: App, _: str) -> None:
+    await app.auth.Login(auth_service_pb2.LoginRequest(username="ada", password=PASSWORD))
 
 
-async def list_showtimes(house: House, _: str) -> None:
-    await house.showtimes.ListShowtimes(showtime_service_pb2.ListShowtimesRequest(page_size=7))
+async def list_showtimes(app: App, _: str) -> None:
+    await app.showtimes.ListShowtimes(showtime_service_pb2.ListShowtimesRequest(page_size=7))
 
 
-async def book(house: House, showtime_id: str) -> None:
-    await house.book(showtime_id, "A1", "A2")
+async def book(app: App, showtime_id: str) -> None:
+    await app.book(showtime_id, "A1", "A2")
 
 
 @pytest.mark.parametrize("call", [log_in, list_showtimes, book])
-async def test_statements_that_are_cancelled(house: House, call: Callable[[House, str], Awaitable[Any]]) -> None:
+async def test_statements_that_are_cancelled(app: App, call: Callable[[App, str], Awaitable[Any]]) -> None:
     """As by a timeout in the driver: STORAGE_UNAVAILABLE, and what serves calls lives on."""
-    showtime_id = (await house.showtime()).showtime_id
-    await house.customer()
-    with failing(house.server.database, lambda _statement: True, error=asyncio.CancelledError) as failed:
-        assert (await refusal(call(house, showtime_id))).reason == "STORAGE_UNAVAILABLE"
+    showtime_id = (await app.showtime()).showtime_id
+    await app.customer()
+    with failing(app.server.database, lambda _statement: True, error=asyncio.CancelledError) as failed:
+        assert (await refusal(call(app, showtime_id))).reason == "STORAGE_UNAVAILABLE"
         assert failed
-    await call(house, showtime_id)
+    await call(app, showtime_id)
 
 
 async def test_a_transaction_that_is_ended_as_the_database_is_closed(

@@ -15,7 +15,7 @@ from google.protobuf.duration_pb2 import Duration
 from cinema_grpc.adapters.database import schema
 from tests.builders import NOW, FakeClock
 from tests.database import writing
-from tests.rpc.conftest import House, moment, new_id, refusal, running
+from tests.rpc.conftest import App, moment, new_id, refusal, running
 
 Code = grpc.StatusCode
 SYNOPSIS = "Ein Mädchen, ein Drache, 千と千尋."
@@ -25,23 +25,23 @@ CINEMA: dict[str, Any] = {"name": "A House", "time_zone": "Europe/Berlin"}
 ROW = catalog_pb2.SeatRow(label="A", sections=[2])
 
 
-async def enter(house: House, kind: str, metadata: Any = None, **fields: Any) -> Any:
+async def enter(app: App, kind: str, metadata: Any = None, **fields: Any) -> Any:
     """Enter a Movie, a Cinema or an Auditorium, as staff unless told otherwise."""
     request = getattr(pb, f"Create{kind}Request")(**fields)
-    metadata = await house.staff() if metadata is None else metadata
-    answer = await getattr(house.catalog, f"Create{kind}")(request, metadata=metadata)
+    metadata = await app.staff() if metadata is None else metadata
+    answer = await getattr(app.catalog, f"Create{kind}")(request, metadata=metadata)
     return getattr(answer, kind.lower())
 
 
-async def read(house: House, kind: str, identifier: str) -> Any:
+async def read(app: App, kind: str, identifier: str) -> Any:
     """Read one by its identifier, as nobody."""
     request = getattr(pb, f"Get{kind}Request")(**{f"{kind.lower()}_id": identifier})
-    return getattr(await getattr(house.catalog, f"Get{kind}")(request), kind.lower())
+    return getattr(await getattr(app.catalog, f"Get{kind}")(request), kind.lower())
 
 
-async def page(house: House, kind: str, **fields: Any) -> tuple[list[Any], str]:
+async def page(app: App, kind: str, **fields: Any) -> tuple[list[Any], str]:
     """Read a page of a list, as nobody; give its entries and the next page's token."""
-    answer = await getattr(house.catalog, f"List{kind}s")(getattr(pb, f"List{kind}sRequest")(**fields))
+    answer = await getattr(app.catalog, f"List{kind}s")(getattr(pb, f"List{kind}sRequest")(**fields))
     return list(getattr(answer, f"{kind.lower()}s")), answer.next_page_token
 
 
@@ -50,7 +50,7 @@ def rows(*layout: tuple[str, Sequence[int]]) -> list[catalog_pb2.SeatRow]:
 
 
 class TestEntering:
-    async def test_a_movie(self, house: House) -> None:
+    async def test_a_movie(self, app: App) -> None:
         """Every field comes back as it was sent, whatever its script."""
         sent: dict[str, Any] = {
             "title": TITLE,
@@ -58,119 +58,119 @@ class TestEntering:
             "rating": "Ab 12, déconseillé 🔞",
             "synopsis": SYNOPSIS * 100,
         }
-        movie = await enter(house, "Movie", **sent)
+        movie = await enter(app, "Movie", **sent)
         assert 1 <= len(movie.movie_id) <= 64
         assert movie == catalog_pb2.Movie(movie_id=movie.movie_id, create_time=moment(NOW), **sent)
-        assert await read(house, "Movie", movie.movie_id) == movie
-        assert await page(house, "Movie") == ([movie], "")
+        assert await read(app, "Movie", movie.movie_id) == movie
+        assert await page(app, "Movie") == ([movie], "")
 
-    async def test_the_bounds_of_a_movie(self, house: House) -> None:
+    async def test_the_bounds_of_a_movie(self, app: App) -> None:
         """Lengths are counted in code points; rating and synopsis may be left out."""
         for seconds in (60, 43_200):
-            movie = await enter(house, "Movie", title="🎬" * 200, runtime=Duration(seconds=seconds))
+            movie = await enter(app, "Movie", title="🎬" * 200, runtime=Duration(seconds=seconds))
             assert (movie.runtime.seconds, movie.rating, movie.synopsis) == (seconds, "", "")
-        full = await enter(house, "Movie", **(MOVIE | {"rating": "é" * 200, "synopsis": "é" * 5_000}))
+        full = await enter(app, "Movie", **(MOVIE | {"rating": "é" * 200, "synopsis": "é" * 5_000}))
         assert (len(full.rating), len(full.synopsis)) == (200, 5_000)
 
-    async def test_a_cinema(self, house: House) -> None:
+    async def test_a_cinema(self, app: App) -> None:
         sent = {"name": "Kino «Åsgård» 🎦", "time_zone": "America/Argentina/Buenos_Aires"}
-        cinema = await enter(house, "Cinema", **sent)
+        cinema = await enter(app, "Cinema", **sent)
         assert cinema == catalog_pb2.Cinema(cinema_id=cinema.cinema_id, create_time=moment(NOW), **sent)
-        assert await read(house, "Cinema", cinema.cinema_id) == cinema
-        assert await page(house, "Cinema") == ([cinema], "")
-        assert (await enter(house, "Cinema", **sent)).cinema_id != cinema.cinema_id
+        assert await read(app, "Cinema", cinema.cinema_id) == cinema
+        assert await page(app, "Cinema") == ([cinema], "")
+        assert (await enter(app, "Cinema", **sent)).cinema_id != cinema.cinema_id
 
-    async def test_a_time_zone_that_iana_does_not_know(self, house: House) -> None:
+    async def test_a_time_zone_that_iana_does_not_know(self, app: App) -> None:
         for time_zone in ("Mars/Olympus", "europe/berlin", "+02:00", "../UTC", "Factory", "UTC\0", ""):
-            refused = await refusal(enter(house, "Cinema", name="A House", time_zone=time_zone))
+            refused = await refusal(enter(app, "Cinema", name="A House", time_zone=time_zone))
             assert refused.fields == ["time_zone"], time_zone
 
-    async def test_an_auditorium(self, house: House) -> None:
+    async def test_an_auditorium(self, app: App) -> None:
         """Its rows stay in the order in which they were sent."""
-        house.clock.advance(timedelta(microseconds=1))
+        app.clock.advance(timedelta(microseconds=1))
         layout = rows(("B", (4, 6, 4)), ("AA", (1,)), ("A", (200,)))
-        cinema = await house.cinema()
+        cinema = await app.cinema()
         sent: dict[str, Any] = {"cinema_id": cinema.cinema_id, "name": "Saal Ä", "rows": layout}
-        auditorium = await enter(house, "Auditorium", **sent)
+        auditorium = await enter(app, "Auditorium", **sent)
         assert auditorium == catalog_pb2.Auditorium(
             auditorium_id=auditorium.auditorium_id,
             total_seats=215,
             create_time=moment(NOW + timedelta(microseconds=1)),
             **sent,
         )
-        assert await read(house, "Auditorium", auditorium.auditorium_id) == auditorium
-        assert await page(house, "Auditorium", cinema_id=cinema.cinema_id) == ([auditorium], "")
+        assert await read(app, "Auditorium", auditorium.auditorium_id) == auditorium
+        assert await page(app, "Auditorium", cinema_id=cinema.cinema_id) == ([auditorium], "")
 
-    async def test_control_characters(self, house: House) -> None:
+    async def test_control_characters(self, app: App) -> None:
         """All 65 are refused in every text, NUL first among them; what is only unusual is fine."""
         controls = [chr(code) for code in (*range(32), *range(127, 160))]
         for control in controls:
             for field in ("title", "rating", "synopsis"):
-                refused = await refusal(enter(house, "Movie", **(MOVIE | {field: f"ab{control}cd"})))
+                refused = await refusal(enter(app, "Movie", **(MOVIE | {field: f"ab{control}cd"})))
                 assert refused.fields == [field], control
         for text in ("\ue000", "'; DROP TABLE movie; --"):
-            assert (await enter(house, "Movie", **(MOVIE | {"title": text}))).title == text
+            assert (await enter(app, "Movie", **(MOVIE | {"title": text}))).title == text
 
-    async def test_texts_that_look_the_same_are_the_same(self, house: House) -> None:
+    async def test_texts_that_look_the_same_are_the_same(self, app: App) -> None:
         """They are kept in NFC, trimmed, and with single spaces: also where a name has to be unique."""
         decomposed = unicodedata.normalize("NFD", "Café")
         odd = f"\u3000{decomposed}\u00a0 1\u2028"
         fields = MOVIE | {"title": odd, "rating": odd, "synopsis": odd}
-        movie = await enter(house, "Movie", **fields)
+        movie = await enter(app, "Movie", **fields)
         assert (movie.title, movie.rating, movie.synopsis) == ("Café 1",) * 3
-        cinema = await enter(house, "Cinema", **(CINEMA | {"name": odd}))
+        cinema = await enter(app, "Cinema", **(CINEMA | {"name": odd}))
         assert cinema.name == "Café 1"
         fields = {"cinema_id": cinema.cinema_id, "rows": [ROW]}
-        assert (await enter(house, "Auditorium", name=odd, **fields)).name == "Café 1"
+        assert (await enter(app, "Auditorium", name=odd, **fields)).name == "Café 1"
         for name in ("Café 1", " Café 1 ", f"{decomposed} 1", "Café\u20091", "Café  1"):
-            refused = await refusal(enter(house, "Auditorium", name=name, **fields))
+            refused = await refusal(enter(app, "Auditorium", name=name, **fields))
             assert (refused.reason, refused.metadata) == ("NAME_TAKEN", {"name": "Café 1"}), name
-        assert (await enter(house, "Auditorium", name="Cafe 1", **fields)).name == "Cafe 1"
+        assert (await enter(app, "Auditorium", name="Cafe 1", **fields)).name == "Cafe 1"
 
     @pytest.mark.parametrize("text", ["\u200b", "\u3164", "\u2800", "a\u200db", "a\ufeffb", "a\u00adb", "a\u202eb"])
-    async def test_what_shows_nothing_is_refused(self, house: House, text: str) -> None:
+    async def test_what_shows_nothing_is_refused(self, app: App, text: str) -> None:
         """In every text, with the other malformed fields, and by the character's number."""
         fields = {"title": text, "rating": text, "synopsis": text, "runtime": Duration()}
-        refused = await refusal(enter(house, "Movie", **fields))
+        refused = await refusal(enter(app, "Movie", **fields))
         assert sorted(refused.fields) == ["rating", "runtime", "synopsis", "title"]
         assert f"U+{ord(text.strip('ab')):04X}" in refused.message
-        assert (await refusal(enter(house, "Cinema", **(CINEMA | {"name": text})))).fields == ["name"]
+        assert (await refusal(enter(app, "Cinema", **(CINEMA | {"name": text})))).fields == ["name"]
         fields = {"cinema_id": "none", "name": text, "rows": [ROW]}
-        assert (await refusal(enter(house, "Auditorium", **fields))).fields == ["name"]
+        assert (await refusal(enter(app, "Auditorium", **fields))).fields == ["name"]
 
-    async def test_a_repeat_is_known_by_what_was_sent(self, house: House) -> None:
+    async def test_a_repeat_is_known_by_what_was_sent(self, app: App) -> None:
         """Text that is kept in the same form is other content all the same."""
         again = MOVIE | {"title": " A Film ", "request_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"}
-        first = await enter(house, "Movie", **again)
+        first = await enter(app, "Movie", **again)
         assert first.title == "A Film"
-        assert await enter(house, "Movie", **again) == first
-        refused = await refusal(enter(house, "Movie", **(again | {"title": "A Film"})))
+        assert await enter(app, "Movie", **again) == first
+        refused = await refusal(enter(app, "Movie", **(again | {"title": "A Film"})))
         assert refused.reason == "REQUEST_ID_REUSED"
 
-    async def test_what_is_not_known(self, house: House) -> None:
+    async def test_what_is_not_known(self, app: App) -> None:
         """NOT_FOUND names it, whatever it is; an auditorium needs its cinema to exist."""
         for identifier in ("none", "x" * 64, "🎬", "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "'; --"):
             for kind in ("Movie", "Cinema", "Auditorium"):
-                refused = await refusal(read(house, kind, identifier))
+                refused = await refusal(read(app, kind, identifier))
                 assert (refused.code, refused.reason) == (Code.NOT_FOUND, f"{kind.upper()}_NOT_FOUND")
                 assert refused.metadata == {f"{kind.lower()}_id": identifier}
                 found = refused.details["ResourceInfo"]
                 assert (found.resource_type, found.resource_name) == (f"cinema.v1.{kind}", identifier)
-        refused = await refusal(page(house, "Auditorium", cinema_id="none"))
+        refused = await refusal(page(app, "Auditorium", cinema_id="none"))
         assert (refused.reason, refused.metadata) == ("CINEMA_NOT_FOUND", {"cinema_id": "none"})
-        refused = await refusal(enter(house, "Auditorium", cinema_id="none", name="One", rows=[ROW]))
+        refused = await refusal(enter(app, "Auditorium", cinema_id="none", name="One", rows=[ROW]))
         assert (refused.reason, refused.metadata) == ("CINEMA_NOT_FOUND", {"cinema_id": "none"})
 
 
 class TestLayouts:
     @pytest.fixture
-    async def build(self, house: House) -> Callable[..., Awaitable[catalog_pb2.Auditorium]]:
+    async def build(self, app: App) -> Callable[..., Awaitable[catalog_pb2.Auditorium]]:
         """Give what enters an auditorium with some rows into one cinema."""
-        cinema_id = (await house.cinema()).cinema_id
+        cinema_id = (await app.cinema()).cinema_id
 
         async def build(layout: Sequence[catalog_pb2.SeatRow], name: str = "One") -> catalog_pb2.Auditorium:
             auditorium: catalog_pb2.Auditorium = await enter(
-                house, "Auditorium", cinema_id=cinema_id, name=name, rows=layout
+                app, "Auditorium", cinema_id=cinema_id, name=name, rows=layout
             )
             return auditorium
 
@@ -206,77 +206,77 @@ class TestLayouts:
         for layout, expected in cases:
             assert (await refusal(build(layout))).fields == expected, layout
 
-    async def test_a_name_is_taken_in_its_own_cinema(self, house: House) -> None:
-        one, other = await house.cinema(), await house.cinema()
-        await house.auditorium(one.cinema_id, name="Große 🎬")
-        refused = await refusal(house.auditorium(one.cinema_id, name="Große 🎬"))
+    async def test_a_name_is_taken_in_its_own_cinema(self, app: App) -> None:
+        one, other = await app.cinema(), await app.cinema()
+        await app.auditorium(one.cinema_id, name="Große 🎬")
+        refused = await refusal(app.auditorium(one.cinema_id, name="Große 🎬"))
         assert (refused.code, refused.reason) == (Code.ALREADY_EXISTS, "NAME_TAKEN")
         assert refused.metadata == {"name": "Große 🎬"}
         assert refused.details["ResourceInfo"].resource_name == "Große 🎬"
-        await house.auditorium(other.cinema_id, name="Große 🎬")
-        calls = (house.auditorium(one.cinema_id, name="Kleine") for _ in range(10))
+        await app.auditorium(other.cinema_id, name="Große 🎬")
+        calls = (app.auditorium(one.cinema_id, name="Kleine") for _ in range(10))
         results = await asyncio.gather(*calls, return_exceptions=True)
         losers = [each.code() for each in results if isinstance(each, grpc.aio.AioRpcError)]
         assert losers == [Code.ALREADY_EXISTS] * 9
-        entered, _ = await page(house, "Auditorium", cinema_id=one.cinema_id)
+        entered, _ = await page(app, "Auditorium", cinema_id=one.cinema_id)
         assert [each.name for each in entered] == ["Große 🎬", "Kleine"]
 
 
 class TestLists:
-    async def test_a_page_that_would_be_too_large_ends_early(self, house: House) -> None:
+    async def test_a_page_that_would_be_too_large_ends_early(self, app: App) -> None:
         """No page is larger than CINEMA_LARGEST_PAGE_BYTES, and nothing is left out on the way."""
-        metadata = await house.staff()
+        metadata = await app.staff()
         for number in range(20):
             request = pb.CreateMovieRequest(
                 title=f"{number:03}" + "🎬" * 197, runtime=Duration(seconds=60), synopsis="🎬" * 5_000
             )
-            await house.catalog.CreateMovie(request, metadata=metadata)
-        first = await house.catalog.ListMovies(pb.ListMoviesRequest(page_size=200))
+            await app.catalog.CreateMovie(request, metadata=metadata)
+        first = await app.catalog.ListMovies(pb.ListMoviesRequest(page_size=200))
         assert 10 < len(first.movies) < 20
         assert 200 * 1024 < first.ByteSize() <= 256 * 1024
-        second = await house.catalog.ListMovies(pb.ListMoviesRequest(page_size=200, page_token=first.next_page_token))
+        second = await app.catalog.ListMovies(pb.ListMoviesRequest(page_size=200, page_token=first.next_page_token))
         titles = [movie.title[:3] for page in (first, second) for movie in page.movies]
         assert titles == [f"{number:03}" for number in range(20)]
         assert second.next_page_token == ""
 
-    async def test_in_the_order_of_creation_in_pages_of_any_size(self, house: House) -> None:
+    async def test_in_the_order_of_creation_in_pages_of_any_size(self, app: App) -> None:
         """What is entered while paging repeats and skips nothing that was there; it comes last."""
-        cinema = await house.cinema()
+        cinema = await app.cinema()
         for kind, entry, filters in (
             ("Movie", MOVIE, {}),
             ("Auditorium", {"cinema_id": cinema.cinema_id, "rows": [ROW]}, {"cinema_id": cinema.cinema_id}),
         ):
             name = "title" if kind == "Movie" else "name"
-            made = [await enter(house, kind, **(entry | {name: f"Z{9 - number}"})) for number in range(7)]
-            first, token = await page(house, kind, page_size=3, **filters)
-            made.append(await enter(house, kind, **(entry | {name: "A0"})))
-            second, token = await page(house, kind, page_size=1, page_token=token, **filters)
-            last, token = await page(house, kind, page_token=token, **filters)
+            made = [await enter(app, kind, **(entry | {name: f"Z{9 - number}"})) for number in range(7)]
+            first, token = await page(app, kind, page_size=3, **filters)
+            made.append(await enter(app, kind, **(entry | {name: "A0"})))
+            second, token = await page(app, kind, page_size=1, page_token=token, **filters)
+            last, token = await page(app, kind, page_token=token, **filters)
             assert (len(first), len(second), len(last), token) == (3, 1, 4, "")
             assert first + second + last == made
 
-    async def test_the_size_of_a_page(self, house: House) -> None:
+    async def test_the_size_of_a_page(self, app: App) -> None:
         """None asked for: 50. Over 200: 200. The last page has no token, even when it is full."""
         made = [f"cinema-{number:03}" for number in range(201)]
-        async with writing(house.server.database) as connection:
+        async with writing(app.server.database) as connection:
             entry = {"name": "A House", "time_zone": "UTC", "create_time": NOW}
             await connection.execute(schema.cinema.insert(), [{"cinema_id": each, **entry} for each in made])
         for size, length in ((0, 50), (1, 1), (199, 199), (200, 200), (201, 200), (2**31 - 1, 200)):
-            entries, token = await page(house, "Cinema", page_size=size)
+            entries, token = await page(app, "Cinema", page_size=size)
             assert [each.cinema_id for each in entries] == made[:length]
-            entries, end = await page(house, "Cinema", page_size=200, page_token=token)
+            entries, end = await page(app, "Cinema", page_size=200, page_token=token)
             assert [each.cinema_id for each in entries] == made[length:]
             assert end == ""
         for size in (-1, -(2**31)):
-            assert (await refusal(page(house, "Cinema", page_size=size))).fields == ["page_size"]
+            assert (await refusal(page(app, "Cinema", page_size=size))).fields == ["page_size"]
 
-    async def test_a_token_is_good_for_its_list_alone(self, house: House) -> None:
+    async def test_a_token_is_good_for_its_list_alone(self, app: App) -> None:
         """Not for another list or cinema, and not when it was altered or cut; but after a restart."""
-        one, other = await house.cinema(), await house.cinema()
+        one, other = await app.cinema(), await app.cinema()
         for name in ("One", "Two"):
-            await house.auditorium(one.cinema_id, name=name)
-            await house.auditorium(other.cinema_id, name=name)
-        _, token = await page(house, "Auditorium", cinema_id=one.cinema_id, page_size=1)
+            await app.auditorium(one.cinema_id, name=name)
+            await app.auditorium(other.cinema_id, name=name)
+        _, token = await page(app, "Auditorium", cinema_id=one.cinema_id, page_size=1)
         others: list[tuple[str, dict[str, str]]] = [
             ("Auditorium", {"cinema_id": other.cinema_id, "page_token": token}),
             ("Cinema", {"page_token": token}),
@@ -287,20 +287,20 @@ class TestLists:
             for altered in (token[:-1], f"{token}A", token.swapcase(), f" {token}", "x", "\0", "x" * 1_025)
         ]
         for kind, fields in others:
-            assert (await refusal(page(house, kind, **fields))).fields == ["page_token"], fields
+            assert (await refusal(page(app, kind, **fields))).fields == ["page_token"], fields
 
     async def test_a_token_outlives_a_restart(self, database_url: str) -> None:
-        async with running(database_url) as house:
-            made = [await enter(house, "Movie", **MOVIE) for _ in range(2)]
-            _, token = await page(house, "Movie", page_size=1)
-        async with running(database_url) as house:
-            assert await page(house, "Movie", page_token=token) == (made[1:], "")
+        async with running(database_url) as app:
+            made = [await enter(app, "Movie", **MOVIE) for _ in range(2)]
+            _, token = await page(app, "Movie", page_size=1)
+        async with running(database_url) as app:
+            assert await page(app, "Movie", page_token=token) == (made[1:], "")
 
 
 class TestOnce:
-    async def contents(self, house: House) -> list[tuple[str, dict[str, Any], str]]:
+    async def contents(self, app: App) -> list[tuple[str, dict[str, Any], str]]:
         """Give one call of each kind, with the field that another call might differ in."""
-        cinema_id = (await house.cinema()).cinema_id
+        cinema_id = (await app.cinema()).cinema_id
         return [
             ("Movie", MOVIE, "title"),
             ("Cinema", CINEMA, "name"),
@@ -311,67 +311,67 @@ class TestOnce:
         """So has a repeat after a restart and later, in any case; the id counts for each RPC and caller apart."""
         clock, request_id = FakeClock(), new_id()
         answers = {}
-        async with running(database_url, clock) as house:
-            contents = await self.contents(house)
+        async with running(database_url, clock) as app:
+            contents = await self.contents(app)
             for kind, content, _ in contents:
-                calls = (enter(house, kind, **content, request_id=request_id) for _ in range(20))
+                calls = (enter(app, kind, **content, request_id=request_id) for _ in range(20))
                 given = await asyncio.gather(*calls)
                 assert all(each == given[0] for each in given)
                 answers[kind] = given[0]
-        async with running(database_url, clock) as house:
+        async with running(database_url, clock) as app:
             clock.advance(timedelta(minutes=30))
-            await house.sign_in("staff")
+            await app.sign_in("staff")
             for kind, content, _ in contents:
                 for repeated in (request_id, request_id.upper()):
-                    assert await enter(house, kind, **content, request_id=repeated) == answers[kind]
-            assert (await page(house, "Movie"))[0] == [answers["Movie"]]
-            assert len((await page(house, "Cinema"))[0]) == 2
+                    assert await enter(app, kind, **content, request_id=repeated) == answers[kind]
+            assert (await page(app, "Movie"))[0] == [answers["Movie"]]
+            assert len((await page(app, "Cinema"))[0]) == 2
             cinema_id = answers["Auditorium"].cinema_id
-            assert (await page(house, "Auditorium", cinema_id=cinema_id))[0] == [answers["Auditorium"]]
-            await house.server.accounts.create_staff("another", "correct horse battery staple", "Another")
-            await house.sign_in("another")
-            other = await enter(house, "Movie", metadata=house.tokens["another"], **MOVIE, request_id=request_id)
+            assert (await page(app, "Auditorium", cinema_id=cinema_id))[0] == [answers["Auditorium"]]
+            await app.server.accounts.create_staff("another", "correct horse battery staple", "Another")
+            await app.sign_in("another")
+            other = await enter(app, "Movie", metadata=app.tokens["another"], **MOVIE, request_id=request_id)
             assert other.movie_id != answers["Movie"].movie_id
 
-    async def test_other_content(self, house: House) -> None:
+    async def test_other_content(self, app: App) -> None:
         """Refused, whatever the field, and it has no effect."""
-        for kind, content, name in await self.contents(house):
+        for kind, content, name in await self.contents(app):
             request_id = new_id()
-            await enter(house, kind, **content, request_id=request_id)
-            refused = await refusal(enter(house, kind, **(content | {name: "Else"}), request_id=request_id))
+            await enter(app, kind, **content, request_id=request_id)
+            refused = await refusal(enter(app, kind, **(content | {name: "Else"}), request_id=request_id))
             assert (refused.code, refused.reason) == (Code.FAILED_PRECONDITION, "REQUEST_ID_REUSED")
             assert refused.metadata == {"request_id": request_id}
             assert refused.details["PreconditionFailure"].violations[0].type == "REQUEST_ID_REUSED"
-        assert [movie.title for movie in (await page(house, "Movie"))[0]] == ["A Film"]
+        assert [movie.title for movie in (await page(app, "Movie"))[0]] == ["A Film"]
 
-    async def test_a_refusal_is_not_kept(self, house: House) -> None:
+    async def test_a_refusal_is_not_kept(self, app: App) -> None:
         """After one, the same id may be tried again, with other content too."""
-        cinema_id, request_id = (await house.cinema()).cinema_id, new_id()
-        await house.auditorium(cinema_id, name="One")
+        cinema_id, request_id = (await app.cinema()).cinema_id, new_id()
+        await app.auditorium(cinema_id, name="One")
         content = {"cinema_id": cinema_id, "rows": [ROW], "request_id": request_id}
-        assert (await refusal(enter(house, "Auditorium", name="One", **content))).reason == "NAME_TAKEN"
-        assert (await refusal(enter(house, "Auditorium", name="", **content))).reason == "INVALID_REQUEST"
-        assert (await enter(house, "Auditorium", name="Two", **content)).name == "Two"
+        assert (await refusal(enter(app, "Auditorium", name="One", **content))).reason == "NAME_TAKEN"
+        assert (await refusal(enter(app, "Auditorium", name="", **content))).reason == "INVALID_REQUEST"
+        assert (await enter(app, "Auditorium", name="Two", **content)).name == "Two"
 
-    async def test_without_an_id_every_call_is_a_new_one(self, house: House) -> None:
-        first, second = [await enter(house, "Movie", **MOVIE) for _ in range(2)]
+    async def test_without_an_id_every_call_is_a_new_one(self, app: App) -> None:
+        first, second = [await enter(app, "Movie", **MOVIE) for _ in range(2)]
         assert first.movie_id < second.movie_id
 
 
-async def test_only_staff_enter_anything(house: House) -> None:
+async def test_only_staff_enter_anything(app: App) -> None:
     """Others are refused before a look at the request, and nothing is entered."""
-    cinema_id = (await house.cinema()).cinema_id
-    customer = await house.customer()
+    cinema_id = (await app.cinema()).cinema_id
+    customer = await app.customer()
     for kind, content in (
         ("Movie", MOVIE),
         ("Cinema", CINEMA),
         ("Auditorium", {"cinema_id": cinema_id, "name": "One", "rows": [ROW]}),
     ):
         for sent in (content, {}):
-            refused = await refusal(enter(house, kind, metadata=customer, **sent))
+            refused = await refusal(enter(app, kind, metadata=customer, **sent))
             assert (refused.code, refused.reason) == (Code.PERMISSION_DENIED, "ROLE_REQUIRED")
             assert refused.metadata == {"role": "STAFF"}
-            assert (await refusal(enter(house, kind, metadata=(), **sent))).reason == "TOKEN_MISSING"
-    assert await page(house, "Movie") == ([], "")
-    assert len((await page(house, "Cinema"))[0]) == 1
-    assert await page(house, "Auditorium", cinema_id=cinema_id) == ([], "")
+            assert (await refusal(enter(app, kind, metadata=(), **sent))).reason == "TOKEN_MISSING"
+    assert await page(app, "Movie") == ([], "")
+    assert len((await page(app, "Cinema"))[0]) == 1
+    assert await page(app, "Auditorium", cinema_id=cinema_id) == ([], "")

@@ -19,7 +19,7 @@ from cinema_grpc.config import Settings
 from tests.builders import FakeClock
 from tests.conftest import Lend
 from tests.relay import channel_from
-from tests.rpc.conftest import PASSWORD, House, read_refusal, refusal, running
+from tests.rpc.conftest import PASSWORD, App, read_refusal, refusal, running
 
 T = TypeVar("T")
 
@@ -88,9 +88,9 @@ async def test_registers_of_one_network_do_not_starve_the_sign_ins_of_others(url
     passwords, admitted = GatedPasswords(), 22
     overloaded = asyncio.Semaphore(0)
 
-    async def register(house: House, name: str) -> str:
+    async def register(app: App, name: str) -> str:
         try:
-            await house.auth.Register(person(name))
+            await app.auth.Register(person(name))
         except grpc.aio.AioRpcError as error:
             refused = read_refusal(error)
             assert refused.details["RetryInfo"].retry_delay.seconds >= 10
@@ -99,14 +99,14 @@ async def test_registers_of_one_network_do_not_starve_the_sign_ins_of_others(url
         return "OK"
 
     async with (
-        running(url, passwords=passwords) as house,
-        channel_from(ELSEWHERE, house.server.address) as channel,
+        running(url, passwords=passwords) as app,
+        channel_from(ELSEWHERE, app.server.address) as channel,
         asyncio.timeout(SECONDS),
     ):
         auth = Auth(channel)
         await auth.Register(person("grace"))
         passwords.hold()
-        flood = [asyncio.create_task(register(house, f"flood{number}")) for number in range(FLOOD)]
+        flood = [asyncio.create_task(register(app, f"flood{number}")) for number in range(FLOOD)]
         for _ in range(FLOOD - admitted):
             await overloaded.acquire()
         login = asyncio.create_task(signed_in(auth, "grace"))
@@ -132,35 +132,35 @@ class TestRegistrations:
     async def test_a_network_makes_so_many_accounts_an_hour(self, database_url: str) -> None:
         """RetryInfo says when the next hour begins; other networks have their own; those who have accounts sign in."""
         async with (
-            running(database_url, registrations_of_address=3) as house,
-            channel_from(ELSEWHERE, house.server.address) as channel,
+            running(database_url, registrations_of_address=3) as app,
+            channel_from(ELSEWHERE, app.server.address) as channel,
         ):
-            assert await registers(house.auth, "first") == "OK"
-            house.clock.advance(timedelta(minutes=50))
-            outcomes = await asyncio.gather(*(registers(house.auth, f"user{number}") for number in range(20)))
+            assert await registers(app.auth, "first") == "OK"
+            app.clock.advance(timedelta(minutes=50))
+            outcomes = await asyncio.gather(*(registers(app.auth, f"user{number}") for number in range(20)))
             assert Counter(outcomes) == {"OK": 2, "TOO_MANY_ATTEMPTS": 18}
-            refused = await refusal(house.auth.Register(person("late")))
+            refused = await refusal(app.auth.Register(person("late")))
             assert refused.code is grpc.StatusCode.RESOURCE_EXHAUSTED
             assert refused.metadata == {"retry_after_seconds": "600"}
             assert refused.details["RetryInfo"].retry_delay.seconds == 600
             assert await registers(Auth(channel), "elsewhere") == "OK"
-            assert await signed_in(house.auth, "first") == "first"
-            house.clock.advance(timedelta(minutes=10) - MICROSECOND)
-            assert await registers(house.auth, "late") == "TOO_MANY_ATTEMPTS"
-            house.clock.advance(MICROSECOND)
-            assert await registers(house.auth, "late") == "OK"
+            assert await signed_in(app.auth, "first") == "first"
+            app.clock.advance(timedelta(minutes=10) - MICROSECOND)
+            assert await registers(app.auth, "late") == "TOO_MANY_ATTEMPTS"
+            app.clock.advance(MICROSECOND)
+            assert await registers(app.auth, "late") == "OK"
 
     async def test_asking_for_names_counts_and_what_is_malformed_does_not(self, url: str) -> None:
         """And a network that has to wait learns nothing: a name that is taken gets the answer of one that is free."""
-        async with running(url, registrations_of_address=3) as house:
-            assert await registers(house.auth, "taken") == "OK"
+        async with running(url, registrations_of_address=3) as app:
+            assert await registers(app.auth, "taken") == "OK"
             for _ in range(5):
-                assert await registers(house.auth, "no name") == "INVALID_REQUEST"
-            assert await registers(house.auth, "TAKEN") == "USERNAME_TAKEN"
+                assert await registers(app.auth, "no name") == "INVALID_REQUEST"
+            assert await registers(app.auth, "TAKEN") == "USERNAME_TAKEN"
             by_email = person("other")
             by_email.email = "Taken@example.com"
-            assert (await refusal(house.auth.Register(by_email))).reason == "EMAIL_TAKEN"
-            answers = [await refusal(house.auth.Register(person(name))) for name in ("taken", "free")]
+            assert (await refusal(app.auth.Register(by_email))).reason == "EMAIL_TAKEN"
+            answers = [await refusal(app.auth.Register(person(name))) for name in ("taken", "free")]
             assert {each.reason for each in answers} == {"TOO_MANY_ATTEMPTS"}
             assert answers[0].message == answers[1].message
             assert answers[0].metadata == answers[1].metadata
@@ -168,32 +168,32 @@ class TestRegistrations:
     async def test_the_count_outlives_a_restart(self, database_url: str) -> None:
         """It is in the database, so another replica knows it, too."""
         clock = FakeClock()
-        async with running(database_url, clock, registrations_of_address=1) as house:
-            assert await registers(house.auth, "first") == "OK"
-        async with running(database_url, clock, registrations_of_address=1) as house:
-            assert await registers(house.auth, "second") == "TOO_MANY_ATTEMPTS"
+        async with running(database_url, clock, registrations_of_address=1) as app:
+            assert await registers(app.auth, "first") == "OK"
+        async with running(database_url, clock, registrations_of_address=1) as app:
+            assert await registers(app.auth, "second") == "TOO_MANY_ATTEMPTS"
 
     async def test_zero_is_no_limit(self, url: str) -> None:
-        async with running(url, registrations_of_address=0) as house:
-            outcomes = await asyncio.gather(*(registers(house.auth, f"user{number}") for number in range(105)))
+        async with running(url, registrations_of_address=0) as app:
+            outcomes = await asyncio.gather(*(registers(app.auth, f"user{number}") for number in range(105)))
             assert set(outcomes) == {"OK"}
         assert Settings().registrations_of_address == 100
 
     async def test_a_clock_that_is_set_back_makes_nobody_wait_beyond_an_hour(self, url: str) -> None:
         """A new hour begins then."""
-        async with running(url, registrations_of_address=1) as house:
-            assert await registers(house.auth, "first") == "OK"
-            house.clock.advance(timedelta(hours=-2))
-            assert await registers(house.auth, "second") == "OK"
-            assert (await refusal(house.auth.Register(person("third")))).metadata == {"retry_after_seconds": "3600"}
-            house.clock.advance(timedelta(hours=1))
-            assert await registers(house.auth, "third") == "OK"
+        async with running(url, registrations_of_address=1) as app:
+            assert await registers(app.auth, "first") == "OK"
+            app.clock.advance(timedelta(hours=-2))
+            assert await registers(app.auth, "second") == "OK"
+            assert (await refusal(app.auth.Register(person("third")))).metadata == {"retry_after_seconds": "3600"}
+            app.clock.advance(timedelta(hours=1))
+            assert await registers(app.auth, "third") == "OK"
 
     async def test_a_refusal_is_in_the_security_log(self, url: str) -> None:
-        async with running(url, registrations_of_address=1) as house:
-            assert await registers(house.auth, "first") == "OK"
+        async with running(url, registrations_of_address=1) as app:
+            assert await registers(app.auth, "first") == "OK"
             with capture_logs() as logs:
-                assert await registers(house.auth, "second") == "TOO_MANY_ATTEMPTS"
+                assert await registers(app.auth, "second") == "TOO_MANY_ATTEMPTS"
         (line,) = [line for line in logs if line.get("logger") == "cinema.security"]
         assert (line["event"], line["reason"], line["log_level"]) == (
             "registration refused",

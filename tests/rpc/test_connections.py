@@ -37,13 +37,13 @@ def url(lend: Lend, tmp_path: Path) -> Iterator[str]:
 async def test_calls_on_a_connection(url: str) -> None:
     """A client holds back the next call until one has ended or its deadline passes; other connections go on."""
     async with (
-        running(url, calls_per_connection=2) as house,
-        connection(house) as channel,
+        running(url, calls_per_connection=2) as app,
+        connection(app) as channel,
         watching(channel) as watch,
         watching(channel),
     ):
         assert (await failed(get_movie(channel, timeout=0.3))).code() is StatusCode.DEADLINE_EXCEEDED
-        async with connection(house) as other:
+        async with connection(app) as other:
             assert await served(other)
         held_back = get_movie(channel)
         watch.cancel()
@@ -52,7 +52,7 @@ async def test_calls_on_a_connection(url: str) -> None:
 
 async def test_the_age_of_a_connection(url: str) -> None:
     """The client reconnects, and no call fails."""
-    async with running(url, connection_age_seconds=1) as house, connection(house) as channel:
+    async with running(url, connection_age_seconds=1) as app, connection(app) as channel:
         get_booking: Any = channel.unary_unary(GET_BOOKING)
         end = time.monotonic() + 2.5
         codes = []
@@ -66,7 +66,7 @@ async def test_the_age_of_a_connection(url: str) -> None:
 
 async def test_an_idle_connection(url: str) -> None:
     """It is closed; the next call opens another."""
-    async with running(url, connection_idle_seconds=1) as house, connection(house) as channel:
+    async with running(url, connection_idle_seconds=1) as app, connection(app) as channel:
         assert await served(channel)
         before = channel.get_state()
         assert before is grpc.ChannelConnectivity.READY
@@ -83,9 +83,9 @@ async def test_too_many_pings(url: str) -> None:
         ("grpc.http2.max_pings_without_data", 0),
     )
     async with (
-        running(url, ping_seconds=10) as house,
-        connection(house, *often) as channel,
-        connection(house) as calm,
+        running(url, ping_seconds=10) as app,
+        connection(app, *often) as channel,
+        connection(app) as calm,
         watching(channel) as watch,
         watching(calm),
     ):
@@ -118,8 +118,8 @@ async def test_the_interval_between_pings(interval: float, kept: bool) -> None:
 
 async def test_a_client_that_has_vanished(url: str) -> None:
     """As when its machine loses power: its connection is closed."""
-    async with running(url, keepalive_seconds=1) as house, connection(house) as channel:
-        host, _, port = house.server.address.rpartition(":")
+    async with running(url, keepalive_seconds=1) as app, connection(app) as channel:
+        host, _, port = app.server.address.rpartition(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         empty_settings = b"\0\0\0\4\0\0\0\0\0"
         writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + empty_settings)

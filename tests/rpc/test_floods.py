@@ -21,11 +21,11 @@ Stub = booking_service_pb2_grpc.BookingServiceStub
 async def test_another_customer_is_served_within_two_batches(lend: Lend, tmp_path: Path) -> None:
     """A thousand calls of one customer wait, as the file is locked, when another one comes for the same showtime."""
     with lend("sqlite", tmp_path) as url:
-        async with running(url, calls_per_connection=2 * FLOOD) as house:
-            showtime_id = (await house.showtime()).showtime_id
-            await house.book(showtime_id, "A1", "A2", by="cyd")
-            flooding, metadata = await house.customer("ada"), await house.customer("bob")
-            queue = house.server._box_office._queue
+        async with running(url, calls_per_connection=2 * FLOOD) as app:
+            showtime_id = (await app.showtime()).showtime_id
+            await app.book(showtime_id, "A1", "A2", by="cyd")
+            flooding, metadata = await app.customer("ada"), await app.customer("bob")
+            queue = app.server._box_office._queue
             answered: list[str] = []
 
             def waiting() -> int:
@@ -38,10 +38,10 @@ async def test_another_customer_is_served_within_two_batches(lend: Lend, tmp_pat
                 return call
 
             own = (("grpc.use_local_subchannel_pool", 1),)
-            async with grpc.aio.insecure_channel(house.server.address, options=own) as channel:
+            async with grpc.aio.insecure_channel(app.server.address, options=own) as channel:
                 lock = sqlite3.connect(tmp_path / "cinema.db", isolation_level=None)
                 lock.execute("BEGIN IMMEDIATE")
-                flood = [ask(house.bookings, ("A1", "A2"), "ada") for _ in range(FLOOD)]
+                flood = [ask(app.bookings, ("A1", "A2"), "ada") for _ in range(FLOOD)]
                 async with asyncio.timeout(DEADLINE):
                     while waiting() < FLOOD - LARGEST_BATCH:  # noqa: ASYNC110
                         await asyncio.sleep(0.01)  # the rest was taken before the file was found to be locked

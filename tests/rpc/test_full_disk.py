@@ -20,7 +20,7 @@ from tests.builders import NOW
 from tests.conftest import Lend
 from tests.database import writing
 from tests.postgresql import SPEED, PostgresServer, in_thread, make_tables
-from tests.rpc.conftest import House, refusal, running
+from tests.rpc.conftest import App, refusal, running
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -37,42 +37,42 @@ def synopsis() -> str:
     return secrets.token_hex(2_400)
 
 
-async def enter_movie(house: House) -> None:
+async def enter_movie(app: App) -> None:
     """Write some 5 KB."""
     request = catalog_service_pb2.CreateMovieRequest(
         title="A Film", runtime=Duration(seconds=7_200), synopsis=synopsis()
     )
-    await house.catalog.CreateMovie(request, metadata=await house.staff())
+    await app.catalog.CreateMovie(request, metadata=await app.staff())
 
 
-async def enter_movies(house: House) -> None:
+async def enter_movies(app: App) -> None:
     """Write until that fails, which it does before long."""
     for _ in range(50):
-        await enter_movie(house)
+        await enter_movie(app)
 
 
-async def check(house: House, limit: Callable[[int], None], size: int) -> None:
+async def check(app: App, limit: Callable[[int], None], size: int) -> None:
     """Write until the disk is full, and again when there is room."""
-    await enter_movie(house)
-    watch = health_pb2_grpc.HealthStub(house.channel).Watch(health_pb2.HealthCheckRequest(), timeout=20)
+    await enter_movie(app)
+    watch = health_pb2_grpc.HealthStub(app.channel).Watch(health_pb2.HealthCheckRequest(), timeout=20)
     assert (await watch.read()).status == SERVING
     limit(size)
     try:
-        assert (await refusal(enter_movies(house))).reason == "STORAGE_UNAVAILABLE"
-        house.server.watch_storage.wake()
+        assert (await refusal(enter_movies(app))).reason == "STORAGE_UNAVAILABLE"
+        app.server.watch_storage.wake()
         assert (await watch.read()).status == NOT_SERVING
     finally:
         limit(-1)
-    house.server.watch_storage.wake()
+    app.server.watch_storage.wake()
     assert (await watch.read()).status == SERVING
-    await enter_movie(house)
+    await enter_movie(app)
     watch.cancel()
 
 
 async def test_sqlite(lend: Lend, tmp_path: Path) -> None:
     with lend("sqlite", tmp_path) as url:
-        async with running(url) as house:
-            await check(house, limit_own_files, (tmp_path / "cinema.db").stat().st_size)
+        async with running(url) as app:
+            await check(app, limit_own_files, (tmp_path / "cinema.db").stat().st_size)
 
 
 async def test_postgresql() -> None:
@@ -80,7 +80,7 @@ async def test_postgresql() -> None:
     with closing(PostgresServer((*SPEED, "min_wal_size=2MB"), initdb=("--wal-segsize=1",))) as server:
         server.start()
         in_thread(make_tables(server.url()))
-        async with running(server.url()) as house:
+        async with running(server.url()) as app:
             movies = [
                 {
                     "movie_id": f"m{number}",
@@ -92,6 +92,6 @@ async def test_postgresql() -> None:
                 }
                 for number in range(400)
             ]
-            async with writing(house.server.database) as connection:
+            async with writing(app.server.database) as connection:
                 await connection.execute(insert(schema.movie), movies)
-            await check(house, server.limit_files, MEBIBYTE)
+            await check(app, server.limit_files, MEBIBYTE)

@@ -42,7 +42,7 @@ def url(lend: Lend, tmp_path: Path) -> Iterator[str]:
 @pytest.mark.parametrize("body", [b"", message(b"\x0a\x04none")[:-1]])
 async def test_a_message_that_does_not_come(url: str, body: bytes) -> None:
     """Its call is INVALID_REQUEST after CINEMA_RECEIVE_SECONDS, whether all of it or its last byte is missing."""
-    async with running(url, receive_seconds=0.4) as house, connection(house) as channel:
+    async with running(url, receive_seconds=0.4) as app, connection(app) as channel:
         method: Any = channel.stream_stream(GET_MOVIE)
         call = method(timeout=SECONDS)
         begin = time.monotonic()
@@ -50,28 +50,28 @@ async def test_a_message_that_does_not_come(url: str, body: bytes) -> None:
         assert (refused.code, refused.reason) == (StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
         assert "0.4 s" in refused.message
         assert time.monotonic() - begin >= 0.4
-        async with raw(house) as silent:
+        async with raw(app) as silent:
             await silent.call(GET_MOVIE, body)
             async with asyncio.timeout(SECONDS):
                 await silent.wait_until_ended(1)
-        assert open_calls_of(house)._receiving._used == 0
+        assert open_calls_of(app)._receiving._used == 0
 
 
 async def test_a_call_without_a_message_is_answered(url: str) -> None:
     """With INVALID_REQUEST, in every method; the token is checked first."""
-    async with running(url) as house:
-        token = await house.staff()
+    async with running(url) as app:
+        token = await app.staff()
         for method in (*METHODS, HEALTH_CHECK, HEALTH_WATCH):
-            stream: Any = house.channel.stream_stream(method)
+            stream: Any = app.channel.stream_stream(method)
             refused = read_refusal(await failed(stream(iter(()), metadata=token, timeout=SECONDS).read()))
             assert (refused.code, refused.reason) == (StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"), method
             assert "without a message" in refused.message
-        create: Any = house.channel.stream_stream(CREATE_BOOKING)
+        create: Any = app.channel.stream_stream(CREATE_BOOKING)
         assert read_refusal(await failed(create(iter(()), timeout=SECONDS).read())).reason == "TOKEN_MISSING"
 
 
 async def test_a_call_that_ends_in_the_middle_of_its_message_is_answered(url: str) -> None:
-    async with running(url) as house, raw(house) as broken:
+    async with running(url) as app, raw(app) as broken:
         for method in (GET_MOVIE, HEALTH_CHECK):
             await broken.call(method, message(b"\x0a\x04none")[:-1], end=True)
         async with asyncio.timeout(SECONDS):
@@ -80,7 +80,7 @@ async def test_a_call_that_ends_in_the_middle_of_its_message_is_answered(url: st
 
 async def test_messages_of_a_stream(url: str) -> None:
     """Each has to come within CINEMA_RECEIVE_SECONDS, the first one and those after it."""
-    async with running(url, receive_seconds=0.4, reflection=True) as house, raw(house) as silent:
+    async with running(url, receive_seconds=0.4, reflection=True) as app, raw(app) as silent:
         await silent.call(REFLECTION)
         await silent.call(REFLECTION, message(b"x" * 100)[:-1])
         async with asyncio.timeout(SECONDS):
@@ -88,20 +88,20 @@ async def test_messages_of_a_stream(url: str) -> None:
             await silent.call(REFLECTION, message(LIST_SERVICES))
             await until(lambda: silent.answered > 0)
             await silent.wait_until_ended(3)
-        assert open_calls_of(house)._receiving._used == 0
+        assert open_calls_of(app)._receiving._used == 0
 
 
 @pytest.mark.parametrize("limit", [2, 0])
 async def test_a_connection_with_other_calls_is_kept(url: str, limit: int) -> None:
     """It may be a proxy's. Without a limit, every connection is kept."""
     async with (
-        running(url, receiving_at_once=2, late_requests_per_connection=limit) as house,
-        raw(house) as proxy,
-        watching_passwords(house) as busy,
+        running(url, receiving_at_once=2, late_requests_per_connection=limit) as app,
+        raw(app) as proxy,
+        watching_passwords(app) as busy,
     ):
         if limit:
             await proxy.call(LOGIN, message(busy), end=True)
-            await until(lambda: house.server._passwords._running > 0)
+            await until(lambda: app.server._passwords._running > 0)
         for _ in range(8):
             await proxy.call(GET_MOVIE)
         await until(lambda: proxy.ended >= 5)
@@ -109,8 +109,8 @@ async def test_a_connection_with_other_calls_is_kept(url: str, limit: int) -> No
 
 
 async def test_a_fault_in_a_sweep_does_not_end_the_sweeps(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with running(url, receive_seconds=0.2) as house, raw(house) as silent:
-        open_calls = open_calls_of(house)
+    async with running(url, receive_seconds=0.2) as app, raw(app) as silent:
+        open_calls = open_calls_of(app)
         end_overdue, faults = open_calls._end_overdue, iter([ValueError("a fault")])
 
         def fail_once() -> None:
@@ -127,14 +127,14 @@ async def test_a_fault_in_a_sweep_does_not_end_the_sweeps(url: str, monkeypatch:
 async def test_messages_awaited_at_once(url: str) -> None:
     """The client with most calls that wait gives way to another, and at last loses its connection."""
     async with (
-        running(url, receiving_at_once=5, late_requests_per_connection=7) as house,
-        raw(house) as silent,
-        raw(house) as other,
-        connection(house) as honest,
+        running(url, receiving_at_once=5, late_requests_per_connection=7) as app,
+        raw(app) as silent,
+        raw(app) as other,
+        connection(app) as honest,
     ):
         for _ in range(3):
             await silent.call(GET_MOVIE)
-        await until(lambda: count(house, CallState.RECEIVING) == 3)
+        await until(lambda: count(app, CallState.RECEIVING) == 3)
         await other.call(GET_MOVIE)
         async with asyncio.timeout(SECONDS):
             await silent.wait_until_ended(1)

@@ -37,7 +37,7 @@ def url(lend: Lend, tmp_path: Path) -> Iterator[str]:
 
 async def test_the_size_of_a_request(url: str) -> None:
     """A larger one is RESOURCE_EXHAUSTED, unread; the largest allowed is validated."""
-    async with running(url, largest_request_bytes=100_000) as house, connection(house) as channel:
+    async with running(url, largest_request_bytes=100_000) as app, connection(app) as channel:
         error = await failed(get_movie(channel, "x" * 100_000))
         assert error.code() is StatusCode.RESOURCE_EXHAUSTED
         assert "100000" in (error.details() or "")
@@ -47,7 +47,7 @@ async def test_the_size_of_a_request(url: str) -> None:
 
 async def test_the_size_of_metadata(url: str) -> None:
     """More is RESOURCE_EXHAUSTED, in one entry or in many; less is never refused at random."""
-    async with running(url, largest_metadata_bytes=8_192) as house, connection(house) as channel:
+    async with running(url, largest_metadata_bytes=8_192) as app, connection(app) as channel:
         for metadata in ((("x", "y" * 8_192),), tuple((f"x{number}", "y" * 500) for number in range(20))):
             error = await failed(get_movie(channel, metadata=metadata))
             assert error.code() is StatusCode.RESOURCE_EXHAUSTED
@@ -58,10 +58,10 @@ async def test_the_size_of_metadata(url: str) -> None:
 
 async def test_calls_at_once(url: str) -> None:
     """The next call is OVERLOADED, with RetryInfo. Calls whose message has not come count too."""
-    async with running(url, calls_at_once=2) as house, connection(house) as other, raw(house) as silent:
+    async with running(url, calls_at_once=2) as app, connection(app) as other, raw(app) as silent:
         for _ in range(2):  # a network may hold as many as are free
             await silent.call(GET_MOVIE)
-        await until(lambda: count(house, CallState.RECEIVING) == 2)
+        await until(lambda: count(app, CallState.RECEIVING) == 2)
         refused = read_refusal(await failed(get_movie(other)))
         assert (refused.code, refused.reason) == (StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
         assert refused.metadata == {"calls_at_once": "2", "retry_after_seconds": "1"}
@@ -78,16 +78,16 @@ async def test_calls_at_once(url: str) -> None:
 async def test_the_reserve_for_sales(url: str) -> None:
     """Only changes by signed-in users may use it, not reads or calls with made-up tokens."""
     async with (
-        running(url, calls_at_once=4, sales_reserve=0.5) as house,
-        raw(house) as silent,
-        connection(house) as other,
+        running(url, calls_at_once=4, sales_reserve=0.5) as app,
+        raw(app) as silent,
+        connection(app) as other,
     ):
         booking = booking_service_pb2.CreateBookingRequest(showtime_id="none", seats=["A1"]).SerializeToString()
         create: Any = other.unary_unary(CREATE_BOOKING)
-        token = await house.customer()
+        token = await app.customer()
         for _ in range(2):
             await silent.call(GET_MOVIE)
-        await until(lambda: count(house, CallState.RECEIVING) == 2)
+        await until(lambda: count(app, CallState.RECEIVING) == 2)
         assert read_refusal(await failed(get_movie(other))).reason == "OVERLOADED"
         made_up = (("authorization", "Bearer made.up.token"),)
         for metadata in ((), made_up):
@@ -98,9 +98,9 @@ async def test_the_reserve_for_sales(url: str) -> None:
 async def test_streams_at_once(url: str) -> None:
     """The client with most streams gives one up for another client. Health checks count as streams, calls do not."""
     async with (
-        running(url, streams_at_once=2) as house,
-        connection(house) as greedy,
-        connection(house) as other,
+        running(url, streams_at_once=2) as app,
+        connection(app) as greedy,
+        connection(app) as other,
         watching(greedy) as first,
         watching(greedy),
     ):

@@ -7,17 +7,17 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from tests.builders import NOW
-from tests.rpc.conftest import House, moment, refusal
+from tests.rpc.conftest import App, moment, refusal
 from tests.rpc.programme import MICROSECOND, MINUTE, RUNTIME, TOMORROW, Programme, open_programme
 
 
 @pytest.fixture
-async def programme(house: House) -> Programme:
-    return await open_programme(house)
+async def programme(app: App) -> Programme:
+    return await open_programme(app)
 
 
 async def test_soonest_first_and_ties_by_identifier(programme: Programme) -> None:
-    rooms = [await programme.house.auditorium(programme.cinema_id, name=f"Room {number}") for number in range(4)]
+    rooms = [await programme.app.auditorium(programme.cinema_id, name=f"Room {number}") for number in range(4)]
     late = await programme.create(TOMORROW + timedelta(days=1))
     tied = [await programme.create(auditorium_id=room.auditorium_id) for room in reversed(rooms)]
     soon = await programme.create(NOW + MICROSECOND)
@@ -33,10 +33,10 @@ async def test_soonest_first_and_ties_by_identifier(programme: Programme) -> Non
 
 async def test_filters(programme: Programme) -> None:
     """All that are set must hold; what does not exist finds nothing."""
-    house = programme.house
-    other_movie = (await house.movie()).movie_id
-    two = await house.auditorium(programme.cinema_id, name="Two")
-    elsewhere = await house.auditorium()
+    app = programme.app
+    other_movie = (await app.movie()).movie_id
+    two = await app.auditorium(programme.cinema_id, name="Two")
+    elsewhere = await app.auditorium()
     one = (await programme.create()).showtime_id
     next_door = (await programme.create(auditorium_id=two.auditorium_id, movie_id=other_movie)).showtime_id
     abroad = (await programme.create(auditorium_id=elsewhere.auditorium_id)).showtime_id
@@ -94,7 +94,7 @@ async def test_from_is_inclusive_and_until_exclusive(programme: Programme) -> No
         sent = {name: moment(time) for name, time in filters.items() if time}
         assert await programme.listed(**sent) == expected, filters
     for passed, expected in ((timedelta(days=1), [first_id, second_id]), (MICROSECOND, [second_id])):
-        programme.house.clock.advance(passed)
+        programme.app.clock.advance(passed)
         assert await programme.listed() == expected
     assert await programme.listed(start_time_from=moment(NOW)) == [first_id, second_id]
 
@@ -103,10 +103,10 @@ async def test_a_walk_is_stable_while_time_passes_and_showtimes_are_added(progra
     """What was listed from the first moment on is met once each, though most of it has begun by then."""
     made = [(await programme.create(NOW + hour * 3 * RUNTIME)).showtime_id for hour in range(1, 7)]
     seen, token = await programme.page(page_size=2)
-    await programme.house.pass_time(timedelta(days=30))
+    await programme.app.pass_time(timedelta(days=30))
     identifiers, token = await programme.page(page_size=1, page_token=token)
     seen += identifiers
-    made.append((await programme.create(programme.house.clock.now() + MINUTE)).showtime_id)
+    made.append((await programme.create(programme.app.clock.now() + MINUTE)).showtime_id)
     identifiers, token = await programme.page(page_size=200, page_token=token)
     assert seen + identifiers == made
     assert await programme.listed() == made[-1:]
@@ -114,7 +114,7 @@ async def test_a_walk_is_stable_while_time_passes_and_showtimes_are_added(progra
 
 async def test_a_walk_skips_nothing_when_showtimes_are_added_around_it(programme: Programme) -> None:
     """Before, at and after the place it has come to."""
-    other = await open_programme(programme.house)
+    other = await open_programme(programme.app)
     made = [(await programme.create(TOMORROW + number * 2 * RUNTIME)).showtime_id for number in range(4)]
     seen, token = await programme.page(page_size=2)
     added = [

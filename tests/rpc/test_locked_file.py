@@ -12,7 +12,7 @@ from cinema.v1 import auth_service_pb2, catalog_service_pb2, showtime_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.conftest import Lend
-from tests.rpc.conftest import PASSWORD, House, refusal, running
+from tests.rpc.conftest import PASSWORD, App, refusal, running
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -31,14 +31,14 @@ def locked(file: Path, *statements: str) -> Iterator[None]:
         other.execute("ROLLBACK")
 
 
-async def waited(house: House, showtime_id: str) -> float:
+async def waited(app: App, showtime_id: str) -> float:
     """Make calls of several kinds, one shortly after the other; return how long the slowest waited for its refusal."""
 
     async def refused(number: int) -> float:
         await asyncio.sleep(0.05 * number)
         login = auth_service_pb2.LoginRequest(username="ada", password=PASSWORD)
         start = time.monotonic()
-        call = house.book(showtime_id, f"A{number + 1}") if number % 2 else house.auth.Login(login)
+        call = app.book(showtime_id, f"A{number + 1}") if number % 2 else app.auth.Login(login)
         assert (await refusal(call)).reason in {"STORAGE_UNAVAILABLE", "OVERLOADED"}
         return time.monotonic() - start
 
@@ -49,20 +49,20 @@ async def waited(house: House, showtime_id: str) -> float:
 async def test_calls_and_health(lend: Lend, tmp_path: Path, statements: tuple[str, ...]) -> None:
     """Whether the other process writes, or reads, which keeps ours from committing."""
     with lend("sqlite", tmp_path) as url:
-        async with running(url, longest_wait_seconds=LONGEST_WAIT) as house:
+        async with running(url, longest_wait_seconds=LONGEST_WAIT) as app:
             # A refusal that rests on committed seats needs no commit, so no booking here may leave a gap.
-            showtime_id = (await house.showtime(policy=showtime_pb2.SEAT_GAP_POLICY_ALLOW)).showtime_id
-            await house.customer()
-            watch = health_pb2_grpc.HealthStub(house.channel).Watch(health_pb2.HealthCheckRequest(), timeout=20)
+            showtime_id = (await app.showtime(policy=showtime_pb2.SEAT_GAP_POLICY_ALLOW)).showtime_id
+            await app.customer()
+            watch = health_pb2_grpc.HealthStub(app.channel).Watch(health_pb2.HealthCheckRequest(), timeout=20)
             assert (await watch.read()).status == SERVING
             with locked(tmp_path / "cinema.db", *statements):
-                assert await waited(house, showtime_id) < LONGEST_WAIT + SLACK
-                house.server.watch_storage.wake()
+                assert await waited(app, showtime_id) < LONGEST_WAIT + SLACK
+                app.server.watch_storage.wake()
                 assert (await watch.read()).status == NOT_SERVING
-            house.server.watch_storage.wake()
+            app.server.watch_storage.wake()
             assert (await watch.read()).status == SERVING
-            assert (await house.book(showtime_id, "A1", "A2")).seats
-            await house.catalog.ListMovies(catalog_service_pb2.ListMoviesRequest())
+            assert (await app.book(showtime_id, "A1", "A2")).seats
+            await app.catalog.ListMovies(catalog_service_pb2.ListMoviesRequest())
             watch.cancel()
 
 
@@ -70,13 +70,13 @@ async def test_a_lock_that_is_short_is_waited_for(lend: Lend, tmp_path: Path) ->
     """Also after one that was too long."""
     file = tmp_path / "cinema.db"
     with lend("sqlite", tmp_path) as url:
-        async with running(url, longest_wait_seconds=2 * LONGEST_WAIT) as house:
-            showtime_id = (await house.showtime()).showtime_id
-            await house.customer()
+        async with running(url, longest_wait_seconds=2 * LONGEST_WAIT) as app:
+            showtime_id = (await app.showtime()).showtime_id
+            await app.customer()
             with locked(file, "BEGIN EXCLUSIVE"):
-                assert (await refusal(house.book(showtime_id, "A1"))).reason == "STORAGE_UNAVAILABLE"
-            await house.book(showtime_id, "A1", "A2")
+                assert (await refusal(app.book(showtime_id, "A1"))).reason == "STORAGE_UNAVAILABLE"
+            await app.book(showtime_id, "A1", "A2")
             with locked(file, "BEGIN EXCLUSIVE"):
-                booking = asyncio.create_task(house.book(showtime_id, "A3", "A4"))
+                booking = asyncio.create_task(app.book(showtime_id, "A3", "A4"))
                 await asyncio.sleep(0.1)
             assert (await booking).seats

@@ -16,7 +16,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from cinema_grpc.transport.page_tokens import encode, query_of
 from tests.builders import NOW
-from tests.rpc.conftest import METHODS, House, moment, refusal, running
+from tests.rpc.conftest import METHODS, App, moment, refusal, running
 from tests.rpc.malformed_requests import LABELS, MALFORMED, WELL_FORMED, money, rows
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -28,17 +28,17 @@ NO_MESSAGES = (b"\xff", b"\x00", b"\x0a\x05abc", b"\x0b", b"\x0c", b"\x0f\x00", 
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+async def app(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[App]:
     """One server for all tests, since malformed requests change nothing."""
-    async with running(f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('malformed')}/cinema.db") as house:
-        await house.staff()
-        yield house
+    async with running(f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('malformed')}/cinema.db") as app:
+        await app.staff()
+        yield app
 
 
 @pytest.fixture
-def contents(house: House) -> Iterator["Contents"]:
+def contents(app: App) -> Iterator["Contents"]:
     """The contents of the database, before and after."""
-    connection = sqlite3.connect(str(house.server.database.engine.url.database))
+    connection = sqlite3.connect(str(app.server.database.engine.url.database))
     yield Contents(connection)
     connection.close()
 
@@ -62,9 +62,9 @@ def field_of(path: str) -> str:
     return re.split(r"[.\[]", path)[0]
 
 
-async def send(house: House, name: str, request: bytes) -> bytes:
+async def send(app: App, name: str, request: bytes) -> bytes:
     """Call a method as staff, which may call any method."""
-    return await house.send(SHORT_NAMES[name], request, await house.staff())
+    return await app.send(SHORT_NAMES[name], request, await app.staff())
 
 
 def written(name: str, fields: dict[str, Any]) -> bytes:
@@ -82,31 +82,31 @@ async def test_the_table_is_complete() -> None:
 
 
 @pytest.mark.parametrize(("name", "path"), [(name, path) for name, paths in MALFORMED.items() for path in paths])
-async def test_a_malformed_field(house: House, contents: Contents, name: str, path: str) -> None:
+async def test_a_malformed_field(app: App, contents: Contents, name: str, path: str) -> None:
     """The error names this field alone, in the details, the metadata and the message."""
     for value in MALFORMED[name][path]:
-        refused = await refusal(send(house, name, written(name, {field_of(path): value})))
+        refused = await refusal(send(app, name, written(name, {field_of(path): value})))
         assert refused.fields == [path], str(value)[:100]
         assert refused.metadata["fields"] == ",".join(refused.fields)
         assert path in refused.message
     assert not contents.changed()
 
 
-async def test_well_formed_requests_are_accepted(house: House, contents: Contents) -> None:
+async def test_well_formed_requests_are_accepted(app: App, contents: Contents) -> None:
     """So the malformed requests above are malformed in one field only; and some of these do change the database."""
     for name in WELL_FORMED:
-        call = house.send(SHORT_NAMES[name], written(name, {}), await house.staff())
+        call = app.send(SHORT_NAMES[name], written(name, {}), await app.staff())
         assert await call.code() in UNDERSTOOD, name
     assert contents.changed()
 
 
 @pytest.mark.parametrize("name", WELL_FORMED)
-async def test_bytes_that_are_no_message(house: House, contents: Contents, name: str) -> None:
+async def test_bytes_that_are_no_message(app: App, contents: Contents, name: str) -> None:
     """The error names no field; a string that is not UTF-8 is no message either."""
     first = METHODS[SHORT_NAMES[name]].input_type.fields_by_number.get(1)
     not_text = (b"\x0a\x02\xff\xfe",) if first is not None and first.type == first.TYPE_STRING else ()
     for raw in (*NO_MESSAGES, *not_text):
-        refused = await refusal(send(house, name, raw))
+        refused = await refusal(send(app, name, raw))
         assert refused.fields == [""], raw
         assert "bytes" in refused.message
     assert not contents.changed()
@@ -124,13 +124,13 @@ async def test_bytes_that_are_no_message(house: House, contents: Contents, name:
         ),
     ],
 )
-async def test_a_forged_page_token(house: House, name: str, owner: str, cursors: list[tuple[str, ...]]) -> None:
+async def test_a_forged_page_token(app: App, name: str, owner: str, cursors: list[tuple[str, ...]]) -> None:
     """A token in the right format and for the right query, whose cursor is invalid, is malformed."""
-    me = await house.auth.GetCurrentUser(GetCurrentUserRequest(), metadata=await house.staff())
+    me = await app.auth.GetCurrentUser(GetCurrentUserRequest(), metadata=await app.staff())
     request = GetMessageClass(METHODS[SHORT_NAMES[name]].input_type)()
     bound = query_of(request, owner.format(staff=me.user.user_id))
     for cursor in cursors:
-        refused = await refusal(send(house, name, written(name, {"page_token": encode(bound, cursor)})))
+        refused = await refusal(send(app, name, written(name, {"page_token": encode(bound, cursor)})))
         assert refused.fields == ["page_token"], cursor
 
 
@@ -198,10 +198,10 @@ async def test_a_forged_page_token(house: House, name: str, owner: str, cursors:
     ],
 )
 async def test_every_bad_field_is_named(
-    house: House, contents: Contents, name: str, fields: dict[str, Any], expected: list[str]
+    app: App, contents: Contents, name: str, fields: dict[str, Any], expected: list[str]
 ) -> None:
     """In one error, by its path."""
-    refused = await refusal(send(house, name, written(name, fields)))
+    refused = await refusal(send(app, name, written(name, fields)))
     assert sorted(refused.fields) == expected
     assert refused.metadata["fields"] == ",".join(refused.fields)
     assert not contents.changed()
@@ -228,27 +228,27 @@ def wrong(field: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", [name for name, fields in MALFORMED.items() if fields])
-async def test_a_request_in_which_all_is_wrong(house: House, contents: Contents, name: str) -> None:
+async def test_a_request_in_which_all_is_wrong(app: App, contents: Contents, name: str) -> None:
     """The error names each field, although one is a list with many malformed entries."""
     fields = METHODS[SHORT_NAMES[name]].input_type.fields
-    refused = await refusal(send(house, name, written(name, {field.name: wrong(field) for field in fields})))
+    refused = await refusal(send(app, name, written(name, {field.name: wrong(field) for field in fields})))
     assert {field_of(path) for path in refused.fields} == {field.name for field in fields}
     assert not contents.changed()
 
 
-async def test_more_bad_fields_than_an_error_has_room_for(house: House, contents: Contents) -> None:
+async def test_more_bad_fields_than_an_error_has_room_for(app: App, contents: Contents) -> None:
     """The error arrives, and says that there are others."""
     fields = {"rows": rows(*((label, [0] * 200) for label in LABELS[:60]))}
-    refused = await refusal(send(house, "CreateAuditorium", written("CreateAuditorium", fields)))
+    refused = await refusal(send(app, "CreateAuditorium", written("CreateAuditorium", fields)))
     assert refused.fields[:2] == ["rows[0].sections[0]", "rows[0].sections[1]"]
     assert "and others" in refused.message
     assert not contents.changed()
 
 
-async def test_a_request_of_more_than_a_megabyte(house: House, contents: Contents) -> None:
+async def test_a_request_of_more_than_a_megabyte(app: App, contents: Contents) -> None:
     """gRPC refuses it unread, with a code alone; the next call succeeds."""
     with pytest.raises(grpc.aio.AioRpcError) as raised:
-        await send(house, "CreateMovie", written("CreateMovie", {"synopsis": "x" * 1_100_000}))
+        await send(app, "CreateMovie", written("CreateMovie", {"synopsis": "x" * 1_100_000}))
     assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert not contents.changed()
-    assert await send(house, "GetCurrentUser", b"")
+    assert await send(app, "GetCurrentUser", b"")

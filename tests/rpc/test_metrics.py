@@ -16,7 +16,7 @@ from cinema_grpc.application.background import BackgroundTask
 from cinema_grpc.observability import metrics
 from tests.builders import FakeClock
 from tests.conftest import Lend
-from tests.rpc.conftest import House, refusal, running
+from tests.rpc.conftest import App, refusal, running
 
 HOUR = timedelta(hours=1)
 ANY_PORT = "127.0.0.1:0"
@@ -36,12 +36,12 @@ def read(address: str) -> dict[str, float]:
     return {name: float(value) for name, value in (line.split() for line in lines if not line.startswith("#"))}
 
 
-async def hours_until_counted(house: House, clock: FakeClock, task: BackgroundTask, name: str) -> int:
+async def hours_until_counted(app: App, clock: FakeClock, task: BackgroundTask, name: str) -> int:
     """Let hours pass, and a background task run, until something is counted; tell how many."""
-    assert house.server.metrics_address is not None
+    assert app.server.metrics_address is not None
     async with asyncio.timeout(60):
         for hours in range(1_000):
-            if (await asyncio.to_thread(read, house.server.metrics_address))[name]:
+            if (await asyncio.to_thread(read, app.server.metrics_address))[name]:
                 return hours
             clock.advance(HOUR)
             task.wake()
@@ -51,46 +51,46 @@ async def hours_until_counted(house: House, clock: FakeClock, task: BackgroundTa
 
 async def test_a_refund_that_is_given_up(url: str) -> None:
     clock, provider = FakeClock(), SimulatedPayments()
-    async with running(url, clock, provider, metrics_address=ANY_PORT) as house:
-        held = await house.book((await house.showtime()).showtime_id, "A1", "A2")
-        await house.pay(held.booking_id)
+    async with running(url, clock, provider, metrics_address=ANY_PORT) as app:
+        held = await app.book((await app.showtime()).showtime_id, "A1", "A2")
+        await app.pay(held.booking_id)
         provider.faults = FaultProfile(fail_before=1)
-        await house.cancel(held.booking_id)
-        assert await hours_until_counted(house, clock, house.server.pay_refunds, "cinema_refunds_given_up_total") > 1
+        await app.cancel(held.booking_id)
+        assert await hours_until_counted(app, clock, app.server.pay_refunds, "cinema_refunds_given_up_total") > 1
 
 
 async def test_a_payment_that_can_not_be_settled(url: str) -> None:
     clock, provider = FakeClock(), SimulatedPayments(faults=FaultProfile(fail_before=1))
-    async with running(url, clock, provider, metrics_address=ANY_PORT, payment_grace_seconds=0.05) as house:
-        held = await house.book((await house.showtime()).showtime_id, "A1", "A2")
-        assert (await refusal(house.pay(held.booking_id))).reason == "PAYMENT_UNAVAILABLE"
-        task = house.server.recover_payments
-        assert await hours_until_counted(house, clock, task, "cinema_payments_overdue_total") > 1
+    async with running(url, clock, provider, metrics_address=ANY_PORT, payment_grace_seconds=0.05) as app:
+        held = await app.book((await app.showtime()).showtime_id, "A1", "A2")
+        assert (await refusal(app.pay(held.booking_id))).reason == "PAYMENT_UNAVAILABLE"
+        task = app.server.recover_payments
+        assert await hours_until_counted(app, clock, task, "cinema_payments_overdue_total") > 1
 
 
 async def test_the_process_is_measured_too_and_nothing_is_served_unasked(url: str) -> None:
-    async with running(url, metrics_address=ANY_PORT) as house:
-        assert house.server.metrics_address is not None
-        found = await asyncio.to_thread(read, house.server.metrics_address)
+    async with running(url, metrics_address=ANY_PORT) as app:
+        assert app.server.metrics_address is not None
+        found = await asyncio.to_thread(read, app.server.metrics_address)
         assert found["process_resident_memory_bytes"] > 0
         assert found["cinema_refunds_given_up_total"] == found["cinema_payments_overdue_total"] == 0
-    async with running(url) as house:
-        assert house.server.metrics_address is None
+    async with running(url) as app:
+        assert app.server.metrics_address is None
 
 
 async def test_connections_that_hang_are_cut_off(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that say nothing, or half of a request: each is served for a time, and only so many at once."""
     monkeypatch.setattr(metrics, "SECONDS_TO_ANSWER", 0.5)
-    async with running(url, metrics_address=ANY_PORT) as house:
-        assert house.server.metrics_address is not None
-        host, _, port = house.server.metrics_address.rpartition(":")
+    async with running(url, metrics_address=ANY_PORT) as app:
+        assert app.server.metrics_address is not None
+        host, _, port = app.server.metrics_address.rpartition(":")
         before = threading.active_count()
         with ExitStack() as opened:
             hanging = [opened.enter_context(socket.create_connection((host, int(port)), 10)) for _ in range(100)]
             for connection in hanging[::2]:
                 with suppress(OSError):  # one that was cut off
                     connection.sendall(b"GET /metrics HTTP/1.1\r\n")
-            found = await asyncio.to_thread(read, house.server.metrics_address)
+            found = await asyncio.to_thread(read, app.server.metrics_address)
             assert found["cinema_refunds_given_up_total"] == 0
             assert threading.active_count() - before <= metrics.MOST_CONNECTIONS + 5  # and some of asyncio's own
             for connection in hanging:
@@ -99,6 +99,6 @@ async def test_connections_that_hang_are_cut_off(url: str, monkeypatch: pytest.M
 
 
 async def test_an_address_of_ipv6(url: str) -> None:
-    async with running(url, metrics_address="[::1]:0") as house:
-        assert house.server.metrics_address is not None
-        assert await asyncio.to_thread(read, house.server.metrics_address)
+    async with running(url, metrics_address="[::1]:0") as app:
+        assert app.server.metrics_address is not None
+        assert await asyncio.to_thread(read, app.server.metrics_address)

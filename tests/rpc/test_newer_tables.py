@@ -22,7 +22,7 @@ from cinema_grpc.adapters.simulated_ledger import ledger_of
 from cinema_grpc.adapters.simulated_payments import SimulatedPayments
 from tests.builders import NOW
 from tests.postgresql import execute
-from tests.rpc.conftest import METHODS, PASSWORD, House, new_id, running
+from tests.rpc.conftest import METHODS, PASSWORD, App, new_id, running
 
 COLUMNS = {table.name: {column.name for column in table.columns} for table in metadata.sorted_tables} | {
     "simulated_payment": {"key", "charge_key", "currency_code", "amount", "outcome"}
@@ -64,8 +64,8 @@ def widen_file(path: str) -> None:
 class Round:
     """One of every call, noted by its method."""
 
-    def __init__(self, house: House, number: int) -> None:
-        self.house = house
+    def __init__(self, app: App, number: int) -> None:
+        self.app = app
         self.customer = f"customer-{number}"
         self.start = NOW + number * A_DAY
         self.called: set[str] = set()
@@ -74,14 +74,14 @@ class Round:
         """Make a call that has to succeed."""
         self.called.add(f"/cinema.v1.{method}")
         service, _, name = method.partition("/")
-        house = self.house
-        stubs = {"Auth": house.auth, "Catalog": house.catalog, "Showtime": house.showtimes, "Booking": house.bookings}
+        app = self.app
+        stubs = {"Auth": app.auth, "Catalog": app.catalog, "Showtime": app.showtimes, "Booking": app.bookings}
         stub = stubs[service.removesuffix("Service")]
-        return await getattr(stub, name)(request, metadata=self.house.tokens[by] if by else (), timeout=SECONDS)
+        return await getattr(stub, name)(request, metadata=self.app.tokens[by] if by else (), timeout=SECONDS)
 
     async def run(self) -> None:
         """Make all calls."""
-        await self.house.staff()
+        await self.app.staff()
         await self.sign_in()
         showtime_id = await self.enter()
         await self.browse()
@@ -95,7 +95,7 @@ class Round:
         answer = await self.call("AuthService/Login", pb.LoginRequest(username=name, password=PASSWORD))
         token = answer.tokens.refresh_token
         answer = await self.call("AuthService/RefreshTokens", pb.RefreshTokensRequest(refresh_token=token))
-        self.house.tokens[name] = (("authorization", f"Bearer {answer.tokens.access_token}"),)
+        self.app.tokens[name] = (("authorization", f"Bearer {answer.tokens.access_token}"),)
         await self.call("AuthService/Logout", pb.LogoutRequest(refresh_token=answer.tokens.refresh_token))
         await self.call("AuthService/GetCurrentUser", pb.GetCurrentUserRequest(), name)
         change = pb.ChangePasswordRequest(current_password=PASSWORD, new_password=PASSWORD + "!")
@@ -104,8 +104,8 @@ class Round:
 
     async def enter(self) -> str:
         """Make and read an entry of each kind; each is made twice with one request_id."""
-        pb, house = catalog_service_pb2, self.house
-        showtime = await house.showtime(self.start)
+        pb, app = catalog_service_pb2, self.app
+        showtime = await app.showtime(self.start)
         auditorium_id = showtime.auditorium_id
         await self.call("CatalogService/GetMovie", pb.GetMovieRequest(movie_id=showtime.movie.movie_id))
         await self.call("CatalogService/GetCinema", pb.GetCinemaRequest(cinema_id=showtime.cinema.cinema_id))
@@ -113,7 +113,7 @@ class Round:
         cinema = pb.CreateCinemaRequest(name="A House", time_zone="Europe/Berlin", request_id=new_id())
         first = await self.call("CatalogService/CreateCinema", cinema, "staff")
         assert await self.call("CatalogService/CreateCinema", cinema, "staff") == first
-        self.called |= {  # by `house.showtime`
+        self.called |= {  # by `app.showtime`
             "/cinema.v1.CatalogService/CreateMovie",
             "/cinema.v1.CatalogService/CreateAuditorium",
             "/cinema.v1.ShowtimeService/CreateShowtime",
@@ -159,7 +159,7 @@ class Round:
         quote = pb.GetCancellationQuoteRequest(booking_id=bookings[1])
         await self.call("BookingService/GetCancellationQuote", quote, name)
         await self.call("BookingService/CancelBooking", pb.CancelBookingRequest(booking_id=bookings[1]), name)
-        self.house.clock.advance(timedelta(minutes=10))
+        self.app.clock.advance(timedelta(minutes=10))
         expected = [booking_pb2.BOOKING_STATUS_CONFIRMED, booking_pb2.BOOKING_STATUS_CANCELLED]
         for status, booking_id in zip([*expected, booking_pb2.BOOKING_STATUS_EXPIRED], bookings, strict=True):
             for of_showtime in ("", showtime_id):
@@ -172,7 +172,7 @@ class Round:
 
     async def background(self) -> None:
         """Do what the server does by itself."""
-        server = self.house.server
+        server = self.app.server
         for task in (server.expire_holds, server.recover_payments, server.pay_refunds, server.delete_expired):
             await task.stop()
             await task._run_pass()
@@ -183,13 +183,13 @@ class Round:
 async def test_columns_that_are_added_to_every_table_change_nothing(empty_url: str) -> None:
     """A running server goes on with every call and every task, and so does a look by `cinema audit`."""
     beside = Database(empty_url)
-    async with running(empty_url, gateway=SimulatedPayments(ledger_of(beside))) as house:
+    async with running(empty_url, gateway=SimulatedPayments(ledger_of(beside))) as app:
         for number in (1, 2):
-            calls = Round(house, number)
+            calls = Round(app, number)
             await calls.run()
             assert calls.called == set(METHODS)
             if number == 1:
                 await widen(empty_url)
-        report = await audit(house.server.database)
+        report = await audit(app.server.database)
         assert report.breaches == 0
     await beside.close()

@@ -11,7 +11,7 @@ from cinema.v1 import auth_service_pb2 as pb
 from structlog.testing import capture_logs
 
 from tests.faults import failing
-from tests.rpc.conftest import PASSWORD, House
+from tests.rpc.conftest import PASSWORD, App
 
 WRONG = "a wrong and long one"
 NEW = "a new and private one"
@@ -20,8 +20,8 @@ NEW = "a new and private one"
 class Auditor:
     """Makes calls, and collects their log lines."""
 
-    def __init__(self, house: House) -> None:
-        self.house = house
+    def __init__(self, app: App) -> None:
+        self.app = app
         self.events: list[tuple[str, str, str]] = []
         self.said = ""
 
@@ -43,22 +43,22 @@ class Auditor:
         return answer
 
     async def login(self, password: str = PASSWORD, username: str = "ada") -> Any:
-        return await self.call(self.house.auth.Login(pb.LoginRequest(username=username, password=password)))
+        return await self.call(self.app.auth.Login(pb.LoginRequest(username=username, password=password)))
 
     async def refresh(self, token: str) -> Any:
-        return await self.call(self.house.auth.RefreshTokens(pb.RefreshTokensRequest(refresh_token=token)))
+        return await self.call(self.app.auth.RefreshTokens(pb.RefreshTokensRequest(refresh_token=token)))
 
     async def change_password(self, access_token: str, current: str) -> Any:
         request = pb.ChangePasswordRequest(current_password=current, new_password=NEW)
         metadata = (("authorization", f"Bearer {access_token}"),)
-        return await self.call(self.house.auth.ChangePassword(request, metadata=metadata))
+        return await self.call(self.app.auth.ChangePassword(request, metadata=metadata))
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-async def test_the_life_of_an_account(house: House) -> None:
-    auditor = Auditor(house)
+async def test_the_life_of_an_account(app: App) -> None:
+    auditor = Auditor(app)
     request = pb.RegisterRequest(username="ada", password=PASSWORD, full_name="Ada", email="ada@example.com")
-    registered = await auditor.call(house.auth.Register(request))
+    registered = await auditor.call(app.auth.Register(request))
     first = (await auditor.login()).tokens
     await auditor.login(WRONG)
     await auditor.login(username="hunter2-typed-into-the-wrong-field")
@@ -70,8 +70,8 @@ async def test_the_life_of_an_account(house: House) -> None:
     await auditor.refresh("nonsense")
     await auditor.change_password(third.access_token, WRONG)
     changed = (await auditor.change_password(third.access_token, PASSWORD)).tokens
-    await auditor.call(house.auth.Logout(pb.LogoutRequest(refresh_token=changed.refresh_token)))
-    await auditor.call(house.auth.Logout(pb.LogoutRequest(refresh_token=changed.refresh_token)))
+    await auditor.call(app.auth.Logout(pb.LogoutRequest(refresh_token=changed.refresh_token)))
+    await auditor.call(app.auth.Logout(pb.LogoutRequest(refresh_token=changed.refresh_token)))
     for _ in range(6):
         await auditor.login(WRONG)
 
@@ -102,7 +102,7 @@ async def test_the_life_of_an_account(house: House) -> None:
         assert secret not in auditor.said
 
 
-async def hang_up(house: House, statement: str, call: grpc.aio.Call) -> list[Any]:
+async def hang_up(app: App, statement: str, call: grpc.aio.Call) -> list[Any]:
     """Cancel a call while it runs a statement, and return its lines in the security log."""
     asked, let_go = threading.Event(), threading.Event()
 
@@ -113,7 +113,7 @@ async def hang_up(house: House, statement: str, call: grpc.aio.Call) -> list[Any
         return False
 
     async with asyncio.timeout(30):
-        with capture_logs() as lines, failing(house.server.database, hold_up):
+        with capture_logs() as lines, failing(app.server.database, hold_up):
             await asyncio.to_thread(asked.wait, 30)
             call.cancel()
             while "CANCELLED" not in [line.get("code") for line in lines]:  # noqa: ASYNC110 (a log has no event)
@@ -126,22 +126,22 @@ async def hang_up(house: House, statement: str, call: grpc.aio.Call) -> list[Any
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-async def test_what_a_caller_has_caused_is_noted_though_they_hang_up(house: House) -> None:
+async def test_what_a_caller_has_caused_is_noted_though_they_hang_up(app: App) -> None:
     """Else a thief could change a password without a trace."""
-    auth, old = house.auth, pb.LoginRequest(username="ada", password=PASSWORD)
+    auth, old = app.auth, pb.LoginRequest(username="ada", password=PASSWORD)
     new = pb.LoginRequest(username="ada", password=NEW)
     request = pb.RegisterRequest(username="ada", password=PASSWORD, full_name="Ada", email="ada@example.com")
-    assert await hang_up(house, "INSERT INTO session", auth.Register(request)) == ["registered"]
-    assert await hang_up(house, "INSERT INTO session", auth.Login(old)) == ["signed in"]
+    assert await hang_up(app, "INSERT INTO session", auth.Register(request)) == ["registered"]
+    assert await hang_up(app, "INSERT INTO session", auth.Login(old)) == ["signed in"]
 
     bearer = (("authorization", f"Bearer {(await auth.Login(old)).tokens.access_token}"),)
     change = auth.ChangePassword(pb.ChangePasswordRequest(current_password=PASSWORD, new_password=NEW), metadata=bearer)
-    assert await hang_up(house, "INSERT INTO session", change) == ["password changed, other sessions ended"]
+    assert await hang_up(app, "INSERT INTO session", change) == ["password changed, other sessions ended"]
 
     stolen = pb.RefreshTokensRequest(refresh_token=(await auth.Login(new)).tokens.refresh_token)
     used = pb.RefreshTokensRequest(refresh_token=(await auth.RefreshTokens(stolen)).tokens.refresh_token)
     await auth.RefreshTokens(used)
     ended = "session ended: a refresh token was used again"
-    assert await hang_up(house, "DELETE FROM session", auth.RefreshTokens(stolen)) == [ended]
+    assert await hang_up(app, "DELETE FROM session", auth.RefreshTokens(stolen)) == [ended]
     last = pb.LogoutRequest(refresh_token=(await auth.Login(new)).tokens.refresh_token)
-    assert await hang_up(house, "DELETE FROM session", auth.Logout(last)) == ["signed out"]
+    assert await hang_up(app, "DELETE FROM session", auth.Logout(last)) == ["signed out"]

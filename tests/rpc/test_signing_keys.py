@@ -16,7 +16,7 @@ from google.protobuf.json_format import MessageToDict
 from cinema_grpc.config import BadSettings
 from tests.adapters.forgeries import ED25519, P256, pem, public_pem, signing_key
 from tests.builders import FakeClock
-from tests.rpc.conftest import SECRET, House, Metadata, refusal, running
+from tests.rpc.conftest import SECRET, App, Metadata, refusal, running
 
 OLD, NEW = signing_key(ED25519).kid, signing_key(P256).kid
 
@@ -37,8 +37,8 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-async def published(house: House) -> list[SigningKey]:
-    return list((await house.auth.ListSigningKeys(ListSigningKeysRequest())).keys)
+async def published(app: App) -> list[SigningKey]:
+    return list((await app.auth.ListSigningKeys(ListSigningKeysRequest())).keys)
 
 
 def verified(metadata: Metadata, keys: list[SigningKey]) -> Mapping[str, Any]:
@@ -55,30 +55,30 @@ def verified(metadata: Metadata, keys: list[SigningKey]) -> Mapping[str, Any]:
     return claims
 
 
-async def user_id(house: House, metadata: Metadata) -> str:
-    return (await house.auth.GetCurrentUser(GetCurrentUserRequest(), metadata=metadata)).user.user_id
+async def user_id(app: App, metadata: Metadata) -> str:
+    return (await app.auth.GetCurrentUser(GetCurrentUserRequest(), metadata=metadata)).user.user_id
 
 
 @asynccontextmanager
-async def replicas(database_url: str, number: int, folder: Path) -> AsyncIterator[list[House]]:
+async def replicas(database_url: str, number: int, folder: Path) -> AsyncIterator[list[App]]:
     async with AsyncExitStack() as stack:
         clock = FakeClock()
         houses = [running(database_url, clock, secret=None, signing_keys=folder) for _ in range(number)]
-        yield [await stack.enter_async_context(house) for house in houses]
+        yield [await stack.enter_async_context(app) for app in houses]
 
 
 @pytest.mark.parametrize("private", [ED25519, P256], ids=["Ed25519", "P-256"])
 async def test_another_service_verifies_a_token(database_url: str, folder: Path, private: Any) -> None:
     put(folder, key=pem(private))
-    async with running(database_url, secret=None, signing_keys=folder / "key.pem") as house:
-        metadata = await house.customer()
-        claims = verified(metadata, await published(house))
-        assert claims["sub"] == await user_id(house, metadata)
+    async with running(database_url, secret=None, signing_keys=folder / "key.pem") as app:
+        metadata = await app.customer()
+        claims = verified(metadata, await published(app))
+        assert claims["sub"] == await user_id(app, metadata)
         assert claims["role"] == "CUSTOMER"
 
 
-async def test_a_shared_secret_is_not_published(house: House) -> None:
-    assert await published(house) == []
+async def test_a_shared_secret_is_not_published(app: App) -> None:
+    assert await published(app) == []
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -95,13 +95,13 @@ async def test_a_rotation_fails_no_call(database_url: str, folder: Path) -> None
         tokens = [one.tokens["ada"]]
         for step, kids in zip(steps, expected, strict=True):
             put(folder, **step)
-            for house in (one, other):
-                await house.server._key_reload.run_pass()
-                assert [key.kid for key in await published(house)] == kids
-                await house.sign_in("ada")
-                tokens.append(house.tokens["ada"])
+            for app in (one, other):
+                await app.server._key_reload.run_pass()
+                assert [key.kid for key in await published(app)] == kids
+                await app.sign_in("ada")
+                tokens.append(app.tokens["ada"])
                 if len(kids) == 1:  # an hour later
-                    tokens = tokens[-1:] if house is one else tokens
+                    tokens = tokens[-1:] if app is one else tokens
                 for replica in (one, other):
                     for metadata in tokens:
                         assert await user_id(replica, metadata)
@@ -111,34 +111,34 @@ async def test_a_rotation_fails_no_call(database_url: str, folder: Path) -> None
 async def test_a_change_from_a_secret_to_keys(database_url: str, folder: Path) -> None:
     """Both are set for an hour. After that, tokens of the secret are refused."""
     clock = FakeClock()
-    async with running(database_url, clock) as house:
-        by_secret = await house.customer()
-    async with running(database_url, clock, secret=SECRET, signing_keys=folder) as house:
-        assert await user_id(house, by_secret)
-        await house.sign_in("ada")
-        by_key = house.tokens["ada"]
-        verified(by_key, await published(house))
-    async with running(database_url, clock, secret=None, signing_keys=folder) as house:
-        assert await user_id(house, by_key)
-        refused = house.auth.GetCurrentUser(GetCurrentUserRequest(), metadata=by_secret)
+    async with running(database_url, clock) as app:
+        by_secret = await app.customer()
+    async with running(database_url, clock, secret=SECRET, signing_keys=folder) as app:
+        assert await user_id(app, by_secret)
+        await app.sign_in("ada")
+        by_key = app.tokens["ada"]
+        verified(by_key, await published(app))
+    async with running(database_url, clock, secret=None, signing_keys=folder) as app:
+        assert await user_id(app, by_key)
+        refused = app.auth.GetCurrentUser(GetCurrentUserRequest(), metadata=by_secret)
         assert (await refusal(refused)).reason == "TOKEN_INVALID"
 
 
 async def test_changed_keys_are_read_again(database_url: str, folder: Path) -> None:
     """By the server itself. While they are invalid, the old ones stay in use."""
-    async with running(database_url, secret=None, signing_keys=folder) as house:
+    async with running(database_url, secret=None, signing_keys=folder) as app:
         put(folder, a=pem(P256), b=public_pem(ED25519))
-        house.server.watch_keys.wake()
+        app.server.watch_keys.wake()
         async with asyncio.timeout(30):
-            while [key.kid for key in await published(house)] != [NEW, OLD]:
+            while [key.kid for key in await published(app)] != [NEW, OLD]:
                 pass
         put(folder, a=pem(P256)[:50])
         with pytest.raises(BadSettings, match=r"CINEMA_SIGNING_KEYS: .*no key in PEM"):
-            await house.server._key_reload.run_pass()
-        house.clock.advance(timedelta(hours=1))
-        await house.customer()
-        await house.sign_in("ada")
-        assert await user_id(house, house.tokens["ada"])
+            await app.server._key_reload.run_pass()
+        app.clock.advance(timedelta(hours=1))
+        await app.customer()
+        await app.sign_in("ada")
+        assert await user_id(app, app.tokens["ada"])
 
 
 async def test_invalid_keys_prevent_the_start(database_url: str, tmp_path: Path) -> None:

@@ -28,12 +28,12 @@ class HangingProvider(SimulatedPayments):
 async def test_a_payment_that_hangs(database_url: str) -> None:
     """Its client gets SHUTTING_DOWN with its metadata, within the grace period, which is not spent twice."""
     provider = HangingProvider()
-    async with running(database_url, gateway=provider, shutdown_seconds=4) as house:
-        held = await house.book((await house.showtime()).showtime_id, "A1", "A2")
-        paying = asyncio.create_task(refusal(house.pay(held.booking_id)))
+    async with running(database_url, gateway=provider, shutdown_seconds=4) as app:
+        held = await app.book((await app.showtime()).showtime_id, "A1", "A2")
+        paying = asyncio.create_task(refusal(app.pay(held.booking_id)))
         await provider.asked.wait()
         start = time.monotonic()
-        await house.server.close()
+        await app.server.close()
         seconds = time.monotonic() - start
         refused = await paying
     assert (refused.code, refused.reason) == (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN")
@@ -43,29 +43,29 @@ async def test_a_payment_that_hangs(database_url: str) -> None:
 
 async def test_a_call_that_runs_is_finished(database_url: str) -> None:
     """Bookings under way when the server stops are answered, and are stored."""
-    async with running(database_url) as house:
-        showtime = await house.showtime()
-        await house.customer()
-        calls = [asyncio.create_task(house.book(showtime.showtime_id, f"A{n}", f"A{n + 1}")) for n in (1, 3, 5)]
-        while not house.server._box_office._queue:  # noqa: ASYNC110 (the first call has arrived)
+    async with running(database_url) as app:
+        showtime = await app.showtime()
+        await app.customer()
+        calls = [asyncio.create_task(app.book(showtime.showtime_id, f"A{n}", f"A{n + 1}")) for n in (1, 3, 5)]
+        while not app.server._box_office._queue:  # noqa: ASYNC110 (the first call has arrived)
             await asyncio.sleep(0)
-        await house.server.close()
+        await app.server.close()
         results = await asyncio.gather(*calls, return_exceptions=True)
     kept = [result.booking_id for result in results if not isinstance(result, BaseException)]
     assert kept
     for error in results:
         assert not isinstance(error, grpc.aio.AioRpcError) or error.code() == grpc.StatusCode.UNAVAILABLE
-    async with running(database_url) as house:
-        await house.sign_in("ada")
+    async with running(database_url) as app:
+        await app.sign_in("ada")
         for booking_id in kept:
-            assert (await house.read(booking_id)).booking_id == booking_id
+            assert (await app.read(booking_id)).booking_id == booking_id
 
 
 async def test_a_server_that_ends_by_itself(database_url: str) -> None:
     """The process must not live on without serving."""
-    async with running(database_url) as house:
-        assert house.server._server is not None
-        waiting = asyncio.create_task(house.server.wait(asyncio.Event()))
-        await house.server._server._calls.server.stop(None)
+    async with running(database_url) as app:
+        assert app.server._server is not None
+        waiting = asyncio.create_task(app.server.wait(asyncio.Event()))
+        await app.server._server._calls.server.stop(None)
         with pytest.raises(ServerEnded):
             await asyncio.wait_for(waiting, 30)

@@ -23,7 +23,7 @@ from cinema_grpc.config import BadSettings, Settings
 from cinema_grpc.transport import certificates
 from tests.certificates import Authority, write
 from tests.conftest import Lend
-from tests.rpc.conftest import House, running
+from tests.rpc.conftest import App, running
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 SECONDS = 20
@@ -56,23 +56,23 @@ class TestTls:
     async def test_a_client_that_trusts_its_authority_is_served(self, url: str, tmp_path: Path) -> None:
         """No other client is, and none without TLS."""
         authority = Authority()
-        async with running(url, **write(tmp_path, *authority.issue())) as house:
-            assert await ask(house.server.address, authority.client()) is OK
-            assert await ask(house.server.address, Authority().client()) is UNAVAILABLE
-            assert await ask(house.server.address, None) is UNAVAILABLE
+        async with running(url, **write(tmp_path, *authority.issue())) as app:
+            assert await ask(app.server.address, authority.client()) is OK
+            assert await ask(app.server.address, Authority().client()) is UNAVAILABLE
+            assert await ask(app.server.address, None) is UNAVAILABLE
 
     async def test_a_name_that_is_not_in_the_certificate(self, url: str, tmp_path: Path) -> None:
         authority = Authority()
-        async with running(url, **write(tmp_path, *authority.issue("tickets.example"))) as house:
-            assert await ask(house.server.address, authority.client()) is UNAVAILABLE
+        async with running(url, **write(tmp_path, *authority.issue("tickets.example"))) as app:
+            assert await ask(app.server.address, authority.client()) is UNAVAILABLE
 
 
 class TestClientCertificates:
     async def test_a_client_with_a_certificate_of_the_authority_is_served(self, url: str, tmp_path: Path) -> None:
         """No other client is. The security log has the names in the certificate."""
         ours, clients = Authority(), Authority()
-        async with running(url, **write(tmp_path, *ours.issue(), clients.certificate)) as house:
-            address = house.server.address
+        async with running(url, **write(tmp_path, *ours.issue(), clients.certificate)) as app:
+            address = app.server.address
             good = clients.client("box-office.example", trust=ours.certificate)
             assert await ask(address, good) is OK
             assert await ask(address, ours.client()) is UNAVAILABLE
@@ -86,11 +86,11 @@ class TestClientCertificates:
 
 
 @asynccontextmanager
-async def calling(house: House, credentials: grpc.ChannelCredentials) -> AsyncIterator[list[Any]]:
+async def calling(app: App, credentials: grpc.ChannelCredentials) -> AsyncIterator[list[Any]]:
     """Make one call after the other on one connection, and yield the list of their codes."""
     codes: list[Any] = []
     going = True
-    async with grpc.aio.secure_channel(house.server.address, credentials) as channel:
+    async with grpc.aio.secure_channel(app.server.address, credentials) as channel:
         showtimes = showtime_service_pb2_grpc.ShowtimeServiceStub(channel)
 
         async def call_on() -> None:
@@ -108,13 +108,13 @@ class TestRenewal:
     async def test_new_connections_get_the_new_certificate(self, url: str, tmp_path: Path) -> None:
         """Without a restart; calls on existing connections do not fail."""
         before, after = Authority(), Authority()
-        async with running(url, **write(tmp_path, *before.issue())) as house:
-            async with calling(house, before.client()) as codes:
-                assert await ask(house.server.address, before.client()) is OK
+        async with running(url, **write(tmp_path, *before.issue())) as app:
+            async with calling(app, before.client()) as codes:
+                assert await ask(app.server.address, before.client()) is OK
                 with capture_logs() as logs:
                     write(tmp_path, *after.issue())
-                    assert await ask(house.server.address, after.client()) is OK
-                assert await ask(house.server.address, before.client()) is UNAVAILABLE
+                    assert await ask(app.server.address, after.client()) is OK
+                assert await ask(app.server.address, before.client()) is UNAVAILABLE
                 while len(codes) < 10:  # noqa: ASYNC110 (of another task)
                     await asyncio.sleep(0.01)
             assert set(codes) == {OK}
@@ -124,9 +124,9 @@ class TestRenewal:
         """The old certificate stays in use until the new files are complete, valid and belong together."""
         before, after = Authority(), Authority()
         key, certificate = after.issue()
-        async with running(url, **write(tmp_path, *before.issue())) as house:
-            address = house.server.address
-            certificate_file, key_file = house.server._settings.tls_certificate, house.server._settings.tls_key
+        async with running(url, **write(tmp_path, *before.issue())) as app:
+            address = app.server.address
+            certificate_file, key_file = app.server._settings.tls_certificate, app.server._settings.tls_key
             assert certificate_file is not None
             assert key_file is not None
             steps = (
@@ -152,15 +152,15 @@ class TestRenewal:
         """As if this machine's clock were behind: unchanged files are read again after a while."""
         monkeypatch.setattr(certificates, "SECONDS_BETWEEN_RETRIES", 0.1)
         before, after = Authority(), Authority()
-        async with running(url, **write(tmp_path, *before.issue())) as house:
+        async with running(url, **write(tmp_path, *before.issue())) as app:
             write(tmp_path, *after.issue(begins=timedelta(seconds=2)))
             with capture_logs() as logs:
-                assert await ask(house.server.address, before.client()) is OK
+                assert await ask(app.server.address, before.client()) is OK
             assert "stays as it was" in str(logs)
             async with asyncio.timeout(SECONDS):
-                while await ask(house.server.address, before.client()) is OK:
+                while await ask(app.server.address, before.client()) is OK:
                     pass
-            assert await ask(house.server.address, after.client()) is OK
+            assert await ask(app.server.address, after.client()) is OK
 
     async def test_unusable_files_are_not_read_at_every_handshake(self, tmp_path: Path) -> None:
         """Until they change, be it only their permissions."""
@@ -183,11 +183,11 @@ class TestRenewal:
     async def test_the_authority_of_clients_is_reloaded_too(self, url: str, tmp_path: Path) -> None:
         ours, before, after = Authority(), Authority(), Authority()
         key, certificate = ours.issue()
-        async with running(url, **write(tmp_path, key, certificate, before.certificate)) as house:
+        async with running(url, **write(tmp_path, key, certificate, before.certificate)) as app:
             clients = [each.client("a.example", trust=ours.certificate) for each in (before, after)]
-            assert [await ask(house.server.address, each) for each in clients] == [OK, UNAVAILABLE]
+            assert [await ask(app.server.address, each) for each in clients] == [OK, UNAVAILABLE]
             write(tmp_path, key, certificate, after.certificate)
-            assert [await ask(house.server.address, each) for each in clients] == [UNAVAILABLE, OK]
+            assert [await ask(app.server.address, each) for each in clients] == [UNAVAILABLE, OK]
 
 
 def bad_files(folder: Path) -> dict[str, tuple[dict[str, Any], str, str]]:
@@ -262,8 +262,8 @@ def test_reflection_is_off_by_default_where_other_machines_can_call(
 async def test_reflection_where_other_machines_can_call(url: str) -> None:
     """It is off by default, and can be turned on."""
     for given, code in ((None, grpc.StatusCode.UNIMPLEMENTED), (True, OK)):
-        async with running(url, listen_address="0.0.0.0:0", plaintext=True, reflection=given) as house:
-            port = house.server.address.rpartition(":")[2]
+        async with running(url, listen_address="0.0.0.0:0", plaintext=True, reflection=given) as app:
+            port = app.server.address.rpartition(":")[2]
             async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
                 call: Any = channel.stream_stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")()
                 await call.done_writing()
@@ -275,15 +275,15 @@ class TestHealthAddress:
         """In plaintext, with the same status, also of the shutdown; no other method is served."""
         authority = Authority()
         settings = write(tmp_path, *authority.issue(), authority.certificate)
-        async with running(url, health_address="127.0.0.1:0", **settings) as house:
-            assert house.server.health_address is not None
-            async with grpc.aio.insecure_channel(house.server.health_address) as channel:
+        async with running(url, health_address="127.0.0.1:0", **settings) as app:
+            assert app.server.health_address is not None
+            async with grpc.aio.insecure_channel(app.server.health_address) as channel:
                 health = health_pb2_grpc.HealthStub(channel)
                 watch = health.Watch(health_pb2.HealthCheckRequest(), timeout=SECONDS)
                 assert (await watch.read()).status == SERVING
                 assert (await health.Check(health_pb2.HealthCheckRequest(), timeout=SECONDS)).status == SERVING
-                assert await ask(house.server.health_address, None) is grpc.StatusCode.UNIMPLEMENTED
-                assert await ask(house.server.address, authority.client("a.example")) is OK
-                await house.server.announce_stop()
+                assert await ask(app.server.health_address, None) is grpc.StatusCode.UNIMPLEMENTED
+                assert await ask(app.server.address, authority.client("a.example")) is OK
+                await app.server.announce_stop()
                 assert (await watch.read()).status != SERVING
                 watch.cancel()

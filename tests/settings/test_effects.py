@@ -15,15 +15,15 @@ from cinema_grpc.server import CinemaServer
 from tests.builders import FakeClock
 from tests.conftest import Lend
 from tests.relay import channel_from
-from tests.rpc.conftest import SECRET, House, refusal, running
+from tests.rpc.conftest import SECRET, App, refusal, running
 
 FEW, MANY = 2, 1_000
 
 
-async def sign_in(house: House, name: str, password: str = "a wrong password", host: str = "127.0.0.1") -> Any:
+async def sign_in(app: App, name: str, password: str = "a wrong password", host: str = "127.0.0.1") -> Any:
     """Try to sign in from an address; return the refusal."""
     request = auth_service_pb2.LoginRequest(username=name, password=password)
-    async with channel_from(host, house.server.address) as channel:
+    async with channel_from(host, app.server.address) as channel:
         return await refusal(auth_service_pb2_grpc.AuthServiceStub(channel).Login(request, timeout=30))
 
 
@@ -36,9 +36,9 @@ def url(lend: Lend, tmp_path: Path) -> Any:
 @pytest.mark.parametrize("limit", [FEW, MANY])
 async def test_sign_in_failures(url: str, limit: int) -> None:
     """Wrong passwords for an account from one address until sign-ins are delayed."""
-    async with running(url, sign_in_failures=limit) as house:
-        await house.customer("ada")
-        reasons = [(await sign_in(house, "ada")).reason for _ in range(FEW + 2)]
+    async with running(url, sign_in_failures=limit) as app:
+        await app.customer("ada")
+        reasons = [(await sign_in(app, "ada")).reason for _ in range(FEW + 2)]
     assert reasons[:FEW] == ["BAD_CREDENTIALS"] * FEW
     assert ("TOO_MANY_ATTEMPTS" in reasons) == (limit == FEW)
 
@@ -46,32 +46,32 @@ async def test_sign_in_failures(url: str, limit: int) -> None:
 @pytest.mark.parametrize("limit", [FEW, MANY])
 async def test_sign_in_failures_of_account(url: str, limit: int) -> None:
     """The same from all addresses; two addresses take turns here."""
-    async with running(url, sign_in_failures=MANY, sign_in_failures_of_account=limit) as house:
-        await house.customer("ada")
+    async with running(url, sign_in_failures=MANY, sign_in_failures_of_account=limit) as app:
+        await app.customer("ada")
         hosts = [f"127.0.0.{number}" for number in (2, 3, 2, 3, 2, 3)]
-        reasons = [(await sign_in(house, "ada", host=host)).reason for host in hosts]
+        reasons = [(await sign_in(app, "ada", host=host)).reason for host in hosts]
     assert ("TOO_MANY_ATTEMPTS" in reasons) == (limit == FEW)
 
 
 @pytest.mark.parametrize("limit", [FEW, 0])
 async def test_sign_in_failures_of_address(url: str, limit: int) -> None:
     """The same from one address for all accounts; 0 is no limit."""
-    async with running(url, sign_in_failures_of_address=limit) as house:
-        reasons = [(await sign_in(house, f"stranger{number}", host="127.0.0.2")).reason for number in range(FEW + 2)]
+    async with running(url, sign_in_failures_of_address=limit) as app:
+        reasons = [(await sign_in(app, f"stranger{number}", host="127.0.0.2")).reason for number in range(FEW + 2)]
     assert ("TOO_MANY_ATTEMPTS" in reasons) == (limit == FEW)
 
 
 @pytest.mark.parametrize("longest", [1, 300])
 async def test_sign_in_longest_delay_seconds(url: str, longest: int) -> None:
     """The maximum delay."""
-    async with running(url, sign_in_failures=1, sign_in_longest_delay_seconds=longest) as house:
-        await house.customer("ada")
+    async with running(url, sign_in_failures=1, sign_in_longest_delay_seconds=longest) as app:
+        await app.customer("ada")
         delays = []
         for _ in range(8):
-            refused = await sign_in(house, "ada")
+            refused = await sign_in(app, "ada")
             if refused.reason == "TOO_MANY_ATTEMPTS":
                 delays.append(refused.details["RetryInfo"].retry_delay.seconds)
-                house.clock.advance(refused.details["RetryInfo"].retry_delay.ToTimedelta())
+                app.clock.advance(refused.details["RetryInfo"].retry_delay.ToTimedelta())
     assert max(delays) <= longest
     assert (max(delays) > 1) == (longest > 1)
 
@@ -106,11 +106,11 @@ async def test_simulated_payments_lose_answer(url: str, share: float) -> None:
         await server.open()
         await server.listen()
         async with grpc.aio.insecure_channel(server.address) as channel:
-            house = House(server, clock, channel)
-            showtime = await house.showtime()
-            booking = await house.book(showtime.showtime_id, "A1", "A2")
+            app = App(server, clock, channel)
+            showtime = await app.showtime()
+            booking = await app.book(showtime.showtime_id, "A1", "A2")
             request = booking_service_pb2.ConfirmPaymentRequest(booking_id=booking.booking_id, payment_token="tok_visa")
-            call = house.bookings.ConfirmPayment(request, metadata=await house.customer(), timeout=1)
+            call = app.bookings.ConfirmPayment(request, metadata=await app.customer(), timeout=1)
             assert await call.code() is (grpc.StatusCode.DEADLINE_EXCEEDED if share else grpc.StatusCode.OK)
     finally:
         await server.close()

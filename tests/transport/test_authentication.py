@@ -40,7 +40,7 @@ TABLE = {PUBLIC: Access.PUBLIC, CUSTOMER: Access.CUSTOMER, STAFF: Access.STAFF}
 GET_BOOKING = "/cinema.v1.BookingService/GetBooking"
 
 
-class House:
+class App:
     """Accounts on a database of their own, their tokens, and a server that asks them."""
 
     def __init__(self, accounts: Accounts, tokens: JwtAccessTokens, clock: FakeClock, channel: Any) -> None:
@@ -62,7 +62,7 @@ class House:
 
 
 @pytest_asyncio.fixture
-async def house(database_url: str, serve: Serve) -> AsyncIterator[House]:
+async def app(database_url: str, serve: Serve) -> AsyncIterator[App]:
     clock = FakeClock()
     database = Database(database_url, clock)
     tokens = JwtAccessTokens(b"x" * 32, clock)
@@ -85,7 +85,7 @@ async def house(database_url: str, serve: Serve) -> AsyncIterator[House]:
     traits = {name: MethodTraits(check) for name, check in request_checks(SERVICES).items()}
     authentication = Authentication(tokens, accounts, table)
     channel = await serve(CallPipeline(methods, authentication=authentication, traits=traits))
-    yield House(accounts, tokens, clock, channel)
+    yield App(accounts, tokens, clock, channel)
     hasher.close()
     await database.close()
 
@@ -114,28 +114,28 @@ def test_every_service_of_the_contract_is_served() -> None:
     assert {service.file.name.split("/")[-1].removesuffix(".proto") for service in SERVICES} == services
 
 
-async def test_servicers_and_the_log_know_the_principal(house: House) -> None:
-    token = await house.token(Role.CUSTOMER)
-    user_id = house.tokens.read(token).user_id
+async def test_servicers_and_the_log_know_the_principal(app: App) -> None:
+    token = await app.token(Role.CUSTOMER)
+    user_id = app.tokens.read(token).user_id
     with capture_logs() as logs:
-        assert await house.call(CUSTOMER, f"Bearer {token}") == user_id.encode()
+        assert await app.call(CUSTOMER, f"Bearer {token}") == user_id.encode()
     assert [line["user_id"] for line in logs] == [user_id]
     assert token not in str(logs)
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-async def test_the_case_of_the_scheme_does_not_matter(house: House, scheme: str) -> None:
-    assert await house.call(CUSTOMER, f"{scheme} {await house.token(Role.CUSTOMER)}")
+async def test_the_case_of_the_scheme_does_not_matter(app: App, scheme: str) -> None:
+    assert await app.call(CUSTOMER, f"{scheme} {await app.token(Role.CUSTOMER)}")
 
 
-async def test_staff_may_call_methods_for_customers(house: House) -> None:
-    token = await house.token(Role.STAFF)
-    assert await house.call(CUSTOMER, f"Bearer {token}")
-    assert await house.call(STAFF, f"Bearer {token}")
+async def test_staff_may_call_methods_for_customers(app: App) -> None:
+    token = await app.token(Role.STAFF)
+    assert await app.call(CUSTOMER, f"Bearer {token}")
+    assert await app.call(STAFF, f"Bearer {token}")
 
 
-async def test_without_a_token(house: House) -> None:
-    error = await failure(house.call(CUSTOMER))
+async def test_without_a_token(app: App) -> None:
+    error = await failure(app.call(CUSTOMER))
     assert error.code() is StatusCode.UNAUTHENTICATED
     assert reason_of(error) == "TOKEN_MISSING"
 
@@ -155,60 +155,60 @@ async def test_without_a_token(house: House) -> None:
         ["Bearer {token}", "Bearer {token}"],
     ],
 )
-async def test_with_a_malformed_token(house: House, authorizations: list[str]) -> None:
-    token = await house.token(Role.CUSTOMER)
+async def test_with_a_malformed_token(app: App, authorizations: list[str]) -> None:
+    token = await app.token(Role.CUSTOMER)
     given = [each.format(token=token) for each in authorizations]
-    assert await house.reason(CUSTOMER, *given) == "TOKEN_INVALID"
+    assert await app.reason(CUSTOMER, *given) == "TOKEN_INVALID"
 
 
-async def test_with_a_token_of_an_unknown_user(house: House) -> None:
+async def test_with_a_token_of_an_unknown_user(app: App) -> None:
     stranger = User("nobody", "nobody", "Nobody", "", Role.STAFF, NOW)
-    assert await house.reason(CUSTOMER, f"Bearer {house.tokens.issue(stranger).text}") == "TOKEN_INVALID"
+    assert await app.reason(CUSTOMER, f"Bearer {app.tokens.issue(stranger).text}") == "TOKEN_INVALID"
 
 
-async def test_with_an_expired_token(house: House) -> None:
-    issued = house.tokens.issue(User("a", "a", "A", "", Role.CUSTOMER, NOW))
-    house.clock.advance(issued.expire_time - NOW)
-    assert await house.reason(CUSTOMER, f"Bearer {issued.text}") == "TOKEN_EXPIRED"
+async def test_with_an_expired_token(app: App) -> None:
+    issued = app.tokens.issue(User("a", "a", "A", "", Role.CUSTOMER, NOW))
+    app.clock.advance(issued.expire_time - NOW)
+    assert await app.reason(CUSTOMER, f"Bearer {issued.text}") == "TOKEN_EXPIRED"
 
 
-async def test_a_public_method_ignores_the_token(house: House) -> None:
+async def test_a_public_method_ignores_the_token(app: App) -> None:
     with capture_logs() as logs:
-        assert await house.call(PUBLIC) == b"welcome"
-        assert await house.call(PUBLIC, "Bearer nonsense") == b"welcome"
-        assert await house.call(PUBLIC, f"Bearer {await house.token(Role.CUSTOMER)}") == b"welcome"
+        assert await app.call(PUBLIC) == b"welcome"
+        assert await app.call(PUBLIC, "Bearer nonsense") == b"welcome"
+        assert await app.call(PUBLIC, f"Bearer {await app.token(Role.CUSTOMER)}") == b"welcome"
     assert not any("user_id" in line for line in logs if line["event"] == "call")
 
 
-async def test_a_customer_may_not_call_methods_for_staff(house: House) -> None:
-    error = await failure(house.call(STAFF, f"Bearer {await house.token(Role.CUSTOMER)}"))
+async def test_a_customer_may_not_call_methods_for_staff(app: App) -> None:
+    error = await failure(app.call(STAFF, f"Bearer {await app.token(Role.CUSTOMER)}"))
     assert error.code() is StatusCode.PERMISSION_DENIED
     assert reason_of(error) == "ROLE_REQUIRED"
 
 
-async def test_a_method_without_declared_access_is_closed(house: House) -> None:
-    token = await house.token(Role.STAFF)
+async def test_a_method_without_declared_access_is_closed(app: App) -> None:
+    token = await app.token(Role.STAFF)
     with capture_logs() as logs:
-        assert await house.reason(FORGOTTEN, f"Bearer {token}") == "INTERNAL_ERROR"
+        assert await app.reason(FORGOTTEN, f"Bearer {token}") == "INTERNAL_ERROR"
     (line,) = (line for line in logs if line["event"] == "call")
     assert FORGOTTEN in str(line["exc_info"])
 
 
-async def test_the_checks_come_in_the_order_token_role_request(house: House) -> None:
+async def test_the_checks_come_in_the_order_token_role_request(app: App) -> None:
     garbage = b"\xff"
-    assert await house.reason(GET_BOOKING, request=garbage) == "TOKEN_MISSING"
-    customer, staff = await house.token(Role.CUSTOMER), await house.token(Role.STAFF)
-    assert await house.reason(GET_BOOKING, f"Bearer {customer}", request=garbage) == "ROLE_REQUIRED"
-    assert await house.reason(GET_BOOKING, f"Bearer {staff}", request=garbage) == "INVALID_REQUEST"
+    assert await app.reason(GET_BOOKING, request=garbage) == "TOKEN_MISSING"
+    customer, staff = await app.token(Role.CUSTOMER), await app.token(Role.STAFF)
+    assert await app.reason(GET_BOOKING, f"Bearer {customer}", request=garbage) == "ROLE_REQUIRED"
+    assert await app.reason(GET_BOOKING, f"Bearer {staff}", request=garbage) == "INVALID_REQUEST"
     good = pb.GetBookingRequest(booking_id="b").SerializeToString()
-    assert await house.call(GET_BOOKING, f"Bearer {staff}", request=good) == b"welcome"
+    assert await app.call(GET_BOOKING, f"Bearer {staff}", request=good) == b"welcome"
 
 
-async def test_a_public_method_has_no_principal(serve: Serve, house: House) -> None:
+async def test_a_public_method_has_no_principal(serve: Serve, app: App) -> None:
     async def who(_request: object, _context: object) -> bytes:
         return principal().user_id.encode()
 
-    authentication = Authentication(house.tokens, house.accounts, TABLE)
+    authentication = Authentication(app.tokens, app.accounts, TABLE)
     methods: dict[str, Handler] = {PUBLIC: grpc.unary_unary_rpc_method_handler(who)}
     channel = await serve(CallPipeline(methods, authentication=authentication))
     assert reason_of(await failure(channel.unary_unary(PUBLIC)(b""))) == "INTERNAL_ERROR"

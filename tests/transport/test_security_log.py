@@ -26,14 +26,14 @@ def url(lend: Lend, tmp_path: Any) -> Any:
 
 async def test_refusals(url: str) -> None:
     """Reason, client, call, and the user if authenticated; never the token."""
-    async with running(url) as house:
-        showtime = await house.showtime()
-        booking = await house.book(showtime.showtime_id, "A1", "A2")
-        ada, bob = await house.customer(), await house.customer("bob")
+    async with running(url) as app:
+        showtime = await app.showtime()
+        booking = await app.book(showtime.showtime_id, "A1", "A2")
+        ada, bob = await app.customer(), await app.customer("bob")
         ask = booking_service_pb2.GetBookingRequest(booking_id=booking.booking_id)
         create = showtime_service_pb2.CreateShowtimeRequest()
-        get: Any = house.bookings.GetBooking
-        make: Any = house.showtimes.CreateShowtime
+        get: Any = app.bookings.GetBooking
+        make: Any = app.showtimes.CreateShowtime
         cases = ((get, ask, NOBODY), (get, ask, MADE_UP), (get, ask, bob), (make, create, ada))
         with capture_logs() as logs:
             reasons = [(await refusal(call(request, metadata=who))).reason for call, request, who in cases]
@@ -54,13 +54,13 @@ async def test_refusals(url: str) -> None:
 
 async def test_uses_of_staff_rights(url: str) -> None:
     """Also of a call that fails; not of a call that anyone may make."""
-    async with running(url) as house:
-        staff = await house.staff()
+    async with running(url) as app:
+        staff = await app.staff()
         with capture_logs() as logs:
-            await house.movie()
+            await app.movie()
             with pytest.raises(grpc.aio.AioRpcError):
-                await house.showtimes.CreateShowtime(showtime_service_pb2.CreateShowtimeRequest(), metadata=staff)
-            await house.showtimes.ListShowtimes(showtime_service_pb2.ListShowtimesRequest(), metadata=staff)
+                await app.showtimes.CreateShowtime(showtime_service_pb2.CreateShowtimeRequest(), metadata=staff)
+            await app.showtimes.ListShowtimes(showtime_service_pb2.ListShowtimesRequest(), metadata=staff)
         lines = security_lines(logs)
     assert [(line["event"], line["method"]) for line in lines] == [
         ("rights of staff used", "/cinema.v1.CatalogService/CreateMovie"),

@@ -18,7 +18,7 @@ from cinema_grpc.transport.contract import SERVICES
 from cinema_grpc.transport.health import Health
 from cinema_grpc.transport.pipeline import CallPipeline
 from cinema_grpc.transport.server import Listener, Server, build
-from tests.rpc.conftest import House, running
+from tests.rpc.conftest import App, running
 from tests.transport.test_shutdown import UNARY, Work
 from tests.transport.wire import failure, reason_of, trailing
 
@@ -46,15 +46,15 @@ NO_QUESTIONS: tuple[dict[str, Any], ...] = (
 REFLECTIONS = ["grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"]
 
 
-def make(house: House, address: str = "127.0.0.1:0", *, reflection: bool = True) -> Server:
-    return build(house.server._application, limits_of(house.server._settings), address, reflection=reflection)
+def make(app: App, address: str = "127.0.0.1:0", *, reflection: bool = True) -> Server:
+    return build(app.server._application, limits_of(app.server._settings), address, reflection=reflection)
 
 
 class Running:
     """A server, and a channel to it."""
 
-    def __init__(self, server: Server, channel: Any, house: House) -> None:
-        self.server, self.channel, self.house = server, channel, house
+    def __init__(self, server: Server, channel: Any, app: App) -> None:
+        self.server, self.channel, self.app = server, channel, app
         self.health: Any = health_pb2_grpc.HealthStub(channel)
 
     async def check(self, service: str = "") -> Any:
@@ -80,11 +80,11 @@ def trailing_of(metadata: Any, name: str) -> Any:
 
 @pytest_asyncio.fixture
 async def running_server(tmp_path: Path) -> AsyncIterator[Running]:
-    async with running(f"sqlite+aiosqlite:///{tmp_path}/cinema.db") as house:
-        server = make(house)
+    async with running(f"sqlite+aiosqlite:///{tmp_path}/cinema.db") as app:
+        server = make(app)
         await server.start()
         async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
-            yield Running(server, channel, house)
+            yield Running(server, channel, app)
         await server.stop(0)
 
 
@@ -144,10 +144,10 @@ class TestReflection:
             assert code in {StatusCode.NOT_FOUND.value[0], StatusCode.INVALID_ARGUMENT.value[0]}, question
 
     async def test_it_can_be_turned_off(self, running_server: Running) -> None:
-        server = make(running_server.house, reflection=False)
+        server = make(running_server.app, reflection=False)
         await server.start()
         async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
-            other = Running(server, channel, running_server.house)
+            other = Running(server, channel, running_server.app)
             error = await failure(other.reflect(REFLECTIONS[0], list_services=""))
         await server.stop(0)
         assert error.code() is StatusCode.UNIMPLEMENTED
@@ -156,11 +156,11 @@ class TestReflection:
 class TestPort:
     async def test_a_port_that_is_taken(self, running_server: Running) -> None:
         with pytest.raises(OSError, match=f"can't listen on 127.0.0.1:{running_server.server.port}"):
-            make(running_server.house, f"127.0.0.1:{running_server.server.port}")
+            make(running_server.app, f"127.0.0.1:{running_server.server.port}")
 
     async def test_an_invalid_address(self, running_server: Running) -> None:
         with pytest.raises(OSError, match="can't listen on"):
-            make(running_server.house, "nowhere")
+            make(running_server.app, "nowhere")
 
 
 class TestStop:
@@ -205,4 +205,4 @@ class TestStop:
         await channel.close()
 
     async def test_a_server_that_never_started_can_be_stopped(self, running_server: Running) -> None:
-        await asyncio.wait_for(make(running_server.house).stop(5), 5)
+        await asyncio.wait_for(make(running_server.app).stop(5), 5)
