@@ -53,9 +53,7 @@ class Listings:
         self._cache = cache
         self._sole_clock = sole_clock
         self._entries: Batcher[str, ListedShowtime | None] = Batcher(self._read_entries)
-        self._loads: Batcher[str, tuple[datetime, CachedShowtime | None]] = Batcher(
-            self._load, batch_size=SHOWTIMES_A_LOAD
-        )
+        self._loads: Batcher[str, tuple[datetime, CachedShowtime | None]] = Batcher(self._load)
 
     async def list_showtimes(
         self, condition: ShowtimeFilter, after: tuple[datetime, str] | None, limit: int
@@ -98,7 +96,14 @@ class Listings:
         return [entries[each] for each in showtime_ids]
 
     async def _load(self, showtime_ids: list[str]) -> list[tuple[datetime, CachedShowtime | None]]:
-        """Bring cached showtimes up to date; None for those that do not exist."""
+        """Bring cached showtimes up to date, each once for all calls; None for those that do not exist."""
+        distinct = [*dict.fromkeys(showtime_ids)]
+        current: dict[str, tuple[datetime, CachedShowtime | None]] = {}
+        for first in range(0, len(distinct), SHOWTIMES_A_LOAD):
+            current |= await self._load_some(distinct[first : first + SHOWTIMES_A_LOAD])
+        return [current[each] for each in showtime_ids]
+
+    async def _load_some(self, showtime_ids: list[str]) -> dict[str, tuple[datetime, CachedShowtime | None]]:
         before = {each: self._cache.get(each) for each in showtime_ids}
         evictions = self._cache.evictions
         loaded = await self._store.load(
@@ -116,7 +121,7 @@ class Listings:
                     self._cache.put(cached)
                     evictions = self._cache.evictions
             current[showtime_id] = cached
-        return [(loaded.now, current.get(each)) for each in showtime_ids]
+        return {each: (loaded.now, current.get(each)) for each in showtime_ids}
 
 
 def _has_seat_map(cached: CachedShowtime, now: datetime) -> bool:

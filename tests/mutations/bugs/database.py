@@ -245,6 +245,20 @@ MUTATIONS = (
         ("tests/e2e/test_sqlite_file.py::test_another_programs_file_is_left_as_it_is",),
     ),
     mutation(
+        "an identifier with a NUL reaches the database",
+        f"{DATABASE}/column_types.py",
+        'return "" if "\\0" in text else text',
+        "return text",
+        "tests/rpc/test_showtimes.py::TestGetShowtime::test_an_identifier_with_a_nul_is_not_known",
+    ),
+    mutation(
+        "SQLite's locks are waited for again before a commit",
+        f"{DATABASE}/sqlite_connection.py",
+        'if statement == "COMMIT":',
+        'if statement in {"COMMIT", "BEGIN IMMEDIATE"}:',
+        "tests/rpc/test_locked_file.py::test_calls_and_health",
+    ),
+    mutation(
         "an SQLite connection that can't be made leaves its thread",
         f"{DATABASE}/sqlite.py",
         "        await connection.close()\n        await asyncio.to_thread(thread.join)",
