@@ -114,7 +114,7 @@ class Listings:
             cached = before.get(showtime_id)
             if cached is None or cached.version != found.version:
                 showtime = catch_up(cached, found)
-                showtime.settle()
+                showtime.mark_stored()
                 cached = CachedShowtime(showtime, found.version)
                 # What was committed here since the load is newer. It may have been evicted again, too.
                 if self._cache.get(showtime_id) is before.get(showtime_id) and self._cache.evictions == evictions:

@@ -93,7 +93,8 @@ class Booking:
 
     Attributes:
         seats: At least one, in row order, all priced in one currency.
-        hold_extended: Whether a charge has extended the hold; this happens once.
+        hold_extended: Whether a charge was ever opened, which extends the hold once. Only such bookings have payment
+            attempts, tickets or a refund.
         payment: The latest attempt to charge.
         relied_on: What the gap rule assumed when the booking was made; empty for most bookings.
     """
@@ -129,7 +130,7 @@ class Booking:
         return self.payment is not None and self.payment.unsettled
 
     def lapsed(self, now: datetime) -> bool:
-        """Return whether this is a hold that is over: from hold_expire_time on, stored or not."""
+        """Return whether this hold has lapsed: from hold_expire_time on, stored as EXPIRED or not."""
         return self.status is BookingStatus.RESERVED and now >= self.hold_expire_time
 
     def seats_on_hold(self, now: datetime) -> int:
@@ -137,7 +138,7 @@ class Booking:
         return len(self.seats) if self.status is BookingStatus.RESERVED and now < self.hold_expire_time else 0
 
     def as_of(self, now: datetime) -> "Booking":
-        """Return the booking as it reads at `now`: a hold that is over reads EXPIRED."""
+        """Return the booking as it reads at `now`: a lapsed hold reads EXPIRED."""
         return self.to(BookingStatus.EXPIRED) if self.lapsed(now) else self
 
     def to(self, status: BookingStatus, **changes: Any) -> "Booking":
@@ -159,7 +160,7 @@ class Booking:
             request: The request that wants to pay, as in PaymentAttempt.
 
         Raises:
-            HoldExpired: The hold is over; `charged` if this request's own charge came too late.
+            HoldExpired: The hold has lapsed; `charged` if this request's own charge came too late.
             BookingNotReserved: It is paid for or cancelled.
             SalesClosed: The showtime has started.
             PaymentInProgress: A charge is under way; `of_this_request` if this request started it.
@@ -191,7 +192,7 @@ class Booking:
     def with_charge_settled(
         self, attempt_id: str, tickets: Sequence[Ticket], refund_id: str, start_time: datetime, now: datetime
     ) -> "Booking":
-        """Return it CONFIRMED, or EXPIRED with all of the money owed back if the hold is over.
+        """Return it CONFIRMED, or EXPIRED with all of the money owed back if the hold has lapsed.
 
         Raises:
             HoldExpired, BookingNotReserved, SalesClosed, PaymentInProgress: The attempt was called off.
@@ -221,7 +222,7 @@ class Booking:
     def with_void_settled(self, attempt_id: str, refund_id: str, now: datetime, *, given_back: bool) -> "Booking":
         """Return it with a VOIDING attempt settled; in any other state it stays as it is.
 
-        The attempt is VOIDED. If money was given back and the hold is over, it shows as a charge with its refund.
+        The attempt is VOIDED. If money was given back and the hold has lapsed, it shows as a charge with its refund.
         """
         attempt = self.attempt(attempt_id, AttemptStatus.VOIDING)
         if attempt is None:

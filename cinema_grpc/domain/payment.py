@@ -31,7 +31,7 @@ TRANSITIONS: dict[AttemptStatus, frozenset[AttemptStatus]] = {
     AttemptStatus.DECLINED: frozenset(),
     AttemptStatus.VOIDED: frozenset(),
 }
-"""The states that may follow each state. VOIDING becomes CHARGED when the void paid money back and the hold is over:
+"""The states that may follow each state. VOIDING becomes CHARGED when the void paid money back and the hold has lapsed:
 the booking then shows the charge together with its refund."""
 
 UNSETTLED = frozenset(status for status, following in TRANSITIONS.items() if following)

@@ -70,7 +70,7 @@ class Showtime:
             self.restore(booking)
 
     def copy(self) -> "Showtime":
-        """Return an independent copy, without the changes that `settle` has not forgotten yet."""
+        """Return an independent copy, without the changes that `mark_stored` has not forgotten yet."""
         copy = Showtime(self.terms)
         copy._bookings, copy._owners = self._bookings.copy(), self._owners.copy()
         copy._finished, copy._unpaid_holds = self._finished.copy(), self._unpaid_holds.copy()
@@ -87,10 +87,10 @@ class Showtime:
         return booking_id in self._bookings
 
     def changes(self) -> list[Change]:
-        """Return what commands changed since the last `settle`, one net change for each booking."""
+        """Return what commands changed since the last `mark_stored`, one net change for each booking."""
         return [Change(before, self._bookings[booking_id]) for booking_id, before in self._before.items()]
 
-    def settle(self) -> None:
+    def mark_stored(self) -> None:
         """Treat the changes as stored: forget them, and bookings that keep no seats."""
         self._before.clear()
         for booking_id in self._finished:
@@ -99,11 +99,11 @@ class Showtime:
 
     @property
     def taken(self) -> int:
-        """The number of seats that bookings keep, including holds that are over but not yet EXPIRED."""
+        """The number of seats that bookings keep, including lapsed holds that are not yet EXPIRED."""
         return len(self._owners)
 
     def seats(self, now: datetime) -> list[SeatStatus]:
-        """Return the status of every seat, by position; seats of a hold that is over are AVAILABLE."""
+        """Return the status of every seat, by position; seats of a lapsed hold are AVAILABLE."""
         states = [SeatStatus.AVAILABLE] * len(self.terms.seat_plan)
         for position, booking in self._owners.items():
             if not booking.lapsed(now):
@@ -141,7 +141,7 @@ class Showtime:
     ) -> Booking:
         """Hold all of the seats for a customer for `hold_for`, or until the showtime starts if that is sooner.
 
-        A hold that is over and keeps one of the seats becomes EXPIRED and loses all of its seats. `held_elsewhere` is
+        A lapsed hold that keeps one of the seats becomes EXPIRED and loses all of its seats. `held_elsewhere` is
         the number of seats that the customer has on hold in other showtimes.
 
         Raises:
@@ -205,7 +205,7 @@ class Showtime:
     ) -> Booking:
         """Record that the money was taken; doing so again changes nothing.
 
-        The booking is CONFIRMED, or EXPIRED with all of the money owed back if its hold is over.
+        The booking is CONFIRMED, or EXPIRED with all of the money owed back if its hold has lapsed.
 
         Raises:
             HoldExpired, BookingNotReserved, SalesClosed, PaymentInProgress: The attempt was called off, and the
@@ -232,7 +232,7 @@ class Showtime:
     ) -> Booking:
         """Record that the provider has voided an attempt; doing so again changes nothing.
 
-        The booking can be paid for again. If its hold is over, money that was given back shows as a charge with its
+        The booking can be paid for again. If its hold has lapsed, money that was given back shows as a charge with its
         refund.
         """
         booking = self._bookings[booking_id]
@@ -252,7 +252,7 @@ class Showtime:
         return self._put(self._bookings[booking_id].with_refund_settled(refund_id, status))
 
     def expire(self, limit: int, now: datetime) -> int:
-        """Set holds that are over to EXPIRED, the longest over first, at most `limit`; return how many."""
+        """Set lapsed holds to EXPIRED, the longest lapsed first, at most `limit`; return how many."""
         lapsed = [booking for booking in self._bookings.values() if booking.lapsed(now)]
         lapsed.sort(key=lambda booking: booking.hold_expire_time)
         for booking in lapsed[:limit]:

@@ -83,7 +83,7 @@ class Call:
     task: "asyncio.Task[Any] | None" = None
     interruption: CinemaError | None = None
     start: float = field(default_factory=time.perf_counter)
-    _request_id: str = ""
+    _x_request_id: str = ""
 
     def enter(self, state: CallState) -> None:
         """Change the state."""
@@ -106,11 +106,11 @@ class Call:
         return self.state is CallState.RECEIVING
 
     @property
-    def request_id(self) -> str:
+    def x_request_id(self) -> str:
         """The x-request-id of its response and its log lines: the client's own if well-formed, else a new one."""
-        if not self._request_id:
-            self._request_id = _sent_request_id(self.metadata) or str(uuid_utils.uuid7())
-        return self._request_id
+        if not self._x_request_id:
+            self._x_request_id = _sent_request_id(self.metadata) or str(uuid_utils.uuid7())
+        return self._x_request_id
 
 
 current_call: ContextVar[Call] = ContextVar("current_call")
@@ -132,7 +132,7 @@ def add_request_id(_logger: WrappedLogger, _level: str, event: EventDict) -> Eve
     """Add the current call's x-request-id to a log line; a processor for structlog."""
     call = current_call.get(None)
     if call is not None:
-        event.setdefault("request_id", call.request_id)
+        event.setdefault("request_id", call.x_request_id)
     return event
 
 

@@ -47,7 +47,7 @@ class CallLog:
             line["user_id"] = call.principal.user_id
         if reason is not None:
             line["reason"] = reason
-        line["request_id"] = call.request_id
+        line["request_id"] = call.x_request_id
         if fault is not None:
             self.flush()
             self._logger.error("call", **line, exc_info=fault)

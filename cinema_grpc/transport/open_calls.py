@@ -194,4 +194,4 @@ class OpenCalls:
         if tasks:
             reset_streams(tasks)
         for call in unread:
-            self._logger.warning("response not read: stream reset", method=call.method, request_id=call.request_id)
+            self._logger.warning("response not read: stream reset", method=call.method, request_id=call.x_request_id)

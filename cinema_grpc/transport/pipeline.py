@@ -159,7 +159,7 @@ class CallPipeline(grpc.GenericRpcHandler):
         return self._authentication is not None and self._authentication.is_signed_in(call)
 
     def _identify(self, call: Call, context: Context) -> None:
-        context.set_trailing_metadata(((REQUEST_ID_HEADER, call.request_id),))
+        context.set_trailing_metadata(((REQUEST_ID_HEADER, call.x_request_id),))
 
     async def _send_initial_metadata(self, call: Call, context: Context) -> None:
         """Send what the first response would carry otherwise.
@@ -242,7 +242,7 @@ class CallPipeline(grpc.GenericRpcHandler):
             security_log.note("refused", refused=True, reason=refusal.reason)
         call.enter(CallState.ENDING)
         details = (STATUS_DETAILS_HEADER, status.SerializeToString())
-        request_id = (REQUEST_ID_HEADER, call.request_id)
+        request_id = (REQUEST_ID_HEADER, call.x_request_id)
         try:
             await context.abort(code, status.message, trailing_metadata=(details, request_id))
         except grpc.aio.AbortError as abort:

@@ -33,5 +33,5 @@ def note(event: str, *, refused: bool = False, **facts: Any) -> None:
             fields["peer_identities"] = list(call.certificate_names)
         if call.principal is not None:
             fields.setdefault("user_id", call.principal.user_id)
-        fields["request_id"] = call.request_id
+        fields["request_id"] = call.x_request_id
     (_logger.warning if refused else _logger.info)(event, **fields)

@@ -12,7 +12,7 @@ from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore, SqlTransaction
 from cinema_grpc.adapters.database.sqlite import SqliteDriver
 from cinema_grpc.adapters.database.sqlite_connection import run_on_thread
-from cinema_grpc.application.box_office import transactions as module
+from cinema_grpc.application.box_office import batch_runner as module
 from cinema_grpc.application.box_office.command import Command, Decision
 from cinema_grpc.application.box_office.store import StorageConflict, StorageContention
 from cinema_grpc.application.errors import StorageUnavailable

@@ -94,7 +94,7 @@ def test_terms_alone_are_replaced_if_they_alone_have_changed() -> None:
     """The bookings of the cached state stay, with the prices that they were made at."""
     showtime = a_showtime(policy=SeatGapPolicy.ALLOW)
     held = showtime.hold("b1", "ada", ["A1"], timedelta(minutes=10), NOW)
-    showtime.settle()
+    showtime.mark_stored()
     terms = replace(showtime.terms, seat_price=Money("EUR", 2_000))
     current = catch_up(CachedShowtime(showtime, VERSION), LoadedShowtime(Version(2, "c2"), NOW, False, terms, ()))
     assert current.booking("b1", "ada") is held

@@ -7,7 +7,7 @@ import pytest
 
 from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
 from cinema_grpc.adapters.database.listings_reader import SqlListingsReader
-from cinema_grpc.application.box_office import transactions
+from cinema_grpc.application.box_office import batch_runner
 from cinema_grpc.application.box_office.store import Loaded, LoadRequest
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.listings import Listings, SeatMap
@@ -231,7 +231,7 @@ class TestASoleProcess:
         self, app: App, sole_listings: Listings, store: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The showtime leaves the cache, and is loaded again."""
-        monkeypatch.setattr(transactions, "SECONDS_TO_FIND_OUT", 0.01)
+        monkeypatch.setattr(batch_runner, "SECONDS_TO_FIND_OUT", 0.01)
         await sole_listings.seat_map("s1")
 
         def from_the_commit_on(statement: str) -> bool:

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from cinema_grpc.application import payment_saga
-from cinema_grpc.application.box_office import transactions
+from cinema_grpc.application.box_office import batch_runner
 from cinema_grpc.application.errors import PaymentUnavailable, RequestIdReused, ShuttingDown, StorageUnavailable
 from cinema_grpc.application.retry_policy import PROVIDER_SECONDS
 from cinema_grpc.domain.booking import BookingStatus
@@ -42,7 +42,7 @@ async def test_a_repeat_after_a_lost_answer_waits_for_the_outcome(sales: Sales) 
 
 async def test_an_attempt_that_may_not_have_been_written_down(sales: Sales, monkeypatch: pytest.MonkeyPatch) -> None:
     """The commit's answer was lost and can't be looked up: it is withdrawn, uncharged, and the next one goes."""
-    monkeypatch.setattr(transactions, "SECONDS_TO_FIND_OUT", 0.01)
+    monkeypatch.setattr(batch_runner, "SECONDS_TO_FIND_OUT", 0.01)
     held = await sales.app.hold("A1")
     lost: list[str] = []
 

@@ -399,7 +399,7 @@ class TestChanges:
         hold(showtime, "A1", "A2")
         hold(showtime, "B1", "B2", name="b2")
         showtime.cancel("b1", "ada", "refund", NOW)
-        showtime.settle()
+        showtime.mark_stored()
         assert showtime.changes() == []
         assert "b1" not in showtime
         assert "b2" in showtime
@@ -409,7 +409,7 @@ class TestChanges:
         showtime, elsewhere = a_showtime(), a_showtime()
         for each in (showtime, elsewhere):
             hold(each, "A1", "A2")
-            each.settle()
+            each.mark_stored()
         hold(elsewhere, "A1", "A2", by="bob", name="b2", after=TEN_MINUTES)
         for change in reversed(elsewhere.changes()):
             showtime.restore(change.after)

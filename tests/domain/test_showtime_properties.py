@@ -48,7 +48,7 @@ class Selling(RuleBasedStateMachine):
         for change in self.showtime.changes():
             assert change.before == self.bookings.get(change.after.booking_id)
             self.bookings[change.after.booking_id] = change.after
-        self.showtime.settle()
+        self.showtime.mark_stored()
 
     def restored(self, pick: int) -> str:
         """Choose a booking and see that the showtime has it, as the box office does before a command."""

@@ -82,7 +82,7 @@ def test_lapsed_holds_count_from_their_end() -> None:
     assert seller.wait() == MINUTE
     seller.showtime.expire(10, seller.now)
     assert seller.wait() == MINUTE
-    seller.showtime.settle()
+    seller.showtime.mark_stored()
     seller.now += MINUTE
     seller.hold("A1", "A2")
 

@@ -123,7 +123,7 @@ def _newest(stored: BookingStatus, status: BookingStatus | None, *, of_showtime:
     found = _of_user(stored, after=after)
     if of_showtime:
         # The condition of the partial index in its own words, since SQLite does not derive it from the status.
-        found = found.where(_BOOKING.showtime_id == bindparam("showtime_id"), text(f"booking.{schema.SETTLED_BOOKING}"))
+        found = found.where(_BOOKING.showtime_id == bindparam("showtime_id"), text(f"booking.{schema.NOT_RESERVED}"))
     return found.limit(bindparam("limit"))
 
 

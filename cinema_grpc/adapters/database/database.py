@@ -21,9 +21,9 @@ from cinema_grpc.adapters.database.statements import Query, Rows
 from cinema_grpc.application.admission_control import AdmissionControl
 from cinema_grpc.application.batcher import Batcher
 from cinema_grpc.application.box_office.store import StorageConflict, StorageContention
-from cinema_grpc.application.cancellation import is_cancelled
 from cinema_grpc.application.clock import Clock
 from cinema_grpc.application.errors import CommitOutcomeUnknown, StorageUnavailable
+from cinema_grpc.application.task_cancellation import is_cancelled
 from cinema_grpc.database_url import POSTGRESQL, parse_postgresql
 
 logger = structlog.get_logger()

@@ -28,7 +28,7 @@ metadata = MetaData(
     }
 )
 
-SETTLED_BOOKING = "status <> 'RESERVED'"
+NOT_RESERVED = "status <> 'RESERVED'"
 UNSETTLED_ATTEMPT = "status IN ('OPEN', 'VOIDING')"
 OWED_REFUND = "status = 'PENDING'"
 """Conditions of indexes; a database uses them for queries that say the same in the same words."""
@@ -180,8 +180,8 @@ booking = Table(
         "showtime_id",
         "status",
         "booking_id",
-        sqlite_where=text(SETTLED_BOOKING),
-        postgresql_where=text(SETTLED_BOOKING),
+        sqlite_where=text(NOT_RESERVED),
+        postgresql_where=text(NOT_RESERVED),
     ),
     Index(
         "booking_lapse_index",

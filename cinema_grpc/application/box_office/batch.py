@@ -84,7 +84,7 @@ def decide(batch: Batch, cached: Mapping[str, CachedShowtime], loaded: Loaded) -
             result.updates.append(ShowtimeUpdate(showtime_id, found.version, version, now, showtime.taken, changes))
             holds.count(changes, now)
         if before is None or before.version != version:
-            showtime.settle()
+            showtime.mark_stored()
             result.states.append(CachedShowtime(showtime, version))
     return result
 

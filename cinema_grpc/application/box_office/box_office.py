@@ -22,11 +22,11 @@ from typing import TypeVar
 import structlog
 
 from cinema_grpc.application.admission_control import AdmissionControl
+from cinema_grpc.application.box_office.batch_runner import BatchRunner
 from cinema_grpc.application.box_office.cache import ShowtimeCache
 from cinema_grpc.application.box_office.command import Batch, Command, Failed, Priority, QueuedCommand
 from cinema_grpc.application.box_office.queue import CommandQueue
 from cinema_grpc.application.box_office.store import BoxOfficeStore, ShowtimeUpdate, StorageContention
-from cinema_grpc.application.box_office.transactions import Transactions
 from cinema_grpc.application.errors import CommitOutcomeUnknown, ShuttingDown, StorageUnavailable
 
 logger = structlog.get_logger()
@@ -61,7 +61,7 @@ class BoxOffice:
             waiting_tasks: How many contended showtimes may be waited for at once.
             longest_wait: How long a command may be expected to wait, in seconds.
         """
-        self._transactions = Transactions(store, cache or ShowtimeCache())
+        self._runner = BatchRunner(store, cache or ShowtimeCache())
         self._waiting_tasks = waiting_tasks
         self._admission = AdmissionControl(longest_wait)
         self._queue = CommandQueue()
@@ -75,7 +75,7 @@ class BoxOffice:
 
     def on_commit(self, notify: Callable[[Sequence[ShowtimeUpdate]], None]) -> None:
         """Have a function called with the updates of each commit, before the callers get their answers."""
-        self._transactions.on_commit.append(notify)
+        self._runner.on_commit.append(notify)
 
     def start(self) -> None:
         """Begin to carry out commands; needs a running event loop."""
@@ -162,7 +162,7 @@ class BoxOffice:
         """Carry out a batch and settle its callers, whatever happens; return the commands that were contended."""
         contended: list[QueuedCommand] = []
         try:
-            outcomes = await self._transactions.run(batch, wait=wait)
+            outcomes = await self._runner.run(batch, wait=wait)
             contended = outcomes.contended
             for queued, outcome in outcomes.settled:
                 queued.settle(outcome)

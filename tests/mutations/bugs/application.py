@@ -18,7 +18,7 @@ from tests.mutations.mutation import (
 MUTATIONS = (
     mutation(
         "a transaction goes on after its cache has turned out to be outdated by a failover",
-        f"{BATCHES}/transactions.py",
+        f"{BATCHES}/batch_runner.py",
         "    return found is None or found.complete\n",
         "    return False\n",
         f"{BOX_OFFICE}::TestReplicas::test_a_cancelled_booking_of_a_cache_that_a_failover_has_outdated",
@@ -54,7 +54,7 @@ MUTATIONS = (
     ),
     mutation(
         "a stored response is sent though its commit may not be durable",
-        f"{BATCHES}/transactions.py",
+        f"{BATCHES}/batch_runner.py",
         "                    if result.updates or result.responses or loaded.responses:\n",
         "                    if result.updates:\n",
         f"{FAULTS}::test_a_stored_response_is_sent_after_a_commit",
@@ -75,7 +75,7 @@ MUTATIONS = (
     ),
     mutation(
         "a faulty command fails the others of its batch too",
-        f"{BATCHES}/transactions.py",
+        f"{BATCHES}/batch_runner.py",
         "        except FaultyCommand as fault:\n",
         "        except FaultyCommand as fault:\n            return _all_failed(batch, fault)\n",
         f"{FAULTS}::test_a_faulty_change_fails_alone",
@@ -110,7 +110,7 @@ MUTATIONS = (
     ),
     mutation(
         "showtimes are cached before their commit",
-        f"{BATCHES}/transactions.py",
+        f"{BATCHES}/batch_runner.py",
         "                    if result.updates or result.responses or loaded.responses:\n",
         "                    for state in result.states:\n"
         "                        self._cache.put(state)\n"
@@ -119,7 +119,7 @@ MUTATIONS = (
     ),
     mutation(
         "a commit whose answer is lost counts as undone",
-        f"{BATCHES}/transactions.py",
+        f"{BATCHES}/batch_runner.py",
         "if result.updates and await self._was_committed(result.updates):\n",
         "if False:\n",
         f"{FAULTS}::test_a_commit_whose_answer_is_lost_is_found",
@@ -166,12 +166,12 @@ MUTATIONS = (
         "a showtime that was skipped counts as unknown",
         (
             Edit(
-                f"{BATCHES}/transactions.py",
+                f"{BATCHES}/batch_runner.py",
                 "locked = {each: some for each, some in batch.items() if each not in skipped}\n",
                 "locked = batch\n",
             ),
             Edit(
-                f"{BATCHES}/transactions.py",
+                f"{BATCHES}/batch_runner.py",
                 "load_request(locked, cached))\n",
                 "load_request({each: batch[each] for each in batch if each not in skipped}, cached))\n",
             ),
@@ -180,14 +180,14 @@ MUTATIONS = (
     ),
     mutation(
         "a commit whose answer is lost counts as done",
-        f"{BATCHES}/transactions.py",
+        f"{BATCHES}/batch_runner.py",
         "if result.updates and await self._was_committed(result.updates):\n",
         "if True:\n",
         f"{FAULTS}::test_a_commit_that_fails_is_undone",
     ),
     mutation(
         "a commit that can't be looked up counts as done",
-        f"{BATCHES}/transactions.py",
+        f"{BATCHES}/batch_runner.py",
         "                    raise CommitOutcomeUnknown from error\n",
         "                    return True\n",
         f"{FAULTS}::test_a_lost_commit_that_cannot_be_looked_up",
@@ -237,7 +237,7 @@ MUTATIONS = (
     ),
     mutation(
         "a showtime stays in the cache though it is not known whether its commit was kept",
-        f"{BATCHES}/transactions.py",
+        f"{BATCHES}/batch_runner.py",
         "                    self._cache.drop(each.showtime_id for each in updates)\n",
         "",
         f"{LISTINGS}::TestASoleProcess::test_a_commit_whose_outcome_is_not_known",

@@ -1,4 +1,4 @@
-"""Telling the two causes of a CancelledError apart."""
+"""Whether a CancelledError is the task's own, or that of something it waited for."""
 
 import asyncio
 

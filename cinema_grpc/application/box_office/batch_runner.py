@@ -39,7 +39,7 @@ class Outcomes:
         return Outcomes(self.settled + other.settled, self.contended + other.contended)
 
 
-class Transactions:
+class BatchRunner:
     """Carries out batches, and puts committed showtimes into the cache.
 
     Attributes:
