@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from cinema_grpc.adapters.database.column_types import microseconds, moment, searchable
 from cinema_grpc.adapters.database.connect import connect
 from cinema_grpc.adapters.database.driver import PROOF_BYTES, Read, Rights, RowsAt
+from cinema_grpc.adapters.database.postgresql_fitness import check_fitness
 from cinema_grpc.adapters.database.postgresql_transaction import (
     CONSTRAINT,
     CONTENTION,
@@ -78,11 +79,6 @@ BUGS = ("0A", "22", "42")
 NOT_BUGS = {"42501", "42P01"}
 """Errors of these classes that are not: a missing privilege, and a missing table, as in a schema without privileges."""
 
-ENCODINGS = """SELECT name, upper(current_setting(name))
-    FROM unnest('{server_encoding,client_encoding}'::text[]) AS settings(name)"""
-LACKING = """SELECT wanted.name, wanted.privilege FROM unnest($1::text[], $2::text[]) AS wanted(name, privilege)
-    WHERE NOT CASE wanted.name WHEN '' THEN has_database_privilege(current_database(), wanted.privilege)
-        ELSE coalesce(has_table_privilege(to_regclass(wanted.name)::oid, wanted.privilege), false) END"""
 PROOF = f"""CREATE TEMPORARY TABLE cinema_proof ON COMMIT DROP AS
     SELECT repeat('-', 1900) FROM generate_series(1, {PROOF_BYTES // 1900})"""  # noqa: S608 (a text of ours)
 """Creating a table needs new pages and a commit. Texts of this length are not compressed."""
@@ -190,7 +186,7 @@ class PostgresqlDriver:
             OSError: It can't, or the user lacks some; the message names what is missing.
         """
         async with self.engine.connect() as connection:
-            await _check_fitness(_driver_of(connection), rights)
+            await check_fitness(_driver_of(connection), rights)
 
     def now(self, connection: Connection) -> datetime:
         """Return the server's time."""
@@ -236,19 +232,6 @@ class PostgresqlDriver:
                 self._urls = [url, *(each for each in self._urls if each != url)]
                 return connection
         raise failure or OSError("the URL names no server")
-
-
-async def _check_fitness(driver: "asyncpg.Connection[asyncpg.Record]", rights: Rights) -> None:
-    for name, encoding in await driver.fetch(ENCODINGS):
-        if encoding != "UTF8":
-            raise OSError(f"the database's {name} is {encoding} and has to be UTF8")
-    wanted = [(name, privilege) for name, privileges in rights.items() for privilege in privileges]
-    lacking: dict[str, list[str]] = {}
-    for name, privilege in await driver.fetch(LACKING, *map(list, zip(*wanted, strict=True))) if wanted else ():
-        lacking.setdefault(name or "the database", []).append(privilege)
-    if lacking:
-        what = "; ".join(f"{', '.join(privileges)} on {name}" for name, privileges in lacking.items())
-        raise PermissionError(f"the role {await driver.fetchval('SELECT current_user')} lacks {what}")
 
 
 def _driver_of(connection: AsyncConnection) -> "asyncpg.Connection[asyncpg.Record]":
