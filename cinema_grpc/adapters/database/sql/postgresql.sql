@@ -34,7 +34,7 @@ WITH clock AS MATERIALIZED (
     SELECT coalesce($5::bigint, (extract(epoch FROM statement_timestamp()) * 1000000)::bigint) AS now
 ), wanted AS (
     SELECT showtime.*, known.revision AS known_revision, clock.now - $6::bigint AS unpaid_since,
-        EXISTS (
+        coalesce(showtime.revision = known.revision AND showtime.commit_id = known.commit_id, false) OR EXISTS (
             SELECT 1 FROM commit_log
             WHERE commit_log.showtime_id = known.showtime_id AND commit_log.revision = known.revision
                 AND commit_log.commit_id = known.commit_id
@@ -66,7 +66,7 @@ SELECT
                 SELECT booking.booking_id FROM booking
                 WHERE booking.showtime_id = wanted.showtime_id AND booking.revision > wanted.known_revision OFFSET 0
             ) AS changed
-            WHERE wanted.is_known
+            WHERE wanted.is_known AND wanted.revision > wanted.known_revision
             UNION
             SELECT claim.booking_id
             FROM wanted CROSS JOIN LATERAL (
