@@ -7,7 +7,7 @@ from typing import Any
 
 import uuid_utils
 
-from benchmarks.house import BETWEEN_STARTS, RUNTIME, SEAT_PRICE, Customer, House, priced
+from benchmarks.sample import BETWEEN_STARTS, RUNTIME, SEAT_PRICE, Customer, SampleData, priced
 from cinema_grpc.adapters.database.column_types import microseconds
 from cinema_grpc.application.box_office.store import new_commit_id
 
@@ -28,11 +28,13 @@ COLUMNS = {
 Rows = dict[str, list[tuple[Any, ...]]]
 
 
-def add_past(house: House, bookings: int, regulars: Sequence[Customer], others: Sequence[Customer], each: int) -> None:
+def add_past(
+    data: SampleData, bookings: int, regulars: Sequence[Customer], others: Sequence[Customer], each: int
+) -> None:
     """Write bookings of the past.
 
     Args:
-        house: Where.
+        data: Where.
         bookings: How many in all.
         regulars: Customers with many bookings, spread over all the time.
         others: Those who made the rest.
@@ -43,7 +45,7 @@ def add_past(house: House, bookings: int, regulars: Sequence[Customer], others: 
     whose = [others[number * 7_919 % len(others)].user_id for number in range(bookings)]
     for number in range(0, bookings, stride):
         whose[number] = regulars[number // stride % len(regulars)].user_id
-    auditoriums = house.database.ask("SELECT DISTINCT movie_id, auditorium_id, cinema_id FROM showtime")
+    auditoriums = data.database.ask("SELECT DISTINCT movie_id, auditorium_id, cinema_id FROM showtime")
     count = -(-bookings // BOOKINGS_A_SHOWTIME)
     first_start = datetime.now(UTC) - timedelta(days=2) - count // len(auditoriums) * BETWEEN_STARTS
     for first in range(0, count, SHOWTIMES_AT_ONCE):
@@ -51,13 +53,13 @@ def add_past(house: House, bookings: int, regulars: Sequence[Customer], others: 
         for number in range(first, min(first + SHOWTIMES_AT_ONCE, count)):
             start_time = first_start + number // len(auditoriums) * BETWEEN_STARTS
             buyers = whose[number * BOOKINGS_A_SHOWTIME : (number + 1) * BOOKINGS_A_SHOWTIME]
-            _add_showtime(rows, house, auditoriums[number % len(auditoriums)], start_time, buyers)
-        house.database.fill({table: (columns.split(), rows[table]) for table, columns in COLUMNS.items()})
-    house.database.settle()
+            _add_showtime(rows, data, auditoriums[number % len(auditoriums)], start_time, buyers)
+        data.database.fill({table: (columns.split(), rows[table]) for table, columns in COLUMNS.items()})
+    data.database.settle()
 
 
 def _add_showtime(
-    rows: Rows, house: House, auditorium: tuple[Any, ...], start_time: datetime, buyers: Sequence[str]
+    rows: Rows, data: SampleData, auditorium: tuple[Any, ...], start_time: datetime, buyers: Sequence[str]
 ) -> None:
     showtime_id = str(uuid_utils.uuid7())
     start, end = microseconds(start_time), microseconds(start_time + RUNTIME)
@@ -71,7 +73,7 @@ def _add_showtime(
     rows["commit_log"] += [(showtime_id, revision, commit_id, start) for revision, commit_id in enumerate(commits)]
     for number, user_id in enumerate(buyers):
         booking_id = str(uuid_utils.uuid7())
-        seats = house.pairs[number % len(house.pairs)]
+        seats = data.pairs[number % len(data.pairs)]
         made = start - 86_400_000_000 + number * 1_000_000
         hold_end = made + 600_000_000
         kept = (booking_id, showtime_id, user_id)

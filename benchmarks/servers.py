@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
-from benchmarks.house import SECRET
+from benchmarks.sample import SECRET
 
 ROOT = Path(__file__).parent.parent
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from cinema.v1 import booking_service_pb2
 
-from benchmarks import calls, house, servers
+from benchmarks import calls, sample, servers
 from benchmarks.bench import Bench, interleaved
 from benchmarks.figures import Measured, Result, at_least, costs, ratios, reported
-from benchmarks.house import Customer, House
 from benchmarks.load import Call
 from benchmarks.past import add_past
+from benchmarks.sample import Customer, SampleData
 from benchmarks.scenarios.create_booking import bookings
 from benchmarks.servers import Server
 
@@ -70,10 +70,10 @@ def run(bench: Bench) -> Result:
     )
 
 
-def _house(bench: Bench, name: str, count: int) -> House:
-    building = house.furnish(bench.databases.make(name), 400, REGULARS + OTHERS)
-    add_past(building, count, building.customers[:REGULARS], building.customers[REGULARS:], BOOKINGS_EACH)
-    return building
+def _house(bench: Bench, name: str, count: int) -> SampleData:
+    data = sample.furnish(bench.databases.make(name), 400, REGULARS + OTHERS)
+    add_past(data, count, data.customers[:REGULARS], data.customers[REGULARS:], BOOKINGS_EACH)
+    return data
 
 
 def _pages(bench: Bench, server: Server, customers: Sequence[Customer]) -> dict[str, list[Call]]:

@@ -2,11 +2,11 @@
 
 from cinema.v1 import booking_service_pb2
 
-from benchmarks import calls, house, servers
+from benchmarks import calls, sample, servers
 from benchmarks.bench import IN_FLIGHT, Bench, interleaved
 from benchmarks.figures import Measured, Result, at_most, costs, ratios, reported
-from benchmarks.house import House
 from benchmarks.load import Call, Load
+from benchmarks.sample import SampleData
 from benchmarks.scenarios.create_booking import bookings
 from benchmarks.servers import Server
 
@@ -24,16 +24,16 @@ METHOD = (
 def run(bench: Bench) -> Result:
     """Measure."""
     rounds, count = bench.choose((3, 2_500), (1, 800))
-    original = house.furnish(bench.databases.make("changes"), SHOWTIMES, CUSTOMERS)
+    original = sample.furnish(bench.databases.make("changes"), SHOWTIMES, CUSTOMERS)
     to_make: dict[str, list[Call]] = {}
     warm_up = count // 5
     measured: dict[str, dict[str, list[Measured]]] = {"ours": {}, "empty": {}}
     answers: dict[str, bytes] = {}
     for kind in interleaved(["ours", "empty"], rounds):
-        building = original.copy()
-        with servers.of_kind(kind, building.database.url, answers) as server:
+        data = original.copy()
+        with servers.of_kind(kind, data.database.url, answers) as server:
             if kind == "ours":
-                to_make = _hold(bench, server, building, count)
+                to_make = _hold(bench, server, data, count)
             for name, made in to_make.items():
                 method = made[0].method
                 if method not in answers:
@@ -42,7 +42,7 @@ def run(bench: Bench) -> Result:
                 measured[kind].setdefault(name, []).append(bench.closed_loop(server, made[warm_up : warm_up + count]))
                 if name == CONFIRM:  # all of what is cancelled later was paid for
                     bench.closed_loop(server, made[warm_up + count :])
-        building.database.drop()
+        data.database.drop()
     cpu = {
         (kind, name): [each.cpu_microseconds for each in rounds_of]
         for kind, by_name in measured.items()
@@ -64,9 +64,9 @@ def run(bench: Bench) -> Result:
     )
 
 
-def _hold(bench: Bench, server: Server, building: House, count: int) -> dict[str, list[Call]]:
+def _hold(bench: Bench, server: Server, data: SampleData, count: int) -> dict[str, list[Call]]:
     """Make bookings, and plan what becomes of them; *empty* is called with the same."""
-    holding = bookings(building, 0, 3 * count)
+    holding = bookings(data, 0, 3 * count)
     samples = bench.drive(Load(server.address, holding, in_flight=IN_FLIGHT, keep_answers=True))
     answered = {each.number: booking_service_pb2.CreateBookingResponse.FromString(each.answer) for each in samples}
     held = [(answered[number].booking.booking_id, call.token) for number, call in enumerate(holding)]

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.synchronize import Event
 
-from benchmarks import calls, house, servers
+from benchmarks import calls, sample, servers
 from benchmarks.bench import Bench, BrokeDown, shed_is_never
 from benchmarks.figures import Result, at_most, latencies, ratios, reported, usual_milliseconds
 from benchmarks.load import Load, Sample, drive
@@ -29,7 +29,7 @@ METHOD = (
 def run(bench: Bench) -> Result:
     """Measure."""
     rounds, seconds = bench.choose((3, 6.0), (1, 4.0))
-    original = house.furnish(bench.databases.make("logins"), 400, 100, password_hash=asyncio.run(_hash()))
+    original = sample.furnish(bench.databases.make("logins"), 400, 100, password_hash=asyncio.run(_hash()))
     chance = random.Random(5)
     reads = [calls.get_showtime(chance.choice(original.showtime_ids)) for _ in range(5_000)]
     signing_in = [calls.login(customer.username, PASSWORD) for customer in original.customers]

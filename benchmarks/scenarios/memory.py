@@ -2,10 +2,10 @@
 
 import time
 
-from benchmarks import calls, house, servers
+from benchmarks import calls, sample, servers
 from benchmarks.bench import Bench
 from benchmarks.figures import Result, Spread, Table, at_most
-from benchmarks.house import House
+from benchmarks.sample import SampleData
 from benchmarks.scenarios.create_booking import bookings
 from benchmarks.servers import Server
 
@@ -23,20 +23,20 @@ METHOD = (
 
 def run(bench: Bench) -> Result:
     """Measure."""
-    building = house.furnish(bench.databases.make("memory"), MANY, 400)
+    data = sample.furnish(bench.databases.make("memory"), MANY, 400)
     steps: dict[str, float] = {}
-    with servers.ours(building.database.url, hold_seconds=HOLD_SECONDS) as server:
-        bench.closed_loop(server, bookings(building.part(0, SOME), 0, AT_FIRST))
+    with servers.ours(data.database.url, hold_seconds=HOLD_SECONDS) as server:
+        bench.closed_loop(server, bookings(data.part(0, SOME), 0, AT_FIRST))
         steps["2,000 bookings in 20 showtimes"] = before = server.memory_mib()
-        _touch(bench, server, building, ALL)
+        _touch(bench, server, data, ALL)
         steps["400 showtimes touched"] = touched = server.memory_mib()
         for step in range(STEPS):
-            bench.closed_loop(server, bookings(building.part(0, ALL), AT_FIRST + step * A_STEP, A_STEP))
+            bench.closed_loop(server, bookings(data.part(0, ALL), AT_FIRST + step * A_STEP, A_STEP))
             steps[f"{(step + 1) * A_STEP:,} bookings in 400 showtimes"] = server.memory_mib()
         booked = list(steps.values())[-STEPS:]
-        _touch(bench, server, building, MANY // 2)
+        _touch(bench, server, data, MANY // 2)
         steps["1,000 showtimes touched"] = half = server.memory_mib()
-        _touch(bench, server, building, MANY)
+        _touch(bench, server, data, MANY)
         steps["2,000 showtimes touched"] = everything = server.memory_mib()
     return Result(
         METHOD,
@@ -52,10 +52,10 @@ def run(bench: Bench) -> Result:
     )
 
 
-def _touch(bench: Bench, server: Server, building: House, showtimes: int) -> None:
+def _touch(bench: Bench, server: Server, data: SampleData, showtimes: int) -> None:
     """Book and read in each showtime, when what was held there is over."""
     time.sleep(HOLD_SECONDS)
-    part = building.part(0, showtimes)
-    bench.closed_loop(server, bookings(part, showtimes * (len(building.pairs) - 1), showtimes))
+    part = data.part(0, showtimes)
+    bench.closed_loop(server, bookings(part, showtimes * (len(data.pairs) - 1), showtimes))
     bench.closed_loop(server, [calls.get_showtime(showtime_id) for showtime_id in part.showtime_ids])
     time.sleep(HOLD_SECONDS)

@@ -4,11 +4,11 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from benchmarks import calls, house, servers
+from benchmarks import calls, sample, servers
 from benchmarks.bench import Bench, interleaved
 from benchmarks.figures import Result, Spread, at_most, latencies, milliseconds, ratios, reported, usual_milliseconds
-from benchmarks.house import House
 from benchmarks.load import Call, Sample
+from benchmarks.sample import SampleData
 from benchmarks.scenarios.create_booking import bookings
 
 SHARES = {calls.GET_SHOWTIME: 70, calls.LIST_SHOWTIMES: 20, calls.CREATE_BOOKING: 8, calls.CONFIRM_PAYMENT: 2}
@@ -30,18 +30,18 @@ METHOD = (
 def run(bench: Bench) -> Result:
     """Measure."""
     rounds, count, seconds = bench.choose((3, 60_000, 6.0), (1, 40_000, 4.0))
-    original = house.furnish(bench.databases.make("mixed"), 400, 400)
+    original = sample.furnish(bench.databases.make("mixed"), 400, 400)
     now = datetime.now(UTC)
-    holds = house.plan_holds(original, original.pairs[:PAIRS_TO_PAY_FOR], now + timedelta(hours=4))
-    house.add_holds(original.database, holds, now)
+    holds = sample.plan_holds(original, original.pairs[:PAIRS_TO_PAY_FOR], now + timedelta(hours=4))
+    sample.add_holds(original.database, holds, now)
     paying = [calls.confirm_payment(each.booking_id, each.customer.token) for each in holds]
     mix = _mix(original, paying, count)
     timed: dict[str, dict[str, list[Sequence[Sample]]]] = {"ours": {}, "empty": {}}
     answers: dict[str, bytes] = {}
     top_rate = 0.0
     for kind in interleaved(["ours", "empty"], rounds):
-        building = original.copy()
-        with servers.of_kind(kind, building.database.url, answers) as server:
+        data = original.copy()
+        with servers.of_kind(kind, data.database.url, answers) as server:
             if not answers:
                 first = {call.method: call for call in reversed(mix)}
                 answers |= {method: bench.answer(server, call) for method, call in first.items()}
@@ -53,16 +53,16 @@ def run(bench: Bench) -> Result:
             for name, methods in GROUPS.items():
                 of_them = [sample for sample in samples if made[sample.number].method in methods]
                 timed[kind].setdefault(name, []).append(of_them)
-        building.database.drop()
+        data.database.drop()
     return _result(timed, top_rate / 2)
 
 
-def _mix(building: House, paying: Sequence[Call], count: int) -> list[Call]:
+def _mix(data: SampleData, paying: Sequence[Call], count: int) -> list[Call]:
     chance = random.Random(4)
-    booking = iter(bookings(building, PAIRS_TO_PAY_FOR * len(building.showtime_ids), count // 10))
+    booking = iter(bookings(data, PAIRS_TO_PAY_FOR * len(data.showtime_ids), count // 10))
     confirming = iter(paying)
     makers: dict[str, Callable[[], Call]] = {
-        calls.GET_SHOWTIME: lambda: calls.get_showtime(chance.choice(building.showtime_ids)),
+        calls.GET_SHOWTIME: lambda: calls.get_showtime(chance.choice(data.showtime_ids)),
         calls.LIST_SHOWTIMES: calls.list_showtimes,
         calls.CREATE_BOOKING: lambda: next(booking),
         calls.CONFIRM_PAYMENT: lambda: next(confirming),

@@ -6,12 +6,12 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks import calls, house, servers
+from benchmarks import calls, sample, servers
 from benchmarks.bench import OK, Bench, BrokeDown, interleaved
 from benchmarks.buyers import REFUSED, Rush, Try, rush
 from benchmarks.figures import Measured, Result, Spread, Table, Target, at_least, at_most, costs, none, ratios
-from benchmarks.house import House, Seats
 from benchmarks.load import PROCESSES, Call
+from benchmarks.sample import SampleData, Seats
 from benchmarks.servers import Server
 from cinema_grpc.domain.seating import SeatRow
 
@@ -24,10 +24,11 @@ SECONDS_FOR_TEXTBOOK = 7.0
 SECONDS_AT_MOST = 120.0
 METHOD = (
     "One showtime, and buyers who all begin at the same moment, on 8 connections. Each asks for a pair of seats, one "
-    "nearer to the middle of the house more often; who is refused asks for another pair, and gives up after the "
-    "third. Who is shed asks again when told to, or else after a second; the time to a decision counts from the first "
-    "asking. All of them have called once before. *Textbook* is stopped after a few seconds, in which nearly every "
-    "try still finds its seats free: that is in its favour. *A refusal*: when all is sold, calls for seats that are "
+    "nearer to the middle of the auditorium more often. A buyer who is refused asks for another pair, and gives up "
+    "after the third. A buyer whose call is shed repeats it when told to, or after a second; the time to a decision "
+    "counts from the first call. All have called once before. *Textbook* is stopped after a few seconds, in which "
+    "nearly every try still finds its seats free: that is in its favour. *A refusal*: when all is sold, calls for "
+    "seats that are "
     "gone, 128 in flight.\n\n"
     "What was sold is checked by the answers and, when the server has ended, by SQL. Who came earlier can be told "
     "from outside where one was refused before the other had even asked: whoever lost to a later one so is counted."
@@ -76,25 +77,23 @@ def run(bench: Bench) -> Result:
     """Measure."""
     rounds, rows, buyers, refusals = bench.choose((2, 40, 10_000, 5_000), (1, 6, 1_500, 1_500))
     plan = [SeatRow(label, SECTIONS) for label in LABELS[:rows]]
-    original = house.furnish(bench.databases.make("on-sale"), 2, buyers, plan)
+    original = sample.furnish(bench.databases.make("on-sale"), 2, buyers, plan)
     sales: dict[str, list[Sale]] = {"ours": [], "textbook": []}
     refused: dict[str, list[Measured]] = {"ours": [], "empty": []}
     answers: dict[str, bytes] = {}
     chance = random.Random(3)
     for kind in interleaved(["ours", "empty", "textbook"], rounds):
-        building = original.copy()
-        wanted = _wanted(building.pairs, buyers, chance)
-        asked = _asked(building, wanted)
-        with servers.of_kind(kind, building.database.url, answers) as server:
+        data = original.copy()
+        wanted = _wanted(data.pairs, buyers, chance)
+        asked = _asked(data, wanted)
+        with servers.of_kind(kind, data.database.url, answers) as server:
             if kind == "ours":
-                bench.closed_loop(server, [calls.get_current_user(each.token) for each in building.customers])
-                elsewhere = calls.create_booking(
-                    building.showtime_ids[1], building.pairs[0], building.customers[0].token
-                )
+                bench.closed_loop(server, [calls.get_current_user(each.token) for each in data.customers])
+                elsewhere = calls.create_booking(data.showtime_ids[1], data.pairs[0], data.customers[0].token)
                 answers[calls.CREATE_BOOKING] = bench.answer(server, elsewhere)
             if kind == "empty":
-                bench.closed_loop(server, _again(building, building.pairs, refusals, chance))
-                refused[kind].append(bench.closed_loop(server, _again(building, building.pairs, refusals, chance)))
+                bench.closed_loop(server, _again(data, data.pairs, refusals, chance))
+                refused[kind].append(bench.closed_loop(server, _again(data, data.pairs, refusals, chance)))
             else:
                 seconds = (
                     bench.choose(SECONDS_FOR_TEXTBOOK, SECONDS_FOR_TEXTBOOK / 2)
@@ -104,10 +103,10 @@ def run(bench: Bench) -> Result:
                 sales[kind].append(_sell(bench, server, asked, wanted, seconds))
             if kind == "ours":
                 gone = [sales[kind][-1].pair(each) for each in sales[kind][-1].sold]
-                refused[kind].append(bench.closed_loop(server, _again(building, gone, refusals, chance), code=REFUSED))
+                refused[kind].append(bench.closed_loop(server, _again(data, gone, refusals, chance), code=REFUSED))
         if kind == "ours":
-            _audit(building, sales[kind][-1])
-        building.database.drop()
+            _audit(data, sales[kind][-1])
+        data.database.drop()
     from benchmarks.picture import draw_sale  # noqa: PLC0415 (nothing else needs what only `make bench` installs)
 
     picture = bench.report_folder / "on-sale.svg"
@@ -128,16 +127,16 @@ def _wanted(pairs: Sequence[Seats], buyers: int, chance: random.Random) -> list[
     return [[best_first[int(len(pairs) * chance.random() ** 2)] for _ in range(TRIES)] for _ in range(buyers)]
 
 
-def _asked(building: House, wanted: Sequence[Sequence[Seats]]) -> list[list[Call]]:
+def _asked(data: SampleData, wanted: Sequence[Sequence[Seats]]) -> list[list[Call]]:
     return [
-        [calls.create_booking(building.showtime_ids[0], pair, customer.token) for pair in pairs]
-        for customer, pairs in zip(building.customers, wanted, strict=True)
+        [calls.create_booking(data.showtime_ids[0], pair, customer.token) for pair in pairs]
+        for customer, pairs in zip(data.customers, wanted, strict=True)
     ]
 
 
-def _again(building: House, pairs: Sequence[Seats], count: int, chance: random.Random) -> list[Call]:
+def _again(data: SampleData, pairs: Sequence[Seats], count: int, chance: random.Random) -> list[Call]:
     return [
-        calls.create_booking(building.showtime_ids[0], chance.choice(pairs), chance.choice(building.customers).token)
+        calls.create_booking(data.showtime_ids[0], chance.choice(pairs), chance.choice(data.customers).token)
         for _ in range(count)
     ]
 
@@ -156,19 +155,19 @@ def _sell(
     return Sale(tries, wanted, begin)
 
 
-def _audit(building: House, sale: Sale) -> None:
+def _audit(data: SampleData, sale: Sale) -> None:
     """Check that no seat was sold twice, by the answers and by the database.
 
     Raises:
         BrokeDown: One was, or the two don't agree.
     """
-    showtime_id = building.showtime_ids[0]
+    showtime_id = data.showtime_ids[0]
     answered = Counter(seat for each in sale.sold for seat in sale.pair(each))
     of_showtime = f"WHERE showtime_id = '{showtime_id}'"
-    rows = building.database.ask(f"SELECT seats FROM booking {of_showtime}")  # noqa: S608 (an identifier of ours)
+    rows = data.database.ask(f"SELECT seats FROM booking {of_showtime}")  # noqa: S608 (an identifier of ours)
     booked = Counter(seat for (seats,) in rows for seat in seats.split(","))
-    claimed = Counter(seat for (seat,) in building.database.ask(f"SELECT seat FROM seat_claim {of_showtime}"))  # noqa: S608
-    ((taken,),) = building.database.ask(f"SELECT taken_seats FROM showtime {of_showtime}")  # noqa: S608
+    claimed = Counter(seat for (seat,) in data.database.ask(f"SELECT seat FROM seat_claim {of_showtime}"))  # noqa: S608
+    ((taken,),) = data.database.ask(f"SELECT taken_seats FROM showtime {of_showtime}")  # noqa: S608
     if not (answered == booked == claimed and taken == claimed.total() and max(answered.values()) == 1):
         raise BrokeDown(
             f"{answered.total()} seats were sold by the answers, {booked.total()} by the bookings, {claimed.total()} "

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from cinema.v1 import booking_service_pb2
 
-from benchmarks import house, servers
+from benchmarks import sample, servers
 from benchmarks.bench import Bench, interleaved
 from benchmarks.figures import Measured, Result, at_most, costs, ratios
 from benchmarks.load import Call
@@ -19,17 +19,17 @@ METHOD = (
 def run(bench: Bench) -> Result:
     """Measure."""
     rounds, count = bench.choose((5, 5_000), (4, 3_000))
-    original = house.furnish(bench.databases.make("once"), SHOWTIMES, CUSTOMERS)
+    original = sample.furnish(bench.databases.make("once"), SHOWTIMES, CUSTOMERS)
     measured: dict[str, list[Measured]] = {"with": [], "without": []}
     for kind in interleaved(list(measured), rounds):
-        building = original.copy()
-        calls = bookings(building, 0, count + count // 5)
+        data = original.copy()
+        calls = bookings(data, 0, count + count // 5)
         if kind == "without":
             calls = [without_request_id(each) for each in calls]
-        with servers.ours(building.database.url) as server:
+        with servers.ours(data.database.url) as server:
             bench.closed_loop(server, calls[count:])
             measured[kind].append(bench.closed_loop(server, calls[:count]))
-        building.database.drop()
+        data.database.drop()
     cpu = {kind: [each.cpu_microseconds for each in rounds] for kind, rounds in measured.items()}
     target = at_most("CPU a call, times *without*", 1.1, ratios(cpu["with"], cpu["without"]))
     return Result(METHOD, [target], [costs(measured)])

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from grpc import StatusCode
 
-from benchmarks import house, servers
+from benchmarks import sample, servers
 from benchmarks.bench import Bench, Look
 from benchmarks.figures import Result, Spread, Table, Target, at_least, at_most, milliseconds, ratios
 from benchmarks.flood import Flood, pour
-from benchmarks.house import House
 from benchmarks.load import Sample, codes
+from benchmarks.sample import SampleData
 from benchmarks.scenarios.create_booking import bookings
 from benchmarks.servers import Server
 from cinema_grpc.config import Settings
@@ -71,24 +71,24 @@ class Overload:
 def run(bench: Bench) -> Result:
     """Measure."""
     rounds, seconds = bench.choose((2, 6.0), (1, 3.0))
-    original = house.furnish(bench.databases.make("overload"), 400, 400)
+    original = sample.furnish(bench.databases.make("overload"), 400, 400)
     overloads: dict[int, list[Overload]] = {factor: [] for factor in FACTORS}
     for _ in range(rounds):
         for factor, done in overloads.items():
-            building = original.copy()
-            with servers.ours(building.database.url, hold_seconds=HOLD_SECONDS) as server:
-                done.append(_overload(bench, server, building, factor, seconds))
-            building.database.drop()
+            data = original.copy()
+            with servers.ours(data.database.url, hold_seconds=HOLD_SECONDS) as server:
+                done.append(_overload(bench, server, data, factor, seconds))
+            data.database.drop()
     return Result(METHOD, _targets(overloads), [_table(overloads)])
 
 
-def _overload(bench: Bench, server: Server, building: House, factor: int, seconds: float) -> Overload:
+def _overload(bench: Bench, server: Server, data: SampleData, factor: int, seconds: float) -> Overload:
     """Find the top rate and what is normal, then flood the server."""
-    warm_up, closed, timed = (bookings(building, part * MOST_CALLS, MOST_CALLS) for part in range(3))
+    warm_up, closed, timed = (bookings(data, part * MOST_CALLS, MOST_CALLS) for part in range(3))
     bench.closed_loop(server, warm_up, HOLD_SECONDS + 1)
     top_rate = bench.closed_loop(server, closed, HOLD_SECONDS).calls_a_second
     normal_p99 = milliseconds(bench.at_rate(server, timed, top_rate / 2, HOLD_SECONDS), 0.99)
-    made = bookings(building, 3 * MOST_CALLS, int(factor * top_rate * seconds))
+    made = bookings(data, 3 * MOST_CALLS, int(factor * top_rate * seconds))
     flood = Flood(server.address, made, factor * top_rate, seconds)
     samples, looks = bench.watch(server, bench.clients.start(pour, flood))
     return Overload(samples, seconds, top_rate, normal_p99, looks)

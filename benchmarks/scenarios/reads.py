@@ -5,11 +5,11 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from benchmarks import calls, house, servers
+from benchmarks import calls, sample, servers
 from benchmarks.bench import IN_FLIGHT, Bench, interleaved, must_answer
 from benchmarks.figures import Measured, Result, at_most, costs, ratios
-from benchmarks.house import House
 from benchmarks.load import Call, Load, drive
+from benchmarks.sample import SampleData
 from benchmarks.scenarios.create_booking import bookings
 from benchmarks.servers import Server
 
@@ -29,22 +29,22 @@ LIST_METHOD = (
 def get_showtime(bench: Bench) -> Result:
     """Measure GetShowtime."""
     rounds, seconds = bench.choose((3, 5.0), (1, 3.0))
-    original = house.furnish(bench.databases.make("get-showtime"), 400, 400)
+    original = sample.furnish(bench.databases.make("get-showtime"), 400, 400)
     chance = random.Random(1)
     reads = [calls.get_showtime(chance.choice(original.showtime_ids)) for _ in range(5_000)]
     measured: dict[str, list[Measured]] = {"ours": [], "empty": []}
     answers: dict[str, bytes] = {}
     for kind in interleaved(["ours", "empty"], rounds):
-        building = original.copy()
-        with servers.of_kind(kind, building.database.url, answers) as server:
+        data = original.copy()
+        with servers.of_kind(kind, data.database.url, answers) as server:
             if not answers:
                 answers[calls.GET_SHOWTIME] = bench.answer(server, reads[0])
             bench.closed_loop(server, reads, 1)
             if kind == "ours":
-                measured[kind].append(_while_booking(bench, server, building, reads, seconds))
+                measured[kind].append(_while_booking(bench, server, data, reads, seconds))
             else:
                 measured[kind].append(bench.closed_loop(server, reads, seconds))
-        building.database.drop()
+        data.database.drop()
     cpu = {kind: [each.cpu_microseconds for each in rounds_of] for kind, rounds_of in measured.items()}
     return Result(
         GET_METHOD,
@@ -53,14 +53,14 @@ def get_showtime(bench: Bench) -> Result:
     )
 
 
-def _while_booking(bench: Bench, server: Server, building: House, reads: Sequence[Call], seconds: float) -> Measured:
+def _while_booking(bench: Bench, server: Server, data: SampleData, reads: Sequence[Call], seconds: float) -> Measured:
     """Read while bookings are made, and take off what those cost alone."""
     warm_up, alone, beside = 500, int(BOOKINGS_A_SECOND * seconds), int(BOOKINGS_A_SECOND * (seconds + 2))
-    bench.closed_loop(server, bookings(building, 0, warm_up))
+    bench.closed_loop(server, bookings(data, 0, warm_up))
     before = server.cpu_seconds()
-    bench.at_rate(server, bookings(building, warm_up, alone), BOOKINGS_A_SECOND)
+    bench.at_rate(server, bookings(data, warm_up, alone), BOOKINGS_A_SECOND)
     cost_a_second = (server.cpu_seconds() - before) / seconds
-    made = bookings(building, warm_up + alone, beside)
+    made = bookings(data, warm_up + alone, beside)
     booking = bench.clients.start(drive, Load(server.address, made, rate=BOOKINGS_A_SECOND))
     time.sleep(0.5)  # so that the bookings have begun
     before, start = server.cpu_seconds(), time.monotonic()
@@ -73,11 +73,11 @@ def _while_booking(bench: Bench, server: Server, building: House, reads: Sequenc
 def list_showtimes(bench: Bench) -> Result:
     """Measure ListShowtimes."""
     rounds, seconds = bench.choose((3, 3.0), (1, 2.0))
-    original = house.furnish(bench.databases.make("list-showtimes"), 10_000, 10)
+    original = sample.furnish(bench.databases.make("list-showtimes"), 10_000, 10)
     chance = random.Random(2)
     first = datetime.now(UTC) + timedelta(days=2)
     moments = [
-        first + chance.random() * 0.9 * house.SHOWTIMES_AN_AUDITORIUM * house.BETWEEN_STARTS for _ in range(5_000)
+        first + chance.random() * 0.9 * sample.SHOWTIMES_AN_AUDITORIUM * sample.BETWEEN_STARTS for _ in range(5_000)
     ]
     asked = {
         "first page": [calls.list_showtimes()],

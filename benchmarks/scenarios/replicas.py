@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
-from benchmarks import house, servers
+from benchmarks import sample, servers
 from benchmarks.bench import IN_FLIGHT, Bench, BrokeDown, interleaved, must_answer
 from benchmarks.calls import get_current_user
 from benchmarks.databases import KeptDatabase
 from benchmarks.figures import Measured, Result, Target, at_least, at_most, costs, ratios
 from benchmarks.flood import Flood, pour
-from benchmarks.house import House
 from benchmarks.load import Call
+from benchmarks.sample import SampleData
 from benchmarks.scenarios.create_booking import bookings
 from benchmarks.servers import Server
 from cinema_grpc.domain.seating import SeatRow
@@ -32,33 +32,31 @@ def run(bench: Bench) -> Result:
     rounds, spread, hot = bench.choose((8, 8_000, 8), (2, 4_000, 4))
     pairs = sum(sum(row.sections) for row in LARGEST) // 2
     houses = {
-        SPREAD: house.furnish(bench.databases.make("spread"), 400, 400),
-        HOT: house.furnish(bench.databases.make("hot"), 1 + hot, 2 * pairs, LARGEST),
+        SPREAD: sample.furnish(bench.databases.make("spread"), 400, 400),
+        HOT: sample.furnish(bench.databases.make("hot"), 1 + hot, 2 * pairs, LARGEST),
     }
     measured: dict[str, dict[str, list[Measured]]] = {what: {kind: [] for kind in KINDS} for what in houses}
     for what, original in houses.items():
         for kind in interleaved(KINDS, rounds):
-            building = original.copy()
-            made = bookings(building, 0, spread + 2_000) if what == SPREAD else _one_by_one(building, pairs)
+            data = original.copy()
+            made = bookings(data, 0, spread + 2_000) if what == SPREAD else _one_by_one(data, pairs)
             warm_up = 2_000 if what == SPREAD else pairs
-            with servers.replicas(1 + KINDS.index(kind), building.database.url) as running:
+            with servers.replicas(1 + KINDS.index(kind), data.database.url) as running:
                 for address in running.address.split(","):  # each has met all customers
-                    met = [get_current_user(customer.token) for customer in building.customers]
+                    met = [get_current_user(customer.token) for customer in data.customers]
                     must_answer(bench.clients.start(pour, Flood(address, met, in_flight=IN_FLIGHT)).result())
                 _pour(bench, running, made[:warm_up])
                 measured[what][kind].append(_pour(bench, running, made[warm_up:]))
-            _audit(building.database, len(made))
-            building.database.drop()
+            _audit(data.database, len(made))
+            data.database.drop()
     tables = [costs({f"{what}, {kind}": measured[what][kind] for what in measured for kind in KINDS}, "bookings")]
     return Result(METHOD, _targets(measured), tables)
 
 
-def _one_by_one(building: House, pairs: int) -> list[Call]:
+def _one_by_one(data: SampleData, pairs: int) -> list[Call]:
     """Book all pairs of one showtime after the other, each pair once, near ones at about the same time."""
     return [
-        call
-        for number in range(len(building.showtime_ids))
-        for call in bookings(building.part(number, number + 1), 0, pairs)
+        call for number in range(len(data.showtime_ids)) for call in bookings(data.part(number, number + 1), 0, pairs)
     ]
 
 

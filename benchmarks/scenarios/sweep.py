@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from benchmarks import house, servers
+from benchmarks import sample, servers
 from benchmarks.bench import Bench, BrokeDown, shed_is_never
 from benchmarks.figures import Result, Spread, Table, at_least, at_most, latencies, ratios, usual_milliseconds
-from benchmarks.house import House
 from benchmarks.load import Call, Load, Sample, drive
+from benchmarks.sample import SampleData
 from benchmarks.scenarios.create_booking import bookings
 from cinema_grpc.adapters.database.column_types import microseconds
 from cinema_grpc.domain.seating import SeatRow
@@ -58,7 +58,7 @@ def run(bench: Bench) -> Result:
     """Measure."""
     most = bench.choose(SEATS_OF_HOLDS, SEATS_OF_HOLDS // 5)
     a_few, some = most // 4, SHOWTIMES // 10
-    empty = house.furnish(bench.databases.make("sweep"), SHOWTIMES, 400, ROWS)
+    empty = sample.furnish(bench.databases.make("sweep"), SHOWTIMES, 400, ROWS)
     rate = _top_rate(bench, empty) / 2
     most_lapse = _with_holds(empty, most, SHOWTIMES, SHOWTIMES)
     selling, while_selling = _sell_and_sweep(bench, most_lapse, SHOWTIMES * most, rate)
@@ -111,19 +111,19 @@ def run(bench: Bench) -> Result:
     )
 
 
-def _with_holds(building: House, in_each: int, lapsing: int, in_all: int) -> House:
+def _with_holds(data: SampleData, in_each: int, lapsing: int, in_all: int) -> SampleData:
     """Make a copy with so many holds in each of some showtimes; in the first of them they can be made to lapse."""
     now = datetime.now(UTC)
-    made = building.copy()
+    made = data.copy()
     seats = [(f"{row.label}{number}",) for row in ROWS for number in range(1, SEATS_A_ROW + 1)][:in_each]
-    house.add_holds(made.database, house.plan_holds(made.part(0, lapsing), seats, now + FAR, SPREAD), now)
-    house.add_holds(made.database, house.plan_holds(made.part(lapsing, in_all), seats, now + 2 * FAR), now)
+    sample.add_holds(made.database, sample.plan_holds(made.part(0, lapsing), seats, now + FAR, SPREAD), now)
+    sample.add_holds(made.database, sample.plan_holds(made.part(lapsing, in_all), seats, now + 2 * FAR), now)
     return made
 
 
-def _lapsing(building: House, seconds: float) -> tuple[House, datetime]:
+def _lapsing(data: SampleData, seconds: float) -> tuple[SampleData, datetime]:
     """Make a copy whose holds begin to lapse so many seconds from now, and tell when."""
-    made = building.copy()
+    made = data.copy()
     ((first,),) = made.database.ask("SELECT min(hold_expire_time) FROM booking")
     lapse_time = datetime.now(UTC) + timedelta(seconds=seconds)
     made.database.ask(
@@ -133,52 +133,52 @@ def _lapsing(building: House, seconds: float) -> tuple[House, datetime]:
     return made, lapse_time
 
 
-def _top_rate(bench: Bench, empty: House) -> float:
-    building = empty.copy()
-    with servers.ours(building.database.url) as server:
-        bench.closed_loop(server, _bookings(building, 0, 1_500))
-        rate = bench.closed_loop(server, _bookings(building, 1_500, 4_000)).calls_a_second
-    building.database.drop()
+def _top_rate(bench: Bench, empty: SampleData) -> float:
+    data = empty.copy()
+    with servers.ours(data.database.url) as server:
+        bench.closed_loop(server, _bookings(data, 0, 1_500))
+        rate = bench.closed_loop(server, _bookings(data, 1_500, 4_000)).calls_a_second
+    data.database.drop()
     return rate
 
 
-def _bookings(building: House, first: int, count: int) -> list[Call]:
+def _bookings(data: SampleData, first: int, count: int) -> list[Call]:
     """Make bookings in the rows that have no holds."""
-    return bookings(building, SHOWTIMES * SEATS_OF_HOLDS // 2 + first, count)
+    return bookings(data, SHOWTIMES * SEATS_OF_HOLDS // 2 + first, count)
 
 
 def _sell_and_sweep(
-    bench: Bench, original: House, holds: int, rate: float
+    bench: Bench, original: SampleData, holds: int, rate: float
 ) -> tuple[dict[str, Sequence[Sample]], Sweep]:
     """Sell until holds lapse, and on; give the samples of either time, and what was swept while selling."""
     before, meanwhile = bench.choose((12.0, 24.0), (4.0, 6.0))
-    building, lapse_time = _lapsing(original, SECONDS_TO_BE_READY + before)
-    with servers.ours(building.database.url) as server:
+    data, lapse_time = _lapsing(original, SECONDS_TO_BE_READY + before)
+    with servers.ours(data.database.url) as server:
         warm_up = 1_000
-        bench.closed_loop(server, _bookings(building, 0, warm_up))
+        bench.closed_loop(server, _bookings(data, 0, warm_up))
         _wait_until(lapse_time - timedelta(seconds=before))
-        made = _bookings(building, warm_up, int(rate * (before + meanwhile)))
+        made = _bookings(data, warm_up, int(rate * (before + meanwhile)))
         selling = bench.clients.start(drive, Load(server.address, made, rate=rate))
         start, cpu = _wait_until(lapse_time), server.cpu_seconds()
         samples = shed_is_never(selling.result())
         # It is not asked before, as to ask would hold up those who sell.
-        ((left,),) = building.database.ask(f"SELECT count(*) FROM booking WHERE {_lapsed(lapse_time)}")  # noqa: S608 (ours)
+        ((left,),) = data.database.ask(f"SELECT count(*) FROM booking WHERE {_lapsed(lapse_time)}")  # noqa: S608 (ours)
         sweep = Sweep(holds - left, start, time.monotonic(), server.cpu_seconds() - cpu)
-        _wait_for_all(building, lapse_time, holds)
-    building.database.drop()
+        _wait_for_all(data, lapse_time, holds)
+    data.database.drop()
     return {
         "before": [each for each in samples if each.start < start],
         "while holds are swept": [each for each in samples if each.start >= start],
     }, sweep
 
 
-def _sweep_by_itself(original: House, holds: int) -> Sweep:
-    building, lapse_time = _lapsing(original, SECONDS_TO_BE_READY)
-    with servers.ours(building.database.url) as server:
+def _sweep_by_itself(original: SampleData, holds: int) -> Sweep:
+    data, lapse_time = _lapsing(original, SECONDS_TO_BE_READY)
+    with servers.ours(data.database.url) as server:
         start, cpu = _wait_until(lapse_time), server.cpu_seconds()
-        end = _wait_for_all(building, lapse_time, holds)
+        end = _wait_for_all(data, lapse_time, holds)
         sweep = Sweep(holds, start, end, server.cpu_seconds() - cpu)
-    building.database.drop()
+    data.database.drop()
     return sweep
 
 
@@ -187,14 +187,14 @@ def _lapsed(lapse_time: datetime) -> str:
     return f"status = 'RESERVED' AND hold_expire_time <= {microseconds(lapse_time + SPREAD)}"
 
 
-def _wait_for_all(building: House, lapse_time: datetime, holds: int) -> float:
+def _wait_for_all(data: SampleData, lapse_time: datetime, holds: int) -> float:
     """Wait until holds that have lapsed are all written down as over, and tell when that was.
 
     Raises:
         BrokeDown: They were not in time.
     """
     end = time.monotonic() + SECONDS_TO_SWEEP
-    while building.database.ask(f"SELECT 1 FROM booking WHERE {_lapsed(lapse_time)} LIMIT 1"):  # noqa: S608 (ours)
+    while data.database.ask(f"SELECT 1 FROM booking WHERE {_lapsed(lapse_time)} LIMIT 1"):  # noqa: S608 (ours)
         if time.monotonic() > end:
             raise BrokeDown(f"{holds:,} holds were not written down as over within {SECONDS_TO_SWEEP:.0f} s")
         time.sleep(SECONDS_BETWEEN_LOOKS)

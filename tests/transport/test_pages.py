@@ -13,7 +13,7 @@ from cinema_grpc.transport.pages import fitting, read_page, whole
 QUERY = ("ListMovies",)
 
 
-class Shelf:
+class Entries:
     """A list of identifiers in order, and what was asked of it."""
 
     def __init__(self, length: int) -> None:
@@ -36,27 +36,27 @@ class Shelf:
     ("length", "size", "pages"), [(0, 3, 1), (2, 3, 1), (3, 3, 1), (4, 3, 2), (6, 3, 2), (7, 3, 3)]
 )
 async def test_all_entries_come_once(length: int, size: int, pages: int) -> None:
-    shelf, found, token = Shelf(length), list[str](), ""
+    listed, found, token = Entries(length), list[str](), ""
     for number in range(pages):
-        entries, token = await shelf.page(size, token)
+        entries, token = await listed.page(size, token)
         assert len(entries) <= size
         assert bool(token) == (number < pages - 1)
         found += entries
-    assert found == shelf.entries
+    assert found == listed.entries
 
 
 async def test_an_entry_more_is_asked_for_to_know_the_last_page() -> None:
-    shelf = Shelf(1_000)
+    listed = Entries(1_000)
     for size, limit in ((0, 51), (1, 2), (200, 201), (201, 201), (2**31 - 1, 201)):
-        await shelf.page(size, "")
-        assert shelf.limits[-1] == limit
+        await listed.page(size, "")
+        assert listed.limits[-1] == limit
 
 
 async def test_the_size_may_change_from_page_to_page() -> None:
-    shelf = Shelf(10)
-    first, token = await shelf.page(3, "")
-    second, token = await shelf.page(100, token)
-    assert [*first, *second] == shelf.entries
+    listed = Entries(10)
+    first, token = await listed.page(3, "")
+    second, token = await listed.page(100, token)
+    assert [*first, *second] == listed.entries
     assert token == ""
 
 
@@ -65,7 +65,7 @@ async def test_the_size_may_change_from_page_to_page() -> None:
 )
 async def test_a_token_of_anything_else_is_malformed(token: str) -> None:
     with pytest.raises(InvalidRequest) as raised:
-        await Shelf(1).page(1, token)
+        await Entries(1).page(1, token)
     assert [each.field for each in raised.value.violations] == ["page_token"]
 
 

@@ -46,7 +46,7 @@ class Customer:
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class SampleData:
     """A database, and what a client needs to know of it.
 
     Attributes:
@@ -58,12 +58,12 @@ class House:
     customers: Sequence[Customer]
     pairs: Sequence[Seats]
 
-    def copy(self) -> "House":
+    def copy(self) -> "SampleData":
         """Make a copy of the database, beside it."""
         return replace(self, database=self.database.copy())
 
-    def part(self, first: int, end: int) -> "House":
-        """Give the same house as if it had no more than some of its showtimes."""
+    def part(self, first: int, end: int) -> "SampleData":
+        """Give the same data as if it had no more than some of its showtimes."""
         return replace(self, showtime_ids=self.showtime_ids[first:end])
 
 
@@ -84,7 +84,7 @@ def furnish(
     customers: int,
     rows: Sequence[SeatRow] = ROWS,
     password_hash: str = "none: nobody signs in",  # noqa: S107 (a hash)
-) -> House:
+) -> SampleData:
     """Fill an empty database with showtimes from two days ahead on, none of whose seats is taken."""
     now = datetime.now(UTC)
     users = [_user(number, now) for number in range(customers)]
@@ -97,7 +97,7 @@ def furnish(
 
     asyncio.run(_write(database, fill, new=True))
     tokens = JwtAccessTokens(SECRET.encode(), SystemClock())
-    return House(
+    return SampleData(
         database,
         showtime_ids,
         [Customer(user.user_id, user.username, tokens.issue(user).text) for user in users],
@@ -131,26 +131,26 @@ def add_holds(database: KeptDatabase, holds: Sequence[Hold], now: datetime) -> N
 
 
 def plan_holds(
-    house: House, seats: Sequence[Seats], expire_time: datetime, spread: timedelta = timedelta()
+    data: SampleData, seats: Sequence[Seats], expire_time: datetime, spread: timedelta = timedelta()
 ) -> list[Hold]:
     """Plan holds in every showtime, each of some seats, round the customers.
 
     Args:
-        house: Where.
+        data: Where.
         seats: What each hold of a showtime keeps.
         expire_time: When the first one is over.
         spread: How much later the last one is; those between are evenly spread, showtime after showtime.
     """
-    count = len(house.showtime_ids) * len(seats)
+    count = len(data.showtime_ids) * len(seats)
     return [
         Hold(
             str(uuid_utils.uuid7()),
             showtime_id,
-            house.customers[number % len(house.customers)],
+            data.customers[number % len(data.customers)],
             kept,
             expire_time + spread * (number / count),
         )
-        for number, (kept, showtime_id) in enumerate(product(seats, house.showtime_ids))
+        for number, (kept, showtime_id) in enumerate(product(seats, data.showtime_ids))
     ]
 
 
@@ -206,7 +206,7 @@ async def _add_programme(
     movie_id, cinema_id = str(uuid_utils.uuid7()), str(uuid_utils.uuid7())
     movie = {"movie_id": movie_id, "title": "A Film", "runtime": RUNTIME, "rating": "PG", "synopsis": ""}
     await _insert(connection, schema.movie, [{**movie, "create_time": now}])
-    cinema = {"cinema_id": cinema_id, "name": "A House", "time_zone": "UTC", "create_time": now}
+    cinema = {"cinema_id": cinema_id, "name": "A SampleData", "time_zone": "UTC", "create_time": now}
     await _insert(connection, schema.cinema, [cinema])
     auditoriums = [
         {
