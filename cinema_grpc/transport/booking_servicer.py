@@ -25,7 +25,7 @@ class BookingServicer(booking_service_pb2_grpc.BookingServiceServicer):
 
     async def CreateBooking(self, request: pb.CreateBookingRequest, _context: object) -> pb.CreateBookingResponse:
         """Hold seats."""
-        call = idempotent_call(request, "cinema.v1.BookingService/CreateBooking")
+        call = idempotent_call(request)
         seats = tuple(request.seats)
         body = await self._bookings.create(principal().user_id, request.showtime_id, seats, call, _encode_created)
         return serialized(pb.CreateBookingResponse, body)
@@ -56,7 +56,7 @@ class BookingServicer(booking_service_pb2_grpc.BookingServiceServicer):
 
     async def ConfirmPayment(self, request: pb.ConfirmPaymentRequest, _context: object) -> pb.ConfirmPaymentResponse:
         """Charge a booking and confirm it."""
-        call = idempotent_call(request, "cinema.v1.BookingService/ConfirmPayment")
+        call = idempotent_call(request)
         body = await self._bookings.confirm(principal().user_id, request.booking_id, request.payment_token, call)
         return serialized(pb.ConfirmPaymentResponse, body)
 
@@ -73,25 +73,26 @@ class BookingServicer(booking_service_pb2_grpc.BookingServiceServicer):
 
     async def CancelBooking(self, request: pb.CancelBookingRequest, _context: object) -> pb.CancelBookingResponse:
         """Cancel a booking."""
-        call = idempotent_call(request, "cinema.v1.BookingService/CancelBooking")
+        call = idempotent_call(request)
         body = await self._bookings.cancel(principal().user_id, request.booking_id, call, _encode_cancelled)
         return serialized(pb.CancelBookingResponse, body)
 
 
 def encode_confirmed(booking: Booking) -> bytes:
     """Return the response to ConfirmPayment."""
-    response = pb.ConfirmPaymentResponse()
-    write_booking(booking, response.booking)
-    return response.SerializeToString()
+    return _encode(booking, pb.ConfirmPaymentResponse())
 
 
 def _encode_created(booking: Booking) -> bytes:
-    response = pb.CreateBookingResponse()
-    write_booking(booking, response.booking)
-    return response.SerializeToString()
+    return _encode(booking, pb.CreateBookingResponse())
 
 
 def _encode_cancelled(booking: Booking) -> bytes:
-    response = pb.CancelBookingResponse()
+    return _encode(booking, pb.CancelBookingResponse())
+
+
+def _encode(
+    booking: Booking, response: pb.CreateBookingResponse | pb.ConfirmPaymentResponse | pb.CancelBookingResponse
+) -> bytes:
     write_booking(booking, response.booking)
     return response.SerializeToString()

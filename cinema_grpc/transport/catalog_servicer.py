@@ -28,7 +28,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
             parse_span(request.runtime, "runtime"),
             request.rating,
             request.synopsis,
-            idempotent_call(request, "cinema.v1.CatalogService/CreateMovie"),
+            idempotent_call(request),
             lambda movie: pb.CreateMovieResponse(movie=render_movie(movie)).SerializeToString(),
         )
         return serialized(pb.CreateMovieResponse, body)
@@ -38,7 +38,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         body = await self._catalog.create_cinema(
             request.name,
             request.time_zone,
-            idempotent_call(request, "cinema.v1.CatalogService/CreateCinema"),
+            idempotent_call(request),
             lambda cinema: pb.CreateCinemaResponse(cinema=render_cinema(cinema)).SerializeToString(),
         )
         return serialized(pb.CreateCinemaResponse, body)
@@ -51,7 +51,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
             request.cinema_id,
             request.name,
             parse_seat_rows(request.rows),
-            idempotent_call(request, "cinema.v1.CatalogService/CreateAuditorium"),
+            idempotent_call(request),
             lambda room: pb.CreateAuditoriumResponse(auditorium=render_auditorium(room)).SerializeToString(),
         )
         return serialized(pb.CreateAuditoriumResponse, body)

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Literal, Protocol
 
 from cinema_grpc.application.idempotency import IdempotencyKey, IdempotentCall
-from cinema_grpc.transport.call import principal
+from cinema_grpc.transport.call import current_call, principal
 
 
 class ChangingRequest(Protocol):
@@ -21,15 +21,14 @@ class ChangingRequest(Protocol):
         ...
 
 
-def idempotent_call(request: ChangingRequest, rpc: str) -> IdempotentCall | None:
-    """Return what a call is stored under, or None if it has no request_id.
+def idempotent_call(request: ChangingRequest) -> IdempotentCall | None:
+    """Return what the current call is stored under, or None if its request has no request_id.
 
-    Args:
-        request: The request. All of it but the request_id counts as its content.
-        rpc: The method, such as "cinema.v1.BookingService/CreateBooking".
+    All of the request but the request_id counts as its content.
     """
     if not request.request_id:
         return None
+    rpc = current_call.get().method.removeprefix("/")
     key = IdempotencyKey(principal().user_id, rpc, request.request_id.lower())
     return IdempotentCall(key, partial(_digest, request))
 

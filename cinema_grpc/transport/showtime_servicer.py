@@ -59,7 +59,7 @@ class ShowtimeServicer(showtime_service_pb2_grpc.ShowtimeServiceServicer):
             parse_moment(request.start_time, "start_time"),
             parse_money(request.price),
             parse_seat_gap_policy(request.seat_gap_policy),
-            idempotent_call(request, "cinema.v1.ShowtimeService/CreateShowtime"),
+            idempotent_call(request),
             lambda showtime: pb.CreateShowtimeResponse(showtime=render_showtime(showtime)).SerializeToString(),
         )
         return serialized(pb.CreateShowtimeResponse, body)

@@ -20,7 +20,7 @@ ID = "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"
 
 @pytest.fixture(autouse=True)
 def _signed_in() -> Iterator[None]:
-    call = Call("/test.Service/Method", ())
+    call = Call(f"/{RPC}", ())
     call.principal = Principal("ada", Role.CUSTOMER)
     token = current_call.set(call)
     yield
@@ -28,7 +28,7 @@ def _signed_in() -> Iterator[None]:
 
 
 def call_of(request: pb.CreateBookingRequest | CreateAuditoriumRequest) -> IdempotentCall:
-    call = idempotent_call(request, RPC)
+    call = idempotent_call(request)
     assert call is not None
     return call
 
@@ -38,7 +38,7 @@ def request(*seats: str, showtime_id: str = "s", request_id: str = ID) -> pb.Cre
 
 
 def test_a_call_without_a_request_id_is_always_a_new_one() -> None:
-    assert idempotent_call(request("A1", request_id=""), RPC) is None
+    assert idempotent_call(request("A1", request_id="")) is None
 
 
 def test_a_call_is_known_by_its_caller_its_method_and_its_request_id() -> None:
