@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-import orjson
-
 from cinema_grpc.adapters.database.booking_detail import booking_detail
-from cinema_grpc.adapters.database.column_types import microseconds, moment
+from cinema_grpc.adapters.database.column_types import from_json, microseconds, moment, to_json
 from cinema_grpc.application.box_office.store import ShowtimeUpdate
 from cinema_grpc.application.idempotency import IdempotencyKey, StoredResponse
 from cinema_grpc.domain.booking import SEAT_KEEPING, BookedSeat, Booking, BookingStatus, Reliance, Ticket
@@ -61,7 +59,7 @@ def read_booking(row: Sequence[Any]) -> Booking:
         payment,
         refund,
     ) = row
-    booked = tuple(BookedSeat(label, Money(currency_code, price)) for label, price in orjson.loads(seats))
+    booked = tuple(BookedSeat(label, Money(currency_code, price)) for label, price in from_json(seats))
     return Booking(
         booking_id=booking_id,
         user_id=user_id,
@@ -98,12 +96,7 @@ def _read_refund(text: Any, currency_code: str) -> Refund:
 
 
 def _read_reliances(text: str) -> tuple[Reliance, ...]:
-    return tuple(Reliance(first, last, tuple(own)) for first, last, own in orjson.loads(text))
-
-
-def from_json(value: Any) -> Any:
-    """Return what a column of JSON holds; its text on SQLite, decoded by the driver on PostgreSQL; () for null."""
-    return orjson.loads(value) if isinstance(value, str) else value or ()
+    return tuple(Reliance(first, last, tuple(own)) for first, last, own in from_json(text))
 
 
 def _moment(value: int | None) -> datetime | None:
@@ -172,12 +165,12 @@ def _add_booking(rows: Mapping[str, list[_Row]], before: Booking | None, after: 
         | {
             "showtime_id": after.showtime_id,
             "user_id": after.user_id,
-            "seats": orjson.dumps([[seat.label, seat.price.minor_units] for seat in after.seats]).decode(),
+            "seats": to_json([[seat.label, seat.price.minor_units] for seat in after.seats]),
             "seat_count": len(after.seats),
             "currency_code": total.currency_code,
             "total_price": total.minor_units,
             "create_time": microseconds(after.create_time),
-            "relied_on": orjson.dumps(reliances).decode() if reliances else None,
+            "relied_on": to_json(reliances) if reliances else None,
         }
     )
 

@@ -5,10 +5,8 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
-import orjson
-
-from cinema_grpc.adapters.database.booking_rows import from_json, read_booking, read_response, rows_of
-from cinema_grpc.adapters.database.column_types import MICROSECOND, moment, searchable
+from cinema_grpc.adapters.database.booking_rows import read_booking, read_response, rows_of
+from cinema_grpc.adapters.database.column_types import MICROSECOND, from_json, moment, searchable, to_json
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.driver import RawTransaction
 from cinema_grpc.adapters.database.seat_plans import seat_plan
@@ -65,7 +63,7 @@ class SqlBoxOfficeStore:
 
         An index finds the holds, and of these it reads at most `limit` too.
         """
-        rows = await self._database.read_named("lapsed", must_run=True, exclude=_json(list(exclude)), limit=limit)
+        rows = await self._database.read_named("lapsed", must_run=True, exclude=to_json(list(exclude)), limit=limit)
         return sorted({showtime_id for (showtime_id,) in rows})
 
 
@@ -100,10 +98,10 @@ def _parameters(request: LoadRequest) -> dict[str, Any]:
         for showtime_id, version in request.showtimes.items()
     ]
     return {
-        "showtimes": _json(known),
-        "booking_ids": _json([*map(searchable, request.booking_ids)]),
-        "keys": _json([key._asdict() for key in request.keys]),
-        "accounts": _json(list(request.accounts)),
+        "showtimes": to_json(known),
+        "booking_ids": to_json([*map(searchable, request.booking_ids)]),
+        "keys": to_json([key._asdict() for key in request.keys]),
+        "accounts": to_json(list(request.accounts)),
         "unpaid_for": COUNTED_FOR // MICROSECOND,
     }
 
@@ -141,7 +139,3 @@ def _read_terms(
 ) -> Terms:
     price = Money(currency_code, seat_price)
     return Terms(showtime_id, moment(start_time), price, SeatGapPolicy(seat_gap_policy), seat_plan(rows))
-
-
-def _json(value: Any) -> str:
-    return orjson.dumps(value).decode()

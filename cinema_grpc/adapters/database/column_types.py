@@ -1,7 +1,9 @@
 """How values are stored: exact text, moments and durations."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import orjson
 from sqlalchemy import BigInteger, Dialect, Text, TypeDecorator
 from sqlalchemy.types import TypeEngine
 
@@ -26,6 +28,16 @@ def searchable(text: str) -> str:
     hold anything.
     """
     return "" if "\0" in text else text
+
+
+def to_json(value: Any) -> str:
+    """Return a parameter of JSON."""
+    return orjson.dumps(value).decode()
+
+
+def from_json(value: Any) -> Any:
+    """Return what a column of JSON holds; its text on SQLite, decoded by the driver on PostgreSQL; () for null."""
+    return orjson.loads(value) if isinstance(value, str) else value or ()
 
 
 class ExactText(TypeDecorator[str]):

@@ -4,9 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import asyncpg
-import orjson
 
-from cinema_grpc.adapters.database.column_types import microseconds
+from cinema_grpc.adapters.database.column_types import microseconds, to_json
 from cinema_grpc.adapters.database.statements import Row, read_statements
 from cinema_grpc.application.box_office.store import StorageConflict, StorageContention
 from cinema_grpc.application.clock import Clock
@@ -32,11 +31,11 @@ class PostgresqlTransaction:
         """Begin, lock showtimes, and return those that another process has locked."""
         await self._connection.execute(BEGIN)
         name = "lock_waiting" if wait else "lock"
-        locked = {showtime_id for (showtime_id,) in await self._run(name, showtime_ids=_json(list(showtime_ids)))}
+        locked = {showtime_id for (showtime_id,) in await self._run(name, showtime_ids=to_json(list(showtime_ids)))}
         missing = [each for each in showtime_ids if each not in locked]
         if not missing:
             return ()
-        return [showtime_id for (showtime_id,) in await self._run("existing", showtime_ids=_json(missing))]
+        return [showtime_id for (showtime_id,) in await self._run("existing", showtime_ids=to_json(missing))]
 
     async def load(self, parameters: Mapping[str, Any]) -> Row:
         """Run the statement `load`, which reads the server's clock now that the locks are acquired."""
@@ -55,7 +54,7 @@ class PostgresqlTransaction:
             given = {each: rows.get(each, ()) for each in STATEMENTS[name].names}
             if not any(given.values()):
                 continue
-            (hits,) = await self._run(name, **{each: _json(some) for each, some in given.items()})
+            (hits,) = await self._run(name, **{each: to_json(some) for each, some in given.items()})
             for each, count in hits.items():
                 if count != len(given[each]):
                     raise StorageConflict(f"{each}: {count} rows instead of {len(given[each])}")
@@ -83,7 +82,3 @@ async def prepare(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     for statement in STATEMENTS.values():
         async with connection.transaction():
             await connection.fetch(statement.text, *(None for _ in statement.names))
-
-
-def _json(rows: Sequence[Any]) -> str:
-    return orjson.dumps(rows).decode()

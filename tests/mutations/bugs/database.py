@@ -115,7 +115,7 @@ MUTATIONS = (
     mutation(
         "what a booking relied on is forgotten at a restart",
         f"{DATABASE}/booking_rows.py",
-        '"relied_on": orjson.dumps(reliances).decode() if reliances else None',
+        '"relied_on": to_json(reliances) if reliances else None',
         '"relied_on": None',
         "tests/rpc/test_gap_at_payment.py",
     ),
@@ -170,7 +170,7 @@ MUTATIONS = (
     mutation(
         "a showtime that was skipped is sold without its lock",
         f"{DATABASE}/postgresql_transaction.py",
-        'return [showtime_id for (showtime_id,) in await self._run("existing", showtime_ids=_json(missing))]',
+        'return [showtime_id for (showtime_id,) in await self._run("existing", showtime_ids=to_json(missing))]',
         "return ()",
         CONTENDED,
     ),
