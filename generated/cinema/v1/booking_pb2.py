@@ -26,7 +26,7 @@ from cinema.v1 import money_pb2 as cinema_dot_v1_dot_money__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x63inema/v1/booking.proto\x12\tcinema.v1\x1a\x15\x63inema/v1/money.proto\x1a\x1fgoogle/protobuf/timestamp.proto\";\n\nBookedSeat\x12\x0c\n\x04seat\x18\x01 \x01(\t\x12\x1f\n\x05price\x18\x02 \x01(\x0b\x32\x10.cinema.v1.Money\"\x90\x01\n\x06Ticket\x12\x11\n\tticket_id\x18\x01 \x01(\t\x12\x0c\n\x04seat\x18\x02 \x01(\t\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\'\n\x06status\x18\x04 \x01(\x0e\x32\x17.cinema.v1.TicketStatus\x12.\n\nissue_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x95\x01\n\x06Refund\x12 \n\x06\x61mount\x18\x01 \x01(\x0b\x32\x10.cinema.v1.Money\x12\x0f\n\x07percent\x18\x02 \x01(\x05\x12\'\n\x06status\x18\x03 \x01(\x0e\x32\x17.cinema.v1.RefundStatus\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xcb\x03\n\x07\x42ooking\x12\x12\n\nbooking_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x13\n\x0bshowtime_id\x18\x03 \x01(\t\x12$\n\x05seats\x18\x04 \x03(\x0b\x32\x15.cinema.v1.BookedSeat\x12%\n\x0btotal_price\x18\x05 \x01(\x0b\x32\x10.cinema.v1.Money\x12(\n\x06status\x18\x06 \x01(\x0e\x32\x18.cinema.v1.BookingStatus\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10hold_expire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x63onfirm_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63\x61ncel_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\"\n\x07tickets\x18\x0b \x03(\x0b\x32\x11.cinema.v1.Ticket\x12!\n\x06refund\x18\x0c \x01(\x0b\x32\x11.cinema.v1.Refund*\xa4\x01\n\rBookingStatus\x12\x1e\n\x1a\x42OOKING_STATUS_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x42OOKING_STATUS_RESERVED\x10\x01\x12\x1c\n\x18\x42OOKING_STATUS_CONFIRMED\x10\x02\x12\x1c\n\x18\x42OOKING_STATUS_CANCELLED\x10\x03\x12\x1a\n\x16\x42OOKING_STATUS_EXPIRED\x10\x04*^\n\x0cTicketStatus\x12\x1d\n\x19TICKET_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13TICKET_STATUS_VALID\x10\x01\x12\x16\n\x12TICKET_STATUS_VOID\x10\x02*\x7f\n\x0cRefundStatus\x12\x1d\n\x19REFUND_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15REFUND_STATUS_PENDING\x10\x01\x12\x1b\n\x17REFUND_STATUS_COMPLETED\x10\x02\x12\x18\n\x14REFUND_STATUS_FAILED\x10\x03\x42\x66\n\rcom.cinema.v1B\x0c\x42ookingProtoP\x01Z cinema/gen/go/cinema/v1;cinemav1\xaa\x02\tCinema.V1\xca\x02\tCinema\\V1\xea\x02\nCinema::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x63inema/v1/booking.proto\x12\tcinema.v1\x1a\x15\x63inema/v1/money.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9e\x01\n\nBookedSeat\x12\x0c\n\x04seat\x18\x01 \x01(\t\x12\x1f\n\x05price\x18\x02 \x01(\x0b\x32\x10.cinema.v1.Money\x12\x10\n\x08\x63\x61tegory\x18\x03 \x01(\t\x12\x13\n\x0bticket_type\x18\x04 \x01(\t\x12\r\n\x05proof\x18\x05 \x01(\t\x12+\n\x06status\x18\x06 \x01(\x0e\x32\x1b.cinema.v1.BookedSeatStatus\"\x90\x01\n\x06Ticket\x12\x11\n\tticket_id\x18\x01 \x01(\t\x12\x0c\n\x04seat\x18\x02 \x01(\t\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\'\n\x06status\x18\x04 \x01(\x0e\x32\x17.cinema.v1.TicketStatus\x12.\n\nissue_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb7\x01\n\x06Refund\x12 \n\x06\x61mount\x18\x01 \x01(\x0b\x32\x10.cinema.v1.Money\x12\x0f\n\x07percent\x18\x02 \x01(\x05\x12\'\n\x06status\x18\x03 \x01(\x0e\x32\x17.cinema.v1.RefundStatus\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\trefund_id\x18\x05 \x01(\t\x12\r\n\x05seats\x18\x06 \x03(\t\"s\n\x04Sale\x12\'\n\x07\x63hannel\x18\x01 \x01(\x0e\x32\x16.cinema.v1.SaleChannel\x12!\n\x06tender\x18\x02 \x01(\x0e\x32\x11.cinema.v1.Tender\x12\x0f\n\x07sold_by\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\xd3\x04\n\x07\x42ooking\x12\x12\n\nbooking_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x13\n\x0bshowtime_id\x18\x03 \x01(\t\x12$\n\x05seats\x18\x04 \x03(\x0b\x32\x15.cinema.v1.BookedSeat\x12%\n\x0btotal_price\x18\x05 \x01(\x0b\x32\x10.cinema.v1.Money\x12(\n\x06status\x18\x06 \x01(\x0e\x32\x18.cinema.v1.BookingStatus\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10hold_expire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x63onfirm_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63\x61ncel_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\"\n\x07tickets\x18\x0b \x03(\x0b\x32\x11.cinema.v1.Ticket\x12!\n\x06refund\x18\x0c \x01(\x0b\x32\x11.cinema.v1.Refund\x12\"\n\x07refunds\x18\r \x03(\x0b\x32\x11.cinema.v1.Refund\x12,\n\x0c\x63\x61ncel_cause\x18\x0e \x01(\x0e\x32\x16.cinema.v1.CancelCause\x12\x15\n\rcancel_reason\x18\x0f \x01(\t\x12\x1d\n\x04sale\x18\x10 \x01(\x0b\x32\x0f.cinema.v1.Sale*\xa4\x01\n\rBookingStatus\x12\x1e\n\x1a\x42OOKING_STATUS_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x42OOKING_STATUS_RESERVED\x10\x01\x12\x1c\n\x18\x42OOKING_STATUS_CONFIRMED\x10\x02\x12\x1c\n\x18\x42OOKING_STATUS_CANCELLED\x10\x03\x12\x1a\n\x16\x42OOKING_STATUS_EXPIRED\x10\x04*^\n\x0cTicketStatus\x12\x1d\n\x19TICKET_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13TICKET_STATUS_VALID\x10\x01\x12\x16\n\x12TICKET_STATUS_VOID\x10\x02*\x7f\n\x0cRefundStatus\x12\x1d\n\x19REFUND_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15REFUND_STATUS_PENDING\x10\x01\x12\x1b\n\x17REFUND_STATUS_COMPLETED\x10\x02\x12\x18\n\x14REFUND_STATUS_FAILED\x10\x03*w\n\x10\x42ookedSeatStatus\x12\"\n\x1e\x42OOKED_SEAT_STATUS_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x42OOKED_SEAT_STATUS_ACTIVE\x10\x01\x12 \n\x1c\x42OOKED_SEAT_STATUS_CANCELLED\x10\x02*y\n\x0b\x43\x61ncelCause\x12\x1c\n\x18\x43\x41NCEL_CAUSE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x43\x41NCEL_CAUSE_CUSTOMER\x10\x01\x12\x16\n\x12\x43\x41NCEL_CAUSE_STAFF\x10\x02\x12\x19\n\x15\x43\x41NCEL_CAUSE_SHOWTIME\x10\x03*^\n\x0bSaleChannel\x12\x1c\n\x18SALE_CHANNEL_UNSPECIFIED\x10\x00\x12\x17\n\x13SALE_CHANNEL_ONLINE\x10\x01\x12\x18\n\x14SALE_CHANNEL_COUNTER\x10\x02*e\n\x06Tender\x12\x16\n\x12TENDER_UNSPECIFIED\x10\x00\x12\x0f\n\x0bTENDER_CASH\x10\x01\x12\x18\n\x14TENDER_CARD_TERMINAL\x10\x02\x12\x18\n\x14TENDER_COMPLIMENTARY\x10\x03\x42\x66\n\rcom.cinema.v1B\x0c\x42ookingProtoP\x01Z cinema/gen/go/cinema/v1;cinemav1\xaa\x02\tCinema.V1\xca\x02\tCinema\\V1\xea\x02\nCinema::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,18 +34,28 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cinema.v1.booking_pb2', _gl
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\rcom.cinema.v1B\014BookingProtoP\001Z cinema/gen/go/cinema/v1;cinemav1\252\002\tCinema.V1\312\002\tCinema\\V1\352\002\nCinema::V1'
-  _globals['_BOOKINGSTATUS']._serialized_start=917
-  _globals['_BOOKINGSTATUS']._serialized_end=1081
-  _globals['_TICKETSTATUS']._serialized_start=1083
-  _globals['_TICKETSTATUS']._serialized_end=1177
-  _globals['_REFUNDSTATUS']._serialized_start=1179
-  _globals['_REFUNDSTATUS']._serialized_end=1306
-  _globals['_BOOKEDSEAT']._serialized_start=94
-  _globals['_BOOKEDSEAT']._serialized_end=153
-  _globals['_TICKET']._serialized_start=156
-  _globals['_TICKET']._serialized_end=300
-  _globals['_REFUND']._serialized_start=303
-  _globals['_REFUND']._serialized_end=452
-  _globals['_BOOKING']._serialized_start=455
-  _globals['_BOOKING']._serialized_end=914
+  _globals['_BOOKINGSTATUS']._serialized_start=1304
+  _globals['_BOOKINGSTATUS']._serialized_end=1468
+  _globals['_TICKETSTATUS']._serialized_start=1470
+  _globals['_TICKETSTATUS']._serialized_end=1564
+  _globals['_REFUNDSTATUS']._serialized_start=1566
+  _globals['_REFUNDSTATUS']._serialized_end=1693
+  _globals['_BOOKEDSEATSTATUS']._serialized_start=1695
+  _globals['_BOOKEDSEATSTATUS']._serialized_end=1814
+  _globals['_CANCELCAUSE']._serialized_start=1816
+  _globals['_CANCELCAUSE']._serialized_end=1937
+  _globals['_SALECHANNEL']._serialized_start=1939
+  _globals['_SALECHANNEL']._serialized_end=2033
+  _globals['_TENDER']._serialized_start=2035
+  _globals['_TENDER']._serialized_end=2136
+  _globals['_BOOKEDSEAT']._serialized_start=95
+  _globals['_BOOKEDSEAT']._serialized_end=253
+  _globals['_TICKET']._serialized_start=256
+  _globals['_TICKET']._serialized_end=400
+  _globals['_REFUND']._serialized_start=403
+  _globals['_REFUND']._serialized_end=586
+  _globals['_SALE']._serialized_start=588
+  _globals['_SALE']._serialized_end=703
+  _globals['_BOOKING']._serialized_start=706
+  _globals['_BOOKING']._serialized_end=1301
 # @@protoc_insertion_point(module_scope)

@@ -34,7 +34,7 @@ class _BookingStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Booking
     BOOKING_STATUS_CONFIRMED: _BookingStatus.ValueType  # 2
     """Paid for. It has tickets."""
     BOOKING_STATUS_CANCELLED: _BookingStatus.ValueType  # 3
-    """Cancelled by the customer. Its seats are free again and its tickets are void."""
+    """Cancelled: see cancel_cause. Its seats are free again and its tickets are void."""
     BOOKING_STATUS_EXPIRED: _BookingStatus.ValueType  # 4
     """Its hold ended before it was paid for. Its seats are free again. A booking reads EXPIRED from hold_expire_time on,
     to the microsecond.
@@ -50,7 +50,7 @@ BOOKING_STATUS_RESERVED: BookingStatus.ValueType  # 1
 BOOKING_STATUS_CONFIRMED: BookingStatus.ValueType  # 2
 """Paid for. It has tickets."""
 BOOKING_STATUS_CANCELLED: BookingStatus.ValueType  # 3
-"""Cancelled by the customer. Its seats are free again and its tickets are void."""
+"""Cancelled: see cancel_cause. Its seats are free again and its tickets are void."""
 BOOKING_STATUS_EXPIRED: BookingStatus.ValueType  # 4
 """Its hold ended before it was paid for. Its seats are free again. A booking reads EXPIRED from hold_expire_time on,
 to the microsecond.
@@ -68,7 +68,7 @@ class _TicketStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TicketSt
     TICKET_STATUS_VALID: _TicketStatus.ValueType  # 1
     """Admits one person."""
     TICKET_STATUS_VOID: _TicketStatus.ValueType  # 2
-    """Its booking was cancelled."""
+    """Its seat, or its booking, was cancelled."""
 
 class TicketStatus(_TicketStatus, metaclass=_TicketStatusEnumTypeWrapper):
     """Whether a ticket admits its holder."""
@@ -78,7 +78,7 @@ TICKET_STATUS_UNSPECIFIED: TicketStatus.ValueType  # 0
 TICKET_STATUS_VALID: TicketStatus.ValueType  # 1
 """Admits one person."""
 TICKET_STATUS_VOID: TicketStatus.ValueType  # 2
-"""Its booking was cancelled."""
+"""Its seat, or its booking, was cancelled."""
 Global___TicketStatus: _TypeAlias = TicketStatus  # noqa: Y015
 
 class _RefundStatus:
@@ -109,6 +109,110 @@ REFUND_STATUS_FAILED: RefundStatus.ValueType  # 3
 """The payment provider did not carry it out within about a day. It is still owed: the cinema has to pay it by hand."""
 Global___RefundStatus: _TypeAlias = RefundStatus  # noqa: Y015
 
+class _BookedSeatStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BookedSeatStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BookedSeatStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BOOKED_SEAT_STATUS_UNSPECIFIED: _BookedSeatStatus.ValueType  # 0
+    """Never sent by the server."""
+    BOOKED_SEAT_STATUS_ACTIVE: _BookedSeatStatus.ValueType  # 1
+    """The seat was not cancelled. It is the booking's while that is RESERVED or CONFIRMED."""
+    BOOKED_SEAT_STATUS_CANCELLED: _BookedSeatStatus.ValueType  # 2
+    """The seat was cancelled."""
+
+class BookedSeatStatus(_BookedSeatStatus, metaclass=_BookedSeatStatusEnumTypeWrapper):
+    """Whether a booking keeps a seat."""
+
+BOOKED_SEAT_STATUS_UNSPECIFIED: BookedSeatStatus.ValueType  # 0
+"""Never sent by the server."""
+BOOKED_SEAT_STATUS_ACTIVE: BookedSeatStatus.ValueType  # 1
+"""The seat was not cancelled. It is the booking's while that is RESERVED or CONFIRMED."""
+BOOKED_SEAT_STATUS_CANCELLED: BookedSeatStatus.ValueType  # 2
+"""The seat was cancelled."""
+Global___BookedSeatStatus: _TypeAlias = BookedSeatStatus  # noqa: Y015
+
+class _CancelCause:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CancelCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CancelCause.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CANCEL_CAUSE_UNSPECIFIED: _CancelCause.ValueType  # 0
+    """The booking is not CANCELLED."""
+    CANCEL_CAUSE_CUSTOMER: _CancelCause.ValueType  # 1
+    """Its owner."""
+    CANCEL_CAUSE_STAFF: _CancelCause.ValueType  # 2
+    """Staff."""
+    CANCEL_CAUSE_SHOWTIME: _CancelCause.ValueType  # 3
+    """Its showtime was cancelled."""
+
+class CancelCause(_CancelCause, metaclass=_CancelCauseEnumTypeWrapper):
+    """Who cancelled a booking."""
+
+CANCEL_CAUSE_UNSPECIFIED: CancelCause.ValueType  # 0
+"""The booking is not CANCELLED."""
+CANCEL_CAUSE_CUSTOMER: CancelCause.ValueType  # 1
+"""Its owner."""
+CANCEL_CAUSE_STAFF: CancelCause.ValueType  # 2
+"""Staff."""
+CANCEL_CAUSE_SHOWTIME: CancelCause.ValueType  # 3
+"""Its showtime was cancelled."""
+Global___CancelCause: _TypeAlias = CancelCause  # noqa: Y015
+
+class _SaleChannel:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SaleChannelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SaleChannel.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SALE_CHANNEL_UNSPECIFIED: _SaleChannel.ValueType  # 0
+    """Never sent by the server."""
+    SALE_CHANNEL_ONLINE: _SaleChannel.ValueType  # 1
+    """With CreateBooking and ConfirmPayment."""
+    SALE_CHANNEL_COUNTER: _SaleChannel.ValueType  # 2
+    """With SellSeats."""
+
+class SaleChannel(_SaleChannel, metaclass=_SaleChannelEnumTypeWrapper):
+    """Where a booking was sold."""
+
+SALE_CHANNEL_UNSPECIFIED: SaleChannel.ValueType  # 0
+"""Never sent by the server."""
+SALE_CHANNEL_ONLINE: SaleChannel.ValueType  # 1
+"""With CreateBooking and ConfirmPayment."""
+SALE_CHANNEL_COUNTER: SaleChannel.ValueType  # 2
+"""With SellSeats."""
+Global___SaleChannel: _TypeAlias = SaleChannel  # noqa: Y015
+
+class _Tender:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TenderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Tender.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TENDER_UNSPECIFIED: _Tender.ValueType  # 0
+    """Not sold at the counter."""
+    TENDER_CASH: _Tender.ValueType  # 1
+    """Cash."""
+    TENDER_CARD_TERMINAL: _Tender.ValueType  # 2
+    """A card, with a terminal that this service does not know."""
+    TENDER_COMPLIMENTARY: _Tender.ValueType  # 3
+    """Free of charge."""
+
+class Tender(_Tender, metaclass=_TenderEnumTypeWrapper):
+    """How a booking was paid for at the counter."""
+
+TENDER_UNSPECIFIED: Tender.ValueType  # 0
+"""Not sold at the counter."""
+TENDER_CASH: Tender.ValueType  # 1
+"""Cash."""
+TENDER_CARD_TERMINAL: Tender.ValueType  # 2
+"""A card, with a terminal that this service does not know."""
+TENDER_COMPLIMENTARY: Tender.ValueType  # 3
+"""Free of charge."""
+Global___Tender: _TypeAlias = Tender  # noqa: Y015
+
 @_typing.final
 class BookedSeat(_message.Message):
     """A seat of a booking."""
@@ -117,21 +221,37 @@ class BookedSeat(_message.Message):
 
     SEAT_FIELD_NUMBER: _builtins.int
     PRICE_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    TICKET_TYPE_FIELD_NUMBER: _builtins.int
+    PROOF_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
     seat: _builtins.str
     """Label of the seat, such as "A1"."""
+    category: _builtins.str
+    """Category of the seat."""
+    ticket_type: _builtins.str
+    """Ticket type."""
+    proof: _builtins.str
+    """What the door asks for, such as "student card". Empty: nothing."""
+    status: Global___BookedSeatStatus.ValueType
+    """Whether the booking keeps the seat."""
     @_builtins.property
     def price(self) -> _money_pb2.Money:
-        """Price of the seat, fixed when the booking was created."""
+        """Price of the seat, fixed when it was claimed."""
 
     def __init__(
         self,
         *,
         seat: _builtins.str = ...,
         price: _money_pb2.Money | None = ...,
+        category: _builtins.str = ...,
+        ticket_type: _builtins.str = ...,
+        proof: _builtins.str = ...,
+        status: Global___BookedSeatStatus.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["price", b"price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["price", b"price", "seat", b"seat"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "price", b"price", "proof", b"proof", "seat", b"seat", "status", b"status", "ticket_type", b"ticket_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -187,17 +307,28 @@ class Refund(_message.Message):
     PERCENT_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    REFUND_ID_FIELD_NUMBER: _builtins.int
+    SEATS_FIELD_NUMBER: _builtins.int
     percent: _builtins.int
-    """Share of the total price that is returned, in whole percent from 0 to 100."""
+    """Share of the price that is returned, in whole percent from 0 to 100."""
     status: Global___RefundStatus.ValueType
     """State of the refund."""
+    refund_id: _builtins.str
+    """Identifier: an opaque string of at most 64 characters."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
-        """Amount: percent of the booking's total price, half a minor unit rounded up."""
+        """Amount: percent of the price of the seats, half a minor unit rounded up. The refunds of a booking's seats at one
+        percent add up to that percent of all of them, rounded once. A cancelled showtime pays back all that was not
+        refunded before.
+        """
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the refund was stored."""
+
+    @_builtins.property
+    def seats(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Labels of the seats that were cancelled with it."""
 
     def __init__(
         self,
@@ -206,14 +337,50 @@ class Refund(_message.Message):
         percent: _builtins.int = ...,
         status: Global___RefundStatus.ValueType = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        refund_id: _builtins.str = ...,
+        seats: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "create_time", b"create_time", "percent", b"percent", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "create_time", b"create_time", "percent", b"percent", "refund_id", b"refund_id", "seats", b"seats", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Refund: _TypeAlias = Refund  # noqa: Y015
+
+@_typing.final
+class Sale(_message.Message):
+    """How a booking was sold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    TENDER_FIELD_NUMBER: _builtins.int
+    SOLD_BY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    channel: Global___SaleChannel.ValueType
+    """Where."""
+    tender: Global___Tender.ValueType
+    """How it was paid for, if it was sold at the counter."""
+    sold_by: _builtins.str
+    """Identifier of the staff user who sold it. Empty if it was sold online."""
+    reason: _builtins.str
+    """Reason that the staff gave."""
+    def __init__(
+        self,
+        *,
+        channel: Global___SaleChannel.ValueType = ...,
+        tender: Global___Tender.ValueType = ...,
+        sold_by: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "reason", b"reason", "sold_by", b"sold_by", "tender", b"tender"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Sale: _TypeAlias = Sale  # noqa: Y015
 
 @_typing.final
 class Booking(_message.Message):
@@ -233,6 +400,10 @@ class Booking(_message.Message):
     CANCEL_TIME_FIELD_NUMBER: _builtins.int
     TICKETS_FIELD_NUMBER: _builtins.int
     REFUND_FIELD_NUMBER: _builtins.int
+    REFUNDS_FIELD_NUMBER: _builtins.int
+    CANCEL_CAUSE_FIELD_NUMBER: _builtins.int
+    CANCEL_REASON_FIELD_NUMBER: _builtins.int
+    SALE_FIELD_NUMBER: _builtins.int
     booking_id: _builtins.str
     """Identifier: an opaque string of at most 64 characters."""
     user_id: _builtins.str
@@ -241,13 +412,17 @@ class Booking(_message.Message):
     """Identifier of the showtime."""
     status: Global___BookingStatus.ValueType
     """State at the moment of the call."""
+    cancel_cause: Global___CancelCause.ValueType
+    """Who cancelled it."""
+    cancel_reason: _builtins.str
+    """Why it was cancelled, if staff cancelled it or its showtime."""
     @_builtins.property
     def seats(self) -> _containers.RepeatedCompositeFieldContainer[Global___BookedSeat]:
         """The seats, row by row, in number order within a row."""
 
     @_builtins.property
     def total_price(self) -> _money_pb2.Money:
-        """Sum of the prices of the seats."""
+        """Sum of the prices of the seats, cancelled ones included."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -274,9 +449,17 @@ class Booking(_message.Message):
 
     @_builtins.property
     def refund(self) -> Global___Refund:
-        """The refund. Set when a paid booking is cancelled, also with amount 0, and when a charge succeeded only after the
-        hold had ended. Otherwise unset.
+        """The latest refund. Set when seats of a paid booking are cancelled, also with amount 0, and when a charge succeeded
+        only after the hold had ended or the showtime was cancelled. Otherwise unset.
         """
+
+    @_builtins.property
+    def refunds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Refund]:
+        """All refunds, oldest first."""
+
+    @_builtins.property
+    def sale(self) -> Global___Sale:
+        """How it was sold."""
 
     def __init__(
         self,
@@ -293,10 +476,14 @@ class Booking(_message.Message):
         cancel_time: _timestamp_pb2.Timestamp | None = ...,
         tickets: _abc.Iterable[Global___Ticket] | None = ...,
         refund: Global___Refund | None = ...,
+        refunds: _abc.Iterable[Global___Refund] | None = ...,
+        cancel_cause: Global___CancelCause.ValueType = ...,
+        cancel_reason: _builtins.str = ...,
+        sale: Global___Sale | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_time", b"cancel_time", "confirm_time", b"confirm_time", "create_time", b"create_time", "hold_expire_time", b"hold_expire_time", "refund", b"refund", "total_price", b"total_price"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_time", b"cancel_time", "confirm_time", b"confirm_time", "create_time", b"create_time", "hold_expire_time", b"hold_expire_time", "refund", b"refund", "sale", b"sale", "total_price", b"total_price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["booking_id", b"booking_id", "cancel_time", b"cancel_time", "confirm_time", b"confirm_time", "create_time", b"create_time", "hold_expire_time", b"hold_expire_time", "refund", b"refund", "seats", b"seats", "showtime_id", b"showtime_id", "status", b"status", "tickets", b"tickets", "total_price", b"total_price", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["booking_id", b"booking_id", "cancel_cause", b"cancel_cause", "cancel_reason", b"cancel_reason", "cancel_time", b"cancel_time", "confirm_time", b"confirm_time", "create_time", b"create_time", "hold_expire_time", b"hold_expire_time", "refund", b"refund", "refunds", b"refunds", "sale", b"sale", "seats", b"seats", "showtime_id", b"showtime_id", "status", b"status", "tickets", b"tickets", "total_price", b"total_price", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

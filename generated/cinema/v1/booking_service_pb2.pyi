@@ -30,6 +30,8 @@ class CreateBookingRequest(_message.Message):
     SHOWTIME_ID_FIELD_NUMBER: _builtins.int
     SEATS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CHOICES_FIELD_NUMBER: _builtins.int
+    WHEELCHAIR_FIELD_NUMBER: _builtins.int
     showtime_id: _builtins.str
     """Identifier of the showtime. Required."""
     request_id: _builtins.str
@@ -37,9 +39,19 @@ class CreateBookingRequest(_message.Message):
     returns the stored response and has no second effect; with different content it is REQUEST_ID_REUSED. A refused
     call is not stored: its request_id can be used again. Empty: every call is a new one.
     """
+    wheelchair: _builtins.bool
+    """Whether the booking takes a wheelchair space. Only such bookings may take wheelchair spaces, at least one, and their
+    companion seats, each with its space.
+    """
     @_builtins.property
     def seats(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Labels of the seats: 1 to 10, no duplicates, such as ["C4", "C5"]."""
+        """Labels of the seats, each at the default ticket type: 1 to 10, no duplicates, such as ["C4", "C5"]. Exactly one of
+        seats and choices is required.
+        """
+
+    @_builtins.property
+    def choices(self) -> _containers.RepeatedCompositeFieldContainer[Global___SeatChoice]:
+        """The seats with their ticket types: 1 to 10, no seat twice."""
 
     def __init__(
         self,
@@ -47,14 +59,42 @@ class CreateBookingRequest(_message.Message):
         showtime_id: _builtins.str = ...,
         seats: _abc.Iterable[_builtins.str] | None = ...,
         request_id: _builtins.str = ...,
+        choices: _abc.Iterable[Global___SeatChoice] | None = ...,
+        wheelchair: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "seats", b"seats", "showtime_id", b"showtime_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["choices", b"choices", "request_id", b"request_id", "seats", b"seats", "showtime_id", b"showtime_id", "wheelchair", b"wheelchair"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateBookingRequest: _TypeAlias = CreateBookingRequest  # noqa: Y015
+
+@_typing.final
+class SeatChoice(_message.Message):
+    """A seat and its ticket type."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEAT_FIELD_NUMBER: _builtins.int
+    TICKET_TYPE_FIELD_NUMBER: _builtins.int
+    seat: _builtins.str
+    """Label of the seat."""
+    ticket_type: _builtins.str
+    """Ticket type, as in PriceLine."""
+    def __init__(
+        self,
+        *,
+        seat: _builtins.str = ...,
+        ticket_type: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["seat", b"seat", "ticket_type", b"ticket_type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SeatChoice: _TypeAlias = SeatChoice  # noqa: Y015
 
 @_typing.final
 class CreateBookingResponse(_message.Message):
@@ -203,7 +243,8 @@ class ConfirmPaymentRequest(_message.Message):
     """Identifier of the booking. Required."""
     payment_token: _builtins.str
     """Token of the payment provider for the customer's means of payment: 1 to 255 characters, without control characters.
-    The simulated provider declines "tok_declined" and accepts any other.
+    Empty only for a booking whose total price is 0. The simulated provider declines "tok_declined" and accepts any
+    other.
     """
     request_id: _builtins.str
     """A UUID that the caller chooses. For at least 24 hours, a repeat with the same request_id and the same content
@@ -256,16 +297,22 @@ class GetCancellationQuoteRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     BOOKING_ID_FIELD_NUMBER: _builtins.int
+    SEATS_FIELD_NUMBER: _builtins.int
     booking_id: _builtins.str
     """Identifier of the booking. Required."""
+    @_builtins.property
+    def seats(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Labels of the seats to cancel. Empty: all that are ACTIVE."""
+
     def __init__(
         self,
         *,
         booking_id: _builtins.str = ...,
+        seats: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["booking_id", b"booking_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["booking_id", b"booking_id", "seats", b"seats"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -281,7 +328,7 @@ class GetCancellationQuoteResponse(_message.Message):
     REFUND_PERCENT_FIELD_NUMBER: _builtins.int
     VALID_UNTIL_TIME_FIELD_NUMBER: _builtins.int
     refund_percent: _builtins.int
-    """Share of the total price to refund, in whole percent. 0 for a booking that is not paid for."""
+    """Share of the price of the seats to refund, in whole percent. 0 for a booking that is not paid for."""
     @_builtins.property
     def refund_amount(self) -> _money_pb2.Money:
         """Amount to refund. 0 for a booking that is not paid for."""
@@ -313,6 +360,7 @@ class CancelBookingRequest(_message.Message):
 
     BOOKING_ID_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SEATS_FIELD_NUMBER: _builtins.int
     booking_id: _builtins.str
     """Identifier of the booking. Required."""
     request_id: _builtins.str
@@ -320,15 +368,20 @@ class CancelBookingRequest(_message.Message):
     returns the stored response and has no second effect; with different content it is REQUEST_ID_REUSED. A refused
     call is not stored: its request_id can be used again. Empty: every call is a new one.
     """
+    @_builtins.property
+    def seats(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Labels of the seats to cancel. Empty: all that are ACTIVE."""
+
     def __init__(
         self,
         *,
         booking_id: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        seats: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["booking_id", b"booking_id", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["booking_id", b"booking_id", "request_id", b"request_id", "seats", b"seats"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -343,7 +396,7 @@ class CancelBookingResponse(_message.Message):
     BOOKING_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def booking(self) -> _booking_pb2.Booking:
-        """The booking, CANCELLED; with its refund if it was paid for."""
+        """The booking, CANCELLED if no seat is left; with its refund if it was paid for."""
 
     def __init__(
         self,
@@ -357,3 +410,74 @@ class CancelBookingResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CancelBookingResponse: _TypeAlias = CancelBookingResponse  # noqa: Y015
+
+@_typing.final
+class UpdateHoldRequest(_message.Message):
+    """Changes of a RESERVED booking."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOKING_ID_FIELD_NUMBER: _builtins.int
+    SEATS_FIELD_NUMBER: _builtins.int
+    CHOICES_FIELD_NUMBER: _builtins.int
+    EXTEND_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    booking_id: _builtins.str
+    """Identifier of the booking. Required."""
+    extend: _builtins.bool
+    """Whether to extend the hold: once, to 10 minutes from now, at most 20 minutes from create_time, and never past the
+    start.
+    """
+    request_id: _builtins.str
+    """A UUID that the caller chooses. For at least 24 hours, a repeat with the same request_id and the same content
+    returns the stored response and has no second effect; with different content it is REQUEST_ID_REUSED. A refused
+    call is not stored: its request_id can be used again. Empty: every call is a new one.
+    """
+    @_builtins.property
+    def seats(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Labels of the new seats, each at the default ticket type. At most one of seats and choices; none: the seats stay."""
+
+    @_builtins.property
+    def choices(self) -> _containers.RepeatedCompositeFieldContainer[Global___SeatChoice]:
+        """The seats with their ticket types: 1 to 10, no seat twice."""
+
+    def __init__(
+        self,
+        *,
+        booking_id: _builtins.str = ...,
+        seats: _abc.Iterable[_builtins.str] | None = ...,
+        choices: _abc.Iterable[Global___SeatChoice] | None = ...,
+        extend: _builtins.bool = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["booking_id", b"booking_id", "choices", b"choices", "extend", b"extend", "request_id", b"request_id", "seats", b"seats"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateHoldRequest: _TypeAlias = UpdateHoldRequest  # noqa: Y015
+
+@_typing.final
+class UpdateHoldResponse(_message.Message):
+    """Booking that was changed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOKING_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def booking(self) -> _booking_pb2.Booking:
+        """The booking, RESERVED."""
+
+    def __init__(
+        self,
+        *,
+        booking: _booking_pb2.Booking | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["booking", b"booking"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["booking", b"booking"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateHoldResponse: _TypeAlias = UpdateHoldResponse  # noqa: Y015

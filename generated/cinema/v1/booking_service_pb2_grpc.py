@@ -30,9 +30,9 @@ class BookingServiceStub:
 
     Access to every method: signed in. Each caller reads and changes only their own bookings.
 
-    Repeating: reads have no side effects. CreateBooking, ConfirmPayment and CancelBooking take a request_id: a repeat
-    with the same request_id returns the stored response and has no second effect. After DEADLINE_EXCEEDED, UNAVAILABLE
-    or a lost connection the outcome is unknown: repeat the call with the same request_id.
+    Repeating: reads have no side effects. CreateBooking, UpdateHold, ConfirmPayment and CancelBooking take a request_id:
+    a repeat with the same request_id returns the stored response and has no second effect. After DEADLINE_EXCEEDED,
+    UNAVAILABLE or a lost connection the outcome is unknown: repeat the call with the same request_id.
 
     Any method can also return UNAUTHENTICATED (TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED), UNAVAILABLE
     (STORAGE_UNAVAILABLE, SHUTTING_DOWN), RESOURCE_EXHAUSTED (OVERLOADED) or INTERNAL (INTERNAL_ERROR). Methods with a
@@ -76,6 +76,11 @@ class BookingServiceStub:
                 request_serializer=cinema_dot_v1_dot_booking__service__pb2.CancelBookingRequest.SerializeToString,
                 response_deserializer=cinema_dot_v1_dot_booking__service__pb2.CancelBookingResponse.FromString,
                 _registered_method=True)
+        self.UpdateHold = channel.unary_unary(
+                '/cinema.v1.BookingService/UpdateHold',
+                request_serializer=cinema_dot_v1_dot_booking__service__pb2.UpdateHoldRequest.SerializeToString,
+                response_deserializer=cinema_dot_v1_dot_booking__service__pb2.UpdateHoldResponse.FromString,
+                _registered_method=True)
 
 
 class BookingServiceServicer:
@@ -83,9 +88,9 @@ class BookingServiceServicer:
 
     Access to every method: signed in. Each caller reads and changes only their own bookings.
 
-    Repeating: reads have no side effects. CreateBooking, ConfirmPayment and CancelBooking take a request_id: a repeat
-    with the same request_id returns the stored response and has no second effect. After DEADLINE_EXCEEDED, UNAVAILABLE
-    or a lost connection the outcome is unknown: repeat the call with the same request_id.
+    Repeating: reads have no side effects. CreateBooking, UpdateHold, ConfirmPayment and CancelBooking take a request_id:
+    a repeat with the same request_id returns the stored response and has no second effect. After DEADLINE_EXCEEDED,
+    UNAVAILABLE or a lost connection the outcome is unknown: repeat the call with the same request_id.
 
     Any method can also return UNAUTHENTICATED (TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED), UNAVAILABLE
     (STORAGE_UNAVAILABLE, SHUTTING_DOWN), RESOURCE_EXHAUSTED (OVERLOADED) or INTERNAL (INTERNAL_ERROR). Methods with a
@@ -100,9 +105,12 @@ class BookingServiceServicer:
         Errors:
         - INVALID_ARGUMENT INVALID_REQUEST.
         - NOT_FOUND SHOWTIME_NOT_FOUND.
+        - FAILED_PRECONDITION SHOWTIME_CANCELLED.
         - FAILED_PRECONDITION SALES_CLOSED: the showtime has started.
         - NOT_FOUND SEAT_NOT_FOUND: names every unknown seat.
+        - FAILED_PRECONDITION TICKET_TYPE_NOT_OFFERED: names every seat whose category has no price for its ticket type.
         - FAILED_PRECONDITION SEATS_UNAVAILABLE: names every seat that is taken.
+        - FAILED_PRECONDITION ACCESSIBLE_ONLY: names the wheelchair spaces and companion seats that this booking can't take.
         - RESOURCE_EXHAUSTED HOLD_LIMIT: the caller would have more than 10 seats on hold in this showtime, or more than 20
         over all showtimes (the latter configurable).
         - RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS: three or more holds of the caller in this showtime ended unpaid within an
@@ -110,7 +118,7 @@ class BookingServiceServicer:
         - FAILED_PRECONDITION SINGLE_SEAT_GAP: names every seat that would be stranded.
         - FAILED_PRECONDITION REQUEST_ID_REUSED.
 
-        From SALES_CLOSED to SINGLE_SEAT_GAP, the errors are checked in this order.
+        From SHOWTIME_CANCELLED to SINGLE_SEAT_GAP, the errors are checked in this order.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -154,6 +162,7 @@ class BookingServiceServicer:
         - NOT_FOUND BOOKING_NOT_FOUND.
         - PERMISSION_DENIED NOT_BOOKING_OWNER.
         - FAILED_PRECONDITION HOLD_EXPIRED: the hold has ended.
+        - FAILED_PRECONDITION SHOWTIME_CANCELLED.
         - FAILED_PRECONDITION BOOKING_NOT_RESERVED: the booking is CONFIRMED or CANCELLED.
         - FAILED_PRECONDITION SALES_CLOSED: the showtime has started.
         - FAILED_PRECONDITION SINGLE_SEAT_GAP: names the seats to pay for first. The alternative is to cancel the booking.
@@ -176,14 +185,16 @@ class BookingServiceServicer:
         - NOT_FOUND BOOKING_NOT_FOUND.
         - PERMISSION_DENIED NOT_BOOKING_OWNER.
         - FAILED_PRECONDITION BOOKING_NOT_CANCELLABLE: the booking is EXPIRED or CANCELLED, or the showtime has started.
+        - NOT_FOUND SEAT_NOT_FOUND: the booking does not keep these seats.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelBooking(self, request, context):
-        """Cancels a booking and frees its seats. Tickets become void. A CONFIRMED booking is refunded by the time left until
-        the start: 24 hours or more 100%, 12 hours or more 50%, less 0%. A RESERVED booking has nothing to refund. Never
+        """Cancels a booking, or some of its seats, and frees them. Their tickets become void. The booking is CANCELLED when no
+        seat is left. A CONFIRMED booking is refunded by the time left until the start: 24 hours or more 100%, 12 hours or
+        more 50%, less 0%; see UpdateShowtime for a showtime that was moved. A RESERVED booking has nothing to refund. Never
         refused by the gap rule.
 
         Errors:
@@ -191,8 +202,29 @@ class BookingServiceServicer:
         - NOT_FOUND BOOKING_NOT_FOUND.
         - PERMISSION_DENIED NOT_BOOKING_OWNER.
         - FAILED_PRECONDITION BOOKING_NOT_CANCELLABLE: the booking is EXPIRED or CANCELLED, or the showtime has started.
+        - NOT_FOUND SEAT_NOT_FOUND: the booking does not keep these seats.
         - FAILED_PRECONDITION REQUEST_ID_REUSED.
         - ABORTED PAYMENT_IN_PROGRESS: the booking is being paid for.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateHold(self, request, context):
+        """Replaces the seats of a RESERVED booking, all or none, or extends its hold. The seats are judged as in CreateBooking,
+        with the booking's own seats as free. A refusal leaves the booking as it was. Replacing seats does not move the end
+        of the hold. A seat that stays with its ticket type keeps its price.
+
+        Errors:
+        - INVALID_ARGUMENT INVALID_REQUEST.
+        - NOT_FOUND BOOKING_NOT_FOUND.
+        - PERMISSION_DENIED NOT_BOOKING_OWNER.
+        - FAILED_PRECONDITION SHOWTIME_CANCELLED.
+        - FAILED_PRECONDITION HOLD_EXPIRED: the hold has ended.
+        - FAILED_PRECONDITION BOOKING_NOT_RESERVED: the booking is CONFIRMED or CANCELLED.
+        - ABORTED PAYMENT_IN_PROGRESS: the booking is being paid for.
+        - FAILED_PRECONDITION HOLD_EXTENSION_LIMIT: the hold was extended before.
+        - Those of CreateBooking from SALES_CLOSED on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -231,6 +263,11 @@ def add_BookingServiceServicer_to_server(servicer, server):
                     request_deserializer=cinema_dot_v1_dot_booking__service__pb2.CancelBookingRequest.FromString,
                     response_serializer=cinema_dot_v1_dot_booking__service__pb2.CancelBookingResponse.SerializeToString,
             ),
+            'UpdateHold': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateHold,
+                    request_deserializer=cinema_dot_v1_dot_booking__service__pb2.UpdateHoldRequest.FromString,
+                    response_serializer=cinema_dot_v1_dot_booking__service__pb2.UpdateHoldResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'cinema.v1.BookingService', rpc_method_handlers)
@@ -244,9 +281,9 @@ class BookingService:
 
     Access to every method: signed in. Each caller reads and changes only their own bookings.
 
-    Repeating: reads have no side effects. CreateBooking, ConfirmPayment and CancelBooking take a request_id: a repeat
-    with the same request_id returns the stored response and has no second effect. After DEADLINE_EXCEEDED, UNAVAILABLE
-    or a lost connection the outcome is unknown: repeat the call with the same request_id.
+    Repeating: reads have no side effects. CreateBooking, UpdateHold, ConfirmPayment and CancelBooking take a request_id:
+    a repeat with the same request_id returns the stored response and has no second effect. After DEADLINE_EXCEEDED,
+    UNAVAILABLE or a lost connection the outcome is unknown: repeat the call with the same request_id.
 
     Any method can also return UNAUTHENTICATED (TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED), UNAVAILABLE
     (STORAGE_UNAVAILABLE, SHUTTING_DOWN), RESOURCE_EXHAUSTED (OVERLOADED) or INTERNAL (INTERNAL_ERROR). Methods with a
@@ -406,6 +443,33 @@ class BookingService:
             '/cinema.v1.BookingService/CancelBooking',
             cinema_dot_v1_dot_booking__service__pb2.CancelBookingRequest.SerializeToString,
             cinema_dot_v1_dot_booking__service__pb2.CancelBookingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateHold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cinema.v1.BookingService/UpdateHold',
+            cinema_dot_v1_dot_booking__service__pb2.UpdateHoldRequest.SerializeToString,
+            cinema_dot_v1_dot_booking__service__pb2.UpdateHoldResponse.FromString,
             options,
             channel_credentials,
             insecure,

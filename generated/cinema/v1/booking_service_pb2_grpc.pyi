@@ -17,9 +17,9 @@ class BookingServiceStub:
 
     Access to every method: signed in. Each caller reads and changes only their own bookings.
 
-    Repeating: reads have no side effects. CreateBooking, ConfirmPayment and CancelBooking take a request_id: a repeat
-    with the same request_id returns the stored response and has no second effect. After DEADLINE_EXCEEDED, UNAVAILABLE
-    or a lost connection the outcome is unknown: repeat the call with the same request_id.
+    Repeating: reads have no side effects. CreateBooking, UpdateHold, ConfirmPayment and CancelBooking take a request_id:
+    a repeat with the same request_id returns the stored response and has no second effect. After DEADLINE_EXCEEDED,
+    UNAVAILABLE or a lost connection the outcome is unknown: repeat the call with the same request_id.
 
     Any method can also return UNAUTHENTICATED (TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED), UNAVAILABLE
     (STORAGE_UNAVAILABLE, SHUTTING_DOWN), RESOURCE_EXHAUSTED (OVERLOADED) or INTERNAL (INTERNAL_ERROR). Methods with a
@@ -35,9 +35,12 @@ class BookingServiceStub:
     Errors:
     - INVALID_ARGUMENT INVALID_REQUEST.
     - NOT_FOUND SHOWTIME_NOT_FOUND.
+    - FAILED_PRECONDITION SHOWTIME_CANCELLED.
     - FAILED_PRECONDITION SALES_CLOSED: the showtime has started.
     - NOT_FOUND SEAT_NOT_FOUND: names every unknown seat.
+    - FAILED_PRECONDITION TICKET_TYPE_NOT_OFFERED: names every seat whose category has no price for its ticket type.
     - FAILED_PRECONDITION SEATS_UNAVAILABLE: names every seat that is taken.
+    - FAILED_PRECONDITION ACCESSIBLE_ONLY: names the wheelchair spaces and companion seats that this booking can't take.
     - RESOURCE_EXHAUSTED HOLD_LIMIT: the caller would have more than 10 seats on hold in this showtime, or more than 20
       over all showtimes (the latter configurable).
     - RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS: three or more holds of the caller in this showtime ended unpaid within an
@@ -45,7 +48,7 @@ class BookingServiceStub:
     - FAILED_PRECONDITION SINGLE_SEAT_GAP: names every seat that would be stranded.
     - FAILED_PRECONDITION REQUEST_ID_REUSED.
 
-    From SALES_CLOSED to SINGLE_SEAT_GAP, the errors are checked in this order.
+    From SHOWTIME_CANCELLED to SINGLE_SEAT_GAP, the errors are checked in this order.
     """
     GetBooking: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.GetBookingRequest, _booking_service_pb2.GetBookingResponse]
     """Returns a booking.
@@ -77,6 +80,7 @@ class BookingServiceStub:
     - NOT_FOUND BOOKING_NOT_FOUND.
     - PERMISSION_DENIED NOT_BOOKING_OWNER.
     - FAILED_PRECONDITION HOLD_EXPIRED: the hold has ended.
+    - FAILED_PRECONDITION SHOWTIME_CANCELLED.
     - FAILED_PRECONDITION BOOKING_NOT_RESERVED: the booking is CONFIRMED or CANCELLED.
     - FAILED_PRECONDITION SALES_CLOSED: the showtime has started.
     - FAILED_PRECONDITION SINGLE_SEAT_GAP: names the seats to pay for first. The alternative is to cancel the booking.
@@ -95,10 +99,12 @@ class BookingServiceStub:
     - NOT_FOUND BOOKING_NOT_FOUND.
     - PERMISSION_DENIED NOT_BOOKING_OWNER.
     - FAILED_PRECONDITION BOOKING_NOT_CANCELLABLE: the booking is EXPIRED or CANCELLED, or the showtime has started.
+    - NOT_FOUND SEAT_NOT_FOUND: the booking does not keep these seats.
     """
     CancelBooking: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.CancelBookingRequest, _booking_service_pb2.CancelBookingResponse]
-    """Cancels a booking and frees its seats. Tickets become void. A CONFIRMED booking is refunded by the time left until
-    the start: 24 hours or more 100%, 12 hours or more 50%, less 0%. A RESERVED booking has nothing to refund. Never
+    """Cancels a booking, or some of its seats, and frees them. Their tickets become void. The booking is CANCELLED when no
+    seat is left. A CONFIRMED booking is refunded by the time left until the start: 24 hours or more 100%, 12 hours or
+    more 50%, less 0%; see UpdateShowtime for a showtime that was moved. A RESERVED booking has nothing to refund. Never
     refused by the gap rule.
 
     Errors:
@@ -106,8 +112,25 @@ class BookingServiceStub:
     - NOT_FOUND BOOKING_NOT_FOUND.
     - PERMISSION_DENIED NOT_BOOKING_OWNER.
     - FAILED_PRECONDITION BOOKING_NOT_CANCELLABLE: the booking is EXPIRED or CANCELLED, or the showtime has started.
+    - NOT_FOUND SEAT_NOT_FOUND: the booking does not keep these seats.
     - FAILED_PRECONDITION REQUEST_ID_REUSED.
     - ABORTED PAYMENT_IN_PROGRESS: the booking is being paid for.
+    """
+    UpdateHold: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.UpdateHoldRequest, _booking_service_pb2.UpdateHoldResponse]
+    """Replaces the seats of a RESERVED booking, all or none, or extends its hold. The seats are judged as in CreateBooking,
+    with the booking's own seats as free. A refusal leaves the booking as it was. Replacing seats does not move the end
+    of the hold. A seat that stays with its ticket type keeps its price.
+
+    Errors:
+    - INVALID_ARGUMENT INVALID_REQUEST.
+    - NOT_FOUND BOOKING_NOT_FOUND.
+    - PERMISSION_DENIED NOT_BOOKING_OWNER.
+    - FAILED_PRECONDITION SHOWTIME_CANCELLED.
+    - FAILED_PRECONDITION HOLD_EXPIRED: the hold has ended.
+    - FAILED_PRECONDITION BOOKING_NOT_RESERVED: the booking is CONFIRMED or CANCELLED.
+    - ABORTED PAYMENT_IN_PROGRESS: the booking is being paid for.
+    - FAILED_PRECONDITION HOLD_EXTENSION_LIMIT: the hold was extended before.
+    - Those of CreateBooking from SALES_CLOSED on.
     """
 
 class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -115,9 +138,9 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
 
     Access to every method: signed in. Each caller reads and changes only their own bookings.
 
-    Repeating: reads have no side effects. CreateBooking, ConfirmPayment and CancelBooking take a request_id: a repeat
-    with the same request_id returns the stored response and has no second effect. After DEADLINE_EXCEEDED, UNAVAILABLE
-    or a lost connection the outcome is unknown: repeat the call with the same request_id.
+    Repeating: reads have no side effects. CreateBooking, UpdateHold, ConfirmPayment and CancelBooking take a request_id:
+    a repeat with the same request_id returns the stored response and has no second effect. After DEADLINE_EXCEEDED,
+    UNAVAILABLE or a lost connection the outcome is unknown: repeat the call with the same request_id.
 
     Any method can also return UNAUTHENTICATED (TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED), UNAVAILABLE
     (STORAGE_UNAVAILABLE, SHUTTING_DOWN), RESOURCE_EXHAUSTED (OVERLOADED) or INTERNAL (INTERNAL_ERROR). Methods with a
@@ -137,9 +160,12 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors:
         - INVALID_ARGUMENT INVALID_REQUEST.
         - NOT_FOUND SHOWTIME_NOT_FOUND.
+        - FAILED_PRECONDITION SHOWTIME_CANCELLED.
         - FAILED_PRECONDITION SALES_CLOSED: the showtime has started.
         - NOT_FOUND SEAT_NOT_FOUND: names every unknown seat.
+        - FAILED_PRECONDITION TICKET_TYPE_NOT_OFFERED: names every seat whose category has no price for its ticket type.
         - FAILED_PRECONDITION SEATS_UNAVAILABLE: names every seat that is taken.
+        - FAILED_PRECONDITION ACCESSIBLE_ONLY: names the wheelchair spaces and companion seats that this booking can't take.
         - RESOURCE_EXHAUSTED HOLD_LIMIT: the caller would have more than 10 seats on hold in this showtime, or more than 20
           over all showtimes (the latter configurable).
         - RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS: three or more holds of the caller in this showtime ended unpaid within an
@@ -147,7 +173,7 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         - FAILED_PRECONDITION SINGLE_SEAT_GAP: names every seat that would be stranded.
         - FAILED_PRECONDITION REQUEST_ID_REUSED.
 
-        From SALES_CLOSED to SINGLE_SEAT_GAP, the errors are checked in this order.
+        From SHOWTIME_CANCELLED to SINGLE_SEAT_GAP, the errors are checked in this order.
         """
 
     @_abc_1.abstractmethod
@@ -197,6 +223,7 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         - NOT_FOUND BOOKING_NOT_FOUND.
         - PERMISSION_DENIED NOT_BOOKING_OWNER.
         - FAILED_PRECONDITION HOLD_EXPIRED: the hold has ended.
+        - FAILED_PRECONDITION SHOWTIME_CANCELLED.
         - FAILED_PRECONDITION BOOKING_NOT_RESERVED: the booking is CONFIRMED or CANCELLED.
         - FAILED_PRECONDITION SALES_CLOSED: the showtime has started.
         - FAILED_PRECONDITION SINGLE_SEAT_GAP: names the seats to pay for first. The alternative is to cancel the booking.
@@ -221,6 +248,7 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         - NOT_FOUND BOOKING_NOT_FOUND.
         - PERMISSION_DENIED NOT_BOOKING_OWNER.
         - FAILED_PRECONDITION BOOKING_NOT_CANCELLABLE: the booking is EXPIRED or CANCELLED, or the showtime has started.
+        - NOT_FOUND SEAT_NOT_FOUND: the booking does not keep these seats.
         """
 
     @_abc_1.abstractmethod
@@ -229,8 +257,9 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _booking_service_pb2.CancelBookingRequest,
         context: _aio.ServicerContext[_booking_service_pb2.CancelBookingRequest, _abc.Awaitable[_booking_service_pb2.CancelBookingResponse]],
     ) -> _abc.Awaitable[_booking_service_pb2.CancelBookingResponse]:
-        """Cancels a booking and frees its seats. Tickets become void. A CONFIRMED booking is refunded by the time left until
-        the start: 24 hours or more 100%, 12 hours or more 50%, less 0%. A RESERVED booking has nothing to refund. Never
+        """Cancels a booking, or some of its seats, and frees them. Their tickets become void. The booking is CANCELLED when no
+        seat is left. A CONFIRMED booking is refunded by the time left until the start: 24 hours or more 100%, 12 hours or
+        more 50%, less 0%; see UpdateShowtime for a showtime that was moved. A RESERVED booking has nothing to refund. Never
         refused by the gap rule.
 
         Errors:
@@ -238,8 +267,31 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         - NOT_FOUND BOOKING_NOT_FOUND.
         - PERMISSION_DENIED NOT_BOOKING_OWNER.
         - FAILED_PRECONDITION BOOKING_NOT_CANCELLABLE: the booking is EXPIRED or CANCELLED, or the showtime has started.
+        - NOT_FOUND SEAT_NOT_FOUND: the booking does not keep these seats.
         - FAILED_PRECONDITION REQUEST_ID_REUSED.
         - ABORTED PAYMENT_IN_PROGRESS: the booking is being paid for.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateHold(
+        self,
+        request: _booking_service_pb2.UpdateHoldRequest,
+        context: _aio.ServicerContext[_booking_service_pb2.UpdateHoldRequest, _abc.Awaitable[_booking_service_pb2.UpdateHoldResponse]],
+    ) -> _abc.Awaitable[_booking_service_pb2.UpdateHoldResponse]:
+        """Replaces the seats of a RESERVED booking, all or none, or extends its hold. The seats are judged as in CreateBooking,
+        with the booking's own seats as free. A refusal leaves the booking as it was. Replacing seats does not move the end
+        of the hold. A seat that stays with its ticket type keeps its price.
+
+        Errors:
+        - INVALID_ARGUMENT INVALID_REQUEST.
+        - NOT_FOUND BOOKING_NOT_FOUND.
+        - PERMISSION_DENIED NOT_BOOKING_OWNER.
+        - FAILED_PRECONDITION SHOWTIME_CANCELLED.
+        - FAILED_PRECONDITION HOLD_EXPIRED: the hold has ended.
+        - FAILED_PRECONDITION BOOKING_NOT_RESERVED: the booking is CONFIRMED or CANCELLED.
+        - ABORTED PAYMENT_IN_PROGRESS: the booking is being paid for.
+        - FAILED_PRECONDITION HOLD_EXTENSION_LIMIT: the hold was extended before.
+        - Those of CreateBooking from SALES_CLOSED on.
         """
 
 def add_BookingServiceServicer_to_server(servicer: BookingServiceServicer, server: _aio.Server) -> None: ...

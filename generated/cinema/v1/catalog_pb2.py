@@ -27,7 +27,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x63inema/v1/catalog.proto\x12\tcinema.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa7\x01\n\x05Movie\x12\x10\n\x08movie_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12*\n\x07runtime\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06rating\x18\x04 \x01(\t\x12\x10\n\x08synopsis\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"m\n\x06\x43inema\x12\x11\n\tcinema_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\ttime_zone\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xaf\x01\n\x07SeatRow\x12|\n\x05label\x18\x01 \x01(\tBm\xbaHj\xba\x01g\n\x0eseat_row.label\x12\x37must be one or two capital letters, such as \"A\" or \"AA\"\x1a\x1cthis.matches(\'^[A-Z]{1,2}$\')\x12&\n\x08sections\x18\x02 \x03(\x05\x42\x14\xbaH\x11\x92\x01\x0e\x08\x01\x10\xc8\x01\"\x07\x1a\x05\x18\xc8\x01(\x01\"\xac\x01\n\nAuditorium\x12\x15\n\rauditorium_id\x18\x01 \x01(\t\x12\x11\n\tcinema_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12 \n\x04rows\x18\x04 \x03(\x0b\x32\x12.cinema.v1.SeatRow\x12\x13\n\x0btotal_seats\x18\x05 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampBf\n\rcom.cinema.v1B\x0c\x43\x61talogProtoP\x01Z cinema/gen/go/cinema/v1;cinemav1\xaa\x02\tCinema.V1\xca\x02\tCinema\\V1\xea\x02\nCinema::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x63inema/v1/catalog.proto\x12\tcinema.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb9\x01\n\x05Movie\x12\x10\n\x08movie_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12*\n\x07runtime\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06rating\x18\x04 \x01(\t\x12\x10\n\x08synopsis\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61rchived\x18\x07 \x01(\x08\"\x7f\n\x06\x43inema\x12\x11\n\tcinema_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\ttime_zone\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61rchived\x18\x05 \x01(\x08\"\xaf\x01\n\x07SeatRow\x12|\n\x05label\x18\x01 \x01(\tBm\xbaHj\xba\x01g\n\x0eseat_row.label\x12\x37must be one or two capital letters, such as \"A\" or \"AA\"\x1a\x1cthis.matches(\'^[A-Z]{1,2}$\')\x12&\n\x08sections\x18\x02 \x03(\x05\x42\x14\xbaH\x11\x92\x01\x0e\x08\x01\x10\xc8\x01\"\x07\x1a\x05\x18\xc8\x01(\x01\"\x8b\x04\n\x08SeatArea\x12\xbb\x01\n\x08\x63\x61tegory\x18\x01 \x01(\tB\xa8\x01\xbaH\xa4\x01\xba\x01\xa0\x01\n\x12seat_area.category\x12\x62must be a lower-case letter, then at most 31 lower-case letters, digits and hyphens, such as \"vip\"\x1a&this.matches(\'^[a-z][a-z0-9-]{0,31}$\')\x12\x83\x01\n\x04rows\x18\x02 \x03(\tBu\xbaHr\x92\x01o\x10<\x18\x01\"i\xba\x01\x66\n\rseat_area.row\x12\x37must be one or two capital letters, such as \"A\" or \"AA\"\x1a\x1cthis.matches(\'^[A-Z]{1,2}$\')\x12\xba\x01\n\x05seats\x18\x03 \x03(\tB\xaa\x01\xbaH\xa6\x01\x92\x01\xa2\x01\x10\xd0\x0f\x18\x01\"\x9a\x01\xba\x01\x96\x01\n\nseat.label\x12[must be a seat label: one or two capital letters, then a number from 1 to 999, such as \"A1\"\x1a+this.matches(\'^[A-Z]{1,2}[1-9][0-9]{0,2}$\')\"\x92\x03\n\x0fWheelchairSpace\x12\xb8\x01\n\x04seat\x18\x01 \x01(\tB\xa9\x01\xbaH\xa5\x01\xba\x01\xa1\x01\n\x15wheelchair_space.seat\x12[must be a seat label: one or two capital letters, then a number from 1 to 999, such as \"A1\"\x1a+this.matches(\'^[A-Z]{1,2}[1-9][0-9]{0,2}$\')\x12\xc3\x01\n\x0f\x63ompanion_seats\x18\x02 \x03(\tB\xa9\x01\xbaH\xa5\x01\x92\x01\xa1\x01\x10\x04\x18\x01\"\x9a\x01\xba\x01\x96\x01\n\nseat.label\x12[must be a seat label: one or two capital letters, then a number from 1 to 999, such as \"A1\"\x1a+this.matches(\'^[A-Z]{1,2}[1-9][0-9]{0,2}$\')\"\x99\x02\n\nAuditorium\x12\x15\n\rauditorium_id\x18\x01 \x01(\t\x12\x11\n\tcinema_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12 \n\x04rows\x18\x04 \x03(\x0b\x32\x12.cinema.v1.SeatRow\x12\x13\n\x0btotal_seats\x18\x05 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\"\n\x05\x61reas\x18\x07 \x03(\x0b\x32\x13.cinema.v1.SeatArea\x12\x35\n\x11wheelchair_spaces\x18\x08 \x03(\x0b\x32\x1a.cinema.v1.WheelchairSpace\x12\x10\n\x08\x61rchived\x18\t \x01(\x08\x42\x66\n\rcom.cinema.v1B\x0c\x43\x61talogProtoP\x01Z cinema/gen/go/cinema/v1;cinemav1\xaa\x02\tCinema.V1\xca\x02\tCinema\\V1\xea\x02\nCinema::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,12 +39,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEATROW'].fields_by_name['label']._serialized_options = b'\272Hj\272\001g\n\016seat_row.label\0227must be one or two capital letters, such as \"A\" or \"AA\"\032\034this.matches(\'^[A-Z]{1,2}$\')'
   _globals['_SEATROW'].fields_by_name['sections']._loaded_options = None
   _globals['_SEATROW'].fields_by_name['sections']._serialized_options = b'\272H\021\222\001\016\010\001\020\310\001\"\007\032\005\030\310\001(\001'
+  _globals['_SEATAREA'].fields_by_name['category']._loaded_options = None
+  _globals['_SEATAREA'].fields_by_name['category']._serialized_options = b'\272H\244\001\272\001\240\001\n\022seat_area.category\022bmust be a lower-case letter, then at most 31 lower-case letters, digits and hyphens, such as \"vip\"\032&this.matches(\'^[a-z][a-z0-9-]{0,31}$\')'
+  _globals['_SEATAREA'].fields_by_name['rows']._loaded_options = None
+  _globals['_SEATAREA'].fields_by_name['rows']._serialized_options = b'\272Hr\222\001o\020<\030\001\"i\272\001f\n\rseat_area.row\0227must be one or two capital letters, such as \"A\" or \"AA\"\032\034this.matches(\'^[A-Z]{1,2}$\')'
+  _globals['_SEATAREA'].fields_by_name['seats']._loaded_options = None
+  _globals['_SEATAREA'].fields_by_name['seats']._serialized_options = b'\272H\246\001\222\001\242\001\020\320\017\030\001\"\232\001\272\001\226\001\n\nseat.label\022[must be a seat label: one or two capital letters, then a number from 1 to 999, such as \"A1\"\032+this.matches(\'^[A-Z]{1,2}[1-9][0-9]{0,2}$\')'
+  _globals['_WHEELCHAIRSPACE'].fields_by_name['seat']._loaded_options = None
+  _globals['_WHEELCHAIRSPACE'].fields_by_name['seat']._serialized_options = b'\272H\245\001\272\001\241\001\n\025wheelchair_space.seat\022[must be a seat label: one or two capital letters, then a number from 1 to 999, such as \"A1\"\032+this.matches(\'^[A-Z]{1,2}[1-9][0-9]{0,2}$\')'
+  _globals['_WHEELCHAIRSPACE'].fields_by_name['companion_seats']._loaded_options = None
+  _globals['_WHEELCHAIRSPACE'].fields_by_name['companion_seats']._serialized_options = b'\272H\245\001\222\001\241\001\020\004\030\001\"\232\001\272\001\226\001\n\nseat.label\022[must be a seat label: one or two capital letters, then a number from 1 to 999, such as \"A1\"\032+this.matches(\'^[A-Z]{1,2}[1-9][0-9]{0,2}$\')'
   _globals['_MOVIE']._serialized_start=133
-  _globals['_MOVIE']._serialized_end=300
-  _globals['_CINEMA']._serialized_start=302
-  _globals['_CINEMA']._serialized_end=411
-  _globals['_SEATROW']._serialized_start=414
-  _globals['_SEATROW']._serialized_end=589
-  _globals['_AUDITORIUM']._serialized_start=592
-  _globals['_AUDITORIUM']._serialized_end=764
+  _globals['_MOVIE']._serialized_end=318
+  _globals['_CINEMA']._serialized_start=320
+  _globals['_CINEMA']._serialized_end=447
+  _globals['_SEATROW']._serialized_start=450
+  _globals['_SEATROW']._serialized_end=625
+  _globals['_SEATAREA']._serialized_start=628
+  _globals['_SEATAREA']._serialized_end=1151
+  _globals['_WHEELCHAIRSPACE']._serialized_start=1154
+  _globals['_WHEELCHAIRSPACE']._serialized_end=1556
+  _globals['_AUDITORIUM']._serialized_start=1559
+  _globals['_AUDITORIUM']._serialized_end=1840
 # @@protoc_insertion_point(module_scope)

@@ -32,6 +32,7 @@ class Movie(_message.Message):
     RATING_FIELD_NUMBER: _builtins.int
     SYNOPSIS_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    ARCHIVED_FIELD_NUMBER: _builtins.int
     movie_id: _builtins.str
     """Identifier: an opaque string of at most 64 characters."""
     title: _builtins.str
@@ -40,6 +41,8 @@ class Movie(_message.Message):
     """Age rating as free text, such as "PG-13". Empty if none was set."""
     synopsis: _builtins.str
     """Synopsis. Empty if none was set."""
+    archived: _builtins.bool
+    """Whether the movie is archived: it takes no new showtimes, and lists leave it out unless asked."""
     @_builtins.property
     def runtime(self) -> _duration_pb2.Duration:
         """Runtime, from 1 minute to 12 hours."""
@@ -57,10 +60,11 @@ class Movie(_message.Message):
         rating: _builtins.str = ...,
         synopsis: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        archived: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "runtime", b"runtime"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "movie_id", b"movie_id", "rating", b"rating", "runtime", b"runtime", "synopsis", b"synopsis", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archived", b"archived", "create_time", b"create_time", "movie_id", b"movie_id", "rating", b"rating", "runtime", b"runtime", "synopsis", b"synopsis", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -76,12 +80,15 @@ class Cinema(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     TIME_ZONE_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    ARCHIVED_FIELD_NUMBER: _builtins.int
     cinema_id: _builtins.str
     """Identifier: an opaque string of at most 64 characters."""
     name: _builtins.str
     """Name."""
     time_zone: _builtins.str
     """IANA time zone, such as "Europe/Berlin". All times in this API are UTC; show them to people in this time zone."""
+    archived: _builtins.bool
+    """Whether the cinema is archived: its auditoriums take no new showtimes, and lists leave it out unless asked."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the cinema was created."""
@@ -93,10 +100,11 @@ class Cinema(_message.Message):
         name: _builtins.str = ...,
         time_zone: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        archived: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cinema_id", b"cinema_id", "create_time", b"create_time", "name", b"name", "time_zone", b"time_zone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archived", b"archived", "cinema_id", b"cinema_id", "create_time", b"create_time", "name", b"name", "time_zone", b"time_zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -135,8 +143,72 @@ class SeatRow(_message.Message):
 Global___SeatRow: _TypeAlias = SeatRow  # noqa: Y015
 
 @_typing.final
+class SeatArea(_message.Message):
+    """Seats that are priced alike."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    SEATS_FIELD_NUMBER: _builtins.int
+    category: _builtins.str
+    """Category of the seats, such as "vip": a lower-case letter, then at most 31 lower-case letters, digits and hyphens."""
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Labels of whole rows, such as "A"."""
+
+    @_builtins.property
+    def seats(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Labels of single seats. They win over rows of other areas."""
+
+    def __init__(
+        self,
+        *,
+        category: _builtins.str = ...,
+        rows: _abc.Iterable[_builtins.str] | None = ...,
+        seats: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "rows", b"rows", "seats", b"seats"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SeatArea: _TypeAlias = SeatArea  # noqa: Y015
+
+@_typing.final
+class WheelchairSpace(_message.Message):
+    """A space for a wheelchair, and the seats of those who accompany its user. They are sold only to bookings with
+    `wheelchair`.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEAT_FIELD_NUMBER: _builtins.int
+    COMPANION_SEATS_FIELD_NUMBER: _builtins.int
+    seat: _builtins.str
+    """Label of the space."""
+    @_builtins.property
+    def companion_seats(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Labels of its companion seats, in the same section of the same row."""
+
+    def __init__(
+        self,
+        *,
+        seat: _builtins.str = ...,
+        companion_seats: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["companion_seats", b"companion_seats", "seat", b"seat"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WheelchairSpace: _TypeAlias = WheelchairSpace  # noqa: Y015
+
+@_typing.final
 class Auditorium(_message.Message):
-    """A room with a screen and numbered seats. Its rows never change."""
+    """A room with a screen and numbered seats. Its seats never change."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -146,6 +218,9 @@ class Auditorium(_message.Message):
     ROWS_FIELD_NUMBER: _builtins.int
     TOTAL_SEATS_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    AREAS_FIELD_NUMBER: _builtins.int
+    WHEELCHAIR_SPACES_FIELD_NUMBER: _builtins.int
+    ARCHIVED_FIELD_NUMBER: _builtins.int
     auditorium_id: _builtins.str
     """Identifier: an opaque string of at most 64 characters."""
     cinema_id: _builtins.str
@@ -154,6 +229,8 @@ class Auditorium(_message.Message):
     """Name, unique in the cinema."""
     total_seats: _builtins.int
     """Number of seats."""
+    archived: _builtins.bool
+    """Whether the auditorium is archived: it takes no new showtimes, and lists leave it out unless asked."""
     @_builtins.property
     def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___SeatRow]:
         """Rows, in the order in which they were created."""
@@ -161,6 +238,14 @@ class Auditorium(_message.Message):
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the auditorium was created."""
+
+    @_builtins.property
+    def areas(self) -> _containers.RepeatedCompositeFieldContainer[Global___SeatArea]:
+        """Seats of other categories than "standard"."""
+
+    @_builtins.property
+    def wheelchair_spaces(self) -> _containers.RepeatedCompositeFieldContainer[Global___WheelchairSpace]:
+        """Wheelchair spaces."""
 
     def __init__(
         self,
@@ -171,10 +256,13 @@ class Auditorium(_message.Message):
         rows: _abc.Iterable[Global___SeatRow] | None = ...,
         total_seats: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        areas: _abc.Iterable[Global___SeatArea] | None = ...,
+        wheelchair_spaces: _abc.Iterable[Global___WheelchairSpace] | None = ...,
+        archived: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["auditorium_id", b"auditorium_id", "cinema_id", b"cinema_id", "create_time", b"create_time", "name", b"name", "rows", b"rows", "total_seats", b"total_seats"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archived", b"archived", "areas", b"areas", "auditorium_id", b"auditorium_id", "cinema_id", b"cinema_id", "create_time", b"create_time", "name", b"name", "rows", b"rows", "total_seats", b"total_seats", "wheelchair_spaces", b"wheelchair_spaces"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

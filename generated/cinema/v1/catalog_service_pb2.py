@@ -25,9 +25,10 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from cinema.v1 import catalog_pb2 as cinema_dot_v1_dot_catalog__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63inema/v1/catalog_service.proto\x12\tcinema.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x17\x63inema/v1/catalog.proto\x1a\x1egoogle/protobuf/duration.proto\"\xc9\x04\n\x12\x43reateMovieRequest\x12\xac\x01\n\x05title\x18\x01 \x01(\tB\x9c\x01\xbaH\x98\x01\xba\x01\x94\x01\n\x05title\x12\x42must be 1 to 200 characters, not blank, without control characters\x1aGsize(this) <= 200 && this.matches(\'^\\\\P{Cc}*[^\\\\p{Cc}\\\\p{Z}]\\\\P{Cc}*$\')\x12?\n\x07runtime\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x13\xbaH\x10\xaa\x01\n\"\x04\x08\xc0\xd1\x02\x32\x02\x08<\xc8\x01\x01\x12\x8b\x01\n\x06rating\x18\x03 \x01(\tB{\xbaHx\xba\x01u\n\x06rating\x12:must be at most 200 characters, without control characters\x1a/size(this) <= 200 && this.matches(\'^\\\\P{Cc}*$\')\x12\x93\x01\n\x08synopsis\x18\x04 \x01(\tB\x80\x01\xbaH}\xba\x01z\n\x08synopsis\x12<must be at most 5,000 characters, without control characters\x1a\x30size(this) <= 5000 && this.matches(\'^\\\\P{Cc}*$\')\x12\x1f\n\nrequest_id\x18\x05 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"6\n\x13\x43reateMovieResponse\x12\x1f\n\x05movie\x18\x01 \x01(\x0b\x32\x10.cinema.v1.Movie\"\x81\x02\n\x13\x43reateCinemaRequest\x12\xaa\x01\n\x04name\x18\x01 \x01(\tB\x9b\x01\xbaH\x97\x01\xba\x01\x93\x01\n\x04name\x12\x42must be 1 to 200 characters, not blank, without control characters\x1aGsize(this) <= 200 && this.matches(\'^\\\\P{Cc}*[^\\\\p{Cc}\\\\p{Z}]\\\\P{Cc}*$\')\x12\x1c\n\ttime_zone\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1f\n\nrequest_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"9\n\x14\x43reateCinemaResponse\x12!\n\x06\x63inema\x18\x01 \x01(\x0b\x32\x11.cinema.v1.Cinema\"\xb3\x02\n\x17\x43reateAuditoriumRequest\x12\x1c\n\tcinema_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\xaa\x01\n\x04name\x18\x02 \x01(\tB\x9b\x01\xbaH\x97\x01\xba\x01\x93\x01\n\x04name\x12\x42must be 1 to 200 characters, not blank, without control characters\x1aGsize(this) <= 200 && this.matches(\'^\\\\P{Cc}*[^\\\\p{Cc}\\\\p{Z}]\\\\P{Cc}*$\')\x12,\n\x04rows\x18\x03 \x03(\x0b\x32\x12.cinema.v1.SeatRowB\n\xbaH\x07\x92\x01\x04\x08\x01\x10<\x12\x1f\n\nrequest_id\x18\x04 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"E\n\x18\x43reateAuditoriumResponse\x12)\n\nauditorium\x18\x01 \x01(\x0b\x32\x15.cinema.v1.Auditorium\".\n\x0fGetMovieRequest\x12\x1b\n\x08movie_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"3\n\x10GetMovieResponse\x12\x1f\n\x05movie\x18\x01 \x01(\x0b\x32\x10.cinema.v1.Movie\"0\n\x10GetCinemaRequest\x12\x1c\n\tcinema_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"6\n\x11GetCinemaResponse\x12!\n\x06\x63inema\x18\x01 \x01(\x0b\x32\x11.cinema.v1.Cinema\"8\n\x14GetAuditoriumRequest\x12 \n\rauditorium_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"B\n\x15GetAuditoriumResponse\x12)\n\nauditorium\x18\x01 \x01(\x0b\x32\x15.cinema.v1.Auditorium\"M\n\x11ListMoviesRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"O\n\x12ListMoviesResponse\x12 \n\x06movies\x18\x01 \x03(\x0b\x32\x10.cinema.v1.Movie\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"N\n\x12ListCinemasRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"R\n\x13ListCinemasResponse\x12\"\n\x07\x63inemas\x18\x01 \x03(\x0b\x32\x11.cinema.v1.Cinema\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"p\n\x16ListAuditoriumsRequest\x12\x1c\n\tcinema_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"^\n\x17ListAuditoriumsResponse\x12*\n\x0b\x61uditoriums\x18\x01 \x03(\x0b\x32\x15.cinema.v1.Auditorium\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x8d\x06\n\x0e\x43\x61talogService\x12Q\n\x0b\x43reateMovie\x12\x1d.cinema.v1.CreateMovieRequest\x1a\x1e.cinema.v1.CreateMovieResponse\"\x03\x90\x02\x00\x12T\n\x0c\x43reateCinema\x12\x1e.cinema.v1.CreateCinemaRequest\x1a\x1f.cinema.v1.CreateCinemaResponse\"\x03\x90\x02\x00\x12`\n\x10\x43reateAuditorium\x12\".cinema.v1.CreateAuditoriumRequest\x1a#.cinema.v1.CreateAuditoriumResponse\"\x03\x90\x02\x00\x12H\n\x08GetMovie\x12\x1a.cinema.v1.GetMovieRequest\x1a\x1b.cinema.v1.GetMovieResponse\"\x03\x90\x02\x01\x12K\n\tGetCinema\x12\x1b.cinema.v1.GetCinemaRequest\x1a\x1c.cinema.v1.GetCinemaResponse\"\x03\x90\x02\x01\x12W\n\rGetAuditorium\x12\x1f.cinema.v1.GetAuditoriumRequest\x1a .cinema.v1.GetAuditoriumResponse\"\x03\x90\x02\x01\x12N\n\nListMovies\x12\x1c.cinema.v1.ListMoviesRequest\x1a\x1d.cinema.v1.ListMoviesResponse\"\x03\x90\x02\x01\x12Q\n\x0bListCinemas\x12\x1d.cinema.v1.ListCinemasRequest\x1a\x1e.cinema.v1.ListCinemasResponse\"\x03\x90\x02\x01\x12]\n\x0fListAuditoriums\x12!.cinema.v1.ListAuditoriumsRequest\x1a\".cinema.v1.ListAuditoriumsResponse\"\x03\x90\x02\x01\x42m\n\rcom.cinema.v1B\x13\x43\x61talogServiceProtoP\x01Z cinema/gen/go/cinema/v1;cinemav1\xaa\x02\tCinema.V1\xca\x02\tCinema\\V1\xea\x02\nCinema::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63inema/v1/catalog_service.proto\x12\tcinema.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x17\x63inema/v1/catalog.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\"\xc9\x04\n\x12\x43reateMovieRequest\x12\xac\x01\n\x05title\x18\x01 \x01(\tB\x9c\x01\xbaH\x98\x01\xba\x01\x94\x01\n\x05title\x12\x42must be 1 to 200 characters, not blank, without control characters\x1aGsize(this) <= 200 && this.matches(\'^\\\\P{Cc}*[^\\\\p{Cc}\\\\p{Z}]\\\\P{Cc}*$\')\x12?\n\x07runtime\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x13\xbaH\x10\xaa\x01\n\"\x04\x08\xc0\xd1\x02\x32\x02\x08<\xc8\x01\x01\x12\x8b\x01\n\x06rating\x18\x03 \x01(\tB{\xbaHx\xba\x01u\n\x06rating\x12:must be at most 200 characters, without control characters\x1a/size(this) <= 200 && this.matches(\'^\\\\P{Cc}*$\')\x12\x93\x01\n\x08synopsis\x18\x04 \x01(\tB\x80\x01\xbaH}\xba\x01z\n\x08synopsis\x12<must be at most 5,000 characters, without control characters\x1a\x30size(this) <= 5000 && this.matches(\'^\\\\P{Cc}*$\')\x12\x1f\n\nrequest_id\x18\x05 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"6\n\x13\x43reateMovieResponse\x12\x1f\n\x05movie\x18\x01 \x01(\x0b\x32\x10.cinema.v1.Movie\"\x81\x02\n\x13\x43reateCinemaRequest\x12\xaa\x01\n\x04name\x18\x01 \x01(\tB\x9b\x01\xbaH\x97\x01\xba\x01\x93\x01\n\x04name\x12\x42must be 1 to 200 characters, not blank, without control characters\x1aGsize(this) <= 200 && this.matches(\'^\\\\P{Cc}*[^\\\\p{Cc}\\\\p{Z}]\\\\P{Cc}*$\')\x12\x1c\n\ttime_zone\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1f\n\nrequest_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"9\n\x14\x43reateCinemaResponse\x12!\n\x06\x63inema\x18\x01 \x01(\x0b\x32\x11.cinema.v1.Cinema\"\xa3\x03\n\x17\x43reateAuditoriumRequest\x12\x1c\n\tcinema_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\xaa\x01\n\x04name\x18\x02 \x01(\tB\x9b\x01\xbaH\x97\x01\xba\x01\x93\x01\n\x04name\x12\x42must be 1 to 200 characters, not blank, without control characters\x1aGsize(this) <= 200 && this.matches(\'^\\\\P{Cc}*[^\\\\p{Cc}\\\\p{Z}]\\\\P{Cc}*$\')\x12,\n\x04rows\x18\x03 \x03(\x0b\x32\x12.cinema.v1.SeatRowB\n\xbaH\x07\x92\x01\x04\x08\x01\x10<\x12\x1f\n\nrequest_id\x18\x04 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12,\n\x05\x61reas\x18\x05 \x03(\x0b\x32\x13.cinema.v1.SeatAreaB\x08\xbaH\x05\x92\x01\x02\x10\x14\x12@\n\x11wheelchair_spaces\x18\x06 \x03(\x0b\x32\x1a.cinema.v1.WheelchairSpaceB\t\xbaH\x06\x92\x01\x03\x10\xc8\x01\"E\n\x18\x43reateAuditoriumResponse\x12)\n\nauditorium\x18\x01 \x01(\x0b\x32\x15.cinema.v1.Auditorium\".\n\x0fGetMovieRequest\x12\x1b\n\x08movie_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"3\n\x10GetMovieResponse\x12\x1f\n\x05movie\x18\x01 \x01(\x0b\x32\x10.cinema.v1.Movie\"0\n\x10GetCinemaRequest\x12\x1c\n\tcinema_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"6\n\x11GetCinemaResponse\x12!\n\x06\x63inema\x18\x01 \x01(\x0b\x32\x11.cinema.v1.Cinema\"8\n\x14GetAuditoriumRequest\x12 \n\rauditorium_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"B\n\x15GetAuditoriumResponse\x12)\n\nauditorium\x18\x01 \x01(\x0b\x32\x15.cinema.v1.Auditorium\"g\n\x11ListMoviesRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x18\n\x10include_archived\x18\x03 \x01(\x08\"O\n\x12ListMoviesResponse\x12 \n\x06movies\x18\x01 \x03(\x0b\x32\x10.cinema.v1.Movie\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"h\n\x12ListCinemasRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x18\n\x10include_archived\x18\x03 \x01(\x08\"R\n\x13ListCinemasResponse\x12\"\n\x07\x63inemas\x18\x01 \x03(\x0b\x32\x11.cinema.v1.Cinema\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8a\x01\n\x16ListAuditoriumsRequest\x12\x1c\n\tcinema_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x18\n\x10include_archived\x18\x04 \x01(\x08\"^\n\x17ListAuditoriumsResponse\x12*\n\x0b\x61uditoriums\x18\x01 \x03(\x0b\x32\x15.cinema.v1.Auditorium\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa9\x05\n\x12UpdateMovieRequest\x12\x1b\n\x08movie_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\xaf\x01\n\x05title\x18\x03 \x01(\tB\x9f\x01\xbaH\x9b\x01\xba\x01\x94\x01\n\x05title\x12\x42must be 1 to 200 characters, not blank, without control characters\x1aGsize(this) <= 200 && this.matches(\'^\\\\P{Cc}*[^\\\\p{Cc}\\\\p{Z}]\\\\P{Cc}*$\')\xd8\x01\x01\x12<\n\x07runtime\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n\"\x04\x08\xc0\xd1\x02\x32\x02\x08<\x12\x8b\x01\n\x06rating\x18\x05 \x01(\tB{\xbaHx\xba\x01u\n\x06rating\x12:must be at most 200 characters, without control characters\x1a/size(this) <= 200 && this.matches(\'^\\\\P{Cc}*$\')\x12\x93\x01\n\x08synopsis\x18\x06 \x01(\tB\x80\x01\xbaH}\xba\x01z\n\x08synopsis\x12<must be at most 5,000 characters, without control characters\x1a\x30size(this) <= 5000 && this.matches(\'^\\\\P{Cc}*$\')\x12\x10\n\x08\x61rchived\x18\x07 \x01(\x08\x12\x1f\n\nrequest_id\x18\x08 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"6\n\x13UpdateMovieResponse\x12\x1f\n\x05movie\x18\x01 \x01(\x0b\x32\x10.cinema.v1.Movie\"\xc7\x02\n\x13UpdateCinemaRequest\x12\x1c\n\tcinema_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\xad\x01\n\x04name\x18\x03 \x01(\tB\x9e\x01\xbaH\x9a\x01\xba\x01\x93\x01\n\x04name\x12\x42must be 1 to 200 characters, not blank, without control characters\x1aGsize(this) <= 200 && this.matches(\'^\\\\P{Cc}*[^\\\\p{Cc}\\\\p{Z}]\\\\P{Cc}*$\')\xd8\x01\x01\x12\x10\n\x08\x61rchived\x18\x04 \x01(\x08\x12\x1f\n\nrequest_id\x18\x05 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"9\n\x14UpdateCinemaResponse\x12!\n\x06\x63inema\x18\x01 \x01(\x0b\x32\x11.cinema.v1.Cinema\"\xcf\x02\n\x17UpdateAuditoriumRequest\x12 \n\rauditorium_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\xad\x01\n\x04name\x18\x03 \x01(\tB\x9e\x01\xbaH\x9a\x01\xba\x01\x93\x01\n\x04name\x12\x42must be 1 to 200 characters, not blank, without control characters\x1aGsize(this) <= 200 && this.matches(\'^\\\\P{Cc}*[^\\\\p{Cc}\\\\p{Z}]\\\\P{Cc}*$\')\xd8\x01\x01\x12\x10\n\x08\x61rchived\x18\x04 \x01(\x08\x12\x1f\n\nrequest_id\x18\x05 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"E\n\x18UpdateAuditoriumResponse\x12)\n\nauditorium\x18\x01 \x01(\x0b\x32\x15.cinema.v1.Auditorium2\x98\x08\n\x0e\x43\x61talogService\x12Q\n\x0b\x43reateMovie\x12\x1d.cinema.v1.CreateMovieRequest\x1a\x1e.cinema.v1.CreateMovieResponse\"\x03\x90\x02\x00\x12T\n\x0c\x43reateCinema\x12\x1e.cinema.v1.CreateCinemaRequest\x1a\x1f.cinema.v1.CreateCinemaResponse\"\x03\x90\x02\x00\x12`\n\x10\x43reateAuditorium\x12\".cinema.v1.CreateAuditoriumRequest\x1a#.cinema.v1.CreateAuditoriumResponse\"\x03\x90\x02\x00\x12H\n\x08GetMovie\x12\x1a.cinema.v1.GetMovieRequest\x1a\x1b.cinema.v1.GetMovieResponse\"\x03\x90\x02\x01\x12K\n\tGetCinema\x12\x1b.cinema.v1.GetCinemaRequest\x1a\x1c.cinema.v1.GetCinemaResponse\"\x03\x90\x02\x01\x12W\n\rGetAuditorium\x12\x1f.cinema.v1.GetAuditoriumRequest\x1a .cinema.v1.GetAuditoriumResponse\"\x03\x90\x02\x01\x12N\n\nListMovies\x12\x1c.cinema.v1.ListMoviesRequest\x1a\x1d.cinema.v1.ListMoviesResponse\"\x03\x90\x02\x01\x12Q\n\x0bListCinemas\x12\x1d.cinema.v1.ListCinemasRequest\x1a\x1e.cinema.v1.ListCinemasResponse\"\x03\x90\x02\x01\x12]\n\x0fListAuditoriums\x12!.cinema.v1.ListAuditoriumsRequest\x1a\".cinema.v1.ListAuditoriumsResponse\"\x03\x90\x02\x01\x12Q\n\x0bUpdateMovie\x12\x1d.cinema.v1.UpdateMovieRequest\x1a\x1e.cinema.v1.UpdateMovieResponse\"\x03\x90\x02\x02\x12T\n\x0cUpdateCinema\x12\x1e.cinema.v1.UpdateCinemaRequest\x1a\x1f.cinema.v1.UpdateCinemaResponse\"\x03\x90\x02\x02\x12`\n\x10UpdateAuditorium\x12\".cinema.v1.UpdateAuditoriumRequest\x1a#.cinema.v1.UpdateAuditoriumResponse\"\x03\x90\x02\x02\x42m\n\rcom.cinema.v1B\x13\x43\x61talogServiceProtoP\x01Z cinema/gen/go/cinema/v1;cinemav1\xaa\x02\tCinema.V1\xca\x02\tCinema\\V1\xea\x02\nCinema::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -59,6 +60,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEAUDITORIUMREQUEST'].fields_by_name['rows']._serialized_options = b'\272H\007\222\001\004\010\001\020<'
   _globals['_CREATEAUDITORIUMREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_CREATEAUDITORIUMREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
+  _globals['_CREATEAUDITORIUMREQUEST'].fields_by_name['areas']._loaded_options = None
+  _globals['_CREATEAUDITORIUMREQUEST'].fields_by_name['areas']._serialized_options = b'\272H\005\222\001\002\020\024'
+  _globals['_CREATEAUDITORIUMREQUEST'].fields_by_name['wheelchair_spaces']._loaded_options = None
+  _globals['_CREATEAUDITORIUMREQUEST'].fields_by_name['wheelchair_spaces']._serialized_options = b'\272H\006\222\001\003\020\310\001'
   _globals['_GETMOVIEREQUEST'].fields_by_name['movie_id']._loaded_options = None
   _globals['_GETMOVIEREQUEST'].fields_by_name['movie_id']._serialized_options = b'\272H\006r\004\020\001\030@'
   _globals['_GETCINEMAREQUEST'].fields_by_name['cinema_id']._loaded_options = None
@@ -79,6 +84,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTAUDITORIUMSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
   _globals['_LISTAUDITORIUMSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTAUDITORIUMSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_UPDATEMOVIEREQUEST'].fields_by_name['movie_id']._loaded_options = None
+  _globals['_UPDATEMOVIEREQUEST'].fields_by_name['movie_id']._serialized_options = b'\272H\006r\004\020\001\030@'
+  _globals['_UPDATEMOVIEREQUEST'].fields_by_name['title']._loaded_options = None
+  _globals['_UPDATEMOVIEREQUEST'].fields_by_name['title']._serialized_options = b'\272H\233\001\272\001\224\001\n\005title\022Bmust be 1 to 200 characters, not blank, without control characters\032Gsize(this) <= 200 && this.matches(\'^\\\\P{Cc}*[^\\\\p{Cc}\\\\p{Z}]\\\\P{Cc}*$\')\330\001\001'
+  _globals['_UPDATEMOVIEREQUEST'].fields_by_name['runtime']._loaded_options = None
+  _globals['_UPDATEMOVIEREQUEST'].fields_by_name['runtime']._serialized_options = b'\272H\r\252\001\n\"\004\010\300\321\0022\002\010<'
+  _globals['_UPDATEMOVIEREQUEST'].fields_by_name['rating']._loaded_options = None
+  _globals['_UPDATEMOVIEREQUEST'].fields_by_name['rating']._serialized_options = b'\272Hx\272\001u\n\006rating\022:must be at most 200 characters, without control characters\032/size(this) <= 200 && this.matches(\'^\\\\P{Cc}*$\')'
+  _globals['_UPDATEMOVIEREQUEST'].fields_by_name['synopsis']._loaded_options = None
+  _globals['_UPDATEMOVIEREQUEST'].fields_by_name['synopsis']._serialized_options = b'\272H}\272\001z\n\010synopsis\022<must be at most 5,000 characters, without control characters\0320size(this) <= 5000 && this.matches(\'^\\\\P{Cc}*$\')'
+  _globals['_UPDATEMOVIEREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_UPDATEMOVIEREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
+  _globals['_UPDATECINEMAREQUEST'].fields_by_name['cinema_id']._loaded_options = None
+  _globals['_UPDATECINEMAREQUEST'].fields_by_name['cinema_id']._serialized_options = b'\272H\006r\004\020\001\030@'
+  _globals['_UPDATECINEMAREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_UPDATECINEMAREQUEST'].fields_by_name['name']._serialized_options = b'\272H\232\001\272\001\223\001\n\004name\022Bmust be 1 to 200 characters, not blank, without control characters\032Gsize(this) <= 200 && this.matches(\'^\\\\P{Cc}*[^\\\\p{Cc}\\\\p{Z}]\\\\P{Cc}*$\')\330\001\001'
+  _globals['_UPDATECINEMAREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_UPDATECINEMAREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
+  _globals['_UPDATEAUDITORIUMREQUEST'].fields_by_name['auditorium_id']._loaded_options = None
+  _globals['_UPDATEAUDITORIUMREQUEST'].fields_by_name['auditorium_id']._serialized_options = b'\272H\006r\004\020\001\030@'
+  _globals['_UPDATEAUDITORIUMREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_UPDATEAUDITORIUMREQUEST'].fields_by_name['name']._serialized_options = b'\272H\232\001\272\001\223\001\n\004name\022Bmust be 1 to 200 characters, not blank, without control characters\032Gsize(this) <= 200 && this.matches(\'^\\\\P{Cc}*[^\\\\p{Cc}\\\\p{Z}]\\\\P{Cc}*$\')\330\001\001'
+  _globals['_UPDATEAUDITORIUMREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_UPDATEAUDITORIUMREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
   _globals['_CATALOGSERVICE'].methods_by_name['CreateMovie']._loaded_options = None
   _globals['_CATALOGSERVICE'].methods_by_name['CreateMovie']._serialized_options = b'\220\002\000'
   _globals['_CATALOGSERVICE'].methods_by_name['CreateCinema']._loaded_options = None
@@ -97,42 +126,60 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CATALOGSERVICE'].methods_by_name['ListCinemas']._serialized_options = b'\220\002\001'
   _globals['_CATALOGSERVICE'].methods_by_name['ListAuditoriums']._loaded_options = None
   _globals['_CATALOGSERVICE'].methods_by_name['ListAuditoriums']._serialized_options = b'\220\002\001'
-  _globals['_CREATEMOVIEREQUEST']._serialized_start=133
-  _globals['_CREATEMOVIEREQUEST']._serialized_end=718
-  _globals['_CREATEMOVIERESPONSE']._serialized_start=720
-  _globals['_CREATEMOVIERESPONSE']._serialized_end=774
-  _globals['_CREATECINEMAREQUEST']._serialized_start=777
-  _globals['_CREATECINEMAREQUEST']._serialized_end=1034
-  _globals['_CREATECINEMARESPONSE']._serialized_start=1036
-  _globals['_CREATECINEMARESPONSE']._serialized_end=1093
-  _globals['_CREATEAUDITORIUMREQUEST']._serialized_start=1096
-  _globals['_CREATEAUDITORIUMREQUEST']._serialized_end=1403
-  _globals['_CREATEAUDITORIUMRESPONSE']._serialized_start=1405
-  _globals['_CREATEAUDITORIUMRESPONSE']._serialized_end=1474
-  _globals['_GETMOVIEREQUEST']._serialized_start=1476
-  _globals['_GETMOVIEREQUEST']._serialized_end=1522
-  _globals['_GETMOVIERESPONSE']._serialized_start=1524
-  _globals['_GETMOVIERESPONSE']._serialized_end=1575
-  _globals['_GETCINEMAREQUEST']._serialized_start=1577
-  _globals['_GETCINEMAREQUEST']._serialized_end=1625
-  _globals['_GETCINEMARESPONSE']._serialized_start=1627
-  _globals['_GETCINEMARESPONSE']._serialized_end=1681
-  _globals['_GETAUDITORIUMREQUEST']._serialized_start=1683
-  _globals['_GETAUDITORIUMREQUEST']._serialized_end=1739
-  _globals['_GETAUDITORIUMRESPONSE']._serialized_start=1741
-  _globals['_GETAUDITORIUMRESPONSE']._serialized_end=1807
-  _globals['_LISTMOVIESREQUEST']._serialized_start=1809
-  _globals['_LISTMOVIESREQUEST']._serialized_end=1886
-  _globals['_LISTMOVIESRESPONSE']._serialized_start=1888
-  _globals['_LISTMOVIESRESPONSE']._serialized_end=1967
-  _globals['_LISTCINEMASREQUEST']._serialized_start=1969
-  _globals['_LISTCINEMASREQUEST']._serialized_end=2047
-  _globals['_LISTCINEMASRESPONSE']._serialized_start=2049
-  _globals['_LISTCINEMASRESPONSE']._serialized_end=2131
-  _globals['_LISTAUDITORIUMSREQUEST']._serialized_start=2133
-  _globals['_LISTAUDITORIUMSREQUEST']._serialized_end=2245
-  _globals['_LISTAUDITORIUMSRESPONSE']._serialized_start=2247
-  _globals['_LISTAUDITORIUMSRESPONSE']._serialized_end=2341
-  _globals['_CATALOGSERVICE']._serialized_start=2344
-  _globals['_CATALOGSERVICE']._serialized_end=3125
+  _globals['_CATALOGSERVICE'].methods_by_name['UpdateMovie']._loaded_options = None
+  _globals['_CATALOGSERVICE'].methods_by_name['UpdateMovie']._serialized_options = b'\220\002\002'
+  _globals['_CATALOGSERVICE'].methods_by_name['UpdateCinema']._loaded_options = None
+  _globals['_CATALOGSERVICE'].methods_by_name['UpdateCinema']._serialized_options = b'\220\002\002'
+  _globals['_CATALOGSERVICE'].methods_by_name['UpdateAuditorium']._loaded_options = None
+  _globals['_CATALOGSERVICE'].methods_by_name['UpdateAuditorium']._serialized_options = b'\220\002\002'
+  _globals['_CREATEMOVIEREQUEST']._serialized_start=167
+  _globals['_CREATEMOVIEREQUEST']._serialized_end=752
+  _globals['_CREATEMOVIERESPONSE']._serialized_start=754
+  _globals['_CREATEMOVIERESPONSE']._serialized_end=808
+  _globals['_CREATECINEMAREQUEST']._serialized_start=811
+  _globals['_CREATECINEMAREQUEST']._serialized_end=1068
+  _globals['_CREATECINEMARESPONSE']._serialized_start=1070
+  _globals['_CREATECINEMARESPONSE']._serialized_end=1127
+  _globals['_CREATEAUDITORIUMREQUEST']._serialized_start=1130
+  _globals['_CREATEAUDITORIUMREQUEST']._serialized_end=1549
+  _globals['_CREATEAUDITORIUMRESPONSE']._serialized_start=1551
+  _globals['_CREATEAUDITORIUMRESPONSE']._serialized_end=1620
+  _globals['_GETMOVIEREQUEST']._serialized_start=1622
+  _globals['_GETMOVIEREQUEST']._serialized_end=1668
+  _globals['_GETMOVIERESPONSE']._serialized_start=1670
+  _globals['_GETMOVIERESPONSE']._serialized_end=1721
+  _globals['_GETCINEMAREQUEST']._serialized_start=1723
+  _globals['_GETCINEMAREQUEST']._serialized_end=1771
+  _globals['_GETCINEMARESPONSE']._serialized_start=1773
+  _globals['_GETCINEMARESPONSE']._serialized_end=1827
+  _globals['_GETAUDITORIUMREQUEST']._serialized_start=1829
+  _globals['_GETAUDITORIUMREQUEST']._serialized_end=1885
+  _globals['_GETAUDITORIUMRESPONSE']._serialized_start=1887
+  _globals['_GETAUDITORIUMRESPONSE']._serialized_end=1953
+  _globals['_LISTMOVIESREQUEST']._serialized_start=1955
+  _globals['_LISTMOVIESREQUEST']._serialized_end=2058
+  _globals['_LISTMOVIESRESPONSE']._serialized_start=2060
+  _globals['_LISTMOVIESRESPONSE']._serialized_end=2139
+  _globals['_LISTCINEMASREQUEST']._serialized_start=2141
+  _globals['_LISTCINEMASREQUEST']._serialized_end=2245
+  _globals['_LISTCINEMASRESPONSE']._serialized_start=2247
+  _globals['_LISTCINEMASRESPONSE']._serialized_end=2329
+  _globals['_LISTAUDITORIUMSREQUEST']._serialized_start=2332
+  _globals['_LISTAUDITORIUMSREQUEST']._serialized_end=2470
+  _globals['_LISTAUDITORIUMSRESPONSE']._serialized_start=2472
+  _globals['_LISTAUDITORIUMSRESPONSE']._serialized_end=2566
+  _globals['_UPDATEMOVIEREQUEST']._serialized_start=2569
+  _globals['_UPDATEMOVIEREQUEST']._serialized_end=3250
+  _globals['_UPDATEMOVIERESPONSE']._serialized_start=3252
+  _globals['_UPDATEMOVIERESPONSE']._serialized_end=3306
+  _globals['_UPDATECINEMAREQUEST']._serialized_start=3309
+  _globals['_UPDATECINEMAREQUEST']._serialized_end=3636
+  _globals['_UPDATECINEMARESPONSE']._serialized_start=3638
+  _globals['_UPDATECINEMARESPONSE']._serialized_end=3695
+  _globals['_UPDATEAUDITORIUMREQUEST']._serialized_start=3698
+  _globals['_UPDATEAUDITORIUMREQUEST']._serialized_end=4033
+  _globals['_UPDATEAUDITORIUMRESPONSE']._serialized_start=4035
+  _globals['_UPDATEAUDITORIUMRESPONSE']._serialized_end=4104
+  _globals['_CATALOGSERVICE']._serialized_start=4107
+  _globals['_CATALOGSERVICE']._serialized_end=5155
 # @@protoc_insertion_point(module_scope)

@@ -7,6 +7,7 @@ from cinema.v1 import catalog_pb2 as _catalog_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 import builtins as _builtins
@@ -157,6 +158,8 @@ class CreateAuditoriumRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     ROWS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    AREAS_FIELD_NUMBER: _builtins.int
+    WHEELCHAIR_SPACES_FIELD_NUMBER: _builtins.int
     cinema_id: _builtins.str
     """Identifier of the cinema. Required."""
     name: _builtins.str
@@ -172,6 +175,14 @@ class CreateAuditoriumRequest(_message.Message):
     def rows(self) -> _containers.RepeatedCompositeFieldContainer[_catalog_pb2.SeatRow]:
         """Rows of seats: 1 to 60, with at most 2,000 seats in total. They can't be changed later."""
 
+    @_builtins.property
+    def areas(self) -> _containers.RepeatedCompositeFieldContainer[_catalog_pb2.SeatArea]:
+        """Seats of other categories than "standard", by which prices differ. At most 20 categories."""
+
+    @_builtins.property
+    def wheelchair_spaces(self) -> _containers.RepeatedCompositeFieldContainer[_catalog_pb2.WheelchairSpace]:
+        """Wheelchair spaces. A seat is in at most one of them, as the space or as a companion seat."""
+
     def __init__(
         self,
         *,
@@ -179,10 +190,12 @@ class CreateAuditoriumRequest(_message.Message):
         name: _builtins.str = ...,
         rows: _abc.Iterable[_catalog_pb2.SeatRow] | None = ...,
         request_id: _builtins.str = ...,
+        areas: _abc.Iterable[_catalog_pb2.SeatArea] | None = ...,
+        wheelchair_spaces: _abc.Iterable[_catalog_pb2.WheelchairSpace] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cinema_id", b"cinema_id", "name", b"name", "request_id", b"request_id", "rows", b"rows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["areas", b"areas", "cinema_id", b"cinema_id", "name", b"name", "request_id", b"request_id", "rows", b"rows", "wheelchair_spaces", b"wheelchair_spaces"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -358,21 +371,25 @@ class ListMoviesRequest(_message.Message):
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    INCLUDE_ARCHIVED_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Maximum number of movies: 0 or unset means 50, more than 200 means 200. May differ from page to page."""
     page_token: _builtins.str
     """Empty for the first page. Otherwise the next_page_token of the previous page, with every other field except
     page_size unchanged.
     """
+    include_archived: _builtins.bool
+    """Whether to list archived movies too."""
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        include_archived: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["include_archived", b"include_archived", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -414,21 +431,25 @@ class ListCinemasRequest(_message.Message):
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    INCLUDE_ARCHIVED_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Maximum number of cinemas: 0 or unset means 50, more than 200 means 200. May differ from page to page."""
     page_token: _builtins.str
     """Empty for the first page. Otherwise the next_page_token of the previous page, with every other field except
     page_size unchanged.
     """
+    include_archived: _builtins.bool
+    """Whether to list archived cinemas too."""
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        include_archived: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["include_archived", b"include_archived", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -471,6 +492,7 @@ class ListAuditoriumsRequest(_message.Message):
     CINEMA_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    INCLUDE_ARCHIVED_FIELD_NUMBER: _builtins.int
     cinema_id: _builtins.str
     """Identifier of the cinema. Required."""
     page_size: _builtins.int
@@ -479,16 +501,19 @@ class ListAuditoriumsRequest(_message.Message):
     """Empty for the first page. Otherwise the next_page_token of the previous page, with every other field except
     page_size unchanged.
     """
+    include_archived: _builtins.bool
+    """Whether to list archived auditoriums too."""
     def __init__(
         self,
         *,
         cinema_id: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        include_archived: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cinema_id", b"cinema_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cinema_id", b"cinema_id", "include_archived", b"include_archived", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -521,3 +546,218 @@ class ListAuditoriumsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListAuditoriumsResponse: _TypeAlias = ListAuditoriumsResponse  # noqa: Y015
+
+@_typing.final
+class UpdateMovieRequest(_message.Message):
+    """Changes of a movie."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MOVIE_ID_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    RUNTIME_FIELD_NUMBER: _builtins.int
+    RATING_FIELD_NUMBER: _builtins.int
+    SYNOPSIS_FIELD_NUMBER: _builtins.int
+    ARCHIVED_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    movie_id: _builtins.str
+    """Identifier of the movie. Required."""
+    title: _builtins.str
+    """Title, as in CreateMovie."""
+    rating: _builtins.str
+    """Age rating, as in CreateMovie."""
+    synopsis: _builtins.str
+    """Synopsis, as in CreateMovie."""
+    archived: _builtins.bool
+    """Whether the movie is archived."""
+    request_id: _builtins.str
+    """A UUID that the caller chooses. For at least 24 hours, a repeat with the same request_id and the same content
+    returns the stored response and has no second effect; with different content it is REQUEST_ID_REUSED. A refused
+    call is not stored: its request_id can be used again. Empty: every call is a new one.
+    """
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """The fields to change: title, runtime, rating, synopsis, archived. Required."""
+
+    @_builtins.property
+    def runtime(self) -> _duration_pb2.Duration:
+        """Runtime, as in CreateMovie."""
+
+    def __init__(
+        self,
+        *,
+        movie_id: _builtins.str = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+        title: _builtins.str = ...,
+        runtime: _duration_pb2.Duration | None = ...,
+        rating: _builtins.str = ...,
+        synopsis: _builtins.str = ...,
+        archived: _builtins.bool = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["runtime", b"runtime", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archived", b"archived", "movie_id", b"movie_id", "rating", b"rating", "request_id", b"request_id", "runtime", b"runtime", "synopsis", b"synopsis", "title", b"title", "update_mask", b"update_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateMovieRequest: _TypeAlias = UpdateMovieRequest  # noqa: Y015
+
+@_typing.final
+class UpdateMovieResponse(_message.Message):
+    """Movie that was changed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MOVIE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def movie(self) -> _catalog_pb2.Movie:
+        """The movie."""
+
+    def __init__(
+        self,
+        *,
+        movie: _catalog_pb2.Movie | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["movie", b"movie"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["movie", b"movie"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateMovieResponse: _TypeAlias = UpdateMovieResponse  # noqa: Y015
+
+@_typing.final
+class UpdateCinemaRequest(_message.Message):
+    """Changes of a cinema."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CINEMA_ID_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    ARCHIVED_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    cinema_id: _builtins.str
+    """Identifier of the cinema. Required."""
+    name: _builtins.str
+    """Name, as in CreateCinema."""
+    archived: _builtins.bool
+    """Whether the cinema is archived."""
+    request_id: _builtins.str
+    """A UUID that the caller chooses. For at least 24 hours, a repeat with the same request_id and the same content
+    returns the stored response and has no second effect; with different content it is REQUEST_ID_REUSED. A refused
+    call is not stored: its request_id can be used again. Empty: every call is a new one.
+    """
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """The fields to change: name, archived. Required."""
+
+    def __init__(
+        self,
+        *,
+        cinema_id: _builtins.str = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+        name: _builtins.str = ...,
+        archived: _builtins.bool = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archived", b"archived", "cinema_id", b"cinema_id", "name", b"name", "request_id", b"request_id", "update_mask", b"update_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateCinemaRequest: _TypeAlias = UpdateCinemaRequest  # noqa: Y015
+
+@_typing.final
+class UpdateCinemaResponse(_message.Message):
+    """Cinema that was changed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CINEMA_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def cinema(self) -> _catalog_pb2.Cinema:
+        """The cinema."""
+
+    def __init__(
+        self,
+        *,
+        cinema: _catalog_pb2.Cinema | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cinema", b"cinema"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cinema", b"cinema"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateCinemaResponse: _TypeAlias = UpdateCinemaResponse  # noqa: Y015
+
+@_typing.final
+class UpdateAuditoriumRequest(_message.Message):
+    """Changes of an auditorium."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUDITORIUM_ID_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    ARCHIVED_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    auditorium_id: _builtins.str
+    """Identifier of the auditorium. Required."""
+    name: _builtins.str
+    """Name, unique in the cinema, as in CreateAuditorium."""
+    archived: _builtins.bool
+    """Whether the auditorium is archived."""
+    request_id: _builtins.str
+    """A UUID that the caller chooses. For at least 24 hours, a repeat with the same request_id and the same content
+    returns the stored response and has no second effect; with different content it is REQUEST_ID_REUSED. A refused
+    call is not stored: its request_id can be used again. Empty: every call is a new one.
+    """
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """The fields to change: name, archived. Required."""
+
+    def __init__(
+        self,
+        *,
+        auditorium_id: _builtins.str = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+        name: _builtins.str = ...,
+        archived: _builtins.bool = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archived", b"archived", "auditorium_id", b"auditorium_id", "name", b"name", "request_id", b"request_id", "update_mask", b"update_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateAuditoriumRequest: _TypeAlias = UpdateAuditoriumRequest  # noqa: Y015
+
+@_typing.final
+class UpdateAuditoriumResponse(_message.Message):
+    """Auditorium that was changed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUDITORIUM_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def auditorium(self) -> _catalog_pb2.Auditorium:
+        """The auditorium."""
+
+    def __init__(
+        self,
+        *,
+        auditorium: _catalog_pb2.Auditorium | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["auditorium", b"auditorium"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auditorium", b"auditorium"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateAuditoriumResponse: _TypeAlias = UpdateAuditoriumResponse  # noqa: Y015

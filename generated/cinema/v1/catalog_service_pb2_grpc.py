@@ -83,6 +83,21 @@ class CatalogServiceStub:
                 request_serializer=cinema_dot_v1_dot_catalog__service__pb2.ListAuditoriumsRequest.SerializeToString,
                 response_deserializer=cinema_dot_v1_dot_catalog__service__pb2.ListAuditoriumsResponse.FromString,
                 _registered_method=True)
+        self.UpdateMovie = channel.unary_unary(
+                '/cinema.v1.CatalogService/UpdateMovie',
+                request_serializer=cinema_dot_v1_dot_catalog__service__pb2.UpdateMovieRequest.SerializeToString,
+                response_deserializer=cinema_dot_v1_dot_catalog__service__pb2.UpdateMovieResponse.FromString,
+                _registered_method=True)
+        self.UpdateCinema = channel.unary_unary(
+                '/cinema.v1.CatalogService/UpdateCinema',
+                request_serializer=cinema_dot_v1_dot_catalog__service__pb2.UpdateCinemaRequest.SerializeToString,
+                response_deserializer=cinema_dot_v1_dot_catalog__service__pb2.UpdateCinemaResponse.FromString,
+                _registered_method=True)
+        self.UpdateAuditorium = channel.unary_unary(
+                '/cinema.v1.CatalogService/UpdateAuditorium',
+                request_serializer=cinema_dot_v1_dot_catalog__service__pb2.UpdateAuditoriumRequest.SerializeToString,
+                response_deserializer=cinema_dot_v1_dot_catalog__service__pb2.UpdateAuditoriumResponse.FromString,
+                _registered_method=True)
 
 
 class CatalogServiceServicer:
@@ -215,6 +230,56 @@ class CatalogServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateMovie(self, request, context):
+        """Changes a movie: the fields that update_mask names. The runtime can change only while the movie has no
+        showtimes that are still to start.
+
+        Access: staff. Repeating: safe with the same request_id.
+
+        Errors:
+        - UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED.
+        - PERMISSION_DENIED ROLE_REQUIRED.
+        - INVALID_ARGUMENT INVALID_REQUEST.
+        - NOT_FOUND MOVIE_NOT_FOUND.
+        - FAILED_PRECONDITION REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateCinema(self, request, context):
+        """Changes a cinema: the fields that update_mask names.
+
+        Access: staff. Repeating: safe with the same request_id.
+
+        Errors:
+        - UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED.
+        - PERMISSION_DENIED ROLE_REQUIRED.
+        - INVALID_ARGUMENT INVALID_REQUEST.
+        - NOT_FOUND CINEMA_NOT_FOUND.
+        - FAILED_PRECONDITION REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateAuditorium(self, request, context):
+        """Changes an auditorium: the fields that update_mask names.
+
+        Access: staff. Repeating: safe with the same request_id.
+
+        Errors:
+        - UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED.
+        - PERMISSION_DENIED ROLE_REQUIRED.
+        - INVALID_ARGUMENT INVALID_REQUEST.
+        - NOT_FOUND AUDITORIUM_NOT_FOUND.
+        - ALREADY_EXISTS NAME_TAKEN: the cinema has another auditorium of this name.
+        - FAILED_PRECONDITION REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CatalogServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -262,6 +327,21 @@ def add_CatalogServiceServicer_to_server(servicer, server):
                     servicer.ListAuditoriums,
                     request_deserializer=cinema_dot_v1_dot_catalog__service__pb2.ListAuditoriumsRequest.FromString,
                     response_serializer=cinema_dot_v1_dot_catalog__service__pb2.ListAuditoriumsResponse.SerializeToString,
+            ),
+            'UpdateMovie': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateMovie,
+                    request_deserializer=cinema_dot_v1_dot_catalog__service__pb2.UpdateMovieRequest.FromString,
+                    response_serializer=cinema_dot_v1_dot_catalog__service__pb2.UpdateMovieResponse.SerializeToString,
+            ),
+            'UpdateCinema': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateCinema,
+                    request_deserializer=cinema_dot_v1_dot_catalog__service__pb2.UpdateCinemaRequest.FromString,
+                    response_serializer=cinema_dot_v1_dot_catalog__service__pb2.UpdateCinemaResponse.SerializeToString,
+            ),
+            'UpdateAuditorium': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateAuditorium,
+                    request_deserializer=cinema_dot_v1_dot_catalog__service__pb2.UpdateAuditoriumRequest.FromString,
+                    response_serializer=cinema_dot_v1_dot_catalog__service__pb2.UpdateAuditoriumResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -511,6 +591,87 @@ class CatalogService:
             '/cinema.v1.CatalogService/ListAuditoriums',
             cinema_dot_v1_dot_catalog__service__pb2.ListAuditoriumsRequest.SerializeToString,
             cinema_dot_v1_dot_catalog__service__pb2.ListAuditoriumsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateMovie(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cinema.v1.CatalogService/UpdateMovie',
+            cinema_dot_v1_dot_catalog__service__pb2.UpdateMovieRequest.SerializeToString,
+            cinema_dot_v1_dot_catalog__service__pb2.UpdateMovieResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateCinema(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cinema.v1.CatalogService/UpdateCinema',
+            cinema_dot_v1_dot_catalog__service__pb2.UpdateCinemaRequest.SerializeToString,
+            cinema_dot_v1_dot_catalog__service__pb2.UpdateCinemaResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateAuditorium(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cinema.v1.CatalogService/UpdateAuditorium',
+            cinema_dot_v1_dot_catalog__service__pb2.UpdateAuditoriumRequest.SerializeToString,
+            cinema_dot_v1_dot_catalog__service__pb2.UpdateAuditoriumResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -107,6 +107,44 @@ class CatalogServiceStub:
     - INVALID_ARGUMENT INVALID_REQUEST.
     - NOT_FOUND CINEMA_NOT_FOUND.
     """
+    UpdateMovie: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.UpdateMovieRequest, _catalog_service_pb2.UpdateMovieResponse]
+    """Changes a movie: the fields that update_mask names. The runtime can change only while the movie has no
+    showtimes that are still to start.
+
+    Access: staff. Repeating: safe with the same request_id.
+
+    Errors:
+    - UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED.
+    - PERMISSION_DENIED ROLE_REQUIRED.
+    - INVALID_ARGUMENT INVALID_REQUEST.
+    - NOT_FOUND MOVIE_NOT_FOUND.
+    - FAILED_PRECONDITION REQUEST_ID_REUSED.
+    """
+    UpdateCinema: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.UpdateCinemaRequest, _catalog_service_pb2.UpdateCinemaResponse]
+    """Changes a cinema: the fields that update_mask names.
+
+    Access: staff. Repeating: safe with the same request_id.
+
+    Errors:
+    - UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED.
+    - PERMISSION_DENIED ROLE_REQUIRED.
+    - INVALID_ARGUMENT INVALID_REQUEST.
+    - NOT_FOUND CINEMA_NOT_FOUND.
+    - FAILED_PRECONDITION REQUEST_ID_REUSED.
+    """
+    UpdateAuditorium: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.UpdateAuditoriumRequest, _catalog_service_pb2.UpdateAuditoriumResponse]
+    """Changes an auditorium: the fields that update_mask names.
+
+    Access: staff. Repeating: safe with the same request_id.
+
+    Errors:
+    - UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED.
+    - PERMISSION_DENIED ROLE_REQUIRED.
+    - INVALID_ARGUMENT INVALID_REQUEST.
+    - NOT_FOUND AUDITORIUM_NOT_FOUND.
+    - ALREADY_EXISTS NAME_TAKEN: the cinema has another auditorium of this name.
+    - FAILED_PRECONDITION REQUEST_ID_REUSED.
+    """
 
 class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
     """Movies, cinemas and auditoriums.
@@ -254,6 +292,62 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors:
         - INVALID_ARGUMENT INVALID_REQUEST.
         - NOT_FOUND CINEMA_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateMovie(
+        self,
+        request: _catalog_service_pb2.UpdateMovieRequest,
+        context: _aio.ServicerContext[_catalog_service_pb2.UpdateMovieRequest, _abc.Awaitable[_catalog_service_pb2.UpdateMovieResponse]],
+    ) -> _abc.Awaitable[_catalog_service_pb2.UpdateMovieResponse]:
+        """Changes a movie: the fields that update_mask names. The runtime can change only while the movie has no
+        showtimes that are still to start.
+
+        Access: staff. Repeating: safe with the same request_id.
+
+        Errors:
+        - UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED.
+        - PERMISSION_DENIED ROLE_REQUIRED.
+        - INVALID_ARGUMENT INVALID_REQUEST.
+        - NOT_FOUND MOVIE_NOT_FOUND.
+        - FAILED_PRECONDITION REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateCinema(
+        self,
+        request: _catalog_service_pb2.UpdateCinemaRequest,
+        context: _aio.ServicerContext[_catalog_service_pb2.UpdateCinemaRequest, _abc.Awaitable[_catalog_service_pb2.UpdateCinemaResponse]],
+    ) -> _abc.Awaitable[_catalog_service_pb2.UpdateCinemaResponse]:
+        """Changes a cinema: the fields that update_mask names.
+
+        Access: staff. Repeating: safe with the same request_id.
+
+        Errors:
+        - UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED.
+        - PERMISSION_DENIED ROLE_REQUIRED.
+        - INVALID_ARGUMENT INVALID_REQUEST.
+        - NOT_FOUND CINEMA_NOT_FOUND.
+        - FAILED_PRECONDITION REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateAuditorium(
+        self,
+        request: _catalog_service_pb2.UpdateAuditoriumRequest,
+        context: _aio.ServicerContext[_catalog_service_pb2.UpdateAuditoriumRequest, _abc.Awaitable[_catalog_service_pb2.UpdateAuditoriumResponse]],
+    ) -> _abc.Awaitable[_catalog_service_pb2.UpdateAuditoriumResponse]:
+        """Changes an auditorium: the fields that update_mask names.
+
+        Access: staff. Repeating: safe with the same request_id.
+
+        Errors:
+        - UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED.
+        - PERMISSION_DENIED ROLE_REQUIRED.
+        - INVALID_ARGUMENT INVALID_REQUEST.
+        - NOT_FOUND AUDITORIUM_NOT_FOUND.
+        - ALREADY_EXISTS NAME_TAKEN: the cinema has another auditorium of this name.
+        - FAILED_PRECONDITION REQUEST_ID_REUSED.
         """
 
 def add_CatalogServiceServicer_to_server(servicer: CatalogServiceServicer, server: _aio.Server) -> None: ...

@@ -107,7 +107,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata, for example: {"name": "Screen 1"}
     """
     ERROR_REASON_SEATS_UNAVAILABLE: _ErrorReason.ValueType  # 17
-    """FAILED_PRECONDITION. Some of the seats are held or sold. All of them are named, in row order.
+    """FAILED_PRECONDITION. Some of the seats are held, sold or blocked. All of them are named, in row order.
 
     Metadata, for example: {"seats": "A1,A2"}
     """
@@ -128,7 +128,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     "2026-05-01T19:00:00Z"}
     """
     ERROR_REASON_BOOKING_NOT_RESERVED: _ErrorReason.ValueType  # 20
-    """FAILED_PRECONDITION. Only a RESERVED booking can be paid for.
+    """FAILED_PRECONDITION. Only a RESERVED booking can be paid for or changed.
 
     Metadata, for example: {"booking_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "status": "CONFIRMED"}
     """
@@ -228,6 +228,59 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata, for example: {"retry_after_seconds": "8"}; for unpaid holds {"unpaid_holds": "3", "retry_after_seconds":
     "60"}; for changes {"changes_per_minute": "120", "retry_after_seconds": "1"}
     """
+    ERROR_REASON_TICKET_TYPE_NOT_OFFERED: _ErrorReason.ValueType  # 35
+    """FAILED_PRECONDITION. The seat's category has no price for the ticket type.
+
+    Metadata, for example: {"seats": "A1,A2", "ticket_types": "student"}
+    """
+    ERROR_REASON_ACCESSIBLE_ONLY: _ErrorReason.ValueType  # 36
+    """FAILED_PRECONDITION. Wheelchair spaces and companion seats are sold only to bookings with `wheelchair`, which take
+    at least one space, and companion seats only with their own space.
+
+    Metadata, for example: {"seats": "A5,A6"}
+    """
+    ERROR_REASON_SHOWTIME_CANCELLED: _ErrorReason.ValueType  # 37
+    """FAILED_PRECONDITION. The showtime was cancelled. With "charged": "true" the charge succeeded too late, and the full
+    amount is refunded.
+
+    Metadata, for example: {"showtime_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"}
+    """
+    ERROR_REASON_SHOWTIME_ENDED: _ErrorReason.ValueType  # 38
+    """FAILED_PRECONDITION. The showtime has ended.
+
+    Metadata, for example: {"showtime_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "end_time": "2026-05-01T21:00:00Z"}
+    """
+    ERROR_REASON_HOLD_EXTENSION_LIMIT: _ErrorReason.ValueType  # 39
+    """FAILED_PRECONDITION. A hold can be extended once.
+
+    Metadata, for example: {"booking_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "hold_expire_time": "2026-05-01T19:00:00Z"}
+    """
+    ERROR_REASON_ARCHIVED: _ErrorReason.ValueType  # 40
+    """FAILED_PRECONDITION. The movie, the auditorium or its cinema is archived and takes no new showtimes.
+
+    Metadata, for example: {"resource": "Movie", "identifier": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"}
+    """
+    ERROR_REASON_REFUND_NOT_OPEN: _ErrorReason.ValueType  # 41
+    """FAILED_PRECONDITION. Only a PENDING refund of a counter sale, or a FAILED one, can be settled by staff.
+
+    Metadata, for example: {"refund_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "status": "COMPLETED"}
+    """
+    ERROR_REASON_SHOWTIME_CHANGED: _ErrorReason.ValueType  # 42
+    """ABORTED. The showtime is not as expected_revision says: it has another revision, or a hold has ended since. Preview
+    the change again.
+
+    Metadata, for example: {"showtime_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "revision": "7"}
+    """
+    ERROR_REASON_REFUND_NOT_FOUND: _ErrorReason.ValueType  # 43
+    """NOT_FOUND. The refund does not exist.
+
+    Metadata, for example: {"refund_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"}
+    """
+    ERROR_REASON_USER_NOT_FOUND: _ErrorReason.ValueType  # 44
+    """NOT_FOUND. The user does not exist.
+
+    Metadata, for example: {"user_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Reason of an error. Every error of this service carries a google.rpc.ErrorInfo with domain "cinema.v1". Its reason is
@@ -323,7 +376,7 @@ ERROR_REASON_NAME_TAKEN: ErrorReason.ValueType  # 16
 Metadata, for example: {"name": "Screen 1"}
 """
 ERROR_REASON_SEATS_UNAVAILABLE: ErrorReason.ValueType  # 17
-"""FAILED_PRECONDITION. Some of the seats are held or sold. All of them are named, in row order.
+"""FAILED_PRECONDITION. Some of the seats are held, sold or blocked. All of them are named, in row order.
 
 Metadata, for example: {"seats": "A1,A2"}
 """
@@ -344,7 +397,7 @@ Metadata, for example: {"booking_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "h
 "2026-05-01T19:00:00Z"}
 """
 ERROR_REASON_BOOKING_NOT_RESERVED: ErrorReason.ValueType  # 20
-"""FAILED_PRECONDITION. Only a RESERVED booking can be paid for.
+"""FAILED_PRECONDITION. Only a RESERVED booking can be paid for or changed.
 
 Metadata, for example: {"booking_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "status": "CONFIRMED"}
 """
@@ -443,5 +496,58 @@ the delay in RetryInfo, with the same request_id if it has one.
 
 Metadata, for example: {"retry_after_seconds": "8"}; for unpaid holds {"unpaid_holds": "3", "retry_after_seconds":
 "60"}; for changes {"changes_per_minute": "120", "retry_after_seconds": "1"}
+"""
+ERROR_REASON_TICKET_TYPE_NOT_OFFERED: ErrorReason.ValueType  # 35
+"""FAILED_PRECONDITION. The seat's category has no price for the ticket type.
+
+Metadata, for example: {"seats": "A1,A2", "ticket_types": "student"}
+"""
+ERROR_REASON_ACCESSIBLE_ONLY: ErrorReason.ValueType  # 36
+"""FAILED_PRECONDITION. Wheelchair spaces and companion seats are sold only to bookings with `wheelchair`, which take
+at least one space, and companion seats only with their own space.
+
+Metadata, for example: {"seats": "A5,A6"}
+"""
+ERROR_REASON_SHOWTIME_CANCELLED: ErrorReason.ValueType  # 37
+"""FAILED_PRECONDITION. The showtime was cancelled. With "charged": "true" the charge succeeded too late, and the full
+amount is refunded.
+
+Metadata, for example: {"showtime_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"}
+"""
+ERROR_REASON_SHOWTIME_ENDED: ErrorReason.ValueType  # 38
+"""FAILED_PRECONDITION. The showtime has ended.
+
+Metadata, for example: {"showtime_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "end_time": "2026-05-01T21:00:00Z"}
+"""
+ERROR_REASON_HOLD_EXTENSION_LIMIT: ErrorReason.ValueType  # 39
+"""FAILED_PRECONDITION. A hold can be extended once.
+
+Metadata, for example: {"booking_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "hold_expire_time": "2026-05-01T19:00:00Z"}
+"""
+ERROR_REASON_ARCHIVED: ErrorReason.ValueType  # 40
+"""FAILED_PRECONDITION. The movie, the auditorium or its cinema is archived and takes no new showtimes.
+
+Metadata, for example: {"resource": "Movie", "identifier": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"}
+"""
+ERROR_REASON_REFUND_NOT_OPEN: ErrorReason.ValueType  # 41
+"""FAILED_PRECONDITION. Only a PENDING refund of a counter sale, or a FAILED one, can be settled by staff.
+
+Metadata, for example: {"refund_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "status": "COMPLETED"}
+"""
+ERROR_REASON_SHOWTIME_CHANGED: ErrorReason.ValueType  # 42
+"""ABORTED. The showtime is not as expected_revision says: it has another revision, or a hold has ended since. Preview
+the change again.
+
+Metadata, for example: {"showtime_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "revision": "7"}
+"""
+ERROR_REASON_REFUND_NOT_FOUND: ErrorReason.ValueType  # 43
+"""NOT_FOUND. The refund does not exist.
+
+Metadata, for example: {"refund_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"}
+"""
+ERROR_REASON_USER_NOT_FOUND: ErrorReason.ValueType  # 44
+"""NOT_FOUND. The user does not exist.
+
+Metadata, for example: {"user_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -22,12 +22,13 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from cinema.v1 import catalog_pb2 as cinema_dot_v1_dot_catalog__pb2
 from cinema.v1 import money_pb2 as cinema_dot_v1_dot_money__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x63inema/v1/showtime.proto\x12\tcinema.v1\x1a\x17\x63inema/v1/catalog.proto\x1a\x15\x63inema/v1/money.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb0\x03\n\x08Showtime\x12\x13\n\x0bshowtime_id\x18\x01 \x01(\t\x12\x1f\n\x05movie\x18\x02 \x01(\x0b\x32\x10.cinema.v1.Movie\x12!\n\x06\x63inema\x18\x03 \x01(\x0b\x32\x11.cinema.v1.Cinema\x12\x15\n\rauditorium_id\x18\x04 \x01(\t\x12\x17\n\x0f\x61uditorium_name\x18\x05 \x01(\t\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1f\n\x05price\x18\x08 \x01(\x0b\x32\x10.cinema.v1.Money\x12)\n\x06status\x18\t \x01(\x0e\x32\x19.cinema.v1.ShowtimeStatus\x12\x31\n\x0fseat_gap_policy\x18\n \x01(\x0e\x32\x18.cinema.v1.SeatGapPolicy\x12\x13\n\x0btotal_seats\x18\x0b \x01(\x05\x12\x17\n\x0f\x61vailable_seats\x18\x0c \x01(\x05\x12\x10\n\x08revision\x18\r \x01(\x03\";\n\x04Seat\x12\x0c\n\x04seat\x18\x01 \x01(\t\x12%\n\x06status\x18\x02 \x01(\x0e\x32\x15.cinema.v1.SeatStatus*P\n\x0eShowtimeStatus\x12\x1f\n\x1bSHOWTIME_STATUS_UNSPECIFIED\x10\x00\x12\x1d\n\x19SHOWTIME_STATUS_SCHEDULED\x10\x01*g\n\rSeatGapPolicy\x12\x1f\n\x1bSEAT_GAP_POLICY_UNSPECIFIED\x10\x00\x12\x19\n\x15SEAT_GAP_POLICY_ALLOW\x10\x01\x12\x1a\n\x16SEAT_GAP_POLICY_REFUSE\x10\x02*p\n\nSeatStatus\x12\x1b\n\x17SEAT_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15SEAT_STATUS_AVAILABLE\x10\x01\x12\x14\n\x10SEAT_STATUS_HELD\x10\x02\x12\x14\n\x10SEAT_STATUS_SOLD\x10\x03\x42g\n\rcom.cinema.v1B\rShowtimeProtoP\x01Z cinema/gen/go/cinema/v1;cinemav1\xaa\x02\tCinema.V1\xca\x02\tCinema\\V1\xea\x02\nCinema::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x63inema/v1/showtime.proto\x12\tcinema.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x17\x63inema/v1/catalog.proto\x1a\x15\x63inema/v1/money.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9e\x04\n\x08Showtime\x12\x13\n\x0bshowtime_id\x18\x01 \x01(\t\x12\x1f\n\x05movie\x18\x02 \x01(\x0b\x32\x10.cinema.v1.Movie\x12!\n\x06\x63inema\x18\x03 \x01(\x0b\x32\x11.cinema.v1.Cinema\x12\x15\n\rauditorium_id\x18\x04 \x01(\t\x12\x17\n\x0f\x61uditorium_name\x18\x05 \x01(\t\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1f\n\x05price\x18\x08 \x01(\x0b\x32\x10.cinema.v1.Money\x12)\n\x06status\x18\t \x01(\x0e\x32\x19.cinema.v1.ShowtimeStatus\x12\x31\n\x0fseat_gap_policy\x18\n \x01(\x0e\x32\x18.cinema.v1.SeatGapPolicy\x12\x13\n\x0btotal_seats\x18\x0b \x01(\x05\x12\x17\n\x0f\x61vailable_seats\x18\x0c \x01(\x05\x12\x10\n\x08revision\x18\r \x01(\x03\x12$\n\x06prices\x18\x0e \x03(\x0b\x32\x14.cinema.v1.PriceLine\x12/\n\x0b\x63\x61ncel_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rcancel_reason\x18\x10 \x01(\t\"\xc6\x04\n\tPriceLine\x12\xbc\x01\n\x08\x63\x61tegory\x18\x01 \x01(\tB\xa9\x01\xbaH\xa5\x01\xba\x01\xa1\x01\n\x13price_line.category\x12\x62must be a lower-case letter, then at most 31 lower-case letters, digits and hyphens, such as \"vip\"\x1a&this.matches(\'^[a-z][a-z0-9-]{0,31}$\')\x12\xc4\x01\n\x0bticket_type\x18\x02 \x01(\tB\xae\x01\xbaH\xaa\x01\xba\x01\xa6\x01\n\x16price_line.ticket_type\x12\x64must be a lower-case letter, then at most 31 lower-case letters, digits and hyphens, such as \"child\"\x1a&this.matches(\'^[a-z][a-z0-9-]{0,31}$\')\x12\'\n\x05price\x18\x03 \x01(\x0b\x32\x10.cinema.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01\x12\x89\x01\n\x05proof\x18\x04 \x01(\tBz\xbaHw\xba\x01t\n\x05proof\x12:must be at most 100 characters, without control characters\x1a/size(this) <= 100 && this.matches(\'^\\\\P{Cc}*$\')\"\xe7\x04\n\tSeatBlock\x12\xbc\x01\n\x05seats\x18\x01 \x03(\tB\xac\x01\xbaH\xa8\x01\x92\x01\xa4\x01\x08\x01\x10\xd0\x0f\x18\x01\"\x9a\x01\xba\x01\x96\x01\n\nseat.label\x12[must be a seat label: one or two capital letters, then a number from 1 to 999, such as \"A1\"\x1a+this.matches(\'^[A-Z]{1,2}[1-9][0-9]{0,2}$\')\x12s\n\x04kind\x18\x02 \x01(\x0e\x32\x18.cinema.v1.SeatBlockKindBK\xbaHH\x82\x01\x02\x10\x01\xba\x01@\n\x0fseat_block.kind\x12\"must be set: OUT_OF_ORDER or HOUSE\x1a\tthis != 0\x12\xae\x01\n\x06reason\x18\x03 \x01(\tB\x9d\x01\xbaH\x99\x01\xba\x01\x95\x01\n\x06reason\x12\x42must be 1 to 200 characters, not blank, without control characters\x1aGsize(this) <= 200 && this.matches(\'^\\\\P{Cc}*[^\\\\p{Cc}\\\\p{Z}]\\\\P{Cc}*$\')\x12\x30\n\x0crelease_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\x06 \x01(\t\"\xae\x01\n\x06Impact\x12\x1a\n\x12\x63onfirmed_bookings\x18\x01 \x01(\x05\x12\x19\n\x11reserved_bookings\x18\x02 \x01(\x05\x12\x1c\n\x14payments_in_progress\x18\x03 \x01(\x05\x12\r\n\x05seats\x18\x04 \x01(\x05\x12\x18\n\x10redeemed_tickets\x18\x05 \x01(\x05\x12&\n\x0crefund_total\x18\x06 \x01(\x0b\x32\x10.cinema.v1.Money\";\n\x04Seat\x12\x0c\n\x04seat\x18\x01 \x01(\t\x12%\n\x06status\x18\x02 \x01(\x0e\x32\x15.cinema.v1.SeatStatus*o\n\x0eShowtimeStatus\x12\x1f\n\x1bSHOWTIME_STATUS_UNSPECIFIED\x10\x00\x12\x1d\n\x19SHOWTIME_STATUS_SCHEDULED\x10\x01\x12\x1d\n\x19SHOWTIME_STATUS_CANCELLED\x10\x02*g\n\rSeatGapPolicy\x12\x1f\n\x1bSEAT_GAP_POLICY_UNSPECIFIED\x10\x00\x12\x19\n\x15SEAT_GAP_POLICY_ALLOW\x10\x01\x12\x1a\n\x16SEAT_GAP_POLICY_REFUSE\x10\x02*\x89\x01\n\nSeatStatus\x12\x1b\n\x17SEAT_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15SEAT_STATUS_AVAILABLE\x10\x01\x12\x14\n\x10SEAT_STATUS_HELD\x10\x02\x12\x14\n\x10SEAT_STATUS_SOLD\x10\x03\x12\x17\n\x13SEAT_STATUS_BLOCKED\x10\x04*m\n\rSeatBlockKind\x12\x1f\n\x1bSEAT_BLOCK_KIND_UNSPECIFIED\x10\x00\x12 \n\x1cSEAT_BLOCK_KIND_OUT_OF_ORDER\x10\x01\x12\x19\n\x15SEAT_BLOCK_KIND_HOUSE\x10\x02\x42g\n\rcom.cinema.v1B\rShowtimeProtoP\x01Z cinema/gen/go/cinema/v1;cinemav1\xaa\x02\tCinema.V1\xca\x02\tCinema\\V1\xea\x02\nCinema::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,14 +36,36 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cinema.v1.showtime_pb2', _g
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\rcom.cinema.v1B\rShowtimeProtoP\001Z cinema/gen/go/cinema/v1;cinemav1\252\002\tCinema.V1\312\002\tCinema\\V1\352\002\nCinema::V1'
-  _globals['_SHOWTIMESTATUS']._serialized_start=616
-  _globals['_SHOWTIMESTATUS']._serialized_end=696
-  _globals['_SEATGAPPOLICY']._serialized_start=698
-  _globals['_SEATGAPPOLICY']._serialized_end=801
-  _globals['_SEATSTATUS']._serialized_start=803
-  _globals['_SEATSTATUS']._serialized_end=915
-  _globals['_SHOWTIME']._serialized_start=121
-  _globals['_SHOWTIME']._serialized_end=553
-  _globals['_SEAT']._serialized_start=555
-  _globals['_SEAT']._serialized_end=614
+  _globals['_PRICELINE'].fields_by_name['category']._loaded_options = None
+  _globals['_PRICELINE'].fields_by_name['category']._serialized_options = b'\272H\245\001\272\001\241\001\n\023price_line.category\022bmust be a lower-case letter, then at most 31 lower-case letters, digits and hyphens, such as \"vip\"\032&this.matches(\'^[a-z][a-z0-9-]{0,31}$\')'
+  _globals['_PRICELINE'].fields_by_name['ticket_type']._loaded_options = None
+  _globals['_PRICELINE'].fields_by_name['ticket_type']._serialized_options = b'\272H\252\001\272\001\246\001\n\026price_line.ticket_type\022dmust be a lower-case letter, then at most 31 lower-case letters, digits and hyphens, such as \"child\"\032&this.matches(\'^[a-z][a-z0-9-]{0,31}$\')'
+  _globals['_PRICELINE'].fields_by_name['price']._loaded_options = None
+  _globals['_PRICELINE'].fields_by_name['price']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_PRICELINE'].fields_by_name['proof']._loaded_options = None
+  _globals['_PRICELINE'].fields_by_name['proof']._serialized_options = b'\272Hw\272\001t\n\005proof\022:must be at most 100 characters, without control characters\032/size(this) <= 100 && this.matches(\'^\\\\P{Cc}*$\')'
+  _globals['_SEATBLOCK'].fields_by_name['seats']._loaded_options = None
+  _globals['_SEATBLOCK'].fields_by_name['seats']._serialized_options = b'\272H\250\001\222\001\244\001\010\001\020\320\017\030\001\"\232\001\272\001\226\001\n\nseat.label\022[must be a seat label: one or two capital letters, then a number from 1 to 999, such as \"A1\"\032+this.matches(\'^[A-Z]{1,2}[1-9][0-9]{0,2}$\')'
+  _globals['_SEATBLOCK'].fields_by_name['kind']._loaded_options = None
+  _globals['_SEATBLOCK'].fields_by_name['kind']._serialized_options = b'\272HH\202\001\002\020\001\272\001@\n\017seat_block.kind\022\"must be set: OUT_OF_ORDER or HOUSE\032\tthis != 0'
+  _globals['_SEATBLOCK'].fields_by_name['reason']._loaded_options = None
+  _globals['_SEATBLOCK'].fields_by_name['reason']._serialized_options = b'\272H\231\001\272\001\225\001\n\006reason\022Bmust be 1 to 200 characters, not blank, without control characters\032Gsize(this) <= 200 && this.matches(\'^\\\\P{Cc}*[^\\\\p{Cc}\\\\p{Z}]\\\\P{Cc}*$\')'
+  _globals['_SHOWTIMESTATUS']._serialized_start=2135
+  _globals['_SHOWTIMESTATUS']._serialized_end=2246
+  _globals['_SEATGAPPOLICY']._serialized_start=2248
+  _globals['_SEATGAPPOLICY']._serialized_end=2351
+  _globals['_SEATSTATUS']._serialized_start=2354
+  _globals['_SEATSTATUS']._serialized_end=2491
+  _globals['_SEATBLOCKKIND']._serialized_start=2493
+  _globals['_SEATBLOCKKIND']._serialized_end=2602
+  _globals['_SHOWTIME']._serialized_start=150
+  _globals['_SHOWTIME']._serialized_end=692
+  _globals['_PRICELINE']._serialized_start=695
+  _globals['_PRICELINE']._serialized_end=1277
+  _globals['_SEATBLOCK']._serialized_start=1280
+  _globals['_SEATBLOCK']._serialized_end=1895
+  _globals['_IMPACT']._serialized_start=1898
+  _globals['_IMPACT']._serialized_end=2072
+  _globals['_SEAT']._serialized_start=2074
+  _globals['_SEAT']._serialized_end=2133
 # @@protoc_insertion_point(module_scope)

@@ -5,9 +5,11 @@ Showtimes and their seats."""
 
 from cinema.v1 import catalog_pb2 as _catalog_pb2
 from cinema.v1 import money_pb2 as _money_pb2
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
@@ -30,6 +32,8 @@ class _ShowtimeStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Showti
     """Never sent by the server. Do not sell seats of a showtime whose status is unknown to the client."""
     SHOWTIME_STATUS_SCHEDULED: _ShowtimeStatus.ValueType  # 1
     """The showtime takes place as announced."""
+    SHOWTIME_STATUS_CANCELLED: _ShowtimeStatus.ValueType  # 2
+    """The showtime was cancelled. Its bookings are cancelled, and what was paid is refunded."""
 
 class ShowtimeStatus(_ShowtimeStatus, metaclass=_ShowtimeStatusEnumTypeWrapper):
     """Whether a showtime takes place."""
@@ -38,6 +42,8 @@ SHOWTIME_STATUS_UNSPECIFIED: ShowtimeStatus.ValueType  # 0
 """Never sent by the server. Do not sell seats of a showtime whose status is unknown to the client."""
 SHOWTIME_STATUS_SCHEDULED: ShowtimeStatus.ValueType  # 1
 """The showtime takes place as announced."""
+SHOWTIME_STATUS_CANCELLED: ShowtimeStatus.ValueType  # 2
+"""The showtime was cancelled. Its bookings are cancelled, and what was paid is refunded."""
 Global___ShowtimeStatus: _TypeAlias = ShowtimeStatus  # noqa: Y015
 
 class _SeatGapPolicy:
@@ -84,6 +90,8 @@ class _SeatStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SeatStatus
     """On hold for a booking that is not paid for."""
     SEAT_STATUS_SOLD: _SeatStatus.ValueType  # 3
     """Sold."""
+    SEAT_STATUS_BLOCKED: _SeatStatus.ValueType  # 4
+    """Kept by the cinema. It can't be booked."""
 
 class SeatStatus(_SeatStatus, metaclass=_SeatStatusEnumTypeWrapper):
     """Whether a seat can be booked."""
@@ -96,7 +104,33 @@ SEAT_STATUS_HELD: SeatStatus.ValueType  # 2
 """On hold for a booking that is not paid for."""
 SEAT_STATUS_SOLD: SeatStatus.ValueType  # 3
 """Sold."""
+SEAT_STATUS_BLOCKED: SeatStatus.ValueType  # 4
+"""Kept by the cinema. It can't be booked."""
 Global___SeatStatus: _TypeAlias = SeatStatus  # noqa: Y015
+
+class _SeatBlockKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SeatBlockKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SeatBlockKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SEAT_BLOCK_KIND_UNSPECIFIED: _SeatBlockKind.ValueType  # 0
+    """Never sent by the server."""
+    SEAT_BLOCK_KIND_OUT_OF_ORDER: _SeatBlockKind.ValueType  # 1
+    """The seats can't be used."""
+    SEAT_BLOCK_KIND_HOUSE: _SeatBlockKind.ValueType  # 2
+    """The seats are for the cinema's guests. Staff can sell them with SellSeats.use_house_seats."""
+
+class SeatBlockKind(_SeatBlockKind, metaclass=_SeatBlockKindEnumTypeWrapper):
+    """Why the cinema keeps seats."""
+
+SEAT_BLOCK_KIND_UNSPECIFIED: SeatBlockKind.ValueType  # 0
+"""Never sent by the server."""
+SEAT_BLOCK_KIND_OUT_OF_ORDER: SeatBlockKind.ValueType  # 1
+"""The seats can't be used."""
+SEAT_BLOCK_KIND_HOUSE: SeatBlockKind.ValueType  # 2
+"""The seats are for the cinema's guests. Staff can sell them with SellSeats.use_house_seats."""
+Global___SeatBlockKind: _TypeAlias = SeatBlockKind  # noqa: Y015
 
 @_typing.final
 class Showtime(_message.Message):
@@ -117,6 +151,9 @@ class Showtime(_message.Message):
     TOTAL_SEATS_FIELD_NUMBER: _builtins.int
     AVAILABLE_SEATS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    PRICES_FIELD_NUMBER: _builtins.int
+    CANCEL_TIME_FIELD_NUMBER: _builtins.int
+    CANCEL_REASON_FIELD_NUMBER: _builtins.int
     showtime_id: _builtins.str
     """Identifier: an opaque string of at most 64 characters."""
     auditorium_id: _builtins.str
@@ -136,6 +173,8 @@ class Showtime(_message.Message):
     the revision only when its end is stored, some seconds later. So do not reuse a cached seat map with an equal
     revision past the end of the earliest hold in it.
     """
+    cancel_reason: _builtins.str
+    """Why the showtime was cancelled."""
     @_builtins.property
     def movie(self) -> _catalog_pb2.Movie:
         """The movie."""
@@ -146,7 +185,7 @@ class Showtime(_message.Message):
 
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """Start. From this moment on, seats can't be booked and bookings can't be cancelled."""
+        """Start. From this moment on, seats can't be booked and customers can't cancel bookings."""
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
@@ -154,7 +193,15 @@ class Showtime(_message.Message):
 
     @_builtins.property
     def price(self) -> _money_pb2.Money:
-        """Price of one seat."""
+        """Lowest price of the default ticket type, for display as "from"."""
+
+    @_builtins.property
+    def prices(self) -> _containers.RepeatedCompositeFieldContainer[Global___PriceLine]:
+        """The price of each category and ticket type. The first line's ticket type is the default."""
+
+    @_builtins.property
+    def cancel_time(self) -> _timestamp_pb2.Timestamp:
+        """When the showtime was cancelled. Unset if it was not."""
 
     def __init__(
         self,
@@ -172,14 +219,145 @@ class Showtime(_message.Message):
         total_seats: _builtins.int = ...,
         available_seats: _builtins.int = ...,
         revision: _builtins.int = ...,
+        prices: _abc.Iterable[Global___PriceLine] | None = ...,
+        cancel_time: _timestamp_pb2.Timestamp | None = ...,
+        cancel_reason: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cinema", b"cinema", "end_time", b"end_time", "movie", b"movie", "price", b"price", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_time", b"cancel_time", "cinema", b"cinema", "end_time", b"end_time", "movie", b"movie", "price", b"price", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["auditorium_id", b"auditorium_id", "auditorium_name", b"auditorium_name", "available_seats", b"available_seats", "cinema", b"cinema", "end_time", b"end_time", "movie", b"movie", "price", b"price", "revision", b"revision", "seat_gap_policy", b"seat_gap_policy", "showtime_id", b"showtime_id", "start_time", b"start_time", "status", b"status", "total_seats", b"total_seats"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auditorium_id", b"auditorium_id", "auditorium_name", b"auditorium_name", "available_seats", b"available_seats", "cancel_reason", b"cancel_reason", "cancel_time", b"cancel_time", "cinema", b"cinema", "end_time", b"end_time", "movie", b"movie", "price", b"price", "prices", b"prices", "revision", b"revision", "seat_gap_policy", b"seat_gap_policy", "showtime_id", b"showtime_id", "start_time", b"start_time", "status", b"status", "total_seats", b"total_seats"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Showtime: _TypeAlias = Showtime  # noqa: Y015
+
+@_typing.final
+class PriceLine(_message.Message):
+    """The price of a seat of one category, for one ticket type."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    TICKET_TYPE_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    PROOF_FIELD_NUMBER: _builtins.int
+    category: _builtins.str
+    """Category of the seat, as in SeatArea, or "standard"."""
+    ticket_type: _builtins.str
+    """Ticket type, such as "child". Written like a category."""
+    proof: _builtins.str
+    """What the door asks for, such as "student card": at most 100 characters. Optional."""
+    @_builtins.property
+    def price(self) -> _money_pb2.Money:
+        """Price. An amount of 0 means free of charge."""
+
+    def __init__(
+        self,
+        *,
+        category: _builtins.str = ...,
+        ticket_type: _builtins.str = ...,
+        price: _money_pb2.Money | None = ...,
+        proof: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["price", b"price"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "price", b"price", "proof", b"proof", "ticket_type", b"ticket_type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PriceLine: _TypeAlias = PriceLine  # noqa: Y015
+
+@_typing.final
+class SeatBlock(_message.Message):
+    """Seats that the cinema keeps."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEATS_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    RELEASE_TIME_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    CREATED_BY_FIELD_NUMBER: _builtins.int
+    kind: Global___SeatBlockKind.ValueType
+    """Why. Required."""
+    reason: _builtins.str
+    """Reason for the staff: 1 to 200 characters. Required."""
+    created_by: _builtins.str
+    """Identifier of the user who blocked them. Ignored in requests."""
+    @_builtins.property
+    def seats(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Labels of the seats."""
+
+    @_builtins.property
+    def release_time(self) -> _timestamp_pb2.Timestamp:
+        """When the seats are free again, without any call: in the future, not after the start. Unset: never."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When the seats were blocked. Ignored in requests."""
+
+    def __init__(
+        self,
+        *,
+        seats: _abc.Iterable[_builtins.str] | None = ...,
+        kind: Global___SeatBlockKind.ValueType = ...,
+        reason: _builtins.str = ...,
+        release_time: _timestamp_pb2.Timestamp | None = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        created_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "release_time", b"release_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "created_by", b"created_by", "kind", b"kind", "reason", b"reason", "release_time", b"release_time", "seats", b"seats"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SeatBlock: _TypeAlias = SeatBlock  # noqa: Y015
+
+@_typing.final
+class Impact(_message.Message):
+    """What a change of a showtime affects."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONFIRMED_BOOKINGS_FIELD_NUMBER: _builtins.int
+    RESERVED_BOOKINGS_FIELD_NUMBER: _builtins.int
+    PAYMENTS_IN_PROGRESS_FIELD_NUMBER: _builtins.int
+    SEATS_FIELD_NUMBER: _builtins.int
+    REDEEMED_TICKETS_FIELD_NUMBER: _builtins.int
+    REFUND_TOTAL_FIELD_NUMBER: _builtins.int
+    confirmed_bookings: _builtins.int
+    """Number of CONFIRMED bookings."""
+    reserved_bookings: _builtins.int
+    """Number of RESERVED bookings."""
+    payments_in_progress: _builtins.int
+    """Number of RESERVED bookings that are being paid for."""
+    seats: _builtins.int
+    """Number of seats of all of these bookings."""
+    redeemed_tickets: _builtins.int
+    """Number of tickets that were redeemed at the door."""
+    @_builtins.property
+    def refund_total(self) -> _money_pb2.Money:
+        """Sum of the refunds that the change makes."""
+
+    def __init__(
+        self,
+        *,
+        confirmed_bookings: _builtins.int = ...,
+        reserved_bookings: _builtins.int = ...,
+        payments_in_progress: _builtins.int = ...,
+        seats: _builtins.int = ...,
+        redeemed_tickets: _builtins.int = ...,
+        refund_total: _money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["refund_total", b"refund_total"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirmed_bookings", b"confirmed_bookings", "payments_in_progress", b"payments_in_progress", "redeemed_tickets", b"redeemed_tickets", "refund_total", b"refund_total", "reserved_bookings", b"reserved_bookings", "seats", b"seats"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Impact: _TypeAlias = Impact  # noqa: Y015
 
 @_typing.final
 class Seat(_message.Message):

@@ -25,10 +25,11 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from cinema.v1 import money_pb2 as cinema_dot_v1_dot_money__pb2
 from cinema.v1 import showtime_pb2 as cinema_dot_v1_dot_showtime__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n cinema/v1/showtime_service.proto\x12\tcinema.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x15\x63inema/v1/money.proto\x1a\x18\x63inema/v1/showtime.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x92\x02\n\x14ListShowtimesRequest\x12\x19\n\x08movie_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1a\n\tcinema_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1e\n\rauditorium_id\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x33\n\x0fstart_time_from\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10start_time_until\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\tpage_size\x18\x06 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"X\n\x15ListShowtimesResponse\x12&\n\tshowtimes\x18\x01 \x03(\x0b\x32\x13.cinema.v1.Showtime\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"4\n\x12GetShowtimeRequest\x12\x1e\n\x0bshowtime_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"\\\n\x13GetShowtimeResponse\x12%\n\x08showtime\x18\x01 \x01(\x0b\x32\x13.cinema.v1.Showtime\x12\x1e\n\x05seats\x18\x02 \x03(\x0b\x32\x0f.cinema.v1.Seat\"\x95\x02\n\x15\x43reateShowtimeRequest\x12\x1b\n\x08movie_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12 \n\rauditorium_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x36\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\'\n\x05price\x18\x04 \x01(\x0b\x32\x10.cinema.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01\x12;\n\x0fseat_gap_policy\x18\x05 \x01(\x0e\x32\x18.cinema.v1.SeatGapPolicyB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1f\n\nrequest_id\x18\x06 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"?\n\x16\x43reateShowtimeResponse\x12%\n\x08showtime\x18\x01 \x01(\x0b\x32\x13.cinema.v1.Showtime2\x99\x02\n\x0fShowtimeService\x12W\n\rListShowtimes\x12\x1f.cinema.v1.ListShowtimesRequest\x1a .cinema.v1.ListShowtimesResponse\"\x03\x90\x02\x01\x12Q\n\x0bGetShowtime\x12\x1d.cinema.v1.GetShowtimeRequest\x1a\x1e.cinema.v1.GetShowtimeResponse\"\x03\x90\x02\x01\x12Z\n\x0e\x43reateShowtime\x12 .cinema.v1.CreateShowtimeRequest\x1a!.cinema.v1.CreateShowtimeResponse\"\x03\x90\x02\x00\x42n\n\rcom.cinema.v1B\x14ShowtimeServiceProtoP\x01Z cinema/gen/go/cinema/v1;cinemav1\xaa\x02\tCinema.V1\xca\x02\tCinema\\V1\xea\x02\nCinema::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n cinema/v1/showtime_service.proto\x12\tcinema.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x15\x63inema/v1/money.proto\x1a\x18\x63inema/v1/showtime.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xad\x02\n\x14ListShowtimesRequest\x12\x19\n\x08movie_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1a\n\tcinema_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1e\n\rauditorium_id\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x33\n\x0fstart_time_from\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10start_time_until\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\tpage_size\x18\x06 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x19\n\x11include_cancelled\x18\x08 \x01(\x08\"X\n\x15ListShowtimesResponse\x12&\n\tshowtimes\x18\x01 \x03(\x0b\x32\x13.cinema.v1.Showtime\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"4\n\x12GetShowtimeRequest\x12\x1e\n\x0bshowtime_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"\\\n\x13GetShowtimeResponse\x12%\n\x08showtime\x18\x01 \x01(\x0b\x32\x13.cinema.v1.Showtime\x12\x1e\n\x05seats\x18\x02 \x03(\x0b\x32\x0f.cinema.v1.Seat\"\xbe\x02\n\x15\x43reateShowtimeRequest\x12\x1b\n\x08movie_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12 \n\rauditorium_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x36\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x1f\n\x05price\x18\x04 \x01(\x0b\x32\x10.cinema.v1.Money\x12;\n\x0fseat_gap_policy\x18\x05 \x01(\x0e\x32\x18.cinema.v1.SeatGapPolicyB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1f\n\nrequest_id\x18\x06 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12/\n\x06prices\x18\x07 \x03(\x0b\x32\x14.cinema.v1.PriceLineB\t\xbaH\x06\x92\x01\x03\x10\xc8\x01\"?\n\x16\x43reateShowtimeResponse\x12%\n\x08showtime\x18\x01 \x01(\x0b\x32\x13.cinema.v1.Showtime\"\xd2\x02\n\x14SetSeatBlocksRequest\x12\x1e\n\x0bshowtime_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12#\n\x05\x62lock\x18\x02 \x01(\x0b\x32\x14.cinema.v1.SeatBlock\x12\xbc\x01\n\x07release\x18\x03 \x03(\tB\xaa\x01\xbaH\xa6\x01\x92\x01\xa2\x01\x10\xd0\x0f\x18\x01\"\x9a\x01\xba\x01\x96\x01\n\nseat.label\x12[must be a seat label: one or two capital letters, then a number from 1 to 999, such as \"A1\"\x1a+this.matches(\'^[A-Z]{1,2}[1-9][0-9]{0,2}$\')\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\x12\x1f\n\nrequest_id\x18\x05 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"d\n\x15SetSeatBlocksResponse\x12%\n\x08showtime\x18\x01 \x01(\x0b\x32\x13.cinema.v1.Showtime\x12$\n\x06\x62locks\x18\x02 \x03(\x0b\x32\x14.cinema.v1.SeatBlock\"7\n\x15ListSeatBlocksRequest\x12\x1e\n\x0bshowtime_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\">\n\x16ListSeatBlocksResponse\x12$\n\x06\x62locks\x18\x01 \x03(\x0b\x32\x14.cinema.v1.SeatBlock\"\xc4\x02\n\x15\x43\x61ncelShowtimeRequest\x12\x1e\n\x0bshowtime_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\xae\x01\n\x06reason\x18\x02 \x01(\tB\x9d\x01\xbaH\x99\x01\xba\x01\x95\x01\n\x06reason\x12\x42must be 1 to 200 characters, not blank, without control characters\x1aGsize(this) <= 200 && this.matches(\'^\\\\P{Cc}*[^\\\\p{Cc}\\\\p{Z}]\\\\P{Cc}*$\')\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\x12\"\n\x11\x65xpected_revision\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1f\n\nrequest_id\x18\x05 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"b\n\x16\x43\x61ncelShowtimeResponse\x12%\n\x08showtime\x18\x01 \x01(\x0b\x32\x13.cinema.v1.Showtime\x12!\n\x06impact\x18\x02 \x01(\x0b\x32\x11.cinema.v1.Impact\"\xf0\x03\n\x15UpdateShowtimeRequest\x12\x1e\n\x0bshowtime_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x06prices\x18\x04 \x03(\x0b\x32\x14.cinema.v1.PriceLineB\t\xbaH\x06\x92\x01\x03\x10\xc8\x01\x12;\n\x0fseat_gap_policy\x18\x05 \x01(\x0e\x32\x18.cinema.v1.SeatGapPolicyB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x8b\x01\n\x06reason\x18\x06 \x01(\tB{\xbaHx\xba\x01u\n\x06reason\x12:must be at most 200 characters, without control characters\x1a/size(this) <= 200 && this.matches(\'^\\\\P{Cc}*$\')\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x12\"\n\x11\x65xpected_revision\x18\x08 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1f\n\nrequest_id\x18\t \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"b\n\x16UpdateShowtimeResponse\x12%\n\x08showtime\x18\x01 \x01(\x0b\x32\x13.cinema.v1.Showtime\x12!\n\x06impact\x18\x02 \x01(\x0b\x32\x11.cinema.v1.Impact2\x86\x05\n\x0fShowtimeService\x12W\n\rListShowtimes\x12\x1f.cinema.v1.ListShowtimesRequest\x1a .cinema.v1.ListShowtimesResponse\"\x03\x90\x02\x01\x12Q\n\x0bGetShowtime\x12\x1d.cinema.v1.GetShowtimeRequest\x1a\x1e.cinema.v1.GetShowtimeResponse\"\x03\x90\x02\x01\x12Z\n\x0e\x43reateShowtime\x12 .cinema.v1.CreateShowtimeRequest\x1a!.cinema.v1.CreateShowtimeResponse\"\x03\x90\x02\x00\x12W\n\rSetSeatBlocks\x12\x1f.cinema.v1.SetSeatBlocksRequest\x1a .cinema.v1.SetSeatBlocksResponse\"\x03\x90\x02\x02\x12Z\n\x0eListSeatBlocks\x12 .cinema.v1.ListSeatBlocksRequest\x1a!.cinema.v1.ListSeatBlocksResponse\"\x03\x90\x02\x01\x12Z\n\x0e\x43\x61ncelShowtime\x12 .cinema.v1.CancelShowtimeRequest\x1a!.cinema.v1.CancelShowtimeResponse\"\x03\x90\x02\x02\x12Z\n\x0eUpdateShowtime\x12 .cinema.v1.UpdateShowtimeRequest\x1a!.cinema.v1.UpdateShowtimeResponse\"\x03\x90\x02\x02\x42n\n\rcom.cinema.v1B\x14ShowtimeServiceProtoP\x01Z cinema/gen/go/cinema/v1;cinemav1\xaa\x02\tCinema.V1\xca\x02\tCinema\\V1\xea\x02\nCinema::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -54,30 +55,82 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATESHOWTIMEREQUEST'].fields_by_name['auditorium_id']._serialized_options = b'\272H\006r\004\020\001\030@'
   _globals['_CREATESHOWTIMEREQUEST'].fields_by_name['start_time']._loaded_options = None
   _globals['_CREATESHOWTIMEREQUEST'].fields_by_name['start_time']._serialized_options = b'\272H\003\310\001\001'
-  _globals['_CREATESHOWTIMEREQUEST'].fields_by_name['price']._loaded_options = None
-  _globals['_CREATESHOWTIMEREQUEST'].fields_by_name['price']._serialized_options = b'\272H\003\310\001\001'
   _globals['_CREATESHOWTIMEREQUEST'].fields_by_name['seat_gap_policy']._loaded_options = None
   _globals['_CREATESHOWTIMEREQUEST'].fields_by_name['seat_gap_policy']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_CREATESHOWTIMEREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_CREATESHOWTIMEREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
+  _globals['_CREATESHOWTIMEREQUEST'].fields_by_name['prices']._loaded_options = None
+  _globals['_CREATESHOWTIMEREQUEST'].fields_by_name['prices']._serialized_options = b'\272H\006\222\001\003\020\310\001'
+  _globals['_SETSEATBLOCKSREQUEST'].fields_by_name['showtime_id']._loaded_options = None
+  _globals['_SETSEATBLOCKSREQUEST'].fields_by_name['showtime_id']._serialized_options = b'\272H\006r\004\020\001\030@'
+  _globals['_SETSEATBLOCKSREQUEST'].fields_by_name['release']._loaded_options = None
+  _globals['_SETSEATBLOCKSREQUEST'].fields_by_name['release']._serialized_options = b'\272H\246\001\222\001\242\001\020\320\017\030\001\"\232\001\272\001\226\001\n\nseat.label\022[must be a seat label: one or two capital letters, then a number from 1 to 999, such as \"A1\"\032+this.matches(\'^[A-Z]{1,2}[1-9][0-9]{0,2}$\')'
+  _globals['_SETSEATBLOCKSREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_SETSEATBLOCKSREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
+  _globals['_LISTSEATBLOCKSREQUEST'].fields_by_name['showtime_id']._loaded_options = None
+  _globals['_LISTSEATBLOCKSREQUEST'].fields_by_name['showtime_id']._serialized_options = b'\272H\006r\004\020\001\030@'
+  _globals['_CANCELSHOWTIMEREQUEST'].fields_by_name['showtime_id']._loaded_options = None
+  _globals['_CANCELSHOWTIMEREQUEST'].fields_by_name['showtime_id']._serialized_options = b'\272H\006r\004\020\001\030@'
+  _globals['_CANCELSHOWTIMEREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_CANCELSHOWTIMEREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\231\001\272\001\225\001\n\006reason\022Bmust be 1 to 200 characters, not blank, without control characters\032Gsize(this) <= 200 && this.matches(\'^\\\\P{Cc}*[^\\\\p{Cc}\\\\p{Z}]\\\\P{Cc}*$\')'
+  _globals['_CANCELSHOWTIMEREQUEST'].fields_by_name['expected_revision']._loaded_options = None
+  _globals['_CANCELSHOWTIMEREQUEST'].fields_by_name['expected_revision']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_CANCELSHOWTIMEREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_CANCELSHOWTIMEREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
+  _globals['_UPDATESHOWTIMEREQUEST'].fields_by_name['showtime_id']._loaded_options = None
+  _globals['_UPDATESHOWTIMEREQUEST'].fields_by_name['showtime_id']._serialized_options = b'\272H\006r\004\020\001\030@'
+  _globals['_UPDATESHOWTIMEREQUEST'].fields_by_name['prices']._loaded_options = None
+  _globals['_UPDATESHOWTIMEREQUEST'].fields_by_name['prices']._serialized_options = b'\272H\006\222\001\003\020\310\001'
+  _globals['_UPDATESHOWTIMEREQUEST'].fields_by_name['seat_gap_policy']._loaded_options = None
+  _globals['_UPDATESHOWTIMEREQUEST'].fields_by_name['seat_gap_policy']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_UPDATESHOWTIMEREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_UPDATESHOWTIMEREQUEST'].fields_by_name['reason']._serialized_options = b'\272Hx\272\001u\n\006reason\022:must be at most 200 characters, without control characters\032/size(this) <= 200 && this.matches(\'^\\\\P{Cc}*$\')'
+  _globals['_UPDATESHOWTIMEREQUEST'].fields_by_name['expected_revision']._loaded_options = None
+  _globals['_UPDATESHOWTIMEREQUEST'].fields_by_name['expected_revision']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_UPDATESHOWTIMEREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_UPDATESHOWTIMEREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
   _globals['_SHOWTIMESERVICE'].methods_by_name['ListShowtimes']._loaded_options = None
   _globals['_SHOWTIMESERVICE'].methods_by_name['ListShowtimes']._serialized_options = b'\220\002\001'
   _globals['_SHOWTIMESERVICE'].methods_by_name['GetShowtime']._loaded_options = None
   _globals['_SHOWTIMESERVICE'].methods_by_name['GetShowtime']._serialized_options = b'\220\002\001'
   _globals['_SHOWTIMESERVICE'].methods_by_name['CreateShowtime']._loaded_options = None
   _globals['_SHOWTIMESERVICE'].methods_by_name['CreateShowtime']._serialized_options = b'\220\002\000'
-  _globals['_LISTSHOWTIMESREQUEST']._serialized_start=159
-  _globals['_LISTSHOWTIMESREQUEST']._serialized_end=433
-  _globals['_LISTSHOWTIMESRESPONSE']._serialized_start=435
-  _globals['_LISTSHOWTIMESRESPONSE']._serialized_end=523
-  _globals['_GETSHOWTIMEREQUEST']._serialized_start=525
-  _globals['_GETSHOWTIMEREQUEST']._serialized_end=577
-  _globals['_GETSHOWTIMERESPONSE']._serialized_start=579
-  _globals['_GETSHOWTIMERESPONSE']._serialized_end=671
-  _globals['_CREATESHOWTIMEREQUEST']._serialized_start=674
-  _globals['_CREATESHOWTIMEREQUEST']._serialized_end=951
-  _globals['_CREATESHOWTIMERESPONSE']._serialized_start=953
-  _globals['_CREATESHOWTIMERESPONSE']._serialized_end=1016
-  _globals['_SHOWTIMESERVICE']._serialized_start=1019
-  _globals['_SHOWTIMESERVICE']._serialized_end=1300
+  _globals['_SHOWTIMESERVICE'].methods_by_name['SetSeatBlocks']._loaded_options = None
+  _globals['_SHOWTIMESERVICE'].methods_by_name['SetSeatBlocks']._serialized_options = b'\220\002\002'
+  _globals['_SHOWTIMESERVICE'].methods_by_name['ListSeatBlocks']._loaded_options = None
+  _globals['_SHOWTIMESERVICE'].methods_by_name['ListSeatBlocks']._serialized_options = b'\220\002\001'
+  _globals['_SHOWTIMESERVICE'].methods_by_name['CancelShowtime']._loaded_options = None
+  _globals['_SHOWTIMESERVICE'].methods_by_name['CancelShowtime']._serialized_options = b'\220\002\002'
+  _globals['_SHOWTIMESERVICE'].methods_by_name['UpdateShowtime']._loaded_options = None
+  _globals['_SHOWTIMESERVICE'].methods_by_name['UpdateShowtime']._serialized_options = b'\220\002\002'
+  _globals['_LISTSHOWTIMESREQUEST']._serialized_start=193
+  _globals['_LISTSHOWTIMESREQUEST']._serialized_end=494
+  _globals['_LISTSHOWTIMESRESPONSE']._serialized_start=496
+  _globals['_LISTSHOWTIMESRESPONSE']._serialized_end=584
+  _globals['_GETSHOWTIMEREQUEST']._serialized_start=586
+  _globals['_GETSHOWTIMEREQUEST']._serialized_end=638
+  _globals['_GETSHOWTIMERESPONSE']._serialized_start=640
+  _globals['_GETSHOWTIMERESPONSE']._serialized_end=732
+  _globals['_CREATESHOWTIMEREQUEST']._serialized_start=735
+  _globals['_CREATESHOWTIMEREQUEST']._serialized_end=1053
+  _globals['_CREATESHOWTIMERESPONSE']._serialized_start=1055
+  _globals['_CREATESHOWTIMERESPONSE']._serialized_end=1118
+  _globals['_SETSEATBLOCKSREQUEST']._serialized_start=1121
+  _globals['_SETSEATBLOCKSREQUEST']._serialized_end=1459
+  _globals['_SETSEATBLOCKSRESPONSE']._serialized_start=1461
+  _globals['_SETSEATBLOCKSRESPONSE']._serialized_end=1561
+  _globals['_LISTSEATBLOCKSREQUEST']._serialized_start=1563
+  _globals['_LISTSEATBLOCKSREQUEST']._serialized_end=1618
+  _globals['_LISTSEATBLOCKSRESPONSE']._serialized_start=1620
+  _globals['_LISTSEATBLOCKSRESPONSE']._serialized_end=1682
+  _globals['_CANCELSHOWTIMEREQUEST']._serialized_start=1685
+  _globals['_CANCELSHOWTIMEREQUEST']._serialized_end=2009
+  _globals['_CANCELSHOWTIMERESPONSE']._serialized_start=2011
+  _globals['_CANCELSHOWTIMERESPONSE']._serialized_end=2109
+  _globals['_UPDATESHOWTIMEREQUEST']._serialized_start=2112
+  _globals['_UPDATESHOWTIMEREQUEST']._serialized_end=2608
+  _globals['_UPDATESHOWTIMERESPONSE']._serialized_start=2610
+  _globals['_UPDATESHOWTIMERESPONSE']._serialized_end=2708
+  _globals['_SHOWTIMESERVICE']._serialized_start=2711
+  _globals['_SHOWTIMESERVICE']._serialized_end=3357
 # @@protoc_insertion_point(module_scope)

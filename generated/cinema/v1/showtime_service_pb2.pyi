@@ -7,6 +7,7 @@ from cinema.v1 import money_pb2 as _money_pb2
 from cinema.v1 import showtime_pb2 as _showtime_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -34,6 +35,7 @@ class ListShowtimesRequest(_message.Message):
     START_TIME_UNTIL_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    INCLUDE_CANCELLED_FIELD_NUMBER: _builtins.int
     movie_id: _builtins.str
     """Only showtimes of this movie. Empty: of any."""
     cinema_id: _builtins.str
@@ -46,6 +48,8 @@ class ListShowtimesRequest(_message.Message):
     """Empty for the first page. Otherwise the next_page_token of the previous page, with every other field except
     page_size unchanged.
     """
+    include_cancelled: _builtins.bool
+    """Whether to list CANCELLED showtimes too."""
     @_builtins.property
     def start_time_from(self) -> _timestamp_pb2.Timestamp:
         """Only showtimes that start at or after this time. Unset: now. Any precision; compared exactly."""
@@ -64,10 +68,11 @@ class ListShowtimesRequest(_message.Message):
         start_time_until: _timestamp_pb2.Timestamp | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        include_cancelled: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["start_time_from", b"start_time_from", "start_time_until", b"start_time_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["auditorium_id", b"auditorium_id", "cinema_id", b"cinema_id", "movie_id", b"movie_id", "page_size", b"page_size", "page_token", b"page_token", "start_time_from", b"start_time_from", "start_time_until", b"start_time_until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auditorium_id", b"auditorium_id", "cinema_id", b"cinema_id", "include_cancelled", b"include_cancelled", "movie_id", b"movie_id", "page_size", b"page_size", "page_token", b"page_token", "start_time_from", b"start_time_from", "start_time_until", b"start_time_until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -165,6 +170,7 @@ class CreateShowtimeRequest(_message.Message):
     PRICE_FIELD_NUMBER: _builtins.int
     SEAT_GAP_POLICY_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PRICES_FIELD_NUMBER: _builtins.int
     movie_id: _builtins.str
     """Identifier of the movie. Required."""
     auditorium_id: _builtins.str
@@ -182,7 +188,15 @@ class CreateShowtimeRequest(_message.Message):
 
     @_builtins.property
     def price(self) -> _money_pb2.Money:
-        """Price of one seat. Required. An amount of 0 means free of charge."""
+        """Price of every seat, for ticket type "standard". An amount of 0 means free of charge. Exactly one of price and
+        prices is required.
+        """
+
+    @_builtins.property
+    def prices(self) -> _containers.RepeatedCompositeFieldContainer[_showtime_pb2.PriceLine]:
+        """Prices by category and ticket type, in one currency, no pair twice. The first line's ticket type is the default one,
+        and each category of the auditorium must have a line for it.
+        """
 
     def __init__(
         self,
@@ -193,10 +207,11 @@ class CreateShowtimeRequest(_message.Message):
         price: _money_pb2.Money | None = ...,
         seat_gap_policy: _showtime_pb2.SeatGapPolicy.ValueType = ...,
         request_id: _builtins.str = ...,
+        prices: _abc.Iterable[_showtime_pb2.PriceLine] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["price", b"price", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["auditorium_id", b"auditorium_id", "movie_id", b"movie_id", "price", b"price", "request_id", b"request_id", "seat_gap_policy", b"seat_gap_policy", "start_time", b"start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auditorium_id", b"auditorium_id", "movie_id", b"movie_id", "price", b"price", "prices", b"prices", "request_id", b"request_id", "seat_gap_policy", b"seat_gap_policy", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -225,3 +240,288 @@ class CreateShowtimeResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateShowtimeResponse: _TypeAlias = CreateShowtimeResponse  # noqa: Y015
+
+@_typing.final
+class SetSeatBlocksRequest(_message.Message):
+    """Seats to block and to release."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHOWTIME_ID_FIELD_NUMBER: _builtins.int
+    BLOCK_FIELD_NUMBER: _builtins.int
+    RELEASE_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    showtime_id: _builtins.str
+    """Identifier of the showtime. Required."""
+    validate_only: _builtins.bool
+    """Whether to check the call only, and to change nothing."""
+    request_id: _builtins.str
+    """A UUID that the caller chooses. For at least 24 hours, a repeat with the same request_id and the same content
+    returns the stored response and has no second effect; with different content it is REQUEST_ID_REUSED. A refused
+    call is not stored: its request_id can be used again. Empty: every call is a new one.
+    """
+    @_builtins.property
+    def block(self) -> _showtime_pb2.SeatBlock:
+        """Seats to block. Unset: none."""
+
+    @_builtins.property
+    def release(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Labels of seats to release."""
+
+    def __init__(
+        self,
+        *,
+        showtime_id: _builtins.str = ...,
+        block: _showtime_pb2.SeatBlock | None = ...,
+        release: _abc.Iterable[_builtins.str] | None = ...,
+        validate_only: _builtins.bool = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["block", b"block"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "release", b"release", "request_id", b"request_id", "showtime_id", b"showtime_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetSeatBlocksRequest: _TypeAlias = SetSeatBlocksRequest  # noqa: Y015
+
+@_typing.final
+class SetSeatBlocksResponse(_message.Message):
+    """Showtime whose blocks were set."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHOWTIME_FIELD_NUMBER: _builtins.int
+    BLOCKS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def showtime(self) -> _showtime_pb2.Showtime:
+        """The showtime."""
+
+    @_builtins.property
+    def blocks(self) -> _containers.RepeatedCompositeFieldContainer[_showtime_pb2.SeatBlock]:
+        """All of its blocks."""
+
+    def __init__(
+        self,
+        *,
+        showtime: _showtime_pb2.Showtime | None = ...,
+        blocks: _abc.Iterable[_showtime_pb2.SeatBlock] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["showtime", b"showtime"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocks", b"blocks", "showtime", b"showtime"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetSeatBlocksResponse: _TypeAlias = SetSeatBlocksResponse  # noqa: Y015
+
+@_typing.final
+class ListSeatBlocksRequest(_message.Message):
+    """Showtime to read the blocks of."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHOWTIME_ID_FIELD_NUMBER: _builtins.int
+    showtime_id: _builtins.str
+    """Identifier of the showtime. Required."""
+    def __init__(
+        self,
+        *,
+        showtime_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["showtime_id", b"showtime_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSeatBlocksRequest: _TypeAlias = ListSeatBlocksRequest  # noqa: Y015
+
+@_typing.final
+class ListSeatBlocksResponse(_message.Message):
+    """Blocks of a showtime."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BLOCKS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def blocks(self) -> _containers.RepeatedCompositeFieldContainer[_showtime_pb2.SeatBlock]:
+        """The blocks, oldest first."""
+
+    def __init__(
+        self,
+        *,
+        blocks: _abc.Iterable[_showtime_pb2.SeatBlock] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocks", b"blocks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSeatBlocksResponse: _TypeAlias = ListSeatBlocksResponse  # noqa: Y015
+
+@_typing.final
+class CancelShowtimeRequest(_message.Message):
+    """Showtime to cancel."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHOWTIME_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    EXPECTED_REVISION_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    showtime_id: _builtins.str
+    """Identifier of the showtime. Required."""
+    reason: _builtins.str
+    """Reason, which customers see: 1 to 200 characters. Required."""
+    validate_only: _builtins.bool
+    """Whether to return the impact only, and to change nothing. Such a call is not stored under its request_id."""
+    expected_revision: _builtins.int
+    """The revision that the showtime must have. 0: any."""
+    request_id: _builtins.str
+    """A UUID that the caller chooses. For at least 24 hours, a repeat with the same request_id and the same content
+    returns the stored response and has no second effect; with different content it is REQUEST_ID_REUSED. A refused
+    call is not stored: its request_id can be used again. Empty: every call is a new one.
+    """
+    def __init__(
+        self,
+        *,
+        showtime_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+        expected_revision: _builtins.int = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_revision", b"expected_revision", "reason", b"reason", "request_id", b"request_id", "showtime_id", b"showtime_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelShowtimeRequest: _TypeAlias = CancelShowtimeRequest  # noqa: Y015
+
+@_typing.final
+class CancelShowtimeResponse(_message.Message):
+    """Showtime that was cancelled."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHOWTIME_FIELD_NUMBER: _builtins.int
+    IMPACT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def showtime(self) -> _showtime_pb2.Showtime:
+        """The showtime."""
+
+    @_builtins.property
+    def impact(self) -> _showtime_pb2.Impact:
+        """What the cancellation affects."""
+
+    def __init__(
+        self,
+        *,
+        showtime: _showtime_pb2.Showtime | None = ...,
+        impact: _showtime_pb2.Impact | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["impact", b"impact", "showtime", b"showtime"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["impact", b"impact", "showtime", b"showtime"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelShowtimeResponse: _TypeAlias = CancelShowtimeResponse  # noqa: Y015
+
+@_typing.final
+class UpdateShowtimeRequest(_message.Message):
+    """Changes of a showtime."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHOWTIME_ID_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    PRICES_FIELD_NUMBER: _builtins.int
+    SEAT_GAP_POLICY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    EXPECTED_REVISION_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    showtime_id: _builtins.str
+    """Identifier of the showtime. Required."""
+    seat_gap_policy: _showtime_pb2.SeatGapPolicy.ValueType
+    """Whether a booking may leave a single free seat."""
+    reason: _builtins.str
+    """Reason, for the log: at most 200 characters. Optional."""
+    validate_only: _builtins.bool
+    """Whether to return the impact only, and to change nothing. Such a call is not stored under its request_id."""
+    expected_revision: _builtins.int
+    """The revision that the showtime must have. 0: any."""
+    request_id: _builtins.str
+    """A UUID that the caller chooses. For at least 24 hours, a repeat with the same request_id and the same content
+    returns the stored response and has no second effect; with different content it is REQUEST_ID_REUSED. A refused
+    call is not stored: its request_id can be used again. Empty: every call is a new one.
+    """
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """The fields to change: start_time, prices, seat_gap_policy. Required."""
+
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Start: in the future, at most 5 years ahead. Digits below a microsecond are cut off."""
+
+    @_builtins.property
+    def prices(self) -> _containers.RepeatedCompositeFieldContainer[_showtime_pb2.PriceLine]:
+        """Prices, as in CreateShowtime, in the same currency as before."""
+
+    def __init__(
+        self,
+        *,
+        showtime_id: _builtins.str = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        prices: _abc.Iterable[_showtime_pb2.PriceLine] | None = ...,
+        seat_gap_policy: _showtime_pb2.SeatGapPolicy.ValueType = ...,
+        reason: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+        expected_revision: _builtins.int = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_revision", b"expected_revision", "prices", b"prices", "reason", b"reason", "request_id", b"request_id", "seat_gap_policy", b"seat_gap_policy", "showtime_id", b"showtime_id", "start_time", b"start_time", "update_mask", b"update_mask", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateShowtimeRequest: _TypeAlias = UpdateShowtimeRequest  # noqa: Y015
+
+@_typing.final
+class UpdateShowtimeResponse(_message.Message):
+    """Showtime that was changed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHOWTIME_FIELD_NUMBER: _builtins.int
+    IMPACT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def showtime(self) -> _showtime_pb2.Showtime:
+        """The showtime."""
+
+    @_builtins.property
+    def impact(self) -> _showtime_pb2.Impact:
+        """What the change affects."""
+
+    def __init__(
+        self,
+        *,
+        showtime: _showtime_pb2.Showtime | None = ...,
+        impact: _showtime_pb2.Impact | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["impact", b"impact", "showtime", b"showtime"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["impact", b"impact", "showtime", b"showtime"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateShowtimeResponse: _TypeAlias = UpdateShowtimeResponse  # noqa: Y015

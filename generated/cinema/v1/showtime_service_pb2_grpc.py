@@ -53,6 +53,26 @@ class ShowtimeServiceStub:
                 request_serializer=cinema_dot_v1_dot_showtime__service__pb2.CreateShowtimeRequest.SerializeToString,
                 response_deserializer=cinema_dot_v1_dot_showtime__service__pb2.CreateShowtimeResponse.FromString,
                 _registered_method=True)
+        self.SetSeatBlocks = channel.unary_unary(
+                '/cinema.v1.ShowtimeService/SetSeatBlocks',
+                request_serializer=cinema_dot_v1_dot_showtime__service__pb2.SetSeatBlocksRequest.SerializeToString,
+                response_deserializer=cinema_dot_v1_dot_showtime__service__pb2.SetSeatBlocksResponse.FromString,
+                _registered_method=True)
+        self.ListSeatBlocks = channel.unary_unary(
+                '/cinema.v1.ShowtimeService/ListSeatBlocks',
+                request_serializer=cinema_dot_v1_dot_showtime__service__pb2.ListSeatBlocksRequest.SerializeToString,
+                response_deserializer=cinema_dot_v1_dot_showtime__service__pb2.ListSeatBlocksResponse.FromString,
+                _registered_method=True)
+        self.CancelShowtime = channel.unary_unary(
+                '/cinema.v1.ShowtimeService/CancelShowtime',
+                request_serializer=cinema_dot_v1_dot_showtime__service__pb2.CancelShowtimeRequest.SerializeToString,
+                response_deserializer=cinema_dot_v1_dot_showtime__service__pb2.CancelShowtimeResponse.FromString,
+                _registered_method=True)
+        self.UpdateShowtime = channel.unary_unary(
+                '/cinema.v1.ShowtimeService/UpdateShowtime',
+                request_serializer=cinema_dot_v1_dot_showtime__service__pb2.UpdateShowtimeRequest.SerializeToString,
+                response_deserializer=cinema_dot_v1_dot_showtime__service__pb2.UpdateShowtimeResponse.FromString,
+                _registered_method=True)
 
 
 class ShowtimeServiceServicer:
@@ -99,8 +119,91 @@ class ShowtimeServiceServicer:
         - INVALID_ARGUMENT INVALID_REQUEST: a field is malformed, the start is in the past or more than 5 years ahead, or
         ISO 4217 does not know the currency.
         - NOT_FOUND MOVIE_NOT_FOUND or AUDITORIUM_NOT_FOUND.
+        - FAILED_PRECONDITION ARCHIVED: the movie, the auditorium or its cinema is archived.
         - FAILED_PRECONDITION SHOWTIME_OVERLAP: the auditorium has a showtime less than 15 minutes before or after this
         one.
+        - FAILED_PRECONDITION REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetSeatBlocks(self, request, context):
+        """Blocks seats, or releases blocked ones: all of them or none. Blocking a blocked seat replaces its block. Releasing a
+        seat that is not blocked changes nothing.
+
+        Access: staff. Repeating: safe with the same request_id.
+
+        Errors:
+        - UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED.
+        - PERMISSION_DENIED ROLE_REQUIRED.
+        - INVALID_ARGUMENT INVALID_REQUEST: a field is malformed, a seat is to be blocked and released, or release_time is
+        past or after the start.
+        - NOT_FOUND SHOWTIME_NOT_FOUND.
+        - FAILED_PRECONDITION SHOWTIME_CANCELLED, or SHOWTIME_ENDED.
+        - NOT_FOUND SEAT_NOT_FOUND: names every unknown seat.
+        - FAILED_PRECONDITION SEATS_UNAVAILABLE: names every seat to block that is held or sold.
+        - FAILED_PRECONDITION REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSeatBlocks(self, request, context):
+        """Returns the blocks of a showtime that stand now.
+
+        Access: staff. Repeating: safe, no side effects.
+
+        Errors:
+        - UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED.
+        - PERMISSION_DENIED ROLE_REQUIRED.
+        - INVALID_ARGUMENT INVALID_REQUEST.
+        - NOT_FOUND SHOWTIME_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelShowtime(self, request, context):
+        """Cancels a showtime in one transaction: its bookings become CANCELLED, their tickets void, and everything that was
+        paid and not refunded yet is owed back. Possible until end_time. The auditorium is free again.
+
+        Call it with validate_only to see the impact; then call it with expected_revision set to the revision of that
+        preview. It does exactly what the preview showed, or it is SHOWTIME_CHANGED.
+
+        Access: staff. Repeating: safe with the same request_id.
+
+        Errors:
+        - UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED.
+        - PERMISSION_DENIED ROLE_REQUIRED.
+        - INVALID_ARGUMENT INVALID_REQUEST.
+        - NOT_FOUND SHOWTIME_NOT_FOUND.
+        - FAILED_PRECONDITION SHOWTIME_CANCELLED: it was cancelled before.
+        - FAILED_PRECONDITION SHOWTIME_ENDED.
+        - ABORTED SHOWTIME_CHANGED: the showtime has another revision than expected, or a hold has ended since.
+        - FAILED_PRECONDITION REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateShowtime(self, request, context):
+        """Changes a showtime: the fields that update_mask names. A preview and its revision work as in CancelShowtime.
+
+        A new start_time keeps every booking, and moves the end of sales, holds and refund steps with it. Bookings made
+        before a move of 15 minutes or more can be cancelled for 100% until the new start. Other bookings get the best
+        percent over the start times since they were made. New prices apply to later bookings only.
+
+        Access: staff. Repeating: safe with the same request_id.
+
+        Errors:
+        - UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED.
+        - PERMISSION_DENIED ROLE_REQUIRED.
+        - INVALID_ARGUMENT INVALID_REQUEST: a field is malformed, or a category of the auditorium has no price.
+        - NOT_FOUND SHOWTIME_NOT_FOUND.
+        - FAILED_PRECONDITION SHOWTIME_CANCELLED, or SHOWTIME_ENDED.
+        - ABORTED SHOWTIME_CHANGED: the showtime has another revision than expected, or a hold has ended since.
+        - FAILED_PRECONDITION SHOWTIME_OVERLAP.
         - FAILED_PRECONDITION REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -124,6 +227,26 @@ def add_ShowtimeServiceServicer_to_server(servicer, server):
                     servicer.CreateShowtime,
                     request_deserializer=cinema_dot_v1_dot_showtime__service__pb2.CreateShowtimeRequest.FromString,
                     response_serializer=cinema_dot_v1_dot_showtime__service__pb2.CreateShowtimeResponse.SerializeToString,
+            ),
+            'SetSeatBlocks': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetSeatBlocks,
+                    request_deserializer=cinema_dot_v1_dot_showtime__service__pb2.SetSeatBlocksRequest.FromString,
+                    response_serializer=cinema_dot_v1_dot_showtime__service__pb2.SetSeatBlocksResponse.SerializeToString,
+            ),
+            'ListSeatBlocks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSeatBlocks,
+                    request_deserializer=cinema_dot_v1_dot_showtime__service__pb2.ListSeatBlocksRequest.FromString,
+                    response_serializer=cinema_dot_v1_dot_showtime__service__pb2.ListSeatBlocksResponse.SerializeToString,
+            ),
+            'CancelShowtime': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelShowtime,
+                    request_deserializer=cinema_dot_v1_dot_showtime__service__pb2.CancelShowtimeRequest.FromString,
+                    response_serializer=cinema_dot_v1_dot_showtime__service__pb2.CancelShowtimeResponse.SerializeToString,
+            ),
+            'UpdateShowtime': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateShowtime,
+                    request_deserializer=cinema_dot_v1_dot_showtime__service__pb2.UpdateShowtimeRequest.FromString,
+                    response_serializer=cinema_dot_v1_dot_showtime__service__pb2.UpdateShowtimeResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -211,6 +334,114 @@ class ShowtimeService:
             '/cinema.v1.ShowtimeService/CreateShowtime',
             cinema_dot_v1_dot_showtime__service__pb2.CreateShowtimeRequest.SerializeToString,
             cinema_dot_v1_dot_showtime__service__pb2.CreateShowtimeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetSeatBlocks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cinema.v1.ShowtimeService/SetSeatBlocks',
+            cinema_dot_v1_dot_showtime__service__pb2.SetSeatBlocksRequest.SerializeToString,
+            cinema_dot_v1_dot_showtime__service__pb2.SetSeatBlocksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSeatBlocks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cinema.v1.ShowtimeService/ListSeatBlocks',
+            cinema_dot_v1_dot_showtime__service__pb2.ListSeatBlocksRequest.SerializeToString,
+            cinema_dot_v1_dot_showtime__service__pb2.ListSeatBlocksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelShowtime(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cinema.v1.ShowtimeService/CancelShowtime',
+            cinema_dot_v1_dot_showtime__service__pb2.CancelShowtimeRequest.SerializeToString,
+            cinema_dot_v1_dot_showtime__service__pb2.CancelShowtimeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateShowtime(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cinema.v1.ShowtimeService/UpdateShowtime',
+            cinema_dot_v1_dot_showtime__service__pb2.UpdateShowtimeRequest.SerializeToString,
+            cinema_dot_v1_dot_showtime__service__pb2.UpdateShowtimeResponse.FromString,
             options,
             channel_credentials,
             insecure,

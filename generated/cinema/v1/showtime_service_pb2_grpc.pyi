@@ -49,8 +49,75 @@ class ShowtimeServiceStub:
     - INVALID_ARGUMENT INVALID_REQUEST: a field is malformed, the start is in the past or more than 5 years ahead, or
       ISO 4217 does not know the currency.
     - NOT_FOUND MOVIE_NOT_FOUND or AUDITORIUM_NOT_FOUND.
+    - FAILED_PRECONDITION ARCHIVED: the movie, the auditorium or its cinema is archived.
     - FAILED_PRECONDITION SHOWTIME_OVERLAP: the auditorium has a showtime less than 15 minutes before or after this
       one.
+    - FAILED_PRECONDITION REQUEST_ID_REUSED.
+    """
+    SetSeatBlocks: _aio.UnaryUnaryMultiCallable[_showtime_service_pb2.SetSeatBlocksRequest, _showtime_service_pb2.SetSeatBlocksResponse]
+    """Blocks seats, or releases blocked ones: all of them or none. Blocking a blocked seat replaces its block. Releasing a
+    seat that is not blocked changes nothing.
+
+    Access: staff. Repeating: safe with the same request_id.
+
+    Errors:
+    - UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED.
+    - PERMISSION_DENIED ROLE_REQUIRED.
+    - INVALID_ARGUMENT INVALID_REQUEST: a field is malformed, a seat is to be blocked and released, or release_time is
+      past or after the start.
+    - NOT_FOUND SHOWTIME_NOT_FOUND.
+    - FAILED_PRECONDITION SHOWTIME_CANCELLED, or SHOWTIME_ENDED.
+    - NOT_FOUND SEAT_NOT_FOUND: names every unknown seat.
+    - FAILED_PRECONDITION SEATS_UNAVAILABLE: names every seat to block that is held or sold.
+    - FAILED_PRECONDITION REQUEST_ID_REUSED.
+    """
+    ListSeatBlocks: _aio.UnaryUnaryMultiCallable[_showtime_service_pb2.ListSeatBlocksRequest, _showtime_service_pb2.ListSeatBlocksResponse]
+    """Returns the blocks of a showtime that stand now.
+
+    Access: staff. Repeating: safe, no side effects.
+
+    Errors:
+    - UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED.
+    - PERMISSION_DENIED ROLE_REQUIRED.
+    - INVALID_ARGUMENT INVALID_REQUEST.
+    - NOT_FOUND SHOWTIME_NOT_FOUND.
+    """
+    CancelShowtime: _aio.UnaryUnaryMultiCallable[_showtime_service_pb2.CancelShowtimeRequest, _showtime_service_pb2.CancelShowtimeResponse]
+    """Cancels a showtime in one transaction: its bookings become CANCELLED, their tickets void, and everything that was
+    paid and not refunded yet is owed back. Possible until end_time. The auditorium is free again.
+
+    Call it with validate_only to see the impact; then call it with expected_revision set to the revision of that
+    preview. It does exactly what the preview showed, or it is SHOWTIME_CHANGED.
+
+    Access: staff. Repeating: safe with the same request_id.
+
+    Errors:
+    - UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED.
+    - PERMISSION_DENIED ROLE_REQUIRED.
+    - INVALID_ARGUMENT INVALID_REQUEST.
+    - NOT_FOUND SHOWTIME_NOT_FOUND.
+    - FAILED_PRECONDITION SHOWTIME_CANCELLED: it was cancelled before.
+    - FAILED_PRECONDITION SHOWTIME_ENDED.
+    - ABORTED SHOWTIME_CHANGED: the showtime has another revision than expected, or a hold has ended since.
+    - FAILED_PRECONDITION REQUEST_ID_REUSED.
+    """
+    UpdateShowtime: _aio.UnaryUnaryMultiCallable[_showtime_service_pb2.UpdateShowtimeRequest, _showtime_service_pb2.UpdateShowtimeResponse]
+    """Changes a showtime: the fields that update_mask names. A preview and its revision work as in CancelShowtime.
+
+    A new start_time keeps every booking, and moves the end of sales, holds and refund steps with it. Bookings made
+    before a move of 15 minutes or more can be cancelled for 100% until the new start. Other bookings get the best
+    percent over the start times since they were made. New prices apply to later bookings only.
+
+    Access: staff. Repeating: safe with the same request_id.
+
+    Errors:
+    - UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED.
+    - PERMISSION_DENIED ROLE_REQUIRED.
+    - INVALID_ARGUMENT INVALID_REQUEST: a field is malformed, or a category of the auditorium has no price.
+    - NOT_FOUND SHOWTIME_NOT_FOUND.
+    - FAILED_PRECONDITION SHOWTIME_CANCELLED, or SHOWTIME_ENDED.
+    - ABORTED SHOWTIME_CHANGED: the showtime has another revision than expected, or a hold has ended since.
+    - FAILED_PRECONDITION SHOWTIME_OVERLAP.
     - FAILED_PRECONDITION REQUEST_ID_REUSED.
     """
 
@@ -107,8 +174,99 @@ class ShowtimeServiceServicer(metaclass=_abc_1.ABCMeta):
         - INVALID_ARGUMENT INVALID_REQUEST: a field is malformed, the start is in the past or more than 5 years ahead, or
           ISO 4217 does not know the currency.
         - NOT_FOUND MOVIE_NOT_FOUND or AUDITORIUM_NOT_FOUND.
+        - FAILED_PRECONDITION ARCHIVED: the movie, the auditorium or its cinema is archived.
         - FAILED_PRECONDITION SHOWTIME_OVERLAP: the auditorium has a showtime less than 15 minutes before or after this
           one.
+        - FAILED_PRECONDITION REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def SetSeatBlocks(
+        self,
+        request: _showtime_service_pb2.SetSeatBlocksRequest,
+        context: _aio.ServicerContext[_showtime_service_pb2.SetSeatBlocksRequest, _abc.Awaitable[_showtime_service_pb2.SetSeatBlocksResponse]],
+    ) -> _abc.Awaitable[_showtime_service_pb2.SetSeatBlocksResponse]:
+        """Blocks seats, or releases blocked ones: all of them or none. Blocking a blocked seat replaces its block. Releasing a
+        seat that is not blocked changes nothing.
+
+        Access: staff. Repeating: safe with the same request_id.
+
+        Errors:
+        - UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED.
+        - PERMISSION_DENIED ROLE_REQUIRED.
+        - INVALID_ARGUMENT INVALID_REQUEST: a field is malformed, a seat is to be blocked and released, or release_time is
+          past or after the start.
+        - NOT_FOUND SHOWTIME_NOT_FOUND.
+        - FAILED_PRECONDITION SHOWTIME_CANCELLED, or SHOWTIME_ENDED.
+        - NOT_FOUND SEAT_NOT_FOUND: names every unknown seat.
+        - FAILED_PRECONDITION SEATS_UNAVAILABLE: names every seat to block that is held or sold.
+        - FAILED_PRECONDITION REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def ListSeatBlocks(
+        self,
+        request: _showtime_service_pb2.ListSeatBlocksRequest,
+        context: _aio.ServicerContext[_showtime_service_pb2.ListSeatBlocksRequest, _abc.Awaitable[_showtime_service_pb2.ListSeatBlocksResponse]],
+    ) -> _abc.Awaitable[_showtime_service_pb2.ListSeatBlocksResponse]:
+        """Returns the blocks of a showtime that stand now.
+
+        Access: staff. Repeating: safe, no side effects.
+
+        Errors:
+        - UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED.
+        - PERMISSION_DENIED ROLE_REQUIRED.
+        - INVALID_ARGUMENT INVALID_REQUEST.
+        - NOT_FOUND SHOWTIME_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def CancelShowtime(
+        self,
+        request: _showtime_service_pb2.CancelShowtimeRequest,
+        context: _aio.ServicerContext[_showtime_service_pb2.CancelShowtimeRequest, _abc.Awaitable[_showtime_service_pb2.CancelShowtimeResponse]],
+    ) -> _abc.Awaitable[_showtime_service_pb2.CancelShowtimeResponse]:
+        """Cancels a showtime in one transaction: its bookings become CANCELLED, their tickets void, and everything that was
+        paid and not refunded yet is owed back. Possible until end_time. The auditorium is free again.
+
+        Call it with validate_only to see the impact; then call it with expected_revision set to the revision of that
+        preview. It does exactly what the preview showed, or it is SHOWTIME_CHANGED.
+
+        Access: staff. Repeating: safe with the same request_id.
+
+        Errors:
+        - UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED.
+        - PERMISSION_DENIED ROLE_REQUIRED.
+        - INVALID_ARGUMENT INVALID_REQUEST.
+        - NOT_FOUND SHOWTIME_NOT_FOUND.
+        - FAILED_PRECONDITION SHOWTIME_CANCELLED: it was cancelled before.
+        - FAILED_PRECONDITION SHOWTIME_ENDED.
+        - ABORTED SHOWTIME_CHANGED: the showtime has another revision than expected, or a hold has ended since.
+        - FAILED_PRECONDITION REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateShowtime(
+        self,
+        request: _showtime_service_pb2.UpdateShowtimeRequest,
+        context: _aio.ServicerContext[_showtime_service_pb2.UpdateShowtimeRequest, _abc.Awaitable[_showtime_service_pb2.UpdateShowtimeResponse]],
+    ) -> _abc.Awaitable[_showtime_service_pb2.UpdateShowtimeResponse]:
+        """Changes a showtime: the fields that update_mask names. A preview and its revision work as in CancelShowtime.
+
+        A new start_time keeps every booking, and moves the end of sales, holds and refund steps with it. Bookings made
+        before a move of 15 minutes or more can be cancelled for 100% until the new start. Other bookings get the best
+        percent over the start times since they were made. New prices apply to later bookings only.
+
+        Access: staff. Repeating: safe with the same request_id.
+
+        Errors:
+        - UNAUTHENTICATED TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED.
+        - PERMISSION_DENIED ROLE_REQUIRED.
+        - INVALID_ARGUMENT INVALID_REQUEST: a field is malformed, or a category of the auditorium has no price.
+        - NOT_FOUND SHOWTIME_NOT_FOUND.
+        - FAILED_PRECONDITION SHOWTIME_CANCELLED, or SHOWTIME_ENDED.
+        - ABORTED SHOWTIME_CHANGED: the showtime has another revision than expected, or a hold has ended since.
+        - FAILED_PRECONDITION SHOWTIME_OVERLAP.
         - FAILED_PRECONDITION REQUEST_ID_REUSED.
         """
 

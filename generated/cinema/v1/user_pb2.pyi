@@ -29,8 +29,8 @@ class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType],
     ROLE_CUSTOMER: _Role.ValueType  # 1
     """Buys seats. Every account that Register creates has this role."""
     ROLE_STAFF: _Role.ValueType  # 2
-    """Works for the cinema. May also create movies, cinemas, auditoriums and showtimes. Staff accounts are created only
-    on the server's command line (`cinema create-staff`).
+    """Works for the cinema. May also call the methods for staff. Staff accounts are created only on the server's command
+    line (`cinema create-staff`).
     """
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
@@ -41,8 +41,8 @@ ROLE_UNSPECIFIED: Role.ValueType  # 0
 ROLE_CUSTOMER: Role.ValueType  # 1
 """Buys seats. Every account that Register creates has this role."""
 ROLE_STAFF: Role.ValueType  # 2
-"""Works for the cinema. May also create movies, cinemas, auditoriums and showtimes. Staff accounts are created only
-on the server's command line (`cinema create-staff`).
+"""Works for the cinema. May also call the methods for staff. Staff accounts are created only on the server's command
+line (`cinema create-staff`).
 """
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
