@@ -1,0 +1,83 @@
+"""Selling seats at the counter."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from cinema_grpc.domain.booking import Booking, BookingStatus, Ticket
+from cinema_grpc.domain.booking_errors import ShowtimeCancelled, ShowtimeEnded
+from cinema_grpc.domain.claims import Selection, choose
+from cinema_grpc.domain.gap_rule import OwnSeats
+from cinema_grpc.domain.sale import Sale, Tender
+from cinema_grpc.domain.showtime import Showtime
+from cinema_grpc.domain.terms import ShowtimeStatus, Terms
+
+MAXIMUM_SEATS_A_SALE = 100
+"""How many seats one sale at the counter has at most."""
+
+
+def sell(
+    showtime: Showtime,
+    booking_id: str,
+    user_id: str,
+    selection: Selection,
+    sale: Sale,
+    tickets: Mapping[str, Ticket],
+    now: datetime,
+    *,
+    allow_gap: bool = False,
+    use_house_seats: bool = False,
+) -> Booking:
+    """Sell seats at the counter: the booking is CONFIRMED at once.
+
+    Args:
+        showtime: The showtime, which is changed.
+        booking_id: The new booking's.
+        user_id: Whose booking it is.
+        selection: The seats.
+        sale: How it is paid for, and by whom it is sold. COMPLIMENTARY seats cost nothing.
+        tickets: A new ticket for each seat, by label.
+        now: The present moment.
+        allow_gap: Whether it may strand single seats.
+        use_house_seats: Whether seats of HOUSE blocks count as free.
+
+    Raises:
+        ShowtimeCancelled, ShowtimeEnded.
+        InvalidRequest, SeatNotFound, TicketTypeNotOffered, SeatsUnavailable, AccessibleOnly: See claims.choose.
+        SingleSeatGap: It would strand single seats.
+    """
+    check_running(showtime.terms, now)
+    owner = showtime.owner_at(now, house_is_free=use_house_seats)
+    free = sale.tender is Tender.COMPLIMENTARY
+    positions, seats = choose(showtime.terms, selection, MAXIMUM_SEATS_A_SALE, owner, free=free)
+    if not allow_gap:
+        # What it relies on is not kept: it is paid for at once, so no other payment depends on it.
+        showtime.check_gaps(positions, OwnSeats(user_id, owner))
+    showtime.vacate(positions)
+    return showtime.put(
+        Booking(
+            booking_id=booking_id,
+            user_id=user_id,
+            showtime_id=showtime.terms.showtime_id,
+            seats=seats,
+            status=BookingStatus.CONFIRMED,
+            create_time=now,
+            hold_expire_time=now,
+            hold_extended=True,
+            confirm_time=now,
+            tickets=tuple(tickets[seat.label] for seat in seats),
+            wheelchair=selection.wheelchair,
+            sale=sale,
+        )
+    )
+
+
+def check_running(terms: Terms, now: datetime) -> None:
+    """Check that a showtime can still be sold or changed by staff.
+
+    Raises:
+        ShowtimeCancelled; ShowtimeEnded: It is past its end.
+    """
+    if terms.status is ShowtimeStatus.CANCELLED:
+        raise ShowtimeCancelled(terms.showtime_id)
+    if now >= terms.end_time:
+        raise ShowtimeEnded(terms.showtime_id, terms.end_time)
