@@ -5,8 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 from cinema_grpc.domain.booking import BookedSeat, Booking, BookingStatus
 from cinema_grpc.domain.money import Money
+from cinema_grpc.domain.pricing import STANDARD, PriceList, single_price
 from cinema_grpc.domain.seating import SeatPlan, SeatRow
-from cinema_grpc.domain.showtime import SeatGapPolicy, Showtime, Terms
+from cinema_grpc.domain.showtime import Showtime
+from cinema_grpc.domain.terms import SeatGapPolicy, Terms
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 """The time at which a test begins."""
@@ -41,10 +43,30 @@ def a_booking(
         booking_id=booking_id,
         user_id=user_id,
         showtime_id="a-showtime",
-        seats=tuple(BookedSeat(label, price) for label in seats),
+        seats=tuple(BookedSeat(label, price, STANDARD, STANDARD) for label in seats),
         status=status,
         create_time=NOW,
         hold_expire_time=hold_expire_time,
+    )
+
+
+def some_terms(
+    rows: Sequence[SeatRow] = (SeatRow("A", (10,)), SeatRow("B", (10,))),
+    policy: SeatGapPolicy = SeatGapPolicy.REFUSE,
+    start_time: datetime = NOW + timedelta(days=2),
+    showtime_id: str = "a-showtime",
+    prices: PriceList | None = None,
+) -> Terms:
+    """Return the terms of a showtime that starts two days after NOW and lasts two hours."""
+    plan = SeatPlan(rows)
+    return Terms(
+        showtime_id,
+        "an-auditorium",
+        start_time,
+        start_time + timedelta(hours=2),
+        prices or single_price(PRICE, plan.categories),
+        policy,
+        plan,
     )
 
 
@@ -54,4 +76,4 @@ def a_showtime(
     start_time: datetime = NOW + timedelta(days=2),
 ) -> Showtime:
     """Return a showtime without bookings that starts two days after NOW."""
-    return Showtime(Terms("a-showtime", start_time, Money("EUR", 1_250), policy, SeatPlan(rows)))
+    return Showtime(some_terms(rows, policy, start_time))

@@ -1,6 +1,6 @@
 """A booking and its states: seats held for a customer, sold, cancelled or expired."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
@@ -12,10 +12,14 @@ from cinema_grpc.domain.booking_errors import (
     HoldExpired,
     PaymentInProgress,
     SalesClosed,
+    SeatNotInBooking,
+    ShowtimeCancelled,
 )
-from cinema_grpc.domain.cancellation import refund_percent
 from cinema_grpc.domain.money import Money
-from cinema_grpc.domain.payment import PAYMENT_TIME, AttemptStatus, PaymentAttempt, Refund, RefundStatus
+from cinema_grpc.domain.payment import AttemptStatus, PaymentAttempt, Refund, RefundStatus
+from cinema_grpc.domain.sale import Sale
+from cinema_grpc.domain.seating import row_order
+from cinema_grpc.domain.terms import ShowtimeStatus, Terms
 
 MAXIMUM_SEATS_A_BOOKING = 10
 MICROSECOND = timedelta(microseconds=1)
@@ -43,11 +47,27 @@ SEAT_KEEPING = frozenset({BookingStatus.RESERVED, BookingStatus.CONFIRMED})
 """The states in which a booking has its seats."""
 
 
+class CancelCause(Enum):
+    """Who cancelled a booking. SHOWTIME: its showtime was cancelled."""
+
+    CUSTOMER = "CUSTOMER"
+    STAFF = "STAFF"
+    SHOWTIME = "SHOWTIME"
+
+
 class BookedSeat(NamedTuple):
-    """A seat and the price at which it was claimed."""
+    """A seat as it was claimed: its price, category and ticket type, and what the door asks for.
+
+    Attributes:
+        active: False once it was sold and then cancelled apart from other seats of the booking.
+    """
 
     label: str
     price: Money
+    category: str
+    ticket_type: str
+    proof: str = ""
+    active: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +97,6 @@ class Reliance:
 
 
 @dataclass(frozen=True, slots=True)
-class CancellationQuote:
-    """What cancelling would pay back; `valid_until_time` is the last moment at which that holds."""
-
-    amount: Money
-    percent: int
-    valid_until_time: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class Booking:
     """Seats of one showtime, held for and then sold to one customer.
 
@@ -93,10 +104,15 @@ class Booking:
 
     Attributes:
         seats: At least one, in row order, all priced in one currency.
-        hold_extended: Whether a charge was ever opened, which extends the hold once. Only such bookings have payment
-            attempts, tickets or a refund.
+        hold_extended: Whether a charge was ever opened, which extends the hold once. Only such bookings, and those sold
+            at the counter, have payment attempts, tickets or refunds.
+        hold_renewed: Whether its owner has extended the hold.
         payment: The latest attempt to charge.
+        refunds: Oldest first.
         relied_on: What the gap rule assumed when the booking was made; empty for most bookings.
+        wheelchair: Whether it takes wheelchair spaces.
+        cancel_cause: Set when it is CANCELLED.
+        sale: None if it was sold online.
     """
 
     booking_id: str
@@ -111,18 +127,28 @@ class Booking:
     cancel_time: datetime | None = None
     tickets: tuple[Ticket, ...] = ()
     payment: PaymentAttempt | None = None
-    refund: Refund | None = None
+    refunds: tuple[Refund, ...] = ()
     relied_on: tuple[Reliance, ...] = ()
+    wheelchair: bool = False
+    hold_renewed: bool = False
+    cancel_cause: CancelCause | None = None
+    cancel_reason: str = ""
+    sale: Sale | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The labels of its seats."""
-        return tuple([seat.label for seat in self.seats])
+        """The labels of its active seats."""
+        return tuple([seat.label for seat in self.seats if seat.active])
 
     @property
     def total_price(self) -> Money:
-        """The sum of the prices of its seats."""
+        """The sum of the prices of its seats, cancelled ones included."""
         return Money(self.seats[0].price.currency_code, sum(seat.price.minor_units for seat in self.seats))
+
+    @property
+    def refund(self) -> Refund | None:
+        """The latest refund."""
+        return self.refunds[-1] if self.refunds else None
 
     @property
     def being_paid(self) -> bool:
@@ -151,16 +177,16 @@ class Booking:
             raise ValueError(f"a booking never goes from {self.status.value} to {status.value}")
         return replace(self, status=status, **changes)
 
-    def check_payable(self, start_time: datetime, now: datetime, request: str = "") -> None:
+    def check_payable(self, terms: Terms, now: datetime, request: str = "") -> None:
         """Check that a charge may start.
 
         Args:
-            start_time: When the showtime starts.
+            terms: The showtime's.
             now: The present moment.
             request: The request that wants to pay, as in PaymentAttempt.
 
         Raises:
-            HoldExpired: The hold has lapsed; `charged` if this request's own charge came too late.
+            ShowtimeCancelled; HoldExpired: The hold has lapsed; `charged` if this request's own charge came too late.
             BookingNotReserved: It is paid for or cancelled.
             SalesClosed: The showtime has started.
             PaymentInProgress: A charge is under way; `of_this_request` if this request started it.
@@ -169,117 +195,103 @@ class Booking:
         status = self.as_of(now).status
         if own is not None and own.unsettled:
             raise PaymentInProgress(self.booking_id, of_this_request=True)
+        charged = own is not None and own.status is AttemptStatus.CHARGED
+        if terms.status is ShowtimeStatus.CANCELLED:
+            raise ShowtimeCancelled(self.showtime_id, charged=charged and self.confirm_time is None)
         if status is BookingStatus.EXPIRED:
-            charged = own is not None and own.status is AttemptStatus.CHARGED
             raise HoldExpired(self.booking_id, self.hold_expire_time, charged=charged)
         if status is not BookingStatus.RESERVED:
             raise BookingNotReserved(self.booking_id, status.value)
         if self.being_paid:
             raise PaymentInProgress(self.booking_id)
-        if now >= start_time:
-            raise SalesClosed(self.showtime_id, start_time)
+        if now >= terms.start_time:
+            raise SalesClosed(self.showtime_id, terms.start_time)
 
-    def with_payment_opened(self, attempt_id: str, now: datetime, request: str) -> "Booking":
-        """Return it with a new attempt to charge; the first one leaves at least PAYMENT_TIME of the hold."""
-        hold_expire_time = self.hold_expire_time
-        if not self.hold_extended:
-            hold_expire_time = max(hold_expire_time, now + PAYMENT_TIME)
-        # The latest attempt counts, so each is later than the one before it, even if the clock stands still.
-        create_time = now if self.payment is None else max(now, self.payment.create_time + MICROSECOND)
-        attempt = PaymentAttempt(attempt_id, AttemptStatus.OPEN, create_time, request)
-        return replace(self, payment=attempt, hold_extended=True, hold_expire_time=hold_expire_time)
+    def check_cancellable(
+        self, seats: Collection[str], now: datetime, started: datetime | None = None
+    ) -> list[BookedSeat]:
+        """Check that seats may be cancelled, and return them; all active ones if none are named.
 
-    def with_charge_settled(
-        self, attempt_id: str, tickets: Sequence[Ticket], refund_id: str, start_time: datetime, now: datetime
-    ) -> "Booking":
-        """Return it CONFIRMED, or EXPIRED with all of the money owed back if the hold has lapsed.
-
-        Raises:
-            HoldExpired, BookingNotReserved, SalesClosed, PaymentInProgress: The attempt was called off.
-        """
-        attempt = self.attempt(attempt_id, AttemptStatus.OPEN)
-        if attempt is None and self.attempt(attempt_id, AttemptStatus.CHARGED, AttemptStatus.DECLINED):
-            return self
-        if attempt is None:
-            self.check_payable(start_time, now)
-            raise PaymentInProgress(self.booking_id)
-        charged = attempt.to(AttemptStatus.CHARGED)
-        if self.as_of(now).status is BookingStatus.RESERVED:
-            return self.to(BookingStatus.CONFIRMED, payment=charged, confirm_time=now, tickets=tuple(tickets))
-        expired = replace(self.as_of(now), payment=charged)
-        return replace(expired, refund=expired.owed(refund_id, 100, now))
-
-    def with_decline_settled(self, attempt_id: str) -> "Booking":
-        """Return it with an OPEN attempt DECLINED; in any other state it stays as it is."""
-        attempt = self.attempt(attempt_id, AttemptStatus.OPEN)
-        return self if attempt is None else replace(self, payment=attempt.to(AttemptStatus.DECLINED))
-
-    def with_void_begun(self, attempt_id: str) -> "Booking":
-        """Return it with an OPEN attempt VOIDING; in any other state it stays as it is."""
-        attempt = self.attempt(attempt_id, AttemptStatus.OPEN)
-        return self if attempt is None else replace(self, payment=attempt.to(AttemptStatus.VOIDING))
-
-    def with_void_settled(self, attempt_id: str, refund_id: str, now: datetime, *, given_back: bool) -> "Booking":
-        """Return it with a VOIDING attempt settled; in any other state it stays as it is.
-
-        The attempt is VOIDED. If money was given back and the hold has lapsed, it shows as a charge with its refund.
-        """
-        attempt = self.attempt(attempt_id, AttemptStatus.VOIDING)
-        if attempt is None:
-            return self
-        current = self.as_of(now)
-        if not given_back or current.status is BookingStatus.RESERVED:
-            return replace(self, payment=attempt.to(AttemptStatus.VOIDED))
-        charged = replace(current, payment=attempt.to(AttemptStatus.CHARGED))
-        return replace(charged, refund=replace(charged.owed(refund_id, 100, now), status=RefundStatus.COMPLETED))
-
-    def with_refund_settled(self, refund_id: str, status: RefundStatus) -> "Booking":
-        """Return it with a PENDING refund settled; in any other state it stays as it is."""
-        if self.refund is None or self.refund.refund_id != refund_id or self.refund.status is not RefundStatus.PENDING:
-            return self
-        return replace(self, refund=replace(self.refund, status=status))
-
-    def cancelled(self, refund_id: str, start_time: datetime, now: datetime) -> "Booking":
-        """Return it CANCELLED, with the refund that the policy owes if it was paid for.
+        Args:
+            seats: The labels.
+            now: The present moment.
+            started: When the showtime started, if that rules it out.
 
         Raises:
             BookingNotCancellable: It is EXPIRED or CANCELLED, or the showtime has started.
-            PaymentInProgress: A charge is under way.
-        """
-        quote = self.quote(start_time, now)
-        if self.being_paid:
-            raise PaymentInProgress(self.booking_id)
-        paid = self.status is BookingStatus.CONFIRMED
-        refund = self.owed(refund_id, quote.percent, now) if paid else None
-        return self.to(BookingStatus.CANCELLED, cancel_time=now, refund=refund)
-
-    def quote(self, start_time: datetime, now: datetime) -> CancellationQuote:
-        """Return what cancelling at `now` would pay back.
-
-        Raises:
-            BookingNotCancellable: It is EXPIRED or CANCELLED, or the showtime has started.
+            SeatNotInBooking: It does not keep some of the seats.
         """
         status = self.as_of(now).status
-        if status not in SEAT_KEEPING:
-            raise BookingNotCancellable(self.booking_id, status.value)
-        if now >= start_time:
-            raise BookingNotCancellable(self.booking_id, status.value, start_time)
-        percent, last_moment = refund_percent(start_time, now)
-        if self.status is BookingStatus.RESERVED:
-            percent, last_moment = 0, min(self.hold_expire_time, start_time) - MICROSECOND
-        return CancellationQuote(self.total_price.percent(percent), percent, last_moment)
+        if status not in SEAT_KEEPING or started is not None:
+            raise BookingNotCancellable(self.booking_id, status.value, started if status in SEAT_KEEPING else None)
+        active = [seat for seat in self.seats if seat.active]
+        chosen = [seat for seat in active if seat.label in seats] if seats else active
+        if seats and len(chosen) != len(seats):
+            labels = self.labels
+            unknown = [label for label in seats if label not in labels]
+            raise SeatNotInBooking(self.booking_id, sorted(unknown, key=row_order))
+        return chosen
 
-    def owed(self, refund_id: str, percent: int, now: datetime) -> Refund:
-        """Return the refund of a share of what was charged; a refund of nothing is COMPLETED.
+    def price_back(self, chosen: Sequence[BookedSeat], percent: int) -> Money:
+        """Return the refund for cancelling seats at a percent.
+
+        Rounding telescopes: refunds at one percent add up to that percent of the price of all of their seats, rounded
+        once.
+        """
+        total = self.total_price
+        before = sum(seat.price.minor_units for seat in self.seats if not seat.active)
+        after = before + sum(seat.price.minor_units for seat in chosen)
+        shares = [Money(total.currency_code, amount).percent(percent).minor_units for amount in (before, after)]
+        return Money(total.currency_code, shares[1] - shares[0])
+
+    def cancelled(
+        self, chosen: Sequence[BookedSeat], now: datetime, cause: CancelCause, reason: str, refund: Refund | None
+    ) -> "Booking":
+        """Return it without seats, CANCELLED if none is left.
+
+        Of a RESERVED booking the seats are removed. Those of a CONFIRMED one stay in `seats`, not active, and go with a
+        refund.
+
+        Args:
+            chosen: Active seats, as `check_cancellable` returns them.
+            now: The present moment.
+            cause: Who cancels.
+            reason: Why.
+            refund: The refund, if it was paid for.
 
         Raises:
-            ValueError: It was never charged.
+            PaymentInProgress: A charge is under way, and it is not the showtime that was cancelled.
         """
-        if self.payment is None:
+        if self.being_paid and cause is not CancelCause.SHOWTIME:
+            raise PaymentInProgress(self.booking_id)
+        refunds = self.refunds if refund is None else (*self.refunds, refund)
+        if len(chosen) == len(self.labels):
+            return self.to(
+                BookingStatus.CANCELLED, cancel_time=now, cancel_cause=cause, cancel_reason=reason, refunds=refunds
+            )
+        if self.status is BookingStatus.RESERVED:
+            return replace(self, seats=tuple(seat for seat in self.seats if seat not in chosen))
+        seats = tuple(seat._replace(active=False) if seat in chosen else seat for seat in self.seats)
+        return replace(self, seats=seats, refunds=refunds)
+
+    def owed(self, refund_id: str, amount: Money, percent: int, seats: Sequence[BookedSeat], now: datetime) -> Refund:
+        """Return a refund of what was charged or paid at the counter; a refund of nothing is COMPLETED.
+
+        Raises:
+            ValueError: It was never paid for.
+        """
+        if self.payment is None and self.sale is None:
             raise ValueError(f"booking {self.booking_id} was never charged")
-        amount = self.total_price.percent(percent)
+        attempt_id = "" if self.payment is None else self.payment.attempt_id
         status = RefundStatus.PENDING if amount.minor_units else RefundStatus.COMPLETED
-        return Refund(refund_id, self.payment.attempt_id, amount, percent, status, now)
+        # Rounding depends on their order, so each is later than the one before it, even if the clock stands still.
+        create_time = max(now, self.refunds[-1].create_time + MICROSECOND) if self.refunds else now
+        return Refund(refund_id, attempt_id, amount, percent, status, create_time, tuple(seat.label for seat in seats))
+
+    def with_refund(self, refund: Refund) -> "Booking":
+        """Return it with a refund in place of its earlier state."""
+        refunds = tuple(refund if each.refund_id == refund.refund_id else each for each in self.refunds)
+        return replace(self, refunds=refunds)
 
     def attempt(self, attempt_id: str, *statuses: AttemptStatus) -> PaymentAttempt | None:
         """Return the attempt if it is the latest and in one of the states."""

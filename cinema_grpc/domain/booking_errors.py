@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from cinema_grpc.domain.errors import CinemaError, ErrorKind, Quota
+from cinema_grpc.domain.errors import CinemaError, ErrorKind, Quota, SeatNotFound
 
 
 class NotBookingOwner(CinemaError):
@@ -17,12 +17,46 @@ class NotBookingOwner(CinemaError):
         super().__init__(booking_id=booking_id)
 
 
+class SeatNotInBooking(SeatNotFound):
+    """The booking does not keep these seats."""
+
+    template = "booking {booking_id} does not keep these seats: {seats}"
+
+    def __init__(self, booking_id: str, seats: Sequence[str]) -> None:
+        CinemaError.__init__(self, booking_id=booking_id, seats=seats)
+
+
+class TicketTypeNotOffered(CinemaError):
+    """The seats' categories have no price for the ticket types that were asked for."""
+
+    kind = ErrorKind.RULE_BROKEN
+    reason, subject = "TICKET_TYPE_NOT_OFFERED", "seats"
+    template = "there is no price for {seats} with ticket type {ticket_types}; see the showtime's prices"
+
+    def __init__(self, seats: Sequence[str], ticket_types: Sequence[str]) -> None:
+        super().__init__(seats=seats, ticket_types=ticket_types)
+
+
 class SeatsUnavailable(CinemaError):
-    """Some of the seats are held or sold."""
+    """Some of the seats are held, sold or blocked."""
 
     kind = ErrorKind.RULE_BROKEN
     reason, subject = "SEATS_UNAVAILABLE", "seats"
-    template = "these seats are held or sold: {seats}; choose others"
+    template = "these seats are taken: {seats}; choose others"
+
+    def __init__(self, seats: Sequence[str]) -> None:
+        super().__init__(seats=seats)
+
+
+class AccessibleOnly(CinemaError):
+    """Wheelchair spaces and companion seats need a booking with `wheelchair`, and companion seats their own space."""
+
+    kind = ErrorKind.RULE_BROKEN
+    reason, subject = "ACCESSIBLE_ONLY", "seats"
+    template = (
+        "{seats} can't be booked like this: a booking with wheelchair takes at least one wheelchair space, and "
+        "companion seats only with their own space; a booking without wheelchair takes neither"
+    )
 
     def __init__(self, seats: Sequence[str]) -> None:
         super().__init__(seats=seats)
@@ -64,6 +98,45 @@ class SalesClosed(CinemaError):
 
     def __init__(self, showtime_id: str, start_time: datetime) -> None:
         super().__init__(showtime_id=showtime_id, start_time=start_time)
+
+
+class ShowtimeCancelled(CinemaError):
+    """The showtime was cancelled."""
+
+    kind = ErrorKind.RULE_BROKEN
+    reason, subject = "SHOWTIME_CANCELLED", "showtime_id"
+    template = "showtime {showtime_id} was cancelled"
+    template_if_charged = "showtime {showtime_id} was cancelled before the charge succeeded, and the charge is refunded"
+
+    def __init__(self, showtime_id: str, *, charged: bool = False) -> None:
+        if charged:
+            self.template = self.template_if_charged
+        super().__init__(showtime_id=showtime_id, charged="true" if charged else None)
+
+
+class ShowtimeEnded(CinemaError):
+    """The showtime has ended."""
+
+    kind = ErrorKind.RULE_BROKEN
+    reason, subject = "SHOWTIME_ENDED", "showtime_id"
+    template = "showtime {showtime_id} ended at {end_time}"
+
+    def __init__(self, showtime_id: str, end_time: datetime) -> None:
+        super().__init__(showtime_id=showtime_id, end_time=end_time)
+
+
+class ShowtimeChanged(CinemaError):
+    """The showtime is not as the caller expects: it has another revision, or a hold has ended since."""
+
+    kind = ErrorKind.CONFLICT
+    reason = "SHOWTIME_CHANGED"
+    template = (
+        "showtime {showtime_id} has changed; its revision is {revision}; preview the change again, and send the "
+        "revision of that preview"
+    )
+
+    def __init__(self, showtime_id: str, revision: int) -> None:
+        super().__init__(showtime_id=showtime_id, revision=revision)
 
 
 class HoldLimit(CinemaError):
@@ -118,12 +191,23 @@ class HoldExpired(CinemaError):
         super().__init__(booking_id=booking_id, hold_expire_time=hold_expire_time, charged="true" if charged else None)
 
 
+class HoldExtensionLimit(CinemaError):
+    """The hold was extended before."""
+
+    kind = ErrorKind.RULE_BROKEN
+    reason, subject = "HOLD_EXTENSION_LIMIT", "booking_id"
+    template = "the hold of booking {booking_id} was extended before, to {hold_expire_time}; it can be extended once"
+
+    def __init__(self, booking_id: str, hold_expire_time: datetime) -> None:
+        super().__init__(booking_id=booking_id, hold_expire_time=hold_expire_time)
+
+
 class BookingNotReserved(CinemaError):
-    """Only a RESERVED booking can be paid for."""
+    """Only a RESERVED booking can be paid for or changed."""
 
     kind = ErrorKind.RULE_BROKEN
     reason, subject = "BOOKING_NOT_RESERVED", "booking_id"
-    template = "booking {booking_id} is {status}; only a RESERVED booking can be paid for"
+    template = "booking {booking_id} is {status}; only a RESERVED booking can be paid for or changed"
 
     def __init__(self, booking_id: str, status: str) -> None:
         super().__init__(booking_id=booking_id, status=status)
@@ -167,7 +251,7 @@ class PaymentDeclined(CinemaError):
 
     kind = ErrorKind.RULE_BROKEN
     reason, subject = "PAYMENT_DECLINED", "booking_id"
-    template = "the payment of booking {booking_id} was declined; its seats stay on hold, try another payment_token"
+    template = "the payment of booking {booking_id} was declined; try another payment_token while its hold lasts"
 
     def __init__(self, booking_id: str) -> None:
         super().__init__(booking_id=booking_id)

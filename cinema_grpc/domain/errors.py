@@ -213,6 +213,20 @@ class EmailTaken(AlreadyExists):
     template = "an account with the email {email!r} already exists; sign in to it instead"
 
 
+class Archived(CinemaError):
+    """A movie, an auditorium or its cinema is archived."""
+
+    kind = ErrorKind.RULE_BROKEN
+    reason, subject = "ARCHIVED", "identifier"
+    template = (
+        "{resource} {identifier} is archived and takes no new showtimes; choose another, or set archived to false"
+    )
+
+    def __init__(self, resource: str, identifier: str) -> None:
+        """Report what is archived: its message type, such as "Movie", and its identifier."""
+        super().__init__(resource=resource, identifier=identifier)
+
+
 class ShowtimeOverlap(CinemaError):
     """Another showtime occupies the auditorium at that time."""
 

@@ -13,8 +13,8 @@ and the customer's own seats in them. It follows that:
 - A customer who pays for all bookings, in the order of their creation, is never refused.
 - What other customers do after a booking never causes a refusal. It can only prevent one: a seat counts only if it is
   single and free now.
-- The gap rule accepts the paid bookings of a customer in the order of their creation. Only cancelling a paid booking
-  can leave a single seat, since cancelling is never refused.
+- The gap rule accepts the paid bookings of a customer in the order of their creation. Only cancelling can leave a
+  single seat, a paid booking or some seats of a hold, since cancelling is never refused.
 
 A pending payment may succeed or fail. If the result depends on that, the next payment waits for it.
 """
@@ -25,6 +25,7 @@ from datetime import datetime
 
 from cinema_grpc.domain.booking import SEAT_KEEPING, Booking, BookingStatus, Reliance
 from cinema_grpc.domain.booking_errors import GapLeftByPayment, PaymentInProgress, SingleSeatGap
+from cinema_grpc.domain.claims import Owner
 from cinema_grpc.domain.seating import SeatPlan
 
 
@@ -34,16 +35,16 @@ class OwnSeats:
 
     Attributes:
         user_id: The customer.
-        owner: Returns the booking that keeps a position now, of any customer, or None.
+        owner: Returns what has a position now, a booking of any customer or a block, or None.
     """
 
     user_id: str
-    owner: Callable[[int], Booking | None]
+    owner: Callable[[int], Owner | None]
 
     def mine(self, position: int) -> Booking | None:
         """Return the customer's booking that keeps a position, or None."""
-        booking = self.owner(position)
-        return booking if booking is not None and booking.user_id == self.user_id else None
+        owner = self.owner(position)
+        return owner if isinstance(owner, Booking) and owner.user_id == self.user_id else None
 
 
 def check_hold(plan: SeatPlan, chosen: Sequence[int], seats: OwnSeats) -> tuple[Reliance, ...]:
@@ -57,7 +58,7 @@ def check_hold(plan: SeatPlan, chosen: Sequence[int], seats: OwnSeats) -> tuple[
     Raises:
         SingleSeatGap: It would strand single seats; it names all of them.
     """
-    neighbours: list[Booking] = []
+    neighbours: list[Owner] = []
 
     def is_free(position: int) -> bool:
         owner = seats.owner(position)
@@ -69,7 +70,7 @@ def check_hold(plan: SeatPlan, chosen: Sequence[int], seats: OwnSeats) -> tuple[
     stranded = plan.stranded(chosen, is_free)
     if stranded:
         raise SingleSeatGap([plan.labels[each] for each in stranded])
-    own = any(each.user_id == seats.user_id for each in neighbours)
+    own = any(isinstance(each, Booking) and each.user_id == seats.user_id for each in neighbours)
     return _reliances(plan, chosen, seats) if own else ()
 
 
@@ -103,13 +104,12 @@ def _reliances(plan: SeatPlan, chosen: Sequence[int], seats: OwnSeats) -> tuple[
     """Return the stretches that a new booking takes seats from and that hold seats of its customer."""
 
     def open_to_customer(position: int) -> bool:
-        booking = seats.owner(position)
-        return booking is None or booking.user_id == seats.user_id
+        return seats.owner(position) is None or seats.mine(position) is not None
 
     found: list[Reliance] = []
     stop = -1
     for position in chosen:
-        if position < stop:
+        if position < stop or position in plan.space_of:
             continue
         start, stop = plan.run(position, open_to_customer)
         own = tuple(plan.labels[each] for each in range(start, stop) if seats.mine(each) is not None)
@@ -172,18 +172,24 @@ def _own_positions(plan: SeatPlan, booking: Booking) -> list[int]:
 
 
 def _stranded(plan: SeatPlan, booking: Booking, kept: _Kept) -> list[int]:
-    """Apply the gap rule to a booking as it was made, with only the `kept` seats of its customer."""
+    """Apply the gap rule to a booking as it was made, with only the `kept` seats of its customer.
+
+    A single seat that it would leave with all of them is due to seats of the booking that were cancelled since.
+    """
     found: list[int] = []
     for reliance in booking.relied_on:
         first, last = plan.positions([reliance.first, reliance.last])
-        taken = {position for position in plan.positions(reliance.own) if kept(position)}
-        chosen = [position for position in plan.positions(booking.labels) if first <= position <= last]
-
-        def is_free(position: int, stretch: range = range(first, last + 1), taken: set[int] = taken) -> bool:
-            return position in stretch and position not in taken
-
-        found += plan.stranded(chosen, is_free)
+        stretch, own = range(first, last + 1), plan.positions(reliance.own)
+        chosen = [position for position in plan.positions(booking.labels) if position in stretch]
+        cancelled = _stranded_in(plan, chosen, stretch, own)
+        beside = _stranded_in(plan, chosen, stretch, [position for position in own if kept(position)])
+        found += [position for position in beside if position not in cancelled]
     return found
+
+
+def _stranded_in(plan: SeatPlan, chosen: Sequence[int], stretch: range, taken: Collection[int]) -> list[int]:
+    """Return what taking positions in a stretch would strand, in which only the `taken` ones are not free."""
+    return plan.stranded(chosen, lambda position: position in stretch and position not in taken)
 
 
 def _is_single(plan: SeatPlan, position: int, seats: OwnSeats, kept: _Kept) -> bool:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
+from typing import NamedTuple
 
 from cinema_grpc.domain.money import Money
 
@@ -69,6 +70,14 @@ class PaymentAttempt:
         return replace(self, status=status)
 
 
+class Settlement(NamedTuple):
+    """Who paid a refund by hand, when, and their note."""
+
+    user_id: str
+    time: datetime
+    note: str
+
+
 class RefundStatus(Enum):
     """PENDING: owed. COMPLETED: paid, or nothing to pay. FAILED: given up; it has to be paid by hand."""
 
@@ -79,11 +88,14 @@ class RefundStatus(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Refund:
-    """Money that goes back for the charge `attempt_id`.
+    """Money that goes back.
 
     Attributes:
         refund_id: Also the provider's idempotency key.
-        percent: The share of the booking's total price.
+        attempt_id: Of the charge; "" for a counter sale, whose refunds are paid by hand.
+        percent: The share of the price of the seats.
+        seats: The labels of the seats that were cancelled with it, in row order.
+        settlement: How it was paid by hand; None if it was not.
     """
 
     refund_id: str
@@ -92,3 +104,5 @@ class Refund:
     percent: int
     status: RefundStatus
     create_time: datetime
+    seats: tuple[str, ...]
+    settlement: Settlement | None = None

@@ -4,47 +4,32 @@ Each command checks everything first and only then changes anything, so a refusa
 come from outside, so a command can be applied again, to a fresh copy, with the same effect.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import Enum
+from typing import Concatenate, ParamSpec
 
-from cinema_grpc.domain.booking import MAXIMUM_SEATS_A_BOOKING, SEAT_KEEPING, BookedSeat, Booking, BookingStatus, Ticket
-from cinema_grpc.domain.booking_errors import NotBookingOwner, SalesClosed, SeatsUnavailable
-from cinema_grpc.domain.errors import BookingNotFound, FieldViolation, InvalidRequest
+from cinema_grpc.domain.booking import SEAT_KEEPING, Booking, BookingStatus, Reliance
+from cinema_grpc.domain.booking_errors import NotBookingOwner
+from cinema_grpc.domain.cancellation import cancel
+from cinema_grpc.domain.charging import with_payment_opened
+from cinema_grpc.domain.claims import Owner
+from cinema_grpc.domain.errors import BookingNotFound
 from cinema_grpc.domain.gap_rule import OwnSeats, check_hold, check_payment
-from cinema_grpc.domain.money import Money
-from cinema_grpc.domain.payment import RefundStatus
-from cinema_grpc.domain.seating import SeatPlan
-from cinema_grpc.domain.unpaid_holds import HoldLimits, UnpaidHolds
+from cinema_grpc.domain.terms import SeatBlock, SeatBlockKind, SeatGapPolicy, Terms, without_seats
+from cinema_grpc.domain.unpaid_holds import UnpaidHolds
 
-NO_LIMITS = HoldLimits()
-
-
-class SeatGapPolicy(Enum):
-    """Whether a booking may strand a single seat."""
-
-    ALLOW = "ALLOW"
-    REFUSE = "REFUSE"
+P = ParamSpec("P")
 
 
 class SeatStatus(Enum):
-    """AVAILABLE: it can be booked. HELD: it waits for a payment. SOLD: it is paid for."""
+    """AVAILABLE: it can be booked. HELD: it waits for a payment. SOLD: it is paid for. BLOCKED: the cinema keeps it."""
 
     AVAILABLE = "AVAILABLE"
     HELD = "HELD"
     SOLD = "SOLD"
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a showtime sells its seats by; `seat_price` is the price of each seat."""
-
-    showtime_id: str
-    start_time: datetime
-    seat_price: Money
-    seat_gap_policy: SeatGapPolicy
-    seat_plan: SeatPlan
+    BLOCKED = "BLOCKED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +41,24 @@ class Change:
 
 
 class Showtime:
-    """The seats of one showtime and the bookings that keep them."""
+    """The seats of one showtime, the bookings that keep them, and the seats that the cinema keeps.
+
+    Attributes:
+        terms: What it sells its seats by.
+        unpaid_holds: The holds that stand, and those that ended unpaid within an hour.
+        terms_before: The terms before commands changed them, since the last `mark_stored`; None if none did.
+    """
 
     def __init__(self, terms: Terms, bookings: Iterable[Booking] = ()) -> None:
         """Make it from at least every booking that keeps seats, or ended unpaid within an hour."""
-        self.terms = terms
         self._bookings: dict[str, Booking] = {}
         self._owners: dict[int, Booking] = {}
+        self._blocks: dict[int, SeatBlock] = {}
         self._before: dict[str, Booking | None] = {}
         self._finished: set[str] = set()
-        self._unpaid_holds = UnpaidHolds()
+        self.unpaid_holds = UnpaidHolds()
+        self.terms_before: Terms | None = None
+        self.restore_terms(terms)
         for booking in bookings:
             self.restore(booking)
 
@@ -73,7 +66,7 @@ class Showtime:
         """Return an independent copy, without the changes that `mark_stored` has not forgotten yet."""
         copy = Showtime(self.terms)
         copy._bookings, copy._owners = self._bookings.copy(), self._owners.copy()
-        copy._finished, copy._unpaid_holds = self._finished.copy(), self._unpaid_holds.copy()
+        copy._finished, copy.unpaid_holds = self._finished.copy(), self.unpaid_holds.copy()
         return copy
 
     def restore(self, booking: Booking) -> None:
@@ -82,6 +75,12 @@ class Showtime:
         if older is not None:
             self._remove(older)
         self._add(booking)
+
+    def restore_terms(self, terms: Terms) -> None:
+        """Replace the terms by their stored state; `terms_before` does not show this."""
+        positions = terms.seat_plan.positions
+        self.terms = terms
+        self._blocks = {position: block for block in terms.blocks for position in positions(block.seats)}
 
     def __contains__(self, booking_id: str) -> bool:
         return booking_id in self._bookings
@@ -93,30 +92,39 @@ class Showtime:
     def mark_stored(self) -> None:
         """Treat the changes as stored: forget them, and bookings that keep no seats."""
         self._before.clear()
+        self.terms_before = None
         for booking_id in self._finished:
             del self._bookings[booking_id]
         self._finished.clear()
 
     @property
     def taken(self) -> int:
-        """The number of seats that bookings keep, including lapsed holds that are not yet EXPIRED."""
-        return len(self._owners)
+        """The number of seats that bookings and blocks keep, including lapsed ones that are not written down yet."""
+        return len(self._owners) + len(self._blocks)
 
     def seats(self, now: datetime) -> list[SeatStatus]:
-        """Return the status of every seat, by position; seats of a lapsed hold are AVAILABLE."""
+        """Return the status of every seat, by position; seats of a lapsed hold or block are AVAILABLE."""
         states = [SeatStatus.AVAILABLE] * len(self.terms.seat_plan)
         for position, booking in self._owners.items():
             if not booking.lapsed(now):
                 states[position] = SeatStatus.SOLD if booking.status is BookingStatus.CONFIRMED else SeatStatus.HELD
+        for position, block in self._blocks.items():
+            if not block.lapsed(now):
+                states[position] = SeatStatus.BLOCKED
         return states
 
     def next_lapse(self, now: datetime) -> datetime | None:
-        """Return when the next hold ends after `now`; None if there is no hold."""
-        reserved = (booking for booking in self._bookings.values() if booking.status is BookingStatus.RESERVED)
-        return min((each.hold_expire_time for each in reserved if each.hold_expire_time > now), default=None)
+        """Return when the next hold or block ends after `now`; None if there is none."""
+        ends = [each.hold_expire_time for each in self._bookings.values() if each.status is BookingStatus.RESERVED]
+        ends += [each.release_time for each in self.terms.blocks if each.release_time is not None]
+        return min((each for each in ends if each > now), default=None)
 
-    def booking(self, booking_id: str, user_id: str) -> Booking:
-        """Return a booking of a user.
+    def bookings(self) -> list[Booking]:
+        """Return the bookings that keep seats, including lapsed holds that are not yet EXPIRED."""
+        return [each for each in self._bookings.values() if each.status in SEAT_KEEPING]
+
+    def booking(self, booking_id: str, user_id: str | None = None) -> Booking:
+        """Return a booking, of a user if one is given.
 
         Raises:
             BookingNotFound: The showtime has no such booking, or has not loaded it.
@@ -125,151 +133,113 @@ class Showtime:
         booking = self._bookings.get(booking_id)
         if booking is None:
             raise BookingNotFound(booking_id)
-        if booking.user_id != user_id:
+        if user_id is not None and booking.user_id != user_id:
             raise NotBookingOwner(booking_id)
         return booking
 
-    def hold(
-        self,
-        booking_id: str,
-        user_id: str,
-        seats: Sequence[str],
-        hold_for: timedelta,
-        now: datetime,
-        limits: HoldLimits = NO_LIMITS,
-        held_elsewhere: int = 0,
-    ) -> Booking:
-        """Hold all of the seats for a customer for `hold_for`, or until the showtime starts if that is sooner.
+    def owner_at(self, now: datetime, *, house_is_free: bool = False) -> Callable[[int], Owner | None]:
+        """Return a function from a position to the booking or block that has it at `now`, or None.
 
-        A lapsed hold that keeps one of the seats becomes EXPIRED and loses all of its seats. `held_elsewhere` is
-        the number of seats that the customer has on hold in other showtimes.
-
-        Raises:
-            InvalidRequest: Not 1 to 10 different seats.
-            SalesClosed: The showtime has started.
-            SeatNotFound: The auditorium has no such seats.
-            SeatsUnavailable: Some are held or sold; it names all of them.
-            HoldLimit: The customer would have more than 10 seats on hold here, or too many over all showtimes.
-            TooManyUnpaidHolds: The customer has to wait, after too many holds here that ended unpaid.
-            SingleSeatGap: It would strand single seats; it names all of them.
+        With `house_is_free`, seats of HOUSE blocks have no owner.
         """
-        if not 1 <= len(set(seats)) == len(seats) <= MAXIMUM_SEATS_A_BOOKING:
-            raise InvalidRequest(FieldViolation("seats", f"must be 1 to {MAXIMUM_SEATS_A_BOOKING} different seats"))
-        if now >= self.terms.start_time:
-            raise SalesClosed(self.terms.showtime_id, self.terms.start_time)
-        plan = self.terms.seat_plan
-        positions = plan.positions(seats)
-        owner = self._owner_at(now)
-        unavailable = [plan.labels[position] for position in positions if owner(position) is not None]
-        if unavailable:
-            raise SeatsUnavailable(unavailable)
-        self._unpaid_holds.check(user_id, len(seats), held_elsewhere, limits, now)
-        refuse_gaps = self.terms.seat_gap_policy is SeatGapPolicy.REFUSE
-        relied_on = check_hold(plan, positions, OwnSeats(user_id, owner)) if refuse_gaps else ()
+        owner_of, block_of = self._owners.get, self._blocks.get
 
-        for position in positions:
-            lapsed = self._owners.get(position)
-            if lapsed is not None:
-                self._put(lapsed.to(BookingStatus.EXPIRED))
-        return self._put(
-            Booking(
-                booking_id=booking_id,
-                user_id=user_id,
-                showtime_id=self.terms.showtime_id,
-                seats=tuple(BookedSeat(plan.labels[position], self.terms.seat_price) for position in positions),
-                status=BookingStatus.RESERVED,
-                create_time=now,
-                hold_expire_time=min(now + hold_for, self.terms.start_time),
-                relied_on=relied_on,
-            )
-        )
+        def owner(position: int) -> Owner | None:
+            booking = owner_of(position)
+            if booking is not None:
+                return None if booking.lapsed(now) else booking
+            block = block_of(position)
+            if block is None or block.lapsed(now) or (house_is_free and block.kind is SeatBlockKind.HOUSE):
+                return None
+            return block
+
+        return owner
 
     def open_payment(self, booking_id: str, user_id: str, attempt_id: str, now: datetime, request: str = "") -> Booking:
         """Open an attempt to charge; the first one extends the hold to at least 2 minutes ahead.
 
         Raises:
             BookingNotFound, NotBookingOwner.
-            HoldExpired, BookingNotReserved, SalesClosed: See Booking.check_payable.
+            ShowtimeCancelled, HoldExpired, BookingNotReserved, SalesClosed: See Booking.check_payable.
             PaymentInProgress: A charge is under way, of this booking or of one that the gap rule depends on.
             GapLeftByPayment: It relied on bookings that are not paid for; see `gap_rule`.
         """
         booking = self.booking(booking_id, user_id)
-        booking.check_payable(self.terms.start_time, now, request)
+        booking.check_payable(self.terms, now, request)
         if self.terms.seat_gap_policy is SeatGapPolicy.REFUSE:
-            own = OwnSeats(user_id, self._owner_at(now))
+            own = OwnSeats(user_id, self.owner_at(now))
             check_payment(self.terms.seat_plan, booking, self._bookings.values(), own, now)
-        return self._put(booking.with_payment_opened(attempt_id, now, request))
+        return self.put(with_payment_opened(booking, attempt_id, now, request))
 
-    def settle_charge(
-        self, booking_id: str, attempt_id: str, tickets: Sequence[Ticket], refund_id: str, now: datetime
+    def cancel(
+        self, booking_id: str, user_id: str, refund_id: str, now: datetime, seats: Collection[str] = ()
     ) -> Booking:
-        """Record that the money was taken; doing so again changes nothing.
-
-        The booking is CONFIRMED, or EXPIRED with all of the money owed back if its hold has lapsed.
+        """Cancel a booking, or some of its seats: they are free, and the policy says how much is owed back.
 
         Raises:
-            HoldExpired, BookingNotReserved, SalesClosed, PaymentInProgress: The attempt was called off, and the
-                provider gives the money back.
-        """
-        booking = self._bookings[booking_id]
-        start_time = self.terms.start_time
-        return self._put(booking.with_charge_settled(attempt_id, tickets, refund_id, start_time, now))
-
-    def settle_decline(self, booking_id: str, attempt_id: str) -> Booking:
-        """Record that an open attempt took no money; the booking stays RESERVED. Doing so again changes nothing."""
-        return self._put(self._bookings[booking_id].with_decline_settled(attempt_id))
-
-    def begin_void(self, booking_id: str, attempt_id: str) -> Booking:
-        """Call an open attempt off: from now on it can't confirm the booking.
-
-        This comes before the provider is asked to void it. Otherwise a slow process could confirm the booking with
-        money that the provider has just given back.
-        """
-        return self._put(self._bookings[booking_id].with_void_begun(attempt_id))
-
-    def settle_void(
-        self, booking_id: str, attempt_id: str, refund_id: str, now: datetime, *, given_back: bool
-    ) -> Booking:
-        """Record that the provider has voided an attempt; doing so again changes nothing.
-
-        The booking can be paid for again. If its hold has lapsed, money that was given back shows as a charge with its
-        refund.
-        """
-        booking = self._bookings[booking_id]
-        return self._put(booking.with_void_settled(attempt_id, refund_id, now, given_back=given_back))
-
-    def cancel(self, booking_id: str, user_id: str, refund_id: str, now: datetime) -> Booking:
-        """Cancel a booking: its seats are free, and the policy says how much of the price is owed back.
-
-        Raises:
-            BookingNotFound, NotBookingOwner, BookingNotCancellable.
+            BookingNotFound, NotBookingOwner, BookingNotCancellable, SeatNotInBooking.
             PaymentInProgress: A charge is under way.
         """
-        return self._put(self.booking(booking_id, user_id).cancelled(refund_id, self.terms.start_time, now))
+        booking = self.booking(booking_id, user_id)
+        return self.put(cancel(booking, self.terms, seats, refund_id, now))
 
-    def settle_refund(self, booking_id: str, refund_id: str, status: RefundStatus) -> Booking:
-        """Record that the provider paid a refund, or never will; doing so again changes nothing."""
-        return self._put(self._bookings[booking_id].with_refund_settled(refund_id, status))
+    def update(
+        self,
+        booking_id: str,
+        step: Callable[Concatenate[Booking, P], Booking],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Booking:
+        """Replace a booking by what `step` makes of it, and return that.
+
+        Raises:
+            BookingNotFound, and what `step` raises.
+        """
+        return self.put(step(self.booking(booking_id), *args, **kwargs))
 
     def expire(self, limit: int, now: datetime) -> int:
-        """Set lapsed holds to EXPIRED, the longest lapsed first, at most `limit`; return how many."""
+        """Set lapsed holds to EXPIRED, the longest lapsed first, at most `limit`, and drop lapsed blocks.
+
+        Returns:
+            How many holds and blocks.
+        """
         lapsed = [booking for booking in self._bookings.values() if booking.lapsed(now)]
         lapsed.sort(key=lambda booking: booking.hold_expire_time)
         for booking in lapsed[:limit]:
-            self._put(booking.to(BookingStatus.EXPIRED))
-        return len(lapsed[:limit])
+            self.put(booking.to(BookingStatus.EXPIRED))
+        blocks = tuple(block for block in self.terms.blocks if not block.lapsed(now))
+        dropped = len(self.terms.blocks) - len(blocks)
+        if dropped:
+            self.replace_terms(replace(self.terms, blocks=blocks))
+        return len(lapsed[:limit]) + dropped
 
-    def _owner_at(self, now: datetime) -> Callable[[int], Booking | None]:
-        """Return a function from a position to the booking that has it at `now`, or None."""
-        owner_of = self._owners.get
+    def check_gaps(self, positions: Sequence[int], seats: OwnSeats) -> tuple[Reliance, ...]:
+        """Check that taking positions strands no single seat, if the showtime refuses that; see gap_rule.check_hold.
 
-        def owner(position: int) -> Booking | None:
-            booking = owner_of(position)
-            return None if booking is None or booking.lapsed(now) else booking
+        Raises:
+            SingleSeatGap.
+        """
+        if self.terms.seat_gap_policy is SeatGapPolicy.ALLOW:
+            return ()
+        return check_hold(self.terms.seat_plan, positions, seats)
 
-        return owner
+    def vacate(self, positions: Sequence[int], keep: Booking | None = None) -> None:
+        """Make positions free for a claim: end lapsed holds, except `keep`, and take the seats out of blocks."""
+        for position in positions:
+            lapsed = self._owners.get(position)
+            if lapsed is not None and lapsed is not keep:
+                self.put(lapsed.to(BookingStatus.EXPIRED))
+        if self._blocks and any(position in self._blocks for position in positions):
+            taken = {self.terms.seat_plan.labels[position] for position in positions}
+            self.replace_terms(replace(self.terms, blocks=without_seats(self.terms.blocks, taken)))
 
-    def _put(self, booking: Booking) -> Booking:
+    def replace_terms(self, terms: Terms) -> None:
+        """Change the terms, and remember those before the first change."""
+        if self.terms_before is None:
+            self.terms_before = self.terms
+        self.restore_terms(terms)
+
+    def put(self, booking: Booking) -> Booking:
         """Replace a booking by its next state, and remember the state before the first change."""
         older = self._bookings.get(booking.booking_id)
         if older is booking:
@@ -282,7 +252,7 @@ class Showtime:
 
     def _add(self, booking: Booking) -> None:
         self._bookings[booking.booking_id] = booking
-        self._unpaid_holds.add(booking)
+        self.unpaid_holds.add(booking)
         if booking.status in SEAT_KEEPING:
             for position in self.terms.seat_plan.positions(booking.labels):
                 self._owners[position] = booking
@@ -295,4 +265,4 @@ class Showtime:
                 if self._owners.get(position) is booking:
                     del self._owners[position]
         if booking.status is BookingStatus.RESERVED:
-            self._unpaid_holds.discard(booking)
+            self.unpaid_holds.discard(booking)

@@ -59,6 +59,10 @@ NAME = TextRule(200)
 """For names of people, cinemas and auditoriums, and for titles."""
 RATING = TextRule(200, may_be_empty=True)
 SYNOPSIS = TextRule(5_000, may_be_empty=True)
+REASON = TextRule(200, may_be_empty=True)
+"""For why staff do something. Where a reason is required, the protos say so."""
+PROOF = TextRule(100, may_be_empty=True)
+"""For what the door asks for, such as "student card"."""
 
 
 def clean(text: str) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from cinema_grpc.domain.booking import Booking, BookingStatus
+from cinema_grpc.domain.booking import Booking, BookingStatus, CancelCause
 from cinema_grpc.domain.booking_errors import HoldLimit, TooManyUnpaidHolds
 from cinema_grpc.domain.payment import AttemptStatus
 
@@ -111,9 +111,11 @@ class UnpaidHolds:
 
 
 def _end(booking: Booking) -> datetime | None:
-    """Return when a hold ended unpaid; None if it was paid for, also too late, or is being paid for."""
+    """Return when a hold ended unpaid; None if it was paid for, also too late, is being paid for, or staff ended it."""
     if booking.status is BookingStatus.CONFIRMED or booking.confirm_time is not None or booking.being_paid:
         return None
     if booking.payment is not None and booking.payment.status is AttemptStatus.CHARGED:
+        return None
+    if booking.cancel_cause is CancelCause.STAFF:
         return None
     return booking.cancel_time if booking.status is BookingStatus.CANCELLED else booking.hold_expire_time

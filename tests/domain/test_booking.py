@@ -10,9 +10,10 @@ from cinema_grpc.domain.booking import TRANSITIONS, BookedSeat, BookingStatus
 from cinema_grpc.domain.booking_errors import BookingNotReserved, HoldExpired, SalesClosed
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.payment import AttemptStatus, PaymentAttempt
-from tests.builders import NOW, a_booking
+from tests.builders import NOW, PRICE, a_booking, some_terms
 
-START = NOW + timedelta(days=2)
+TERMS = some_terms()
+START = TERMS.start_time
 
 
 @pytest.mark.parametrize("before", BookingStatus)
@@ -39,7 +40,10 @@ def test_allowed_steps() -> None:
 
 
 def test_the_total_price_is_the_sum_of_the_prices() -> None:
-    seats = (BookedSeat("A1", Money("EUR", 1_250)), BookedSeat("A2", Money("EUR", 900)))
+    seats = (
+        BookedSeat("A1", PRICE, "standard", "adult"),
+        BookedSeat("A2", Money("EUR", 900), "standard", "child"),
+    )
     assert replace(a_booking(), seats=seats).total_price == Money("EUR", 2_150)
 
 
@@ -55,7 +59,7 @@ def test_a_hold_ends_at_its_end() -> None:
 def test_only_a_reserved_booking_is_payable(status: BookingStatus) -> None:
     """The refusal names the status."""
     with pytest.raises(BookingNotReserved) as refusal:
-        a_booking(status=status).check_payable(START, NOW)
+        a_booking(status=status).check_payable(TERMS, NOW)
     assert refusal.value.metadata["status"] == status.value
 
 
@@ -63,16 +67,16 @@ def test_only_a_reserved_booking_is_payable(status: BookingStatus) -> None:
 def test_an_expired_hold_is_not_payable(status: BookingStatus) -> None:
     """Written down or not; the refusal says when it ended."""
     with pytest.raises(HoldExpired) as refusal:
-        a_booking(status=status, hold_expire_time=NOW).check_payable(START, NOW)
+        a_booking(status=status, hold_expire_time=NOW).check_payable(TERMS, NOW)
     assert refusal.value.metadata["hold_expire_time"] == "2026-05-01T12:00:00Z"
 
 
 def test_sales_end_at_the_start() -> None:
     """A hold that a charge made longer may outlive the start, but no new charge begins then."""
     booking = a_booking(hold_expire_time=START + timedelta(minutes=1))
-    booking.check_payable(START, START - timedelta(microseconds=1))
+    booking.check_payable(TERMS, START - timedelta(microseconds=1))
     with pytest.raises(SalesClosed):
-        booking.check_payable(START, START)
+        booking.check_payable(TERMS, START)
 
 
 @pytest.mark.parametrize("before", AttemptStatus)

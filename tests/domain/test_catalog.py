@@ -7,15 +7,15 @@ from buf.validate import validate_pb2
 from cinema.v1 import catalog_service_pb2, money_pb2
 
 from cinema_grpc.domain.catalog import (
-    LARGEST_PRICE,
     LONGEST_RUNTIME,
     Auditorium,
     check_overlap,
-    price_violations,
+    single_price_violations,
     start_time_violations,
 )
 from cinema_grpc.domain.errors import ShowtimeOverlap
 from cinema_grpc.domain.money import Money
+from cinema_grpc.domain.pricing import LARGEST_PRICE
 from cinema_grpc.domain.seating import SeatRow
 from tests.builders import NOW
 
@@ -108,7 +108,7 @@ def test_fifteen_minutes_between_two_showtimes(start: datetime, end: datetime, *
 
 @pytest.mark.parametrize(("amount", "fits"), [(0, True), (1, True), (10**12, True), (-1, False), (10**12 + 1, False)])
 def test_a_price_is_0_to_10_to_the_12_minor_units(amount: int, *, fits: bool) -> None:
-    fields = [violation.field for violation in price_violations(Money("EUR", amount))]
+    fields = [violation.field for violation in single_price_violations(Money("EUR", amount))]
     assert fields == ([] if fits else ["price.minor_units"])
 
 

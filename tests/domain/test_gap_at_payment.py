@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 
 from cinema_grpc.domain.booking import Booking, BookingStatus
 from cinema_grpc.domain.booking_errors import GapLeftByPayment, PaymentInProgress
+from cinema_grpc.domain.claims import Selection
 from cinema_grpc.domain.errors import CinemaError
+from cinema_grpc.domain.holds import hold
 from cinema_grpc.domain.seating import SeatRow
-from cinema_grpc.domain.showtime import SeatGapPolicy
+from cinema_grpc.domain.terms import SeatGapPolicy
 from tests.builders import NOW, a_showtime
+from tests.domain.commands import TEN_MINUTES, settle_charge, settle_decline
 
-TEN_MINUTES = timedelta(minutes=10)
 SECTIONS = (6, 2)
 SEATS = [f"A{number}" for number in range(1, sum(SECTIONS) + 1)]
 
@@ -29,7 +31,7 @@ class Box:
         self.attempts = 0
 
     def hold(self, name: str, *seats: str, by: str = "ada") -> Booking:
-        return self.showtime.hold(name, by, seats, TEN_MINUTES, self.now)
+        return hold(self.showtime, name, by, Selection(seats), TEN_MINUTES, self.now)
 
     def open(self, name: str, by: str = "ada") -> str:
         self.attempts += 1
@@ -39,15 +41,15 @@ class Box:
 
     def settle(self, name: str, attempt: str, *, charged: bool = True) -> None:
         if charged:
-            self.showtime.settle_charge(name, attempt, (), f"refund of {name}", self.now)
+            settle_charge(self.showtime, name, attempt, after=self.now - NOW)
         else:
-            self.showtime.settle_decline(name, attempt)
+            settle_decline(self.showtime, name, attempt)
 
     def pay(self, name: str, by: str = "ada") -> None:
         self.settle(name, self.open(name, by))
 
-    def cancel(self, name: str, by: str = "ada") -> None:
-        self.showtime.cancel(name, by, f"refund of {name}", self.now)
+    def cancel(self, name: str, by: str = "ada", seats: Sequence[str] = ()) -> None:
+        self.showtime.cancel(name, by, f"refund of {name}", self.now, seats)
 
     def stranded_by_paying(self, name: str) -> str:
         before = self.showtime.changes()

@@ -7,12 +7,15 @@ import pytest
 
 from cinema_grpc.domain.booking import MICROSECOND, Booking, BookingStatus
 from cinema_grpc.domain.booking_errors import HoldLimit, SeatsUnavailable, SingleSeatGap, TooManyUnpaidHolds
+from cinema_grpc.domain.cancellation import void
+from cinema_grpc.domain.claims import Selection
+from cinema_grpc.domain.holds import hold
 from cinema_grpc.domain.seating import SeatRow
 from cinema_grpc.domain.showtime import Showtime
 from cinema_grpc.domain.unpaid_holds import COUNTED_FOR, HoldLimits, UnpaidHolds
 from tests.builders import NOW, a_showtime
+from tests.domain.commands import TEN_MINUTES, settle_charge
 
-TEN_MINUTES = timedelta(minutes=10)
 MINUTE = timedelta(minutes=1)
 ROWS = (SeatRow("A", (20,)), SeatRow("B", (20,)))
 
@@ -27,7 +30,7 @@ class Seller:
     def hold(self, *seats: str, by: str = "ada", elsewhere: int = 0) -> Booking:
         self.made += 1
         name = f"b{self.made}"
-        return self.showtime.hold(name, by, seats, TEN_MINUTES, self.now, self.limits, elsewhere)
+        return hold(self.showtime, name, by, Selection(seats), TEN_MINUTES, self.now, self.limits, elsewhere)
 
     def give_up(self, *seats: str) -> None:
         self.showtime.cancel(self.hold(*seats).booking_id, "ada", "refund", self.now)
@@ -92,14 +95,22 @@ def test_paid_holds_do_not_count() -> None:
     seller = Seller(HoldLimits(unpaid_holds=1))
     paid = seller.hold("A1", "A2").booking_id
     seller.showtime.open_payment(paid, "ada", "one", seller.now)
-    seller.showtime.settle_charge(paid, "one", (), "refund", seller.now)
+    settle_charge(seller.showtime, paid, "one", after=seller.now - NOW)
     seller.showtime.cancel(paid, "ada", "refund", seller.now)
     late = seller.hold("A1", "A2").booking_id
     seller.showtime.open_payment(late, "ada", "two", seller.now)
     seller.hold("B1", "B2", by="bob")
     seller.now += TEN_MINUTES
-    seller.showtime.settle_charge(late, "two", (), "refund", seller.now)
+    settle_charge(seller.showtime, late, "two", after=seller.now - NOW)
     seller.hold("A1", "A2")
+
+
+def test_holds_that_staff_end_do_not_count() -> None:
+    seller = Seller(HoldLimits(unpaid_holds=1))
+    held = seller.hold("A1", "A2").booking_id
+    seller.showtime.update(held, void, seller.showtime.terms, (), 100, "by mistake", "refund", seller.now)
+    seller.give_up("A1", "A2")
+    assert seller.wait() == MINUTE
 
 
 def test_another_process_restores_the_count() -> None:
@@ -145,7 +156,7 @@ def test_old_holds_are_dropped_from_memory() -> None:
     seller.give_up("A1", "A2")
     seller.now += 61 * MINUTE
     seller.showtime.cancel(seller.hold("A1", "A2", by="bob").booking_id, "bob", "refund", seller.now)
-    assert list(seller.showtime._unpaid_holds._ended) == ["bob"]
+    assert list(seller.showtime.unpaid_holds._ended) == ["bob"]
 
 
 def test_copies_are_independent() -> None:
