@@ -1,42 +1,28 @@
-"""The catalog: creates and reads movies, cinemas and auditoriums, and schedules showtimes."""
+"""The catalog: creates, changes and reads movies, cinemas and auditoriums, and schedules showtimes."""
 
-import zoneinfo
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import cache
-from typing import TypeVar, cast
+from functools import partial
+from typing import Any, TypeVar, cast
 
-from iso4217 import Currency
 from uuid_utils import uuid7
 
-from cinema_grpc.application.idempotency import IdempotentCall, StoredResponse
+from cinema_grpc.application.catalog_rules import showtime_violations, time_zone_violations, time_zones
+from cinema_grpc.application.idempotency import IdempotentCall, ResponseSlot, StoredResponse
 from cinema_grpc.application.ports import CatalogStore, ResponseAlreadyStored
-from cinema_grpc.domain.catalog import (
-    Auditorium,
-    Cinema,
-    ListedShowtime,
-    Movie,
-    price_violations,
-    start_time_violations,
-)
+from cinema_grpc.domain.catalog import FIRST_REVISION, Auditorium, Cinema, ListedShowtime, Movie, check_not_archived
 from cinema_grpc.domain.errors import AuditoriumNotFound, CinemaNotFound, FieldViolation, InvalidRequest, MovieNotFound
 from cinema_grpc.domain.money import Money
-from cinema_grpc.domain.seating import SeatPlan, SeatRow
-from cinema_grpc.domain.showtime import SeatGapPolicy
+from cinema_grpc.domain.pricing import PriceLine, PriceList, single_price
+from cinema_grpc.domain.seating import SeatArea, SeatPlan, SeatRow, WheelchairSpace
+from cinema_grpc.domain.terms import SeatGapPolicy
 from cinema_grpc.domain.text import clean
 
 A = TypeVar("A")
 R = TypeVar("R")
-
-CURRENCIES = frozenset(currency.code for currency in Currency if currency.exponent is not None)
-"""The currencies that a price can be in.
-
-A price is counted in minor units. The codes of ISO 4217 that have none name no money that a seat is paid with: precious
-metals such as XAU, units of account such as XDR, XTS for tests and XXX for no currency at all.
-"""
-
-NO_TIME_ZONES = frozenset({"Factory", "localtime"})
-"""Names that some machines have among their zones: for a zone that was never set, and for that of the machine."""
+Changes = Mapping[str, Any]
+"""Fields of an entry, by name, with their new values."""
 
 
 def unencoded(entry: A) -> A:
@@ -47,17 +33,18 @@ def unencoded(entry: A) -> A:
 class Catalog:
     """What is shown, where and when.
 
-    Every method may raise StorageUnavailable. Those that create something return the response that `encode` makes of
-    it: in bytes, if there is a `call`. A call whose key has a stored response gets that before anything is checked, so
-    a retry is never refused for what has changed since; with another request it raises RequestIdReused.
+    Every method may raise StorageUnavailable. Those that create or update something return the response that `encode`
+    makes of it: in bytes, if there is a `call`. A call whose key has a stored response gets that before anything is
+    checked, so a retry is never refused for what has changed since; with another request it raises RequestIdReused.
     Texts are stored as `domain.text.clean` returns them.
 
     Lists are in the order of creation, from the entry after `after` on ("" for the first), `limit` entries at most.
+    They have the archived entries only if `archived`.
     """
 
     def __init__(self, store: CatalogStore) -> None:
         self._store = store
-        self._time_zones = _time_zones()
+        time_zones()  # reads them now, not during a call
 
     async def create_movie(
         self,
@@ -85,7 +72,7 @@ class Catalog:
         """
 
         async def build() -> Cinema:
-            if violations := self.time_zone_violations(time_zone):
+            if violations := time_zone_violations(time_zone):
                 raise InvalidRequest(*violations)
             return Cinema(str(uuid7()), clean(name), time_zone, await self._store.now())
 
@@ -98,19 +85,22 @@ class Catalog:
         rows: Sequence[SeatRow],
         call: IdempotentCall | None,
         encode: Callable[[Auditorium], R],
+        areas: Sequence[SeatArea] = (),
+        wheelchair_spaces: Sequence[WheelchairSpace] = (),
     ) -> R:
-        """Create an auditorium of a cinema; its rows never change.
+        """Create an auditorium of a cinema; its seats never change.
 
         Raises:
-            InvalidRequest: The rows are no layout.
+            InvalidRequest: The rows, areas and wheelchair spaces are no layout.
             CinemaNotFound: There is no such cinema.
             NameTaken: The cinema has an auditorium of that name.
         """
 
         async def build() -> Auditorium:
-            plan = SeatPlan(rows)
-            cinema = await self.get_cinema(cinema_id)
-            return Auditorium(str(uuid7()), cinema.cinema_id, clean(name), plan.rows, await self._store.now())
+            plan = SeatPlan(rows, areas, wheelchair_spaces)
+            await self.get_cinema(cinema_id)
+            now = await self._store.now()
+            return Auditorium(str(uuid7()), cinema_id, clean(name), plan.rows, now, plan.areas, plan.wheelchair_spaces)
 
         return await self._create(call, encode, build, self._store.add_auditorium)
 
@@ -119,51 +109,97 @@ class Catalog:
         movie_id: str,
         auditorium_id: str,
         start_time: datetime,
-        seat_price: Money,
+        price: Money | None,
         seat_gap_policy: SeatGapPolicy,
         call: IdempotentCall | None,
         encode: Callable[[ListedShowtime], R],
+        prices: Sequence[PriceLine] = (),
     ) -> R:
         """Schedule a showtime; it ends after the runtime of the movie.
 
+        Args:
+            movie_id: The movie.
+            auditorium_id: The auditorium.
+            start_time: The start.
+            price: The price of every seat; None if there are `prices`.
+            seat_gap_policy: Whether a booking may strand a single seat.
+            call: The idempotent call, if it is one.
+            encode: Makes the response.
+            prices: The lines of the price list; none if there is a `price`.
+
         Raises:
-            InvalidRequest: The start is not in the future or too far ahead, or nothing can be sold at that price.
+            InvalidRequest: The start is not in the future or too far ahead, or the seats can't be sold at these prices.
             MovieNotFound, AuditoriumNotFound: There is no such thing.
+            Archived: The movie, the auditorium or its cinema is archived.
             ShowtimeOverlap: The auditorium is not free then.
         """
 
-        async def build() -> ListedShowtime:
-            now = await self._store.now()
-            if violations := _showtime_violations(start_time, seat_price, now):
-                raise InvalidRequest(*violations)
-            movie = await self.get_movie(movie_id)
-            auditorium = await self.get_auditorium(auditorium_id)
+        def schedule(movie: Movie, cinema: Cinema, auditorium: Auditorium) -> ListedShowtime:
+            check_not_archived(movie, cinema, auditorium)
+            categories = auditorium.categories
             return ListedShowtime(
                 showtime_id=str(uuid7()),
                 movie=movie,
-                cinema=await self.get_cinema(auditorium.cinema_id),
+                cinema=cinema,
                 auditorium_id=auditorium.auditorium_id,
                 auditorium_name=auditorium.name,
                 start_time=start_time,
                 end_time=start_time + movie.runtime,
-                seat_price=seat_price,
+                prices=PriceList(lines, categories) if price is None else single_price(price, categories),
                 seat_gap_policy=seat_gap_policy,
                 total_seats=auditorium.total_seats,
                 available_seats=auditorium.total_seats,
-                revision=0,
+                revision=FIRST_REVISION,
             )
 
-        return await self._create(call, encode, build, self._store.add_showtime)
+        async def carry_out(slot: ResponseSlot[ListedShowtime] | None) -> ListedShowtime:
+            if violations := await self.showtime_violations(start_time, price, prices):
+                raise InvalidRequest(*violations)
+            return await self._store.add_showtime(movie_id, auditorium_id, schedule, slot)
 
-    def time_zone_violations(self, time_zone: str) -> list[FieldViolation]:
-        """Return what is wrong with a time zone: IANA has to know it."""
-        if time_zone in self._time_zones:
-            return []
-        return [FieldViolation("time_zone", 'must be an IANA time zone, such as "Europe/Berlin"')]
+        lines = [replace(line, proof=clean(line.proof)) for line in prices]
+        return await self._change(call, encode, carry_out)
 
-    async def showtime_violations(self, start_time: datetime | None, seat_price: Money) -> list[FieldViolation]:
-        """Return what is wrong with the start of a new showtime, unless it is None, and with its price."""
-        return _showtime_violations(start_time, seat_price, await self._store.now())
+    async def update_movie(
+        self, movie_id: str, changes: Changes, call: IdempotentCall | None, encode: Callable[[Movie], R]
+    ) -> R:
+        """Change a movie.
+
+        Raises:
+            MovieNotFound: There is no such movie.
+            InvalidRequest: The runtime would change, and the movie has showtimes that are still to start.
+        """
+        change = partial(_changed, changes)
+        return await self._change(call, encode, lambda slot: self._store.update_movie(movie_id, change, slot))
+
+    async def update_cinema(
+        self, cinema_id: str, changes: Changes, call: IdempotentCall | None, encode: Callable[[Cinema], R]
+    ) -> R:
+        """Change a cinema.
+
+        Raises:
+            CinemaNotFound: There is no such cinema.
+        """
+        change = partial(_changed, changes)
+        return await self._change(call, encode, lambda slot: self._store.update_cinema(cinema_id, change, slot))
+
+    async def update_auditorium(
+        self, auditorium_id: str, changes: Changes, call: IdempotentCall | None, encode: Callable[[Auditorium], R]
+    ) -> R:
+        """Change an auditorium.
+
+        Raises:
+            AuditoriumNotFound: There is no such auditorium.
+            NameTaken: The cinema has another auditorium of that name.
+        """
+        change = partial(_changed, changes)
+        return await self._change(call, encode, lambda slot: self._store.update_auditorium(auditorium_id, change, slot))
+
+    async def showtime_violations(
+        self, start_time: datetime | None, price: Money | None, prices: Sequence[PriceLine]
+    ) -> list[FieldViolation]:
+        """Return what is wrong with the start of a new showtime, unless it is None, and with its prices."""
+        return showtime_violations(start_time, price, prices, await self._store.now())
 
     async def get_movie(self, movie_id: str) -> Movie:
         """Return a movie.
@@ -198,22 +234,24 @@ class Catalog:
             raise AuditoriumNotFound(auditorium_id)
         return auditorium
 
-    async def list_movies(self, after: str, limit: int) -> list[Movie]:
+    async def list_movies(self, after: str, limit: int, *, archived: bool = False) -> list[Movie]:
         """Return movies."""
-        return await self._store.movies(after, limit)
+        return await self._store.movies(after, limit, archived=archived)
 
-    async def list_cinemas(self, after: str, limit: int) -> list[Cinema]:
+    async def list_cinemas(self, after: str, limit: int, *, archived: bool = False) -> list[Cinema]:
         """Return cinemas."""
-        return await self._store.cinemas(after, limit)
+        return await self._store.cinemas(after, limit, archived=archived)
 
-    async def list_auditoriums(self, cinema_id: str, after: str, limit: int) -> list[Auditorium]:
+    async def list_auditoriums(
+        self, cinema_id: str, after: str, limit: int, *, archived: bool = False
+    ) -> list[Auditorium]:
         """Return the auditoriums of a cinema.
 
         Raises:
             CinemaNotFound.
         """
         await self.get_cinema(cinema_id)
-        return await self._store.auditoriums(cinema_id, after, limit)
+        return await self._store.auditoriums(cinema_id, after, limit, archived=archived)
 
     async def now(self) -> datetime:
         """Return the time by the clock that decides."""
@@ -227,28 +265,32 @@ class Catalog:
         add: Callable[[A, StoredResponse | None], Awaitable[None]],
     ) -> R:
         """Return the stored response of a repeated call, or `build` and `add` an entry and return its response."""
+
+        async def carry_out(slot: ResponseSlot[A] | None) -> A:
+            entry = await build()
+            await add(entry, slot.fill(entry) if slot else None)
+            return entry
+
+        return await self._change(call, encode, carry_out)
+
+    async def _change(
+        self,
+        call: IdempotentCall | None,
+        encode: Callable[[A], R],
+        carry_out: Callable[[ResponseSlot[A] | None], Awaitable[A]],
+    ) -> R:
+        """Return the stored response of a repeated call, or carry out a change and return its response."""
         if call is not None:
             stored = await self._store.stored_response(call.key)
             if stored is not None:
                 return cast("R", call.replay(stored))
-        entry = await build()
-        response = encode(entry)
         try:
-            await add(entry, call.store(cast("bytes", response)) if call else None)
+            return encode(await carry_out(call.reserve(cast("Callable[[A], bytes]", encode)) if call else None))
         except ResponseAlreadyStored:
             # A call with the same key was carried out meanwhile, and its response is stored now.
-            return await self._create(call, encode, build, add)
-        return response
+            return await self._change(call, encode, carry_out)
 
 
-def _showtime_violations(start_time: datetime | None, seat_price: Money, now: datetime) -> list[FieldViolation]:
-    violations = [] if start_time is None else start_time_violations(start_time, now)
-    if seat_price.currency_code not in CURRENCIES:
-        known = 'must be the ISO 4217 code of a currency with a minor unit, such as "EUR"'
-        violations.append(FieldViolation("price.currency_code", known))
-    return violations + price_violations(seat_price)
-
-
-@cache
-def _time_zones() -> frozenset[str]:
-    return frozenset(zoneinfo.available_timezones() - NO_TIME_ZONES)
+def _changed(changes: Changes, entry: A) -> A:
+    stored = {name: clean(value) if isinstance(value, str) else value for name, value in changes.items()}
+    return replace(entry, **stored)  # type: ignore[type-var] # an entry is a dataclass

@@ -1,7 +1,9 @@
-"""cinema.v1.CatalogService: creating and reading movies, cinemas and auditoriums."""
+"""cinema.v1.CatalogService: creating, changing and reading movies, cinemas and auditoriums."""
 # ruff: noqa: N802 (the names are those of the protos)
 
+from collections.abc import Mapping
 from functools import partial
+from types import MappingProxyType
 
 from cinema.v1 import catalog_service_pb2 as pb
 from cinema.v1 import catalog_service_pb2_grpc
@@ -10,8 +12,20 @@ from cinema_grpc.application.catalog import Catalog
 from cinema_grpc.transport.idempotency import idempotent_call
 from cinema_grpc.transport.page_tokens import query_of
 from cinema_grpc.transport.pages import read_page, whole
-from cinema_grpc.transport.parsing import parse_seat_rows, parse_span
+from cinema_grpc.transport.parsing import (
+    parse_changes,
+    parse_seat_areas,
+    parse_seat_rows,
+    parse_span,
+    parse_wheelchair_spaces,
+)
 from cinema_grpc.transport.rendering import render_auditorium, render_cinema, render_movie, serialized
+
+MOVIE_FIELDS: Mapping[str, bool] = MappingProxyType(
+    {"title": True, "runtime": True, "rating": False, "synopsis": False, "archived": False}
+)
+PLACE_FIELDS: Mapping[str, bool] = MappingProxyType({"name": True, "archived": False})
+"""The fields of a movie, and of a cinema or auditorium, that can change, and whether each must be set."""
 
 
 class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
@@ -53,8 +67,45 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
             parse_seat_rows(request.rows),
             idempotent_call(request),
             lambda room: pb.CreateAuditoriumResponse(auditorium=render_auditorium(room)).SerializeToString(),
+            parse_seat_areas(request.areas),
+            parse_wheelchair_spaces(request.wheelchair_spaces),
         )
         return serialized(pb.CreateAuditoriumResponse, body)
+
+    async def UpdateMovie(self, request: pb.UpdateMovieRequest, _context: object) -> pb.UpdateMovieResponse:
+        """Change a movie."""
+        changes = parse_changes(request, MOVIE_FIELDS)
+        if "runtime" in changes:
+            changes["runtime"] = parse_span(request.runtime, "runtime")
+        body = await self._catalog.update_movie(
+            request.movie_id,
+            changes,
+            idempotent_call(request),
+            lambda movie: pb.UpdateMovieResponse(movie=render_movie(movie)).SerializeToString(),
+        )
+        return serialized(pb.UpdateMovieResponse, body)
+
+    async def UpdateCinema(self, request: pb.UpdateCinemaRequest, _context: object) -> pb.UpdateCinemaResponse:
+        """Change a cinema."""
+        body = await self._catalog.update_cinema(
+            request.cinema_id,
+            parse_changes(request, PLACE_FIELDS),
+            idempotent_call(request),
+            lambda cinema: pb.UpdateCinemaResponse(cinema=render_cinema(cinema)).SerializeToString(),
+        )
+        return serialized(pb.UpdateCinemaResponse, body)
+
+    async def UpdateAuditorium(
+        self, request: pb.UpdateAuditoriumRequest, _context: object
+    ) -> pb.UpdateAuditoriumResponse:
+        """Change an auditorium."""
+        body = await self._catalog.update_auditorium(
+            request.auditorium_id,
+            parse_changes(request, PLACE_FIELDS),
+            idempotent_call(request),
+            lambda room: pb.UpdateAuditoriumResponse(auditorium=render_auditorium(room)).SerializeToString(),
+        )
+        return serialized(pb.UpdateAuditoriumResponse, body)
 
     async def GetMovie(self, request: pb.GetMovieRequest, _context: object) -> pb.GetMovieResponse:
         """Return a movie."""
@@ -74,7 +125,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         movies, next_page_token = await read_page(
             request,
             query_of(request),
-            whole(self._catalog.list_movies),
+            whole(partial(self._catalog.list_movies, archived=request.include_archived)),
             lambda movie: movie.movie_id,
             render_movie,
             self._largest_page,
@@ -86,7 +137,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         cinemas, next_page_token = await read_page(
             request,
             query_of(request),
-            whole(self._catalog.list_cinemas),
+            whole(partial(self._catalog.list_cinemas, archived=request.include_archived)),
             lambda cinema: cinema.cinema_id,
             render_cinema,
             self._largest_page,
@@ -98,7 +149,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         auditoriums, next_page_token = await read_page(
             request,
             query_of(request),
-            whole(partial(self._catalog.list_auditoriums, request.cinema_id)),
+            whole(partial(self._catalog.list_auditoriums, request.cinema_id, archived=request.include_archived)),
             lambda auditorium: auditorium.auditorium_id,
             render_auditorium,
             self._largest_page,

@@ -17,7 +17,7 @@ from cinema_grpc.application.ports import ShowtimeFilter
 from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.seating import SeatRow
-from cinema_grpc.domain.showtime import SeatGapPolicy
+from cinema_grpc.domain.terms import SeatGapPolicy
 from tests.builders import NOW, FakeClock
 from tests.faults import Faults, make_breakable
 
@@ -46,10 +46,10 @@ class CatalogApp:
     faults: Faults
 
     def __post_init__(self) -> None:
-        self.catalog = Catalog(SqlCatalogStore(self.database))
         self.listings = Listings(
             SqlListingsReader(self.database), SqlBoxOfficeStore(self.database), ShowtimeCache(), self.clock
         )
+        self.catalog = Catalog(SqlCatalogStore(self.database, self.listings.forget_catalog_revision))
 
     async def show(
         self,

@@ -7,7 +7,8 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 
-from cinema_grpc.application.catalog import CURRENCIES, unencoded
+from cinema_grpc.application.catalog import unencoded
+from cinema_grpc.application.catalog_rules import CURRENCIES
 from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
 from cinema_grpc.domain.errors import (
     AuditoriumNotFound,
@@ -19,8 +20,10 @@ from cinema_grpc.domain.errors import (
     ShowtimeOverlap,
 )
 from cinema_grpc.domain.money import Money
+from cinema_grpc.domain.pricing import single_price
 from cinema_grpc.domain.seating import SeatRow
-from cinema_grpc.domain.showtime import SeatGapPolicy, SeatStatus
+from cinema_grpc.domain.showtime import SeatStatus
+from cinema_grpc.domain.terms import SeatGapPolicy
 from tests.application.catalog_app import MICROSECOND, PRICE, ROWS, RUNTIME, TOMORROW, CatalogApp, open_app
 from tests.builders import NOW
 
@@ -61,11 +64,11 @@ async def test_a_showtime_tells_all_about_itself(app: CatalogApp) -> None:
         auditorium_name="Screen 1",
         start_time=TOMORROW,
         end_time=TOMORROW + RUNTIME,
-        seat_price=PRICE,
+        prices=single_price(PRICE, ()),
         seat_gap_policy=SeatGapPolicy.ALLOW,
         total_seats=9,
         available_seats=9,
-        revision=0,
+        revision=1,
     )
     seat_map = await app.listings.seat_map(shown.showtime_id)
     assert seat_map.listed == shown
@@ -173,7 +176,7 @@ async def test_a_showtime_starts_in_the_future_at_most_five_years_ahead(app: Cat
 
 @pytest.mark.parametrize("currency_code", ["EUR", "JPY", "KWD", "XOF", "XPF", "USD"])
 async def test_a_price_is_in_a_currency_of_iso_4217(app: CatalogApp, currency_code: str) -> None:
-    assert (await app.show(price=Money(currency_code, 0))).seat_price == Money(currency_code, 0)
+    assert (await app.show(price=Money(currency_code, 0))).prices.lowest == Money(currency_code, 0)
 
 
 @pytest.mark.parametrize("currency_code", ["", "ABC", "eur", "DEM", "XXX", "XTS", "XAU", "XDR"])

@@ -73,7 +73,7 @@ class TestEntering:
         assert (len(full.rating), len(full.synopsis)) == (200, 5_000)
 
     async def test_a_cinema(self, app: App) -> None:
-        sent = {"name": "Kino «Åsgård» 🎦", "time_zone": "America/Argentina/Buenos_Aires"}
+        sent: dict[str, Any] = {"name": "Kino «Åsgård» 🎦", "time_zone": "America/Argentina/Buenos_Aires"}
         cinema = await enter(app, "Cinema", **sent)
         assert cinema == catalog_pb2.Cinema(cinema_id=cinema.cinema_id, create_time=moment(NOW), **sent)
         assert await read(app, "Cinema", cinema.cinema_id) == cinema
@@ -259,7 +259,7 @@ class TestLists:
         """None asked for: 50. Over 200: 200. The last page has no token, even when it is full."""
         made = [f"cinema-{number:03}" for number in range(201)]
         async with writing(app.server.database) as connection:
-            entry = {"name": "A House", "time_zone": "UTC", "create_time": NOW}
+            entry = {"name": "A House", "time_zone": "UTC", "create_time": NOW, "archived": False}
             await connection.execute(schema.cinema.insert(), [{"cinema_id": each, **entry} for each in made])
         for size, length in ((0, 50), (1, 1), (199, 199), (200, 200), (201, 200), (2**31 - 1, 200)):
             entries, token = await page(app, "Cinema", page_size=size)

@@ -15,19 +15,26 @@ from cinema_grpc.adapters.database.catalog_store import SqlCatalogStore
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.listings_reader import SqlListingsReader
 from cinema_grpc.application.box_office.cache import ShowtimeCache
-from cinema_grpc.application.idempotency import IdempotencyKey, StoredResponse
+from cinema_grpc.application.idempotency import IdempotencyKey, ResponseSlot, StoredResponse
 from cinema_grpc.application.listings import Listings
 from cinema_grpc.application.ports import ShowtimeFilter
 from cinema_grpc.domain.booking import BookingStatus
 from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
 from cinema_grpc.domain.money import Money
-from cinema_grpc.domain.seating import SeatRow
-from cinema_grpc.domain.showtime import SeatGapPolicy, SeatStatus
+from cinema_grpc.domain.pricing import STANDARD, PriceLine, PriceList
+from cinema_grpc.domain.seating import SeatArea, SeatRow, WheelchairSpace
+from cinema_grpc.domain.showtime import SeatStatus
+from cinema_grpc.domain.terms import SeatGapPolicy
 from tests.builders import NOW, FakeClock
 from tests.database import reading, writing
 
 MICROSECOND = timedelta(microseconds=1)
 ROWS = (SeatRow("B", (2, 1)), SeatRow("A", (2,)), SeatRow("AA", (1,)))
+AREAS = (SeatArea("vip", ("B",), ("A1",)), SeatArea("balcony", (), ("B1", "AA1")))
+SPACES = (WheelchairSpace("A1", ("A2",)), WheelchairSpace("B3"))
+PRICES = PriceList(
+    [PriceLine(STANDARD, "adult", Money("EUR", 1250)), PriceLine("vip", "child", Money("EUR", 0), "Ausweis ü")]
+)
 LABELS = ["B1", "B2", "B3", "A1", "A2", "AA1"]
 EVERYTHING = ShowtimeFilter("", "", "", NOW - timedelta(days=365), None)
 
@@ -41,7 +48,8 @@ def cinema(number: int = 1) -> Cinema:
 
 
 def auditorium(number: int = 1, of: int = 1) -> Auditorium:
-    return Auditorium(f"auditorium-{number:04}", f"cinema-{of:04}", f"Screen {number}", ROWS, NOW + MICROSECOND)
+    names = f"auditorium-{number:04}", f"cinema-{of:04}", f"Screen {number}"
+    return Auditorium(*names, ROWS, NOW + MICROSECOND, AREAS, SPACES)
 
 
 def stored_response(request_id: str) -> StoredResponse:
@@ -77,7 +85,7 @@ class Programme:
             auditorium_name=f"Screen {auditorium_number}",
             start_time=start_time,
             end_time=start_time + film.runtime,
-            seat_price=Money("EUR", 1250),
+            prices=PRICES,
             seat_gap_policy=SeatGapPolicy.REFUSE,
             total_seats=6,
             available_seats=6,
@@ -88,8 +96,15 @@ class Programme:
         self, start_time: datetime, *, auditorium_number: int = 1, film: Movie | None = None
     ) -> ListedShowtime:
         showtime = self.showtime(start_time, auditorium_number=auditorium_number, film=film)
-        await self.store.add_showtime(showtime, None)
-        return showtime
+        return await self.put(showtime)
+
+    async def put(self, showtime: ListedShowtime, response: StoredResponse | None = None) -> ListedShowtime:
+        """Put a showtime on the programme, with the response of the call."""
+        slot: ResponseSlot[ListedShowtime] | None = None
+        if response is not None:
+            slot = ResponseSlot(response.key, response.digest, lambda _: response.response)
+        places = showtime.movie.movie_id, showtime.auditorium_id
+        return await self.store.add_showtime(*places, lambda *_: showtime, slot)
 
     async def book(
         self, showtime: ListedShowtime, seats: str, status: BookingStatus, hold_expire_time: datetime
@@ -116,13 +131,15 @@ class Programme:
                     showtime_id=showtime.showtime_id,
                     user_id=f"user-{number}",
                     status=status.value,
-                    seats=json.dumps([[seat, 1250] for seat in seats_of_it]),
+                    seats=json.dumps([[seat, 1250, "standard", "adult", "", True] for seat in seats_of_it]),
                     seat_count=len(seats_of_it),
                     currency_code="EUR",
                     total_price=1250 * len(seats_of_it),
                     create_time=NOW,
                     hold_expire_time=hold_expire_time,
+                    wheelchair=False,
                     hold_extended=False,
+                    hold_renewed=False,
                     revision=1,
                 )
             )

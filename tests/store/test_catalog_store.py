@@ -39,7 +39,7 @@ async def test_what_is_not_there_is_none(programme: Programme) -> None:
     assert await store.movie("cinema-0001") is None
     assert await store.cinema("movie-0001") is None
     assert await store.auditorium("cinema-0001") is None
-    assert await programme.reader.entry("movie-0001") is None
+    assert await programme.reader.entry("movie-0001", 1) is None
     assert await store.stored_response(IdempotencyKey("caller", "RPC", "request-1")) is None
 
 
@@ -93,12 +93,12 @@ async def test_nothing_is_written_if_the_key_has_a_stored_response(programme: Pr
     store = programme.store
     await store.add_movie(movie(3), stored_response("request-1"))
     second = stored_response("request-1")._replace(response=b"another")
-    calls: list[Callable[[], Awaitable[None]]] = [
+    calls: list[Callable[[], Awaitable[object]]] = [
         lambda: store.add_movie(movie(4), second),
         lambda: store.add_cinema(cinema(4), second),
         lambda: store.add_auditorium(auditorium(4), second),
         lambda: store.add_auditorium(auditorium(1), second),
-        lambda: store.add_showtime(programme.showtime(NOW + timedelta(days=1)), second),
+        lambda: programme.put(programme.showtime(NOW + timedelta(days=1)), second),
     ]
     for call in calls:
         with pytest.raises(ResponseAlreadyStored):
@@ -115,7 +115,7 @@ async def test_no_response_is_stored_for_a_refused_call(programme: Programme) ->
     with pytest.raises(NameTaken):
         await programme.store.add_auditorium(replace(auditorium(9), name="Screen 1"), stored_response("request-1"))
     with pytest.raises(ShowtimeOverlap):
-        await programme.store.add_showtime(programme.showtime(NOW + timedelta(days=1)), stored_response("request-1"))
+        await programme.put(programme.showtime(NOW + timedelta(days=1)), stored_response("request-1"))
     assert await programme.store.stored_response(stored_response("request-1").key) is None
     await programme.store.add_movie(movie(3), stored_response("request-1"))
 

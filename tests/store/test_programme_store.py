@@ -89,10 +89,8 @@ async def test_the_earliest_showtime_in_the_way_is_named(programme: Programme) -
 async def test_of_many_showtimes_that_overlap_and_come_at_once_one_is_kept(programme: Programme) -> None:
     start = NOW + timedelta(days=1)
     coming = [programme.showtime(start + number * GAP) for number in range(8)]
-    outcomes = await asyncio.gather(
-        *(programme.store.add_showtime(each, None) for each in coming), return_exceptions=True
-    )
-    assert outcomes.count(None) == 1
+    outcomes = await asyncio.gather(*(programme.put(each) for each in coming), return_exceptions=True)
+    assert sum(isinstance(outcome, ListedShowtime) for outcome in outcomes) == 1
     assert sum(isinstance(outcome, ShowtimeOverlap) for outcome in outcomes) == 7
     assert await programme.count(schema.showtime) == 1
 
@@ -184,7 +182,7 @@ async def test_showtimes_run_by_start_and_those_that_start_together_by_identifie
     late = programme.showtime(NOW + timedelta(days=3))
     everything = [soon, *same, late]
     for each in reversed(everything):
-        await programme.store.add_showtime(each, None)
+        await programme.put(each)
     condition = ShowtimeFilter(movie_id, "", "", NOW, None)
     assert await programme.page(condition, None, 10) == everything
     for position, each in enumerate(everything):

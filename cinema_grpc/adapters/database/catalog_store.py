@@ -1,58 +1,52 @@
 """The catalog in the database: movies, cinemas, auditoriums, and new showtimes."""
 
 from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
-from sqlalchemy import Column, bindparam, insert, select
+from sqlalchemy import Column, bindparam, false, insert, select, update
 from sqlalchemy.engine import Connection
 
-from cinema_grpc.adapters.database import schema
+from cinema_grpc.adapters.database import catalog_changes, schema
 from cinema_grpc.adapters.database.booking_rows import read_response
+from cinema_grpc.adapters.database.catalog_changes import AUDITORIUM_COLUMNS, to_auditorium
 from cinema_grpc.adapters.database.database import Database
-from cinema_grpc.adapters.database.seat_plans import to_rows, to_text
+from cinema_grpc.adapters.database.seat_plans import areas_to_text, spaces_to_text, to_text
 from cinema_grpc.adapters.database.statements import Query
-from cinema_grpc.application.box_office.store import StorageConflict, new_commit_id
-from cinema_grpc.application.idempotency import IdempotencyKey, StoredResponse
+from cinema_grpc.application.box_office.store import StorageConflict
+from cinema_grpc.application.errors import StorageUnavailable
+from cinema_grpc.application.idempotency import IdempotencyKey, ResponseSlot, StoredResponse
 from cinema_grpc.application.ports import ResponseAlreadyStored
-from cinema_grpc.domain.catalog import (
-    LONGEST_RUNTIME,
-    TIME_BETWEEN_SHOWTIMES,
-    Auditorium,
-    Cinema,
-    ListedShowtime,
-    Movie,
-    check_overlap,
-)
+from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
 from cinema_grpc.domain.errors import NameTaken
 
-_AUDITORIUM, _RESPONSE = schema.auditorium.c, schema.stored_response.c
-_AUDITORIUM_COLUMNS = [
-    _AUDITORIUM.auditorium_id,
-    _AUDITORIUM.cinema_id,
-    _AUDITORIUM.name,
-    _AUDITORIUM.rows,
-    _AUDITORIUM.create_time,
-]
+A = TypeVar("A")
+
+_MOVIE, _CINEMA, _AUDITORIUM = schema.movie.c, schema.cinema.c, schema.auditorium.c
+_RESPONSE = schema.stored_response.c
 
 
 def _one(key: Column[Any], *columns: Column[Any]) -> Query:
     return Query(select(*columns).where(key == bindparam("key")))
 
 
-def _list(key: Column[Any], *columns: Column[Any], by: Column[Any] | None = None) -> Query:
+def _lists(key: Column[Any], *columns: Column[Any], by: Column[Any] | None = None) -> dict[bool, Query]:
+    """Return the query for a list, by whether it has the archived entries too."""
     query = select(*columns).where(key > bindparam("after")).order_by(key).limit(bindparam("limit"))
-    return Query(query if by is None else query.where(by == bindparam(by.name)))
+    if by is not None:
+        query = query.where(by == bindparam(by.name))
+    return {True: Query(query), False: Query(query.where(key.table.c.archived == false()))}
 
 
-_MOVIE = _one(schema.movie.c.movie_id, *schema.movie.c)
-_MOVIES = _list(schema.movie.c.movie_id, *schema.movie.c)
-_CINEMA = _one(schema.cinema.c.cinema_id, *schema.cinema.c)
-_CINEMAS = _list(schema.cinema.c.cinema_id, *schema.cinema.c)
-_AUDITORIUM_BY_ID = _one(_AUDITORIUM.auditorium_id, *_AUDITORIUM_COLUMNS)
-_AUDITORIUMS = _list(_AUDITORIUM.auditorium_id, *_AUDITORIUM_COLUMNS, by=_AUDITORIUM.cinema_id)
+_MOVIE_BY_ID = _one(_MOVIE.movie_id, *_MOVIE)
+_MOVIES = _lists(_MOVIE.movie_id, *_MOVIE)
+_CINEMA_BY_ID = _one(_CINEMA.cinema_id, *_CINEMA)
+_CINEMAS = _lists(_CINEMA.cinema_id, *_CINEMA)
+_AUDITORIUM_BY_ID = _one(_AUDITORIUM.auditorium_id, *AUDITORIUM_COLUMNS)
+_AUDITORIUMS = _lists(_AUDITORIUM.auditorium_id, *AUDITORIUM_COLUMNS, by=_AUDITORIUM.cinema_id)
 _NAMED = Query(
     select(_AUDITORIUM.auditorium_id).where(
         _AUDITORIUM.cinema_id == bindparam("cinema_id"), _AUDITORIUM.name == bindparam("name")
@@ -70,8 +64,15 @@ _STORED_RESPONSE = Query(
 class SqlCatalogStore:
     """Stores the catalog. Fulfils CatalogStore."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, on_update: Callable[[], None] | None = None) -> None:
+        """Set up.
+
+        Args:
+            database: The database.
+            on_update: Called after each update of a movie, cinema or auditorium that was committed, or may have been.
+        """
         self._database = database
+        self._on_update = on_update or _nothing
 
     async def now(self) -> datetime:
         """Return the time by the clock that decides."""
@@ -91,129 +92,171 @@ class SqlCatalogStore:
         await self._add(response, lambda connection: connection.execute(insert(schema.cinema).values(asdict(cinema))))
 
     async def add_auditorium(self, auditorium: Auditorium, response: StoredResponse | None) -> None:
-        """Add an auditorium to an existing cinema."""
-        values = asdict(auditorium) | {"rows": to_text(auditorium.rows), "total_seats": auditorium.total_seats}
+        """Add an auditorium to an existing cinema.
+
+        Raises:
+            NameTaken: The cinema has another one of that name.
+        """
+        values = asdict(auditorium) | {
+            "rows": to_text(auditorium.rows),
+            "areas": areas_to_text(auditorium.areas),
+            "wheelchair_spaces": spaces_to_text(auditorium.wheelchair_spaces),
+            "total_seats": auditorium.total_seats,
+        }
         try:
             await self._add(response, lambda connection: connection.execute(insert(schema.auditorium).values(values)))
         except StorageConflict:
-            _, same_name = await self._database.read(_NAMED, cinema_id=auditorium.cinema_id, name=auditorium.name)
-            if same_name:
-                raise NameTaken(auditorium.name) from None
+            await self._check_name(auditorium)
             raise
 
-    async def add_showtime(self, showtime: ListedShowtime, response: StoredResponse | None) -> None:
-        """Add a showtime, and the commit that made its revision."""
+    async def add_showtime(
+        self,
+        movie_id: str,
+        auditorium_id: str,
+        schedule: Callable[[Movie, Cinema, Auditorium], ListedShowtime],
+        slot: ResponseSlot[ListedShowtime] | None,
+    ) -> ListedShowtime:
+        """Add the showtime that `schedule` makes, and the commit that made its revision.
 
-        def add(connection: Connection) -> None:
-            _check_overlaps(connection, showtime)
-            commit_id, now = new_commit_id(), self._database.time(connection)
-            connection.execute(
-                insert(schema.showtime).values(
-                    showtime_id=showtime.showtime_id,
-                    movie_id=showtime.movie.movie_id,
-                    auditorium_id=showtime.auditorium_id,
-                    cinema_id=showtime.cinema.cinema_id,
-                    start_time=showtime.start_time,
-                    end_time=showtime.end_time,
-                    currency_code=showtime.seat_price.currency_code,
-                    seat_price=showtime.seat_price.minor_units,
-                    seat_gap_policy=showtime.seat_gap_policy.value,
-                    taken_seats=0,
-                    revision=showtime.revision,
-                    commit_id=commit_id,
-                    terms_revision=showtime.revision,
-                    latest_time=now,
-                )
-            )
-            connection.execute(
-                insert(schema.commit_log).values(
-                    showtime_id=showtime.showtime_id, revision=showtime.revision, commit_id=commit_id, decide_time=now
-                )
-            )
+        Raises:
+            MovieNotFound, AuditoriumNotFound, ShowtimeOverlap.
+        """
 
-        await self._add(response, add)
+        def add(connection: Connection) -> ListedShowtime:
+            now = partial(self._database.time, connection)
+            return catalog_changes.add_showtime(connection, now, movie_id, auditorium_id, schedule)
+
+        return await self._transact(slot, add)
+
+    async def update_movie(
+        self, movie_id: str, change: Callable[[Movie], Movie], slot: ResponseSlot[Movie] | None
+    ) -> Movie:
+        """Replace a movie.
+
+        Raises:
+            MovieNotFound, InvalidRequest.
+        """
+
+        def replace(connection: Connection) -> Movie:
+            return catalog_changes.update_movie(connection, partial(self._database.time, connection), movie_id, change)
+
+        return await self._update(slot, replace)
+
+    async def update_cinema(
+        self, cinema_id: str, change: Callable[[Cinema], Cinema], slot: ResponseSlot[Cinema] | None
+    ) -> Cinema:
+        """Replace a cinema.
+
+        Raises:
+            CinemaNotFound.
+        """
+        return await self._update(slot, lambda connection: catalog_changes.update_cinema(connection, cinema_id, change))
+
+    async def update_auditorium(
+        self, auditorium_id: str, change: Callable[[Auditorium], Auditorium], slot: ResponseSlot[Auditorium] | None
+    ) -> Auditorium:
+        """Replace name and `archived` of an auditorium.
+
+        Raises:
+            AuditoriumNotFound, NameTaken.
+        """
+        try:
+            return await self._update(
+                slot, lambda connection: catalog_changes.update_auditorium(connection, auditorium_id, change)
+            )
+        except StorageConflict:
+            before = await self.auditorium(auditorium_id)
+            if before is not None:
+                await self._check_name(change(before))
+            raise
 
     async def movie(self, movie_id: str) -> Movie | None:
         """Return a movie, or None."""
-        _, rows = await self._database.read(_MOVIE, key=movie_id)
+        _, rows = await self._database.read(_MOVIE_BY_ID, key=movie_id)
         return Movie(*rows[0]) if rows else None
 
     async def cinema(self, cinema_id: str) -> Cinema | None:
         """Return a cinema, or None."""
-        _, rows = await self._database.read(_CINEMA, key=cinema_id)
+        _, rows = await self._database.read(_CINEMA_BY_ID, key=cinema_id)
         return Cinema(*rows[0]) if rows else None
 
     async def auditorium(self, auditorium_id: str) -> Auditorium | None:
         """Return an auditorium, or None."""
         _, rows = await self._database.read(_AUDITORIUM_BY_ID, key=auditorium_id)
-        return _to_auditorium(rows[0]) if rows else None
+        return to_auditorium(rows[0]) if rows else None
 
-    async def movies(self, after: str, limit: int) -> list[Movie]:
+    async def movies(self, after: str, limit: int, *, archived: bool = False) -> list[Movie]:
         """Return at most `limit` movies."""
-        _, rows = await self._database.read(_MOVIES, after=after, limit=limit)
+        _, rows = await self._database.read(_MOVIES[archived], after=after, limit=limit)
         return [Movie(*row) for row in rows]
 
-    async def cinemas(self, after: str, limit: int) -> list[Cinema]:
+    async def cinemas(self, after: str, limit: int, *, archived: bool = False) -> list[Cinema]:
         """Return at most `limit` cinemas."""
-        _, rows = await self._database.read(_CINEMAS, after=after, limit=limit)
+        _, rows = await self._database.read(_CINEMAS[archived], after=after, limit=limit)
         return [Cinema(*row) for row in rows]
 
-    async def auditoriums(self, cinema_id: str, after: str, limit: int) -> list[Auditorium]:
+    async def auditoriums(self, cinema_id: str, after: str, limit: int, *, archived: bool = False) -> list[Auditorium]:
         """Return at most `limit` auditoriums of a cinema."""
-        _, rows = await self._database.read(_AUDITORIUMS, cinema_id=cinema_id, after=after, limit=limit)
-        return [_to_auditorium(row) for row in rows]
+        _, rows = await self._database.read(_AUDITORIUMS[archived], cinema_id=cinema_id, after=after, limit=limit)
+        return [to_auditorium(row) for row in rows]
+
+    async def _check_name(self, auditorium: Auditorium) -> None:
+        """Check the name of an auditorium that a constraint refused.
+
+        Raises:
+            NameTaken: Its cinema has another one of that name.
+        """
+        _, same_name = await self._database.read(_NAMED, cinema_id=auditorium.cinema_id, name=auditorium.name)
+        if any(auditorium_id != auditorium.auditorium_id for (auditorium_id,) in same_name):
+            raise NameTaken(auditorium.name) from None
 
     async def _add(self, response: StoredResponse | None, add: Callable[[Connection], object]) -> None:
-        """Run a transaction that stores the response first, so that of two calls with one key only one goes on.
+        """Run a transaction that adds an entry whose response is known."""
+        slot: ResponseSlot[object] | None = None
+        if response is not None:
+            key, digest, encoded = response
+            slot = ResponseSlot(key, digest, lambda _: encoded)
+        await self._transact(slot, add)
+
+    async def _update(self, slot: ResponseSlot[A] | None, replace: Callable[[Connection], A]) -> A:
+        """Run a transaction that updates an entry."""
+        try:
+            return await self._transact(slot, replace, lambda _: self._on_update())
+        except StorageUnavailable:
+            self._on_update()  # it may have been committed
+            raise
+
+    async def _transact(
+        self,
+        slot: ResponseSlot[A] | None,
+        change: Callable[[Connection], A],
+        on_commit: Callable[[A], None] | None = None,
+    ) -> A:
+        """Run a transaction that takes the slot first, so that of two calls with one key only one goes on.
 
         Raises:
             ResponseAlreadyStored: The key is taken.
         """
 
-        def work(connection: Connection) -> None:
-            if response is not None:
-                connection.execute(
-                    insert(schema.stored_response).values(
-                        **response.key._asdict(),
-                        digest=response.digest,
-                        response=b64encode(response.response).decode(),
-                        create_time=self._database.time(connection),
-                    )
-                )
-            add(connection)
+        def work(connection: Connection) -> A:
+            if slot is not None:
+                taken = {"digest": slot.digest, "response": "", "create_time": self._database.time(connection)}
+                connection.execute(insert(schema.stored_response).values(**slot.key._asdict(), **taken))
+            entry = change(connection)
+            if slot is not None:
+                own = [_RESPONSE[name] == value for name, value in slot.key._asdict().items()]
+                response = b64encode(slot.fill(entry).response).decode()
+                connection.execute(update(schema.stored_response).where(*own).values(response=response))
+            return entry
 
         try:
-            await self._database.transact(work)
+            return await self._database.transact(work, on_commit=on_commit)
         except StorageConflict:
             # Drivers name the constraint in different ways.
-            if response is not None and await self.stored_response(response.key) is not None:
+            if slot is not None and await self.stored_response(slot.key) is not None:
                 raise ResponseAlreadyStored from None
             raise
 
 
-def _check_overlaps(connection: Connection, showtime: ListedShowtime) -> None:
-    """Check a new showtime against the others in its auditorium, the earliest first.
-
-    Raises:
-        ShowtimeOverlap.
-    """
-    # Other showtimes are added to this auditorium after this transaction. SQLite has one writer anyway.
-    auditorium = select(_AUDITORIUM.auditorium_id).where(_AUDITORIUM.auditorium_id == showtime.auditorium_id)
-    connection.execute(auditorium.with_for_update(key_share=True))
-    other = schema.showtime.c
-    nearby = connection.execute(
-        select(other.showtime_id, other.start_time, other.end_time)
-        .where(
-            other.auditorium_id == showtime.auditorium_id,
-            other.start_time > showtime.start_time - TIME_BETWEEN_SHOWTIMES - LONGEST_RUNTIME,
-            other.start_time < showtime.end_time + TIME_BETWEEN_SHOWTIMES,
-        )
-        .order_by(other.start_time)
-    )
-    for showtime_id, start_time, end_time in nearby:
-        check_overlap(showtime.start_time, showtime.end_time, showtime_id, start_time, end_time)
-
-
-def _to_auditorium(row: Sequence[Any]) -> Auditorium:
-    auditorium_id, cinema_id, name, rows, create_time = row
-    return Auditorium(auditorium_id, cinema_id, name, to_rows(rows), create_time)
+def _nothing() -> None:
+    """Ignore an update."""
