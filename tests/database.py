@@ -49,7 +49,7 @@ def _engine(database: Database, begin: str) -> AsyncEngine:
 
 
 async def furnish(database: Database) -> None:
-    """Put two customers and three showtimes, of ten seats each, into an empty database."""
+    """Put two customers and three showtimes, in auditoriums of ten seats each, into an empty database."""
     accounts = [
         {
             "user_id": name,
@@ -65,26 +65,36 @@ async def furnish(database: Database) -> None:
     ]
     movie = {"movie_id": "m1", "title": "A Film", "runtime": timedelta(hours=2), "rating": "", "synopsis": ""}
     cinema = {"cinema_id": "c1", "name": "A House", "time_zone": "UTC"}
-    room = {"auditorium_id": "a1", "cinema_id": "c1", "name": "One", "rows": '[["A", [10]]]', "total_seats": 10}
+    room: dict[str, Any] = {
+        "cinema_id": "c1",
+        "rows": '[["A", [10]]]',
+        "total_seats": 10,
+    }
+    room |= {"areas": "[]", "wheelchair_spaces": "[]", "create_time": NOW, "archived": False}
     showtime = {
         "movie_id": "m1",
-        "auditorium_id": "a1",
         "cinema_id": "c1",
         "start_time": START,
         "end_time": START + timedelta(hours=2),
+        "status": "SCHEDULED",
         "currency_code": "EUR",
-        "seat_price": 1_250,
+        "prices": '[["standard", "standard", 1250, ""]]',
         "seat_gap_policy": "ALLOW",
         "taken_seats": 0,
         "revision": 0,
         "terms_revision": 0,
         "latest_time": NOW,
     }
+    rooms = [room | {"auditorium_id": f"a{number}", "name": str(number)} for number in (1, 2, 3)]
     commits = [{"showtime_id": name, "commit_id": f"commit of {name}"} for name in SHOWTIMES]
+    showtimes = [
+        showtime | commit | {"auditorium_id": each["auditorium_id"]}
+        for commit, each in zip(commits, rooms, strict=True)
+    ]
     async with writing(database) as connection:
         await connection.execute(insert(schema.account), accounts)
-        await connection.execute(insert(schema.movie).values(**movie, create_time=NOW))
-        await connection.execute(insert(schema.cinema).values(**cinema, create_time=NOW))
-        await connection.execute(insert(schema.auditorium).values(**room, create_time=NOW))
-        await connection.execute(insert(schema.showtime), [showtime | commit for commit in commits])
+        await connection.execute(insert(schema.movie).values(**movie, create_time=NOW, archived=False))
+        await connection.execute(insert(schema.cinema).values(**cinema, create_time=NOW, archived=False))
+        await connection.execute(insert(schema.auditorium), rooms)
+        await connection.execute(insert(schema.showtime), showtimes)
         await connection.execute(insert(schema.commit_log).values(revision=0, decide_time=NOW), commits)

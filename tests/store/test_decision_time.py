@@ -10,6 +10,8 @@ from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.application.box_office.box_office import BoxOffice
 from cinema_grpc.application.box_office.command import Command, Decision
 from cinema_grpc.domain.booking import Booking
+from cinema_grpc.domain.claims import Selection
+from cinema_grpc.domain.holds import hold
 from tests.builders import FakeClock
 from tests.database import furnish, writing
 from tests.postgresql import fetch
@@ -27,16 +29,16 @@ async def test_a_hold_that_lapses_while_another_caller_waits_for_the_showtime_is
     box_office = BoxOffice(SqlBoxOfficeStore(database), waiting_tasks=database.driver.waiting_tasks)
     box_office.start()
 
-    async def hold(booking_id: str, user_id: str) -> Booking:
+    async def book(booking_id: str, user_id: str) -> Booking:
         def change(decision: Decision) -> Booking:
-            return decision.showtime.hold(booking_id, user_id, ["A1"], HOLD, decision.now)
+            return hold(decision.showtime, booking_id, user_id, Selection(["A1"]), HOLD, decision.now)
 
         return await box_office.execute(Command("s1", change))
 
-    await hold("b1", "ada")
+    await book("b1", "ada")
     async with writing(database) as connection:
         await connection.exec_driver_sql(LOCK_S1)
-        late = asyncio.create_task(hold("b2", "bob"))
+        late = asyncio.create_task(book("b2", "bob"))
         async with asyncio.timeout(10):
             while not await fetch(database_url, WAITING):  # noqa: ASYNC110 (of the server)
                 await asyncio.sleep(0.01)

@@ -14,8 +14,8 @@ from tests.database import furnish
 from tests.postgresql import libpq_url, make_tables
 from tests.store.test_booking_lists import booking, write
 
-NAMES = ["showtimes", "booking_ids", "keys", "accounts", "now", "unpaid_for"]
-TABLES = {"showtime", "booking", "seat_claim", "stored", "auditorium", "ticket", "attempt", "refund"}
+NAMES = read_statements("sqlite")["load"].names
+TABLES = {"showtime", "booking", "seat_claim", "stored", "auditorium", "ticket", "attempt", "refund", "block", "other"}
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -70,5 +70,6 @@ async def test_an_index_finds_lapsed_holds_on_postgresql(empty_url: str) -> None
     plan = await connection.fetch("EXPLAIN EXECUTE lapsed (NULL, NULL, NULL)")
     await connection.close()
     steps = "\n".join(row[0].strip() for row in plan)
-    assert "using booking_lapse_index" in steps
-    assert "Index Cond: (hold_expire_time <= " in steps
+    for index, column in (("booking_lapse_index", "hold_expire_time"), ("seat_block_lapse_index", "release_time")):
+        assert f"using {index}" in steps
+        assert f"Index Cond: ({column} <= " in steps

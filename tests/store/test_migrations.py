@@ -84,7 +84,7 @@ async def test_twice_is_once(database: Database) -> None:
     """An up-to-date database is left as it is, with what is in it."""
     await migrate(database)
     async with writing(database) as connection:
-        values = {"cinema_id": "c", "name": "A House", "time_zone": "UTC", "create_time": NOW}
+        values = {"cinema_id": "c", "name": "A House", "time_zone": "UTC", "create_time": NOW, "archived": False}
         await connection.execute(insert(cinema).values(values))
     await migrate(database)
     async with reading(database) as connection:

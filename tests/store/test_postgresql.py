@@ -56,7 +56,7 @@ async def test_text_with_a_nul_finds_nothing(database: Database) -> None:
     assert await SqlAccountStore(database).find_by_username("ada\0") is None
     assert await SqlBookingReader(database).find("\0") is None
     assert await SqlBookingReader(database).of_user("ada", "s1\0", None, "", 10) == FoundBookings([], "")
-    assert await SqlListingsReader(database).entry("s1\0") is None
+    assert await SqlListingsReader(database).entry("s1\0", 1) is None
     await SqlAccountStore(database).disable("ada\0")
 
 

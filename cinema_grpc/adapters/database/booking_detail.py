@@ -18,15 +18,15 @@ BOOKING_DETAIL = """
             ORDER BY attempt.create_time DESC, attempt.attempt_id DESC LIMIT 1
         ) END AS payment,
         CASE WHEN hold_extended THEN (
-            SELECT {array}(refund.refund_id, refund.attempt_id, refund.amount, refund.percent, refund.status,
-                refund.create_time)
+            SELECT {group}({array}(refund.refund_id, refund.attempt_id, refund.amount, refund.percent,
+                refund.status, refund.create_time, refund.seats, refund.settled_by, refund.settle_time, refund.note))
             FROM refund WHERE refund.booking_id = booking.booking_id
-        ) END AS refund
+        ) END AS refunds
     FROM booking
 """
-"""A booking with its tickets, its latest payment attempt and its refund as JSON.
+"""A booking with its tickets, its latest payment attempt and its refunds as JSON.
 
-Only bookings that a customer tried to pay for have any, and `hold_extended` marks these.
+Only bookings that a customer tried to pay for, or that were sold at the counter, have any. `hold_extended` marks these.
 """
 BOOKING_DETAIL_SQL = {
     "sqlite": BOOKING_DETAIL.format(kind="TEMPORARY VIEW", group="json_group_array", array="json_array"),
@@ -40,5 +40,5 @@ booking_detail = Table(
         Column(each.name, BigInteger if isinstance(each.type, Instant) else each.type)
         for each in schema.booking.columns
     ),
-    *(Column(name, Text) for name in ("tickets", "payment", "refund")),
+    *(Column(name, Text) for name in ("tickets", "payment", "refunds")),
 )

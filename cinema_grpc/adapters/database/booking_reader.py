@@ -22,6 +22,7 @@ from cinema_grpc.adapters.database.booking_detail import booking_detail
 from cinema_grpc.adapters.database.booking_rows import COLUMNS, read_booking
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.statements import Query
+from cinema_grpc.adapters.database.terms_rows import read_moves
 from cinema_grpc.application.ports import FoundBooking, FoundBookings
 from cinema_grpc.domain.booking import BookingStatus
 
@@ -33,7 +34,7 @@ pages are short.
 """
 _BOOKING = schema.booking.c
 _FIND = Query(
-    select(schema.showtime.c.start_time, *COLUMNS)
+    select(schema.showtime.c.start_time, schema.showtime.c.moves, *COLUMNS)
     .join(schema.showtime, schema.showtime.c.showtime_id == booking_detail.c.showtime_id)
     .where(booking_detail.c.booking_id == bindparam("booking_id"))
 )
@@ -58,8 +59,8 @@ class SqlBookingReader:
         now, rows = await self._database.read(_FIND, booking_id=booking_id)
         if not rows:
             return None
-        start_time, *booking = rows[0]
-        return FoundBooking(read_booking(booking), start_time, now)
+        start_time, moves, *booking = rows[0]
+        return FoundBooking(read_booking(booking), start_time, read_moves(moves), now)
 
     async def showtime_of(self, booking_id: str) -> str | None:
         """Return the showtime_id of a booking, or None."""

@@ -7,12 +7,21 @@ from datetime import datetime
 from typing import Any
 
 from cinema_grpc.adapters.database.booking_detail import booking_detail
-from cinema_grpc.adapters.database.column_types import from_json, microseconds, moment, to_json
+from cinema_grpc.adapters.database.column_types import (
+    from_json,
+    microseconds,
+    moment,
+    optional_microseconds,
+    optional_moment,
+    to_json,
+)
+from cinema_grpc.adapters.database.payment_rows import add_payments, read_attempt, read_refunds
+from cinema_grpc.adapters.database.terms_rows import add_terms
 from cinema_grpc.application.box_office.store import ShowtimeUpdate
 from cinema_grpc.application.idempotency import IdempotencyKey, StoredResponse
-from cinema_grpc.domain.booking import SEAT_KEEPING, BookedSeat, Booking, BookingStatus, Reliance, Ticket
+from cinema_grpc.domain.booking import SEAT_KEEPING, BookedSeat, Booking, BookingStatus, CancelCause, Reliance, Ticket
 from cinema_grpc.domain.money import Money
-from cinema_grpc.domain.payment import AttemptStatus, PaymentAttempt, Refund, RefundStatus
+from cinema_grpc.domain.sale import Sale, Tender
 
 COLUMNS = [
     booking_detail.c[name]
@@ -26,12 +35,19 @@ COLUMNS = [
         "create_time",
         "hold_expire_time",
         "hold_extended",
+        "hold_renewed",
         "confirm_time",
         "cancel_time",
+        "cancel_cause",
+        "cancel_reason",
+        "wheelchair",
+        "tender",
+        "sold_by",
+        "sale_reason",
         "relied_on",
         "tickets",
         "payment",
-        "refund",
+        "refunds",
     )
 ]
 """The columns of a booking, in the order in which `read_booking` takes them, and in which `sql/` loads them."""
@@ -52,14 +68,24 @@ def read_booking(row: Sequence[Any]) -> Booking:
         create_time,
         hold_expire_time,
         hold_extended,
+        hold_renewed,
         confirm_time,
         cancel_time,
+        cancel_cause,
+        cancel_reason,
+        wheelchair,
+        tender,
+        sold_by,
+        sale_reason,
         relied_on,
         tickets,
         payment,
-        refund,
+        refunds,
     ) = row
-    booked = tuple(BookedSeat(label, Money(currency_code, price)) for label, price in from_json(seats))
+    booked = tuple(
+        BookedSeat(label, Money(currency_code, price), category, ticket_type, proof, bool(active))
+        for label, price, category, ticket_type, proof, active in from_json(seats)
+    )
     return Booking(
         booking_id=booking_id,
         user_id=user_id,
@@ -69,11 +95,16 @@ def read_booking(row: Sequence[Any]) -> Booking:
         create_time=moment(create_time),
         hold_expire_time=moment(hold_expire_time),
         hold_extended=bool(hold_extended),
-        confirm_time=_moment(confirm_time),
-        cancel_time=_moment(cancel_time),
+        hold_renewed=bool(hold_renewed),
+        confirm_time=optional_moment(confirm_time),
+        cancel_time=optional_moment(cancel_time),
+        cancel_cause=CancelCause(cancel_cause) if cancel_cause else None,
+        cancel_reason=cancel_reason or "",
+        wheelchair=bool(wheelchair),
+        sale=Sale(Tender(tender), sold_by, sale_reason) if tender else None,
         tickets=_read_tickets(tickets, booked) if tickets else (),
-        payment=_read_attempt(payment) if payment else None,
-        refund=_read_refund(refund, currency_code) if refund else None,
+        payment=read_attempt(payment) if payment else None,
+        refunds=read_refunds(refunds, currency_code) if refunds else (),
         relied_on=_read_reliances(relied_on) if relied_on else (),
     )
 
@@ -84,23 +115,8 @@ def _read_tickets(text: Any, seats: Sequence[BookedSeat]) -> tuple[Ticket, ...]:
     return tuple(sorted(tickets, key=lambda ticket: order[ticket.seat]))
 
 
-def _read_attempt(text: Any) -> PaymentAttempt:
-    attempt_id, status, create_time, request = from_json(text)
-    return PaymentAttempt(attempt_id, AttemptStatus(status), moment(create_time), request)
-
-
-def _read_refund(text: Any, currency_code: str) -> Refund:
-    refund_id, attempt_id, amount, percent, status, create_time = from_json(text)
-    money = Money(currency_code, amount)
-    return Refund(refund_id, attempt_id, money, percent, RefundStatus(status), moment(create_time))
-
-
 def _read_reliances(text: str) -> tuple[Reliance, ...]:
     return tuple(Reliance(first, last, tuple(own)) for first, last, own in from_json(text))
-
-
-def _moment(value: int | None) -> datetime | None:
-    return None if value is None else moment(value)
 
 
 def rows_of(
@@ -110,11 +126,13 @@ def rows_of(
     rows: defaultdict[str, list[_Row]] = defaultdict(list)
     for update in updates:
         _add_showtime(rows, update)
+        if update.terms is not None:
+            add_terms(rows, *update.terms, update.after.revision)
         for change in update.changes:
             _add_booking(rows, change.before, change.after, update.after.revision)
             _add_claims(rows, change.before, change.after)
-            _add_attempts(rows, change.before, change.after)
-            _add_parts(rows, change.before, change.after)
+            _add_tickets(rows, change.before, change.after)
+            add_payments(rows, change.before, change.after)
     if responses:
         create_time = microseconds(now)
         # Sorted, so that two replicas that store the same responses do not deadlock.
@@ -146,97 +164,60 @@ def _add_showtime(rows: Mapping[str, list[_Row]], update: ShowtimeUpdate) -> Non
 
 
 def _add_booking(rows: Mapping[str, list[_Row]], before: Booking | None, after: Booking, revision: int) -> None:
+    total, sale = after.total_price, after.sale
+    reliances = [[each.first, each.last, each.own] for each in after.relied_on]
     changing = {
         "booking_id": after.booking_id,
         "status": after.status.value,
+        "seats": to_json([[label, price.minor_units, *rest] for label, price, *rest in after.seats]),
+        "seat_count": len(after.labels),
+        "total_price": total.minor_units,
         "hold_expire_time": microseconds(after.hold_expire_time),
         "hold_extended": after.hold_extended,
-        "confirm_time": None if after.confirm_time is None else microseconds(after.confirm_time),
-        "cancel_time": None if after.cancel_time is None else microseconds(after.cancel_time),
+        "hold_renewed": after.hold_renewed,
+        "confirm_time": optional_microseconds(after.confirm_time),
+        "cancel_time": optional_microseconds(after.cancel_time),
+        "cancel_cause": None if after.cancel_cause is None else after.cancel_cause.value,
+        "cancel_reason": after.cancel_reason or None,
+        "relied_on": to_json(reliances) if reliances else None,
         "revision": revision,
     }
     if before is not None:
         rows["changed_bookings"].append(changing)
         return
-    total = after.total_price
-    reliances = [[each.first, each.last, each.own] for each in after.relied_on]
     rows["bookings"].append(
         changing
         | {
             "showtime_id": after.showtime_id,
             "user_id": after.user_id,
-            "seats": to_json([[seat.label, seat.price.minor_units] for seat in after.seats]),
-            "seat_count": len(after.seats),
             "currency_code": total.currency_code,
-            "total_price": total.minor_units,
             "create_time": microseconds(after.create_time),
-            "relied_on": to_json(reliances) if reliances else None,
+            "wheelchair": after.wheelchair,
+            "tender": None if sale is None else sale.tender.value,
+            "sold_by": None if sale is None else sale.sold_by,
+            "sale_reason": None if sale is None else sale.reason,
         }
     )
 
 
 def _add_claims(rows: Mapping[str, list[_Row]], before: Booking | None, after: Booking) -> None:
-    kept = before is not None and before.status in SEAT_KEEPING
-    keeps = after.status in SEAT_KEEPING
-    if kept is not keeps:
-        rows["claims" if keeps else "released_claims"].extend(
-            {"showtime_id": after.showtime_id, "seat": seat.label, "booking_id": after.booking_id}
-            for seat in after.seats
+    kept = before.labels if before is not None and before.status in SEAT_KEEPING else ()
+    keeps = after.labels if after.status in SEAT_KEEPING else ()
+    if kept == keeps:
+        return
+    for name, labels in (("released_claims", set(kept).difference(keeps)), ("claims", set(keeps).difference(kept))):
+        rows[name].extend(
+            {"showtime_id": after.showtime_id, "seat": label, "booking_id": after.booking_id, "block_id": None}
+            for label in labels
         )
 
 
-def _add_attempts(rows: Mapping[str, list[_Row]], before: Booking | None, after: Booking) -> None:
-    older, latest = None if before is None else before.payment, after.payment
-    if latest is None or latest == older:
-        return
-    if older is not None and older.attempt_id == latest.attempt_id:
-        rows["settled_attempts"].append({"attempt_id": latest.attempt_id, "status": latest.status.value})
-        return
-    if older is not None and older.unsettled:
-        # One batch settled it and opened the next. Only these ends allow another attempt.
-        ended = AttemptStatus.DECLINED if older.status is AttemptStatus.OPEN else AttemptStatus.VOIDED
-        rows["settled_attempts"].append({"attempt_id": older.attempt_id, "status": ended.value})
-    rows["attempts"].append(
-        {
-            "attempt_id": latest.attempt_id,
-            "booking_id": after.booking_id,
-            "status": latest.status.value,
-            "create_time": microseconds(latest.create_time),
-            "request": latest.request,
-            "due_time": microseconds(latest.create_time),
-            "tries": 0,
-        }
-    )
-
-
-def _add_parts(rows: Mapping[str, list[_Row]], before: Booking | None, after: Booking) -> None:
-    """Add tickets and the refund."""
+def _add_tickets(rows: Mapping[str, list[_Row]], before: Booking | None, after: Booking) -> None:
     if after.tickets and (before is None or before.tickets != after.tickets):
         rows["tickets"].extend(
             {"ticket_id": each.ticket_id, "booking_id": after.booking_id, "seat": each.seat, "code": each.code}
             for each in after.tickets
         )
-    refund = after.refund
-    if refund is None:
-        return
-    if before is None or before.refund is None:
-        create_time = microseconds(refund.create_time)
-        rows["refunds"].append(
-            {
-                "refund_id": refund.refund_id,
-                "booking_id": after.booking_id,
-                "attempt_id": refund.attempt_id,
-                "currency_code": refund.amount.currency_code,
-                "amount": refund.amount.minor_units,
-                "percent": refund.percent,
-                "status": refund.status.value,
-                "create_time": create_time,
-                "due_time": create_time,
-                "tries": 0,
-            }
-        )
-    elif before.refund.status is not refund.status:
-        rows["settled_refunds"].append({"refund_id": refund.refund_id, "status": refund.status.value})
 
 
 def _response_row(stored: StoredResponse, create_time: int) -> _Row:

@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from cinema_grpc.adapters.database.booking_rows import read_booking, read_response, rows_of
-from cinema_grpc.adapters.database.column_types import MICROSECOND, from_json, moment, searchable, to_json
+from cinema_grpc.adapters.database.column_types import MICROSECOND, from_json, microseconds, moment, searchable, to_json
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.driver import RawTransaction
-from cinema_grpc.adapters.database.seat_plans import seat_plan
 from cinema_grpc.adapters.database.statements import Row
+from cinema_grpc.adapters.database.terms_rows import read_terms
 from cinema_grpc.application.box_office.store import (
     Hold,
     Loaded,
@@ -21,8 +21,8 @@ from cinema_grpc.application.box_office.store import (
 )
 from cinema_grpc.application.idempotency import StoredResponse
 from cinema_grpc.domain.booking import Booking
-from cinema_grpc.domain.money import Money
-from cinema_grpc.domain.showtime import SeatGapPolicy, Terms
+from cinema_grpc.domain.catalog import LONGEST_RUNTIME
+from cinema_grpc.domain.terms import Slot
 from cinema_grpc.domain.unpaid_holds import COUNTED_FOR
 
 
@@ -59,9 +59,9 @@ class SqlBoxOfficeStore:
             return True
 
     async def showtimes_with_lapsed_holds(self, limit: int, exclude: Collection[str]) -> list[str]:
-        """Return at most `limit` showtimes, except some, with lapsed holds that are not yet EXPIRED.
+        """Return at most `limit` showtimes, except some, with lapsed holds that are not yet EXPIRED, or lapsed blocks.
 
-        An index finds the holds, and of these it reads at most `limit` too.
+        Indexes find the holds and the blocks, and of each it reads at most `limit` too.
         """
         rows = await self._database.read_named("lapsed", must_run=True, exclude=to_json(list(exclude)), limit=limit)
         return sorted({showtime_id for (showtime_id,) in rows})
@@ -79,6 +79,8 @@ class SqlTransaction:
 
     async def load(self, request: LoadRequest) -> Loaded:
         """Load showtimes and what else a batch needs."""
+        if request.slots:
+            await self._transaction.lock_auditoriums([*map(searchable, request.slots)])
         return _read_loaded(await self._transaction.load(_parameters(request)))
 
     async def commit(
@@ -97,19 +99,25 @@ def _parameters(request: LoadRequest) -> dict[str, Any]:
         }
         for showtime_id, version in request.showtimes.items()
     ]
+    spans = [
+        {"showtime_id": searchable(each), "after": microseconds(start), "before": microseconds(end)}
+        for each, (start, end) in request.slots.items()
+    ]
     return {
         "showtimes": to_json(known),
         "booking_ids": to_json([*map(searchable, request.booking_ids)]),
         "keys": to_json([key._asdict() for key in request.keys]),
         "accounts": to_json(list(request.accounts)),
+        "spans": to_json(spans),
         "unpaid_for": COUNTED_FOR // MICROSECOND,
+        "longest_runtime": LONGEST_RUNTIME // MICROSECOND,
     }
 
 
 def _read_loaded(row: Row) -> Loaded:
-    now, *parts = row
-    showtimes, terms, bookings, responses, holds = map(from_json, parts)
-    terms_of = {each[0]: _read_terms(*each) for each in terms}
+    now, catalog_revision, *parts = row
+    showtimes, terms, bookings, responses, holds, slots = map(from_json, parts)
+    terms_of = {each[0]: read_terms(each) for each in terms}
     bookings_of: dict[str, list[Booking]] = {}
     for each in bookings:
         booking = read_booking(each)
@@ -117,6 +125,9 @@ def _read_loaded(row: Row) -> Loaded:
     holds_of: dict[str, list[Hold]] = {}
     for user_id, showtime_id, seats, hold_expire_time in holds:
         holds_of.setdefault(user_id, []).append(Hold(showtime_id, seats, moment(hold_expire_time)))
+    slots_of: dict[str, list[Slot]] = {}
+    for showtime_id, other_id, start_time, end_time in slots:
+        slots_of.setdefault(showtime_id, []).append(Slot(other_id, moment(start_time), moment(end_time)))
     return Loaded(
         moment(now),
         {
@@ -126,16 +137,11 @@ def _read_loaded(row: Row) -> Loaded:
                 not is_known,
                 terms_of.get(showtime_id),
                 bookings_of.get(showtime_id, ()),
+                slots_of.get(showtime_id, ()),
             )
             for showtime_id, revision, commit_id, latest_time, is_known in showtimes
         },
         {stored.key: stored for stored in map(read_response, responses)},
         holds_of,
+        catalog_revision,
     )
-
-
-def _read_terms(
-    showtime_id: str, start_time: int, currency_code: str, seat_price: int, seat_gap_policy: str, rows: str
-) -> Terms:
-    price = Money(currency_code, seat_price)
-    return Terms(showtime_id, moment(start_time), price, SeatGapPolicy(seat_gap_policy), seat_plan(rows))

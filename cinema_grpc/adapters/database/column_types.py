@@ -21,6 +21,16 @@ def moment(microseconds: int) -> datetime:
     return EPOCH + timedelta(microseconds=microseconds)
 
 
+def optional_microseconds(moment: datetime | None) -> int | None:
+    """Return a moment as it is stored; None stays None."""
+    return None if moment is None else microseconds(moment)
+
+
+def optional_moment(value: int | None) -> datetime | None:
+    """Return a stored moment; None stays None."""
+    return None if value is None else moment(value)
+
+
 def searchable(text: str) -> str:
     """Return text to look for in a database: "" for text with a NUL, which PostgreSQL refuses.
 

@@ -40,6 +40,10 @@ class RawTransaction(Protocol):
         """Begin, lock showtimes, and return those that another process has locked."""
         ...
 
+    async def lock_auditoriums(self, showtime_ids: Collection[str]) -> None:
+        """Lock the auditoriums of showtimes, so that no other transaction schedules showtimes there."""
+        ...
+
     async def load(self, parameters: Mapping[str, Any]) -> Row:
         """Run the statement `load`; its time is read after the locks were acquired."""
         ...

@@ -7,24 +7,37 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Text, bindparam, case, func, literal_column, select, tuple_
+from sqlalchemy import (
+    BigInteger,
+    Subquery,
+    Text,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    select,
+    tuple_,
+    union_all,
+)
 
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.column_types import microseconds
 from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.database.price_lists import price_list
 from cinema_grpc.adapters.database.statements import Query
 from cinema_grpc.application.batcher import Batcher
 from cinema_grpc.application.ports import ShowtimeFilter
 from cinema_grpc.domain.catalog import Cinema, ListedShowtime, Movie
-from cinema_grpc.domain.money import Money
-from cinema_grpc.domain.showtime import SeatGapPolicy
+from cinema_grpc.domain.terms import SeatGapPolicy, ShowtimeStatus
 
 CACHED_ENTRIES = 20_000
-"""How many showtimes are cached with their names and times, which never change: some 2 KB each."""
+"""How many showtimes are cached with their names and terms, until these change: some 2 KB each."""
 PLACES = ("movie_id", "cinema_id", "auditorium_id")
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 
-_SHOWTIME, _AUDITORIUM, _BOOKING = schema.showtime.c, schema.auditorium.c, schema.booking.c
+_SHOWTIME, _AUDITORIUM, _BOOKING, _BLOCK = schema.showtime.c, schema.auditorium.c, schema.booking.c, schema.seat_block.c
+_CATALOG_REVISION = select(func.max(schema.catalog_revision.c.revision))
+_REVISION = Query(_CATALOG_REVISION)
 _ENTRY = Query(
     select(
         *schema.movie.c,
@@ -38,14 +51,26 @@ _ENTRY = Query(
         _AUDITORIUM.total_seats,
         _SHOWTIME.taken_seats,
         _SHOWTIME.revision,
+        _SHOWTIME.terms_revision,
         _SHOWTIME.currency_code,
-        _SHOWTIME.seat_price,
+        _SHOWTIME.prices,
+        _SHOWTIME.status,
+        _SHOWTIME.cancel_time,
+        _SHOWTIME.cancel_reason,
+        _CATALOG_REVISION.scalar_subquery(),
     )
     .join_from(schema.showtime, schema.movie)
     .join(schema.auditorium, _AUDITORIUM.auditorium_id == _SHOWTIME.auditorium_id)
     .join(schema.cinema, schema.cinema.c.cinema_id == _AUDITORIUM.cinema_id)
     .where(_SHOWTIME.showtime_id == bindparam("showtime_id"))
 )
+
+
+class _Entry(NamedTuple):
+    """A showtime that was read, and the revision of the catalog at that moment."""
+
+    listed: ListedShowtime
+    catalog_revision: int
 
 
 class _Page(NamedTuple):
@@ -59,7 +84,7 @@ class SqlListingsReader:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._entries: dict[str, ListedShowtime] = {}
+        self._entries: dict[str, _Entry] = {}
         self._pages: Batcher[_Page, tuple[datetime, list[ListedShowtime]]] = Batcher(
             self._read_pages, database.driver.readers
         )
@@ -73,13 +98,23 @@ class SqlListingsReader:
         """
         return await self._pages.ask(_Page(condition, after, limit))
 
-    async def entry(self, showtime_id: str) -> ListedShowtime | None:
-        """Return a showtime, or None. What it says of seats and of the revision may be out of date."""
+    async def entry(self, showtime_id: str, catalog_revision: int) -> ListedShowtime | None:
+        """Return a showtime, or None, with names of this revision of the catalog, or of a later one."""
         cached = self._entries.get(showtime_id)
-        if cached is not None:
-            return cached
+        if cached is not None and cached.catalog_revision == catalog_revision:
+            return cached.listed
+        read = await self._read_entry(showtime_id)
+        return read and read.listed
+
+    async def catalog_revision(self) -> int:
+        """Return the revision of the catalog."""
+        _, rows = await self._database.read(_REVISION)
+        revision: int = rows[0][0]
+        return revision
+
+    async def _read_entry(self, showtime_id: str) -> _Entry | None:
         _, rows = await self._database.read(_ENTRY, showtime_id=showtime_id)
-        return self._cache(_to_listed(rows[0])) if rows else None
+        return self._cache(_to_entry(rows[0])) if rows else None
 
     async def _read_pages(self, pages: list[_Page]) -> Sequence[Any]:
         distinct = list(dict.fromkeys(pages))
@@ -96,42 +131,60 @@ class SqlListingsReader:
         if condition.start_until is not None:
             parameters["until"] = microseconds(condition.start_until)
         query = _page_query(
-            frozenset(places), from_now=condition.start_from is None, until=condition.start_until is not None
+            frozenset(places),
+            from_now=condition.start_from is None,
+            until=condition.start_until is not None,
+            cancelled=condition.cancelled,
         )
         now, rows = await self._database.read(query, limit=page.limit, **parameters)
-        missing = [showtime_id for showtime_id, *_ in rows if showtime_id not in self._entries]
-        loaded = dict(zip(missing, await asyncio.gather(*map(self.entry, missing)), strict=True))
+        current = {showtime_id: self._current(showtime_id, *revisions) for showtime_id, _, _, *revisions in rows}
+        missing = [showtime_id for showtime_id, entry in current.items() if entry is None]
+        current |= zip(missing, await asyncio.gather(*map(self._read_entry, missing)), strict=True)
         listed = []
-        for showtime_id, revision, taken_seats in rows:
-            entry = self._entries.get(showtime_id) or loaded[showtime_id]
+        for showtime_id, revision, taken_seats, *_ in rows:
+            entry = current[showtime_id]
             if entry is not None:
-                listed.append(self._update(entry, revision, entry.total_seats - taken_seats))
+                listed.append(self._update(entry, revision, entry.listed.total_seats - taken_seats))
         return now, listed
 
-    def _update(self, entry: ListedShowtime, revision: int, available_seats: int) -> ListedShowtime:
-        if (entry.revision, entry.available_seats) == (revision, available_seats):
-            return entry
-        return self._cache(replace(entry, revision=revision, available_seats=available_seats))
+    def _current(self, showtime_id: str, terms_revision: int, catalog_revision: int) -> _Entry | None:
+        """Return the cached entry if neither its terms nor the catalog have changed since it was read."""
+        cached = self._entries.get(showtime_id)
+        if cached is None or (cached.listed.terms_revision, cached.catalog_revision) != (
+            terms_revision,
+            catalog_revision,
+        ):
+            return None
+        return cached
 
-    def _cache(self, entry: ListedShowtime) -> ListedShowtime:
-        self._entries[entry.showtime_id] = entry
+    def _update(self, entry: _Entry, revision: int, available_seats: int) -> ListedShowtime:
+        listed = entry.listed
+        if (listed.revision, listed.available_seats) == (revision, available_seats):
+            return listed
+        updated = replace(listed, revision=revision, available_seats=available_seats)
+        return self._cache(entry._replace(listed=updated)).listed
+
+    def _cache(self, entry: _Entry) -> _Entry:
+        self._entries[entry.listed.showtime_id] = entry
         if len(self._entries) > CACHED_ENTRIES:
             del self._entries[next(iter(self._entries))]
         return entry
 
 
 @cache
-def _page_query(places: frozenset[str], *, from_now: bool, until: bool) -> Query:
-    """Make the query for a page: identifier, revision and taken seats, by start and identifier.
+def _page_query(places: frozenset[str], *, from_now: bool, until: bool, cancelled: bool) -> Query:
+    """Make the query for a page: identifier, revision, taken seats, and the revisions of terms and catalog.
 
-    Each combination of filters has an index of the columns that they fix, then start and identifier, so the query reads
-    no showtime that is not on the page. The filters are a range of that index, in its order. With "=", PostgreSQL may
-    take the index of starts alone, which has the same order, and read showtimes of all movies and cinemas.
+    They are in the order of start and identifier. Each combination of filters has an index of the columns that they
+    fix, then start and identifier, so the query reads no showtime that is not on the page. The filters are a range of
+    that index, in its order. With "=", PostgreSQL may take the index of starts alone, which has the same order, and
+    read showtimes of all movies and cinemas.
 
     Args:
         places: Which of PLACES the filter names.
         from_now: Whether the page begins at the present, if `after_start` is earlier.
         until: Whether it ends before `until`.
+        cancelled: Whether CANCELLED showtimes are on it. They are few, so that no index leaves them out.
     """
     fixed: dict[str, Any] = {place: bindparam(place, type_=_SHOWTIME[place].type) for place in sorted(places)}
     if {"auditorium_id", "cinema_id"} <= places:
@@ -146,20 +199,21 @@ def _page_query(places: frozenset[str], *, from_now: bool, until: bool) -> Query
     after: list[Any] = [start, showtime_id]
     if from_now:
         after = [case((start > now, start), else_=now), case((start >= now, showtime_id), else_="")]
-    # Lapsed holds are few, since they are soon EXPIRED. The status is no parameter: a plan that is kept for any value
-    # could not use the partial index.
-    lapsed = (
-        select(_BOOKING.showtime_id, func.sum(_BOOKING.seat_count).label("seats"))
-        .where(_BOOKING.status == literal_column("'RESERVED'", Text), _BOOKING.hold_expire_time <= now)
-        .group_by(_BOOKING.showtime_id)
-        .subquery("lapsed")
-    )
+    lapsed = _lapsed_seats(now)
     order = [*columns, _SHOWTIME.start_time, _SHOWTIME.showtime_id]
     page = (
-        select(_SHOWTIME.showtime_id, _SHOWTIME.revision, _SHOWTIME.taken_seats - func.coalesce(lapsed.c.seats, 0))
+        select(
+            _SHOWTIME.showtime_id,
+            _SHOWTIME.revision,
+            _SHOWTIME.taken_seats - func.coalesce(lapsed.c.seats, 0),
+            _SHOWTIME.terms_revision,
+            _CATALOG_REVISION.scalar_subquery(),
+        )
         .select_from(schema.showtime.outerjoin(lapsed, lapsed.c.showtime_id == _SHOWTIME.showtime_id))
         .where(tuple_(*order) > tuple_(*values, *after))
     )
+    if not cancelled:
+        page = page.where(_SHOWTIME.status != literal_column("'CANCELLED'", Text))
     if until:
         last = tuple_(*values, bindparam("until", type_=BigInteger))
         page = page.where(tuple_(*columns, _SHOWTIME.start_time) < last)
@@ -168,11 +222,29 @@ def _page_query(places: frozenset[str], *, from_now: bool, until: bool) -> Query
     return Query(page.order_by(*order).limit(bindparam("limit")))
 
 
-def _to_listed(row: Sequence[Any]) -> ListedShowtime:
+def _lapsed_seats(now: Any) -> Subquery:
+    """Select the seats of lapsed holds and blocks, by showtime. They are few, since they are soon written off.
+
+    The status is no parameter: a plan that is kept for any value could not use the partial index.
+    """
+    holds = select(_BOOKING.showtime_id, _BOOKING.seat_count).where(
+        _BOOKING.status == literal_column("'RESERVED'", Text), _BOOKING.hold_expire_time <= now
+    )
+    blocks = select(_BLOCK.showtime_id, _BLOCK.seat_count).where(_BLOCK.release_time <= now)
+    ended = union_all(holds, blocks).subquery("ended")
+    return (
+        select(ended.c.showtime_id, func.sum(ended.c.seat_count).label("seats"))
+        .group_by(ended.c.showtime_id)
+        .subquery("lapsed")
+    )
+
+
+def _to_entry(row: Sequence[Any]) -> _Entry:
     movies, cinemas = len(schema.movie.c), len(schema.cinema.c)
-    *showtime, seat_gap_policy, total_seats, taken_seats, revision, currency_code, seat_price = row[movies + cinemas :]
-    showtime_id, auditorium_id, auditorium_name, start_time, end_time = showtime
-    return ListedShowtime(
+    showtime_id, auditorium_id, auditorium_name, start_time, end_time, *others = row[movies + cinemas :]
+    seat_gap_policy, total_seats, taken_seats, revision, terms_revision, currency_code, prices, *others = others
+    status, cancel_time, cancel_reason, catalog_revision = others
+    listed = ListedShowtime(
         showtime_id=showtime_id,
         movie=Movie(*row[:movies]),
         cinema=Cinema(*row[movies : movies + cinemas]),
@@ -180,9 +252,14 @@ def _to_listed(row: Sequence[Any]) -> ListedShowtime:
         auditorium_name=auditorium_name,
         start_time=start_time,
         end_time=end_time,
-        seat_price=Money(currency_code, seat_price),
+        prices=price_list(currency_code, prices),
         seat_gap_policy=SeatGapPolicy(seat_gap_policy),
         total_seats=total_seats,
         available_seats=total_seats - taken_seats,
         revision=revision,
+        terms_revision=terms_revision,
+        status=ShowtimeStatus(status),
+        cancel_time=cancel_time,
+        cancel_reason=cancel_reason or "",
     )
+    return _Entry(listed, catalog_revision)

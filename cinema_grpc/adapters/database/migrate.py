@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _TABLES = ("simulated_payment", *metadata.tables)
 READING: Rights = dict.fromkeys(("alembic_version", booking_detail.name, *_TABLES), ("SELECT",))
 """Rights for an audit."""
+REPORTING: Rights = dict.fromkeys(("cinema", "auditorium", "showtime", "booking", "refund"), ("SELECT",))
+"""Rights for a sales report."""
 SELLING: Rights = {
     "": ("TEMPORARY",),  # the storage check writes to a temporary table
     **dict.fromkeys(_TABLES, ("SELECT", "INSERT", "UPDATE", "DELETE")),

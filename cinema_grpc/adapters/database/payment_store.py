@@ -56,13 +56,15 @@ class SqlPaymentStore:
         `unsettled` is the condition of the table's partial index. Rows that another process has locked are skipped.
         """
         (key,) = table.primary_key.columns
+        # A booking may get a column of the same name, from a newer version.
+        conditions = [text(f"{table.name}.{each}") for each in unsettled.split(" AND ")]
 
         def take(connection: Connection) -> Sequence[Row[Any]]:
             now = self._database.time(connection)
             due = (
                 select(table, _BOOKING.showtime_id, _BOOKING.user_id)
                 .join(schema.booking, _BOOKING.booking_id == table.c.booking_id)
-                .where(text(f"{table.name}.{unsettled}"), table.c.due_time <= now, table.c.create_time <= now - grace)
+                .where(*conditions, table.c.due_time <= now, table.c.create_time <= now - grace)
                 .order_by(table.c.due_time)
                 .limit(limit)
                 .with_for_update(of=table, skip_locked=True)

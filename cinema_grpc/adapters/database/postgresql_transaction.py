@@ -37,6 +37,10 @@ class PostgresqlTransaction:
             return ()
         return [showtime_id for (showtime_id,) in await self._run("existing", showtime_ids=to_json(missing))]
 
+    async def lock_auditoriums(self, showtime_ids: Collection[str]) -> None:
+        """Lock the auditoriums of locked showtimes. It waits: what has such a lock never waits for a showtime."""
+        await self._run("lock_auditoriums", showtime_ids=to_json(list(showtime_ids)))
+
     async def load(self, parameters: Mapping[str, Any]) -> Row:
         """Run the statement `load`, which reads the server's clock now that the locks are acquired."""
         now = microseconds(self._clock.now()) if self._clock else None

@@ -19,12 +19,23 @@ WHERE showtime.showtime_id = ANY (ARRAY(SELECT json_array_elements_text($1::json
 ORDER BY showtime.showtime_id
 FOR NO KEY UPDATE OF showtime;
 
+-- name: lock_auditoriums(showtime_ids)
+-- Other showtimes are scheduled in these auditoriums after this transaction.
+SELECT auditorium.auditorium_id
+FROM auditorium
+WHERE auditorium.auditorium_id IN (
+    SELECT showtime.auditorium_id FROM showtime
+    WHERE showtime.showtime_id = ANY (ARRAY(SELECT json_array_elements_text($1::json)))
+)
+ORDER BY auditorium.auditorium_id
+FOR NO KEY UPDATE OF auditorium;
+
 -- name: existing(showtime_ids)
 SELECT showtime.showtime_id
 FROM showtime
 WHERE showtime.showtime_id = ANY (ARRAY(SELECT json_array_elements_text($1::json)));
 
--- name: load(showtimes, booking_ids, keys, accounts, now, unpaid_for)
+-- name: load(showtimes, booking_ids, keys, accounts, now, unpaid_for, spans, longest_runtime)
 -- What a batch decides on, and what a seat map shows. `showtimes` names the cached version of each, if there is one:
 -- of a version that the stored one descends from, only the changes since are read.
 -- "OFFSET 0" keeps each lateral subquery apart, so that an index finds its rows. As a join, a plan that was made while a
@@ -45,21 +56,30 @@ WITH clock AS MATERIALIZED (
 )
 SELECT
     (SELECT now FROM clock) AS now,
+    (SELECT max(revision) FROM catalog_revision) AS catalog_revision,
     (
         SELECT json_agg(json_build_array(showtime_id, revision, commit_id, latest_time, is_known)) FROM wanted
     ) AS showtimes,
     (
-        SELECT json_agg(json_build_array(wanted.showtime_id, wanted.start_time, wanted.currency_code,
-            wanted.seat_price, wanted.seat_gap_policy, auditorium.rows))
+        SELECT json_agg(json_build_array(wanted.showtime_id, wanted.auditorium_id, wanted.status, wanted.start_time,
+            wanted.end_time, wanted.cancel_time, wanted.cancel_reason, wanted.moves, wanted.currency_code,
+            wanted.prices, wanted.seat_gap_policy, auditorium.rows, auditorium.areas, auditorium.wheelchair_spaces,
+            (
+                SELECT json_agg(json_build_array(block.block_id, block.kind, block.seats, block.reason,
+                    block.release_time, block.create_time, block.created_by))
+                FROM seat_block AS block WHERE block.showtime_id = wanted.showtime_id
+            )))
         FROM wanted CROSS JOIN LATERAL (
-            SELECT auditorium.rows FROM auditorium WHERE auditorium.auditorium_id = wanted.auditorium_id OFFSET 0
+            SELECT * FROM auditorium WHERE auditorium.auditorium_id = wanted.auditorium_id OFFSET 0
         ) AS auditorium
         WHERE NOT wanted.is_known OR wanted.terms_revision > wanted.known_revision
     ) AS terms,
     (
         SELECT json_agg(json_build_array(detail.booking_id, detail.showtime_id, detail.user_id, detail.status,
             detail.seats, detail.currency_code, detail.create_time, detail.hold_expire_time, detail.hold_extended,
-            detail.confirm_time, detail.cancel_time, detail.relied_on, detail.tickets, detail.payment, detail.refund))
+            detail.hold_renewed, detail.confirm_time, detail.cancel_time, detail.cancel_cause, detail.cancel_reason,
+            detail.wheelchair, detail.tender, detail.sold_by, detail.sale_reason, detail.relied_on, detail.tickets,
+            detail.payment, detail.refunds))
         FROM (
             SELECT changed.booking_id
             FROM wanted CROSS JOIN LATERAL (
@@ -71,7 +91,7 @@ SELECT
             SELECT claim.booking_id
             FROM wanted CROSS JOIN LATERAL (
                 SELECT seat_claim.booking_id FROM seat_claim
-                WHERE seat_claim.showtime_id = wanted.showtime_id OFFSET 0
+                WHERE seat_claim.showtime_id = wanted.showtime_id AND seat_claim.booking_id IS NOT NULL OFFSET 0
             ) AS claim
             WHERE NOT wanted.is_known
             UNION
@@ -107,25 +127,60 @@ SELECT
             SELECT * FROM booking
             WHERE booking.user_id = given.user_id AND booking.status BETWEEN 'RESERVED' AND 'RESERVED' OFFSET 0
         ) AS held
-    ) AS holds;
+    ) AS holds,
+    (
+        SELECT json_agg(json_build_array(wanted.showtime_id, other.showtime_id, other.start_time, other.end_time))
+        FROM json_to_recordset($7::json) AS span (showtime_id text, after bigint, before bigint)
+        CROSS JOIN LATERAL (SELECT * FROM wanted WHERE wanted.showtime_id = span.showtime_id OFFSET 0) AS wanted
+        CROSS JOIN LATERAL (
+            SELECT * FROM showtime
+            WHERE showtime.auditorium_id = wanted.auditorium_id
+                AND showtime.start_time > span.after - $8::bigint AND showtime.start_time < span.before OFFSET 0
+        ) AS other
+        WHERE other.showtime_id <> wanted.showtime_id AND other.status = 'SCHEDULED' AND other.end_time > span.after
+    ) AS slots;
 
--- name: release(released_claims, settled_attempts)
--- Runs before `write`: within one statement a key can't be given up and taken again.
+-- name: release(released_claims, settled_attempts, dropped_blocks, changed_blocks, changed_terms)
+-- Runs before `write`: within one statement a key can't be given up and taken again, nor a row be changed twice.
 WITH released AS (
     DELETE FROM seat_claim
-    USING json_to_recordset($1::json) AS gone (showtime_id text, seat text, booking_id text)
+    USING json_to_recordset($1::json) AS gone (showtime_id text, seat text, booking_id text, block_id text)
     WHERE seat_claim.showtime_id = gone.showtime_id AND seat_claim.seat = gone.seat
-        AND seat_claim.booking_id = gone.booking_id
+        AND coalesce(seat_claim.booking_id, seat_claim.block_id) = coalesce(gone.booking_id, gone.block_id)
     RETURNING 1
 ), settled AS (
     UPDATE payment_attempt SET status = new.status
     FROM json_to_recordset($2::json) AS new (attempt_id text, status text)
     WHERE payment_attempt.attempt_id = new.attempt_id
     RETURNING 1
+), dropped AS (
+    DELETE FROM seat_block
+    USING json_to_recordset($3::json) AS gone (block_id text)
+    WHERE seat_block.block_id = gone.block_id
+    RETURNING 1
+), changed AS (
+    UPDATE seat_block SET seats = new.seats, seat_count = new.seat_count
+    FROM json_to_recordset($4::json) AS new (block_id text, seats text, seat_count integer)
+    WHERE seat_block.block_id = new.block_id
+    RETURNING 1
+), terms AS (
+    UPDATE showtime
+    SET status = new.status, cancel_time = new.cancel_time, cancel_reason = new.cancel_reason,
+        start_time = new.start_time, end_time = new.end_time, moves = new.moves, prices = new.prices,
+        seat_gap_policy = new.seat_gap_policy, terms_revision = new.terms_revision
+    FROM json_to_recordset($5::json) AS new (showtime_id text, status text, cancel_time bigint, cancel_reason text,
+        start_time bigint, end_time bigint, moves text, prices text, seat_gap_policy text, terms_revision bigint)
+    WHERE showtime.showtime_id = new.showtime_id
+    RETURNING 1
 )
-SELECT (SELECT count(*) FROM released) AS released_claims, (SELECT count(*) FROM settled) AS settled_attempts;
+SELECT
+    (SELECT count(*) FROM released) AS released_claims,
+    (SELECT count(*) FROM settled) AS settled_attempts,
+    (SELECT count(*) FROM dropped) AS dropped_blocks,
+    (SELECT count(*) FROM changed) AS changed_blocks,
+    (SELECT count(*) FROM terms) AS changed_terms;
 
--- name: write(responses, showtimes, commits, bookings, changed_bookings, claims, attempts, tickets, refunds, settled_refunds)
+-- name: write(responses, showtimes, commits, bookings, changed_bookings, claims, attempts, tickets, refunds, settled_refunds, blocks)
 WITH responses AS (
     INSERT INTO stored_response (caller, rpc, request_id, digest, response, create_time)
     SELECT caller, rpc, request_id, digest, response, create_time
@@ -143,21 +198,26 @@ WITH responses AS (
     SELECT showtime_id, revision, commit_id, decide_time FROM json_populate_recordset(NULL::commit_log, $3::json)
 ), bookings AS (
     INSERT INTO booking (booking_id, showtime_id, user_id, status, seats, seat_count, currency_code, total_price,
-        create_time, hold_expire_time, hold_extended, confirm_time, cancel_time, revision, relied_on)
+        create_time, hold_expire_time, hold_extended, hold_renewed, confirm_time, cancel_time, cancel_cause,
+        cancel_reason, wheelchair, tender, sold_by, sale_reason, revision, relied_on)
     SELECT booking_id, showtime_id, user_id, status, seats, seat_count, currency_code, total_price,
-        create_time, hold_expire_time, hold_extended, confirm_time, cancel_time, revision, relied_on
+        create_time, hold_expire_time, hold_extended, hold_renewed, confirm_time, cancel_time, cancel_cause,
+        cancel_reason, wheelchair, tender, sold_by, sale_reason, revision, relied_on
     FROM json_populate_recordset(NULL::booking, $4::json)
 ), changed AS (
     UPDATE booking
-    SET status = new.status, hold_expire_time = new.hold_expire_time, hold_extended = new.hold_extended,
-        confirm_time = new.confirm_time, cancel_time = new.cancel_time, revision = new.revision
-    FROM json_to_recordset($5::json) AS new (booking_id text, status text, hold_expire_time bigint,
-        hold_extended boolean, confirm_time bigint, cancel_time bigint, revision bigint)
+    SET status = new.status, seats = new.seats, seat_count = new.seat_count, total_price = new.total_price,
+        hold_expire_time = new.hold_expire_time, hold_extended = new.hold_extended, hold_renewed = new.hold_renewed,
+        confirm_time = new.confirm_time, cancel_time = new.cancel_time, cancel_cause = new.cancel_cause,
+        cancel_reason = new.cancel_reason, relied_on = new.relied_on, revision = new.revision
+    FROM json_to_recordset($5::json) AS new (booking_id text, status text, seats text, seat_count integer,
+        total_price bigint, hold_expire_time bigint, hold_extended boolean, hold_renewed boolean, confirm_time bigint,
+        cancel_time bigint, cancel_cause text, cancel_reason text, relied_on text, revision bigint)
     WHERE booking.booking_id = new.booking_id
     RETURNING 1
 ), claims AS (
-    INSERT INTO seat_claim (showtime_id, seat, booking_id)
-    SELECT showtime_id, seat, booking_id FROM json_populate_recordset(NULL::seat_claim, $6::json)
+    INSERT INTO seat_claim (showtime_id, seat, booking_id, block_id)
+    SELECT showtime_id, seat, booking_id, block_id FROM json_populate_recordset(NULL::seat_claim, $6::json)
 ), attempts AS (
     INSERT INTO payment_attempt (attempt_id, booking_id, status, create_time, request, due_time, tries)
     SELECT attempt_id, booking_id, status, create_time, request, due_time, tries
@@ -166,13 +226,21 @@ WITH responses AS (
     INSERT INTO ticket (ticket_id, booking_id, seat, code)
     SELECT ticket_id, booking_id, seat, code FROM json_populate_recordset(NULL::ticket, $8::json)
 ), refunds AS (
-    INSERT INTO refund (refund_id, booking_id, attempt_id, currency_code, amount, percent, status, create_time,
-        due_time, tries)
-    SELECT refund_id, booking_id, attempt_id, currency_code, amount, percent, status, create_time, due_time, tries
+    INSERT INTO refund (refund_id, booking_id, showtime_id, attempt_id, seats, currency_code, amount, percent, status,
+        create_time, settled_by, settle_time, note, due_time, tries)
+    SELECT refund_id, booking_id, showtime_id, attempt_id, seats, currency_code, amount, percent, status, create_time,
+        settled_by, settle_time, note, due_time, tries
     FROM json_populate_recordset(NULL::refund, $9::json)
+), blocks AS (
+    INSERT INTO seat_block (block_id, showtime_id, kind, reason, seats, seat_count, release_time, create_time,
+        created_by)
+    SELECT block_id, showtime_id, kind, reason, seats, seat_count, release_time, create_time, created_by
+    FROM json_populate_recordset(NULL::seat_block, $11::json)
 ), settled AS (
-    UPDATE refund SET status = new.status
-    FROM json_to_recordset($10::json) AS new (refund_id text, status text)
+    UPDATE refund
+    SET status = new.status, settled_by = new.settled_by, settle_time = new.settle_time, note = new.note
+    FROM json_to_recordset($10::json) AS new (refund_id text, status text, settled_by text, settle_time bigint,
+        note text)
     WHERE refund.refund_id = new.refund_id
     RETURNING 1
 )
@@ -189,11 +257,23 @@ WHERE commit_log.showtime_id = $1::text AND commit_log.revision = $2::bigint;
 -- name: lapsed(now, exclude, limit)
 -- "RESERVED" is written out, since a generic plan could not use the partial index of the holds for a parameter. The time
 -- is a subquery, since an index can't compare with a volatile function.
-SELECT booking.showtime_id
-FROM booking
-WHERE booking.status = 'RESERVED'
-    AND booking.hold_expire_time
-        <= (SELECT coalesce($1::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint))
-    AND booking.showtime_id NOT IN (SELECT json_array_elements_text($2::json))
-ORDER BY booking.hold_expire_time
-LIMIT $3::bigint;
+(
+    SELECT booking.showtime_id
+    FROM booking
+    WHERE booking.status = 'RESERVED'
+        AND booking.hold_expire_time
+            <= (SELECT coalesce($1::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint))
+        AND booking.showtime_id NOT IN (SELECT json_array_elements_text($2::json))
+    ORDER BY booking.hold_expire_time
+    LIMIT $3::bigint
+)
+UNION ALL
+(
+    SELECT seat_block.showtime_id
+    FROM seat_block
+    WHERE seat_block.release_time
+            <= (SELECT coalesce($1::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint))
+        AND seat_block.showtime_id NOT IN (SELECT json_array_elements_text($2::json))
+    ORDER BY seat_block.release_time
+    LIMIT $3::bigint
+);

@@ -1,7 +1,7 @@
 -- The box office's statements for SQLite. `statements.py` reads this file; the names in parentheses are the parameters.
 -- Each row that is read waits for Python's global interpreter lock, so `load` gives all of them in one row of JSON.
 
--- name: load(showtimes, booking_ids, keys, accounts, now, unpaid_for)
+-- name: load(showtimes, booking_ids, keys, accounts, spans, now, unpaid_for, longest_runtime)
 -- What a batch decides on, and what a seat map shows. `showtimes` names the cached version of each, if there is one.
 -- There are no replicas: what another process could have changed is read whole.
 WITH wanted AS (
@@ -12,23 +12,32 @@ WITH wanted AS (
 )
 SELECT
     :now AS now,
+    (SELECT max(revision) FROM catalog_revision) AS catalog_revision,
     (
         SELECT json_group_array(json_array(showtime_id, revision, commit_id, latest_time, is_known)) FROM wanted
     ) AS showtimes,
     (
-        SELECT json_group_array(json_array(wanted.showtime_id, wanted.start_time, wanted.currency_code,
-            wanted.seat_price, wanted.seat_gap_policy, auditorium.rows))
+        SELECT json_group_array(json_array(wanted.showtime_id, wanted.auditorium_id, wanted.status, wanted.start_time,
+            wanted.end_time, wanted.cancel_time, wanted.cancel_reason, wanted.moves, wanted.currency_code,
+            wanted.prices, wanted.seat_gap_policy, auditorium.rows, auditorium.areas, auditorium.wheelchair_spaces,
+            (
+                SELECT json_group_array(json_array(block.block_id, block.kind, block.seats, block.reason,
+                    block.release_time, block.create_time, block.created_by))
+                FROM seat_block AS block WHERE block.showtime_id = wanted.showtime_id
+            )))
         FROM wanted CROSS JOIN auditorium ON auditorium.auditorium_id = wanted.auditorium_id
         WHERE wanted.is_known IS NOT 1
     ) AS terms,
     (
         SELECT json_group_array(json_array(detail.booking_id, detail.showtime_id, detail.user_id, detail.status,
             detail.seats, detail.currency_code, detail.create_time, detail.hold_expire_time, detail.hold_extended,
-            detail.confirm_time, detail.cancel_time, detail.relied_on, detail.tickets, detail.payment, detail.refund))
+            detail.hold_renewed, detail.confirm_time, detail.cancel_time, detail.cancel_cause, detail.cancel_reason,
+            detail.wheelchair, detail.tender, detail.sold_by, detail.sale_reason, detail.relied_on, detail.tickets,
+            detail.payment, detail.refunds))
         FROM (
             SELECT seat_claim.booking_id
             FROM wanted CROSS JOIN seat_claim ON seat_claim.showtime_id = wanted.showtime_id
-            WHERE wanted.is_known IS NOT 1
+            WHERE wanted.is_known IS NOT 1 AND seat_claim.booking_id IS NOT NULL
             UNION
             SELECT booking.booking_id
             FROM wanted CROSS JOIN booking ON booking.showtime_id = wanted.showtime_id
@@ -51,27 +60,62 @@ SELECT
             booking.hold_expire_time))
         FROM json_each(:accounts) AS given
         CROSS JOIN booking ON booking.user_id = given.value AND booking.status = 'RESERVED'
-    ) AS holds;
+    ) AS holds,
+    (
+        SELECT json_group_array(json_array(wanted.showtime_id, other.showtime_id, other.start_time, other.end_time))
+        FROM json_each(:spans) AS span
+        CROSS JOIN wanted ON wanted.showtime_id = json_extract(span.value, '$.showtime_id')
+        CROSS JOIN showtime AS other ON other.auditorium_id = wanted.auditorium_id
+            AND other.start_time > json_extract(span.value, '$.after') - :longest_runtime
+            AND other.start_time < json_extract(span.value, '$.before')
+        WHERE other.showtime_id <> wanted.showtime_id AND other.status = 'SCHEDULED'
+            AND other.end_time > json_extract(span.value, '$.after')
+    ) AS slots;
 
 -- name: find_commit(showtime_id, revision)
 SELECT commit_id FROM commit_log WHERE showtime_id = :showtime_id AND revision = :revision;
 
 -- name: lapsed(now, exclude, limit)
-SELECT booking.showtime_id
-FROM booking
-WHERE booking.status = 'RESERVED' AND booking.hold_expire_time <= :now
-    AND booking.showtime_id NOT IN (SELECT value FROM json_each(:exclude))
-ORDER BY booking.hold_expire_time
-LIMIT :limit;
+SELECT showtime_id FROM (
+    SELECT booking.showtime_id
+    FROM booking
+    WHERE booking.status = 'RESERVED' AND booking.hold_expire_time <= :now
+        AND booking.showtime_id NOT IN (SELECT value FROM json_each(:exclude))
+    ORDER BY booking.hold_expire_time
+    LIMIT :limit
+)
+UNION ALL
+SELECT showtime_id FROM (
+    SELECT seat_block.showtime_id
+    FROM seat_block
+    WHERE seat_block.release_time <= :now
+        AND seat_block.showtime_id NOT IN (SELECT value FROM json_each(:exclude))
+    ORDER BY seat_block.release_time
+    LIMIT :limit
+);
 
 -- The statements that write run once for each row, in the order of this file: seats are released before they are
 -- claimed, and attempts are settled before others are opened.
 
 -- name: released_claims(*)
-DELETE FROM seat_claim WHERE showtime_id = :showtime_id AND seat = :seat AND booking_id = :booking_id;
+DELETE FROM seat_claim
+WHERE showtime_id = :showtime_id AND seat = :seat AND booking_id IS :booking_id AND block_id IS :block_id;
 
 -- name: settled_attempts(*)
 UPDATE payment_attempt SET status = :status WHERE attempt_id = :attempt_id;
+
+-- name: dropped_blocks(*)
+DELETE FROM seat_block WHERE block_id = :block_id;
+
+-- name: changed_blocks(*)
+UPDATE seat_block SET seats = :seats, seat_count = :seat_count WHERE block_id = :block_id;
+
+-- name: changed_terms(*)
+UPDATE showtime
+SET status = :status, cancel_time = :cancel_time, cancel_reason = :cancel_reason, start_time = :start_time,
+    end_time = :end_time, moves = :moves, prices = :prices, seat_gap_policy = :seat_gap_policy,
+    terms_revision = :terms_revision
+WHERE showtime_id = :showtime_id;
 
 -- name: responses(*)
 INSERT INTO stored_response (caller, rpc, request_id, digest, response, create_time)
@@ -88,18 +132,26 @@ VALUES (:showtime_id, :revision, :commit_id, :decide_time);
 
 -- name: bookings(*)
 INSERT INTO booking (booking_id, showtime_id, user_id, status, seats, seat_count, currency_code, total_price,
-    create_time, hold_expire_time, hold_extended, confirm_time, cancel_time, revision, relied_on)
+    create_time, hold_expire_time, hold_extended, hold_renewed, confirm_time, cancel_time, cancel_cause,
+    cancel_reason, wheelchair, tender, sold_by, sale_reason, revision, relied_on)
 VALUES (:booking_id, :showtime_id, :user_id, :status, :seats, :seat_count, :currency_code, :total_price,
-    :create_time, :hold_expire_time, :hold_extended, :confirm_time, :cancel_time, :revision, :relied_on);
+    :create_time, :hold_expire_time, :hold_extended, :hold_renewed, :confirm_time, :cancel_time, :cancel_cause,
+    :cancel_reason, :wheelchair, :tender, :sold_by, :sale_reason, :revision, :relied_on);
 
 -- name: changed_bookings(*)
 UPDATE booking
-SET status = :status, hold_expire_time = :hold_expire_time, hold_extended = :hold_extended,
-    confirm_time = :confirm_time, cancel_time = :cancel_time, revision = :revision
+SET status = :status, seats = :seats, seat_count = :seat_count, total_price = :total_price,
+    hold_expire_time = :hold_expire_time, hold_extended = :hold_extended, hold_renewed = :hold_renewed,
+    confirm_time = :confirm_time, cancel_time = :cancel_time, cancel_cause = :cancel_cause,
+    cancel_reason = :cancel_reason, relied_on = :relied_on, revision = :revision
 WHERE booking_id = :booking_id;
 
+-- name: blocks(*)
+INSERT INTO seat_block (block_id, showtime_id, kind, reason, seats, seat_count, release_time, create_time, created_by)
+VALUES (:block_id, :showtime_id, :kind, :reason, :seats, :seat_count, :release_time, :create_time, :created_by);
+
 -- name: claims(*)
-INSERT INTO seat_claim (showtime_id, seat, booking_id) VALUES (:showtime_id, :seat, :booking_id);
+INSERT INTO seat_claim (showtime_id, seat, booking_id, block_id) VALUES (:showtime_id, :seat, :booking_id, :block_id);
 
 -- name: attempts(*)
 INSERT INTO payment_attempt (attempt_id, booking_id, status, create_time, request, due_time, tries)
@@ -109,10 +161,12 @@ VALUES (:attempt_id, :booking_id, :status, :create_time, :request, :due_time, :t
 INSERT INTO ticket (ticket_id, booking_id, seat, code) VALUES (:ticket_id, :booking_id, :seat, :code);
 
 -- name: refunds(*)
-INSERT INTO refund (refund_id, booking_id, attempt_id, currency_code, amount, percent, status, create_time, due_time,
-    tries)
-VALUES (:refund_id, :booking_id, :attempt_id, :currency_code, :amount, :percent, :status, :create_time, :due_time,
-    :tries);
+INSERT INTO refund (refund_id, booking_id, showtime_id, attempt_id, seats, currency_code, amount, percent, status,
+    create_time, settled_by, settle_time, note, due_time, tries)
+VALUES (:refund_id, :booking_id, :showtime_id, :attempt_id, :seats, :currency_code, :amount, :percent, :status,
+    :create_time, :settled_by, :settle_time, :note, :due_time, :tries);
 
 -- name: settled_refunds(*)
-UPDATE refund SET status = :status WHERE refund_id = :refund_id;
+UPDATE refund
+SET status = :status, settled_by = :settled_by, settle_time = :settle_time, note = :note
+WHERE refund_id = :refund_id;

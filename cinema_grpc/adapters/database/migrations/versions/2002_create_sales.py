@@ -1,12 +1,12 @@
-"""Create the tables, and the view of whole bookings."""
+"""Create the tables of showtimes, bookings and payments, and the view of whole bookings."""
 
 from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "2001"
-down_revision = None
+revision = "2002"
+down_revision = "2001"
 
 TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
@@ -23,18 +23,16 @@ BOOKING_DETAIL = """
             ORDER BY attempt.create_time DESC, attempt.attempt_id DESC LIMIT 1
         ) END AS payment,
         CASE WHEN hold_extended THEN (
-            SELECT json_build_array(refund.refund_id, refund.attempt_id, refund.amount, refund.percent, refund.status,
-                refund.create_time)
+            SELECT json_agg(json_build_array(refund.refund_id, refund.attempt_id, refund.amount, refund.percent,
+                refund.status, refund.create_time, refund.seats, refund.settled_by, refund.settle_time, refund.note))
             FROM refund WHERE refund.booking_id = booking.booking_id
-        ) END AS refund
+        ) END AS refunds
     FROM booking"""
 """PostgreSQL's view of a whole booking. On SQLite each connection has a temporary one."""
 
 
 def upgrade() -> None:
     """Create each table after those that it refers to."""
-    _create_accounts()
-    _create_catalog()
     _create_showtimes()
     _create_bookings()
     _create_claims_and_tickets()
@@ -58,98 +56,6 @@ def _where(condition: str) -> dict[str, Any]:
     return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}
 
 
-def _create_accounts() -> None:
-    op.create_table(
-        "account",
-        sa.Column("user_id", TEXT, nullable=False),
-        sa.Column("username", TEXT, nullable=False),
-        sa.Column("folded_username", TEXT, nullable=False),
-        sa.Column("full_name", TEXT, nullable=False),
-        sa.Column("email", TEXT, nullable=False),
-        sa.Column("folded_email", TEXT),
-        sa.Column("role", TEXT, nullable=False),
-        sa.Column("password_hash", TEXT, nullable=False),
-        sa.Column("create_time", sa.BigInteger(), nullable=False),
-        sa.Column("disabled", sa.Boolean(), server_default=sa.false(), nullable=False),
-        sa.Column("revoke_time", sa.BigInteger()),
-        sa.PrimaryKeyConstraint("user_id", name="account_pk"),
-        sa.UniqueConstraint("folded_email", name="account_folded_email_key"),
-        sa.UniqueConstraint("folded_username", name="account_folded_username_key"),
-    )
-    op.create_index("account_revoke_time_index", "account", ["revoke_time"], **_where("revoke_time IS NOT NULL"))
-    op.create_table(
-        "session",
-        sa.Column("session_id", TEXT, nullable=False),
-        sa.Column("user_id", TEXT, nullable=False),
-        sa.Column("digest", sa.LargeBinary(), nullable=False),
-        sa.Column("used_digest", sa.LargeBinary(), nullable=False),
-        sa.Column("salt", sa.LargeBinary(), nullable=False),
-        sa.Column("rotate_time", sa.BigInteger(), nullable=False),
-        sa.Column("expire_time", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(["user_id"], ["account.user_id"], name="session_user_id_fk"),
-        sa.PrimaryKeyConstraint("session_id", name="session_pk"),
-        sqlite_with_rowid=False,
-    )
-    op.create_index("session_expire_time_index", "session", ["expire_time"])
-    op.create_index("session_user_id_index", "session", ["user_id"])
-    op.create_table(
-        "sign_in",
-        sa.Column("subject", sa.LargeBinary(), nullable=False),
-        sa.Column("failures", sa.Integer(), nullable=False),
-        sa.Column("latest_time", sa.BigInteger(), nullable=False),
-        sa.Column("known", sa.Boolean(), nullable=False),
-        sa.Column("expire_time", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("subject", name="sign_in_pk"),
-        sqlite_with_rowid=False,
-    )
-    op.create_index("sign_in_expire_time_index", "sign_in", ["expire_time"])
-    op.create_table(
-        "stored_response",
-        sa.Column("caller", TEXT, nullable=False),
-        sa.Column("rpc", TEXT, nullable=False),
-        sa.Column("request_id", TEXT, nullable=False),
-        sa.Column("digest", TEXT, nullable=False),
-        sa.Column("response", TEXT, nullable=False),
-        sa.Column("create_time", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("caller", "rpc", "request_id", name="stored_response_pk"),
-    )
-    op.create_index("stored_response_create_time_index", "stored_response", ["create_time"])
-
-
-def _create_catalog() -> None:
-    op.create_table(
-        "movie",
-        sa.Column("movie_id", TEXT, nullable=False),
-        sa.Column("title", TEXT, nullable=False),
-        sa.Column("runtime", sa.BigInteger(), nullable=False),
-        sa.Column("rating", TEXT, nullable=False),
-        sa.Column("synopsis", TEXT, nullable=False),
-        sa.Column("create_time", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("movie_id", name="movie_pk"),
-    )
-    op.create_table(
-        "cinema",
-        sa.Column("cinema_id", TEXT, nullable=False),
-        sa.Column("name", TEXT, nullable=False),
-        sa.Column("time_zone", TEXT, nullable=False),
-        sa.Column("create_time", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("cinema_id", name="cinema_pk"),
-    )
-    op.create_table(
-        "auditorium",
-        sa.Column("auditorium_id", TEXT, nullable=False),
-        sa.Column("cinema_id", TEXT, nullable=False),
-        sa.Column("name", TEXT, nullable=False),
-        sa.Column("rows", TEXT, nullable=False),
-        sa.Column("total_seats", sa.Integer(), nullable=False),
-        sa.Column("create_time", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(["cinema_id"], ["cinema.cinema_id"], name="auditorium_cinema_id_fk"),
-        sa.PrimaryKeyConstraint("auditorium_id", name="auditorium_pk"),
-        sa.UniqueConstraint("cinema_id", "name", name="auditorium_cinema_id_name_key"),
-    )
-    op.create_index("auditorium_cinema_id_auditorium_id_index", "auditorium", ["cinema_id", "auditorium_id"])
-
-
 def _create_showtimes() -> None:
     op.create_table(
         "showtime",
@@ -159,8 +65,12 @@ def _create_showtimes() -> None:
         sa.Column("cinema_id", TEXT, nullable=False),
         sa.Column("start_time", sa.BigInteger(), nullable=False),
         sa.Column("end_time", sa.BigInteger(), nullable=False),
+        sa.Column("status", TEXT, nullable=False),
+        sa.Column("cancel_time", sa.BigInteger()),
+        sa.Column("cancel_reason", TEXT),
+        sa.Column("moves", TEXT),
         sa.Column("currency_code", TEXT, nullable=False),
-        sa.Column("seat_price", sa.BigInteger(), nullable=False),
+        sa.Column("prices", TEXT, nullable=False),
         sa.Column("seat_gap_policy", TEXT, nullable=False),
         sa.Column("taken_seats", sa.Integer(), nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
@@ -200,16 +110,24 @@ def _create_bookings() -> None:
         sa.Column("user_id", TEXT, nullable=False),
         sa.Column("status", TEXT, nullable=False),
         sa.Column("seats", TEXT, nullable=False),
+        sa.Column("wheelchair", sa.Boolean(), nullable=False),
         sa.Column("seat_count", sa.Integer(), nullable=False),
         sa.Column("currency_code", TEXT, nullable=False),
         sa.Column("total_price", sa.BigInteger(), nullable=False),
         sa.Column("create_time", sa.BigInteger(), nullable=False),
         sa.Column("hold_expire_time", sa.BigInteger(), nullable=False),
         sa.Column("hold_extended", sa.Boolean(), nullable=False),
+        sa.Column("hold_renewed", sa.Boolean(), nullable=False),
         sa.Column("confirm_time", sa.BigInteger()),
         sa.Column("cancel_time", sa.BigInteger()),
+        sa.Column("cancel_cause", TEXT),
+        sa.Column("cancel_reason", TEXT),
+        sa.Column("tender", TEXT),
+        sa.Column("sold_by", TEXT),
+        sa.Column("sale_reason", TEXT),
         sa.Column("revision", sa.BigInteger(), nullable=False),
         sa.Column("relied_on", TEXT),
+        sa.ForeignKeyConstraint(["sold_by"], ["account.user_id"], name="booking_sold_by_fk"),
         sa.ForeignKeyConstraint(["showtime_id"], ["showtime.showtime_id"], name="booking_showtime_id_fk"),
         sa.ForeignKeyConstraint(["user_id"], ["account.user_id"], name="booking_user_id_fk"),
         sa.PrimaryKeyConstraint("booking_id", name="booking_pk"),
@@ -232,15 +150,44 @@ def _create_bookings() -> None:
         ["showtime_id", "hold_expire_time"],
         **_where("status IN ('CANCELLED', 'EXPIRED') AND confirm_time IS NULL"),
     )
+    op.create_index("booking_ended_index", "booking", ["showtime_id", "booking_id"], **_where("status <> 'RESERVED'"))
+    op.create_index(
+        "booking_sale_index", "booking", ["confirm_time", "showtime_id"], **_where("confirm_time IS NOT NULL")
+    )
     op.create_index("booking_user_id_status_booking_id_index", "booking", ["user_id", "status", "booking_id"])
 
 
 def _create_claims_and_tickets() -> None:
     op.create_table(
+        "seat_block",
+        sa.Column("block_id", TEXT, nullable=False),
+        sa.Column("showtime_id", TEXT, nullable=False),
+        sa.Column("kind", TEXT, nullable=False),
+        sa.Column("reason", TEXT, nullable=False),
+        sa.Column("seats", TEXT, nullable=False),
+        sa.Column("seat_count", sa.Integer(), nullable=False),
+        sa.Column("release_time", sa.BigInteger()),
+        sa.Column("create_time", sa.BigInteger(), nullable=False),
+        sa.Column("created_by", TEXT, nullable=False),
+        sa.ForeignKeyConstraint(["created_by"], ["account.user_id"], name="seat_block_created_by_fk"),
+        sa.ForeignKeyConstraint(["showtime_id"], ["showtime.showtime_id"], name="seat_block_showtime_id_fk"),
+        sa.PrimaryKeyConstraint("block_id", name="seat_block_pk"),
+    )
+    op.create_index("seat_block_showtime_id_index", "seat_block", ["showtime_id"])
+    op.create_index(
+        "seat_block_lapse_index",
+        "seat_block",
+        ["release_time", "showtime_id", "seat_count"],
+        **_where("release_time IS NOT NULL"),
+    )
+    op.create_table(
         "seat_claim",
         sa.Column("showtime_id", TEXT, nullable=False),
         sa.Column("seat", TEXT, nullable=False),
-        sa.Column("booking_id", TEXT, nullable=False),
+        sa.Column("booking_id", TEXT),
+        sa.Column("block_id", TEXT),
+        sa.CheckConstraint("(booking_id IS NULL) <> (block_id IS NULL)", name="seat_claim_owner_check"),
+        sa.ForeignKeyConstraint(["block_id"], ["seat_block.block_id"], name="seat_claim_block_id_fk"),
         sa.ForeignKeyConstraint(["booking_id"], ["booking.booking_id"], name="seat_claim_booking_id_fk"),
         sa.PrimaryKeyConstraint("showtime_id", "seat", name="seat_claim_pk"),
         sqlite_with_rowid=False,
@@ -283,18 +230,26 @@ def _create_payments() -> None:
         "refund",
         sa.Column("refund_id", TEXT, nullable=False),
         sa.Column("booking_id", TEXT, nullable=False),
-        sa.Column("attempt_id", TEXT, nullable=False),
+        sa.Column("showtime_id", TEXT, nullable=False),
+        sa.Column("attempt_id", TEXT),
+        sa.Column("seats", TEXT, nullable=False),
         sa.Column("currency_code", TEXT, nullable=False),
         sa.Column("amount", sa.BigInteger(), nullable=False),
         sa.Column("percent", sa.Integer(), nullable=False),
         sa.Column("status", TEXT, nullable=False),
         sa.Column("create_time", sa.BigInteger(), nullable=False),
+        sa.Column("settled_by", TEXT),
+        sa.Column("settle_time", sa.BigInteger()),
+        sa.Column("note", TEXT),
         sa.Column("due_time", sa.BigInteger(), nullable=False),
         sa.Column("tries", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["attempt_id"], ["payment_attempt.attempt_id"], name="refund_attempt_id_fk"),
         sa.ForeignKeyConstraint(["booking_id"], ["booking.booking_id"], name="refund_booking_id_fk"),
+        sa.ForeignKeyConstraint(["settled_by"], ["account.user_id"], name="refund_settled_by_fk"),
         sa.PrimaryKeyConstraint("refund_id", name="refund_pk"),
-        sa.UniqueConstraint("attempt_id", name="refund_attempt_id_key"),
-        sa.UniqueConstraint("booking_id", name="refund_booking_id_key"),
     )
-    op.create_index("refund_owed_index", "refund", ["due_time"], **_where("status = 'PENDING'"))
+    op.create_index(
+        "refund_owed_index", "refund", ["due_time"], **_where("status = 'PENDING' AND attempt_id IS NOT NULL")
+    )
+    for columns in (["booking_id"], ["create_time"], ["showtime_id", "refund_id"], ["status", "refund_id"]):
+        op.create_index(f"refund_{'_'.join(columns)}_index", "refund", columns)

@@ -1,0 +1,153 @@
+"""Reads sales and cancellations for reports, in the order of time."""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Select, bindparam, func, select
+
+from cinema_grpc.adapters.database import schema
+from cinema_grpc.adapters.database.column_types import from_json, microseconds
+from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.database.statements import Query
+from cinema_grpc.application.sales_report import SalesFilter
+from cinema_grpc.domain.sales import ONLINE, PricedSeat, SalesEvent
+
+EVENTS_A_WINDOW = 500
+"""How many events of all cinemas a part covers. A commit of the box office may add up to 256 at the same moment."""
+
+_BOOKING, _REFUND, _SHOWTIME = schema.booking.c, schema.refund.c, schema.showtime.c
+_AUDITORIUM = schema.auditorium.c
+_TIME_ZONE = Query(select(schema.cinema.c.time_zone).where(schema.cinema.c.cinema_id == bindparam("cinema_id")))
+_EVENT = [
+    _SHOWTIME.showtime_id,
+    _SHOWTIME.movie_id,
+    _AUDITORIUM.total_seats,
+    _BOOKING.currency_code,
+    _BOOKING.tender,
+    _BOOKING.seats,
+]
+"""The columns of every event, after its time."""
+
+
+class SqlSalesReader:
+    """Reads sales and cancellations. Fulfils SalesReader.
+
+    An index has the times of all cinemas' sales, another one those of all refunds. They are read in windows of time
+    that hold EVENTS_A_WINDOW each, so no query takes long; of other cinemas only the index and the showtime are read.
+    """
+
+    def __init__(self, database: Database, window: int = EVENTS_A_WINDOW) -> None:
+        """Set up.
+
+        Args:
+            database: The database.
+            window: How many events a part covers.
+        """
+        self._database = database
+        self._window = window
+
+    async def time_zone(self, cinema_id: str) -> str | None:
+        """Return the time zone of a cinema, or None."""
+        _, rows = await self._database.read(_TIME_ZONE, cinema_id=cinema_id)
+        return rows[0][0] if rows else None
+
+    async def events(self, sales: SalesFilter, start: datetime, end: datetime) -> AsyncIterator[Sequence[SalesEvent]]:
+        """Read sales and cancellations from `start` until before `end`, sales first."""
+        async for rows in self._windows(_BOOKING.confirm_time, sales, start, end):
+            yield [_sale(*row) for row in rows]
+        async for rows in self._windows(_REFUND.create_time, sales, start, end):
+            yield [_cancellation(*row) for row in rows]
+
+    async def _windows(
+        self, time: Column[datetime], sales: SalesFilter, start: datetime, end: datetime
+    ) -> AsyncIterator[list[tuple[Any, ...]]]:
+        filters = {
+            name: value
+            for name in ("cinema_id", "showtime_id", "movie_id")
+            if (value := getattr(sales, name)) or name == "cinema_id"
+        }
+        after, last = microseconds(start), microseconds(end)
+        query = _events_query(time, frozenset(filters))
+        while after < last:
+            _, found = await self._database.read(_window_query(time), after=after, until=last, size=self._window)
+            # Windows end between two moments. Events at one moment are all in one window, even if they are many.
+            until = max(microseconds(found[0][0]), after + 1) if found else last
+            _, rows = await self._database.read(query, after=after, until=until, **filters)
+            yield rows
+            after = until
+
+
+@cache
+def _window_query(time: Column[datetime]) -> Query:
+    """Make the query for the time of the event that comes `size` events after the first, if there is one."""
+    return Query(_between(select(time), time).order_by(time).limit(1).offset(bindparam("size")))
+
+
+@cache
+def _events_query(time: Column[datetime], filters: frozenset[str]) -> Query:
+    """Make the query for the sales or the refunds of a window, by the column of their time."""
+    columns: list[Any] = [time, *_EVENT]
+    if time.table is schema.refund:
+        columns += [_BOOKING.confirm_time, _REFUND.seats.label("refunded_seats"), _REFUND.amount]
+        events = select(*columns).join_from(schema.refund, schema.booking, _REFUND.booking_id == _BOOKING.booking_id)
+        showtime_id = _REFUND.showtime_id
+    else:
+        events, showtime_id = select(*columns).select_from(schema.booking), _BOOKING.showtime_id
+    events = events.join(schema.showtime, _SHOWTIME.showtime_id == showtime_id)
+    events = events.join(schema.auditorium, _AUDITORIUM.auditorium_id == _SHOWTIME.auditorium_id)
+    for name in sorted(filters):
+        # An expression, for which no index can be used: the query has to begin with the times.
+        column = showtime_id if name == "showtime_id" else _SHOWTIME[name]
+        events = events.where(func.coalesce(column, "") == bindparam(name))
+    return Query(_between(events, time))
+
+
+def _between(query: Select[Any], time: Column[datetime]) -> Select[Any]:
+    after, until = bindparam("after", type_=BigInteger), bindparam("until", type_=BigInteger)
+    return query.where(time.is_not(None), time >= after, time < until)
+
+
+def _sale(
+    time: datetime,
+    showtime_id: str,
+    movie_id: str,
+    total_seats: int,
+    currency_code: str,
+    tender: str | None,
+    seats: str,
+) -> SalesEvent:
+    sold = tuple(_priced(seats))
+    return SalesEvent(time, showtime_id, movie_id, total_seats, currency_code, tender or ONLINE, sold, sold=True)
+
+
+def _cancellation(
+    time: datetime,
+    showtime_id: str,
+    movie_id: str,
+    total_seats: int,
+    currency_code: str,
+    tender: str | None,
+    seats: str,
+    confirm_time: datetime | None,
+    cancelled: str,
+    amount: int,
+) -> SalesEvent:
+    labels = set(from_json(cancelled))
+    return SalesEvent(
+        time,
+        showtime_id,
+        movie_id,
+        total_seats,
+        currency_code,
+        tender or ONLINE,
+        tuple(seat for seat in _priced(seats) if seat.label in labels),
+        sold=confirm_time is None,  # a charge that came too late
+        cancelled=True,
+        refunded=amount,
+    )
+
+
+def _priced(seats: str) -> Iterator[PricedSeat]:
+    return (PricedSeat(label, price, category, type_) for label, price, category, type_, *_ in from_json(seats))

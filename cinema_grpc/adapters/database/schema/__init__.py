@@ -1,0 +1,49 @@
+"""The tables. A change here needs a migration beside it."""
+
+from cinema_grpc.adapters.database.schema.accounts import account, session, sign_in, stored_response
+from cinema_grpc.adapters.database.schema.base import metadata
+from cinema_grpc.adapters.database.schema.bookings import (
+    ENDED_UNPAID,
+    NOT_RESERVED,
+    ON_HOLD,
+    SOLD,
+    booking,
+    seat_block,
+    seat_claim,
+    ticket,
+)
+from cinema_grpc.adapters.database.schema.catalog import (
+    auditorium,
+    catalog_revision,
+    cinema,
+    commit_log,
+    movie,
+    showtime,
+)
+from cinema_grpc.adapters.database.schema.payments import OWED_REFUND, UNSETTLED_ATTEMPT, payment_attempt, refund
+
+__all__ = [
+    "ENDED_UNPAID",
+    "NOT_RESERVED",
+    "ON_HOLD",
+    "OWED_REFUND",
+    "SOLD",
+    "UNSETTLED_ATTEMPT",
+    "account",
+    "auditorium",
+    "booking",
+    "catalog_revision",
+    "cinema",
+    "commit_log",
+    "metadata",
+    "movie",
+    "payment_attempt",
+    "refund",
+    "seat_block",
+    "seat_claim",
+    "session",
+    "showtime",
+    "sign_in",
+    "stored_response",
+    "ticket",
+]
