@@ -13,10 +13,13 @@ from cinema_grpc.adapters.database.booking_reader import SqlBookingReader
 from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
 from cinema_grpc.adapters.database.catalog_store import SqlCatalogStore
 from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.database.desk_reader import SqlDeskReader
 from cinema_grpc.adapters.database.listings_reader import SqlListingsReader
 from cinema_grpc.adapters.database.migrate import SELLING
 from cinema_grpc.adapters.database.payment_store import SqlPaymentStore
+from cinema_grpc.adapters.database.refund_reader import SqlRefundReader
 from cinema_grpc.adapters.database.retention_store import SqlRetentionStore
+from cinema_grpc.adapters.database.sales_reader import SqlSalesReader
 from cinema_grpc.adapters.database.session_store import SqlSessionStore
 from cinema_grpc.adapters.database.sign_in_store import SqlSignInStore
 from cinema_grpc.adapters.database.sole_server import FileInUse, lock_file
@@ -32,6 +35,8 @@ from cinema_grpc.application.box_office.cache import ShowtimeCache
 from cinema_grpc.application.catalog import Catalog
 from cinema_grpc.application.change_limit import ChangeLimit
 from cinema_grpc.application.clock import Clock
+from cinema_grpc.application.counter import Counter
+from cinema_grpc.application.desk import Desk
 from cinema_grpc.application.expiry import HoldExpiry
 from cinema_grpc.application.listings import Listings
 from cinema_grpc.application.payment_ports import PaymentGateway
@@ -39,6 +44,8 @@ from cinema_grpc.application.payment_saga import PaymentSaga
 from cinema_grpc.application.payments import Payments
 from cinema_grpc.application.principals import SECONDS_BETWEEN_REVOCATIONS
 from cinema_grpc.application.refunds import Refunds
+from cinema_grpc.application.sales_report import SalesReports
+from cinema_grpc.application.scheduling import Scheduling
 from cinema_grpc.application.sessions import Sessions
 from cinema_grpc.application.throttle import SignInThrottle
 from cinema_grpc.config import PREFIX, BadSettings, Settings, with_port
@@ -62,7 +69,8 @@ class CinemaServer:
 
     Attributes:
         database: The database.
-        accounts, account_store, catalog, listings: Services that the demo and the commands use.
+        accounts, account_store, catalog, listings, bookings, counter, scheduling: Services that the demo and the
+            commands use.
         expire_holds, recover_payments, pay_refunds, delete_expired: Background tasks on what is stored.
         watch_accounts, watch_keys, watch_storage: Background tasks that react to changes from outside.
     """
@@ -97,7 +105,6 @@ class CinemaServer:
         note, commonest = security_log.note, load_commonest_passwords()
         self.accounts = Accounts(self.account_store, self._passwords, self._tokens, throttle, note, clock, commonest)
         self._sessions = Sessions(SqlSessionStore(self.database), self._tokens, settings.refresh_grace, note)
-        self.catalog = Catalog(SqlCatalogStore(self.database))
         self._metrics = Metrics()
         self._build_sales(gateway or _simulated_payments(settings, self.database))
         self.watch_accounts = BackgroundTask(
@@ -112,7 +119,11 @@ class CinemaServer:
             sessions=self._sessions,
             catalog=self.catalog,
             listings=self.listings,
-            bookings=self._bookings,
+            scheduling=self.scheduling,
+            bookings=self.bookings,
+            counter=self.counter,
+            desk=self._desk,
+            sales_reports=SalesReports(SqlSalesReader(self.database)),
             tokens=self._tokens,
             change_limit=ChangeLimit(settings.changes_per_minute),
         )
@@ -121,11 +132,12 @@ class CinemaServer:
         self._alone = ExitStack()
 
     def _build_sales(self, gateway: PaymentGateway) -> None:
-        """Build the box office, bookings and payments, and their background tasks."""
+        """Build listings, the catalog, the box office, bookings and payments, and their background tasks."""
         settings, store, cache = self._settings, SqlBoxOfficeStore(self.database), ShowtimeCache()
         driver = self.database.driver
         sole_clock = None if driver.shared else self.database.clock
         self.listings = Listings(SqlListingsReader(self.database), store, cache, sole_clock)
+        self.catalog = Catalog(SqlCatalogStore(self.database, self.listings.forget_catalog_revision))
         self._box_office = BoxOffice(store, cache, driver.waiting_tasks, settings.longest_wait_seconds)
         payment_store, grace = SqlPaymentStore(self.database), settings.payment_grace
         given_up, overdue = self._metrics.refunds_given_up.inc, self._metrics.payments_overdue.inc
@@ -133,9 +145,13 @@ class CinemaServer:
         saga = PaymentSaga(self._box_office, gateway, encode_confirmed, grace)
         self._payments = Payments(payment_store, saga, overdue)
         reader, limits = SqlBookingReader(self.database), settings.hold_limits
-        self._bookings = Bookings(self._box_office, reader, self._payments, settings.hold_for, limits)
+        self.bookings = Bookings(self._box_office, reader, self._payments, settings.hold_for, limits)
+        readers = SqlDeskReader(self.database), SqlRefundReader(self.database)
+        self._desk = Desk(self._box_office, reader, *readers, self.account_store)
+        self.counter = Counter(self._box_office, self.bookings, self.account_store.find)
+        self.scheduling = Scheduling(self._box_office, store, cache, self.listings, settings.hold_for)
         self._box_office.on_commit(refunds.note_commit)
-        self._box_office.on_commit(self._bookings.note_commit)
+        self._box_office.on_commit(self.bookings.note_commit)
         self.pay_refunds = refunds.task
         expire = HoldExpiry(store, self._box_office).run_pass
         self.expire_holds = BackgroundTask("hold expiry", expire, expiry.SECONDS_BETWEEN_PASSES)

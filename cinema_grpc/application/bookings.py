@@ -1,6 +1,7 @@
 """What customers do with their bookings."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import uuid_utils
@@ -11,10 +12,12 @@ from cinema_grpc.application.box_office.store import ShowtimeUpdate
 from cinema_grpc.application.idempotency import IdempotentCall
 from cinema_grpc.application.payments import Payments
 from cinema_grpc.application.ports import BookingReader, FoundBooking, FoundBookings
-from cinema_grpc.domain.booking import Booking, BookingStatus, CancellationQuote
+from cinema_grpc.domain.booking import Booking, BookingStatus
 from cinema_grpc.domain.booking_errors import NotBookingOwner
+from cinema_grpc.domain.cancellation import CancellationQuote, quote
+from cinema_grpc.domain.claims import Selection
 from cinema_grpc.domain.errors import BookingNotFound
-from cinema_grpc.domain.showtime import NO_LIMITS
+from cinema_grpc.domain.holds import NO_LIMITS, change_seats, extended, hold
 from cinema_grpc.domain.unpaid_holds import HoldLimits
 
 CACHED_SHOWTIME_IDS = 20_000
@@ -53,24 +56,64 @@ class Bookings:
         self._older_showtime_ids: dict[str, str] = {}
 
     async def create(
-        self, user_id: str, showtime_id: str, seats: Sequence[str], call: IdempotentCall | None, encode: Encode
+        self, user_id: str, showtime_id: str, selection: Selection, call: IdempotentCall | None, encode: Encode
     ) -> bytes:
         """Hold seats, and return the response, or the stored one for a repeated call.
 
         Raises:
-            ShowtimeNotFound, and what Showtime.hold raises.
+            ShowtimeNotFound, and what holds.hold raises.
         """
         booking_id = str(uuid_utils.uuid7())
 
-        def hold(decision: Decision) -> bytes:
-            elsewhere = decision.seats_held_elsewhere(user_id) if self._limits.seats else 0
-            booking = decision.showtime.hold(
-                booking_id, user_id, seats, self._hold_for, decision.now, self._limits, elsewhere
-            )
+        def create(decision: Decision) -> bytes:
+            elsewhere = self._elsewhere(decision, user_id)
+            showtime, now = decision.showtime, decision.now
+            return encode(hold(showtime, booking_id, user_id, selection, self._hold_for, now, self._limits, elsewhere))
+
+        command = Command(showtime_id, create, caller=user_id, account=self._account(user_id), idempotency=call)
+        return await self._box_office.execute(command)
+
+    async def update_hold(
+        self,
+        user_id: str,
+        booking_id: str,
+        selection: Selection | None,
+        call: IdempotentCall | None,
+        encode: Encode,
+        *,
+        extend: bool,
+    ) -> bytes:
+        """Replace the seats of a hold if there is a `selection`, and extend it if asked; both or none.
+
+        Returns:
+            The response, or the stored one for a repeated call.
+
+        Raises:
+            BookingNotFound, and what holds.change_seats and holds.extended raise.
+        """
+        showtime_id = await self.showtime_of(booking_id)
+
+        def update(decision: Decision) -> bytes:
+            showtime, now = decision.showtime, decision.now
+            booking = showtime.booking(booking_id, user_id)
+            booking.check_payable(showtime.terms, now)
+            longer = extended(booking, showtime.terms, self._hold_for, now) if extend else booking
+            if selection is not None:
+                elsewhere = self._elsewhere(decision, user_id)
+                booking = change_seats(showtime, booking_id, user_id, selection, now, self._limits, elsewhere)
+            if extend:
+                end, renewed = longer.hold_expire_time, longer.hold_renewed
+                booking = showtime.put(replace(booking, hold_expire_time=end, hold_renewed=renewed))
             return encode(booking)
 
-        account = user_id if self._limits.seats else ""
-        command = Command(showtime_id, hold, caller=user_id, account=account, idempotency=call)
+        command = Command(
+            showtime_id,
+            update,
+            caller=user_id,
+            booking_id=booking_id,
+            account=self._account(user_id),
+            idempotency=call,
+        )
         return await self._box_office.execute(command)
 
     async def get(self, user_id: str, booking_id: str) -> Booking:
@@ -94,29 +137,36 @@ class Bookings:
         Raises:
             BookingNotFound, NotBookingOwner, and what Payments.confirm raises.
         """
-        showtime_id = await self._showtime_of(booking_id)
+        showtime_id = await self.showtime_of(booking_id)
         return await self._payments.confirm(showtime_id, booking_id, user_id, payment_token, call)
 
-    async def quote(self, user_id: str, booking_id: str) -> CancellationQuote:
-        """Return what cancelling a booking now would pay back.
+    async def quote(self, user_id: str, booking_id: str, seats: Collection[str] = ()) -> CancellationQuote:
+        """Return what cancelling some seats of a booking now, or all, would pay back.
 
         Raises:
-            BookingNotFound, NotBookingOwner, BookingNotCancellable.
+            BookingNotFound, NotBookingOwner, BookingNotCancellable, SeatNotInBooking.
         """
         found = await self._find(user_id, booking_id)
-        return found.booking.quote(found.start_time, found.now)
+        return quote(found.booking, found.start_time, found.moves, seats, found.now)
 
-    async def cancel(self, user_id: str, booking_id: str, call: IdempotentCall | None, encode: Encode) -> bytes:
-        """Cancel a booking, and return the response, or the stored one for a repeated call.
+    async def cancel(
+        self,
+        user_id: str,
+        booking_id: str,
+        call: IdempotentCall | None,
+        encode: Encode,
+        seats: Collection[str] = (),
+    ) -> bytes:
+        """Cancel some seats of a booking, or all, and return the response, or the stored one for a repeated call.
 
         Raises:
-            BookingNotFound, NotBookingOwner, BookingNotCancellable, PaymentInProgress.
+            BookingNotFound, NotBookingOwner, BookingNotCancellable, SeatNotInBooking, PaymentInProgress.
         """
-        showtime_id = await self._showtime_of(booking_id)
+        showtime_id = await self.showtime_of(booking_id)
         refund_id = str(uuid_utils.uuid7())
 
         def cancel(decision: Decision) -> bytes:
-            return encode(decision.showtime.cancel(booking_id, user_id, refund_id, decision.now))
+            return encode(decision.showtime.cancel(booking_id, user_id, refund_id, decision.now, seats))
 
         command = Command(showtime_id, cancel, caller=user_id, booking_id=booking_id, idempotency=call)
         return await self._box_office.execute(command)
@@ -130,6 +180,12 @@ class Bookings:
                 if change.before is None:
                     self._showtime_ids[change.after.booking_id] = update.showtime_id
 
+    def _account(self, user_id: str) -> str:
+        return user_id if self._limits.seats else ""
+
+    def _elsewhere(self, decision: Decision, user_id: str) -> int:
+        return decision.seats_held_elsewhere(user_id) if self._limits.seats else 0
+
     async def _find(self, user_id: str, booking_id: str) -> FoundBooking:
         found = await self._reader.find(booking_id)
         if found is None:
@@ -138,7 +194,7 @@ class Bookings:
             raise NotBookingOwner(booking_id)
         return found
 
-    async def _showtime_of(self, booking_id: str) -> str:
+    async def showtime_of(self, booking_id: str) -> str:
         """Return the showtime of a booking, which never changes; the box office checks the owner.
 
         Raises:

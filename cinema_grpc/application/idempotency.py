@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from cinema_grpc.application.errors import RequestIdReused
+
+A = TypeVar("A")
 
 REFUSED = b""
 """Stored instead of a response for a call that was refused although it had an effect: its money went back. A repeat is
@@ -28,6 +30,25 @@ class StoredResponse(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class ResponseSlot(Generic[A]):
+    """Where the response of a call is stored that is made in the transaction that carries the call out.
+
+    Attributes:
+        key: What it is stored under.
+        digest: Of the request, in hexadecimal digits.
+        encode: Makes the response of what the transaction returns.
+    """
+
+    key: IdempotencyKey
+    digest: str
+    encode: Callable[[A], bytes]
+
+    def fill(self, entry: A) -> StoredResponse:
+        """Return what is stored for an entry."""
+        return StoredResponse(self.key, self.digest, self.encode(entry))
+
+
+@dataclass(frozen=True, slots=True)
 class IdempotentCall:
     """A call with a request_id.
 
@@ -42,6 +63,10 @@ class IdempotentCall:
     def store(self, response: bytes) -> StoredResponse:
         """Return what is stored in the transaction that carries the call out."""
         return StoredResponse(self.key, self.digest(), response)
+
+    def reserve(self, encode: Callable[[A], bytes]) -> ResponseSlot[A]:
+        """Return where the response is stored that `encode` makes in the transaction that carries the call out."""
+        return ResponseSlot(self.key, self.digest(), encode)
 
     def replay(self, stored: StoredResponse) -> bytes:
         """Return the response of an earlier call with the same key.

@@ -21,8 +21,9 @@ from cinema_grpc.application.errors import PaymentUnavailable, RequestIdReused, 
 from cinema_grpc.application.idempotency import REFUSED, IdempotencyKey, IdempotentCall
 from cinema_grpc.application.payment_ports import ChargeVoided, PaymentGateway
 from cinema_grpc.application.retry_policy import PROVIDER_SECONDS
-from cinema_grpc.domain.booking import Booking, BookingStatus, Ticket
-from cinema_grpc.domain.booking_errors import HoldExpired, PaymentDeclined
+from cinema_grpc.domain.booking import Booking, CancelCause, Ticket
+from cinema_grpc.domain.booking_errors import HoldExpired, PaymentDeclined, ShowtimeCancelled
+from cinema_grpc.domain.charging import with_charge_settled, with_decline_settled, with_void_begun, with_void_settled
 from cinema_grpc.domain.errors import CinemaError
 from cinema_grpc.domain.payment import AttemptStatus, PaymentAttempt
 
@@ -75,7 +76,7 @@ class PaymentSaga:
 
         Raises:
             PaymentDeclined: The provider declined the charge.
-            HoldExpired: The charge came too late, and its refund is stored.
+            HoldExpired, ShowtimeCancelled: The charge came too late, and its refund is stored.
             PaymentUnavailable: With a `payer`: recovery has to go on.
             HoldExpired, BookingNotReserved, SalesClosed, PaymentInProgress: Another process called the attempt off, and
                 the provider gives the money back.
@@ -88,17 +89,17 @@ class PaymentSaga:
             if taken:
                 return await self._settle_charge(booking, attempt, payer, refund_id)
             if taken is False:
-                await write(lambda decision: decision.showtime.settle_decline(booking_id, attempt_id))
+                await write(lambda decision: decision.showtime.update(booking_id, with_decline_settled, attempt_id))
                 raise PaymentDeclined(booking_id)
             # The charge may still be on its way, so the attempt is called off: in the database before at the provider.
-            voiding = await write(lambda decision: decision.showtime.begin_void(booking_id, attempt_id))
+            voiding = await write(lambda decision: decision.showtime.update(booking_id, with_void_begun, attempt_id))
             if voiding.attempt(attempt_id, AttemptStatus.VOIDING) is None:
                 return None  # another process has settled it
         async with asyncio.timeout(PROVIDER_SECONDS):
             given_back = await self.gateway.void(attempt_id)
         await write(
-            lambda decision: decision.showtime.settle_void(
-                booking_id, attempt_id, refund_id, decision.now, given_back=given_back
+            lambda decision: decision.showtime.update(
+                booking_id, with_void_settled, attempt_id, refund_id, decision.now, given_back=given_back
             )
         )
         return None
@@ -106,21 +107,32 @@ class PaymentSaga:
     async def _settle_charge(
         self, booking: Booking, attempt: PaymentAttempt, payer: Payer | None, refund_id: str
     ) -> bytes:
-        tickets = issue_tickets(booking.labels)
+        tickets, showtime_cancelled = issue_tickets(booking.labels), False
 
         def settle(decision: Decision) -> bytes | None:
-            settled = decision.showtime.settle_charge(
-                booking.booking_id, attempt.attempt_id, tickets, refund_id, decision.now
+            nonlocal showtime_cancelled
+            showtime = decision.showtime
+            settled = showtime.update(
+                booking.booking_id,
+                with_charge_settled,
+                attempt.attempt_id,
+                tickets,
+                refund_id,
+                showtime.terms,
+                decision.now,
             )
-            if settled.status is BookingStatus.EXPIRED:
-                return REFUSED
-            return None if settled.confirm_time is None else self.encode(settled)
+            showtime_cancelled = settled.cancel_cause is CancelCause.SHOWTIME
+            if settled.confirm_time is not None:
+                return self.encode(settled)
+            return REFUSED if settled.refunds else None
 
         call = read_request(booking.user_id, attempt.request)
         response = await self.write(booking.showtime_id, booking.booking_id, payer, settle, call)
         if response is None:
             logger.error("the provider took the money of a declined payment", attempt_id=attempt.attempt_id)
             raise PaymentUnavailable(booking.booking_id)
+        if response == REFUSED and showtime_cancelled:
+            raise ShowtimeCancelled(booking.showtime_id, charged=True)
         if response == REFUSED:
             raise HoldExpired(booking.booking_id, booking.hold_expire_time, charged=True)
         return response

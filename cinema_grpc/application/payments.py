@@ -18,8 +18,9 @@ from cinema_grpc.application.payment_ports import OpenAttempt, PaymentStore
 from cinema_grpc.application.payment_saga import Payer, PaymentSaga, request_text
 from cinema_grpc.application.retry_policy import BATCH_SIZE, MAXIMUM_TRIES, PROVIDER_SECONDS, backoff
 from cinema_grpc.domain.booking import Booking
-from cinema_grpc.domain.booking_errors import HoldExpired, PaymentDeclined, PaymentInProgress
-from cinema_grpc.domain.errors import CinemaError
+from cinema_grpc.domain.booking_errors import HoldExpired, PaymentDeclined, PaymentInProgress, ShowtimeCancelled
+from cinema_grpc.domain.charging import with_decline_settled
+from cinema_grpc.domain.errors import CinemaError, FieldViolation, InvalidRequest
 from cinema_grpc.domain.payment import UNSETTLED, PaymentAttempt
 
 logger = structlog.get_logger()
@@ -70,7 +71,9 @@ class Payments:
         """Charge a booking, confirm it, and return the response; a repeat of a call under way waits for its outcome.
 
         Raises:
-            HoldExpired, BookingNotReserved, SalesClosed, PaymentInProgress, GapLeftByPayment, PaymentDeclined.
+            InvalidRequest: The token is empty, and the booking costs more than 0.
+            ShowtimeCancelled, HoldExpired, BookingNotReserved, SalesClosed, PaymentInProgress, GapLeftByPayment,
+                PaymentDeclined.
             RequestIdReused: The request_id belongs to a call with other content.
             PaymentUnavailable, StorageUnavailable: The outcome is not known yet.
             ShuttingDown: The server is stopping.
@@ -132,6 +135,8 @@ class Payments:
         request = request_text(call.idempotency)
 
         def open_attempt(decision: Decision) -> tuple[Booking, PaymentAttempt] | bytes:
+            if not call.payment_token:
+                _check_free(decision.showtime.booking(call.booking_id, call.user_id))
             booking = decision.showtime.open_payment(
                 call.booking_id, call.user_id, call.attempt_id, decision.now, request
             )
@@ -165,7 +170,7 @@ class Payments:
                     call.showtime_id,
                     call.booking_id,
                     payer,
-                    lambda decision: decision.showtime.settle_decline(call.booking_id, call.attempt_id),
+                    lambda decision: decision.showtime.update(call.booking_id, with_decline_settled, call.attempt_id),
                 )
                 raise
             await asyncio.sleep(POLL_SECONDS)
@@ -194,7 +199,7 @@ class Payments:
             if unsettled is None:
                 return
             response = await self._saga.carry(booking, unsettled)
-        except (PaymentDeclined, HoldExpired) as end:
+        except (PaymentDeclined, HoldExpired, ShowtimeCancelled) as end:
             logger.info("an open payment is settled", **context, outcome=end.reason)
         except Exception as error:  # noqa: BLE001 (an attempt that fails must not stop the others)
             overdue = attempt.tries >= MAXIMUM_TRIES
@@ -206,6 +211,17 @@ class Payments:
         else:
             outcome = "CONFIRMED" if response is not None else "VOIDED"
             logger.info("an open payment is settled", **context, outcome=outcome)
+
+
+def _check_free(booking: Booking) -> None:
+    """Check that a booking costs nothing, so that it needs no payment token.
+
+    Raises:
+        InvalidRequest.
+    """
+    if booking.total_price.minor_units:
+        problem = "must be 1 to 255 characters, for a booking that costs more than 0"
+        raise InvalidRequest(FieldViolation("payment_token", problem))
 
 
 def _fail(future: "asyncio.Future[bytes]", error: BaseException) -> None:

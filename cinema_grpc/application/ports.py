@@ -4,13 +4,15 @@ Every method of a store or reader raises StorageUnavailable if the database can'
 would wait too long.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from cinema_grpc.application.idempotency import IdempotencyKey, StoredResponse
+from cinema_grpc.application.idempotency import IdempotencyKey, ResponseSlot, StoredResponse
 from cinema_grpc.domain.booking import Booking, BookingStatus
 from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
+from cinema_grpc.domain.terms import Move
 
 
 class RetentionStore(Protocol):
@@ -31,10 +33,11 @@ class RetentionStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FoundBooking:
-    """A booking as stored, the start of its showtime, and the time at which it was read."""
+    """A booking as stored, the start of its showtime, the changes of that start, and the time of the read."""
 
     booking: Booking
     start_time: datetime
+    moves: Sequence[Move]
     now: datetime
 
 
@@ -84,8 +87,8 @@ class ResponseAlreadyStored(Exception):
 class CatalogStore(Protocol):
     """Stores movies, cinemas, auditoriums and new showtimes.
 
-    An entry and its response, if one is given, are written in one transaction; every method that adds may raise
-    ResponseAlreadyStored. Lists are in the order of creation, from the entry after `after` on ("" for the first).
+    An entry and its response, if one is given, are written in one transaction; every method that adds or updates may
+    raise ResponseAlreadyStored. Lists are in the order of creation, from the entry after `after` on ("" for the first).
     """
 
     async def now(self) -> datetime:
@@ -112,11 +115,56 @@ class CatalogStore(Protocol):
         """
         ...
 
-    async def add_showtime(self, showtime: ListedShowtime, response: StoredResponse | None) -> None:
-        """Add a showtime.
+    async def add_showtime(
+        self,
+        movie_id: str,
+        auditorium_id: str,
+        schedule: Callable[[Movie, Cinema, Auditorium], ListedShowtime],
+        slot: ResponseSlot[ListedShowtime] | None,
+    ) -> ListedShowtime:
+        """Add a showtime, and return it. Nothing that it is made of can change before the transaction ends.
+
+        Args:
+            movie_id: The movie.
+            auditorium_id: The auditorium.
+            schedule: Makes the showtime of the movie, the cinema and the auditorium; it may refuse by an error.
+            slot: Where its response is stored; None for nowhere.
 
         Raises:
+            MovieNotFound, AuditoriumNotFound: There is no such thing.
             ShowtimeOverlap: Its auditorium is not free then; the error names the earliest showtime in the way.
+        """
+        ...
+
+    async def update_movie(
+        self, movie_id: str, change: Callable[[Movie], Movie], slot: ResponseSlot[Movie] | None
+    ) -> Movie:
+        """Replace a movie by what `change` makes of it, and return that.
+
+        Raises:
+            MovieNotFound: There is no such movie.
+            InvalidRequest: The runtime would change, and the movie has showtimes that are still to start.
+        """
+        ...
+
+    async def update_cinema(
+        self, cinema_id: str, change: Callable[[Cinema], Cinema], slot: ResponseSlot[Cinema] | None
+    ) -> Cinema:
+        """Replace a cinema by what `change` makes of it, and return that.
+
+        Raises:
+            CinemaNotFound: There is no such cinema.
+        """
+        ...
+
+    async def update_auditorium(
+        self, auditorium_id: str, change: Callable[[Auditorium], Auditorium], slot: ResponseSlot[Auditorium] | None
+    ) -> Auditorium:
+        """Replace name and `archived` of an auditorium by what `change` makes of them, and return it.
+
+        Raises:
+            AuditoriumNotFound: There is no such auditorium.
+            NameTaken: The cinema has another one of that name.
         """
         ...
 
@@ -132,16 +180,16 @@ class CatalogStore(Protocol):
         """Return an auditorium, or None."""
         ...
 
-    async def movies(self, after: str, limit: int) -> list[Movie]:
-        """Return at most `limit` movies."""
+    async def movies(self, after: str, limit: int, *, archived: bool = False) -> list[Movie]:
+        """Return at most `limit` movies, with the archived ones if `archived`."""
         ...
 
-    async def cinemas(self, after: str, limit: int) -> list[Cinema]:
-        """Return at most `limit` cinemas."""
+    async def cinemas(self, after: str, limit: int, *, archived: bool = False) -> list[Cinema]:
+        """Return at most `limit` cinemas, with the archived ones if `archived`."""
         ...
 
-    async def auditoriums(self, cinema_id: str, after: str, limit: int) -> list[Auditorium]:
-        """Return at most `limit` auditoriums of a cinema."""
+    async def auditoriums(self, cinema_id: str, after: str, limit: int, *, archived: bool = False) -> list[Auditorium]:
+        """Return at most `limit` auditoriums of a cinema, with the archived ones if `archived`."""
         ...
 
 
@@ -152,6 +200,7 @@ class ShowtimeFilter:
     Attributes:
         start_from: Inclusive; None is the present.
         start_until: Exclusive; None is no end.
+        cancelled: Whether CANCELLED showtimes are listed too.
     """
 
     movie_id: str
@@ -159,6 +208,7 @@ class ShowtimeFilter:
     auditorium_id: str
     start_from: datetime | None
     start_until: datetime | None
+    cancelled: bool = False
 
 
 class ListingsReader(Protocol):
@@ -176,6 +226,15 @@ class ListingsReader(Protocol):
         """
         ...
 
-    async def entry(self, showtime_id: str) -> ListedShowtime | None:
-        """Return a showtime, or None. What it says of seats and of the revision may be out of date."""
+    async def entry(self, showtime_id: str, catalog_revision: int) -> ListedShowtime | None:
+        """Return a showtime, or None. What it says of its seats and terms may be out of date.
+
+        Args:
+            showtime_id: The showtime.
+            catalog_revision: The revision of the catalog. The names are those of this revision, or of a later one.
+        """
+        ...
+
+    async def catalog_revision(self) -> int:
+        """Return the revision of the catalog: how often a movie, a cinema or an auditorium was changed."""
         ...

@@ -13,6 +13,7 @@ from cinema_grpc.application.box_office.command import Command, Priority
 from cinema_grpc.application.box_office.store import ShowtimeUpdate
 from cinema_grpc.application.payment_ports import OwedRefund, PaymentGateway, PaymentStore
 from cinema_grpc.application.retry_policy import BATCH_SIZE, MAXIMUM_TRIES, PROVIDER_SECONDS, backoff
+from cinema_grpc.domain.charging import with_refund_settled
 from cinema_grpc.domain.payment import RefundStatus
 
 logger = structlog.get_logger()
@@ -58,10 +59,11 @@ class Refunds:
         """Have a pass pay the refunds that were just stored."""
         for update in updates:
             for change in update.changes:
-                booking, refund = change.after, change.after.refund
-                if refund is None or refund.status is not RefundStatus.PENDING:
-                    continue
-                if change.before is None or change.before.refund is None:
+                booking = change.after
+                known = 0 if change.before is None else len(change.before.refunds)
+                for refund in booking.refunds[known:]:
+                    if refund.status is not RefundStatus.PENDING or not refund.attempt_id:
+                        continue  # counter sales are refunded by hand
                     self._queue.append(
                         OwedRefund(
                             booking.showtime_id,
@@ -102,7 +104,9 @@ class Refunds:
             await self._box_office.execute(
                 Command(
                     refund.showtime_id,
-                    lambda decision: decision.showtime.settle_refund(refund.booking_id, refund.refund_id, status),
+                    lambda decision: decision.showtime.update(
+                        refund.booking_id, with_refund_settled, refund.refund_id, status
+                    ),
                     booking_id=refund.booking_id,
                     priority=Priority.MUST_RUN,
                 )

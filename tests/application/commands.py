@@ -8,6 +8,8 @@ from typing import cast
 from cinema_grpc.application.box_office.command import Command, Decision
 from cinema_grpc.application.idempotency import IdempotencyKey, IdempotentCall
 from cinema_grpc.domain.booking import Booking
+from cinema_grpc.domain.claims import Selection
+from cinema_grpc.domain.holds import hold
 
 TEN_MINUTES = timedelta(minutes=10)
 
@@ -32,10 +34,10 @@ def hold_command(
 ) -> Command[bytes]:
     """Return a command that holds seats in a booking of the given name."""
 
-    def hold(decision: Decision) -> bytes:
-        return encode(decision.showtime.hold(name, by, seats, hold_for, decision.now))
+    def create(decision: Decision) -> bytes:
+        return encode(hold(decision.showtime, name, by, Selection(seats), hold_for, decision.now))
 
-    return Command(at, hold, idempotency=call)
+    return Command(at, create, idempotency=call)
 
 
 def cancel_command(booking: Booking, call: IdempotentCall | None = None) -> Command[bytes]:

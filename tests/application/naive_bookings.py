@@ -1,17 +1,33 @@
 """A naive model of bookings and money, for comparison with the real ones: plain fields, and no waiting."""
 
 import asyncio
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from itertools import pairwise
+from zoneinfo import ZoneInfo
 
-PRICE = 1_250
+ZONE = ZoneInfo("Europe/Berlin")
+"""Of the cinema."""
+DAY_BEGINS = timedelta(hours=5)
+RUNTIME = timedelta(hours=2)
 REFUSALS = {
     "EXPIRED": "HOLD_EXPIRED",
     "CONFIRMED": "BOOKING_NOT_RESERVED",
     "CANCELLED": "BOOKING_NOT_RESERVED",
 }
 """Of a payment, by the status of the booking."""
+TIERS = ((timedelta(hours=24), 100), (timedelta(hours=12), 50))
+PRICES = {
+    ("standard", "adult"): 1_251,
+    ("standard", "child"): 625,
+    ("standard", "baby"): 0,
+    ("odd", "adult"): 333,
+    ("odd", "child"): 1,
+    ("odd", "baby"): 0,
+}
+"""By category and ticket type; A2 and A4 are "odd"."""
 
 
 @dataclass
@@ -36,9 +52,9 @@ class Attempt:
         held, self.settled = self.booking, True
         held.attempt = None
         if held.now(now) == "RESERVED":
-            held.status = "CONFIRMED"
+            held.confirm(now)
         else:
-            held.status, held.refund = "EXPIRED", held.price
+            held.pay_too_late(now)
 
     def recover(self, fails_at: str, now: datetime) -> None:
         """Record what recovery makes of it, with a provider that fails at `fails_at`."""
@@ -60,36 +76,164 @@ class Attempt:
             return
         held, self.settled = self.booking, True
         if self.made and not self.declined and held.now(now) != "RESERVED":
-            held.status = held.now(now)
-            held.refund = held.price
+            held.pay_too_late(now)
         held.attempt = None
 
 
 @dataclass
+class Show:
+    """A showtime in the model: its start, when that was changed and from what, what the cinema keeps, and prices."""
+
+    name: str
+    start: datetime
+    moves: list[tuple[datetime, datetime]] = field(default_factory=list)
+    cancelled: bool = False
+    blocked: dict[str, datetime | None] = field(default_factory=dict)
+    prices: dict[tuple[str, str], int] = field(default_factory=lambda: dict(PRICES))
+
+    @property
+    def end(self) -> datetime:
+        return self.start + RUNTIME
+
+    def closed(self, now: datetime) -> str | None:
+        """Return why staff can do nothing about it, or None."""
+        return "SHOWTIME_CANCELLED" if self.cancelled else "SHOWTIME_ENDED" if now >= self.end else None
+
+    def price_of(self, seat: str, ticket_type: str) -> int:
+        return self.prices["odd" if seat in {"A2", "A4"} else "standard", ticket_type]
+
+    def blocked_at(self, now: datetime) -> set[str]:
+        return {seat for seat, until in self.blocked.items() if until is None or now < until}
+
+
+@dataclass
+class Entry:
+    """A line of the ledger: a sale of seats, or seats given up and what was paid back for them."""
+
+    time: datetime
+    sold: int = 0
+    gross: int = 0
+    given_up: int = 0
+    refunded: int = 0
+
+
+@dataclass
 class Held:
-    """A booking in the model."""
+    """A booking in the model.
+
+    Attributes:
+        prices: Of its seats, by label, in row order.
+        types: The ticket types of its seats, by label.
+        renewed: Whether its owner has extended the hold.
+        gone: The seats that were sold and given up.
+        refunds: What was owed back, oldest first, with the percent.
+    """
 
     name: str
     user: str
-    seats: tuple[str, ...]
+    show: Show
+    prices: dict[str, int]
+    made: datetime
     until: datetime
+    counter: bool = False
+    types: dict[str, str] = field(default_factory=dict)
+    renewed: bool = False
     status: str = "RESERVED"
     extended: bool = False
     attempt: Attempt | None = None
-    refund: int | None = None
+    gone: list[str] = field(default_factory=list)
+    refunds: list[tuple[int, int]] = field(default_factory=list)
+    ledger: list[Entry] = field(default_factory=list)
 
     @property
     def price(self) -> int:
-        return PRICE * len(self.seats)
+        """What all of its seats cost, also those that were given up."""
+        return sum(self.prices.values())
+
+    @property
+    def paid_late(self) -> bool:
+        """Whether its charge came too late."""
+        return any(each.sold and each.given_up for each in self.ledger)
+
+    @property
+    def active(self) -> list[str]:
+        return [seat for seat in self.prices if seat not in self.gone]
+
+    @property
+    def sold(self) -> int:
+        """What its seats cost as long as it is paid for."""
+        return sum(self.prices[seat] for seat in self.active) if self.status == "CONFIRMED" else 0
+
+    @property
+    def refunded(self) -> int:
+        return sum(amount for amount, _ in self.refunds)
+
+    @property
+    def kept(self) -> int:
+        """What was not paid back of the seats that were given up."""
+        return sum(self.prices[seat] for seat in self.gone) - self.refunded
 
     def now(self, moment: datetime) -> str:
         """Return the status at a moment."""
         return "EXPIRED" if self.status == "RESERVED" and moment >= self.until else self.status
 
+    def refusal(self, now: datetime) -> str | None:
+        """Return why it can't be paid for or changed now, or None."""
+        if self.show.cancelled:
+            return "SHOWTIME_CANCELLED"
+        if (refusal := REFUSALS.get(self.now(now))) is not None:
+            return refusal
+        return "PAYMENT_IN_PROGRESS" if self.attempt else "SALES_CLOSED" if now >= self.show.start else None
+
+    def confirm(self, now: datetime) -> None:
+        """Record that it is paid for."""
+        self.status = "CONFIRMED"
+        self.ledger.append(Entry(now, len(self.prices), self.price))
+
+    def pay_too_late(self, now: datetime) -> None:
+        """Record a charge that is owed back."""
+        self.status, self.gone, self.refunds = self.now(now), list(self.prices), [(self.price, 100)]
+        number = len(self.prices)
+        self.ledger.append(Entry(now, number, self.price, number, self.price))
+
+    def percent(self, now: datetime) -> int:
+        """Return what the policy pays back."""
+        starts = [before for time, before in self.show.moves if time >= self.made] + [self.show.start]
+        if any(abs(one - other) >= timedelta(minutes=15) for one, other in pairwise(starts)):
+            return 100
+        return max(next((percent for left, percent in TIERS if start - now >= left), 0) for start in starts)
+
+    def give_up(self, seats: Sequence[str], percent: int, now: datetime, *, rest: bool = False) -> None:
+        """Record that seats are given up; with `rest`, all that was not paid back yet is owed."""
+        if self.status == "RESERVED":
+            if len(seats) == len(self.prices):
+                self.status = "CANCELLED"
+            else:
+                self.prices = {seat: price for seat, price in self.prices.items() if seat not in seats}
+            return
+        before = sum(self.prices[seat] for seat in self.gone)
+        self.gone += seats
+        after = sum(self.prices[seat] for seat in self.gone)
+        amount = self.price - self.refunded if rest else share(after, percent) - share(before, percent)
+        if self.refunds:  # each is a microsecond later than the one before it, at least
+            now = max(now, self.ledger[-1].time + timedelta(microseconds=1))
+        self.refunds.append((amount, percent))
+        self.ledger.append(Entry(now, given_up=len(seats), refunded=amount))
+        if not self.active:
+            self.status = "CANCELLED"
+
+
+def business_day(moment: datetime) -> str:
+    """Return the day to which a moment belongs, by the clock on the wall: each lasts from 05:00 to 05:00."""
+    return (moment.astimezone(ZONE).replace(tzinfo=None) - DAY_BEGINS).date().isoformat()
+
+
+def share(amount: int, percent: int) -> int:
+    """Return a share of an amount, half a minor unit rounded up."""
+    return int((Decimal(amount) * percent / 100).quantize(Decimal(1), ROUND_HALF_UP))
+
 
 def sold_and_kept(held: Iterable[Held]) -> tuple[int, int]:
-    """Return the price of what is sold, and what the policy kept of cancelled bookings."""
+    """Return the price of what is sold, and what was kept of what was given up."""
     bookings = list(held)
-    cancelled = [each for each in bookings if each.status == "CANCELLED" and each.refund is not None]
-    sold = sum(each.price for each in bookings if each.status == "CONFIRMED")
-    return sold, sum(each.price - (each.refund or 0) for each in cancelled)
+    return sum(each.sold for each in bookings), sum(each.kept for each in bookings)

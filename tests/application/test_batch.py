@@ -15,8 +15,11 @@ from cinema_grpc.application.box_office.store import Hold, Loaded, LoadedShowtim
 from cinema_grpc.application.errors import RequestIdReused
 from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.booking_errors import SeatsUnavailable
+from cinema_grpc.domain.claims import Selection
 from cinema_grpc.domain.errors import ShowtimeNotFound
-from cinema_grpc.domain.showtime import SeatGapPolicy, SeatStatus, Showtime
+from cinema_grpc.domain.holds import hold
+from cinema_grpc.domain.showtime import SeatStatus, Showtime
+from cinema_grpc.domain.terms import SeatGapPolicy
 from tests.application.commands import cancel_command, decode, hold_command, idempotent_call
 from tests.builders import NOW, a_showtime
 
@@ -54,7 +57,7 @@ def decide_all(*commands: Command[Any], found: Loaded | None = None) -> BatchRes
 
 def failing(error: Exception) -> Callable[[Decision], None]:
     def change(decision: Decision) -> None:
-        decision.showtime.hold("half done", "ada", ["A9"], MINUTE, decision.now)
+        hold(decision.showtime, "half done", "ada", Selection(["A9"]), MINUTE, decision.now)
         raise error
 
     return change
@@ -137,10 +140,10 @@ async def test_another_request_with_the_same_id_is_refused(in_storage: bool) -> 
 async def test_what_is_no_response_is_not_stored() -> None:
     """As when an attempt is opened: the response to ConfirmPayment comes with its outcome."""
 
-    def hold(decision: Decision) -> Booking:
-        return decision.showtime.hold("b1", "ada", ["A1"], MINUTE, decision.now)
+    def create(decision: Decision) -> Booking:
+        return hold(decision.showtime, "b1", "ada", Selection(["A1"]), MINUTE, decision.now)
 
-    result = decide_all(Command("s1", hold, idempotency=idempotent_call()))
+    result = decide_all(Command("s1", create, idempotency=idempotent_call()))
     assert len(result.updates) == 1
     assert result.responses == {}
 
@@ -214,5 +217,5 @@ def test_a_copy_shares_no_change_with_its_original() -> None:
     """What a batch decides on is a copy of what is cached."""
     cached = CachedShowtime(a_showtime(), VERSION)
     copy: Showtime = cached.showtime.copy()
-    copy.hold("b1", "ada", ["A1"], MINUTE, NOW)
+    hold(copy, "b1", "ada", Selection(["A1"]), MINUTE, NOW)
     assert set(cached.showtime.seats(NOW)) == {SeatStatus.AVAILABLE}

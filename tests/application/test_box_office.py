@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, update
 
-from cinema_grpc.adapters.database import schema
+from cinema_grpc.adapters.database import price_lists, schema
 from cinema_grpc.application.box_office import box_office as module
 from cinema_grpc.application.box_office.cache import CachedShowtime
 from cinema_grpc.application.box_office.command import Command, Priority
@@ -17,11 +17,15 @@ from cinema_grpc.application.errors import Overloaded, ShuttingDown
 from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.booking_errors import BookingNotCancellable, SeatsUnavailable
 from cinema_grpc.domain.errors import CinemaError, ShowtimeNotFound
+from cinema_grpc.domain.money import Money
+from cinema_grpc.domain.pricing import single_price
 from tests.application.commands import TEN_MINUTES, cancel_command
 from tests.application.conftest import App
 from tests.application.sales import outcomes
 from tests.builders import NOW
 from tests.database import writing
+
+CHEAPER = price_lists.to_text(single_price(Money("EUR", 900), ()))
 
 
 class TestDeciding:
@@ -166,7 +170,7 @@ class TestReplicas:
         async with writing(app.database) as connection:
             commit = {"revision": 2, "commit_id": "price"}
             changed = update(schema.showtime).where(schema.showtime.c.showtime_id == "s1")
-            await connection.execute(changed.values(seat_price=900, terms_revision=2, **commit))
+            await connection.execute(changed.values(prices=CHEAPER, terms_revision=2, **commit))
             await connection.execute(insert(schema.commit_log).values(showtime_id="s1", decide_time=NOW, **commit))
         after = await app.hold("A2", "A3")
         assert [each.total_price.minor_units for each in (before, after)] == [1_250, 1_800]

@@ -18,7 +18,9 @@ from cinema_grpc.application.box_office.store import StorageConflict, StorageCon
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.booking_errors import SeatsUnavailable
+from cinema_grpc.domain.claims import Selection
 from cinema_grpc.domain.errors import CinemaError
+from cinema_grpc.domain.holds import hold
 from tests.application.commands import TEN_MINUTES, cancel_command, idempotent_call
 from tests.application.conftest import App
 from tests.application.sales import outcomes
@@ -59,7 +61,7 @@ async def test_a_faulty_change_fails_alone(app: App) -> None:
     """Its caller gets the error; the commands before and after it, for the same showtime too, are carried out."""
 
     def fail(decision: Decision) -> None:
-        decision.showtime.hold("half done", "ada", ["A9"], TEN_MINUTES, decision.now)
+        hold(decision.showtime, "half done", "ada", Selection(["A9"]), TEN_MINUTES, decision.now)
         raise ZeroDivisionError
 
     results = await outcomes(

@@ -6,22 +6,27 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import insert, update
 
-from cinema_grpc.adapters.database import schema
+from cinema_grpc.adapters.database import price_lists, schema
 from cinema_grpc.adapters.database.listings_reader import SqlListingsReader
 from cinema_grpc.application.box_office.cache import CachedShowtime, ShowtimeCache, catch_up
 from cinema_grpc.application.box_office.store import LoadedShowtime, LoadRequest, Version
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.listings import Listings
 from cinema_grpc.domain.booking_errors import SeatsUnavailable
+from cinema_grpc.domain.claims import Selection
+from cinema_grpc.domain.holds import hold
 from cinema_grpc.domain.money import Money
+from cinema_grpc.domain.pricing import single_price
 from cinema_grpc.domain.seating import SeatPlan, SeatRow
-from cinema_grpc.domain.showtime import SeatGapPolicy, Showtime
+from cinema_grpc.domain.showtime import Showtime
+from cinema_grpc.domain.terms import SeatGapPolicy
 from tests.application.conftest import App
 from tests.builders import NOW, a_showtime
 from tests.database import writing
 from tests.faults import failing
 
 VERSION = Version(1, "the first commit")
+DEARER = single_price(Money("EUR", 2_000), ())
 
 
 def cached_showtime(showtime_id: str, seats: int) -> CachedShowtime:
@@ -93,14 +98,14 @@ async def test_a_commit_puts_a_new_entry(app: App) -> None:
 def test_terms_alone_are_replaced_if_they_alone_have_changed() -> None:
     """The bookings of the cached state stay, with the prices that they were made at."""
     showtime = a_showtime(policy=SeatGapPolicy.ALLOW)
-    held = showtime.hold("b1", "ada", ["A1"], timedelta(minutes=10), NOW)
+    held = hold(showtime, "b1", "ada", Selection(["A1"]), timedelta(minutes=10), NOW)
     showtime.mark_stored()
-    terms = replace(showtime.terms, seat_price=Money("EUR", 2_000))
+    terms = replace(showtime.terms, prices=DEARER)
     current = catch_up(CachedShowtime(showtime, VERSION), LoadedShowtime(Version(2, "c2"), NOW, False, terms, ()))
     assert current.booking("b1", "ada") is held
-    later = current.hold("b2", "ada", ["A2"], timedelta(minutes=10), NOW)
+    later = hold(current, "b2", "ada", Selection(["A2"]), timedelta(minutes=10), NOW)
     assert (held.total_price.minor_units, later.total_price.minor_units) == (1_250, 2_000)
-    assert showtime.terms.seat_price == Money("EUR", 1_250)
+    assert showtime.terms.prices.lowest == Money("EUR", 1_250)
 
 
 def test_a_showtime_that_is_not_cached_needs_terms() -> None:
@@ -116,14 +121,15 @@ async def test_changed_terms_are_loaded_by_their_revision(app: App) -> None:
     current = (await app.store.load(LoadRequest({"s1": entry.version}))).showtimes["s1"]
     assert (current.complete, current.terms, current.bookings) == (False, None, ())
     revision = entry.version.revision + 1
-    terms = {"seat_price": 2_000, "revision": revision, "terms_revision": revision, "commit_id": "of a new price"}
+    prices = price_lists.to_text(DEARER)
+    terms = {"prices": prices, "revision": revision, "terms_revision": revision, "commit_id": "of a new price"}
     async with writing(app.database) as connection:
         await connection.execute(update(schema.showtime).where(schema.showtime.c.showtime_id == "s1").values(terms))
         log = {"showtime_id": "s1", "revision": revision, "commit_id": "of a new price", "decide_time": NOW}
         await connection.execute(insert(schema.commit_log).values(log))
 
     changed = (await app.store.load(LoadRequest({"s1": entry.version}))).showtimes["s1"]
-    assert changed.terms == replace(entry.showtime.terms, seat_price=Money("EUR", 2_000))
+    assert changed.terms == replace(entry.showtime.terms, prices=DEARER)
     shared = app.database.driver.shared
     assert (changed.complete, [*changed.bookings]) == ((False, []) if shared else (True, [held]))
     assert (await app.hold("A2")).total_price == Money("EUR", 2_000)

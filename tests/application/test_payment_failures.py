@@ -65,7 +65,7 @@ async def test_an_attempt_that_may_not_have_been_written_down(sales: Sales, monk
 async def test_nothing_is_left_to_be_done_when_the_database_is_away(sales: Sales) -> None:
     """An attempt that was certainly not written down need not be withdrawn, so failed calls leave nothing behind."""
     held = await sales.app.hold("A1")
-    assert await sales.bookings._showtime_of(held.booking_id) == "s1"  # it is cached
+    assert await sales.bookings.showtime_of(held.booking_id) == "s1"  # it is cached
     with failing(sales.app.database, lambda _: True):
         assert {type(each) for each in await outcomes(*(sales.pay(held) for _ in range(20)))} == {StorageUnavailable}
         await asyncio.sleep(0)  # the callers get their answers before the task is removed

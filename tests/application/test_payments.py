@@ -5,16 +5,19 @@ import asyncio
 import pytest
 from sqlalchemy import update
 
-from cinema_grpc.adapters.database import schema
+from cinema_grpc.adapters.database import price_lists, schema
 from cinema_grpc.application import payments
 from cinema_grpc.application.errors import PaymentUnavailable, RequestIdReused
 from cinema_grpc.domain.booking import BookingStatus
 from cinema_grpc.domain.booking_errors import NotBookingOwner, PaymentDeclined, PaymentInProgress
 from cinema_grpc.domain.errors import BookingNotFound
 from cinema_grpc.domain.money import Money
+from cinema_grpc.domain.pricing import single_price
 from tests.application.commands import encode
 from tests.application.sales import Sales, confirming, outcomes
 from tests.database import writing
+
+FREE = price_lists.to_text(single_price(Money("EUR", 0), ()))
 
 
 async def test_charges_once_and_issues_tickets(sales: Sales) -> None:
@@ -125,7 +128,7 @@ async def test_a_caller_who_hangs_up_changes_nothing(sales: Sales) -> None:
 
 async def test_a_free_showing_needs_no_provider(sales: Sales) -> None:
     async with writing(sales.app.database) as connection:
-        await connection.execute(update(schema.showtime).values(seat_price=0))
+        await connection.execute(update(schema.showtime).values(prices=FREE))
     booking = await sales.pay(await sales.app.hold("A1"))
     assert booking.status is BookingStatus.CONFIRMED
     assert sales.provider.calls == 0

@@ -10,6 +10,8 @@ from cinema_grpc.application.box_office import box_office as module
 from cinema_grpc.application.box_office.command import Command, Decision
 from cinema_grpc.application.box_office.queue import PLACES_PER_CALLER
 from cinema_grpc.application.errors import Overloaded
+from cinema_grpc.domain.claims import Selection
+from cinema_grpc.domain.holds import hold
 from tests.application.commands import TEN_MINUTES
 from tests.application.conftest import App
 
@@ -64,7 +66,7 @@ async def test_a_caller_alone_fills_batches(app: App, monkeypatch: pytest.Monkey
 
     def hold_and_cancel(number: int) -> Command[None]:
         def change(decision: Decision) -> None:
-            decision.showtime.hold(f"b{number}", "ada", ["A1"], TEN_MINUTES, decision.now)
+            hold(decision.showtime, f"b{number}", "ada", Selection(["A1"]), TEN_MINUTES, decision.now)
             decision.showtime.cancel(f"b{number}", "ada", "refund", decision.now)
 
         return Command(f"s{number % 3 + 1}", change, caller="ada")

@@ -11,6 +11,7 @@ from cinema_grpc.application.box_office.store import Loaded, LoadRequest, Showti
 from cinema_grpc.application.idempotency import REFUSED, IdempotencyKey, StoredResponse
 from cinema_grpc.domain.errors import CinemaError, ShowtimeNotFound
 from cinema_grpc.domain.showtime import Change
+from cinema_grpc.domain.terms import ShowtimeStatus, Slot, Terms
 
 
 class FaultyCommand(Exception):
@@ -50,7 +51,18 @@ def load_request(batch: Batch, cached: Mapping[str, CachedShowtime]) -> LoadRequ
         },
         {each.idempotency.key for each in commands if each.idempotency is not None},
         {each.account for each in commands if each.account},
+        _spans(batch),
     )
+
+
+def _spans(batch: Batch) -> dict[str, tuple[datetime, datetime]]:
+    """Return the span of slots that each showtime's commands ask for, taken together."""
+    asked = {
+        showtime_id: spans
+        for showtime_id, commands in batch.items()
+        if (spans := [each.command.slots for each in commands if each.command.slots is not None])
+    }
+    return {each: (min(span[0] for span in spans), max(span[1] for span in spans)) for each, spans in asked.items()}
 
 
 def _has(cached: Mapping[str, CachedShowtime], showtime_id: str, booking_id: str) -> bool:
@@ -73,20 +85,33 @@ def decide(batch: Batch, cached: Mapping[str, CachedShowtime], loaded: Loaded) -
         now = max(loaded.now, found.latest_time)
         before = cached.get(showtime_id)
         showtime = catch_up(before, found)
-        decision = Decision(showtime, now, holds.elsewhere)
+        slots = _slots(showtime.terms, found.slots, result.updates) if found.slots or result.updates else ()
+        decision = Decision(showtime, found.version.revision, now, holds.elsewhere, slots)
         for queued in commands:
             if not queued.future.done():
                 result.outcomes.append((queued, _decide_one(queued, decision, loaded, result)))
-        changes = showtime.changes()
-        version = found.version
-        if changes:
+        changes, version = showtime.changes(), found.version
+        terms = None if showtime.terms_before is None else (showtime.terms_before, showtime.terms)
+        if changes or terms:
             version = Version(version.revision + 1, commit_id)
-            result.updates.append(ShowtimeUpdate(showtime_id, found.version, version, now, showtime.taken, changes))
+            update = ShowtimeUpdate(showtime_id, found.version, version, now, showtime.taken, changes, terms)
+            result.updates.append(update)
             holds.count(changes, now)
         if before is None or before.version != version:
             showtime.mark_stored()
             result.states.append(CachedShowtime(showtime, version))
     return result
+
+
+def _slots(terms: Terms, stored: Sequence[Slot], updates: Sequence[ShowtimeUpdate]) -> list[Slot]:
+    """Return the slots of other showtimes in an auditorium, as stored, and as this batch has changed them."""
+    changed = {update.showtime_id: update.terms[1] for update in updates if update.terms is not None}
+    moved = [
+        Slot(each.showtime_id, each.start_time, each.end_time)
+        for each in changed.values()
+        if each.auditorium_id == terms.auditorium_id and each.status is ShowtimeStatus.SCHEDULED
+    ]
+    return [slot for slot in stored if slot.showtime_id not in changed] + moved
 
 
 def _decide_one(queued: QueuedCommand, decision: Decision, loaded: Loaded, result: BatchResult) -> Outcome:

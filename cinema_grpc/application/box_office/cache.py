@@ -47,7 +47,7 @@ def catch_up(cached: CachedShowtime | None, found: LoadedShowtime) -> Showtime:
         return Showtime(found.terms, found.bookings)
     showtime = cached.showtime.copy()
     if found.terms is not None:
-        showtime.terms = found.terms
+        showtime.restore_terms(found.terms)
     for booking in found.bookings:
         showtime.restore(booking)
     return showtime

@@ -8,7 +8,9 @@ from enum import Enum
 from typing import Any, Generic, TypeVar
 
 from cinema_grpc.application.idempotency import IdempotentCall
+from cinema_grpc.domain.booking_errors import ShowtimeChanged
 from cinema_grpc.domain.showtime import Showtime
+from cinema_grpc.domain.terms import Slot
 
 A = TypeVar("A")
 
@@ -32,14 +34,45 @@ class Decision:
     Attributes:
         showtime: The showtime, which the change may change.
         now: The time of the transaction.
+        slots: Of other showtimes in the auditorium, in the span that the command asked for.
     """
 
-    __slots__ = ("_held_elsewhere", "now", "showtime")
+    __slots__ = ("_held_elsewhere", "_revision", "now", "showtime", "slots")
 
-    def __init__(self, showtime: Showtime, now: datetime, held_elsewhere: Callable[[str, str, datetime], int]) -> None:
+    def __init__(
+        self,
+        showtime: Showtime,
+        revision: int,
+        now: datetime,
+        held_elsewhere: Callable[[str, str, datetime], int],
+        slots: Sequence[Slot] = (),
+    ) -> None:
         self.showtime = showtime
         self.now = now
+        self.slots = slots
+        self._revision = revision
         self._held_elsewhere = held_elsewhere
+
+    @property
+    def revision(self) -> int:
+        """The revision that the showtime has once the batch is committed, as far as it is decided."""
+        changed = self.showtime.terms_before is not None or bool(self.showtime.changes())
+        return self._revision + changed
+
+    def check_revision(self, expected: int) -> None:
+        """Check that the showtime is as a caller has seen it; 0 expects nothing.
+
+        A hold that has lapsed since changes what a caller would see, though it does not raise the revision before it is
+        EXPIRED.
+
+        Raises:
+            ShowtimeChanged: It has another revision, a hold has lapsed, or the batch has changed it.
+        """
+        if not expected:
+            return
+        lapsed = any(booking.lapsed(self.now) for booking in self.showtime.bookings())
+        if lapsed or expected != self._revision or self.revision != self._revision:
+            raise ShowtimeChanged(self.showtime.terms.showtime_id, self.revision)
 
     def seats_held_elsewhere(self, user_id: str) -> int:
         """Return how many seats the command's account has on hold in other showtimes."""
@@ -57,6 +90,7 @@ class Command(Generic[A]):
         caller: The user, for the limit of places in the queue; "" for the server itself.
         booking_id: A booking that the change needs and that may keep no seats.
         account: A user whose holds in other showtimes the change asks for.
+        slots: The span of time in which the change asks for the slots of the auditorium.
         idempotency: If set, a stored response is returned instead, and a response is stored.
         priority: How it waits.
     """
@@ -66,6 +100,7 @@ class Command(Generic[A]):
     caller: str = ""
     booking_id: str = ""
     account: str = ""
+    slots: tuple[datetime, datetime] | None = None
     idempotency: IdempotentCall | None = None
     priority: Priority = Priority.NORMAL
 

@@ -9,7 +9,8 @@ from typing import NamedTuple, Protocol
 
 from cinema_grpc.application.idempotency import IdempotencyKey, StoredResponse
 from cinema_grpc.domain.booking import Booking
-from cinema_grpc.domain.showtime import Change, Terms
+from cinema_grpc.domain.showtime import Change
+from cinema_grpc.domain.terms import Slot, Terms
 
 
 class StorageConflict(Exception):
@@ -45,12 +46,15 @@ class LoadRequest:
         booking_ids: Bookings that are needed though they may keep no seats.
         keys: Of stored responses.
         accounts: Users whose holds in all showtimes are needed.
+        slots: By showtime, the span of time in which the slots of its auditorium are needed. No other transaction may
+            change these until this one ends.
     """
 
     showtimes: Mapping[str, Version | None]
     booking_ids: Collection[str] = ()
     keys: Collection[IdempotencyKey] = ()
     accounts: Collection[str] = ()
+    slots: Mapping[str, tuple[datetime, datetime]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ class LoadedShowtime:
         terms: None if those of the cached version still hold.
         bookings: If complete, those that keep seats or ended unpaid within an hour. Else those that changed since.
             And those that were asked for.
+        slots: Of other showtimes in the auditorium, except CANCELLED ones, that overlap the span that was asked for.
     """
 
     version: Version
@@ -70,6 +75,7 @@ class LoadedShowtime:
     complete: bool
     terms: Terms | None
     bookings: Sequence[Booking]
+    slots: Sequence[Slot] = ()
 
 
 class Hold(NamedTuple):
@@ -89,17 +95,23 @@ class Loaded:
         showtimes: By identifier; unknown ones are missing.
         responses: Stored responses by key.
         holds: Of the accounts, by user, as committed.
+        catalog_revision: The revision of the catalog. It grows with each change of a movie, cinema or auditorium.
     """
 
     now: datetime
     showtimes: Mapping[str, LoadedShowtime]
     responses: Mapping[IdempotencyKey, StoredResponse] = field(default_factory=dict)
     holds: Mapping[str, Sequence[Hold]] = field(default_factory=dict)
+    catalog_revision: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ShowtimeUpdate:
-    """What a batch did to a showtime, from one version to the next."""
+    """What a batch did to a showtime, from one version to the next.
+
+    Attributes:
+        terms: Before and after; None if they did not change.
+    """
 
     showtime_id: str
     before: Version
@@ -107,6 +119,7 @@ class ShowtimeUpdate:
     latest_time: datetime
     taken_seats: int
     changes: Sequence[Change]
+    terms: tuple[Terms, Terms] | None = None
 
 
 class Transaction(Protocol):
@@ -165,5 +178,5 @@ class BoxOfficeStore(Protocol):
         ...
 
     async def showtimes_with_lapsed_holds(self, limit: int, exclude: Collection[str]) -> list[str]:
-        """Return at most `limit` showtimes, except some, with lapsed holds that are not yet EXPIRED."""
+        """Return at most `limit` showtimes, except some, with stored holds or blocks that have lapsed."""
         ...

@@ -1,0 +1,218 @@
+"""What staff change about showtimes: seat blocks, start, prices, cancellation; each with a preview that binds.
+
+A preview works on a copy of the committed showtime and changes nothing. Its revision, sent as the expected one, makes
+the execution do what the preview showed, or fail.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+import uuid_utils
+
+from cinema_grpc.application.box_office.box_office import BoxOffice
+from cinema_grpc.application.box_office.cache import ShowtimeCache, catch_up
+from cinema_grpc.application.box_office.command import Command, Decision
+from cinema_grpc.application.box_office.store import BoxOfficeStore, LoadRequest
+from cinema_grpc.application.idempotency import IdempotentCall
+from cinema_grpc.application.listings import Listings, with_state
+from cinema_grpc.domain.catalog import LONGEST_RUNTIME, TIME_BETWEEN_SHOWTIMES, ListedShowtime
+from cinema_grpc.domain.errors import ShowtimeNotFound
+from cinema_grpc.domain.showtime_changes import (
+    Impact,
+    ShowtimeChanges,
+    cancel_showtime,
+    set_seat_blocks,
+    update_showtime,
+)
+from cinema_grpc.domain.terms import SeatBlock, SeatBlockKind
+from cinema_grpc.domain.text import clean
+
+A = TypeVar("A")
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """How a change is to be made.
+
+    Attributes:
+        staff: The user_id of the caller.
+        call: For repeats; None for none.
+        validate_only: Only show what it would do.
+        expected_revision: The revision that the showtime must have; 0 for any.
+    """
+
+    staff: str
+    call: IdempotentCall | None = None
+    validate_only: bool = False
+    expected_revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WantedBlock:
+    """Seats to block."""
+
+    seats: Sequence[str]
+    kind: SeatBlockKind
+    reason: str
+    release_time: datetime | None
+
+
+class Scheduling:
+    """Changes showtimes. Every method may raise StorageUnavailable.
+
+    `encode` returns the response from the showtime as it is then, and from what the method says.
+    """
+
+    def __init__(
+        self,
+        box_office: BoxOffice,
+        store: BoxOfficeStore,
+        cache: ShowtimeCache,
+        listings: Listings,
+        hold_for: timedelta,
+    ) -> None:
+        """Set up.
+
+        Args:
+            box_office: Makes changes.
+            store: Loads showtimes for previews.
+            cache: The cache of the box office.
+            listings: Knows showtimes with their names.
+            hold_for: How long a hold lasts.
+        """
+        self._box_office = box_office
+        self._store = store
+        self._cache = cache
+        self._listings = listings
+        self._hold_for = hold_for
+
+    async def set_blocks(
+        self,
+        showtime_id: str,
+        block: WantedBlock | None,
+        release: Sequence[str],
+        execution: Execution,
+        encode: Callable[[ListedShowtime, Sequence[SeatBlock]], bytes],
+    ) -> bytes:
+        """Block seats and release blocked ones; `encode` gets all blocks that stand then.
+
+        Raises:
+            ShowtimeNotFound, and what showtime_changes.set_seat_blocks raises.
+        """
+        listed, block_id = await self._listed(showtime_id), str(uuid_utils.uuid7())
+
+        def change(decision: Decision) -> bytes:
+            new = None
+            if block is not None:
+                seats, reason = tuple(block.seats), clean(block.reason)
+                new = SeatBlock(block_id, block.kind, seats, reason, block.release_time, decision.now, execution.staff)
+            shown = _as_decided(listed, decision)
+            blocks = set_seat_blocks(decision.showtime, new, release, decision.now)
+            return encode(shown if execution.validate_only else _as_decided(listed, decision), blocks)
+
+        return await self._run(Command(showtime_id, change, execution.staff, idempotency=execution.call), execution)
+
+    async def blocks(self, showtime_id: str) -> list[SeatBlock]:
+        """Return the blocks of a showtime that stand now, oldest first.
+
+        Raises:
+            ShowtimeNotFound.
+        """
+
+        def read(decision: Decision) -> list[SeatBlock]:
+            return [block for block in decision.showtime.terms.blocks if not block.lapsed(decision.now)]
+
+        return await self._preview(Command(showtime_id, read))
+
+    async def cancel(
+        self,
+        showtime_id: str,
+        reason: str,
+        execution: Execution,
+        encode: Callable[[ListedShowtime, Impact], bytes],
+    ) -> bytes:
+        """Cancel a showtime and its bookings.
+
+        Raises:
+            ShowtimeNotFound, ShowtimeChanged, and what showtime_changes.cancel_showtime raises.
+        """
+        listed, why = await self._listed(showtime_id), clean(reason)
+
+        def change(decision: Decision) -> bytes:
+            decision.check_revision(execution.expected_revision)
+            shown = _as_decided(listed, decision)
+            impact = cancel_showtime(decision.showtime, why, _new_id, decision.now)
+            return encode(shown if execution.validate_only else _as_decided(listed, decision), impact)
+
+        return await self._run(Command(showtime_id, change, execution.staff, idempotency=execution.call), execution)
+
+    async def update(
+        self,
+        showtime_id: str,
+        changes: ShowtimeChanges,
+        execution: Execution,
+        encode: Callable[[ListedShowtime, Impact], bytes],
+    ) -> bytes:
+        """Change a showtime's start, prices or gap policy.
+
+        Raises:
+            ShowtimeNotFound, ShowtimeChanged, and what showtime_changes.update_showtime raises.
+        """
+        listed = await self._listed(showtime_id)
+        span = None if changes.start_time is None else _span_of_neighbours(changes.start_time)
+
+        def change(decision: Decision) -> bytes:
+            decision.check_revision(execution.expected_revision)
+            shown = _as_decided(listed, decision)
+            impact = update_showtime(decision.showtime, changes, decision.slots, self._hold_for, decision.now)
+            return encode(shown if execution.validate_only else _as_decided(listed, decision), impact)
+
+        command = Command(showtime_id, change, execution.staff, slots=span, idempotency=execution.call)
+        return await self._run(command, execution)
+
+    async def _run(self, command: Command[bytes], execution: Execution) -> bytes:
+        if execution.validate_only:
+            return await self._preview(command)
+        return await self._box_office.execute(command)
+
+    async def _preview(self, command: Command[A]) -> A:
+        """Return what a command comes to on a copy of the committed showtime.
+
+        Raises:
+            ShowtimeNotFound, and what the command raises.
+        """
+        showtime_id, cached = command.showtime_id, self._cache.get(command.showtime_id)
+        slots = {} if command.slots is None else {showtime_id: command.slots}
+        known = None if cached is None else cached.version
+        loaded = await self._store.load(LoadRequest({showtime_id: known}, slots=slots))
+        found = loaded.showtimes.get(showtime_id)
+        if found is None:
+            raise ShowtimeNotFound(showtime_id)
+        now = max(loaded.now, found.latest_time)
+        decision = Decision(catch_up(cached, found), found.version.revision, now, lambda *_: 0, found.slots)
+        return command.change(decision)
+
+    async def _listed(self, showtime_id: str) -> ListedShowtime:
+        listed = await self._listings.listed(showtime_id)
+        if listed is None:
+            raise ShowtimeNotFound(showtime_id)
+        return listed
+
+
+def _as_decided(listed: ListedShowtime, decision: Decision) -> ListedShowtime:
+    showtime = decision.showtime
+    return with_state(listed, showtime.terms, showtime.seats(decision.now), decision.revision)
+
+
+def _span_of_neighbours(start_time: datetime) -> tuple[datetime, datetime] | None:
+    """Return the span in which others can overlap a showtime with this start; None if no showtime can start then."""
+    try:
+        return start_time - TIME_BETWEEN_SHOWTIMES, start_time + LONGEST_RUNTIME + TIME_BETWEEN_SHOWTIMES
+    except OverflowError:  # at the ends of the years 1 to 9999
+        return None
+
+
+def _new_id() -> str:
+    return str(uuid_utils.uuid7())
