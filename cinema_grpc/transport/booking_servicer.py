@@ -14,6 +14,7 @@ from cinema_grpc.transport.page_tokens import query_of
 from cinema_grpc.transport.pages import read_page
 from cinema_grpc.transport.parsing import parse_booking_status
 from cinema_grpc.transport.rendering import render_booking, render_moment, render_money, serialized, write_booking
+from cinema_grpc.transport.selections import parse_optional_selection, parse_selection
 
 
 class BookingServicer(booking_service_pb2_grpc.BookingServiceServicer):
@@ -26,9 +27,18 @@ class BookingServicer(booking_service_pb2_grpc.BookingServiceServicer):
     async def CreateBooking(self, request: pb.CreateBookingRequest, _context: object) -> pb.CreateBookingResponse:
         """Hold seats."""
         call = idempotent_call(request)
-        seats = tuple(request.seats)
-        body = await self._bookings.create(principal().user_id, request.showtime_id, seats, call, _encode_created)
+        wanted = parse_selection(request, wheelchair=request.wheelchair)
+        body = await self._bookings.create(principal().user_id, request.showtime_id, wanted, call, _encode_created)
         return serialized(pb.CreateBookingResponse, body)
+
+    async def UpdateHold(self, request: pb.UpdateHoldRequest, _context: object) -> pb.UpdateHoldResponse:
+        """Replace the seats of a RESERVED booking, or extend its hold."""
+        call = idempotent_call(request)
+        wanted = parse_optional_selection(request)
+        body = await self._bookings.update_hold(
+            principal().user_id, request.booking_id, wanted, call, _encode_updated, extend=request.extend
+        )
+        return serialized(pb.UpdateHoldResponse, body)
 
     async def GetBooking(self, request: pb.GetBookingRequest, _context: object) -> pb.GetBookingResponse:
         """Return a booking of the caller."""
@@ -64,7 +74,7 @@ class BookingServicer(booking_service_pb2_grpc.BookingServiceServicer):
         self, request: pb.GetCancellationQuoteRequest, _context: object
     ) -> pb.GetCancellationQuoteResponse:
         """Return what cancelling a booking now would pay back."""
-        quote = await self._bookings.quote(principal().user_id, request.booking_id)
+        quote = await self._bookings.quote(principal().user_id, request.booking_id, tuple(request.seats))
         return pb.GetCancellationQuoteResponse(
             refund_amount=render_money(quote.amount),
             refund_percent=quote.percent,
@@ -72,9 +82,10 @@ class BookingServicer(booking_service_pb2_grpc.BookingServiceServicer):
         )
 
     async def CancelBooking(self, request: pb.CancelBookingRequest, _context: object) -> pb.CancelBookingResponse:
-        """Cancel a booking."""
+        """Cancel a booking, or some of its seats."""
         call = idempotent_call(request)
-        body = await self._bookings.cancel(principal().user_id, request.booking_id, call, _encode_cancelled)
+        user_id, seats = principal().user_id, tuple(request.seats)
+        body = await self._bookings.cancel(user_id, request.booking_id, call, _encode_cancelled, seats)
         return serialized(pb.CancelBookingResponse, body)
 
 
@@ -87,12 +98,17 @@ def _encode_created(booking: Booking) -> bytes:
     return _encode(booking, pb.CreateBookingResponse())
 
 
+def _encode_updated(booking: Booking) -> bytes:
+    return _encode(booking, pb.UpdateHoldResponse())
+
+
 def _encode_cancelled(booking: Booking) -> bytes:
     return _encode(booking, pb.CancelBookingResponse())
 
 
 def _encode(
-    booking: Booking, response: pb.CreateBookingResponse | pb.ConfirmPaymentResponse | pb.CancelBookingResponse
+    booking: Booking,
+    response: pb.CreateBookingResponse | pb.UpdateHoldResponse | pb.ConfirmPaymentResponse | pb.CancelBookingResponse,
 ) -> bytes:
     write_booking(booking, response.booking)
     return response.SerializeToString()

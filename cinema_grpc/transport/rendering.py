@@ -11,11 +11,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from cinema_grpc.application.account_ports import JsonWebKey
 from cinema_grpc.application.sessions import Tokens
 from cinema_grpc.domain.account import Role, User
-from cinema_grpc.domain.booking import Booking, BookingStatus
+from cinema_grpc.domain.booking import Booking, BookingStatus, CancelCause
 from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.payment import Refund, RefundStatus
-from cinema_grpc.domain.showtime import SeatGapPolicy, SeatStatus
+from cinema_grpc.domain.sale import Sale, Tender
+from cinema_grpc.domain.showtime import SeatStatus
+from cinema_grpc.domain.terms import SeatGapPolicy, ShowtimeStatus
 from cinema_grpc.transport.parsing import EPOCH
 
 M = TypeVar("M", bound=Message)
@@ -26,7 +28,12 @@ TOKEN_TYPE = "Bearer"  # noqa: S105 (the name of a scheme)
 ROLES = {each: user_pb2.Role.Value(f"ROLE_{each.name}") for each in Role}
 BOOKING_STATUSES = {each: booking_pb2.BookingStatus.Value(f"BOOKING_STATUS_{each.name}") for each in BookingStatus}
 REFUND_STATUSES = {each: booking_pb2.RefundStatus.Value(f"REFUND_STATUS_{each.name}") for each in RefundStatus}
+CANCEL_CAUSES = {each: booking_pb2.CancelCause.Value(f"CANCEL_CAUSE_{each.name}") for each in CancelCause}
+SEAT_ACTIVE, SEAT_CANCELLED = booking_pb2.BOOKED_SEAT_STATUS_ACTIVE, booking_pb2.BOOKED_SEAT_STATUS_CANCELLED
+TICKET_VALID, TICKET_VOID = booking_pb2.TICKET_STATUS_VALID, booking_pb2.TICKET_STATUS_VOID
+TENDERS = {each: booking_pb2.Tender.Value(f"TENDER_{each.name}") for each in Tender}
 SEAT_STATUSES = {each: showtime_pb2.SeatStatus.Value(f"SEAT_STATUS_{each.name}") for each in SeatStatus}
+SHOWTIME_STATUSES = {each: showtime_pb2.ShowtimeStatus.Value(f"SHOWTIME_STATUS_{each.name}") for each in ShowtimeStatus}
 SEAT_GAP_POLICIES = {each: showtime_pb2.SeatGapPolicy.Value(f"SEAT_GAP_POLICY_{each.name}") for each in SeatGapPolicy}
 
 
@@ -91,6 +98,7 @@ def render_movie(movie: Movie) -> catalog_pb2.Movie:
         rating=movie.rating,
         synopsis=movie.synopsis,
         create_time=render_moment(movie.create_time),
+        archived=movie.archived,
     )
 
 
@@ -101,6 +109,7 @@ def render_cinema(cinema: Cinema) -> catalog_pb2.Cinema:
         name=cinema.name,
         time_zone=cinema.time_zone,
         create_time=render_moment(cinema.create_time),
+        archived=cinema.archived,
     )
 
 
@@ -113,12 +122,20 @@ def render_auditorium(auditorium: Auditorium) -> catalog_pb2.Auditorium:
         rows=[catalog_pb2.SeatRow(label=row.label, sections=row.sections) for row in auditorium.rows],
         total_seats=auditorium.total_seats,
         create_time=render_moment(auditorium.create_time),
+        areas=[
+            catalog_pb2.SeatArea(category=area.category, rows=area.rows, seats=area.seats) for area in auditorium.areas
+        ],
+        wheelchair_spaces=[
+            catalog_pb2.WheelchairSpace(seat=space.seat, companion_seats=space.companion_seats)
+            for space in auditorium.wheelchair_spaces
+        ],
+        archived=auditorium.archived,
     )
 
 
 def render_showtime(showtime: ListedShowtime) -> showtime_pb2.Showtime:
     """Write a showtime."""
-    return showtime_pb2.Showtime(
+    message = showtime_pb2.Showtime(
         showtime_id=showtime.showtime_id,
         movie=render_movie(showtime.movie),
         cinema=render_cinema(showtime.cinema),
@@ -126,13 +143,20 @@ def render_showtime(showtime: ListedShowtime) -> showtime_pb2.Showtime:
         auditorium_name=showtime.auditorium_name,
         start_time=render_moment(showtime.start_time),
         end_time=render_moment(showtime.end_time),
-        price=render_money(showtime.seat_price),
-        status=showtime_pb2.SHOWTIME_STATUS_SCHEDULED,
+        price=render_money(showtime.prices.lowest),
+        status=SHOWTIME_STATUSES[showtime.status],
         seat_gap_policy=SEAT_GAP_POLICIES[showtime.seat_gap_policy],
         total_seats=showtime.total_seats,
         available_seats=showtime.available_seats,
         revision=showtime.revision,
+        cancel_reason=showtime.cancel_reason,
     )
+    if showtime.cancel_time is not None:
+        _write_moment(showtime.cancel_time, message.cancel_time)
+    for line in showtime.prices.lines:
+        written = message.prices.add(category=line.category, ticket_type=line.ticket_type, proof=line.proof)
+        _write_money(line.price, written.price)
+    return message
 
 
 def render_booking(booking: Booking) -> booking_pb2.Booking:
@@ -143,7 +167,7 @@ def render_booking(booking: Booking) -> booking_pb2.Booking:
 
 
 def write_booking(booking: Booking, message: booking_pb2.Booking) -> None:
-    """Write a booking into an empty message; its tickets are valid while it is CONFIRMED, and were issued when it was.
+    """Write a booking into an empty message; its tickets were issued when it was confirmed.
 
     Parts are written where they belong: to make each by itself and copy it there takes twice the time.
     """
@@ -151,9 +175,12 @@ def write_booking(booking: Booking, message: booking_pb2.Booking) -> None:
     message.user_id = booking.user_id
     message.showtime_id = booking.showtime_id
     message.status = BOOKING_STATUSES[booking.status]
+    cancelled = booking.status is BookingStatus.CANCELLED
     for booked in booking.seats:
         seat = message.seats.add()
         seat.seat = booked.label
+        seat.category, seat.ticket_type, seat.proof = booked.category, booked.ticket_type, booked.proof
+        seat.status = SEAT_CANCELLED if cancelled or not booked.active else SEAT_ACTIVE
         _write_money(booked.price, seat.price)
     _write_money(booking.total_price, message.total_price)
     _write_moment(booking.create_time, message.create_time)
@@ -163,18 +190,49 @@ def write_booking(booking: Booking, message: booking_pb2.Booking) -> None:
     if booking.cancel_time is not None:
         _write_moment(booking.cancel_time, message.cancel_time)
     if booking.tickets:
-        valid = booking.status is BookingStatus.CONFIRMED
-        status = booking_pb2.TICKET_STATUS_VALID if valid else booking_pb2.TICKET_STATUS_VOID
+        valid = booking.labels if booking.status is BookingStatus.CONFIRMED else ()
         for ticket in booking.tickets:
             message.tickets.add(
                 ticket_id=ticket.ticket_id,
                 seat=ticket.seat,
                 code=ticket.code,
-                status=status,
+                status=TICKET_VALID if ticket.seat in valid else TICKET_VOID,
                 issue_time=message.confirm_time,
             )
-    if booking.refund is not None:
-        message.refund.CopyFrom(_render_refund(booking.refund))
+    if booking.refunds:
+        message.refunds.extend(map(render_refund, booking.refunds))
+        message.refund.CopyFrom(message.refunds[-1])
+    if booking.cancel_cause is not None:
+        message.cancel_cause = CANCEL_CAUSES[booking.cancel_cause]
+        message.cancel_reason = booking.cancel_reason
+    if booking.sale is None:
+        message.sale.channel = booking_pb2.SALE_CHANNEL_ONLINE
+    else:
+        message.sale.CopyFrom(render_sale(booking.sale))
+
+
+def render_refund(refund: Refund) -> booking_pb2.Refund:
+    """Write a refund."""
+    return booking_pb2.Refund(
+        amount=render_money(refund.amount),
+        percent=refund.percent,
+        status=REFUND_STATUSES[refund.status],
+        create_time=render_moment(refund.create_time),
+        refund_id=refund.refund_id,
+        seats=refund.seats,
+    )
+
+
+def render_sale(sale: Sale | None) -> booking_pb2.Sale:
+    """Write how a booking was sold; None stands for online."""
+    if sale is None:
+        return booking_pb2.Sale(channel=booking_pb2.SALE_CHANNEL_ONLINE)
+    return booking_pb2.Sale(
+        channel=booking_pb2.SALE_CHANNEL_COUNTER,
+        tender=TENDERS[sale.tender],
+        sold_by=sale.sold_by,
+        reason=sale.reason,
+    )
 
 
 def _write_moment(moment: datetime, timestamp: Timestamp) -> None:
@@ -186,12 +244,3 @@ def _write_moment(moment: datetime, timestamp: Timestamp) -> None:
 def _write_money(money: Money, message: money_pb2.Money) -> None:
     message.currency_code = money.currency_code
     message.minor_units = money.minor_units
-
-
-def _render_refund(refund: Refund) -> booking_pb2.Refund:
-    return booking_pb2.Refund(
-        amount=render_money(refund.amount),
-        percent=refund.percent,
-        status=REFUND_STATUSES[refund.status],
-        create_time=render_moment(refund.create_time),
-    )

@@ -12,12 +12,17 @@ from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.bookings import Bookings
 from cinema_grpc.application.catalog import Catalog
 from cinema_grpc.application.change_limit import ChangeLimit
+from cinema_grpc.application.counter import Counter
+from cinema_grpc.application.desk import Desk
 from cinema_grpc.application.listings import Listings
+from cinema_grpc.application.sales_report import SalesReports
+from cinema_grpc.application.scheduling import Scheduling
 from cinema_grpc.application.sessions import Sessions
 from cinema_grpc.transport import health
 from cinema_grpc.transport.auth_servicer import AuthServicer
 from cinema_grpc.transport.authentication import Authentication
 from cinema_grpc.transport.booking_servicer import BookingServicer
+from cinema_grpc.transport.box_office_servicer import BoxOfficeServicer
 from cinema_grpc.transport.catalog_servicer import CatalogServicer
 from cinema_grpc.transport.certificates import Certificates
 from cinema_grpc.transport.contract import ACCESS, SERVICES, further_checks, method_traits
@@ -53,7 +58,11 @@ class Application:
     sessions: Sessions
     catalog: Catalog
     listings: Listings
+    scheduling: Scheduling
     bookings: Bookings
+    counter: Counter
+    desk: Desk
+    sales_reports: SalesReports
     tokens: AccessTokens
     change_limit: ChangeLimit
 
@@ -183,8 +192,13 @@ def _contract_handlers(application: Application, largest_page: int) -> dict[str,
     servicers = {
         "AuthService": AuthServicer(application.accounts, application.sessions, application.tokens),
         "CatalogService": CatalogServicer(application.catalog, largest_page),
-        "ShowtimeService": ShowtimeServicer(application.catalog, application.listings, largest_page),
+        "ShowtimeService": ShowtimeServicer(
+            application.catalog, application.listings, application.scheduling, largest_page
+        ),
         "BookingService": BookingServicer(application.bookings, largest_page),
+        "BoxOfficeService": BoxOfficeServicer(
+            application.counter, application.desk, application.sales_reports, largest_page
+        ),
     }
     return {
         name: handler for service in SERVICES for name, handler in handlers_of(service, servicers[service.name]).items()

@@ -9,21 +9,39 @@ from cinema.v1 import showtime_service_pb2_grpc
 from cinema_grpc.application.catalog import Catalog
 from cinema_grpc.application.listings import Listings
 from cinema_grpc.application.ports import ShowtimeFilter
+from cinema_grpc.application.scheduling import Execution, Scheduling
 from cinema_grpc.domain.catalog import ListedShowtime
+from cinema_grpc.transport import security_log
+from cinema_grpc.transport.call import principal
 from cinema_grpc.transport.idempotency import idempotent_call
 from cinema_grpc.transport.page_tokens import decode, encode, malformed_page_token, page_size, query_of
 from cinema_grpc.transport.pages import fitting
-from cinema_grpc.transport.parsing import EPOCH, parse_bound, parse_moment, parse_money, parse_seat_gap_policy
+from cinema_grpc.transport.parsing import (
+    EPOCH,
+    parse_bound,
+    parse_moment,
+    parse_price,
+    parse_price_lines,
+    parse_seat_gap_policy,
+)
 from cinema_grpc.transport.rendering import render_showtime, serialized
 from cinema_grpc.transport.seat_maps import render_entry, render_seat_map
+from cinema_grpc.transport.showtime_messages import (
+    encode_blocks,
+    encode_impact,
+    parse_block,
+    parse_showtime_changes,
+    render_block,
+)
 
 
 class ShowtimeServicer(showtime_service_pb2_grpc.ShowtimeServiceServicer):
     """Answers the calls of the ShowtimeService."""
 
-    def __init__(self, catalog: Catalog, listings: Listings, largest_page: int) -> None:
+    def __init__(self, catalog: Catalog, listings: Listings, scheduling: Scheduling, largest_page: int) -> None:
         self._catalog = catalog
         self._listings = listings
+        self._scheduling = scheduling
         self._largest_page = largest_page
 
     async def ListShowtimes(self, request: pb.ListShowtimesRequest, _context: object) -> pb.ListShowtimesResponse:
@@ -37,7 +55,7 @@ class ShowtimeServicer(showtime_service_pb2_grpc.ShowtimeServiceServicer):
         if request.page_token:
             start_from, after = _read_cursor(decode(query, request.page_token))
         size = page_size(request.page_size)
-        condition = ShowtimeFilter(*places, start_from, until)
+        condition = ShowtimeFilter(*places, start_from, until, request.include_cancelled)
         now, showtimes = await self._listings.list_showtimes(condition, after, size + 1)
         entries = fitting([render_entry(showtime) for showtime in showtimes[:size]], len, self._largest_page)
         token = ""
@@ -57,12 +75,60 @@ class ShowtimeServicer(showtime_service_pb2_grpc.ShowtimeServiceServicer):
             request.movie_id,
             request.auditorium_id,
             parse_moment(request.start_time, "start_time"),
-            parse_money(request.price),
+            parse_price(request),
             parse_seat_gap_policy(request.seat_gap_policy),
             idempotent_call(request),
             lambda showtime: pb.CreateShowtimeResponse(showtime=render_showtime(showtime)).SerializeToString(),
+            parse_price_lines(request.prices),
         )
         return serialized(pb.CreateShowtimeResponse, body)
+
+    async def SetSeatBlocks(self, request: pb.SetSeatBlocksRequest, _context: object) -> pb.SetSeatBlocksResponse:
+        """Block seats, or release blocked ones."""
+        execution = _execution(request)
+        block, release = parse_block(request), tuple(request.release)
+        body = await self._scheduling.set_blocks(request.showtime_id, block, release, execution, encode_blocks)
+        if not request.validate_only:
+            security_log.note(
+                "seat blocks set",
+                showtime_id=request.showtime_id,
+                seats=",".join(request.block.seats),
+                released=",".join(release),
+                reason=request.block.reason,
+            )
+        return serialized(pb.SetSeatBlocksResponse, body)
+
+    async def ListSeatBlocks(self, request: pb.ListSeatBlocksRequest, _context: object) -> pb.ListSeatBlocksResponse:
+        """Return the blocks of a showtime."""
+        blocks = await self._scheduling.blocks(request.showtime_id)
+        return pb.ListSeatBlocksResponse(blocks=map(render_block, blocks))
+
+    async def CancelShowtime(self, request: pb.CancelShowtimeRequest, _context: object) -> pb.CancelShowtimeResponse:
+        """Cancel a showtime and its bookings, or preview that."""
+        execution = _execution(request, request.expected_revision)
+        encode = encode_impact(pb.CancelShowtimeResponse)
+        body = await self._scheduling.cancel(request.showtime_id, request.reason, execution, encode)
+        if not request.validate_only:
+            security_log.note("showtime cancelled", showtime_id=request.showtime_id, reason=request.reason)
+        return serialized(pb.CancelShowtimeResponse, body)
+
+    async def UpdateShowtime(self, request: pb.UpdateShowtimeRequest, _context: object) -> pb.UpdateShowtimeResponse:
+        """Change a showtime, or preview that."""
+        execution = _execution(request, request.expected_revision)
+        changes, encode = parse_showtime_changes(request), encode_impact(pb.UpdateShowtimeResponse)
+        body = await self._scheduling.update(request.showtime_id, changes, execution, encode)
+        if not request.validate_only:
+            fields = ",".join(request.update_mask.paths)
+            security_log.note("showtime changed", showtime_id=request.showtime_id, fields=fields, reason=request.reason)
+        return serialized(pb.UpdateShowtimeResponse, body)
+
+
+def _execution(
+    request: pb.SetSeatBlocksRequest | pb.CancelShowtimeRequest | pb.UpdateShowtimeRequest, expected_revision: int = 0
+) -> Execution:
+    """Return how a change is to be made. A preview is not stored under its request_id."""
+    call = None if request.validate_only else idempotent_call(request)
+    return Execution(principal().user_id, call, request.validate_only, expected_revision)
 
 
 def _cursor(start_from: datetime, last: ListedShowtime) -> tuple[str, str, str]:

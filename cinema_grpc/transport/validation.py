@@ -13,7 +13,7 @@ from google.protobuf.message_factory import GetMessageClass
 from protovalidate import Validator, Violation
 
 from cinema_grpc.domain.errors import CinemaError, FieldViolation, InvalidRequest, violations_of
-from cinema_grpc.domain.text import NAME, RATING, SYNOPSIS, TextRule
+from cinema_grpc.domain.text import NAME, RATING, REASON, SYNOPSIS, TextRule
 from cinema_grpc.transport.call import current_call
 from cinema_grpc.transport.errors import MOST_VIOLATIONS
 from cinema_grpc.transport.page_tokens import decode, query_of
@@ -33,8 +33,20 @@ TEXTS: Mapping[str, TextRule] = {
     "title": NAME,
     "rating": RATING,
     "synopsis": SYNOPSIS,
+    "note": NAME,
+    "reason": REASON,
 }
-"""The rules for text fields that people read, by field name, in every request."""
+"""The rules for text fields that people read, by field name, in every request.
+
+A request with an update_mask may leave any of them empty; those that it names are checked by `parse_changes`.
+"""
+
+ALTERNATIVES: Mapping[str, Sequence[str]] = {
+    "cinema.v1.CreateShowtimeRequest": ("price", "prices"),
+    "cinema.v1.CreateBookingRequest": ("seats", "choices"),
+    "cinema.v1.SellSeatsRequest": ("seats", "choices"),
+}
+"""By full name of a request, fields of which exactly one must be set."""
 
 SHORT = 1_000
 """Requests up to this many bytes may keep unknown fields while they wait."""
@@ -99,19 +111,23 @@ def _reader(request_type: Descriptor) -> Callable[[bytes], tuple[Message, Sequen
         if field.message_type and field.message_type.full_name in TIMES
     ]
     texts = [(field.name, TEXTS[field.name]) for field in request_type.fields if field.name in TEXTS]
+    is_update = "update_mask" in request_type.fields_by_name
+    alternatives = ALTERNATIVES.get(request_type.full_name, ())
 
     def read(raw: bytes) -> tuple[Message, Sequence[FieldViolation]]:
         message: Message = parse(raw)
         if len(raw) > SHORT:
             message.DiscardUnknownFields()  # they would stay in memory while the call waits
+        ambiguous = _bad_alternatives(message, alternatives) if alternatives else ()
         overlong = _clear_overlong(message, lists) if lists else ()
         broken = VALIDATOR.collect_violations(message)
-        others = [*_bad_times(message, times), *_bad_texts(message, texts)] if times or texts else ()
-        if not (overlong or broken or others):
+        sent = [(name, rule) for name, rule in texts if getattr(message, name)] if is_update else texts
+        others = [*_bad_times(message, times), *_bad_texts(message, sent)] if times or texts else ()
+        if not (ambiguous or overlong or broken or others):
             return message, ()
         # There may be thousands of violations; the error has room for few.
         described = _fields_in_turn([FieldViolation(_path(each), str(each.proto.message)) for each in broken])
-        return message, _merged(overlong, described[: MOST_VIOLATIONS + 1], others)
+        return message, _merged(ambiguous, overlong, described[: MOST_VIOLATIONS + 1], others)
 
     VALIDATOR.collect_violations(message_class())
     return read
@@ -171,21 +187,25 @@ def _fields_in_turn(violations: Sequence[FieldViolation]) -> list[FieldViolation
 
 @dataclass(frozen=True, slots=True)
 class _List:
-    """A repeated field, its max_items, and the repeated fields of its items."""
+    """A repeated field, its max_items, and the repeated fields of its items; or a message, without max_items."""
 
     name: str
-    max_items: int
+    max_items: int | None
     lists: tuple["_List", ...]
 
 
 def _lists_in(message_type: Descriptor) -> tuple[_List, ...]:
     found = []
     for field in message_type.fields:
+        parts = field.message_type
+        inner = _lists_in(parts) if parts is not None and parts.file.package == message_type.file.package else ()
         if field.is_repeated:
             max_items = field.GetOptions().Extensions[validate_pb2.field].repeated.max_items
             if not max_items:
                 raise ValueError(f"{field.full_name} needs a max_items")
-            found.append(_List(field.name, max_items, _lists_in(field.message_type) if field.message_type else ()))
+            found.append(_List(field.name, max_items, inner))
+        elif inner:
+            found.append(_List(field.name, None, inner))
     return tuple(found)
 
 
@@ -194,7 +214,9 @@ def _clear_overlong(message: Any, lists: tuple[_List, ...], path: str = "") -> l
     overlong = []
     for each in lists:
         items = getattr(message, each.name)
-        if len(items) > each.max_items:
+        if each.max_items is None:
+            overlong += _clear_overlong(items, each.lists, f"{path}{each.name}.")
+        elif len(items) > each.max_items:
             problem = f"must contain no more than {each.max_items} item(s)"
             overlong.append(FieldViolation(f"{path}{each.name}", problem))
             del items[:]
@@ -202,6 +224,14 @@ def _clear_overlong(message: Any, lists: tuple[_List, ...], path: str = "") -> l
             for index, item in enumerate(items):
                 overlong += _clear_overlong(item, each.lists, f"{path}{each.name}[{index}].")
     return overlong
+
+
+def _bad_alternatives(message: Any, fields: Sequence[str]) -> list[FieldViolation]:
+    """Return a violation for each of the fields, unless exactly one is set."""
+    if sum(field.name in fields for field, _ in message.ListFields()) == 1:
+        return []
+    problem = f"exactly one of {', '.join(fields[:-1])} and {fields[-1]} must be set"
+    return [FieldViolation(field, problem) for field in fields]
 
 
 def _bad_texts(message: Any, texts: Iterable[tuple[str, TextRule]]) -> list[FieldViolation]:

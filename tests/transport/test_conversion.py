@@ -18,12 +18,15 @@ from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
 from cinema_grpc.domain.errors import InvalidRequest
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.payment import AttemptStatus, PaymentAttempt, Refund, RefundStatus
+from cinema_grpc.domain.pricing import PriceLine, PriceList
 from cinema_grpc.domain.seating import SeatRow
-from cinema_grpc.domain.showtime import SeatGapPolicy, SeatStatus
+from cinema_grpc.domain.showtime import SeatStatus
+from cinema_grpc.domain.terms import SeatGapPolicy
 from cinema_grpc.transport.parsing import (
     parse_booking_status,
     parse_moment,
     parse_money,
+    parse_price_lines,
     parse_seat_gap_policy,
     parse_seat_rows,
     parse_span,
@@ -46,6 +49,12 @@ from tests.builders import NOW, a_booking
 MOVIE = Movie("m", "Metropolis", timedelta(hours=2, minutes=33), "PG", "A city.", NOW)
 CINEMA = Cinema("c", "Kino", "Europe/Berlin", NOW)
 LATER = NOW + timedelta(hours=1, microseconds=1)
+PRICES = PriceList(
+    [
+        PriceLine("standard", "adult", Money("EUR", 1_250)),
+        PriceLine("standard", "student", Money("EUR", 900), "student card"),
+    ]
+)
 MUCH_LATER = LATER + timedelta(days=30)
 
 
@@ -118,14 +127,13 @@ class TestCatalog:
         assert parse_seat_rows(auditorium.rows) == rows
 
     def test_a_showtime(self) -> None:
-        listed = ListedShowtime(
-            "s", MOVIE, CINEMA, "a", "One", NOW, LATER, Money("EUR", 1250), SeatGapPolicy.ALLOW, 19, 17, 5
-        )
+        listed = ListedShowtime("s", MOVIE, CINEMA, "a", "One", NOW, LATER, PRICES, SeatGapPolicy.ALLOW, 19, 17, 5)
         showtime = render_showtime(listed)
         assert (showtime.showtime_id, showtime.auditorium_id, showtime.auditorium_name) == ("s", "a", "One")
         assert (showtime.movie, showtime.cinema) == (render_movie(MOVIE), render_cinema(CINEMA))
         assert (showtime.start_time.ToDatetime(UTC), showtime.end_time.ToDatetime(UTC)) == (NOW, LATER)
         assert parse_money(showtime.price) == Money("EUR", 1250)
+        assert parse_price_lines(showtime.prices) == PRICES.lines
         assert showtime.status == showtime_pb2.SHOWTIME_STATUS_SCHEDULED
         assert showtime.seat_gap_policy == showtime_pb2.SEAT_GAP_POLICY_ALLOW
         assert (showtime.total_seats, showtime.available_seats, showtime.revision) == (19, 17, 5)
@@ -151,7 +159,7 @@ def paid(status: BookingStatus, tickets: tuple[Ticket, ...] = (), refund: Refund
         cancel_time=LATER if status is BookingStatus.CANCELLED else None,
         tickets=tickets,
         payment=PaymentAttempt("attempt", AttemptStatus.CHARGED, NOW),
-        refund=refund,
+        refunds=() if refund is None else (refund,),
     )
 
 
@@ -185,10 +193,12 @@ class TestBooking:
 
     @pytest.mark.parametrize("status", RefundStatus)
     def test_a_refund(self, status: RefundStatus) -> None:
-        refund = Refund("r", "attempt", Money("EUR", 1_250), 50, status, LATER)
+        refund = Refund("r", "attempt", Money("EUR", 1_250), 50, status, LATER, ("A1", "A2"))
         booking = render_booking(paid(BookingStatus.CANCELLED, refund=refund))
         assert booking.cancel_time.ToDatetime(UTC) == LATER
         assert parse_money(booking.refund.amount) == Money("EUR", 1_250)
+        assert (booking.refund.refund_id, [*booking.refund.seats]) == ("r", ["A1", "A2"])
+        assert [*booking.refunds] == [booking.refund]
         assert (booking.refund.percent, booking.refund.create_time.ToDatetime(UTC)) == (50, LATER)
         assert booking_pb2.RefundStatus.Name(booking.refund.status) == f"REFUND_STATUS_{status.name}"
 

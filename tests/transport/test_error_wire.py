@@ -1,73 +1,27 @@
 """What each error is on the wire: its code, reason, metadata and details."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from cinema.v1 import error_reason_pb2
-from google.protobuf.duration_pb2 import Duration
-from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import (
-    BadRequest,
     ErrorInfo,
-    PreconditionFailure,
-    QuotaFailure,
-    ResourceInfo,
-    RetryInfo,
 )
 
 import cinema_grpc.transport.errors as transport
 from cinema_grpc.application import errors as application
 from cinema_grpc.domain import booking_errors as booking
 from cinema_grpc.domain import errors as domain
+from cinema_grpc.domain import staff_errors as staff
 from cinema_grpc.domain.account import Role
 from cinema_grpc.domain.errors import CinemaError, FieldViolation, InvalidRequest
 from cinema_grpc.transport.errors import describe
+from tests.transport.error_details import Expected, bad_request, precondition, quota, resource, retry
 
 MOMENT = datetime(2026, 5, 1, 19, 0, tzinfo=UTC)
 TIME = "2026-05-01T19:00:00Z"
 WAIT = timedelta(seconds=7.1)
-
-Expected = Callable[[CinemaError], Message]
-"""Returns the detail that an error must carry."""
-
-
-def bad_request(*fields: tuple[str, str]) -> Expected:
-    violations = [BadRequest.FieldViolation(field=field, description=text) for field, text in fields]
-    return lambda _error: BadRequest(field_violations=violations)
-
-
-def precondition(subject: str) -> Expected:
-    return lambda error: PreconditionFailure(
-        violations=[
-            PreconditionFailure.Violation(type=error.reason, subject=subject, description=error.message),
-        ]
-    )
-
-
-def resource(resource_type: str, name: str) -> Expected:
-    return lambda error: ResourceInfo(
-        resource_type=f"cinema.v1.{resource_type}", resource_name=name, description=error.message
-    )
-
-
-def quota(metric: str, value: int, subject: str) -> Expected:
-    return lambda error: QuotaFailure(
-        violations=[
-            QuotaFailure.Violation(
-                subject=subject,
-                description=error.message,
-                api_service="cinema.v1",
-                quota_metric=metric,
-                quota_value=value,
-            )
-        ]
-    )
-
-
-def retry(seconds: int) -> Expected:
-    return lambda _error: RetryInfo(retry_delay=Duration(seconds=seconds))
-
 
 OVERLAP = {"showtime_id": "s", "start_time": TIME, "end_time": TIME, "minutes_between": "15"}
 INVALID = InvalidRequest(FieldViolation("seats[1]", "must be a seat label"), FieldViolation("", "is no message"))
@@ -247,6 +201,58 @@ WIRE: list[tuple[CinemaError, str, dict[str, str], list[Expected]]] = [
     (application.PaymentUnavailable("b"), "UNAVAILABLE PAYMENT_UNAVAILABLE", {"booking_id": "b"}, [retry(5)]),
     (application.ShuttingDown(), "UNAVAILABLE SHUTTING_DOWN", {}, [retry(1)]),
     (transport.InternalError(), "INTERNAL INTERNAL_ERROR", {}, []),
+    (
+        domain.Archived("Movie", "m"),
+        "FAILED_PRECONDITION ARCHIVED",
+        {"resource": "Movie", "identifier": "m"},
+        [precondition("m")],
+    ),
+    (
+        booking.SeatNotInBooking("b", ["A1"]),
+        "NOT_FOUND SEAT_NOT_FOUND",
+        {"booking_id": "b", "seats": "A1"},
+        [resource("Seat", "A1")],
+    ),
+    (
+        booking.TicketTypeNotOffered(["A1", "A2"], ["student"]),
+        "FAILED_PRECONDITION TICKET_TYPE_NOT_OFFERED",
+        {"seats": "A1,A2", "ticket_types": "student"},
+        [precondition("A1,A2")],
+    ),
+    (booking.AccessibleOnly(["A5"]), "FAILED_PRECONDITION ACCESSIBLE_ONLY", {"seats": "A5"}, [precondition("A5")]),
+    (
+        booking.ShowtimeCancelled("s"),
+        "FAILED_PRECONDITION SHOWTIME_CANCELLED",
+        {"showtime_id": "s"},
+        [precondition("s")],
+    ),
+    (
+        booking.ShowtimeCancelled("s", charged=True),
+        "FAILED_PRECONDITION SHOWTIME_CANCELLED",
+        {"showtime_id": "s", "charged": "true"},
+        [precondition("s")],
+    ),
+    (
+        booking.ShowtimeEnded("s", MOMENT),
+        "FAILED_PRECONDITION SHOWTIME_ENDED",
+        {"showtime_id": "s", "end_time": TIME},
+        [precondition("s")],
+    ),
+    (booking.ShowtimeChanged("s", 7), "ABORTED SHOWTIME_CHANGED", {"showtime_id": "s", "revision": "7"}, []),
+    (
+        booking.HoldExtensionLimit("b", MOMENT),
+        "FAILED_PRECONDITION HOLD_EXTENSION_LIMIT",
+        {"booking_id": "b", "hold_expire_time": TIME},
+        [precondition("b")],
+    ),
+    (staff.UserNotFound("u"), "NOT_FOUND USER_NOT_FOUND", {"user_id": "u"}, [resource("User", "u")]),
+    (staff.RefundNotFound("r"), "NOT_FOUND REFUND_NOT_FOUND", {"refund_id": "r"}, [resource("Refund", "r")]),
+    (
+        staff.RefundNotOpen("r", "COMPLETED"),
+        "FAILED_PRECONDITION REFUND_NOT_OPEN",
+        {"refund_id": "r", "status": "COMPLETED"},
+        [precondition("r")],
+    ),
 ]
 
 

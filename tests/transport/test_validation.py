@@ -8,7 +8,8 @@ import grpc
 import pytest
 from cinema.v1 import auth_service_pb2 as auth
 from cinema.v1 import booking_service_pb2 as booking
-from cinema.v1 import catalog_pb2, money_pb2
+from cinema.v1 import box_office_service_pb2 as box_office
+from cinema.v1 import catalog_pb2, money_pb2, showtime_pb2
 from cinema.v1 import catalog_service_pb2 as catalog
 from cinema.v1 import showtime_service_pb2 as showtime
 from google.protobuf import descriptor_pb2, descriptor_pool
@@ -39,6 +40,7 @@ TEXT = "must be 1 to 200 characters, not blank, without control characters"
 UNIQUE = "repeated value must contain unique items"
 NO_UUID = "must be a valid UUID"
 SPAN = "must be greater than or equal to 60s and less than or equal to 43200s"
+TENDER = "must be set: CASH, CARD_TERMINAL or COMPLIMENTARY"
 DEFINED = "value must be one of the defined enum values"
 SECTION = "must be greater than or equal to 1 and less than or equal to 200"
 YEARS = "must lie in the years 1 to 9999, with nanos from 0 to 999,999,999"
@@ -79,8 +81,8 @@ BAD: list[tuple[Message, dict[str, str]]] = [
         {"showtime_id": EMPTY, "seats": UNIQUE, "seats[2]": LABEL, "request_id": NO_UUID},
     ),
     (
-        booking.CreateBookingRequest(showtime_id="x" * 65),
-        {"showtime_id": LONG, "seats": "must contain at least 1 item(s)"},
+        booking.CreateBookingRequest(showtime_id="x" * 65, seats=["A1"]),
+        {"showtime_id": LONG},
     ),
     (
         booking.CreateBookingRequest(showtime_id="s", seats=[f"A{n}" for n in range(1, 12)]),
@@ -132,7 +134,8 @@ BAD: list[tuple[Message, dict[str, str]]] = [
             "movie_id": EMPTY,
             "auditorium_id": EMPTY,
             "start_time": REQUIRED,
-            "price": REQUIRED,
+            "price": "exactly one of price and prices must be set",
+            "prices": "exactly one of price and prices must be set",
             "seat_gap_policy": DEFINED,
         },
     ),
@@ -151,6 +154,11 @@ BAD: list[tuple[Message, dict[str, str]]] = [
             start_time_from=Timestamp(seconds=-62_135_596_801), start_time_until=Timestamp(seconds=2**63 - 1, nanos=-1)
         ),
         {"start_time_from": YEARS, "start_time_until": YEARS},
+    ),
+    (box_office.SellSeatsRequest(showtime_id="s", seats=["A1"]), {"tender": TENDER}),
+    (
+        showtime.SetSeatBlocksRequest(showtime_id="s", block=showtime_pb2.SeatBlock(seats=["A1"], reason="x")),
+        {"block.kind": "must be set: OUT_OF_ORDER or HOUSE"},
     ),
     *(
         (registering(password), PASSWORD)
@@ -208,9 +216,11 @@ async def test_strings_that_are_not_utf8_are_refused(channel: Any) -> None:
         booking.CreateBookingRequest(showtime_id="s", seats=[""] * 500_000),
         catalog.CreateAuditoriumRequest(rows=[catalog_pb2.SeatRow()] * 500_000),
         catalog.CreateAuditoriumRequest(rows=[catalog_pb2.SeatRow(sections=[0] * 500_000)] * 2),
+        booking.CreateBookingRequest(showtime_id="s", choices=[booking.SeatChoice()] * 400_000),
+        showtime.SetSeatBlocksRequest(showtime_id="s", block=showtime_pb2.SeatBlock(seats=[""] * 500_000)),
         auth.RegisterRequest(password="é" * 500_000, full_name="\0" * 500_000),
     ],
-    ids=["seats", "rows", "sections", "texts"],
+    ids=["seats", "rows", "sections", "choices", "blocked", "texts"],
 )
 async def test_a_huge_request_is_refused_quickly(channel: Any, request_: Message) -> None:
     begin = time.process_time()
