@@ -1,4 +1,4 @@
-"""The commands of `cinema`: `serve`, `migrate`, `audit`, `health`, and those for accounts."""
+"""The commands of `cinema`: `serve`, `migrate`, `audit`, `report`, `health`, and those for accounts."""
 
 import asyncio
 import json
@@ -25,6 +25,7 @@ from cinema_grpc.domain.errors import CinemaError
 
 PASSWORD_VARIABLE = "CINEMA_STAFF_PASSWORD"  # noqa: S105 (its name, not a password)
 MOST_WORKERS = 256
+SALES_GROUPS = ("day", "movie", "showtime", "category", "ticket-type", "tender")
 
 A = TypeVar("A")
 
@@ -110,6 +111,36 @@ def audit_command(as_json: bool) -> None:  # noqa: FBT001 (click calls it)
     report = _run(audit_database(_settings_and_log("critical")))  # an error is reported in one line
     click.echo(json.dumps(report.to_json(), indent=2) if as_json else report.describe())
     sys.exit(1 if report.breaches else 0)
+
+
+@main.command("report", cls=SettingsCommand)
+@click.argument("cinema")
+@click.option("--from", "from_date", metavar="DATE", help="First business day. By default the latest that is over.")
+@click.option("--until", "until_date", metavar="DATE", help="Day after the last one. By default the day after --from.")
+@click.option("--by", type=click.Choice(SALES_GROUPS), default="day", help="What the lines stand for. By default day.")
+@click.option("--showtime", default="", metavar="ID", help="Only sales of this showtime.")
+@click.option("--movie", default="", metavar="ID", help="Only sales of this movie.")
+@click.option("--csv", "as_csv", is_flag=True, help="Write CSV, with amounts in minor units.")
+def report_command(
+    cinema: str,
+    from_date: str | None,
+    until_date: str | None,
+    by: str,
+    showtime: str,
+    movie: str,
+    as_csv: bool,  # noqa: FBT001 (click calls it)
+) -> None:
+    """Report what a cinema sold and refunded, by business days from 05:00 to 05:00 in its time zone.
+
+    CINEMA is its cinema_id. Dates are written as 2026-05-01; a report has at most 400 days. Seats count as sold when
+    they are paid for, and as cancelled when they are cancelled. Servers may run. Changes nothing.
+    """
+    from cinema_grpc.cli.sales_report import describe, report_sales, to_csv
+
+    settings = _settings_and_log("critical")  # an error is reported in one line
+    _check_text(CINEMA=cinema, showtime=showtime, movie=movie, **{"from": from_date, "until": until_date})
+    report = _run(report_sales(settings, cinema, showtime, movie, from_date, until_date, by))
+    click.echo(to_csv(report) if as_csv else describe(report), nl=not as_csv)
 
 
 @main.command("create-staff", cls=SettingsCommand)

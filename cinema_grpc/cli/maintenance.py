@@ -34,7 +34,7 @@ async def audit_database(settings: Settings) -> Report:
         StorageUnavailable: The database can't be read.
     """
     database = Database(settings.database_url)
-    _check_exists(database)
+    check_exists(database)
     try:
         await bring_up_to_date(database, READING, with_migration=False)
         return await audit(database)
@@ -72,7 +72,7 @@ async def switch_account(settings: Settings, username: str, *, disable: bool) ->
     """
     server = _server_without_tokens(settings)
     try:
-        _check_exists(server.database)
+        check_exists(server.database)
         await bring_up_to_date(server.database, SWITCHING_ACCOUNTS, with_migration=False)
         return await server.accounts.principals.set_disabled(username, disabled=disable)
     finally:
@@ -84,7 +84,7 @@ def _server_without_tokens(settings: Settings) -> CinemaServer:
     return CinemaServer(settings.model_copy(update={"signing_keys": None}), secrets.token_bytes(32))
 
 
-def _check_exists(database: Database) -> None:
+def check_exists(database: Database) -> None:
     """Refuse an SQLite file that does not exist; SQLite would create it.
 
     Raises:
