@@ -1,165 +1,172 @@
-"""Demo data: two cinemas with three weeks of showtimes, two accounts, and calls to paste that buy seats."""
+"""Demo data: two cinemas with three weeks of showtimes, two accounts, and calls to paste that buy and sell seats."""
 
+import asyncio
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from cinema_grpc.application.account_ports import AccountStore
-from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.catalog import Catalog, unencoded
-from cinema_grpc.application.listings import Listings
 from cinema_grpc.application.ports import ShowtimeFilter
+from cinema_grpc.cli.demo_data import AUDITORIUMS, CINEMAS, DAYS, DAYS_WITH_ALL_STARTS, MOVIES, STARTS, DemoAuditorium
+from cinema_grpc.cli.demo_evening import Seller, take_seats
 from cinema_grpc.domain.account import Role
-from cinema_grpc.domain.catalog import Auditorium, Cinema, Movie
-from cinema_grpc.domain.errors import ShowtimeOverlap
-from cinema_grpc.domain.money import Money
-from cinema_grpc.domain.seating import SeatRow
-from cinema_grpc.domain.showtime import SeatGapPolicy
+from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
+from cinema_grpc.domain.errors import Archived, InvalidRequest, ShowtimeOverlap
+from cinema_grpc.domain.terms import SeatGapPolicy
+from cinema_grpc.server import CinemaServer
 
 CUSTOMER = "demo-customer"
 STAFF = "demo-staff"
-
-MOVIES = (
-    (
-        "The Lighthouse Keeper's Daughter",
-        118,
-        "PG-13",
-        "She keeps the lamp burning; somebody else keeps putting it out.",
-    ),
-    ("Orbit of Two", 134, "PG", "Two engineers, one capsule, and ninety minutes of air for each of them."),
-    ("Nine Lives in Lisbon", 97, "PG", "A cat changes owners nine times in one summer, and each of them for good."),
-    (
-        "The Long Intermission",
-        152,
-        "R",
-        "A projectionist is locked in over the holidays with the only print of a lost film.",
-    ),
-    ("Salt and Thunder", 109, "PG-13", "The last ferry of the season leaves with one passenger too many."),
-    ("Paper Kingdoms", 88, "G", "A boy folds a city, and the city asks for a king."),
-)
-CINEMAS = (
-    ("Filmpalast am Kanal", "Europe/Berlin", "EUR", 1_250),
-    ("Harbor Picture House", "America/New_York", "USD", 1_400),
-)
-# Cinema, name, rows: 300 seats with two aisles, a small room with rows of growing length, and a club without aisles.
-AUDITORIUMS = (
-    (0, "Grand Hall", tuple(SeatRow(label, (5, 10, 5)) for label in "ABCDEFGHIJKLMNO")),
-    (0, "Studio", tuple(SeatRow(label, (4 + number, 4 + number)) for number, label in enumerate("ABCDEFGH"))),
-    (1, "Screening Room", tuple(SeatRow(label, (8,)) for label in "ABCDE")),
-)
-STARTS = (time(10), time(13, 30), time(17), time(20, 30))
-"""Start times in the cinema's time zone. With two time zones, a showtime always starts within twelve hours."""
-DAYS = 22
+AHEAD = timedelta(days=2)
+"""How far ahead the showtime of the printed calls starts at least, as in the README: cancelling refunds everything."""
+ONE_DAY = timedelta(days=1)
+Planned = tuple[ListedShowtime, DemoAuditorium]
 
 
 @dataclass(frozen=True, slots=True)
-class DemoAccess:
-    """The passwords of the demo accounts. Each start makes new ones."""
+class Demo:
+    """What the printed calls use.
+
+    Attributes:
+        customer_password: Of the demo's customer. Each start makes new passwords.
+        staff_password: Of the demo's staff.
+        showtime: The first one that starts two days from now or later; seats C1 and C2 are free.
+        today: The date in its cinema.
+    """
 
     customer_password: str
     staff_password: str
+    showtime: ListedShowtime
+    today: date
 
 
-async def fill(catalog: Catalog, listings: Listings, accounts: Accounts, store: AccountStore) -> DemoAccess | None:
+async def fill(server: CinemaServer) -> Demo | None:
     """Fill an empty database, or bring the demo data of an earlier start up to date.
 
     Returns:
-        The demo accounts; None if the database holds other data, which stays as it is.
+        What the printed calls use; None if the database holds other data, which stays as it is.
     """
+    catalog, accounts, store = server.catalog, server.accounts, server.account_store
     staff = await store.find_by_username(STAFF)
     customer = await store.find_by_username(CUSTOMER)
-    cinemas = {cinema.name: cinema for cinema in await catalog.list_cinemas("", len(CINEMAS) + 1)}
-    movies = {movie.title: movie for movie in await catalog.list_movies("", len(MOVIES) + 1)}
+    cinemas = {cinema.name: cinema for cinema in await catalog.list_cinemas("", len(CINEMAS) + 1, archived=True)}
+    movies = {movie.title: movie for movie in await catalog.list_movies("", len(MOVIES) + 1, archived=True)}
     is_empty = not (staff or customer or cinemas or movies)
     is_demo = staff is not None and staff[0].role is Role.STAFF
-    is_only_demo = set(cinemas) <= {name for name, *_ in CINEMAS} and set(movies) <= {title for title, *_ in MOVIES}
+    is_only_demo = set(cinemas) <= {name for name, _ in CINEMAS} and set(movies) <= {title for title, *_ in MOVIES}
     if not (is_empty or (is_demo and is_only_demo)):
         return None
 
-    access = DemoAccess(secrets.token_urlsafe(12), secrets.token_urlsafe(12))
+    customer_password, staff_password = secrets.token_urlsafe(12), secrets.token_urlsafe(12)
     if staff is None:
-        await accounts.create_staff(STAFF, access.staff_password, "Demo Staff")
+        staff_id = (await accounts.create_staff(STAFF, staff_password, "Demo Staff")).user_id
     else:
-        await accounts.set_password(STAFF, access.staff_password)
+        staff_id = staff[0].user_id
+        await accounts.set_password(STAFF, staff_password)
     if customer is None:
-        await accounts.register(CUSTOMER, access.customer_password, "Demo Customer", "demo-customer@example.com")
+        await accounts.register(CUSTOMER, customer_password, "Demo Customer", "demo-customer@example.com")
     else:
-        await accounts.set_password(CUSTOMER, access.customer_password)
+        await accounts.set_password(CUSTOMER, customer_password)
     for title, minutes, rating, synopsis in MOVIES:
         if title not in movies:
             movies[title] = await catalog.create_movie(
                 title, timedelta(minutes=minutes), rating, synopsis, None, unencoded
             )
-    for name, time_zone, *_ in CINEMAS:
+    for name, time_zone in CINEMAS:
         if name not in cinemas:
             cinemas[name] = await catalog.create_cinema(name, time_zone, None, unencoded)
-    await _fill_auditoriums(catalog, listings, cinemas, list(movies.values()))
-    return access
-
-
-async def _fill_auditoriums(
-    catalog: Catalog, listings: Listings, cinemas: dict[str, Cinema], movies: list[Movie]
-) -> None:
-    """Create the auditoriums that are missing, and schedule three weeks of showtimes in each."""
+    programme = list(movies.values())
+    filled = await asyncio.gather(
+        *(
+            _fill_auditorium(
+                server, wanted, cinemas[CINEMAS[wanted.cinema][0]], programme[number:] + programme[:number]
+            )
+            for number, wanted in enumerate(AUDITORIUMS)
+        )
+    )
+    planned = sorted(chain.from_iterable(filled), key=lambda each: each[0].start_time)
     now = await catalog.now()
-    for number, (cinema_number, name, rows) in enumerate(AUDITORIUMS):
-        cinema_name, _, currency_code, minor_units = CINEMAS[cinema_number]
-        cinema = cinemas[cinema_name]
-        known = {each.name: each for each in await catalog.list_auditoriums(cinema.cinema_id, "", len(AUDITORIUMS))}
-        auditorium = known.get(name)
-        if auditorium is None:
-            auditorium = await catalog.create_auditorium(cinema.cinema_id, name, rows, None, unencoded)
-        shown = movies[number:] + movies[:number]
-        here = ShowtimeFilter("", "", auditorium.auditorium_id, now, None)
-        _, planned = await listings.list_showtimes(here, None, DAYS * len(STARTS))
-        starts = set(_starts(cinema, now)) - {showtime.start_time for showtime in planned}
-        await _schedule(catalog, auditorium, shown, Money(currency_code, minor_units), sorted(starts))
+    shown = next(showtime for showtime, _ in planned if showtime.start_time >= now + AHEAD)
+    seller = Seller(server.scheduling, server.counter, server.bookings, staff_id)
+    await take_seats(seller, planned, now + AHEAD, now)
+    return Demo(customer_password, staff_password, shown, now.astimezone(ZoneInfo(shown.cinema.time_zone)).date())
+
+
+async def _fill_auditorium(
+    server: CinemaServer, wanted: DemoAuditorium, cinema: Cinema, movies: list[Movie]
+) -> list[Planned]:
+    """Create an auditorium if it is missing, schedule three weeks of showtimes in it, and return them."""
+    now = await server.catalog.now()
+    listed = await server.catalog.list_auditoriums(cinema.cinema_id, "", len(AUDITORIUMS), archived=True)
+    auditorium = {each.name: each for each in listed}.get(wanted.name)
+    if auditorium is None:
+        auditorium = await server.catalog.create_auditorium(
+            cinema.cinema_id, wanted.name, wanted.rows, None, unencoded, wanted.areas, wanted.wheelchair_spaces
+        )
+    here = ShowtimeFilter("", "", auditorium.auditorium_id, now, None)
+    _, showtimes = await server.listings.list_showtimes(here, None, DAYS * len(STARTS))
+    starts = set(_starts(cinema, now)) - {showtime.start_time for showtime in showtimes}
+    showtimes += await _schedule(server.catalog, auditorium, movies, wanted, sorted(starts))
+    return [(showtime, wanted) for showtime in showtimes]
 
 
 async def _schedule(
-    catalog: Catalog, auditorium: Auditorium, movies: list[Movie], price: Money, starts: list[datetime]
-) -> None:
+    catalog: Catalog, auditorium: Auditorium, movies: list[Movie], wanted: DemoAuditorium, starts: list[datetime]
+) -> list[ListedShowtime]:
+    scheduled = []
     for number, start in enumerate(starts):
         movie_id = movies[number % len(movies)].movie_id
         try:
-            await catalog.create_showtime(
-                movie_id, auditorium.auditorium_id, start, price, SeatGapPolicy.REFUSE, None, unencoded
+            showtime = await catalog.create_showtime(
+                movie_id,
+                auditorium.auditorium_id,
+                start,
+                None,
+                SeatGapPolicy.REFUSE,
+                None,
+                unencoded,
+                wanted.price_lines,
             )
-        except ShowtimeOverlap:
-            continue  # staff scheduled another showtime then
+        except (ShowtimeOverlap, Archived, InvalidRequest):
+            continue  # staff scheduled another showtime then, or archived something, or it has other categories
+        scheduled.append(showtime)
+    return scheduled
 
 
 def _starts(cinema: Cinema, now: datetime) -> Iterator[datetime]:
     zone = ZoneInfo(cinema.time_zone)
     today = now.astimezone(zone).date()
     for day in range(DAYS):
-        for start in STARTS:
+        for start in STARTS if day < DAYS_WITH_ALL_STARTS else STARTS[-1:]:
             moment = datetime.combine(today + timedelta(days=day), start, zone).astimezone(UTC)
             if moment > now:
                 yield moment
 
 
-def describe(address: str, certificate: Path | None, access: DemoAccess, showtime_id: str) -> str:
-    """Return text with the demo accounts and with calls to paste that buy two seats and cancel them.
+def describe(address: str, certificate: Path | None, demo: Demo) -> str:
+    """Return text with the demo accounts and with calls to paste: a customer's, and some of the staff's.
 
     Args:
         address: The address of the server.
         certificate: The server's certificate, if it speaks TLS.
-        access: The demo accounts.
-        showtime_id: The showtime of the seats.
+        demo: What the calls use.
     """
     plain = certificate is None
     url = f"{'http' if plain else 'https'}://{address}"
     buf_options = "--http2-prior-knowledge" if plain else f"--cacert {certificate}"
     grpcurl_options = "-plaintext" if plain else f"-cacert {certificate}"
-    login = f'{{"username": "{CUSTOMER}", "password": "{access.customer_password}"}}'
+    customer = f'{{"username": "{CUSTOMER}", "password": "{demo.customer_password}"}}'
+    staff = f'{{"username": "{STAFF}", "password": "{demo.staff_password}"}}'
+    showtime_id, cinema_id = demo.showtime.showtime_id, demo.showtime.cinema.cinema_id
+    days = f'"fromDate": "{demo.today - ONE_DAY}", "untilDate": "{demo.today + ONE_DAY}"'
     return rf"""
 Demo accounts (each start makes new passwords)
-  customer  {CUSTOMER}  {access.customer_password}
-  staff     {STAFF}  {access.staff_password}
+  customer  {CUSTOMER}  {demo.customer_password}
+  staff     {STAFF}  {demo.staff_password}
 
 Paste this into another terminal in this folder. It calls the server with buf from the project's environment...
 
@@ -175,7 +182,7 @@ call() {{ method=$1 data=$2; shift 2; grpcurl {grpcurl_options} "$@" -d "$data" 
 
 Then buy two seats, and cancel them:
 
-AUTHORIZATION="authorization: Bearer $(call AuthService/Login '{login}' | value 'access_*[tT]oken')"
+AUTHORIZATION="authorization: Bearer $(call AuthService/Login '{customer}' | value 'access_*[tT]oken')"
 SHOWTIME='"showtimeId": "{showtime_id}"'
 call ShowtimeService/ListShowtimes '{{"pageSize": 3}}'
 call ShowtimeService/GetShowtime "{{$SHOWTIME}}"
@@ -183,4 +190,15 @@ call BookingService/CreateBooking "{{$SHOWTIME, \"seats\": [\"C1\", \"C2\"]}}" -
 BOOKING="\"bookingId\": \"$(value 'booking_*[iI]d' <booking.json)\""
 call BookingService/ConfirmPayment "{{$BOOKING, \"paymentToken\": \"tok_visa\"}}" -H "$AUTHORIZATION"
 call BookingService/CancelBooking "{{$BOOKING}}" -H "$AUTHORIZATION"
+
+As staff, sell two seats at the counter, take them back, and look at what was sold today:
+
+STAFF="authorization: Bearer $(call AuthService/Login '{staff}' | value 'access_*[tT]oken')"
+CASH='"seats": ["C1", "C2"], "tender": "TENDER_CASH"'
+call BoxOfficeService/SellSeats "{{$SHOWTIME, $CASH}}" -H "$STAFF" | tee sale.json
+SALE="\"bookingId\": \"$(value 'booking_*[iI]d' <sale.json)\""
+BACK='"refundPercent": 100, "reason": "They took the wrong film"'
+call BoxOfficeService/VoidBooking "{{$SALE, $BACK}}" -H "$STAFF"
+REPORT='"cinemaId": "{cinema_id}", {days}, "groupBy": "SALES_GROUP_TICKET_TYPE"'
+call BoxOfficeService/GetSalesReport "{{$REPORT}}" -H "$STAFF"
 """

@@ -6,13 +6,11 @@ import secrets
 import signal
 import sys
 from collections.abc import Callable
-from datetime import timedelta
 
 import structlog
 
 from cinema_grpc.adapters.database.database import without_secrets
 from cinema_grpc.adapters.database.migrate import SELLING
-from cinema_grpc.application.ports import ShowtimeFilter
 from cinema_grpc.cli import demo
 from cinema_grpc.cli.exit_timer import NOT_CLEAN, SECONDS_BEYOND_GRACE, ExitTimer
 from cinema_grpc.cli.maintenance import migrate_database
@@ -58,17 +56,13 @@ async def serve(
     _on_stop_request(begin_to_stop, as_worker=as_worker)
     try:
         await server.open(with_migration=with_migration)
-        access = (
-            await demo.fill(server.catalog, server.listings, server.accounts, server.account_store)
-            if with_demo
-            else None
-        )
+        filled = await demo.fill(server) if with_demo else None
         allow_open_files()
         await server.listen(shared_port=as_worker)
         _collect_garbage_rarely()
         _log_start(server, settings)
         if with_demo:
-            await _show_demo(server, settings, access)
+            _show_demo(server, settings, filled)
         try:
             await server.wait(stop)
         except ServerEnded as error:
@@ -152,13 +146,10 @@ def _log_start(server: CinemaServer, settings: Settings) -> None:
     )
 
 
-async def _show_demo(server: CinemaServer, settings: Settings, access: demo.DemoAccess | None) -> None:
-    if access is None:
+def _show_demo(server: CinemaServer, settings: Settings, filled: demo.Demo | None) -> None:
+    if filled is None:
         logger.warning("the database holds other data than the demo's: --demo leaves it alone")
         return
-    # More than a day ahead, so that cancelling refunds everything.
-    refundable = ShowtimeFilter("", "", "", await server.catalog.now() + timedelta(hours=25), None)
-    _, showtimes = await server.listings.list_showtimes(refundable, None, 1)
     output = LogWriter(sys.stdout.fileno())  # a write to a full pipe would block the server
-    output.write(demo.describe(server.address, settings.tls_certificate, access, showtimes[0].showtime_id) + "\n")
+    output.write(demo.describe(server.address, settings.tls_certificate, filled) + "\n")
     output.flush()

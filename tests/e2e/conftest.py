@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,13 +117,18 @@ class Serving:
 
 
 @contextmanager
-def serving(folder: Path, *arguments: str, limits: str = "", **settings: str) -> Iterator[Serving]:
-    """Run `cinema serve` in a folder, under limits that a shell sets, such as "ulimit -Sn 200"."""
+def serving(
+    folder: Path, *arguments: str, limits: str = "", program: Sequence[str] = (str(CINEMA),), **settings: str
+) -> Iterator[Serving]:
+    """Run `cinema serve` in a folder, under limits that a shell sets, such as "ulimit -Sn 200".
+
+    `program` is run in place of `cinema`.
+    """
     settings.setdefault("CINEMA_JWT_SECRET", SECRET)
     settings.setdefault("CINEMA_CHANGES_PER_MINUTE", "0")  # tests ask for more than a person does
     settings.setdefault("CINEMA_LONGEST_WAIT_SECONDS", "60")  # the disk of a busy machine may be slow
     process = subprocess.Popen(  # noqa: S603 (our own program)
-        ["/bin/sh", "-c", f'{limits}\nexec "$0" serve "$@"', CINEMA, *arguments],
+        ["/bin/sh", "-c", f'{limits}\nexec "$@"', "sh", *program, "serve", *arguments],
         cwd=folder,
         env=environment(**settings),
         stdin=subprocess.DEVNULL,

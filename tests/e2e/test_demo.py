@@ -80,7 +80,7 @@ class TestDemo:
     def test_other_data_is_left_alone(self, tmp_path: Path) -> None:
         run_here(tmp_path, "create-staff", "ada", CINEMA_STAFF_PASSWORD="a long and private one")
         with sqlite3.connect(tmp_path / "cinema.db") as connection:
-            connection.execute("INSERT INTO cinema VALUES ('c', 'A House', 'UTC', 0)")
+            connection.execute("INSERT INTO cinema VALUES ('c', 'A House', 'UTC', 0, 0)")
         connection.close()
         with serving(tmp_path, "--demo") as server:
             server.wait_for("--demo leaves it alone")

@@ -49,11 +49,15 @@ class TestReadme:
         files = write(demo_folder, *Authority().issue()) if tls else {}
         settings = {f"CINEMA_{name.upper()}": str(path) for name, path in files.items()}
         with serving(demo_folder, "--demo", **settings) as server:
-            server.wait_for("BookingService/CancelBooking")
+            server.wait_for("BoxOfficeService/GetSalesReport")
             printed = "\n".join(server.lines)
             with_buf = printed.split("environment...\n")[1].split("...or with")[0]
-            calls = printed.split("cancel them:\n")[1]
+            buying, _, selling = printed.split(":\n\nAUTHORIZATION")[1].partition("\nAs staff, ")
+            calls = f"AUTHORIZATION{buying}\n" + selling.partition(":\n")[2]
             ended = paste(demo_folder, with_buf + calls)
         assert (ended.returncode, ended.stderr) == (0, "")
-        assert ended.stdout.count("BOOKING_STATUS_") == 3
-        assert "BOOKING_STATUS_CANCELLED" in ended.stdout
+        assert re.findall("BOOKING_STATUS_([A-Z]+)", ended.stdout) == [
+            *("RESERVED", "CONFIRMED", "CANCELLED"),
+            *("CONFIRMED", "CANCELLED"),
+        ]
+        assert '"key": "adult"' in ended.stdout

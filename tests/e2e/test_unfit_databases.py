@@ -74,8 +74,12 @@ class TestRights:
         assert line.endswith(f"the role {role.name} lacks UPDATE, DELETE on seat_claim")
         assert "lacks UPDATE, DELETE on seat_claim" in refused(tmp_path, role.url, "serve", "--workers", "2")
         assert run_here(tmp_path, "audit", CINEMA_DATABASE_URL=role.url).returncode == 0
-        role.sql("REVOKE SELECT ON refund FROM ROLE")
+        role.sql("REVOKE ALL ON account, seat_claim FROM ROLE; GRANT INSERT ON account TO ROLE")
+        ended = run_here(tmp_path, "report", "none", CINEMA_DATABASE_URL=role.url)
+        assert ended.stderr == "cinema: there is no cinema 'none'\n"
+        role.sql("GRANT SELECT ON account, seat_claim TO ROLE; REVOKE SELECT ON refund FROM ROLE")
         assert "lacks SELECT on refund" in refused(tmp_path, role.url, "audit")
+        assert "lacks SELECT on refund" in refused(tmp_path, role.url, "report", "none")
         role.sql("REVOKE INSERT ON account FROM ROLE")
         assert "lacks INSERT on account" in refused(tmp_path, role.url, "create-staff", "boss")
 
