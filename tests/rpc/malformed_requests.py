@@ -3,49 +3,35 @@
 from datetime import timedelta
 from typing import Any
 
-from cinema.v1.catalog_pb2 import SeatRow
-from cinema.v1.money_pb2 import Money
+from cinema.v1.catalog_pb2 import SeatArea, SeatRow, WheelchairSpace
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from tests.builders import NOW
+from tests.rpc import malformed_staff_requests
 from tests.rpc.conftest import PASSWORD, moment
-
-UUID = "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"
-LABELS = [f"{first}{second}" for first in "ABCD" for second in "ABCDEFGHIJKLMNOPQRST"]
-LATER = moment(NOW + timedelta(days=1))
-SECONDS = LATER.seconds
-EUR = Money(currency_code="EUR", minor_units=1_250)
-
-LINES = ("", " \u2003", "x" * 201, "🎬" * 201, "a\0b", "a\nb", "tail\n", "\x1b[31m", "\x7f", "\x85")
-PARAGRAPHS = ("\0", "a\nb", "tail\n", "\x7f", "\x85")
-IDENTIFIERS = ("", "x" * 65, "🎬" * 65)
-FILTERS = ("x" * 65, "🎬" * 65)
-REQUEST_IDS = ("x", "\0", " ", UUID[:-1], f"{UUID}0", f"{UUID}\n", f"{{{UUID}}}", UUID.replace("-", ""), "x" * 36)
-PAGE_SIZES = (-1, -(2**31))
-PAGE_TOKENS = ("x", "\0", " ", "🎬", ".", "...", "AAAA.AAAA", "x" * 1_025)
-TIMES = (
-    *(Timestamp(seconds=SECONDS, nanos=nanos) for nanos in (-1, -1_000, 10**9, 2**31 - 1, -(2**31))),
-    *(Timestamp(seconds=seconds) for seconds in (253_402_300_800, -62_135_596_801, 2**63 - 1, -(2**63))),
+from tests.rpc.malformed_values import (
+    EUR,
+    FILTERS,
+    IDENTIFIERS,
+    LABELS,
+    LATER,
+    LINES,
+    MASKS,
+    NO_CATEGORIES,
+    PAGES,
+    PARAGRAPHS,
+    REQUEST_IDS,
+    SPANS,
+    TIMES,
+    Instead,
+    choice_lists,
+    money,
+    price_lists,
+    rows,
+    seat_lists,
 )
-SPANS = (
-    None,
-    Duration(),
-    *(Duration(seconds=60, nanos=nanos) for nanos in (1, 999, -1, -1_000, 10**9, 2**31 - 1, -(2**31))),
-    *(Duration(seconds=seconds) for seconds in (59, 43_201, -60, 315_576_000_001, 2**63 - 1, -(2**63))),
-    Duration(seconds=59, nanos=999_999_000),
-    Duration(seconds=43_200, nanos=1_000),
-    Duration(nanos=60_000_000),
-)
-
-
-def rows(*layout: tuple[str, Any]) -> list[SeatRow]:
-    return [SeatRow(label=label, sections=sections) for label, sections in layout]
-
-
-def money(code: str = "EUR", minor_units: int = 1) -> Money:
-    return Money(currency_code=code, minor_units=minor_units)
-
 
 WELL_FORMED: dict[str, dict[str, Any]] = {
     "Register": {"username": "bob", "password": PASSWORD, "full_name": "Bob", "email": "bob@example.com"},
@@ -58,6 +44,14 @@ WELL_FORMED: dict[str, dict[str, Any]] = {
     "CreateMovie": {"title": "A Film", "runtime": Duration(seconds=60)},
     "CreateCinema": {"name": "A House", "time_zone": "UTC"},
     "CreateAuditorium": {"cinema_id": "none", "name": "One", "rows": rows(("A", [1]))},
+    "UpdateMovie": {
+        "movie_id": "none",
+        "update_mask": FieldMask(paths=["title", "runtime", "rating", "synopsis", "archived"]),
+        "title": "A Film",
+        "runtime": Duration(seconds=60),
+    },
+    "UpdateCinema": {"cinema_id": "none", "update_mask": FieldMask(paths=["name"]), "name": "A House"},
+    "UpdateAuditorium": {"auditorium_id": "none", "update_mask": FieldMask(paths=["name"]), "name": "One"},
     "GetMovie": {"movie_id": "none"},
     "GetCinema": {"cinema_id": "none"},
     "GetAuditorium": {"auditorium_id": "none"},
@@ -73,9 +67,10 @@ WELL_FORMED: dict[str, dict[str, Any]] = {
     "ConfirmPayment": {"booking_id": "none", "payment_token": "tok_visa"},
     "GetCancellationQuote": {"booking_id": "none"},
     "CancelBooking": {"booking_id": "none"},
+    "UpdateHold": {"booking_id": "none", "seats": ["A1"]},
+    **malformed_staff_requests.WELL_FORMED,
 }
 """By method, the fields of a well-formed request."""
-PAGES: dict[str, tuple[Any, ...]] = {"page_size": PAGE_SIZES, "page_token": PAGE_TOKENS}
 MALFORMED: dict[str, dict[str, tuple[Any, ...]]] = {
     "Register": {
         "username": ("", "ab", "x" * 65, "a b", "bob\n", "b\0b", "bób", "bob@x.example", "🎬🎬🎬"),
@@ -114,8 +109,29 @@ MALFORMED: dict[str, dict[str, tuple[Any, ...]]] = {
         "rows[2].sections[0]": tuple(
             rows(("A", [1]), ("B", [1]), ("C", [size])) for size in (0, -1, 201, 2**31 - 1, -(2**31))
         ),
+        "areas": ([SeatArea(category=f"c{number}", seats=["A1"]) for number in range(21)],),
+        "areas[0]": ([SeatArea(category="vip")],),
+        "areas[0].category": tuple([SeatArea(category=each, rows=["A"])] for each in NO_CATEGORIES),
+        "areas[0].rows": tuple([SeatArea(category="vip", rows=each)] for each in (["B"], ["A"] * 2)),
+        "areas[0].seats": tuple([SeatArea(category="vip", seats=each)] for each in (["A2"], ["A1"] * 2)),
+        "wheelchair_spaces": ([WheelchairSpace(seat="A1")] * 201,),
+        "wheelchair_spaces[0].seat": tuple([WheelchairSpace(seat=each)] for each in ("", "A", "A2", "a1", "A1\0")),
+        "wheelchair_spaces[0].companion_seats": tuple(
+            [WheelchairSpace(seat="A1", companion_seats=each)] for each in (["A2"], ["A1"], ["A1"] * 5)
+        ),
         "request_id": REQUEST_IDS,
     },
+    "UpdateMovie": {
+        "movie_id": IDENTIFIERS,
+        "update_mask": MASKS,
+        "title": LINES,
+        "runtime": SPANS,
+        "rating": ("x" * 201, *PARAGRAPHS),
+        "synopsis": ("x" * 5_001, "x" * 900_000, *PARAGRAPHS),
+        "request_id": REQUEST_IDS,
+    },
+    "UpdateCinema": {"cinema_id": IDENTIFIERS, "update_mask": MASKS, "name": LINES, "request_id": REQUEST_IDS},
+    "UpdateAuditorium": {"auditorium_id": IDENTIFIERS, "update_mask": MASKS, "name": LINES, "request_id": REQUEST_IDS},
     "GetMovie": {"movie_id": IDENTIFIERS},
     "GetCinema": {"cinema_id": IDENTIFIERS},
     "GetAuditorium": {"auditorium_id": IDENTIFIERS},
@@ -135,7 +151,7 @@ MALFORMED: dict[str, dict[str, tuple[Any, ...]]] = {
         "movie_id": IDENTIFIERS,
         "auditorium_id": IDENTIFIERS,
         "start_time": (None, Timestamp(), moment(NOW), moment(NOW + timedelta(days=6 * 366)), *TIMES),
-        "price": (None,),
+        **price_lists(lambda lines: Instead({"price": None, "prices": lines})),
         "price.currency_code": tuple(map(money, ("", "eur", "EU", "EURO", "ZZZ", "XAU", "E\0R", "EUR\n", "€€€"))),
         "price.minor_units": tuple(money(minor_units=each) for each in (-1, 10**12 + 1, 2**63 - 1, -(2**63))),
         "seat_gap_policy": (3, -1, 2**31 - 1),
@@ -143,21 +159,25 @@ MALFORMED: dict[str, dict[str, tuple[Any, ...]]] = {
     },
     "CreateBooking": {
         "showtime_id": IDENTIFIERS,
-        "seats": ([], ["A1", "A2", "A1"], [f"A{number}" for number in range(1, 12)], ["A1"] * 200_000),
-        "seats[1]": tuple(
-            ["A1", label]
-            for label in ("", "A", "1", "a2", "A0", "A01", "A1000", "AAA1", "A1 ", "A2\n", "A\0", "Ä1", "A٣", "A-1")
-        ),
+        **seat_lists(10),
+        **choice_lists(10),
         "request_id": REQUEST_IDS,
     },
     "GetBooking": {"booking_id": IDENTIFIERS},
     "ListBookings": {"showtime_id": FILTERS, "status": (5, -1, 2**31 - 1), **PAGES},
     "ConfirmPayment": {
         "booking_id": IDENTIFIERS,
-        "payment_token": ("", "x" * 256, "tok\0", "tok\n", "\x85"),
+        "payment_token": ("x" * 256, "tok\0", "tok\n", "\x85"),
         "request_id": REQUEST_IDS,
     },
-    "GetCancellationQuote": {"booking_id": IDENTIFIERS},
-    "CancelBooking": {"booking_id": IDENTIFIERS, "request_id": REQUEST_IDS},
+    "GetCancellationQuote": {"booking_id": IDENTIFIERS, **seat_lists(100)},
+    "CancelBooking": {"booking_id": IDENTIFIERS, **seat_lists(100), "request_id": REQUEST_IDS},
+    "UpdateHold": {
+        "booking_id": IDENTIFIERS,
+        **seat_lists(10),
+        **choice_lists(10),
+        "request_id": REQUEST_IDS,
+    },
+    **malformed_staff_requests.MALFORMED,
 }
 """By method and by the path that the error must name: malformed values of the top-level field of that path."""

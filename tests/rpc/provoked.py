@@ -6,41 +6,28 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import grpc
-from cinema.v1 import auth_service_pb2, catalog_service_pb2, money_pb2, showtime_service_pb2
+from cinema.v1 import (
+    auth_service_pb2,
+    catalog_service_pb2,
+    money_pb2,
+    showtime_service_pb2,
+)
 
 from cinema_grpc.adapters.database import schema
-from cinema_grpc.adapters.simulated_payments import SimulatedPayments
 from cinema_grpc.application.admission_control import AdmissionControl
-from cinema_grpc.application.payment_ports import ProviderUnavailable
-from cinema_grpc.domain.money import Money
 from tests.builders import NOW
 from tests.database import writing
 from tests.faults import failing
-from tests.rpc.conftest import PASSWORD, App, Refusal, new_id, refusal
+from tests.rpc.app import PASSWORD, App, new_id
+from tests.rpc.providers import Provider
+from tests.rpc.refusals import Refusal, refusal
 
 Code = grpc.StatusCode
 Provoke = Callable[[App], Awaitable[Refusal]]
 CASES: dict[str, tuple[Code, set[str], Provoke]] = {}
 
 
-class Gateway(SimulatedPayments):
-    """Loses the response to "tok_lost", and delays the response to "tok_slow" until `answer` is set."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.answer = asyncio.Event()
-        self.asked = asyncio.Event()
-
-    async def charge(self, key: str, amount: Money, payment_token: str) -> bool:
-        self.asked.set()
-        if payment_token == "tok_slow":
-            await self.answer.wait()
-        if payment_token == "tok_lost":
-            raise ProviderUnavailable
-        return await super().charge(key, amount, payment_token)
-
-
-GATEWAY = Gateway()
+GATEWAY = Provider()
 
 
 def reason(code: Code, *details: str) -> Callable[[Provoke], Provoke]:
@@ -238,7 +225,7 @@ async def request_id_reused(app: App) -> Refusal:
 @reason(Code.ABORTED, "RetryInfo")
 async def payment_in_progress(app: App) -> Refusal:
     booking_id = await held(app)
-    GATEWAY.asked, GATEWAY.answer = asyncio.Event(), asyncio.Event()  # of this test's loop
+    GATEWAY.reset()
     slow = asyncio.create_task(app.pay(booking_id, token="tok_slow"))
     await GATEWAY.asked.wait()
     refused = await refusal(app.cancel(booking_id))

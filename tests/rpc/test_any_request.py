@@ -11,8 +11,10 @@ import pytest
 import pytest_asyncio
 from cinema.v1 import showtime_pb2
 from cinema.v1.auth_service_pb2 import LoginRequest, RefreshTokensRequest
+from cinema.v1.booking_pb2 import Booking
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -23,6 +25,7 @@ from cinema_grpc.adapters.database import schema
 from tests.builders import NOW
 from tests.conftest import KINDS, Lend
 from tests.database import reading
+from tests.proofs.any_request import ALTERNATIVES
 from tests.rpc.conftest import METHODS, PASSWORD, App, Metadata, moment, new_id, read_refusal, running
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.no_cover]
@@ -32,7 +35,7 @@ REFUSED_UNSEEN = {Code.INVALID_ARGUMENT, Code.UNAUTHENTICATED, Code.PERMISSION_D
 """The codes of calls that can't have changed anything."""
 REFUSED_AND_NOTED = {"REFRESH_TOKEN_INVALID", "BAD_CREDENTIALS"}
 """The reasons of refusals that do change something: a stolen token ends its session, a wrong password is counted."""
-REFUSED_BY_A_RULE = {Code.ALREADY_EXISTS, Code.FAILED_PRECONDITION, Code.RESOURCE_EXHAUSTED}
+REFUSED_BY_A_RULE = {Code.ALREADY_EXISTS, Code.FAILED_PRECONDITION, Code.RESOURCE_EXHAUSTED, Code.ABORTED}
 ROWS_AND_WRITERS = " UNION ALL ".join(
     f"SELECT count(*), sum(xmin::text::bigint) FROM {table}"  # noqa: S608 (names of ours)
     for table in schema.metadata.tables
@@ -89,12 +92,14 @@ async def a_world(app: App) -> World:
     showtime = await app.showtime()
     held = await app.book(showtime.showtime_id, "A1", "A2")
     other = await app.book(showtime.showtime_id, "A3", "A4", by="bob")
+    sold = await app.sell(showtime.showtime_id, "A9", "A10")
+    voided = await app.void((await app.sell(showtime.showtime_id, "B7", "B8")).booking_id)
     likely: dict[str, Sequence[Any]] = {
         "movie_id": [showtime.movie.movie_id],
         "cinema_id": [showtime.cinema.cinema_id],
         "auditorium_id": [showtime.auditorium_id],
-        "showtime_id": [showtime.showtime_id],
-        "booking_id": [held.booking_id, other.booking_id],
+        "showtime_id": [showtime.showtime_id, (await app.showtime()).showtime_id],
+        "booking_id": [held.booking_id, other.booking_id, sold.booking_id, voided.booking_id],
         "username": ["ada", "staff", "someone"],
         "password": [PASSWORD],
         "current_password": [PASSWORD],
@@ -122,9 +127,45 @@ async def a_world(app: App) -> World:
         "page_token": [""],
         "status": [0, 1, 2],
         "request_id": ["", new_id()],
+        "archived": [False, False, True],
+        "update_mask": [FieldMask(paths=[path]) for path in ("title", "name", "archived", "start_time", "prices")],
+        "rows": ["A", "B"],
+        "seat": ["A1", "A5", "B1"],
+        "companion_seats": ["A2", "B2"],
+        "category": ["standard", "vip"],
+        "ticket_type": ["standard", "child"],
+        "proof": ["", "student card"],
+        **dict.fromkeys(("include_archived", "include_cancelled", "extend", "wheelchair"), (False, True)),
+        **staff_values(sold, voided),
     }
-    await app.server.pay_refunds.stop()  # so that nothing is written but by calls
+    for task in (app.server.pay_refunds, app.server.delete_expired):
+        await task.stop()  # so that nothing is written but by calls
     return World(app, likely, [await app.customer(), await app.staff(), ()])
+
+
+def staff_values(sold: Booking, voided: Booking) -> dict[str, Sequence[Any]]:
+    """Give what is sound in the fields of what staff do."""
+    return {
+        "kind": [1, 2],
+        "reason": ["", "unwell"],
+        "release": ["B3", "B4"],
+        "release_time": [None, moment(NOW + timedelta(hours=1))],
+        "create_time": [None],
+        "created_by": [""],
+        "validate_only": [True, True, False],
+        "expected_revision": [0, 0, 1],
+        "tender": [1, 2, 3],
+        "customer_user_id": ["", sold.user_id],
+        "allow_gap": [False, True],
+        "use_house_seats": [False, True],
+        "refund_percent": [0, 50, 100],
+        "ticket_code": ["none", sold.tickets[0].code],
+        "refund_id": ["none", voided.refund.refund_id],
+        "note": ["from the till"],
+        "from_date": ["2026-05-01"],
+        "until_date": ["2026-05-02"],
+        "group_by": [0, 3],
+    }
 
 
 async def refresh_tokens(app: App) -> list[str]:
@@ -138,7 +179,14 @@ async def refresh_tokens(app: App) -> list[str]:
 @st.composite
 def requests(draw: st.DrawFn, kind: Descriptor, likely: Mapping[str, Sequence[Any]]) -> Any:
     """Make a message, of which most fields are sound and some are anything that their type can hold."""
-    return GetMessageClass(kind)(**{field.name: draw(content(field, likely)) for field in kind.fields})
+    alternatives = ALTERNATIVES.get(kind.name, ())
+    chosen = draw(st.sampled_from(alternatives)) if alternatives else ""
+    fields = [
+        each
+        for each in kind.fields
+        if each.name not in alternatives or each.name == chosen or draw(st.integers(0, 7)) == 7
+    ]
+    return GetMessageClass(kind)(**{field.name: draw(content(field, likely)) for field in fields})
 
 
 @st.composite
@@ -161,6 +209,8 @@ def content(draw: st.DrawFn, field: FieldDescriptor, likely: Mapping[str, Sequen
 
 def anything(field: FieldDescriptor) -> st.SearchStrategy[Any]:
     """Make a value that only the field's type bounds."""
+    if field.message_type is FieldMask.DESCRIPTOR:
+        return st.builds(FieldMask, paths=st.lists(TEXT, max_size=3))
     if field.message_type is not None:
         times = {"google.protobuf.Timestamp": Timestamp, "google.protobuf.Duration": Duration}
         return st.builds(times[field.message_type.full_name], seconds=SECONDS | INT64, nanos=NANOS)
@@ -169,6 +219,7 @@ def anything(field: FieldDescriptor) -> st.SearchStrategy[Any]:
         FieldDescriptor.TYPE_INT32: INT32,
         FieldDescriptor.TYPE_INT64: INT64,
         FieldDescriptor.TYPE_ENUM: INT32,
+        FieldDescriptor.TYPE_BOOL: st.booleans(),
     }[field.type]
 
 

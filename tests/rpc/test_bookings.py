@@ -147,7 +147,7 @@ class TestLapsing:
         app.clock.advance(TEN_MINUTES)
         app.server.expire_holds.wake()
         request = showtime_service_pb2.GetShowtimeRequest(showtime_id=showtime.showtime_id)
-        while (await app.showtimes.GetShowtime(request)).showtime.revision < 2:
+        while (await app.showtimes.GetShowtime(request)).showtime.revision < 3:
             app.server.expire_holds.wake()
 
 

@@ -89,6 +89,7 @@ async def test_postgresql() -> None:
                     "rating": "",
                     "synopsis": synopsis(),
                     "create_time": NOW,
+                    "archived": False,
                 }
                 for number in range(400)
             ]

@@ -4,9 +4,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from cinema.v1 import showtime_pb2
+from cinema.v1.showtime_service_pb2 import ListShowtimesRequest
 from google.protobuf.timestamp_pb2 import Timestamp
+from sqlalchemy import update
 
+from cinema_grpc.adapters.database import schema
 from tests.builders import NOW
+from tests.database import writing
 from tests.rpc.conftest import App, moment, refusal
 from tests.rpc.programme import MICROSECOND, MINUTE, RUNTIME, TOMORROW, Programme, open_programme
 
@@ -158,3 +163,41 @@ async def test_bad_pages_and_times(programme: Programme) -> None:
         ("start_time_until", Timestamp(seconds=2**62)),
     ):
         assert (await refusal(programme.page(**{field: value}))).fields == [field]
+
+
+async def cancel(app: App, showtime_id: str) -> None:
+    """Write down that a showtime is cancelled."""
+    column = schema.showtime.c
+    values = {"status": "CANCELLED", "cancel_time": NOW + MINUTE, "cancel_reason": "The projector is broken."}
+    revisions = {"revision": column.revision + 1, "terms_revision": column.revision + 1}
+    async with writing(app.server.database) as connection:
+        await connection.execute(
+            update(schema.showtime).where(column.showtime_id == showtime_id).values(**values, **revisions)
+        )
+
+
+async def test_cancelled_showtimes_are_listed_on_request_only(programme: Programme) -> None:
+    """With time and reason, though they were cached before. A token is good for the same query alone."""
+    app = programme.app
+    made = [await programme.create(TOMORROW + number * 2 * RUNTIME) for number in range(4)]
+    kept = [each.showtime_id for each in made if each is not made[1]]
+    assert len(await programme.listed()) == 4
+    await cancel(app, made[1].showtime_id)
+    assert await programme.listed() == kept
+    assert await programme.listed(movie_id=programme.movie_id) == kept
+    first, token = await programme.page(page_size=2)
+    assert first + await programme.listed(page_token=token) == kept
+    assert (await refusal(programme.page(page_token=token, include_cancelled=True))).fields == ["page_token"]
+    listed = (await app.showtimes.ListShowtimes(ListShowtimesRequest(include_cancelled=True))).showtimes
+    assert [each.showtime_id for each in listed] == [each.showtime_id for each in made]
+    assert listed[1].status == showtime_pb2.SHOWTIME_STATUS_CANCELLED
+    assert (listed[1].cancel_time, listed[1].cancel_reason) == (moment(NOW + MINUTE), "The projector is broken.")
+    assert (listed[0].HasField("cancel_time"), listed[0].cancel_reason) == (False, "")
+
+
+async def test_a_cancelled_showtime_leaves_its_auditorium_free(programme: Programme) -> None:
+    first = await programme.create()
+    assert (await refusal(programme.create())).reason == "SHOWTIME_OVERLAP"
+    await cancel(programme.app, first.showtime_id)
+    second = await programme.create()
+    assert (await refusal(programme.create())).metadata["showtime_id"] == second.showtime_id

@@ -9,20 +9,24 @@ import grpc
 import pytest
 import pytest_asyncio
 from cinema.v1.auth_service_pb2 import GetCurrentUserRequest
-from cinema.v1.catalog_pb2 import SeatRow
+from cinema.v1.booking_service_pb2 import SeatChoice
+from cinema.v1.catalog_pb2 import SeatArea, SeatRow, WheelchairSpace
+from cinema.v1.showtime_pb2 import PriceLine, SeatBlock
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from cinema_grpc.transport.page_tokens import encode, query_of
 from tests.builders import NOW
 from tests.rpc.conftest import METHODS, App, moment, refusal, running
-from tests.rpc.malformed_requests import LABELS, MALFORMED, WELL_FORMED, money, rows
+from tests.rpc.malformed_requests import MALFORMED, WELL_FORMED
+from tests.rpc.malformed_values import LABELS, Instead, money, rows
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SHORT_NAMES = {name.rpartition("/")[2]: name for name in METHODS}
-LISTS = ("ListMovies", "ListCinemas", "ListAuditoriums", "ListShowtimes", "ListBookings")
+LISTS = ("ListMovies", "ListCinemas", "ListAuditoriums", "ListShowtimes", "ListBookings", "FindBookings", "ListRefunds")
 UNDERSTOOD = {grpc.StatusCode.OK, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNAUTHENTICATED}
 NO_MESSAGES = (b"\xff", b"\x00", b"\x0a\x05abc", b"\x0b", b"\x0c", b"\x0f\x00", b"\x80" * 20, bytes(range(256)))
 
@@ -74,10 +78,10 @@ def written(name: str, fields: dict[str, Any]) -> bytes:
 
 
 async def test_the_table_is_complete() -> None:
-    """Every field of every request has malformed values."""
+    """Every field of every request has malformed values, but for those that are true or false."""
     assert SHORT_NAMES.keys() == WELL_FORMED.keys() == MALFORMED.keys()
     for name, full_name in SHORT_NAMES.items():
-        fields = {field.name for field in METHODS[full_name].input_type.fields}
+        fields = {each.name for each in METHODS[full_name].input_type.fields if each.type != each.TYPE_BOOL}
         assert {field_of(path) for path in MALFORMED[name]} == fields, name
 
 
@@ -85,7 +89,8 @@ async def test_the_table_is_complete() -> None:
 async def test_a_malformed_field(app: App, contents: Contents, name: str, path: str) -> None:
     """The error names this field alone, in the details, the metadata and the message."""
     for value in MALFORMED[name][path]:
-        refused = await refusal(send(app, name, written(name, {field_of(path): value})))
+        fields = value.fields if isinstance(value, Instead) else {field_of(path): value}
+        refused = await refusal(send(app, name, written(name, fields)))
         assert refused.fields == [path], str(value)[:100]
         assert refused.metadata["fields"] == ",".join(refused.fields)
         assert path in refused.message
@@ -117,6 +122,7 @@ async def test_bytes_that_are_no_message(app: App, contents: Contents, name: str
     [
         ("ListMovies", "", [(), ("a", "b")]),
         ("ListBookings", "{staff}", [(), ("a", "b")]),
+        ("ListRefunds", "{staff}", [(), ("a", "b")]),
         (
             "ListShowtimes",
             "",
@@ -185,14 +191,41 @@ async def test_a_forged_page_token(app: App, name: str, owner: str, cursors: lis
             {"movie_id": "", "start_time": moment(NOW), "price": money("XAU", -1), "request_id": "x"},
             ["movie_id", "price.currency_code", "price.minor_units", "request_id", "start_time"],
         ),
-        ("CreateShowtime", {"price": None, "start_time": moment(NOW)}, ["price", "start_time"]),
+        ("CreateShowtime", {"price": None, "start_time": moment(NOW)}, ["price", "prices", "start_time"]),
         (
             "CreateShowtime",
             {"price": money("XAU"), "start_time": Timestamp(nanos=-1)},
             ["price.currency_code", "start_time"],
         ),
+        ("CreateBooking", {"seats": []}, ["choices", "seats"]),
         ("CreateBooking", {"seats": ["A1"] * 200, "request_id": "x"}, ["request_id", "seats"]),
         ("CreateBooking", {"seats": ["A1"] * 11, "request_id": "x"}, ["request_id", "seats"]),
+        (
+            "FindBookings",
+            {"username": "ada", "seat": "A1", "showtime_id": "none", "page_size": -1},
+            ["booking_id", "page_size", "showtime_id", "username"],
+        ),
+        ("FindBookings", {"booking_id": "", "username": "ada", "seat": "A1", "status": 9}, ["seat", "status"]),
+        (
+            "SetSeatBlocks",
+            {"block": SeatBlock(seats=["A1", "a"], reason="\u200b"), "release": ["A1"], "request_id": "x"},
+            ["block.kind", "block.reason", "block.seats[1]", "release", "request_id"],
+        ),
+        (
+            "SetSeatBlocks",
+            {"block": SeatBlock(seats=[""]), "release": [""]},
+            ["block.kind", "block.reason", "block.seats[0]", "release[0]"],
+        ),
+        (
+            "UpdateShowtime",
+            {"showtime_id": "", "start_time": moment(NOW), "prices": [PriceLine(category="vip", price=money("ZZZ"))]},
+            ["prices[0].price.currency_code", "prices[0].ticket_type", "showtime_id", "start_time"],
+        ),
+        (
+            "SellSeats",
+            {"seats": [], "choices": [SeatChoice(seat="A1", ticket_type="tv")] * 2, "tender": 0, "allow_gap": True},
+            ["choices[1].seat", "reason", "tender"],
+        ),
         ("ListBookings", {"status": 9, "page_size": -1, "page_token": "x"}, ["page_size", "page_token", "status"]),
         *((name, {"page_size": -1, "page_token": "x"}, ["page_size", "page_token"]) for name in LISTS),
     ],
@@ -210,8 +243,14 @@ async def test_every_bad_field_is_named(
 WRONG: dict[str, Any] = {
     "google.protobuf.Timestamp": Timestamp(nanos=-1),
     "google.protobuf.Duration": Duration(nanos=-1),
+    "google.protobuf.FieldMask": FieldMask(paths=["x"]),
     "cinema.v1.Money": money("?", -1),
     "cinema.v1.SeatRow": SeatRow(),
+    "cinema.v1.SeatArea": SeatArea(),
+    "cinema.v1.WheelchairSpace": WheelchairSpace(),
+    "cinema.v1.PriceLine": PriceLine(),
+    "cinema.v1.SeatBlock": SeatBlock(),
+    "cinema.v1.SeatChoice": SeatChoice(),
 }
 """By message type, a value that is malformed wherever it stands."""
 
@@ -223,14 +262,14 @@ def wrong(field: Any) -> Any:
     elif field.enum_type is not None:
         value = 99
     else:
-        value = -1 if field.type == field.TYPE_INT32 else "\0" * 1_100
+        value = -1 if field.type in {field.TYPE_INT32, field.TYPE_INT64} else "\0" * 1_100
     return [value] * 10 if field.is_repeated else value
 
 
 @pytest.mark.parametrize("name", [name for name, fields in MALFORMED.items() if fields])
 async def test_a_request_in_which_all_is_wrong(app: App, contents: Contents, name: str) -> None:
     """The error names each field, although one is a list with many malformed entries."""
-    fields = METHODS[SHORT_NAMES[name]].input_type.fields
+    fields = [each for each in METHODS[SHORT_NAMES[name]].input_type.fields if each.type != each.TYPE_BOOL]
     refused = await refusal(send(app, name, written(name, {field.name: wrong(field) for field in fields})))
     assert {field_of(path) for path in refused.fields} == {field.name for field in fields}
     assert not contents.changed()

@@ -11,9 +11,12 @@ from cinema.v1 import (
     auth_service_pb2,
     booking_pb2,
     booking_service_pb2,
+    box_office_service_pb2,
     catalog_service_pb2,
     showtime_service_pb2,
 )
+from cinema.v1.showtime_pb2 import SEAT_BLOCK_KIND_HOUSE, SeatBlock
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from cinema_grpc.adapters.database.audit import audit
 from cinema_grpc.adapters.database.database import Database
@@ -22,7 +25,7 @@ from cinema_grpc.adapters.simulated_ledger import ledger_of
 from cinema_grpc.adapters.simulated_payments import SimulatedPayments
 from tests.builders import NOW
 from tests.postgresql import execute
-from tests.rpc.conftest import METHODS, PASSWORD, App, new_id, running
+from tests.rpc.conftest import METHODS, PASSWORD, App, moment, new_id, running
 
 COLUMNS = {table.name: {column.name for column in table.columns} for table in metadata.sorted_tables} | {
     "simulated_payment": {"key", "charge_key", "currency_code", "amount", "outcome"}
@@ -75,8 +78,14 @@ class Round:
         self.called.add(f"/cinema.v1.{method}")
         service, _, name = method.partition("/")
         app = self.app
-        stubs = {"Auth": app.auth, "Catalog": app.catalog, "Showtime": app.showtimes, "Booking": app.bookings}
-        stub = stubs[service.removesuffix("Service")]
+        stubs = {
+            "AuthService": app.auth,
+            "CatalogService": app.catalog,
+            "ShowtimeService": app.showtimes,
+            "BookingService": app.bookings,
+            "BoxOfficeService": app.box_office,
+        }
+        stub = stubs[service]
         return await getattr(stub, name)(request, metadata=self.app.tokens[by] if by else (), timeout=SECONDS)
 
     async def run(self) -> None:
@@ -85,7 +94,9 @@ class Round:
         await self.sign_in()
         showtime_id = await self.enter()
         await self.browse()
+        await self.change(showtime_id)
         await self.buy(showtime_id)
+        await self.serve(showtime_id)
 
     async def sign_in(self) -> None:
         """Make the calls of the AuthService."""
@@ -144,6 +155,77 @@ class Round:
             found = await self.call("ShowtimeService/GetShowtime", pb.GetShowtimeRequest(showtime_id=shown.showtime_id))
             assert found.showtime == shown
 
+    async def change(self, showtime_id: str) -> None:
+        """Change what was entered, and block a seat; each preview shows what is done then."""
+        catalog, pb = catalog_service_pb2, showtime_service_pb2
+        read = pb.GetShowtimeRequest(showtime_id=showtime_id)
+        shown = (await self.call("ShowtimeService/GetShowtime", read)).showtime
+        for kind, identifier, field in (
+            ("Movie", shown.movie.movie_id, "title"),
+            ("Cinema", shown.cinema.cinema_id, "name"),
+            ("Auditorium", shown.auditorium_id, "name"),
+        ):
+            request = getattr(catalog, f"Update{kind}Request")(
+                update_mask=FieldMask(paths=[field]), **{f"{kind.lower()}_id": identifier, field: "Another"}
+            )
+            await self.call(f"CatalogService/Update{kind}", request, "staff")
+        later = moment(self.start + timedelta(minutes=20))
+        move = pb.UpdateShowtimeRequest(
+            showtime_id=showtime_id, update_mask=FieldMask(paths=["start_time"]), start_time=later, validate_only=True
+        )
+        preview = await self.call("ShowtimeService/UpdateShowtime", move, "staff")
+        move.validate_only, move.expected_revision = False, preview.showtime.revision
+        moved = await self.call("ShowtimeService/UpdateShowtime", move, "staff")
+        assert (moved.showtime.start_time, moved.impact) == (later, preview.impact)
+        block = SeatBlock(seats=["A10"], kind=SEAT_BLOCK_KIND_HOUSE, reason="guests")
+        request = pb.SetSeatBlocksRequest(showtime_id=showtime_id, block=block)
+        blocks = (await self.call("ShowtimeService/SetSeatBlocks", request, "staff")).blocks
+        listing = pb.ListSeatBlocksRequest(showtime_id=showtime_id)
+        assert (await self.call("ShowtimeService/ListSeatBlocks", listing, "staff")).blocks == blocks
+        read = pb.GetShowtimeRequest(showtime_id=showtime_id)
+        found = (await self.call("ShowtimeService/GetShowtime", read)).showtime
+        assert (found.movie.title, found.available_seats, found.start_time) == ("Another", 17, later)
+
+    async def serve(self, showtime_id: str) -> None:
+        """Sell at the counter and pay back, find what was sold, report it, and cancel the showtime."""
+        pb, by = box_office_service_pb2, "staff"
+        request = pb.SellSeatsRequest(
+            showtime_id=showtime_id,
+            seats=["A10", "A9"],
+            tender=booking_pb2.TENDER_CASH,
+            use_house_seats=True,
+            reason="a guest",
+            request_id=new_id(),
+        )
+        sold = (await self.call("BoxOfficeService/SellSeats", request, by)).booking
+        assert (await self.call("BoxOfficeService/SellSeats", request, by)).booking == sold
+        void = pb.VoidBookingRequest(booking_id=sold.booking_id, seats=["A9"], refund_percent=50, reason="unwell")
+        refund = (await self.call("BoxOfficeService/VoidBooking", void, by)).booking.refund
+        listing = pb.ListRefundsRequest(showtime_id=showtime_id, status=refund.status)
+        (listed,) = (await self.call("BoxOfficeService/ListRefunds", listing, by)).refunds
+        assert listed.refund == refund
+        settle = pb.SettleRefundRequest(refund_id=refund.refund_id, note="from the till")
+        await self.call("BoxOfficeService/SettleRefund", settle, by)
+        for criterion in (
+            {"booking_id": sold.booking_id},
+            {"ticket_code": sold.tickets[0].code},
+            {"showtime_id": showtime_id, "seat": "A10"},
+            {"username": by, "status": booking_pb2.BOOKING_STATUS_CONFIRMED},
+        ):
+            found = await self.call("BoxOfficeService/FindBookings", pb.FindBookingsRequest(**criterion), by)
+            assert found.bookings[0].booking.booking_id == sold.booking_id
+        read = showtime_service_pb2.GetShowtimeRequest(showtime_id=showtime_id)
+        cinema_id = (await self.call("ShowtimeService/GetShowtime", read)).showtime.cinema.cinema_id
+        for group in pb.SalesGroup.values():
+            days = {"from_date": "2026-05-01", "until_date": "2026-05-02"}
+            report = pb.GetSalesReportRequest(cinema_id=cinema_id, group_by=group, **days)
+            (total,) = (await self.call("BoxOfficeService/GetSalesReport", report, by)).totals
+            assert (total.seats_sold, total.seats_cancelled) == (7, 3)
+        cancel = showtime_service_pb2.CancelShowtimeRequest(showtime_id=showtime_id, reason="a leak")
+        cancelled = await self.call("ShowtimeService/CancelShowtime", cancel, by)
+        assert (cancelled.impact.confirmed_bookings, cancelled.impact.seats) == (2, 4)
+        await self.background()
+
     async def buy(self, showtime_id: str) -> None:
         """Book, pay, cancel and let lapse; and read each booking in every way."""
         pb, name = booking_service_pb2, self.customer
@@ -153,6 +235,8 @@ class Round:
             answer = await self.call("BookingService/CreateBooking", request, name)
             assert await self.call("BookingService/CreateBooking", request, name) == answer
             bookings.append(answer.booking.booking_id)
+        hold = pb.UpdateHoldRequest(booking_id=bookings[0], seats=["A1", "A2", "A3"])
+        assert len((await self.call("BookingService/UpdateHold", hold, name)).booking.seats) == 3
         for booking_id in bookings[:2]:
             pay = pb.ConfirmPaymentRequest(booking_id=booking_id, payment_token="tok_visa")
             await self.call("BookingService/ConfirmPayment", pay, name)

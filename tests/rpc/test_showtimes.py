@@ -75,7 +75,7 @@ class TestCreateShowtime:
         for number, price in enumerate((0, 10**12)):
             money = Money(currency_code="JPY", minor_units=price)
             assert (await programme.create(TOMORROW + number * 2 * RUNTIME, price=money)).price == money
-        assert (await refusal(programme.create(price=None))).fields == ["price"]
+        assert (await refusal(programme.create(price=None))).fields == ["price", "prices"]
         for amount in (-1, 10**12 + 1, -(2**63), 2**63 - 1):
             refused = await refusal(programme.create(price=Money(currency_code="EUR", minor_units=amount)))
             assert refused.fields == ["price.minor_units"], amount

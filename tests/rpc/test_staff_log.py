@@ -1,0 +1,81 @@
+"""The security log of what staff do: who, what, for whom and why."""
+
+from collections.abc import Awaitable
+from typing import Any
+
+import pytest
+from cinema.v1 import auth_service_pb2, booking_pb2, showtime_pb2
+from structlog.testing import capture_logs
+
+from tests.rpc.conftest import App, new_id, refusal
+from tests.rpc.test_access import FOR_STAFF
+
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+
+async def logged(call: Awaitable[Any]) -> list[dict[str, Any]]:
+    """Make a call, and return its lines in the security log, but for the use of the role."""
+    with capture_logs() as lines:
+        await call
+    said = [dict(line) for line in lines if line.get("logger") == "cinema.security"]
+    assert said[0]["event"] == "rights of staff used"
+    assert len({(line["user_id"], line["method"], line["request_id"]) for line in said}) == 1
+    assert all(line["peer"].startswith("ipv4:127.0.0.1:") for line in said)
+    return said[1:]
+
+
+async def user_id(app: App, metadata: Any) -> str:
+    answer = await app.auth.GetCurrentUser(auth_service_pb2.GetCurrentUserRequest(), metadata=metadata)
+    return answer.user.user_id
+
+
+async def test_sales_and_voids(app: App) -> None:
+    """For whom and why; a repeat is logged again."""
+    showtime_id = (await app.showtime()).showtime_id
+    staff, customer = await user_id(app, await app.staff()), await user_id(app, await app.customer())
+    fields: dict[str, Any] = {"customer_user_id": customer, "reason": "a birthday", "request_id": new_id()}
+    for _ in range(2):
+        (line,) = await logged(app.sell(showtime_id, "A1", "A2", tender=booking_pb2.TENDER_COMPLIMENTARY, **fields))
+        assert (line["event"], line["user_id"], line["customer_user_id"]) == ("seats sold", staff, customer)
+        assert (line["showtime_id"], line["tender"], line["reason"]) == (showtime_id, "COMPLIMENTARY", "a birthday")
+        assert line["booking_id"]
+    (line,) = await logged(app.void(line["booking_id"], "A2", percent=30, reason="unwell"))
+    assert (line["event"], line["user_id"], line["customer_user_id"]) == ("booking voided", staff, customer)
+    assert (line["seats"], line["refund_percent"], line["reason"]) == ("A2", 30, "unwell")
+    (line,) = await logged(app.sell(showtime_id, "B1", "B2"))
+    assert line["customer_user_id"] == staff
+
+
+async def test_changes_of_showtimes(app: App) -> None:
+    """But for previews, which change nothing."""
+    showtime_id = (await app.showtime()).showtime_id
+    changes = {"seat_gap_policy": showtime_pb2.SEAT_GAP_POLICY_ALLOW}
+    for preview in (
+        app.block(showtime_id, "A1", validate_only=True),
+        app.update_showtime(showtime_id, changes=changes, validate_only=True),
+        app.cancel_showtime(showtime_id, validate_only=True),
+    ):
+        assert await logged(preview) == []
+    (line,) = await logged(app.block(showtime_id, "A1", "A2", release=["B1"], reason="for guests"))
+    assert (line["event"], line["showtime_id"], line["reason"]) == ("seat blocks set", showtime_id, "for guests")
+    assert (line["seats"], line["released"]) == ("A1,A2", "B1")
+    (line,) = await logged(app.block(showtime_id, release=["A1"]))
+    assert (line["seats"], line["released"], line["reason"]) == ("", "A1", "")
+    (line,) = await logged(app.update_showtime(showtime_id, changes=changes, reason="asked for"))
+    assert (line["event"], line["showtime_id"], line["reason"]) == ("showtime changed", showtime_id, "asked for")
+    assert line["fields"] == "seat_gap_policy"
+    (line,) = await logged(app.cancel_showtime(showtime_id, reason="a leak"))
+    assert (line["event"], line["showtime_id"], line["reason"]) == ("showtime cancelled", showtime_id, "a leak")
+
+
+async def test_every_method_of_staff(app: App) -> None:
+    """Is logged as a use of their rights, also if it is refused; and so is a customer who tries."""
+    staff, customer = await app.staff(), await app.customer()
+    for method in FOR_STAFF:
+        for metadata, expected in ((staff, ("rights of staff used", None)), (customer, ("refused", "ROLE_REQUIRED"))):
+            call = app.send(method, b"", metadata)
+            with capture_logs() as lines:
+                await (call if metadata == staff and method.endswith("ListRefunds") else refusal(call))
+            line = next(line for line in lines if line.get("logger") == "cinema.security")
+            assert (line["event"], line.get("reason"), line["method"]) == (*expected, method)
+            assert line["user_id"] == await user_id(app, metadata)
