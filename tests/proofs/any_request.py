@@ -6,6 +6,7 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -21,6 +22,14 @@ TEXTS = (
 )
 LENGTHS = (0, 1, 2, 10, 11, 60, 61, 201, 2_001)
 LARGEST = 20_000
+ALTERNATIVES: Mapping[str, Sequence[str]] = {
+    "CreateShowtimeRequest": ("price", "prices"),
+    "CreateBookingRequest": ("seats", "choices"),
+    "UpdateHoldRequest": ("seats", "choices"),
+    "SellSeatsRequest": ("seats", "choices"),
+    "FindBookingsRequest": ("booking_id", "ticket_code", "username", "email", "showtime_id"),
+}
+"""Fields of which a sound message has one."""
 
 
 class AnyRequest:
@@ -37,8 +46,13 @@ class AnyRequest:
 
     def _message(self, kind: Descriptor) -> Message:
         message: Message = GetMessageClass(kind)()
+        left_out = set(ALTERNATIVES.get(kind.name, ()))
+        if left_out:
+            left_out.remove(self._chance.choice(ALTERNATIVES[kind.name]))
         for field in kind.fields:
             odd = self._chance.random() < 0.2
+            if field.name in left_out and not odd:
+                continue
             if odd and self._chance.random() < 0.3:
                 continue
             if field.is_repeated:
@@ -60,9 +74,21 @@ class AnyRequest:
             return self._message(kind)
         if not odd:
             return self._chance.choice(self._likely[field.name])
-        if kind is not None:
-            times: Mapping[str, Callable[..., Any]] = {"Timestamp": Timestamp, "Duration": Duration}
-            return times[kind.name](seconds=self._chance.choice(LONG_INTEGERS), nanos=self._chance.choice(NANOS))
+        return self._odd(field)
+
+    def _odd(self, field: FieldDescriptor) -> Any:
+        """Make a value that is hardly ever sound."""
+        if field.message_type is not None:
+            makers: Mapping[str, Callable[[], Message]] = {
+                "FieldMask": lambda: FieldMask(paths=self._chance.choices(TEXTS, k=self._chance.randint(0, 3))),
+                "Timestamp": lambda: Timestamp(
+                    seconds=self._chance.choice(LONG_INTEGERS), nanos=self._chance.choice(NANOS)
+                ),
+                "Duration": lambda: Duration(
+                    seconds=self._chance.choice(LONG_INTEGERS), nanos=self._chance.choice(NANOS)
+                ),
+            }
+            return makers[field.message_type.name]()
         if field.type == FieldDescriptor.TYPE_STRING:
             if self._chance.random() < 0.5:
                 return self._chance.choice(TEXTS)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from statistics import median
@@ -13,7 +13,7 @@ from cinema.v1 import showtime_pb2
 from sqlalchemy.pool import QueuePool
 
 from tests.database import reading
-from tests.rpc.conftest import UNLIMITED, App, new_id, running
+from tests.rpc.conftest import UNLIMITED, App, Metadata, new_id, running
 
 SHORT, LONG = 10, 2_000
 """How many instants there are in a short form, and in a long one."""
@@ -37,10 +37,10 @@ class Scene:
     cinema_id: str
     number: int = 0
 
-    async def next_booking(self) -> str:
+    async def next_booking(self, by: str = "ada") -> str:
         """Hold a seat that is free."""
         showtime_id, seat = self.seat()
-        return (await self.app.book(showtime_id, seat, request_id=new_id())).booking_id
+        return (await self.app.book(showtime_id, seat, by=by, request_id=new_id())).booking_id
 
     def seat(self) -> tuple[str, str]:
         """Return a showtime and a free seat in it."""
@@ -65,6 +65,10 @@ async def a_scene(database_url: str) -> AsyncIterator[Scene]:
         movie = await app.movie(minutes=60)
         await app.customer()
         yield Scene(app, showtimes, movie.movie_id, auditorium.auditorium_id, auditorium.cinema_id)
+
+
+Prepare = Callable[[Scene], Awaitable[tuple[Stub, Any, Metadata]]]
+"""Returns a call to interrupt: its stub, a request that no call has made yet, and its metadata."""
 
 
 class Sweep:

@@ -12,18 +12,18 @@ from typing import Any
 import grpc
 from cinema.v1 import auth_service_pb2, auth_service_pb2_grpc, showtime_service_pb2
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode
 from sqlalchemy import update
 
-from cinema_grpc.adapters.access_tokens import JwtAccessTokens
 from cinema_grpc.adapters.clock import SystemClock
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.passwords import Argon2Passwords
-from cinema_grpc.domain.account import Role, User
 from tests.conftest import Lend
 from tests.database import writing
-from tests.e2e.conftest import SECRET, Serving, serving
+from tests.e2e.conftest import Serving, serving
 from tests.proofs.any_request import Likely
 from tests.replicas.conftest import Chain, Replica
 from tests.rpc.conftest import PASSWORD, Metadata, moment
@@ -99,8 +99,6 @@ async def a_target(
         ((cinema_id,),) = await chain.rows("SELECT cinema_id FROM cinema")
         auditoriums = [row[0] for row in await chain.rows("SELECT auditorium_id FROM auditorium")]
         await database.close()
-        staff = User("user-0000", "user0", "Somebody", "", Role.STAFF, SystemClock().now())
-        token = JwtAccessTokens(SECRET.encode(), SystemClock()).issue(staff).text
         with serving(folder, CINEMA_DATABASE_URL=url, **settings) as server:
             address = await asyncio.to_thread(lambda: server.address)
             likely = likely_values(chain, str(movie_id), str(cinema_id), [str(each) for each in auditoriums])
@@ -108,8 +106,8 @@ async def a_target(
                 likely |= await made_by_calls(Replica(server, channel), chain)
                 likely["refresh_token"] = await refresh_tokens(channel)
             made_up: Metadata = (("authorization", "Bearer made.up.token"),)
-            as_staff: Metadata = (("authorization", f"Bearer {token}"),)
-            yield Target(server, address, credentials, likely, [*chain.customers, as_staff, as_staff, (), made_up])
+            callers = [*chain.customers, chain.staff, chain.staff, (), made_up]
+            yield Target(server, address, credentials, likely, callers)
             assert server.stop() == 0
             assert [line for line in server.lines if '"event":"call"' in line and '"level":"error"' in line] == []
 
@@ -156,17 +154,55 @@ def likely_values(chain: Chain, movie_id: str, cinema_id: str, auditoriums: Sequ
         "runtime": [Duration(seconds=5_400)],
         "name": ["One", "Two"],
         "time_zone": ["Europe/Berlin"],
+        "archived": [False, False, True],
+        "include_archived": [False, True],
+        "update_mask": [FieldMask(paths=[path]) for path in ("title", "name", "archived", "start_time", "prices")],
         "label": ["A", "B", "AA"],
         "sections": [1, 4],
+        "rows": ["A", "B"],
+        "category": ["standard", "lounge"],
+        "seat": ["A1", "B2"],
+        "companion_seats": ["A2", "B3"],
         "seats": [f"{row}{number}" for row in "ABC" for number in range(1, 60)],
         "start_time": later,
         "start_time_from": later,
         "start_time_until": later,
+        "include_cancelled": [False, True],
         "currency_code": ["EUR"],
         "minor_units": [1_250],
         "seat_gap_policy": [0, 1, 2],
+        "ticket_type": ["standard", "child"],
+        "proof": ["", "student card"],
+        "wheelchair": [False, False, True],
+        "extend": [False, True],
         "payment_token": ["tok_visa", "tok_declined"],
         "page_size": [0, 2, 200],
         "status": [0, 1, 2],
+        **_staff_values(later),
         "request_id": ["", "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"],
+    }
+
+
+def _staff_values(later: Sequence[Timestamp]) -> dict[str, Sequence[Any]]:
+    """Return the same for what staff alone send."""
+    return {
+        "kind": [1, 2],
+        "reason": ["a leak", "a guest of the house"],
+        "release": ["D1", "D2"],
+        "release_time": later,
+        "create_time": later,
+        "created_by": ["", "user-0000"],
+        "validate_only": [True, True, False],
+        "expected_revision": [0, 0, 1],
+        "tender": [1, 2, 3],
+        "customer_user_id": ["", "user-0001", "nobody"],
+        "allow_gap": [False, True],
+        "use_house_seats": [False, True],
+        "refund_percent": [0, 50, 100],
+        "ticket_code": ["no-such-code"],
+        "refund_id": ["no-such-refund"],
+        "note": ["paid in cash"],
+        "from_date": ["2026-05-01"],
+        "until_date": ["2026-05-02", "2026-06-01"],
+        "group_by": [1, 2, 3, 4, 5, 6],
     }

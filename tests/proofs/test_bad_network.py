@@ -118,7 +118,7 @@ async def kept_bookings(chain: Chain) -> list[Kept]:
             str(booking_id),
             int(str(user_id).rpartition("-")[2]),
             str(showtime_id),
-            tuple(label for label, _ in json.loads(str(seats))),
+            tuple(label for label, *_ in json.loads(str(seats))),
             int(str(create_time)),
             int(str(hold_expire_time)),
         )

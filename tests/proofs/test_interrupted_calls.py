@@ -1,7 +1,7 @@
 """Calls that are cancelled or time out at any instant: all or nothing, and a repeat gets the true outcome."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,21 +19,23 @@ from tests.builders import NOW
 from tests.chance import count
 from tests.conftest import KINDS, Lend
 from tests.database import reading
-from tests.proofs.interruptions import LONG, SHORT, WHOLE_CALLS, Scene, Stub, Sweep, a_scene, nothing_is_left
+from tests.proofs.interrupted_desk import STAFF_CHANGES, STAFF_EFFECTS
+from tests.proofs.interruptions import LONG, SHORT, WHOLE_CALLS, Prepare, Scene, Stub, Sweep, a_scene, nothing_is_left
 from tests.rpc.conftest import METHODS, Metadata, moment, new_id
 from tests.rpc.programme import EUR
 
 CHECKS = {
     "a claim without its booking, or a booking without its claim": (
         "SELECT count(*) FROM (SELECT 1 FROM seat_claim LEFT JOIN booking USING (booking_id)"
-        " WHERE booking.status IS NULL OR booking.status NOT IN ('RESERVED', 'CONFIRMED')) AS wrong"
+        " WHERE block_id IS NULL AND (booking.status IS NULL OR booking.status NOT IN ('RESERVED', 'CONFIRMED')))"
+        " AS wrong"
     ),
     "seats miscounted": (
         "SELECT count(*) FROM showtime WHERE taken_seats <>"
         " (SELECT count(*) FROM seat_claim WHERE seat_claim.showtime_id = showtime.showtime_id)"
     ),
     "claims that no booking counts": (
-        "SELECT (SELECT count(*) FROM seat_claim) -"
+        "SELECT (SELECT count(*) FROM seat_claim WHERE block_id IS NULL) -"
         " (SELECT coalesce(sum(seat_count), 0) FROM booking WHERE status IN ('RESERVED', 'CONFIRMED'))"
     ),
     "tickets of what is not paid for": (
@@ -42,7 +44,15 @@ CHECKS = {
     ),
     "charges without a confirmation": (
         "SELECT (SELECT count(*) FROM payment_attempt WHERE status = 'CHARGED') -"
-        " (SELECT count(*) FROM booking WHERE confirm_time IS NOT NULL)"
+        " (SELECT count(*) FROM booking WHERE confirm_time IS NOT NULL AND tender IS NULL)"
+    ),
+    "bookings that were paid for and given up, without a refund": (
+        "SELECT (SELECT count(*) FROM booking WHERE confirm_time IS NOT NULL AND cancel_time IS NOT NULL) -"
+        " (SELECT count(DISTINCT booking_id) FROM refund)"
+    ),
+    "bookings of cancelled showtimes": (
+        "SELECT count(*) FROM booking JOIN showtime ON showtime.showtime_id = booking.showtime_id"
+        " WHERE showtime.status = 'CANCELLED' AND booking.status <> 'CANCELLED'"
     ),
 }
 """Queries whose result is 0 in every state of the database."""
@@ -54,9 +64,9 @@ EFFECTS = {
     "CreateCinema": "SELECT count(*) FROM cinema",
     "CreateAuditorium": "SELECT count(*) FROM auditorium",
     "CreateShowtime": "SELECT count(*) FROM showtime",
+    **STAFF_EFFECTS,
 }
 """What each call with a request_id leaves one of, beside its stored response."""
-Prepare = Callable[["Scene"], Awaitable[tuple[Stub, Any, Metadata]]]
 
 
 async def create_booking(scene: Scene) -> tuple[Stub, Any, Metadata]:
@@ -123,6 +133,7 @@ CHANGES: dict[str, Prepare] = {
     "CreateCinema": create_cinema,
     "CreateAuditorium": create_auditorium,
     "CreateShowtime": create_showtime,
+    **STAFF_CHANGES,
 }
 
 

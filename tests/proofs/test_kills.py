@@ -202,7 +202,7 @@ async def settled(chain: Chain) -> None:
 async def lost(chain: Chain, tally: Tally) -> list[str]:
     """Return where the database disagrees with what was acknowledged."""
     rows = await chain.rows("SELECT booking_id, status, seats FROM booking")
-    there = {str(name): (status, [label for label, _ in json.loads(str(seats))]) for name, status, seats in rows}
+    there = {str(name): (status, [label for label, *_ in json.loads(str(seats))]) for name, status, seats in rows}
     wrong = [f"{name} was never acknowledged" for name in there.keys() - tally.told.keys()]
     for name, told in tally.told.items():
         status = booking_pb2.BookingStatus.Name(told.status).removeprefix("BOOKING_STATUS_")

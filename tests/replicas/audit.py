@@ -21,9 +21,9 @@ SECONDS_TO_REPEAT = 120
 """For how many seconds a client repeats a call."""
 KEPT_SEATS = (
     "SELECT booking_id, showtime_id, labelled->>0 AS seat FROM booking CROSS JOIN json_array_elements(seats::json)"
-    " AS labelled WHERE status IN ('RESERVED', 'CONFIRMED')"
+    " AS labelled WHERE status IN ('RESERVED', 'CONFIRMED') AND CAST(labelled->>5 AS boolean)"
 )
-"""The seats of bookings that keep them, from the column that holds [label, price] pairs."""
+"""The active seats of bookings that keep them, from the column that holds them with label, price and more."""
 
 
 @dataclass
@@ -96,7 +96,7 @@ async def audit(chain: Chain, log: Log) -> list[str]:
     )
     wrong += [f"miscounted: {row}" for row in counts]
     rows = await chain.rows(
-        "SELECT booking_id, booking.status, seats, refund.amount, refund.percent, total_price,"
+        "SELECT booking_id, booking.status, booking.seats, refund.amount, refund.percent, total_price,"
         " (SELECT count(*) FROM ticket WHERE ticket.booking_id = booking.booking_id), seat_count, confirm_time"
         " FROM booking LEFT JOIN refund USING (booking_id)"
     )
@@ -109,7 +109,7 @@ async def audit(chain: Chain, log: Log) -> list[str]:
             continue
         if Status.Name(told.status).removeprefix("BOOKING_STATUS_") != status:
             wrong.append(f"{name} is {status}, and its owner was told {Status.Name(told.status)}")
-        if [each.seat for each in told.seats] != [label for label, _ in json.loads(str(seats))]:
+        if [each.seat for each in told.seats] != [label for label, *_ in json.loads(str(seats))]:
             wrong.append(f"{name} has the seats {seats}")
         if tickets != (seat_count if confirm_time is not None else 0):
             wrong.append(f"{name} has {tickets} tickets")

@@ -27,7 +27,7 @@ from cinema_grpc.application.catalog import Catalog, unencoded
 from cinema_grpc.domain.account import Role, User
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.seating import SeatRow
-from cinema_grpc.domain.showtime import SeatGapPolicy
+from cinema_grpc.domain.terms import SeatGapPolicy
 from tests.database import reading, writing
 from tests.e2e.conftest import SECRET, Serving, serving
 
@@ -63,10 +63,31 @@ class Replica:
         )
         return (await self.bookings.ConfirmPayment(request, metadata=by, timeout=DEADLINE)).booking
 
-    async def cancel(self, by: Metadata, booking_id: str, request_id: str = "") -> booking_pb2.Booking:
-        """Give a booking up."""
-        request = booking_service_pb2.CancelBookingRequest(booking_id=booking_id, request_id=request_id)
+    async def cancel(
+        self, by: Metadata, booking_id: str, request_id: str = "", seats: Sequence[str] = ()
+    ) -> booking_pb2.Booking:
+        """Give a booking up, or some of its seats."""
+        request = booking_service_pb2.CancelBookingRequest(booking_id=booking_id, request_id=request_id, seats=seats)
         return (await self.bookings.CancelBooking(request, metadata=by, timeout=DEADLINE)).booking
+
+    async def cancel_showtime(
+        self,
+        by: Metadata,
+        showtime_id: str,
+        request_id: str = "",
+        expected_revision: int = 0,
+        *,
+        validate_only: bool = False,
+    ) -> showtime_service_pb2.CancelShowtimeResponse:
+        """Cancel a showtime, or preview that."""
+        request = showtime_service_pb2.CancelShowtimeRequest(
+            showtime_id=showtime_id,
+            reason="a power cut",
+            request_id=request_id,
+            expected_revision=expected_revision,
+            validate_only=validate_only,
+        )
+        return await self.showtimes.CancelShowtime(request, metadata=by, timeout=DEADLINE)
 
     async def taken(self, showtime_id: str) -> set[str]:
         """Read which seats of a showtime are not free."""
@@ -77,13 +98,14 @@ class Replica:
 
 @dataclass
 class Chain:
-    """A cinema chain: a database with showtimes of 400 seats each, customers, and the replicas that serve them."""
+    """A cinema chain: a database with showtimes of 400 seats each, accounts, and the replicas that serve them."""
 
     database_url: str
     database: Database
     replicas: list[Replica] = field(default_factory=list)
     showtimes: list[str] = field(default_factory=list)
     customers: list[Metadata] = field(default_factory=list)
+    staff: Metadata = ()
 
     async def furnish(self, showtimes: int, customers: int, rows: Sequence[SeatRow] = ROWS) -> None:
         """Enter showtimes, each in an auditorium of its own, and customers."""
@@ -98,25 +120,29 @@ class Chain:
                 movie.movie_id, room.auditorium_id, start, price, SeatGapPolicy.ALLOW, None, unencoded
             )
             self.showtimes.append(shown.showtime_id)
-        tokens = JwtAccessTokens(SECRET.encode(), SystemClock())
-        accounts = []
-        for number in range(customers):
-            user = User(f"user-{number:04}", f"user{number}", "Somebody", "", Role.CUSTOMER, start)
-            accounts.append(
-                {
-                    "user_id": user.user_id,
-                    "username": user.username,
-                    "folded_username": user.username,
-                    "full_name": user.full_name,
-                    "email": "",
-                    "role": user.role.value,
-                    "password_hash": "none",
-                    "create_time": user.create_time,
-                }
-            )
-            self.customers.append((("authorization", f"Bearer {tokens.issue(user).text}"),))
+        users = [
+            User(f"user-{number:04}", f"user{number}", "Somebody", "", Role.CUSTOMER, start)
+            for number in range(customers)
+        ]
+        users.append(User("staff-0001", "staff1", "Somebody", "", Role.STAFF, start))
+        accounts = [
+            {
+                "user_id": user.user_id,
+                "username": user.username,
+                "folded_username": user.username,
+                "full_name": user.full_name,
+                "email": "",
+                "role": user.role.value,
+                "password_hash": "none",
+                "create_time": user.create_time,
+            }
+            for user in users
+        ]
         async with writing(self.database) as connection:
             await connection.execute(insert(schema.account), accounts)
+        tokens = JwtAccessTokens(SECRET.encode(), SystemClock())
+        signed_in: list[Metadata] = [(("authorization", f"Bearer {tokens.issue(user).text}"),) for user in users]
+        *self.customers, self.staff = signed_in
 
     async def rows(self, query: str) -> list[tuple[object, ...]]:
         """Ask the database itself."""

@@ -22,7 +22,9 @@ from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.idempotency import IdempotencyKey, StoredResponse
 from cinema_grpc.domain.booking import SEAT_KEEPING, Booking, BookingStatus
 from cinema_grpc.domain.money import Money
-from cinema_grpc.domain.showtime import Change, Terms
+from cinema_grpc.domain.pricing import single_price
+from cinema_grpc.domain.showtime import Change
+from cinema_grpc.domain.terms import Terms
 from cinema_grpc.domain.unpaid_holds import COUNTED_FOR
 from tests.builders import NOW
 
@@ -76,7 +78,7 @@ class Database:
         """Change the price of a showtime that is not locked."""
         row = self.showtimes[showtime_id]
         row.version = Version(row.version.revision + 1, new_commit_id())
-        row.terms, row.terms_revision = replace(row.terms, seat_price=price), row.version.revision
+        row.terms, row.terms_revision = replace(row.terms, prices=single_price(price, ())), row.version.revision
         self._log_commit(showtime_id, row.version)
 
     def now(self) -> datetime:
@@ -179,7 +181,7 @@ class Database:
         before, after, name = change.before, change.after, change.after.booking_id
         self.expect(self.bookings.get(name) == before, f"{name} was changed from a state that it was not in")
         if before is None:
-            price = self.showtimes[update.showtime_id].terms.seat_price
+            price = self.showtimes[update.showtime_id].terms.prices.lowest
             self.expect({seat.price for seat in after.seats} == {price}, f"{name} was made at an old price")
         kept = before is not None and before.status in SEAT_KEEPING
         keeps = after.status in SEAT_KEEPING

@@ -177,8 +177,8 @@ class Store:
         booking = self._database.bookings.get(booking_id)
         if booking is None:
             return None
-        start_time = self._database.showtimes[booking.showtime_id].terms.start_time
-        return FoundBooking(booking, start_time, self._database.now())
+        terms = self._database.showtimes[booking.showtime_id].terms
+        return FoundBooking(booking, terms.start_time, terms.moves, self._database.now())
 
     async def of_user(
         self, user_id: str, showtime_id: str, status: BookingStatus | None, after: str, limit: int

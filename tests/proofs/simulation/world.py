@@ -20,11 +20,13 @@ from cinema_grpc.application.payment_saga import PaymentSaga
 from cinema_grpc.application.payments import Payments
 from cinema_grpc.application.refunds import Refunds
 from cinema_grpc.domain.booking import Booking
+from cinema_grpc.domain.claims import Selection
 from cinema_grpc.domain.errors import CinemaError
 from cinema_grpc.domain.money import Money
-from cinema_grpc.domain.seating import SeatPlan, SeatRow
-from cinema_grpc.domain.showtime import SeatGapPolicy, Terms
-from tests.builders import NOW
+from cinema_grpc.domain.pricing import single_price
+from cinema_grpc.domain.seating import SeatRow
+from cinema_grpc.domain.terms import SeatGapPolicy
+from tests.builders import NOW, some_terms
 from tests.proofs.simulation.database import Database
 from tests.proofs.simulation.loop import OWNER, Process, SimulatedLoop
 from tests.proofs.simulation.provider import DECLINED, Provider
@@ -158,8 +160,9 @@ class World:
         """Create showtimes, and start the processes."""
         for number in (1, 2):
             showtime_id = f"s{number}"
-            price, plan = Money("EUR", PRICES[0]), SeatPlan([SeatRow("A", (4,))])
-            self.database.add_showtime(Terms(showtime_id, START, price, SeatGapPolicy.ALLOW, plan))
+            prices = single_price(Money("EUR", PRICES[0]), ())
+            rows = [SeatRow("A", (4,))]
+            self.database.add_showtime(some_terms(rows, SeatGapPolicy.ALLOW, START, showtime_id, prices))
         for number in range(self.chance.choice([1, 2, 2, 3])):
             self.offices.append(Office(f"office {number}", self.database, self.provider))
         self.loop.before_step = self._perhaps_crash
@@ -183,7 +186,10 @@ class World:
         showtime_id, first = self.chance.choice(["s1", "s2"]), self.chance.randrange(len(SEATS))
         seats = SEATS[first : first + self.chance.choice([1, 2, 3])]
         response = await self.call(
-            name, "book", lambda bookings, call: bookings.create(name, showtime_id, seats, call, encode), [*seats]
+            name,
+            "book",
+            lambda bookings, call: bookings.create(name, showtime_id, Selection(seats), call, encode),
+            [*seats],
         )
         if response is None:
             return
