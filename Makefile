@@ -58,7 +58,7 @@ DATABASE ?= sqlite
 
 # `make mutations BUG='page token'` runs only bugs with this in their name.
 .PHONY: mutations
-mutations: $(ENVIRONMENT) ## Reintroduce known bugs one at a time in a copy; a test must fail for each: 2 minutes
+mutations: $(ENVIRONMENT) ## Reintroduce known bugs one at a time in a copy; a test must fail for each: 15 minutes
 	@$(BIN)/python -m tests.mutations $(if $(BUG),'$(BUG)')
 
 # `make bench SCENARIO=create-booking` runs one scenario.

@@ -21,6 +21,8 @@ from tests.postgresql import PostgresServer
 ROOT = Path(__file__).parents[2]
 SECONDS = 240
 """How long the tests of one bug may take."""
+SECONDS_OF_ALL = 1_800
+"""How long the tests of all bugs may take together."""
 PASSED, FAILED = 0, 1
 """pytest's exit codes for tests that ran; any other means that something else went wrong."""
 
@@ -78,7 +80,7 @@ def environment(folder: Path, database_url: str) -> dict[str, str]:
     }
 
 
-def run_tests(folder: Path, tests: Sequence[str], database_url: str) -> tuple[int | None, str]:
+def run_tests(folder: Path, tests: Sequence[str], database_url: str, seconds: int = SECONDS) -> tuple[int | None, str]:
     """Run tests up to the first that fails; return pytest's exit code, None if they never end, and the output."""
     options = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--no-header", "--tb=line", "--show-capture=no"]
     process = subprocess.Popen(  # noqa: S603 (our own tests)
@@ -91,7 +93,7 @@ def run_tests(folder: Path, tests: Sequence[str], database_url: str) -> tuple[in
         start_new_session=True,
     )
     try:
-        printed, _ = process.communicate(timeout=SECONDS)
+        printed, _ = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)  # with the servers that the tests have started
         return None, process.communicate()[0]
@@ -110,7 +112,8 @@ def check_sound(folder: Path, mutations: Sequence[Mutation], database_url: str) 
     )
     if not where.stdout.startswith(str(folder)):
         sys.exit(f"the tests would not use the copy in {folder}, but {where.stdout}")
-    code, printed = run_tests(folder, sorted({test for each in mutations for test in each.tests}), database_url)
+    tests = sorted({test for each in mutations for test in each.tests})
+    code, printed = run_tests(folder, tests, database_url, SECONDS_OF_ALL)
     if code != PASSED:
         sys.exit(f"without any bug the tests should pass:\n{printed}")
 

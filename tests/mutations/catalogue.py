@@ -1,5 +1,5 @@
 """Known bugs, as edits that put them back, and the tests of which at least one must notice each."""
 
-from tests.mutations.bugs import application, database, domain, server, stores
+from tests.mutations.bugs import application, database, desk, domain, server, stores
 
-MUTATIONS = tuple(each for part in (application, domain, database, stores, server) for each in part.MUTATIONS)
+MUTATIONS = tuple(each for part in (application, domain, desk, database, stores, server) for each in part.MUTATIONS)

@@ -26,7 +26,7 @@ MUTATIONS = (
     mutation(
         "terms that were loaded do not replace the cached ones",
         f"{BATCHES}/cache.py",
-        "        showtime.terms = found.terms\n",
+        "        showtime.restore_terms(found.terms)\n",
         "        pass\n",
         SIMULATION,
     ),

@@ -85,12 +85,14 @@ MUTATIONS = (
         (
             Edit(
                 f"{DATABASE}/sql/sqlite.sql",
-                "WHERE showtime_id = :showtime_id AND seat = :seat AND booking_id = :booking_id;",
+                "WHERE showtime_id = :showtime_id AND seat = :seat"
+                " AND booking_id IS :booking_id AND block_id IS :block_id;",
                 "WHERE showtime_id = :showtime_id AND seat = :seat;",
             ),
             Edit(
                 f"{DATABASE}/sql/postgresql.sql",
-                "        AND seat_claim.booking_id = gone.booking_id\n",
+                "        AND coalesce(seat_claim.booking_id, seat_claim.block_id)"
+                " = coalesce(gone.booking_id, gone.block_id)\n",
                 "",
             ),
         ),
@@ -213,7 +215,8 @@ MUTATIONS = (
         "bookings are written with whatever columns a newer version has added",
         f"{DATABASE}/sql/postgresql.sql",
         "    SELECT booking_id, showtime_id, user_id, status, seats, seat_count, currency_code, total_price,\n"
-        "        create_time, hold_expire_time, hold_extended, confirm_time, cancel_time, revision, relied_on\n",
+        "        create_time, hold_expire_time, hold_extended, hold_renewed, confirm_time, cancel_time, cancel_cause,\n"
+        "        cancel_reason, wheelchair, tender, sold_by, sale_reason, revision, relied_on\n",
         "    SELECT *\n",
         "tests/rpc/test_newer_tables.py",
     ),

@@ -128,7 +128,7 @@ MUTATIONS = (
     mutation(
         "invisible characters make other names",
         f"{TRANSPORT}/validation.py",
-        ", *_bad_texts(message, texts)]",
+        ", *_bad_texts(message, sent)]",
         "]",
         "tests/rpc/test_catalog.py::TestEntering::test_what_shows_nothing_is_refused",
     ),

@@ -7,36 +7,39 @@ MUTATIONS = (
         "a seat may have two claims: the unique key is dropped",
         (
             Edit(
-                f"{DATABASE}/schema.py",
-                'Column("booking_id", ExactText, ForeignKey("booking.booking_id"), nullable=False),\n'
-                "    sqlite_with_rowid=False",
-                'Column("booking_id", ExactText, ForeignKey("booking.booking_id"), primary_key=True),\n'
-                "    sqlite_with_rowid=False",
+                f"{DATABASE}/schema/bookings.py",
+                '    Column("booking_id", ExactText, ForeignKey("booking.booking_id")),\n    Column("block_id"',
+                '    Column("booking_id", ExactText, ForeignKey("booking.booking_id"), primary_key=True),\n'
+                '    Column("block_id"',
             ),
             Edit(
-                f"{DATABASE}/migrations/versions/2001_create_tables.py",
+                f"{DATABASE}/migrations/versions/2002_create_sales.py",
                 '"showtime_id", "seat", name="seat_claim_pk"',
                 '"showtime_id", "seat", "booking_id", name="seat_claim_pk"',
             ),
         ),
         (f"{FAULTS}::test_a_key_violation_is_narrowed_down",),
     ),
-    Mutation(
-        "overlapping showtimes are looked for outside the transaction",
-        (
-            Edit(
-                f"{DATABASE}/catalog_store.py",
-                "            _check_overlaps(connection, showtime)\n            commit_id",
-                "            commit_id",
-            ),
-            Edit(
-                f"{DATABASE}/catalog_store.py",
-                "        await self._add(response, add)\n",
-                "        await self._database.transact(lambda connection: _check_overlaps(connection, showtime))\n"
-                "        await self._add(response, add)\n",
-            ),
-        ),
-        ("tests/store/test_programme_store.py::test_of_many_showtimes_that_overlap_and_come_at_once_one_is_kept",),
+    mutation(
+        "showtimes are added to an auditorium that is not locked",
+        f"{DATABASE}/catalog_changes.py",
+        "row = connection.execute(_locking(query)).one_or_none()",
+        "row = connection.execute(query).one_or_none()",
+        "tests/store/test_programme_store.py::test_of_many_showtimes_that_overlap_and_come_at_once_one_is_kept",
+    ),
+    mutation(
+        "a movie can be archived or get another runtime while a showtime of it is scheduled",
+        f"{DATABASE}/catalog_changes.py",
+        "movie = _locked_movie(connection, movie_id, shared=True)",
+        "movie = Movie(*connection.execute(select(*_MOVIE).where(_MOVIE.movie_id == movie_id)).one())",
+        "tests/application/test_catalog_races.py",
+    ),
+    mutation(
+        "names stay in seat maps after they were changed",
+        f"{DATABASE}/listings_reader.py",
+        "if cached is not None and cached.catalog_revision == catalog_revision:",
+        "if cached is not None:",
+        "tests/rpc/test_catalog_updates.py::TestListedNames::test_they_change_at_once",
     ),
     mutation(
         "a hold is over a moment too late in lists of bookings",
@@ -54,14 +57,14 @@ MUTATIONS = (
     ),
     mutation(
         "a customer's bookings of one status are found by looking through all of them",
-        f"{DATABASE}/migrations/versions/2001_create_tables.py",
+        f"{DATABASE}/migrations/versions/2002_create_sales.py",
         '"booking", ["user_id", "status", "booking_id"])',
         '"booking", ["user_id", "booking_id"])',
         "tests/store/test_bounded_lists.py",
     ),
     mutation(
         "a page of the programme in a cinema is found by looking through that of the movie",
-        f"{DATABASE}/migrations/versions/2001_create_tables.py",
+        f"{DATABASE}/migrations/versions/2002_create_sales.py",
         '        ["cinema_id", "movie_id"],\n',
         "",
         "tests/store/test_bounded_lists.py",
