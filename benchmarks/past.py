@@ -7,7 +7,7 @@ from typing import Any
 
 import uuid_utils
 
-from benchmarks.sample import BETWEEN_STARTS, RUNTIME, SEAT_PRICE, Customer, SampleData, priced
+from benchmarks.sample import BETWEEN_STARTS, PRICES, RUNTIME, SEAT_PRICE, Customer, SampleData, priced
 from cinema_grpc.adapters.database.column_types import microseconds
 from cinema_grpc.application.box_office.store import new_commit_id
 
@@ -16,11 +16,11 @@ PAID_A_SHOWTIME = 60
 """Each of them has a pair of seats, a payment and two tickets; the others were holds that nobody paid for."""
 SHOWTIMES_AT_ONCE = 200
 COLUMNS = {
-    "showtime": "showtime_id movie_id auditorium_id cinema_id start_time end_time currency_code seat_price "
-    "seat_gap_policy taken_seats revision commit_id terms_revision latest_time",
+    "showtime": "showtime_id movie_id auditorium_id cinema_id start_time end_time currency_code prices "
+    "seat_gap_policy status taken_seats revision commit_id terms_revision latest_time",
     "commit_log": "showtime_id revision commit_id decide_time",
     "booking": "booking_id showtime_id user_id status seats seat_count currency_code total_price create_time "
-    "hold_expire_time hold_extended confirm_time revision",
+    "hold_expire_time hold_extended hold_renewed wheelchair confirm_time revision",
     "seat_claim": "showtime_id seat booking_id",
     "payment_attempt": "attempt_id booking_id status create_time request due_time tries",
     "ticket": "ticket_id booking_id seat code",
@@ -67,7 +67,7 @@ def _add_showtime(
     commits = [
         new_commit_id() for _ in range(2 * len(buyers) + 1)
     ]  # for each booking one that makes and one that ends it
-    terms = ("EUR", SEAT_PRICE, "REFUSE")
+    terms = ("EUR", PRICES, "REFUSE", "SCHEDULED")
     latest = (taken, len(commits) - 1, commits[-1], 0, start)
     rows["showtime"].append((showtime_id, *auditorium, start, end, *terms, *latest))
     rows["commit_log"] += [(showtime_id, revision, commit_id, start) for revision, commit_id in enumerate(commits)]
@@ -79,9 +79,9 @@ def _add_showtime(
         kept = (booking_id, showtime_id, user_id)
         what = (priced(seats), len(seats), "EUR", len(seats) * SEAT_PRICE, made, hold_end)
         if number >= PAID_A_SHOWTIME:
-            rows["booking"].append((*kept, "EXPIRED", *what, False, None, 2 * number + 2))
+            rows["booking"].append((*kept, "EXPIRED", *what, False, False, False, None, 2 * number + 2))
             continue
-        rows["booking"].append((*kept, "CONFIRMED", *what, True, made, 2 * number + 2))
+        rows["booking"].append((*kept, "CONFIRMED", *what, True, False, False, made, 2 * number + 2))
         rows["seat_claim"] += [(showtime_id, seat, booking_id) for seat in seats]
         rows["payment_attempt"].append((str(uuid_utils.uuid7()), booking_id, "CHARGED", made, "", made, 0))
         rows["ticket"] += [(str(uuid_utils.uuid7()), booking_id, seat, secrets.token_hex(16)) for seat in seats]

@@ -16,12 +16,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from benchmarks.databases import KeptDatabase
 from cinema_grpc.adapters.access_tokens import JwtAccessTokens
 from cinema_grpc.adapters.clock import SystemClock
-from cinema_grpc.adapters.database import schema
+from cinema_grpc.adapters.database import price_lists, schema
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.migrate import migrate
 from cinema_grpc.adapters.database.seat_plans import to_text
 from cinema_grpc.application.box_office.store import new_commit_id
 from cinema_grpc.domain.account import Role, User
+from cinema_grpc.domain.money import Money
+from cinema_grpc.domain.pricing import STANDARD, single_price
 from cinema_grpc.domain.seating import SeatPlan, SeatRow
 from tests.database import writing
 
@@ -32,6 +34,7 @@ SHOWTIMES_AN_AUDITORIUM = 100
 RUNTIME = timedelta(minutes=100)
 BETWEEN_STARTS = timedelta(hours=3)
 SEAT_PRICE = 1_250
+PRICES = price_lists.to_text(single_price(Money("EUR", SEAT_PRICE), ()))
 
 Seats: TypeAlias = tuple[str, ...]
 
@@ -156,7 +159,7 @@ def plan_holds(
 
 def priced(seats: Seats) -> str:
     """Return the seats of a booking as stored."""
-    return orjson.dumps([[seat, SEAT_PRICE] for seat in seats]).decode()
+    return orjson.dumps([[seat, SEAT_PRICE, STANDARD, STANDARD, "", True] for seat in seats]).decode()
 
 
 async def _write(kept: KeptDatabase, write: Callable[[AsyncConnection], Awaitable[None]], *, new: bool = False) -> None:
@@ -205,8 +208,8 @@ async def _add_programme(
 ) -> list[str]:
     movie_id, cinema_id = str(uuid_utils.uuid7()), str(uuid_utils.uuid7())
     movie = {"movie_id": movie_id, "title": "A Film", "runtime": RUNTIME, "rating": "PG", "synopsis": ""}
-    await _insert(connection, schema.movie, [{**movie, "create_time": now}])
-    cinema = {"cinema_id": cinema_id, "name": "A SampleData", "time_zone": "UTC", "create_time": now}
+    await _insert(connection, schema.movie, [{**movie, "create_time": now, "archived": False}])
+    cinema = {"cinema_id": cinema_id, "name": "A SampleData", "time_zone": "UTC", "create_time": now, "archived": False}
     await _insert(connection, schema.cinema, [cinema])
     auditoriums = [
         {
@@ -214,6 +217,9 @@ async def _add_programme(
             "cinema_id": cinema_id,
             "name": f"Screen {number + 1}",
             "rows": to_text(rows),
+            "areas": "[]",
+            "wheelchair_spaces": "[]",
+            "archived": False,
             "total_seats": len(SeatPlan(rows)),
             "create_time": now,
         }
@@ -233,7 +239,8 @@ async def _add_programme(
                 "start_time": begin,
                 "end_time": begin + RUNTIME,
                 "currency_code": "EUR",
-                "seat_price": SEAT_PRICE,
+                "status": "SCHEDULED",
+                "prices": PRICES,
                 "seat_gap_policy": "REFUSE",
                 "taken_seats": 0,
                 "revision": 0,
@@ -261,5 +268,7 @@ def _booking_row(hold: Hold, now: datetime) -> dict[str, Any]:
         "create_time": now,
         "hold_expire_time": hold.expire_time,
         "hold_extended": False,
+        "hold_renewed": False,
+        "wheelchair": False,
         "revision": 1,
     }

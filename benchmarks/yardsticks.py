@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 import grpc
-import orjson
 import uuid_utils
 import uvloop
 from cinema.v1 import booking_pb2, booking_service_pb2, money_pb2, showtime_service_pb2
@@ -23,6 +22,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from benchmarks.sample import priced
 from cinema_grpc.adapters.clock import SystemClock
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.database import Database
@@ -81,7 +81,7 @@ class Textbook:
         async with self._transaction() as connection:
             self._user_id = (await connection.execute(select(schema.account.c.user_id).limit(1))).scalar_one()
             query = select(schema.showtime.c.showtime_id, schema.auditorium.c.rows).join(schema.auditorium)
-            self._plans = {row.showtime_id: seat_plan(row.rows) for row in await connection.execute(query)}
+            self._plans = {row.showtime_id: seat_plan(row.rows, "[]", "[]") for row in await connection.execute(query)}
 
     async def create_booking(
         self, request: Request, context: "grpc.aio.ServicerContext[Request, Response]"
@@ -105,13 +105,15 @@ class Textbook:
                     showtime_id=request.showtime_id,
                     user_id=self._user_id,
                     status="RESERVED",
-                    seats=orjson.dumps([[seat, 1_250] for seat in request.seats]).decode(),
+                    seats=priced(tuple(request.seats)),
+                    wheelchair=False,
                     seat_count=len(request.seats),
                     currency_code="EUR",
                     total_price=1_250 * len(request.seats),
                     create_time=now,
                     hold_expire_time=now + timedelta(minutes=10),
                     hold_extended=False,
+                    hold_renewed=False,
                     revision=showtime.revision + 1,
                 )
             )

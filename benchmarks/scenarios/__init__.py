@@ -8,6 +8,7 @@ from benchmarks.databases import KEEPERS
 from benchmarks.figures import Result
 from benchmarks.scenarios import (
     big,
+    cancel_showtime,
     changes,
     create_booking,
     logins,
@@ -41,6 +42,7 @@ SCENARIOS = {
     "create-booking": Scenario("CreateBooking of 2 seats, 400 showtimes", create_booking.run),
     "on-sale": Scenario("On-sale of one showtime", on_sale.run),
     "changes": Scenario("CancelBooking and ConfirmPayment", changes.run),
+    "cancel-showtime": Scenario("CancelShowtime of 2,000 sold seats", cancel_showtime.run, databases=("sqlite",)),
     "once": Scenario("CreateBooking with and without a request_id", once.run, quick=False),
     "get-showtime": Scenario("GetShowtime of 300 seats while bookings run", reads.get_showtime),
     "list-showtimes": Scenario("ListShowtimes, a page of 50 of 10,000", reads.list_showtimes),
