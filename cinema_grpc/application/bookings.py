@@ -15,7 +15,7 @@ from cinema_grpc.application.ports import BookingReader, FoundBooking, FoundBook
 from cinema_grpc.domain.booking import Booking, BookingStatus
 from cinema_grpc.domain.booking_errors import NotBookingOwner
 from cinema_grpc.domain.cancellation import CancellationQuote, quote
-from cinema_grpc.domain.claims import Selection
+from cinema_grpc.domain.claims import BestSeats, Selection
 from cinema_grpc.domain.errors import BookingNotFound
 from cinema_grpc.domain.holds import NO_LIMITS, change_seats, extended, hold
 from cinema_grpc.domain.unpaid_holds import HoldLimits
@@ -56,7 +56,12 @@ class Bookings:
         self._older_showtime_ids: dict[str, str] = {}
 
     async def create(
-        self, user_id: str, showtime_id: str, selection: Selection, call: IdempotentCall | None, encode: Encode
+        self,
+        user_id: str,
+        showtime_id: str,
+        selection: Selection | BestSeats,
+        call: IdempotentCall | None,
+        encode: Encode,
     ) -> bytes:
         """Hold seats, and return the response, or the stored one for a repeated call.
 

@@ -23,7 +23,7 @@ from cinema_grpc.domain.catalog import ListedShowtime
 from cinema_grpc.domain.errors import ShowtimeNotFound
 from cinema_grpc.domain.seating import SeatPlan
 from cinema_grpc.domain.showtime import SeatStatus
-from cinema_grpc.domain.terms import Terms
+from cinema_grpc.domain.terms import ShowtimeStatus, Terms
 
 SHOWTIMES_A_LOAD = 16
 """How many showtimes one query brings up to date. More that are not cached would hold up the event loop."""
@@ -35,12 +35,14 @@ class SeatMap:
 
     Attributes:
         catalog_revision: The revision of the catalog that its names are of, or an earlier one.
+        on_sale: Whether seats can be booked: the showtime takes place and has not started.
     """
 
     listed: ListedShowtime
     seat_plan: SeatPlan
     seats: Sequence[SeatStatus]
     catalog_revision: int
+    on_sale: bool
 
 
 class _Current(NamedTuple):
@@ -176,8 +178,11 @@ def _make_seat_map(cached: CachedShowtime, listed: ListedShowtime, catalog_revis
     showtime = cached.showtime
     terms, seats = showtime.terms, showtime.seats(now)
     listed = with_state(listed, terms, seats, cached.version.revision)
-    cached.seat_map = SeatMap(listed, terms.seat_plan, seats, catalog_revision)
-    cached.seat_map_until = showtime.next_lapse(now)
+    started = now >= terms.start_time
+    on_sale = terms.status is ShowtimeStatus.SCHEDULED and not started
+    cached.seat_map = SeatMap(listed, terms.seat_plan, seats, catalog_revision, on_sale)
+    next_lapse = showtime.next_lapse(now)
+    cached.seat_map_until = next_lapse if started else min(next_lapse or terms.start_time, terms.start_time)
 
 
 def with_state(listed: ListedShowtime, terms: Terms, seats: Sequence[SeatStatus], revision: int) -> ListedShowtime:

@@ -37,6 +37,16 @@ class TicketTypeNotOffered(CinemaError):
         super().__init__(seats=seats, ticket_types=ticket_types)
 
 
+class NoCategoryOffers(TicketTypeNotOffered):
+    """No category that a party may have has a price for each of its ticket types."""
+
+    subject = "ticket_types"
+    template = "no category of seats has a price for each of {ticket_types}; see the showtime's prices"
+
+    def __init__(self, ticket_types: Sequence[str]) -> None:
+        CinemaError.__init__(self, ticket_types=ticket_types)
+
+
 class SeatsUnavailable(CinemaError):
     """Some of the seats are held, sold or blocked."""
 
@@ -46,6 +56,20 @@ class SeatsUnavailable(CinemaError):
 
     def __init__(self, seats: Sequence[str]) -> None:
         super().__init__(seats=seats)
+
+
+class NoSeatsTogether(CinemaError):
+    """There are no seats for the party that asks for the best ones."""
+
+    kind = ErrorKind.RULE_BROKEN
+    reason, subject = "NO_SEATS_TOGETHER", "showtime_id"
+    template = (
+        "showtime {showtime_id} has no seats for a party of {party_size} as requested; "
+        "the largest one that fits side by side is of {largest_group}"
+    )
+
+    def __init__(self, showtime_id: str, party_size: int, largest_group: int) -> None:
+        super().__init__(showtime_id=showtime_id, party_size=party_size, largest_group=largest_group)
 
 
 class AccessibleOnly(CinemaError):

@@ -28,6 +28,23 @@ class Selection:
     wheelchair: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class BestSeats:
+    """A party that takes the best free seats; `suggestions` chooses them.
+
+    Attributes:
+        ticket_types: The ticket type of each person; those of people who need a wheelchair space come first.
+        categories: Those that the seats may be of; empty: any.
+        wheelchair_spaces: How many of the party need a wheelchair space; at most all.
+        allow_split: Whether the party may sit in several groups.
+    """
+
+    ticket_types: Sequence[str]
+    categories: frozenset[str] = frozenset()
+    wheelchair_spaces: int = 0
+    allow_split: bool = False
+
+
 def choose(
     terms: Terms,
     selection: Selection,

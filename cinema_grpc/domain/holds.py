@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 
 from cinema_grpc.domain.booking import MAXIMUM_SEATS_A_BOOKING, Booking, BookingStatus
 from cinema_grpc.domain.booking_errors import HoldExtensionLimit, SalesClosed, ShowtimeCancelled
-from cinema_grpc.domain.claims import Owner, Selection, choose
+from cinema_grpc.domain.claims import BestSeats, Owner, Selection, choose
 from cinema_grpc.domain.gap_rule import OwnSeats
 from cinema_grpc.domain.showtime import Showtime
+from cinema_grpc.domain.suggestions import pick
 from cinema_grpc.domain.terms import ShowtimeStatus, Terms
 from cinema_grpc.domain.unpaid_holds import HoldLimits
 
@@ -18,7 +19,7 @@ def hold(
     showtime: Showtime,
     booking_id: str,
     user_id: str,
-    selection: Selection,
+    selection: Selection | BestSeats,
     hold_for: timedelta,
     now: datetime,
     limits: HoldLimits = NO_LIMITS,
@@ -32,6 +33,7 @@ def hold(
     Raises:
         ShowtimeCancelled; SalesClosed: The showtime has started.
         InvalidRequest, SeatNotFound, TicketTypeNotOffered, SeatsUnavailable, AccessibleOnly: See claims.choose.
+        NoCategoryOffers, NoSeatsTogether: See suggestions.pick. With BestSeats, none of the line above.
         HoldLimit: The customer would have more than 10 seats on hold here, or too many over all showtimes.
         TooManyUnpaidHolds: The customer has to wait, after too many holds here that ended unpaid.
         SingleSeatGap: It would strand single seats; it names all of them.
@@ -42,6 +44,8 @@ def hold(
     if now >= terms.start_time:
         raise SalesClosed(terms.showtime_id, terms.start_time)
     owner = showtime.owner_at(now)
+    if isinstance(selection, BestSeats):
+        selection = pick(terms, lambda position: owner(position) is None, selection)
     positions, seats = choose(terms, selection, MAXIMUM_SEATS_A_BOOKING, owner)
     showtime.unpaid_holds.check(user_id, len(seats), held_elsewhere, limits, now)
     relied_on = showtime.check_gaps(positions, OwnSeats(user_id, owner))

@@ -14,7 +14,7 @@ from cinema_grpc.transport.page_tokens import query_of
 from cinema_grpc.transport.pages import read_page
 from cinema_grpc.transport.parsing import parse_booking_status
 from cinema_grpc.transport.rendering import render_booking, render_moment, render_money, serialized, write_booking
-from cinema_grpc.transport.selections import parse_optional_selection, parse_selection
+from cinema_grpc.transport.selections import parse_claim, parse_optional_selection
 
 
 class BookingServicer(booking_service_pb2_grpc.BookingServiceServicer):
@@ -27,7 +27,7 @@ class BookingServicer(booking_service_pb2_grpc.BookingServiceServicer):
     async def CreateBooking(self, request: pb.CreateBookingRequest, _context: object) -> pb.CreateBookingResponse:
         """Hold seats."""
         call = idempotent_call(request)
-        wanted = parse_selection(request, wheelchair=request.wheelchair)
+        wanted = parse_claim(request)
         body = await self._bookings.create(principal().user_id, request.showtime_id, wanted, call, _encode_created)
         return serialized(pb.CreateBookingResponse, body)
 

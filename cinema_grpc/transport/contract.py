@@ -38,7 +38,8 @@ from cinema_grpc.transport.parsing import (
     parse_seat_rows,
     parse_wheelchair_spaces,
 )
-from cinema_grpc.transport.selections import parse_optional_selection
+from cinema_grpc.transport.seat_options import parse_party
+from cinema_grpc.transport.selections import claim_violations, parse_optional_selection
 from cinema_grpc.transport.showtime_messages import CHANGEABLE, seat_block_violations
 from cinema_grpc.transport.validation import Further, request_checks
 
@@ -90,6 +91,7 @@ ACCESS: Mapping[str, Access] = MappingProxyType(
         "/cinema.v1.CatalogService/ListAuditoriums": Access.PUBLIC,
         "/cinema.v1.ShowtimeService/ListShowtimes": Access.PUBLIC,
         "/cinema.v1.ShowtimeService/GetShowtime": Access.PUBLIC,
+        "/cinema.v1.ShowtimeService/SuggestSeats": Access.PUBLIC,
         "/cinema.v1.ShowtimeService/CreateShowtime": Access.STAFF,
         "/cinema.v1.ShowtimeService/UpdateShowtime": Access.STAFF,
         "/cinema.v1.ShowtimeService/CancelShowtime": Access.STAFF,
@@ -168,7 +170,13 @@ def further_checks(accounts: Accounts, catalog: Catalog) -> Mapping[str, Further
     async def get_sales_report(request: box_office_service_pb2.GetSalesReportRequest) -> Sequence[FieldViolation]:
         return period_violations(request.from_date, request.until_date)
 
-    async def select_seats(request: Any) -> Sequence[FieldViolation]:
+    async def suggest_seats(request: showtime_service_pb2.SuggestSeatsRequest) -> Sequence[FieldViolation]:
+        return violations_of(lambda: parse_party(request))
+
+    async def create_booking(request: booking_service_pb2.CreateBookingRequest) -> Sequence[FieldViolation]:
+        return claim_violations(request)
+
+    async def update_hold(request: booking_service_pb2.UpdateHoldRequest) -> Sequence[FieldViolation]:
         return violations_of(lambda: parse_optional_selection(request))
 
     async def set_seat_blocks(request: showtime_service_pb2.SetSeatBlocksRequest) -> Sequence[FieldViolation]:
@@ -190,8 +198,9 @@ def further_checks(accounts: Accounts, catalog: Catalog) -> Mapping[str, Further
 
     return {
         "/cinema.v1.AuthService/Register": register,
-        "/cinema.v1.BookingService/CreateBooking": select_seats,
-        "/cinema.v1.BookingService/UpdateHold": select_seats,
+        "/cinema.v1.BookingService/CreateBooking": create_booking,
+        "/cinema.v1.BookingService/UpdateHold": update_hold,
+        "/cinema.v1.ShowtimeService/SuggestSeats": suggest_seats,
         "/cinema.v1.ShowtimeService/SetSeatBlocks": set_seat_blocks,
         "/cinema.v1.ShowtimeService/UpdateShowtime": update_showtime,
         "/cinema.v1.BoxOfficeService/SellSeats": sell_seats,

@@ -1,12 +1,12 @@
-"""The seats that a request asks for, as labels or as choices of ticket types."""
+"""The seats that a request asks for: as labels, as choices of ticket types, or the best ones for a party."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
 from cinema.v1 import booking_service_pb2
 
-from cinema_grpc.domain.claims import Selection
-from cinema_grpc.domain.errors import FieldViolation, InvalidRequest
+from cinema_grpc.domain.claims import BestSeats, Selection
+from cinema_grpc.domain.errors import FieldViolation, InvalidRequest, violations_of
 
 
 class SeatRequest(Protocol):
@@ -21,6 +21,38 @@ class SeatRequest(Protocol):
     def choices(self) -> Sequence[booking_service_pb2.SeatChoice]:
         """Seats with their ticket types."""
         ...
+
+
+def parse_claim(request: booking_service_pb2.CreateBookingRequest) -> Selection | BestSeats:
+    """Return what a request for a booking asks for.
+
+    Raises:
+        InvalidRequest: It has none of seats, choices and best, or breaks a rule of `claim_violations`.
+    """
+    if not request.HasField("best"):
+        return parse_selection(request, wheelchair=request.wheelchair)
+    if violations := claim_violations(request):
+        raise InvalidRequest(*violations)
+    best = request.best
+    return BestSeats(
+        tuple(best.ticket_types), frozenset(best.categories), best.wheelchair_spaces, allow_split=best.allow_split
+    )
+
+
+def claim_violations(request: booking_service_pb2.CreateBookingRequest) -> list[FieldViolation]:
+    """Return which rules a request for a booking breaks that the protos can't express; accepts any request.
+
+    No seat stands in two choices. At most all people of a party need a wheelchair space, and at least one if
+    `wheelchair` says so.
+    """
+    if not request.HasField("best"):
+        return violations_of(lambda: parse_optional_selection(request))
+    field, people, spaces = "best.wheelchair_spaces", len(request.best.ticket_types), request.best.wheelchair_spaces
+    if people and spaces > people:
+        return [FieldViolation(field, f"must be at most the number of ticket_types, {people}")]
+    if request.wheelchair and not spaces:
+        return [FieldViolation(field, "must be at least 1, since wheelchair is set")]
+    return []
 
 
 def parse_selection(request: SeatRequest, *, wheelchair: bool = False) -> Selection:

@@ -10,6 +10,7 @@ from cinema_grpc.application.catalog import Catalog
 from cinema_grpc.application.listings import Listings
 from cinema_grpc.application.ports import ShowtimeFilter
 from cinema_grpc.application.scheduling import Execution, Scheduling
+from cinema_grpc.application.seat_suggestions import suggest_seats
 from cinema_grpc.domain.catalog import ListedShowtime
 from cinema_grpc.transport import security_log
 from cinema_grpc.transport.call import principal
@@ -26,6 +27,7 @@ from cinema_grpc.transport.parsing import (
 )
 from cinema_grpc.transport.rendering import render_showtime, serialized
 from cinema_grpc.transport.seat_maps import render_entry, render_seat_map
+from cinema_grpc.transport.seat_options import DEFAULT_OPTIONS, parse_party, render_option
 from cinema_grpc.transport.showtime_messages import (
     encode_blocks,
     encode_impact,
@@ -68,6 +70,13 @@ class ShowtimeServicer(showtime_service_pb2_grpc.ShowtimeServiceServicer):
         """Return a showtime with its seats."""
         seat_map = await self._listings.seat_map(request.showtime_id)
         return serialized(pb.GetShowtimeResponse, render_seat_map(seat_map))
+
+    async def SuggestSeats(self, request: pb.SuggestSeatsRequest, _context: object) -> pb.SuggestSeatsResponse:
+        """Return the best free seats for a party."""
+        party, most = parse_party(request), request.max_options or DEFAULT_OPTIONS
+        seat_map = await self._listings.seat_map(request.showtime_id)
+        options = suggest_seats(seat_map, party, most)
+        return pb.SuggestSeatsResponse(revision=seat_map.listed.revision, options=map(render_option, options))
 
     async def CreateShowtime(self, request: pb.CreateShowtimeRequest, _context: object) -> pb.CreateShowtimeResponse:
         """Schedule a showtime."""

@@ -43,7 +43,7 @@ A request with an update_mask may leave any of them empty; those that it names a
 
 ALTERNATIVES: Mapping[str, Sequence[str]] = {
     "cinema.v1.CreateShowtimeRequest": ("price", "prices"),
-    "cinema.v1.CreateBookingRequest": ("seats", "choices"),
+    "cinema.v1.CreateBookingRequest": ("seats", "choices", "best"),
     "cinema.v1.SellSeatsRequest": ("seats", "choices"),
 }
 """By full name of a request, fields of which exactly one must be set."""
@@ -213,10 +213,12 @@ def _clear_overlong(message: Any, lists: tuple[_List, ...], path: str = "") -> l
     """Empty the lists that are too long, so that their items are not validated, and return their violations."""
     overlong = []
     for each in lists:
-        items = getattr(message, each.name)
         if each.max_items is None:
-            overlong += _clear_overlong(items, each.lists, f"{path}{each.name}.")
-        elif len(items) > each.max_items:
+            if message.HasField(each.name):
+                overlong += _clear_overlong(getattr(message, each.name), each.lists, f"{path}{each.name}.")
+            continue
+        items = getattr(message, each.name)
+        if len(items) > each.max_items:
             problem = f"must contain no more than {each.max_items} item(s)"
             overlong.append(FieldViolation(f"{path}{each.name}", problem))
             del items[:]

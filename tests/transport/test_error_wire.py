@@ -214,6 +214,18 @@ WIRE: list[tuple[CinemaError, str, dict[str, str], list[Expected]]] = [
         [resource("Seat", "A1")],
     ),
     (
+        booking.NoCategoryOffers(["child", "student"]),
+        "FAILED_PRECONDITION TICKET_TYPE_NOT_OFFERED",
+        {"ticket_types": "child,student"},
+        [precondition("child,student")],
+    ),
+    (
+        booking.NoSeatsTogether("s", 4, 3),
+        "FAILED_PRECONDITION NO_SEATS_TOGETHER",
+        {"showtime_id": "s", "party_size": "4", "largest_group": "3"},
+        [precondition("s")],
+    ),
+    (
         booking.TicketTypeNotOffered(["A1", "A2"], ["student"]),
         "FAILED_PRECONDITION TICKET_TYPE_NOT_OFFERED",
         {"seats": "A1,A2", "ticket_types": "student"},

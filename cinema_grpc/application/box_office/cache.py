@@ -22,7 +22,7 @@ class CachedShowtime:
         showtime: The state. It must not be changed.
         version: Its version.
         seat_map: The seat map that was made of it last, for `Listings`.
-        seat_map_until: When a hold lapses that the seat map shows, if one does.
+        seat_map_until: When the seat map is out of date without a commit: a hold or block ends, or the showtime starts.
     """
 
     __slots__ = ("seat_map", "seat_map_until", "showtime", "version")

@@ -28,7 +28,7 @@ from cinema.v1 import money_pb2 as cinema_dot_v1_dot_money__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63inema/v1/booking_service.proto\x12\tcinema.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x17\x63inema/v1/booking.proto\x1a\x15\x63inema/v1/money.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd9\x02\n\x14\x43reateBookingRequest\x12\x1e\n\x0bshowtime_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\xb9\x01\n\x05seats\x18\x02 \x03(\tB\xa9\x01\xbaH\xa5\x01\x92\x01\xa1\x01\x10\n\x18\x01\"\x9a\x01\xba\x01\x96\x01\n\nseat.label\x12[must be a seat label: one or two capital letters, then a number from 1 to 999, such as \"A1\"\x1a+this.matches(\'^[A-Z]{1,2}[1-9][0-9]{0,2}$\')\x12\x1f\n\nrequest_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x30\n\x07\x63hoices\x18\x04 \x03(\x0b\x32\x15.cinema.v1.SeatChoiceB\x08\xbaH\x05\x92\x01\x02\x10\n\x12\x12\n\nwheelchair\x18\x05 \x01(\x08\"\x84\x03\n\nSeatChoice\x12\xad\x01\n\x04seat\x18\x01 \x01(\tB\x9e\x01\xbaH\x9a\x01\xba\x01\x96\x01\n\nseat.label\x12[must be a seat label: one or two capital letters, then a number from 1 to 999, such as \"A1\"\x1a+this.matches(\'^[A-Z]{1,2}[1-9][0-9]{0,2}$\')\x12\xc5\x01\n\x0bticket_type\x18\x02 \x01(\tB\xaf\x01\xbaH\xab\x01\xba\x01\xa7\x01\n\x17seat_choice.ticket_type\x12\x64must be a lower-case letter, then at most 31 lower-case letters, digits and hyphens, such as \"child\"\x1a&this.matches(\'^[a-z][a-z0-9-]{0,31}$\')\"<\n\x15\x43reateBookingResponse\x12#\n\x07\x62ooking\x18\x01 \x01(\x0b\x32\x12.cinema.v1.Booking\"2\n\x11GetBookingRequest\x12\x1d\n\nbooking_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"9\n\x12GetBookingResponse\x12#\n\x07\x62ooking\x18\x01 \x01(\x0b\x32\x12.cinema.v1.Booking\"\xa1\x01\n\x13ListBookingsRequest\x12\x1c\n\x0bshowtime_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x32\n\x06status\x18\x02 \x01(\x0e\x32\x18.cinema.v1.BookingStatusB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1a\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"U\n\x14ListBookingsResponse\x12$\n\x08\x62ookings\x18\x01 \x03(\x0b\x32\x12.cinema.v1.Booking\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xf4\x01\n\x15\x43onfirmPaymentRequest\x12\x1d\n\nbooking_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x9a\x01\n\rpayment_token\x18\x02 \x01(\tB\x82\x01\xbaH\x7f\xba\x01|\n\rpayment_token\x12:must be at most 255 characters, without control characters\x1a/size(this) <= 255 && this.matches(\'^\\\\P{Cc}*$\')\x12\x1f\n\nrequest_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"=\n\x16\x43onfirmPaymentResponse\x12#\n\x07\x62ooking\x18\x01 \x01(\x0b\x32\x12.cinema.v1.Booking\"\xf8\x01\n\x1bGetCancellationQuoteRequest\x12\x1d\n\nbooking_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\xb9\x01\n\x05seats\x18\x02 \x03(\tB\xa9\x01\xbaH\xa5\x01\x92\x01\xa1\x01\x10\x64\x18\x01\"\x9a\x01\xba\x01\x96\x01\n\nseat.label\x12[must be a seat label: one or two capital letters, then a number from 1 to 999, such as \"A1\"\x1a+this.matches(\'^[A-Z]{1,2}[1-9][0-9]{0,2}$\')\"\x95\x01\n\x1cGetCancellationQuoteResponse\x12\'\n\rrefund_amount\x18\x01 \x01(\x0b\x32\x10.cinema.v1.Money\x12\x16\n\x0erefund_percent\x18\x02 \x01(\x05\x12\x34\n\x10valid_until_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x92\x02\n\x14\x43\x61ncelBookingRequest\x12\x1d\n\nbooking_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\xb9\x01\n\x05seats\x18\x03 \x03(\tB\xa9\x01\xbaH\xa5\x01\x92\x01\xa1\x01\x10\x64\x18\x01\"\x9a\x01\xba\x01\x96\x01\n\nseat.label\x12[must be a seat label: one or two capital letters, then a number from 1 to 999, such as \"A1\"\x1a+this.matches(\'^[A-Z]{1,2}[1-9][0-9]{0,2}$\')\"<\n\x15\x43\x61ncelBookingResponse\x12#\n\x07\x62ooking\x18\x01 \x01(\x0b\x32\x12.cinema.v1.Booking\"\xd1\x02\n\x11UpdateHoldRequest\x12\x1d\n\nbooking_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\xb9\x01\n\x05seats\x18\x02 \x03(\tB\xa9\x01\xbaH\xa5\x01\x92\x01\xa1\x01\x10\n\x18\x01\"\x9a\x01\xba\x01\x96\x01\n\nseat.label\x12[must be a seat label: one or two capital letters, then a number from 1 to 999, such as \"A1\"\x1a+this.matches(\'^[A-Z]{1,2}[1-9][0-9]{0,2}$\')\x12\x30\n\x07\x63hoices\x18\x03 \x03(\x0b\x32\x15.cinema.v1.SeatChoiceB\x08\xbaH\x05\x92\x01\x02\x10\n\x12\x0e\n\x06\x65xtend\x18\x04 \x01(\x08\x12\x1f\n\nrequest_id\x18\x05 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"9\n\x12UpdateHoldResponse\x12#\n\x07\x62ooking\x18\x01 \x01(\x0b\x32\x12.cinema.v1.Booking2\x82\x05\n\x0e\x42ookingService\x12W\n\rCreateBooking\x12\x1f.cinema.v1.CreateBookingRequest\x1a .cinema.v1.CreateBookingResponse\"\x03\x90\x02\x00\x12N\n\nGetBooking\x12\x1c.cinema.v1.GetBookingRequest\x1a\x1d.cinema.v1.GetBookingResponse\"\x03\x90\x02\x01\x12T\n\x0cListBookings\x12\x1e.cinema.v1.ListBookingsRequest\x1a\x1f.cinema.v1.ListBookingsResponse\"\x03\x90\x02\x01\x12Z\n\x0e\x43onfirmPayment\x12 .cinema.v1.ConfirmPaymentRequest\x1a!.cinema.v1.ConfirmPaymentResponse\"\x03\x90\x02\x02\x12l\n\x14GetCancellationQuote\x12&.cinema.v1.GetCancellationQuoteRequest\x1a\'.cinema.v1.GetCancellationQuoteResponse\"\x03\x90\x02\x01\x12W\n\rCancelBooking\x12\x1f.cinema.v1.CancelBookingRequest\x1a .cinema.v1.CancelBookingResponse\"\x03\x90\x02\x02\x12N\n\nUpdateHold\x12\x1c.cinema.v1.UpdateHoldRequest\x1a\x1d.cinema.v1.UpdateHoldResponse\"\x03\x90\x02\x02\x42m\n\rcom.cinema.v1B\x13\x42ookingServiceProtoP\x01Z cinema/gen/go/cinema/v1;cinemav1\xaa\x02\tCinema.V1\xca\x02\tCinema\\V1\xea\x02\nCinema::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63inema/v1/booking_service.proto\x12\tcinema.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x17\x63inema/v1/booking.proto\x1a\x15\x63inema/v1/money.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfd\x02\n\x14\x43reateBookingRequest\x12\x1e\n\x0bshowtime_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\xb9\x01\n\x05seats\x18\x02 \x03(\tB\xa9\x01\xbaH\xa5\x01\x92\x01\xa1\x01\x10\n\x18\x01\"\x9a\x01\xba\x01\x96\x01\n\nseat.label\x12[must be a seat label: one or two capital letters, then a number from 1 to 999, such as \"A1\"\x1a+this.matches(\'^[A-Z]{1,2}[1-9][0-9]{0,2}$\')\x12\x1f\n\nrequest_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x30\n\x07\x63hoices\x18\x04 \x03(\x0b\x32\x15.cinema.v1.SeatChoiceB\x08\xbaH\x05\x92\x01\x02\x10\n\x12\x12\n\nwheelchair\x18\x05 \x01(\x08\x12\"\n\x04\x62\x65st\x18\x06 \x01(\x0b\x32\x14.cinema.v1.BestSeats\"\xcf\x03\n\tBestSeats\x12\xc5\x01\n\x0cticket_types\x18\x01 \x03(\tB\xae\x01\xbaH\xaa\x01\x92\x01\xa6\x01\x08\x01\x10\n\"\x9f\x01\xba\x01\x9b\x01\n\x0bticket_type\x12\x64must be a lower-case letter, then at most 31 lower-case letters, digits and hyphens, such as \"child\"\x1a&this.matches(\'^[a-z][a-z0-9-]{0,31}$\')\x12\xbe\x01\n\ncategories\x18\x02 \x03(\tB\xa9\x01\xbaH\xa5\x01\x92\x01\xa1\x01\x10\x15\x18\x01\"\x9a\x01\xba\x01\x96\x01\n\x08\x63\x61tegory\x12\x62must be a lower-case letter, then at most 31 lower-case letters, digits and hyphens, such as \"vip\"\x1a&this.matches(\'^[a-z][a-z0-9-]{0,31}$\')\x12$\n\x11wheelchair_spaces\x18\x03 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\n(\x00\x12\x13\n\x0b\x61llow_split\x18\x04 \x01(\x08\"\x84\x03\n\nSeatChoice\x12\xad\x01\n\x04seat\x18\x01 \x01(\tB\x9e\x01\xbaH\x9a\x01\xba\x01\x96\x01\n\nseat.label\x12[must be a seat label: one or two capital letters, then a number from 1 to 999, such as \"A1\"\x1a+this.matches(\'^[A-Z]{1,2}[1-9][0-9]{0,2}$\')\x12\xc5\x01\n\x0bticket_type\x18\x02 \x01(\tB\xaf\x01\xbaH\xab\x01\xba\x01\xa7\x01\n\x17seat_choice.ticket_type\x12\x64must be a lower-case letter, then at most 31 lower-case letters, digits and hyphens, such as \"child\"\x1a&this.matches(\'^[a-z][a-z0-9-]{0,31}$\')\"<\n\x15\x43reateBookingResponse\x12#\n\x07\x62ooking\x18\x01 \x01(\x0b\x32\x12.cinema.v1.Booking\"2\n\x11GetBookingRequest\x12\x1d\n\nbooking_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"9\n\x12GetBookingResponse\x12#\n\x07\x62ooking\x18\x01 \x01(\x0b\x32\x12.cinema.v1.Booking\"\xa1\x01\n\x13ListBookingsRequest\x12\x1c\n\x0bshowtime_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x32\n\x06status\x18\x02 \x01(\x0e\x32\x18.cinema.v1.BookingStatusB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1a\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"U\n\x14ListBookingsResponse\x12$\n\x08\x62ookings\x18\x01 \x03(\x0b\x32\x12.cinema.v1.Booking\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xf4\x01\n\x15\x43onfirmPaymentRequest\x12\x1d\n\nbooking_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x9a\x01\n\rpayment_token\x18\x02 \x01(\tB\x82\x01\xbaH\x7f\xba\x01|\n\rpayment_token\x12:must be at most 255 characters, without control characters\x1a/size(this) <= 255 && this.matches(\'^\\\\P{Cc}*$\')\x12\x1f\n\nrequest_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"=\n\x16\x43onfirmPaymentResponse\x12#\n\x07\x62ooking\x18\x01 \x01(\x0b\x32\x12.cinema.v1.Booking\"\xf8\x01\n\x1bGetCancellationQuoteRequest\x12\x1d\n\nbooking_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\xb9\x01\n\x05seats\x18\x02 \x03(\tB\xa9\x01\xbaH\xa5\x01\x92\x01\xa1\x01\x10\x64\x18\x01\"\x9a\x01\xba\x01\x96\x01\n\nseat.label\x12[must be a seat label: one or two capital letters, then a number from 1 to 999, such as \"A1\"\x1a+this.matches(\'^[A-Z]{1,2}[1-9][0-9]{0,2}$\')\"\x95\x01\n\x1cGetCancellationQuoteResponse\x12\'\n\rrefund_amount\x18\x01 \x01(\x0b\x32\x10.cinema.v1.Money\x12\x16\n\x0erefund_percent\x18\x02 \x01(\x05\x12\x34\n\x10valid_until_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x92\x02\n\x14\x43\x61ncelBookingRequest\x12\x1d\n\nbooking_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\xb9\x01\n\x05seats\x18\x03 \x03(\tB\xa9\x01\xbaH\xa5\x01\x92\x01\xa1\x01\x10\x64\x18\x01\"\x9a\x01\xba\x01\x96\x01\n\nseat.label\x12[must be a seat label: one or two capital letters, then a number from 1 to 999, such as \"A1\"\x1a+this.matches(\'^[A-Z]{1,2}[1-9][0-9]{0,2}$\')\"<\n\x15\x43\x61ncelBookingResponse\x12#\n\x07\x62ooking\x18\x01 \x01(\x0b\x32\x12.cinema.v1.Booking\"\xd1\x02\n\x11UpdateHoldRequest\x12\x1d\n\nbooking_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\xb9\x01\n\x05seats\x18\x02 \x03(\tB\xa9\x01\xbaH\xa5\x01\x92\x01\xa1\x01\x10\n\x18\x01\"\x9a\x01\xba\x01\x96\x01\n\nseat.label\x12[must be a seat label: one or two capital letters, then a number from 1 to 999, such as \"A1\"\x1a+this.matches(\'^[A-Z]{1,2}[1-9][0-9]{0,2}$\')\x12\x30\n\x07\x63hoices\x18\x03 \x03(\x0b\x32\x15.cinema.v1.SeatChoiceB\x08\xbaH\x05\x92\x01\x02\x10\n\x12\x0e\n\x06\x65xtend\x18\x04 \x01(\x08\x12\x1f\n\nrequest_id\x18\x05 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"9\n\x12UpdateHoldResponse\x12#\n\x07\x62ooking\x18\x01 \x01(\x0b\x32\x12.cinema.v1.Booking2\x82\x05\n\x0e\x42ookingService\x12W\n\rCreateBooking\x12\x1f.cinema.v1.CreateBookingRequest\x1a .cinema.v1.CreateBookingResponse\"\x03\x90\x02\x00\x12N\n\nGetBooking\x12\x1c.cinema.v1.GetBookingRequest\x1a\x1d.cinema.v1.GetBookingResponse\"\x03\x90\x02\x01\x12T\n\x0cListBookings\x12\x1e.cinema.v1.ListBookingsRequest\x1a\x1f.cinema.v1.ListBookingsResponse\"\x03\x90\x02\x01\x12Z\n\x0e\x43onfirmPayment\x12 .cinema.v1.ConfirmPaymentRequest\x1a!.cinema.v1.ConfirmPaymentResponse\"\x03\x90\x02\x02\x12l\n\x14GetCancellationQuote\x12&.cinema.v1.GetCancellationQuoteRequest\x1a\'.cinema.v1.GetCancellationQuoteResponse\"\x03\x90\x02\x01\x12W\n\rCancelBooking\x12\x1f.cinema.v1.CancelBookingRequest\x1a .cinema.v1.CancelBookingResponse\"\x03\x90\x02\x02\x12N\n\nUpdateHold\x12\x1c.cinema.v1.UpdateHoldRequest\x1a\x1d.cinema.v1.UpdateHoldResponse\"\x03\x90\x02\x02\x42m\n\rcom.cinema.v1B\x13\x42ookingServiceProtoP\x01Z cinema/gen/go/cinema/v1;cinemav1\xaa\x02\tCinema.V1\xca\x02\tCinema\\V1\xea\x02\nCinema::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,6 +44,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEBOOKINGREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
   _globals['_CREATEBOOKINGREQUEST'].fields_by_name['choices']._loaded_options = None
   _globals['_CREATEBOOKINGREQUEST'].fields_by_name['choices']._serialized_options = b'\272H\005\222\001\002\020\n'
+  _globals['_BESTSEATS'].fields_by_name['ticket_types']._loaded_options = None
+  _globals['_BESTSEATS'].fields_by_name['ticket_types']._serialized_options = b'\272H\252\001\222\001\246\001\010\001\020\n\"\237\001\272\001\233\001\n\013ticket_type\022dmust be a lower-case letter, then at most 31 lower-case letters, digits and hyphens, such as \"child\"\032&this.matches(\'^[a-z][a-z0-9-]{0,31}$\')'
+  _globals['_BESTSEATS'].fields_by_name['categories']._loaded_options = None
+  _globals['_BESTSEATS'].fields_by_name['categories']._serialized_options = b'\272H\245\001\222\001\241\001\020\025\030\001\"\232\001\272\001\226\001\n\010category\022bmust be a lower-case letter, then at most 31 lower-case letters, digits and hyphens, such as \"vip\"\032&this.matches(\'^[a-z][a-z0-9-]{0,31}$\')'
+  _globals['_BESTSEATS'].fields_by_name['wheelchair_spaces']._loaded_options = None
+  _globals['_BESTSEATS'].fields_by_name['wheelchair_spaces']._serialized_options = b'\272H\006\032\004\030\n(\000'
   _globals['_SEATCHOICE'].fields_by_name['seat']._loaded_options = None
   _globals['_SEATCHOICE'].fields_by_name['seat']._serialized_options = b'\272H\232\001\272\001\226\001\n\nseat.label\022[must be a seat label: one or two capital letters, then a number from 1 to 999, such as \"A1\"\032+this.matches(\'^[A-Z]{1,2}[1-9][0-9]{0,2}$\')'
   _globals['_SEATCHOICE'].fields_by_name['ticket_type']._loaded_options = None
@@ -97,35 +103,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BOOKINGSERVICE'].methods_by_name['UpdateHold']._loaded_options = None
   _globals['_BOOKINGSERVICE'].methods_by_name['UpdateHold']._serialized_options = b'\220\002\002'
   _globals['_CREATEBOOKINGREQUEST']._serialized_start=157
-  _globals['_CREATEBOOKINGREQUEST']._serialized_end=502
-  _globals['_SEATCHOICE']._serialized_start=505
-  _globals['_SEATCHOICE']._serialized_end=893
-  _globals['_CREATEBOOKINGRESPONSE']._serialized_start=895
-  _globals['_CREATEBOOKINGRESPONSE']._serialized_end=955
-  _globals['_GETBOOKINGREQUEST']._serialized_start=957
-  _globals['_GETBOOKINGREQUEST']._serialized_end=1007
-  _globals['_GETBOOKINGRESPONSE']._serialized_start=1009
-  _globals['_GETBOOKINGRESPONSE']._serialized_end=1066
-  _globals['_LISTBOOKINGSREQUEST']._serialized_start=1069
-  _globals['_LISTBOOKINGSREQUEST']._serialized_end=1230
-  _globals['_LISTBOOKINGSRESPONSE']._serialized_start=1232
-  _globals['_LISTBOOKINGSRESPONSE']._serialized_end=1317
-  _globals['_CONFIRMPAYMENTREQUEST']._serialized_start=1320
-  _globals['_CONFIRMPAYMENTREQUEST']._serialized_end=1564
-  _globals['_CONFIRMPAYMENTRESPONSE']._serialized_start=1566
-  _globals['_CONFIRMPAYMENTRESPONSE']._serialized_end=1627
-  _globals['_GETCANCELLATIONQUOTEREQUEST']._serialized_start=1630
-  _globals['_GETCANCELLATIONQUOTEREQUEST']._serialized_end=1878
-  _globals['_GETCANCELLATIONQUOTERESPONSE']._serialized_start=1881
-  _globals['_GETCANCELLATIONQUOTERESPONSE']._serialized_end=2030
-  _globals['_CANCELBOOKINGREQUEST']._serialized_start=2033
-  _globals['_CANCELBOOKINGREQUEST']._serialized_end=2307
-  _globals['_CANCELBOOKINGRESPONSE']._serialized_start=2309
-  _globals['_CANCELBOOKINGRESPONSE']._serialized_end=2369
-  _globals['_UPDATEHOLDREQUEST']._serialized_start=2372
-  _globals['_UPDATEHOLDREQUEST']._serialized_end=2709
-  _globals['_UPDATEHOLDRESPONSE']._serialized_start=2711
-  _globals['_UPDATEHOLDRESPONSE']._serialized_end=2768
-  _globals['_BOOKINGSERVICE']._serialized_start=2771
-  _globals['_BOOKINGSERVICE']._serialized_end=3413
+  _globals['_CREATEBOOKINGREQUEST']._serialized_end=538
+  _globals['_BESTSEATS']._serialized_start=541
+  _globals['_BESTSEATS']._serialized_end=1004
+  _globals['_SEATCHOICE']._serialized_start=1007
+  _globals['_SEATCHOICE']._serialized_end=1395
+  _globals['_CREATEBOOKINGRESPONSE']._serialized_start=1397
+  _globals['_CREATEBOOKINGRESPONSE']._serialized_end=1457
+  _globals['_GETBOOKINGREQUEST']._serialized_start=1459
+  _globals['_GETBOOKINGREQUEST']._serialized_end=1509
+  _globals['_GETBOOKINGRESPONSE']._serialized_start=1511
+  _globals['_GETBOOKINGRESPONSE']._serialized_end=1568
+  _globals['_LISTBOOKINGSREQUEST']._serialized_start=1571
+  _globals['_LISTBOOKINGSREQUEST']._serialized_end=1732
+  _globals['_LISTBOOKINGSRESPONSE']._serialized_start=1734
+  _globals['_LISTBOOKINGSRESPONSE']._serialized_end=1819
+  _globals['_CONFIRMPAYMENTREQUEST']._serialized_start=1822
+  _globals['_CONFIRMPAYMENTREQUEST']._serialized_end=2066
+  _globals['_CONFIRMPAYMENTRESPONSE']._serialized_start=2068
+  _globals['_CONFIRMPAYMENTRESPONSE']._serialized_end=2129
+  _globals['_GETCANCELLATIONQUOTEREQUEST']._serialized_start=2132
+  _globals['_GETCANCELLATIONQUOTEREQUEST']._serialized_end=2380
+  _globals['_GETCANCELLATIONQUOTERESPONSE']._serialized_start=2383
+  _globals['_GETCANCELLATIONQUOTERESPONSE']._serialized_end=2532
+  _globals['_CANCELBOOKINGREQUEST']._serialized_start=2535
+  _globals['_CANCELBOOKINGREQUEST']._serialized_end=2809
+  _globals['_CANCELBOOKINGRESPONSE']._serialized_start=2811
+  _globals['_CANCELBOOKINGRESPONSE']._serialized_end=2871
+  _globals['_UPDATEHOLDREQUEST']._serialized_start=2874
+  _globals['_UPDATEHOLDREQUEST']._serialized_end=3211
+  _globals['_UPDATEHOLDRESPONSE']._serialized_start=3213
+  _globals['_UPDATEHOLDRESPONSE']._serialized_end=3270
+  _globals['_BOOKINGSERVICE']._serialized_start=3273
+  _globals['_BOOKINGSERVICE']._serialized_end=3915
 # @@protoc_insertion_point(module_scope)

@@ -32,6 +32,7 @@ class CreateBookingRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     CHOICES_FIELD_NUMBER: _builtins.int
     WHEELCHAIR_FIELD_NUMBER: _builtins.int
+    BEST_FIELD_NUMBER: _builtins.int
     showtime_id: _builtins.str
     """Identifier of the showtime. Required."""
     request_id: _builtins.str
@@ -41,17 +42,23 @@ class CreateBookingRequest(_message.Message):
     """
     wheelchair: _builtins.bool
     """Whether the booking takes a wheelchair space. Only such bookings may take wheelchair spaces, at least one, and their
-    companion seats, each with its space.
+    companion seats, each with its space. With `best`, best.wheelchair_spaces says so, and this may be unset.
     """
     @_builtins.property
     def seats(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Labels of the seats, each at the default ticket type: 1 to 10, no duplicates, such as ["C4", "C5"]. Exactly one of
-        seats and choices is required.
+        seats, choices and best is required.
         """
 
     @_builtins.property
     def choices(self) -> _containers.RepeatedCompositeFieldContainer[Global___SeatChoice]:
         """The seats with their ticket types: 1 to 10, no seat twice."""
+
+    @_builtins.property
+    def best(self) -> Global___BestSeats:
+        """Take the best free seats for a party. They are chosen when the booking is made, so other callers can't take them in
+        between.
+        """
 
     def __init__(
         self,
@@ -61,14 +68,58 @@ class CreateBookingRequest(_message.Message):
         request_id: _builtins.str = ...,
         choices: _abc.Iterable[Global___SeatChoice] | None = ...,
         wheelchair: _builtins.bool = ...,
+        best: Global___BestSeats | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["best", b"best"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["choices", b"choices", "request_id", b"request_id", "seats", b"seats", "showtime_id", b"showtime_id", "wheelchair", b"wheelchair"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["best", b"best", "choices", b"choices", "request_id", b"request_id", "seats", b"seats", "showtime_id", b"showtime_id", "wheelchair", b"wheelchair"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateBookingRequest: _TypeAlias = CreateBookingRequest  # noqa: Y015
+
+@_typing.final
+class BestSeats(_message.Message):
+    """A party that takes the seats that SuggestSeats ranks first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TICKET_TYPES_FIELD_NUMBER: _builtins.int
+    CATEGORIES_FIELD_NUMBER: _builtins.int
+    WHEELCHAIR_SPACES_FIELD_NUMBER: _builtins.int
+    ALLOW_SPLIT_FIELD_NUMBER: _builtins.int
+    wheelchair_spaces: _builtins.int
+    """How many of the party need a wheelchair space: at most as many as there are ticket types. The booking takes exactly
+    as many.
+    """
+    allow_split: _builtins.bool
+    """Whether the party may be split, as in SuggestSeats, if it can't sit side by side."""
+    @_builtins.property
+    def ticket_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The ticket type of each person, as in PriceLine: 1 to 10. Those of people who need a wheelchair space come first; the
+        spaces get them in row order, and the other seats get the rest in row order. Only seats are taken whose category has
+        a price for the ticket type of each person who may get them.
+        """
+
+    @_builtins.property
+    def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only seats of these categories, as in SeatArea, or "standard". Empty: of any."""
+
+    def __init__(
+        self,
+        *,
+        ticket_types: _abc.Iterable[_builtins.str] | None = ...,
+        categories: _abc.Iterable[_builtins.str] | None = ...,
+        wheelchair_spaces: _builtins.int = ...,
+        allow_split: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_split", b"allow_split", "categories", b"categories", "ticket_types", b"ticket_types", "wheelchair_spaces", b"wheelchair_spaces"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BestSeats: _TypeAlias = BestSeats  # noqa: Y015
 
 @_typing.final
 class SeatChoice(_message.Message):

@@ -110,6 +110,8 @@ class BookingServiceServicer:
         - NOT_FOUND SEAT_NOT_FOUND: names every unknown seat.
         - FAILED_PRECONDITION TICKET_TYPE_NOT_OFFERED: names every seat whose category has no price for its ticket type.
         - FAILED_PRECONDITION SEATS_UNAVAILABLE: names every seat that is taken.
+        - FAILED_PRECONDITION NO_SEATS_TOGETHER: there are no such seats for `best`; largest_group has the largest party
+        that fits.
         - FAILED_PRECONDITION ACCESSIBLE_ONLY: names the wheelchair spaces and companion seats that this booking can't take.
         - RESOURCE_EXHAUSTED HOLD_LIMIT: the caller would have more than 10 seats on hold in this showtime, or more than 20
         over all showtimes (the latter configurable).
@@ -118,7 +120,8 @@ class BookingServiceServicer:
         - FAILED_PRECONDITION SINGLE_SEAT_GAP: names every seat that would be stranded.
         - FAILED_PRECONDITION REQUEST_ID_REUSED.
 
-        From SHOWTIME_CANCELLED to SINGLE_SEAT_GAP, the errors are checked in this order.
+        From SHOWTIME_CANCELLED to SINGLE_SEAT_GAP, the errors are checked in this order. A call with `best` never gets
+        SEAT_NOT_FOUND, SEATS_UNAVAILABLE, ACCESSIBLE_ONLY or SINGLE_SEAT_GAP.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -231,7 +231,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_TICKET_TYPE_NOT_OFFERED: _ErrorReason.ValueType  # 35
     """FAILED_PRECONDITION. The seat's category has no price for the ticket type.
 
-    Metadata, for example: {"seats": "A1,A2", "ticket_types": "student"}
+    Metadata, for example: {"seats": "A1,A2", "ticket_types": "student"}; for CreateBooking with `best`, if no category
+    has a price for all of the ticket types, {"ticket_types": "child,student"}
     """
     ERROR_REASON_ACCESSIBLE_ONLY: _ErrorReason.ValueType  # 36
     """FAILED_PRECONDITION. Wheelchair spaces and companion seats are sold only to bookings with `wheelchair`, which take
@@ -280,6 +281,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """NOT_FOUND. The user does not exist.
 
     Metadata, for example: {"user_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"}
+    """
+    ERROR_REASON_NO_SEATS_TOGETHER: _ErrorReason.ValueType  # 45
+    """FAILED_PRECONDITION. There are no seats for the party. largest_group is the largest party, with as many wheelchair
+    spaces and in the same categories, that fits side by side now; 0 if there is none. Ask for fewer seats, other
+    categories, or with allow_split.
+
+    Metadata, for example: {"showtime_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "party_size": "4", "largest_group":
+    "3"}
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -500,7 +509,8 @@ Metadata, for example: {"retry_after_seconds": "8"}; for unpaid holds {"unpaid_h
 ERROR_REASON_TICKET_TYPE_NOT_OFFERED: ErrorReason.ValueType  # 35
 """FAILED_PRECONDITION. The seat's category has no price for the ticket type.
 
-Metadata, for example: {"seats": "A1,A2", "ticket_types": "student"}
+Metadata, for example: {"seats": "A1,A2", "ticket_types": "student"}; for CreateBooking with `best`, if no category
+has a price for all of the ticket types, {"ticket_types": "child,student"}
 """
 ERROR_REASON_ACCESSIBLE_ONLY: ErrorReason.ValueType  # 36
 """FAILED_PRECONDITION. Wheelchair spaces and companion seats are sold only to bookings with `wheelchair`, which take
@@ -549,5 +559,13 @@ ERROR_REASON_USER_NOT_FOUND: ErrorReason.ValueType  # 44
 """NOT_FOUND. The user does not exist.
 
 Metadata, for example: {"user_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"}
+"""
+ERROR_REASON_NO_SEATS_TOGETHER: ErrorReason.ValueType  # 45
+"""FAILED_PRECONDITION. There are no seats for the party. largest_group is the largest party, with as many wheelchair
+spaces and in the same categories, that fits side by side now; 0 if there is none. Ask for fewer seats, other
+categories, or with allow_split.
+
+Metadata, for example: {"showtime_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "party_size": "4", "largest_group":
+"3"}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -132,6 +132,50 @@ SEAT_BLOCK_KIND_HOUSE: SeatBlockKind.ValueType  # 2
 """The seats are for the cinema's guests. Staff can sell them with SellSeats.use_house_seats."""
 Global___SeatBlockKind: _TypeAlias = SeatBlockKind  # noqa: Y015
 
+class _SeatOptionReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SeatOptionReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SeatOptionReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SEAT_OPTION_REASON_UNSPECIFIED: _SeatOptionReason.ValueType  # 0
+    """Never sent by the server. Ignore unknown values."""
+    SEAT_OPTION_REASON_TOGETHER: _SeatOptionReason.ValueType  # 1
+    """All of its seats are side by side, which comes before everything else."""
+    SEAT_OPTION_REASON_SPLIT_IN_TWO: _SeatOptionReason.ValueType  # 2
+    """The party sits in two groups, in neighbouring rows."""
+    SEAT_OPTION_REASON_SPLIT_IN_MORE: _SeatOptionReason.ValueType  # 3
+    """The party sits in three groups or more, in neighbouring rows."""
+    SEAT_OPTION_REASON_CENTRAL: _SeatOptionReason.ValueType  # 4
+    """Every group is in the middle of its row, or at most one seat beside it."""
+    SEAT_OPTION_REASON_BEST_ROW: _SeatOptionReason.ValueType  # 5
+    """All of its seats are in the row two thirds back."""
+    SEAT_OPTION_REASON_WHOLE_RUN: _SeatOptionReason.ValueType  # 6
+    """It takes whole runs of free seats, and leaves nothing of them."""
+    SEAT_OPTION_REASON_LEAVES_RUN_OF_TWO: _SeatOptionReason.ValueType  # 7
+    """It leaves a run of two free seats. Options as near to the best spot that leave none come before it."""
+
+class SeatOptionReason(_SeatOptionReason, metaclass=_SeatOptionReasonEnumTypeWrapper):
+    """Why a SeatOption stands where it does among the others."""
+
+SEAT_OPTION_REASON_UNSPECIFIED: SeatOptionReason.ValueType  # 0
+"""Never sent by the server. Ignore unknown values."""
+SEAT_OPTION_REASON_TOGETHER: SeatOptionReason.ValueType  # 1
+"""All of its seats are side by side, which comes before everything else."""
+SEAT_OPTION_REASON_SPLIT_IN_TWO: SeatOptionReason.ValueType  # 2
+"""The party sits in two groups, in neighbouring rows."""
+SEAT_OPTION_REASON_SPLIT_IN_MORE: SeatOptionReason.ValueType  # 3
+"""The party sits in three groups or more, in neighbouring rows."""
+SEAT_OPTION_REASON_CENTRAL: SeatOptionReason.ValueType  # 4
+"""Every group is in the middle of its row, or at most one seat beside it."""
+SEAT_OPTION_REASON_BEST_ROW: SeatOptionReason.ValueType  # 5
+"""All of its seats are in the row two thirds back."""
+SEAT_OPTION_REASON_WHOLE_RUN: SeatOptionReason.ValueType  # 6
+"""It takes whole runs of free seats, and leaves nothing of them."""
+SEAT_OPTION_REASON_LEAVES_RUN_OF_TWO: SeatOptionReason.ValueType  # 7
+"""It leaves a run of two free seats. Options as near to the best spot that leave none come before it."""
+Global___SeatOptionReason: _TypeAlias = SeatOptionReason  # noqa: Y015
+
 @_typing.final
 class Showtime(_message.Message):
     """One showing of one movie in one auditorium."""
@@ -384,3 +428,55 @@ class Seat(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Seat: _TypeAlias = Seat  # noqa: Y015
+
+@_typing.final
+class SeatOption(_message.Message):
+    """Free seats for a party."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEATS_FIELD_NUMBER: _builtins.int
+    TOGETHER_FIELD_NUMBER: _builtins.int
+    TOTAL_PRICE_FIELD_NUMBER: _builtins.int
+    REASONS_FIELD_NUMBER: _builtins.int
+    CENTRE_OFFSET_FIELD_NUMBER: _builtins.int
+    ROW_OFFSET_FIELD_NUMBER: _builtins.int
+    together: _builtins.bool
+    """Whether all of them are side by side. Otherwise they are in groups of two or more, one in each of some neighbouring
+    rows.
+    """
+    centre_offset: _builtins.float
+    """Distance from the middle of its seats to the middle of their row, in seats: a multiple of 0.5, not negative. With
+    several groups, that of the farthest one.
+    """
+    row_offset: _builtins.int
+    """Distance to the row two thirds back, in rows, not negative. With several groups, that of the farthest one."""
+    @_builtins.property
+    def seats(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Labels of the seats: row by row, in number order. As many as the party has people."""
+
+    @_builtins.property
+    def total_price(self) -> _money_pb2.Money:
+        """Sum of their prices at the default ticket type."""
+
+    @_builtins.property
+    def reasons(self) -> _containers.RepeatedScalarFieldContainer[Global___SeatOptionReason.ValueType]:
+        """Why the option stands where it does."""
+
+    def __init__(
+        self,
+        *,
+        seats: _abc.Iterable[_builtins.str] | None = ...,
+        together: _builtins.bool = ...,
+        total_price: _money_pb2.Money | None = ...,
+        reasons: _abc.Iterable[Global___SeatOptionReason.ValueType] | None = ...,
+        centre_offset: _builtins.float = ...,
+        row_offset: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["total_price", b"total_price"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["centre_offset", b"centre_offset", "reasons", b"reasons", "row_offset", b"row_offset", "seats", b"seats", "together", b"together", "total_price", b"total_price"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SeatOption: _TypeAlias = SeatOption  # noqa: Y015

@@ -159,6 +159,80 @@ class GetShowtimeResponse(_message.Message):
 Global___GetShowtimeResponse: _TypeAlias = GetShowtimeResponse  # noqa: Y015
 
 @_typing.final
+class SuggestSeatsRequest(_message.Message):
+    """Party to suggest seats for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHOWTIME_ID_FIELD_NUMBER: _builtins.int
+    PARTY_SIZE_FIELD_NUMBER: _builtins.int
+    CATEGORIES_FIELD_NUMBER: _builtins.int
+    WHEELCHAIR_SPACES_FIELD_NUMBER: _builtins.int
+    MAX_OPTIONS_FIELD_NUMBER: _builtins.int
+    showtime_id: _builtins.str
+    """Identifier of the showtime. Required."""
+    party_size: _builtins.int
+    """Number of people: 1 to 10. Required."""
+    wheelchair_spaces: _builtins.int
+    """How many of the party need a wheelchair space: at most party_size. Each option has exactly as many. 0: none, and no
+    option has wheelchair spaces or companion seats.
+    """
+    max_options: _builtins.int
+    """Maximum number of options: 1 to 10. 0: 5."""
+    @_builtins.property
+    def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only seats of these categories, as in SeatArea, or "standard". Empty: of any. A category that the auditorium does not
+        have has no seats.
+        """
+
+    def __init__(
+        self,
+        *,
+        showtime_id: _builtins.str = ...,
+        party_size: _builtins.int = ...,
+        categories: _abc.Iterable[_builtins.str] | None = ...,
+        wheelchair_spaces: _builtins.int = ...,
+        max_options: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "max_options", b"max_options", "party_size", b"party_size", "showtime_id", b"showtime_id", "wheelchair_spaces", b"wheelchair_spaces"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SuggestSeatsRequest: _TypeAlias = SuggestSeatsRequest  # noqa: Y015
+
+@_typing.final
+class SuggestSeatsResponse(_message.Message):
+    """Seats for a party."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The showtime's revision, at which the options are legal."""
+    @_builtins.property
+    def options(self) -> _containers.RepeatedCompositeFieldContainer[_showtime_pb2.SeatOption]:
+        """The options, best first, each with other seats than the rest; two may have some seats in common. Empty if nothing
+        fits.
+        """
+
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+        options: _abc.Iterable[_showtime_pb2.SeatOption] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["options", b"options", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SuggestSeatsResponse: _TypeAlias = SuggestSeatsResponse  # noqa: Y015
+
+@_typing.final
 class CreateShowtimeRequest(_message.Message):
     """Showtime to create."""
 

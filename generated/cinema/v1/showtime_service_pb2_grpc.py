@@ -48,6 +48,11 @@ class ShowtimeServiceStub:
                 request_serializer=cinema_dot_v1_dot_showtime__service__pb2.GetShowtimeRequest.SerializeToString,
                 response_deserializer=cinema_dot_v1_dot_showtime__service__pb2.GetShowtimeResponse.FromString,
                 _registered_method=True)
+        self.SuggestSeats = channel.unary_unary(
+                '/cinema.v1.ShowtimeService/SuggestSeats',
+                request_serializer=cinema_dot_v1_dot_showtime__service__pb2.SuggestSeatsRequest.SerializeToString,
+                response_deserializer=cinema_dot_v1_dot_showtime__service__pb2.SuggestSeatsResponse.FromString,
+                _registered_method=True)
         self.CreateShowtime = channel.unary_unary(
                 '/cinema.v1.ShowtimeService/CreateShowtime',
                 request_serializer=cinema_dot_v1_dot_showtime__service__pb2.CreateShowtimeRequest.SerializeToString,
@@ -97,6 +102,30 @@ class ShowtimeServiceServicer:
 
     def GetShowtime(self, request, context):
         """Returns a showtime with the status of each seat.
+
+        Access: anyone. Repeating: safe, no side effects.
+
+        Errors:
+        - INVALID_ARGUMENT INVALID_REQUEST.
+        - NOT_FOUND SHOWTIME_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SuggestSeats(self, request, context):
+        """Returns the best free seats for a party, best first; none if nothing fits, or if the showtime is CANCELLED or has
+        started. Changes nothing: the seats are not held.
+
+        Each option is legal at the revision that is returned: CreateBooking of exactly its seats, with `wheelchair` if
+        wheelchair_spaces is not 0, by a caller without holds, succeeds as long as the showtime has this revision and no
+        hold or block of it has ended since. In a rush, CreateBooking with `best` chooses and holds in one step.
+
+        The ranking is fixed. First come options with all seats side by side, then split ones, in as few groups as can be:
+        groups of two or more, one in each of some neighbouring rows. Of these, the nearer one to the best spot comes first:
+        the middle of the row two thirds back, taken and blocked seats counted too. Distances are straight lines; a row
+        counts as a seat, and each row's middle is behind that of the next. Then an option that leaves no run of two free
+        seats, then the row nearer to the screen, then the lower number.
 
         Access: anyone. Repeating: safe, no side effects.
 
@@ -223,6 +252,11 @@ def add_ShowtimeServiceServicer_to_server(servicer, server):
                     request_deserializer=cinema_dot_v1_dot_showtime__service__pb2.GetShowtimeRequest.FromString,
                     response_serializer=cinema_dot_v1_dot_showtime__service__pb2.GetShowtimeResponse.SerializeToString,
             ),
+            'SuggestSeats': grpc.unary_unary_rpc_method_handler(
+                    servicer.SuggestSeats,
+                    request_deserializer=cinema_dot_v1_dot_showtime__service__pb2.SuggestSeatsRequest.FromString,
+                    response_serializer=cinema_dot_v1_dot_showtime__service__pb2.SuggestSeatsResponse.SerializeToString,
+            ),
             'CreateShowtime': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateShowtime,
                     request_deserializer=cinema_dot_v1_dot_showtime__service__pb2.CreateShowtimeRequest.FromString,
@@ -307,6 +341,33 @@ class ShowtimeService:
             '/cinema.v1.ShowtimeService/GetShowtime',
             cinema_dot_v1_dot_showtime__service__pb2.GetShowtimeRequest.SerializeToString,
             cinema_dot_v1_dot_showtime__service__pb2.GetShowtimeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SuggestSeats(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cinema.v1.ShowtimeService/SuggestSeats',
+            cinema_dot_v1_dot_showtime__service__pb2.SuggestSeatsRequest.SerializeToString,
+            cinema_dot_v1_dot_showtime__service__pb2.SuggestSeatsResponse.FromString,
             options,
             channel_credentials,
             insecure,

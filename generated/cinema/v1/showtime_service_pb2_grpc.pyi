@@ -38,6 +38,26 @@ class ShowtimeServiceStub:
     - INVALID_ARGUMENT INVALID_REQUEST.
     - NOT_FOUND SHOWTIME_NOT_FOUND.
     """
+    SuggestSeats: _aio.UnaryUnaryMultiCallable[_showtime_service_pb2.SuggestSeatsRequest, _showtime_service_pb2.SuggestSeatsResponse]
+    """Returns the best free seats for a party, best first; none if nothing fits, or if the showtime is CANCELLED or has
+    started. Changes nothing: the seats are not held.
+
+    Each option is legal at the revision that is returned: CreateBooking of exactly its seats, with `wheelchair` if
+    wheelchair_spaces is not 0, by a caller without holds, succeeds as long as the showtime has this revision and no
+    hold or block of it has ended since. In a rush, CreateBooking with `best` chooses and holds in one step.
+
+    The ranking is fixed. First come options with all seats side by side, then split ones, in as few groups as can be:
+    groups of two or more, one in each of some neighbouring rows. Of these, the nearer one to the best spot comes first:
+    the middle of the row two thirds back, taken and blocked seats counted too. Distances are straight lines; a row
+    counts as a seat, and each row's middle is behind that of the next. Then an option that leaves no run of two free
+    seats, then the row nearer to the screen, then the lower number.
+
+    Access: anyone. Repeating: safe, no side effects.
+
+    Errors:
+    - INVALID_ARGUMENT INVALID_REQUEST.
+    - NOT_FOUND SHOWTIME_NOT_FOUND.
+    """
     CreateShowtime: _aio.UnaryUnaryMultiCallable[_showtime_service_pb2.CreateShowtimeRequest, _showtime_service_pb2.CreateShowtimeResponse]
     """Creates a showtime.
 
@@ -150,6 +170,32 @@ class ShowtimeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_showtime_service_pb2.GetShowtimeRequest, _abc.Awaitable[_showtime_service_pb2.GetShowtimeResponse]],
     ) -> _abc.Awaitable[_showtime_service_pb2.GetShowtimeResponse]:
         """Returns a showtime with the status of each seat.
+
+        Access: anyone. Repeating: safe, no side effects.
+
+        Errors:
+        - INVALID_ARGUMENT INVALID_REQUEST.
+        - NOT_FOUND SHOWTIME_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def SuggestSeats(
+        self,
+        request: _showtime_service_pb2.SuggestSeatsRequest,
+        context: _aio.ServicerContext[_showtime_service_pb2.SuggestSeatsRequest, _abc.Awaitable[_showtime_service_pb2.SuggestSeatsResponse]],
+    ) -> _abc.Awaitable[_showtime_service_pb2.SuggestSeatsResponse]:
+        """Returns the best free seats for a party, best first; none if nothing fits, or if the showtime is CANCELLED or has
+        started. Changes nothing: the seats are not held.
+
+        Each option is legal at the revision that is returned: CreateBooking of exactly its seats, with `wheelchair` if
+        wheelchair_spaces is not 0, by a caller without holds, succeeds as long as the showtime has this revision and no
+        hold or block of it has ended since. In a rush, CreateBooking with `best` chooses and holds in one step.
+
+        The ranking is fixed. First come options with all seats side by side, then split ones, in as few groups as can be:
+        groups of two or more, one in each of some neighbouring rows. Of these, the nearer one to the best spot comes first:
+        the middle of the row two thirds back, taken and blocked seats counted too. Distances are straight lines; a row
+        counts as a seat, and each row's middle is behind that of the next. Then an option that leaves no run of two free
+        seats, then the row nearer to the screen, then the lower number.
 
         Access: anyone. Repeating: safe, no side effects.
 
