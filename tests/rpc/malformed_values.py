@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from cinema.v1.booking_service_pb2 import SeatChoice
+from cinema.v1.booking_service_pb2 import BestSeats, SeatChoice
 from cinema.v1.catalog_pb2 import SeatRow
 from cinema.v1.money_pb2 import Money
 from cinema.v1.showtime_pb2 import PriceLine
@@ -105,6 +105,38 @@ def choice_lists(most: int) -> dict[str, tuple[Any, ...]]:
         "choices[1].seat": ([good, good],),
     }
     return {path: tuple(Instead({"seats": [], "choices": each}) for each in values) for path, values in lists.items()}
+
+
+def best_seats() -> dict[str, tuple[Any, ...]]:
+    """Return malformed parties by path, in place of seats."""
+    parties: dict[str, tuple[dict[str, Any], ...]] = {
+        "best.ticket_types": (
+            {"ticket_types": []},
+            {"ticket_types": ["adult"] * 11},
+            {"ticket_types": [""] * 200_000},
+        ),
+        "best.ticket_types[1]": tuple({"ticket_types": ["adult", name]} for name in NO_CATEGORIES),
+        **party_fields("best."),
+        "best.wheelchair_spaces": tuple({"wheelchair_spaces": each} for each in (2, 11, -1, 2**31 - 1)),
+    }
+    return {
+        path: tuple(
+            Instead({"seats": [], "best": BestSeats(**({"ticket_types": ["adult"]} | each))}) for each in values
+        )
+        for path, values in parties.items()
+    }
+
+
+def party_fields(prefix: str = "") -> dict[str, tuple[dict[str, Any], ...]]:
+    """Return malformed categories of a party by path."""
+    return {
+        f"{prefix}categories": (
+            {"categories": ["vip", "vip"]},
+            {"categories": [f"c{number}" for number in range(22)]},
+            {"categories": ["vip"] * 200_000},
+        ),
+        f"{prefix}categories[1]": tuple({"categories": ["vip", name]} for name in NO_CATEGORIES),
+    }
 
 
 MASKS = (None, FieldMask(), *(FieldMask(paths=[path]) for path in ("", "*", "request_id", "x" * 1_000)))

@@ -11,6 +11,7 @@ from cinema.v1 import (
     money_pb2,
     showtime_service_pb2,
 )
+from cinema.v1.booking_service_pb2 import BestSeats
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from tests.builders import NOW
@@ -45,6 +46,14 @@ async def user_not_found(app: App) -> Refusal:
 async def ticket_type_not_offered(app: App) -> Refusal:
     choice = booking_service_pb2.SeatChoice(seat="A1", ticket_type="student")
     return await refusal(app.book((await app.showtime()).showtime_id, choices=[choice]))
+
+
+@reason(Code.FAILED_PRECONDITION, "PreconditionFailure")
+async def no_seats_together(app: App) -> Refusal:
+    showtime = await app.showtime(rows=(("A", (3, 2)),))
+    refused = await refusal(app.book(showtime.showtime_id, best=BestSeats(ticket_types=["standard"] * 4)))
+    assert refused.metadata == {"showtime_id": showtime.showtime_id, "party_size": "4", "largest_group": "3"}
+    return refused
 
 
 @reason(Code.FAILED_PRECONDITION, "PreconditionFailure")

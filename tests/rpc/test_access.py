@@ -28,6 +28,7 @@ PUBLIC = {
     "/cinema.v1.CatalogService/ListAuditoriums",
     "/cinema.v1.ShowtimeService/ListShowtimes",
     "/cinema.v1.ShowtimeService/GetShowtime",
+    "/cinema.v1.ShowtimeService/SuggestSeats",
 }
 FOR_CUSTOMERS = {
     "/cinema.v1.AuthService/GetCurrentUser",

@@ -9,7 +9,7 @@ import grpc
 import pytest
 import pytest_asyncio
 from cinema.v1.auth_service_pb2 import GetCurrentUserRequest
-from cinema.v1.booking_service_pb2 import SeatChoice
+from cinema.v1.booking_service_pb2 import BestSeats, SeatChoice
 from cinema.v1.catalog_pb2 import SeatArea, SeatRow, WheelchairSpace
 from cinema.v1.showtime_pb2 import PriceLine, SeatBlock
 from google.protobuf.duration_pb2 import Duration
@@ -197,7 +197,7 @@ async def test_a_forged_page_token(app: App, name: str, owner: str, cursors: lis
             {"price": money("XAU"), "start_time": Timestamp(nanos=-1)},
             ["price.currency_code", "start_time"],
         ),
-        ("CreateBooking", {"seats": []}, ["choices", "seats"]),
+        ("CreateBooking", {"seats": []}, ["best", "choices", "seats"]),
         ("CreateBooking", {"seats": ["A1"] * 200, "request_id": "x"}, ["request_id", "seats"]),
         ("CreateBooking", {"seats": ["A1"] * 11, "request_id": "x"}, ["request_id", "seats"]),
         (
@@ -251,6 +251,7 @@ WRONG: dict[str, Any] = {
     "cinema.v1.PriceLine": PriceLine(),
     "cinema.v1.SeatBlock": SeatBlock(),
     "cinema.v1.SeatChoice": SeatChoice(),
+    "cinema.v1.BestSeats": BestSeats(),
 }
 """By message type, a value that is malformed wherever it stands."""
 

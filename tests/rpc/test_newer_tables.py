@@ -153,6 +153,8 @@ class Round:
                         answer = await self.call("ShowtimeService/ListShowtimes", request)
                     assert answer.showtimes[0].showtime_id == shown.showtime_id or names == ()
             found = await self.call("ShowtimeService/GetShowtime", pb.GetShowtimeRequest(showtime_id=shown.showtime_id))
+            party = pb.SuggestSeatsRequest(showtime_id=shown.showtime_id, party_size=2)
+            assert (await self.call("ShowtimeService/SuggestSeats", party)).revision == found.showtime.revision
             assert found.showtime == shown
 
     async def change(self, showtime_id: str) -> None:

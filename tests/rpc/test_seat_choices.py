@@ -102,8 +102,9 @@ class TestPrices:
 
     async def test_neither_both_nor_one_twice(self, app: App) -> None:
         showtime_id = (await a_showtime(app)).showtime_id
-        assert (await refusal(app.book(showtime_id))).fields == ["seats", "choices"]
-        assert (await refusal(app.book(showtime_id, "A2", choices=choices(A3="child")))).fields == ["seats", "choices"]
+        fields = ["seats", "choices", "best"]
+        assert (await refusal(app.book(showtime_id))).fields == fields
+        assert (await refusal(app.book(showtime_id, "A2", choices=choices(A3="child")))).fields == fields
         twice = [*choices(A2="child", A3="child"), *choices(A2="adult")]
         refused = await refusal(app.book(showtime_id, choices=twice))
         assert refused.fields == ["choices[2].seat"]
