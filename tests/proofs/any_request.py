@@ -24,7 +24,7 @@ LENGTHS = (0, 1, 2, 10, 11, 60, 61, 201, 2_001)
 LARGEST = 20_000
 ALTERNATIVES: Mapping[str, Sequence[str]] = {
     "CreateShowtimeRequest": ("price", "prices"),
-    "CreateBookingRequest": ("seats", "choices"),
+    "CreateBookingRequest": ("seats", "choices", "best"),
     "UpdateHoldRequest": ("seats", "choices"),
     "SellSeatsRequest": ("seats", "choices"),
     "FindBookingsRequest": ("booking_id", "ticket_code", "username", "email", "showtime_id"),
