@@ -278,4 +278,11 @@ MUTATIONS = (
         "            pass\n\n    async def set_disabled",
         "tests/rpc/test_disabled_accounts.py",
     ),
+    mutation(
+        "suggestions outlive the start of their showtime",
+        f"{APPLICATION}/listings.py",
+        "next_lapse if started else min(next_lapse or terms.start_time, terms.start_time)",
+        "next_lapse",
+        "tests/rpc/test_suggestions.py::TestState::test_nothing_from_the_start_on",
+    ),
 )

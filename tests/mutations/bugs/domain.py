@@ -18,6 +18,27 @@ MUTATIONS = (
         "tests/domain/test_gap_rule.py",
     ),
     mutation(
+        "suggestions strand single seats",
+        f"{DOMAIN}/seat_groups.py",
+        "if refuse and first is last and (before == 1 or after == 1) and before + after != 1:",
+        "if refuse and first is last and before == after == 1:",
+        "tests/domain/test_seat_groups.py",
+    ),
+    mutation(
+        "a split option need not be in as few groups as can be",
+        f"{DOMAIN}/suggestions.py",
+        "        if found:\n            return found\n    return []",
+        "    return found if seats.party.size >= 2 * SMALLEST_GROUP else []",
+        "tests/domain/test_suggestions.py::TestSplitting",
+    ),
+    mutation(
+        "the best seats are chosen without a look at what others hold",
+        f"{DOMAIN}/holds.py",
+        "pick(terms, lambda position: owner(position) is None, selection)",
+        "pick(terms, lambda _: True, selection)",
+        "tests/domain/test_best_seats.py::TestHolding",
+    ),
+    mutation(
         "holds that are never paid for help to strand a seat",
         f"{DOMAIN}/showtime.py",
         "            check_payment(self.terms.seat_plan, booking, self._bookings.values(), own, now)\n",
