@@ -14,6 +14,7 @@ CANCEL_BOOKING = "/cinema.v1.BookingService/CancelBooking"
 CONFIRM_PAYMENT = "/cinema.v1.BookingService/ConfirmPayment"
 LIST_BOOKINGS = "/cinema.v1.BookingService/ListBookings"
 GET_SHOWTIME = "/cinema.v1.ShowtimeService/GetShowtime"
+SUGGEST_SEATS = "/cinema.v1.ShowtimeService/SuggestSeats"
 CANCEL_SHOWTIME = "/cinema.v1.ShowtimeService/CancelShowtime"
 LIST_SHOWTIMES = "/cinema.v1.ShowtimeService/ListShowtimes"
 GET_CURRENT_USER = "/cinema.v1.AuthService/GetCurrentUser"
@@ -25,6 +26,13 @@ def create_booking(showtime_id: str, seats: Sequence[str], token: str) -> Call:
     request = booking_service_pb2.CreateBookingRequest(
         showtime_id=showtime_id, seats=seats, request_id=str(uuid.uuid4())
     )
+    return Call(CREATE_BOOKING, request.SerializeToString(), token)
+
+
+def book_best(showtime_id: str, token: str) -> Call:
+    """Hold the best two seats."""
+    best = booking_service_pb2.BestSeats(ticket_types=["standard"] * 2)
+    request = booking_service_pb2.CreateBookingRequest(showtime_id=showtime_id, best=best, request_id=str(uuid.uuid4()))
     return Call(CREATE_BOOKING, request.SerializeToString(), token)
 
 
@@ -53,6 +61,12 @@ def list_bookings(token: str, page_token: str = "", page_size: int = 50) -> Call
 def get_showtime(showtime_id: str) -> Call:
     """Read a showtime with its seats."""
     return Call(GET_SHOWTIME, showtime_service_pb2.GetShowtimeRequest(showtime_id=showtime_id).SerializeToString())
+
+
+def suggest_seats(showtime_id: str, party_size: int) -> Call:
+    """Ask for the best seats for a party."""
+    request = showtime_service_pb2.SuggestSeatsRequest(showtime_id=showtime_id, party_size=party_size)
+    return Call(SUGGEST_SEATS, request.SerializeToString())
 
 
 def list_showtimes(start_from: datetime | None = None) -> Call:

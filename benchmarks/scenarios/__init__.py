@@ -19,6 +19,7 @@ from benchmarks.scenarios import (
     overload,
     reads,
     replicas,
+    suggest,
     sweep,
 )
 
@@ -46,6 +47,7 @@ SCENARIOS = {
     "once": Scenario("CreateBooking with and without a request_id", once.run, quick=False),
     "get-showtime": Scenario("GetShowtime of 300 seats while bookings run", reads.get_showtime),
     "list-showtimes": Scenario("ListShowtimes, a page of 50 of 10,000", reads.list_showtimes),
+    "suggest-seats": Scenario("SuggestSeats of 2,000 seats, and booking the best", suggest.run),
     "mixed": Scenario("A mix of reads and writes at half the top rate", mixed.run),
     "sweep": Scenario("Lapsed holds swept while selling", sweep.run, quick=False),
     "big-database": Scenario("2,000,000 bookings in the database", big.run, quick=False),
