@@ -27,7 +27,7 @@ MICROSECOND = timedelta(microseconds=1)
 
 
 class BookingStatus(Enum):
-    """RESERVED: on hold. CONFIRMED: paid for. CANCELLED: by its owner. EXPIRED: the hold ended unpaid."""
+    """RESERVED: on hold. CONFIRMED: paid for. CANCELLED: see CancelCause. EXPIRED: the hold ended unpaid."""
 
     RESERVED = "RESERVED"
     CONFIRMED = "CONFIRMED"

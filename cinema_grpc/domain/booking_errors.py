@@ -150,13 +150,13 @@ class ShowtimeEnded(CinemaError):
 
 
 class ShowtimeChanged(CinemaError):
-    """The showtime is not as the caller expects: it has another revision, or a hold has ended since."""
+    """The showtime has another revision than the caller expects, or a hold has ended and is not EXPIRED yet."""
 
     kind = ErrorKind.CONFLICT
     reason = "SHOWTIME_CHANGED"
     template = (
-        "showtime {showtime_id} has changed; its revision is {revision}; preview the change again, and send the "
-        "revision of that preview"
+        "showtime {showtime_id} has changed or a hold has ended; its revision is {revision}; preview the change again, "
+        "after a few seconds if the revision is the same, and send the revision of that preview"
     )
 
     def __init__(self, showtime_id: str, revision: int) -> None:

@@ -62,8 +62,8 @@ class Decision:
     def check_revision(self, expected: int) -> None:
         """Check that the showtime is as a caller has seen it; 0 expects nothing.
 
-        A hold that has lapsed since changes what a caller would see, though it does not raise the revision before it is
-        EXPIRED.
+        A hold that lapses changes what a caller sees, though it does not raise the revision before it is EXPIRED, a few
+        seconds later. Until then no revision says whether the caller has seen the hold.
 
         Raises:
             ShowtimeChanged: It has another revision, a hold has lapsed, or the batch has changed it.
