@@ -4,7 +4,7 @@ Seat maps are made of the cached showtimes that the box office decides on. Where
 cached showtime is first compared with the stored one, and brought up to date, so a seat map shows every commit that was
 acknowledged before the call. One query does this for all calls that wait. A process that sells alone need not ask.
 
-A seat map also has names of the catalog. It is made anew if the catalog has another revision than when it was made.
+A seat map also has names of the catalog. It is made again when the catalog has another revision.
 """
 
 import asyncio

@@ -25,7 +25,8 @@ from cinema_grpc.transport.booking_servicer import BookingServicer
 from cinema_grpc.transport.box_office_servicer import BoxOfficeServicer
 from cinema_grpc.transport.catalog_servicer import CatalogServicer
 from cinema_grpc.transport.certificates import Certificates
-from cinema_grpc.transport.contract import ACCESS, SERVICES, further_checks, method_traits
+from cinema_grpc.transport.contract import ACCESS, SERVICES, method_traits
+from cinema_grpc.transport.further_checks import further_checks
 from cinema_grpc.transport.handlers import Handler, handlers_of
 from cinema_grpc.transport.limits import Limits
 from cinema_grpc.transport.pipeline import CallPipeline

@@ -8,6 +8,10 @@ from cinema_grpc.domain.unpaid_holds import MAXIMUM_SEATS_ON_HOLD
 
 def of_seats(json: Json) -> list[Invariant]:
     """Return the rules about seats, their claims, and blocks."""
+    return [*_of_owners(json), *_of_counts(json)]
+
+
+def _of_owners(json: Json) -> list[Invariant]:
     blocked = json.rows("seat_block.seats", "blocked")
     kept = f"""
         SELECT booking.showtime_id, {json.label} AS seat, booking.booking_id AS owner
@@ -50,6 +54,12 @@ def of_seats(json: Json) -> list[Invariant]:
             )
             """,
         ),
+    ]
+
+
+def _of_counts(json: Json) -> list[Invariant]:
+    blocked = json.rows("seat_block.seats", "blocked")
+    return [
         Invariant(
             "the taken seats of a showtime are counted right",
             """

@@ -370,7 +370,7 @@ class SetSeatBlocksResponse(_message.Message):
     BLOCKS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def showtime(self) -> _showtime_pb2.Showtime:
-        """The showtime."""
+        """The showtime after the change; with validate_only, the showtime as it is."""
 
     @_builtins.property
     def blocks(self) -> _containers.RepeatedCompositeFieldContainer[_showtime_pb2.SeatBlock]:
@@ -487,7 +487,7 @@ class CancelShowtimeResponse(_message.Message):
     IMPACT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def showtime(self) -> _showtime_pb2.Showtime:
-        """The showtime."""
+        """The showtime after the change; with validate_only, the showtime as it is."""
 
     @_builtins.property
     def impact(self) -> _showtime_pb2.Impact:
@@ -580,7 +580,7 @@ class UpdateShowtimeResponse(_message.Message):
     IMPACT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def showtime(self) -> _showtime_pb2.Showtime:
-        """The showtime."""
+        """The showtime after the change; with validate_only, the showtime as it is."""
 
     @_builtins.property
     def impact(self) -> _showtime_pb2.Impact:
