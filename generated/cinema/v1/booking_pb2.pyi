@@ -92,9 +92,13 @@ class _RefundStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RefundSt
     REFUND_STATUS_PENDING: _RefundStatus.ValueType  # 1
     """Owed and stored. The payment provider has not confirmed it yet."""
     REFUND_STATUS_COMPLETED: _RefundStatus.ValueType  # 2
-    """Carried out by the payment provider, or nothing was owed (amount 0)."""
+    """Carried out by the payment provider, or nothing was owed (amount 0). The customer's bank can still return the money,
+    for example if the card was closed: the refund is FAILED then.
+    """
     REFUND_STATUS_FAILED: _RefundStatus.ValueType  # 3
-    """The payment provider did not carry it out within about a day. It is still owed: the cinema has to pay it by hand."""
+    """The payment provider refused it, did not carry it out within about a day, or got the money back. It is still owed:
+    the cinema has to pay it by hand.
+    """
 
 class RefundStatus(_RefundStatus, metaclass=_RefundStatusEnumTypeWrapper):
     """State of a refund."""
@@ -104,9 +108,13 @@ REFUND_STATUS_UNSPECIFIED: RefundStatus.ValueType  # 0
 REFUND_STATUS_PENDING: RefundStatus.ValueType  # 1
 """Owed and stored. The payment provider has not confirmed it yet."""
 REFUND_STATUS_COMPLETED: RefundStatus.ValueType  # 2
-"""Carried out by the payment provider, or nothing was owed (amount 0)."""
+"""Carried out by the payment provider, or nothing was owed (amount 0). The customer's bank can still return the money,
+for example if the card was closed: the refund is FAILED then.
+"""
 REFUND_STATUS_FAILED: RefundStatus.ValueType  # 3
-"""The payment provider did not carry it out within about a day. It is still owed: the cinema has to pay it by hand."""
+"""The payment provider refused it, did not carry it out within about a day, or got the money back. It is still owed:
+the cinema has to pay it by hand.
+"""
 Global___RefundStatus: _TypeAlias = RefundStatus  # noqa: Y015
 
 class _BookedSeatStatus:

@@ -294,8 +294,9 @@ class ConfirmPaymentRequest(_message.Message):
     """Identifier of the booking. Required."""
     payment_token: _builtins.str
     """Token of the payment provider for the customer's means of payment: 1 to 255 characters, without control characters.
-    Empty only for a booking whose total price is 0. The simulated provider declines "tok_declined" and accepts any
-    other.
+    With Stripe it is a PaymentMethod ("pm_..."). Empty for a booking whose total price is 0, and to go on with a payment
+    after the customer has acted, see ConfirmPaymentResponse.action. The simulated provider declines "tok_declined" and
+    accepts any other.
     """
     request_id: _builtins.str
     """A UUID that the caller chooses. For at least 24 hours, a repeat with the same request_id and the same content
@@ -319,27 +320,69 @@ Global___ConfirmPaymentRequest: _TypeAlias = ConfirmPaymentRequest  # noqa: Y015
 
 @_typing.final
 class ConfirmPaymentResponse(_message.Message):
-    """Booking that was paid for."""
+    """Booking that was paid for, or that the customer has to act for."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     BOOKING_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def booking(self) -> _booking_pb2.Booking:
-        """The booking, CONFIRMED, with tickets."""
+        """The booking: CONFIRMED, with tickets; or RESERVED, if action is set."""
+
+    @_builtins.property
+    def action(self) -> Global___PaymentAction:
+        """What the customer has to do before the payment can be settled. Unset if the booking is CONFIRMED."""
 
     def __init__(
         self,
         *,
         booking: _booking_pb2.Booking | None = ...,
+        action: Global___PaymentAction | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["booking", b"booking"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "booking", b"booking"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["booking", b"booking"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "booking", b"booking"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ConfirmPaymentResponse: _TypeAlias = ConfirmPaymentResponse  # noqa: Y015
+
+@_typing.final
+class PaymentAction(_message.Message):
+    """What a customer has to do for a payment, such as to authenticate it with their bank (3-D Secure). Afterwards call
+    ConfirmPayment again, with a new request_id and an empty payment_token: it confirms the booking, returns an action
+    again, or is PAYMENT_DECLINED. Until then another payment_token is PAYMENT_IN_PROGRESS. If the hold ends first, the
+    payment is called off; money that was taken all the same is refunded in full.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    CLIENT_SECRET_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    provider: _builtins.str
+    """The payment provider, whose client library takes the secret: "stripe"."""
+    client_secret: _builtins.str
+    """Secret for the provider's client library. Only for this customer: keep it out of logs and URLs."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When the time for it ends: the end of the hold."""
+
+    def __init__(
+        self,
+        *,
+        provider: _builtins.str = ...,
+        client_secret: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_secret", b"client_secret", "expire_time", b"expire_time", "provider", b"provider"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PaymentAction: _TypeAlias = PaymentAction  # noqa: Y015
 
 @_typing.final
 class GetCancellationQuoteRequest(_message.Message):

@@ -154,6 +154,9 @@ class BookingServiceServicer:
         minutes of the hold are left, it is first extended to 2 minutes, once. A booking is never charged twice, with or
         without a request_id.
 
+        If the customer has to authenticate the payment, the response has an action and the booking is still RESERVED; see
+        PaymentAction.
+
         The gap rule is judged again before the charge: of the caller's own bookings, only those that are paid for count as
         taken. So a caller who holds A1, A2 and A3 in three bookings and cancels A2 can pay for A1 or for A3, but not for
         both. Never refused: paying for all of one's bookings in the order of their creation, and paying for a booking that

@@ -141,9 +141,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_PAYMENT_DECLINED: _ErrorReason.ValueType  # 22
     """FAILED_PRECONDITION. The payment provider declined the payment_token. The booking is still RESERVED: try another
-    token.
+    token. decline_code is the provider's own word where the customer may be told, such as insufficient_funds or
+    expired_card; otherwise it is generic_decline.
 
-    Metadata, for example: {"booking_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"}
+    Metadata, for example: {"booking_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "decline_code": "generic_decline"}
     """
     ERROR_REASON_SALES_CLOSED: _ErrorReason.ValueType  # 23
     """FAILED_PRECONDITION. The showtime has started.
@@ -419,9 +420,10 @@ Metadata, for example: {"booking_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "s
 """
 ERROR_REASON_PAYMENT_DECLINED: ErrorReason.ValueType  # 22
 """FAILED_PRECONDITION. The payment provider declined the payment_token. The booking is still RESERVED: try another
-token.
+token. decline_code is the provider's own word where the customer may be told, such as insufficient_funds or
+expired_card; otherwise it is generic_decline.
 
-Metadata, for example: {"booking_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"}
+Metadata, for example: {"booking_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "decline_code": "generic_decline"}
 """
 ERROR_REASON_SALES_CLOSED: ErrorReason.ValueType  # 23
 """FAILED_PRECONDITION. The showtime has started.
