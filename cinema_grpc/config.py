@@ -16,6 +16,7 @@ from cinema_grpc.application.throttle import SignInLimits
 from cinema_grpc.database_url import check_database_url
 from cinema_grpc.domain.sign_in import Limit
 from cinema_grpc.domain.unpaid_holds import HoldLimits
+from cinema_grpc.stripe_settings import check_api_base, check_stripe_key
 
 PREFIX = "CINEMA_"
 SHORTEST_SECRET = 32
@@ -126,6 +127,16 @@ class Settings(BaseSettings):
     payment_grace_seconds: Annotated[float, Field(ge=0.01, le=HOUR)] = 30
     """Time limit for a process to learn the outcome of a charge from the payment provider. After it any replica settles
     the charge; a charge that the provider does not know is called off."""
+    payments: Literal["simulated", "stripe"] = "simulated"
+    """Payment provider. With simulated, no money moves. stripe needs the extra stripe, as in
+    pip install 'cinema-grpc[stripe]'."""
+    stripe_secret_key: SecretStr | None = None
+    """Secret key (sk_...) or restricted key (rk_...) of the Stripe account. A restricted key needs to write
+    PaymentIntents and Refunds, and to read Balance transactions."""
+    stripe_secret_key_file: Path | None = None
+    """File with the key, instead of CINEMA_STRIPE_SECRET_KEY."""
+    stripe_api_base: str | None = None
+    """URL of Stripe's API, for tests. By default Stripe's own."""
     simulated_payments_delay_seconds: Annotated[float, Field(ge=0, le=HOUR)] = 0
     """Response time of the simulated payment provider."""
     simulated_payments_fail_before: Share = 0
@@ -174,6 +185,18 @@ class Settings(BaseSettings):
     @classmethod
     def _check_database_url(cls, value: str) -> str:
         return check_database_url(value)
+
+    @field_validator("stripe_secret_key")
+    @classmethod
+    def _check_stripe_secret_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            check_stripe_key(value.get_secret_value())
+        return value
+
+    @field_validator("stripe_api_base")
+    @classmethod
+    def _check_stripe_api_base(cls, value: str | None) -> str | None:
+        return None if value is None else check_api_base(value)
 
     @field_validator("jwt_secret")
     @classmethod

@@ -58,6 +58,7 @@ def warn_of_readable_keys(settings: Settings) -> None:
     """
     files = [] if settings.tls_key is None else [settings.tls_key]
     files += [] if settings.signing_keys is None else key_files(settings.signing_keys)
+    files += [] if settings.stripe_secret_key_file is None else [settings.stripe_secret_key_file]
     for file in files:
         if readable_by_all(file):
             logger.warning("every user of this machine may read a private key; run chmod 600 on it", file=str(file))

@@ -24,8 +24,6 @@ from cinema_grpc.adapters.database.session_store import SqlSessionStore
 from cinema_grpc.adapters.database.sign_in_store import SqlSignInStore
 from cinema_grpc.adapters.database.sole_server import FileInUse, lock_file
 from cinema_grpc.adapters.passwords import Argon2Passwords, load_commonest_passwords
-from cinema_grpc.adapters.simulated_ledger import ledger_of
-from cinema_grpc.adapters.simulated_payments import FaultProfile, SimulatedPayments
 from cinema_grpc.application import expiry, payments, retention
 from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.background import BackgroundTask
@@ -52,9 +50,10 @@ from cinema_grpc.config import PREFIX, BadSettings, Settings, with_port
 from cinema_grpc.key_reload import SECONDS_BETWEEN_RELOADS, KeyReload, read_signing_keys
 from cinema_grpc.listening import limits_of, read_certificates
 from cinema_grpc.observability.metrics import Metrics
+from cinema_grpc.payment_provider import PaymentProvider, build_provider
 from cinema_grpc.storage import SECONDS_BETWEEN_CHECKS, bring_up_to_date, can_sell
 from cinema_grpc.transport import security_log
-from cinema_grpc.transport.booking_servicer import encode_confirmed
+from cinema_grpc.transport.booking_servicer import encode_action, encode_confirmed
 from cinema_grpc.transport.server import Application, CannotListen, Server, build
 
 logger = structlog.get_logger()
@@ -89,7 +88,7 @@ class CinemaServer:
             settings: The settings.
             jwt_secret: The secret that signs access tokens if the settings name no keys, and verifies earlier tokens.
             clock: The clock of the business rules; by default PostgreSQL's, or that of the machine for SQLite.
-            gateway: The payment provider; by default the simulated one.
+            gateway: The payment provider; by default that of the settings.
             passwords: The password hasher; by default of the usual strength.
         """
         self._settings = settings
@@ -106,7 +105,8 @@ class CinemaServer:
         self.accounts = Accounts(self.account_store, self._passwords, self._tokens, throttle, note, clock, commonest)
         self._sessions = Sessions(SqlSessionStore(self.database), self._tokens, settings.refresh_grace, note)
         self._metrics = Metrics()
-        self._build_sales(gateway or _simulated_payments(settings, self.database))
+        self._provider = build_provider(settings, self.database) if gateway is None else PaymentProvider(gateway)
+        self._build_sales(self._provider)
         self.watch_accounts = BackgroundTask(
             "disabled accounts", self.accounts.principals.evict_revoked, SECONDS_BETWEEN_REVOCATIONS
         )
@@ -131,25 +131,29 @@ class CinemaServer:
         self._metrics_port = 0
         self._alone = ExitStack()
 
-    def _build_sales(self, gateway: PaymentGateway) -> None:
+    def _build_sales(self, provider: PaymentProvider) -> None:
         """Build listings, the catalog, the box office, bookings and payments, and their background tasks."""
         settings, store, cache = self._settings, SqlBoxOfficeStore(self.database), ShowtimeCache()
+        gateway = provider.gateway
         driver = self.database.driver
         sole_clock = None if driver.shared else self.database.clock
         self.listings = Listings(SqlListingsReader(self.database), store, cache, sole_clock)
-        self.catalog = Catalog(SqlCatalogStore(self.database, self.listings.forget_catalog_revision))
+        store_of_catalog = SqlCatalogStore(self.database, self.listings.forget_catalog_revision)
+        self.catalog = Catalog(store_of_catalog, provider.price_rule)
         self._box_office = BoxOffice(store, cache, driver.waiting_tasks, settings.longest_wait_seconds)
         payment_store, grace = SqlPaymentStore(self.database), settings.payment_grace
         given_up, overdue = self._metrics.refunds_given_up.inc, self._metrics.payments_overdue.inc
         refunds = Refunds(payment_store, self._box_office, gateway, grace, given_up)
-        saga = PaymentSaga(self._box_office, gateway, encode_confirmed, grace)
+        saga = PaymentSaga(self._box_office, gateway, encode_confirmed, grace, encode_action)
         self._payments = Payments(payment_store, saga, overdue)
         reader, limits = SqlBookingReader(self.database), settings.hold_limits
         self.bookings = Bookings(self._box_office, reader, self._payments, settings.hold_for, limits)
         readers = SqlDeskReader(self.database), SqlRefundReader(self.database)
         self._desk = Desk(self._box_office, reader, *readers, self.account_store)
         self.counter = Counter(self._box_office, self.bookings, self.account_store.find)
-        self.scheduling = Scheduling(self._box_office, store, cache, self.listings, settings.hold_for)
+        self.scheduling = Scheduling(
+            self._box_office, store, cache, self.listings, settings.hold_for, provider.price_rule
+        )
         self._box_office.on_commit(refunds.note_commit)
         self._box_office.on_commit(self.bookings.note_commit)
         self.pay_refunds = refunds.task
@@ -185,13 +189,14 @@ class CinemaServer:
             with_migration: Whether to migrate the schema; otherwise it must be up to date.
 
         Raises:
-            BadSettings: The database can't be used.
+            BadSettings: The database or the payment provider can't be used.
         """
         try:
             self._alone.enter_context(lock_file(self.database))
         except FileInUse as error:
             raise BadSettings(f"{PREFIX}DATABASE_URL: {error}") from error
         await bring_up_to_date(self.database, SELLING, with_migration=with_migration)
+        await self._provider.check()
         self._box_office.start()
         for task in self._background:
             task.start()
@@ -258,6 +263,7 @@ class CinemaServer:
         async with AsyncExitStack() as last_to_first:
             last_to_first.push(self._alone)
             last_to_first.push_async_callback(self.database.close)
+            last_to_first.push_async_callback(self._provider.close)
             last_to_first.callback(self._passwords.close)
             last_to_first.callback(self._metrics.close)
             last_to_first.push_async_callback(self._box_office.stop)
@@ -275,13 +281,3 @@ class CinemaServer:
         serving = await can_sell(self.database)
         if self._server is not None:
             await self._server.set_serving(serving=serving)
-
-
-def _simulated_payments(settings: Settings, database: Database) -> SimulatedPayments:
-    faults = FaultProfile(
-        settings.simulated_payments_delay_seconds,
-        settings.simulated_payments_fail_before,
-        settings.simulated_payments_fail_after,
-        settings.simulated_payments_lose_answer,
-    )
-    return SimulatedPayments(ledger_of(database), faults)

@@ -31,27 +31,25 @@ _RECORD = """INSERT INTO simulated_payment (key, charge_key, currency_code, amou
     ON CONFLICT (key) DO UPDATE SET outcome = simulated_payment.outcome RETURNING outcome"""
 _VOID = """INSERT INTO simulated_payment (key, charge_key, currency_code, amount, outcome)
     VALUES (:key, :key, 'XXX', 0, 'FENCED')
-    ON CONFLICT (key) DO UPDATE SET outcome = CASE simulated_payment.outcome WHEN 'TAKEN' THEN 'GIVEN_BACK'
-        ELSE simulated_payment.outcome END RETURNING outcome"""
+    ON CONFLICT (key) DO UPDATE SET outcome = simulated_payment.outcome RETURNING outcome"""
 _FIND = "SELECT outcome FROM simulated_payment WHERE key = :key"
 _NET = """SELECT charge_key, sum(CASE outcome WHEN 'TAKEN' THEN amount WHEN 'REFUNDED' THEN -amount ELSE 0 END)
     FROM simulated_payment GROUP BY charge_key"""
 
 
-class Outcome(Enum):
-    """TAKEN, DECLINED: a charge. FENCED, GIVEN_BACK: voided before the charge came, or after. REFUNDED: a refund."""
+class Entry(Enum):
+    """TAKEN, DECLINED: a charge. FENCED: voided before the charge came. REFUNDED: a refund."""
 
     TAKEN = "TAKEN"
     DECLINED = "DECLINED"
     FENCED = "FENCED"
-    GIVEN_BACK = "GIVEN_BACK"
     REFUNDED = "REFUNDED"
 
 
 class Ledger(ABC):
     """Charges and refunds by their keys; the first entry under a key stands."""
 
-    async def record(self, key: str, charge_key: str, amount: Money, outcome: Outcome) -> Outcome:
+    async def record(self, key: str, charge_key: str, amount: Money, outcome: Entry) -> Entry:
         """Record a charge, or a refund of `charge_key`; return the outcome that stands."""
         values: Values = {
             "key": key,
@@ -61,17 +59,17 @@ class Ledger(ABC):
             "outcome": outcome.value,
         }
         ((stands,),) = await self._execute(_RECORD, values)
-        return Outcome(stands)
+        return Entry(stands)
 
-    async def find(self, key: str) -> Outcome | None:
+    async def find(self, key: str) -> Entry | None:
         """Return the outcome that stands."""
         found = await self._execute(_FIND, {"key": key})
-        return Outcome(found[0][0]) if found else None
+        return Entry(found[0][0]) if found else None
 
-    async def void(self, key: str) -> Outcome:
+    async def void(self, key: str) -> Entry:
         """Void a charge; return the outcome that stands."""
         ((stands,),) = await self._execute(_VOID, {"key": key})
-        return Outcome(stands)
+        return Entry(stands)
 
     async def net(self) -> dict[str, int]:
         """Return for each charge what was taken less what was given back, in minor units."""

@@ -6,11 +6,21 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from cinema_grpc.adapters.simulated_ledger import FileLedger, Ledger, Outcome
-from cinema_grpc.application.payment_ports import ChargeVoided, ProviderUnavailable
-from cinema_grpc.domain.money import Money
+from cinema_grpc.adapters.simulated_ledger import Entry, FileLedger, Ledger
+from cinema_grpc.application.payment_ports import (
+    TAKEN,
+    Charge,
+    ChargeVoided,
+    Declined,
+    Outcome,
+    OwedRefund,
+    ProviderUnavailable,
+    RefundState,
+)
+from cinema_grpc.domain.payment import RefundStatus
 
 DECLINED_TOKEN = "tok_declined"  # noqa: S105 (a public name, not a secret)
+OUTCOMES: dict[Entry, Outcome] = {Entry.TAKEN: TAKEN, Entry.DECLINED: Declined()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,30 +50,39 @@ class SimulatedPayments:
         self.faults = faults or FaultProfile()
         self._chance = chance or random.Random()  # noqa: S311 (no secret)
 
-    async def charge(self, key: str, amount: Money, payment_token: str) -> bool:
+    async def prepare(self, _charge: Charge, _payment_token: str) -> str:
+        """Do nothing: a charge is found by its attempt_id."""
+        return ""
+
+    async def charge(self, charge: Charge, payment_token: str) -> Outcome:
         """Charge."""
+        _check_own(charge.provider_id)
         async with self._faults():
-            wanted = Outcome.DECLINED if payment_token == DECLINED_TOKEN else Outcome.TAKEN
-            outcome = await self.ledger.record(key, key, amount, wanted)
-        if outcome in {Outcome.FENCED, Outcome.GIVEN_BACK}:
+            wanted = Entry.DECLINED if payment_token == DECLINED_TOKEN else Entry.TAKEN
+            entry = await self.ledger.record(charge.attempt_id, charge.attempt_id, charge.amount, wanted)
+        if entry is Entry.FENCED:
             raise ChargeVoided
-        return outcome is Outcome.TAKEN
+        return OUTCOMES[entry]
 
-    async def find(self, key: str) -> bool | None:
+    async def find(self, charge: Charge) -> Outcome | None:
         """Look a charge up."""
+        _check_own(charge.provider_id)
         async with self._faults():
-            outcome = await self.ledger.find(key)
-        return {Outcome.TAKEN: True, Outcome.DECLINED: False}.get(outcome) if outcome else None
+            entry = await self.ledger.find(charge.attempt_id)
+        return OUTCOMES.get(entry) if entry else None
 
-    async def void(self, key: str) -> bool:
-        """Void a charge."""
+    async def void(self, charge: Charge) -> bool:
+        """Void a charge, unless it has taken money."""
+        _check_own(charge.provider_id)
         async with self._faults():
-            return await self.ledger.void(key) is Outcome.GIVEN_BACK
+            return await self.ledger.void(charge.attempt_id) is Entry.TAKEN
 
-    async def refund(self, key: str, charge_key: str, amount: Money) -> None:
+    async def refund(self, refund: OwedRefund) -> RefundState:
         """Refund a charge."""
+        _check_own(refund.charge_provider_id)
         async with self._faults():
-            await self.ledger.record(key, charge_key, amount, Outcome.REFUNDED)
+            await self.ledger.record(refund.refund_id, refund.attempt_id, refund.amount, Entry.REFUNDED)
+        return RefundState(RefundStatus.COMPLETED)
 
     @asynccontextmanager
     async def _faults(self) -> AsyncIterator[None]:
@@ -79,3 +98,13 @@ class SimulatedPayments:
 
     def _happens(self, share: float) -> bool:
         return share > 0 and self._chance.random() < share
+
+
+def _check_own(provider_id: str) -> None:
+    """Refuse what belongs to a real provider: a simulated refund of real money would be lost.
+
+    Raises:
+        ProviderUnavailable.
+    """
+    if provider_id:
+        raise ProviderUnavailable("the charge was made by another provider; set CINEMA_PAYMENTS back to it")

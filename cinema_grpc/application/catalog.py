@@ -8,7 +8,13 @@ from typing import Any, TypeVar, cast
 
 from uuid_utils import uuid7
 
-from cinema_grpc.application.catalog_rules import showtime_violations, time_zone_violations, time_zones
+from cinema_grpc.application.catalog_rules import (
+    PriceRule,
+    any_price,
+    showtime_violations,
+    time_zone_violations,
+    time_zones,
+)
 from cinema_grpc.application.idempotency import IdempotentCall, ResponseSlot, StoredResponse
 from cinema_grpc.application.ports import CatalogStore, ResponseAlreadyStored
 from cinema_grpc.domain.catalog import FIRST_REVISION, Auditorium, Cinema, ListedShowtime, Movie, check_not_archived
@@ -42,8 +48,10 @@ class Catalog:
     They have the archived entries only if `archived`.
     """
 
-    def __init__(self, store: CatalogStore) -> None:
+    def __init__(self, store: CatalogStore, price_rule: PriceRule = any_price) -> None:
+        """Keep the catalog in a store; `price_rule` is that of the payment provider."""
         self._store = store
+        self._price_rule = price_rule
         time_zones()  # reads them now, not during a call
 
     async def create_movie(
@@ -199,7 +207,7 @@ class Catalog:
         self, start_time: datetime | None, price: Money | None, prices: Sequence[PriceLine]
     ) -> list[FieldViolation]:
         """Return what is wrong with the start of a new showtime, unless it is None, and with its prices."""
-        return showtime_violations(start_time, price, prices, await self._store.now())
+        return showtime_violations(start_time, price, prices, await self._store.now(), self._price_rule)
 
     async def get_movie(self, movie_id: str) -> Movie:
         """Return a movie.

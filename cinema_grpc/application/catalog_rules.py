@@ -1,7 +1,7 @@
 """Rules of the catalog that need the lists of others: IANA's time zones, and the currencies of ISO 4217."""
 
 import zoneinfo
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cache
 
@@ -19,6 +19,9 @@ A price is counted in minor units. The codes of ISO 4217 that have none name no 
 metals such as XAU, units of account such as XDR, XTS for tests and XXX for no currency at all.
 """
 
+PriceRule = Callable[[str, Money], list[FieldViolation]]
+"""Returns what keeps the payment provider from charging a price, given the field that the price is in."""
+
 NO_TIME_ZONES = frozenset({"Factory", "localtime"})
 """Names that some machines have among their zones: for a zone that was never set, and for that of the machine."""
 
@@ -30,8 +33,17 @@ def time_zone_violations(time_zone: str) -> list[FieldViolation]:
     return [FieldViolation("time_zone", 'must be an IANA time zone, such as "Europe/Berlin"')]
 
 
+def any_price(_field: str, _price: Money) -> list[FieldViolation]:
+    """Return nothing: the rule of a provider that can charge any price."""
+    return []
+
+
 def showtime_violations(
-    start_time: datetime | None, price: Money | None, prices: Sequence[PriceLine], now: datetime
+    start_time: datetime | None,
+    price: Money | None,
+    prices: Sequence[PriceLine],
+    now: datetime,
+    price_rule: PriceRule = any_price,
 ) -> list[FieldViolation]:
     """Return what is wrong with a new showtime, but for the categories of its auditorium.
 
@@ -40,14 +52,32 @@ def showtime_violations(
         price: The price of every seat; None is not checked.
         prices: The lines of a price list; none are not checked.
         now: The present.
+        price_rule: That of the payment provider.
     """
     violations = [] if start_time is None else start_time_violations(start_time, now)
     if price is not None:
-        violations += [*_currency_violations("price", price), *single_price_violations(price)]
+        own = [*_currency_violations("price", price), *single_price_violations(price)]
+        violations += own or price_rule("price", price)
+    own = list_violations(prices)
+    return violations + (own or provider_violations(prices, price_rule))
+
+
+def list_violations(prices: Sequence[PriceLine]) -> list[FieldViolation]:
+    """Return what is wrong with the lines of a price list, but for the categories; none are not checked."""
+    violations = []
     for number, line in enumerate(prices):
         if line.price.currency_code == prices[0].price.currency_code:  # others are violations in any case
             violations += _currency_violations(f"prices[{number}].price", line.price)
     return violations + (price_violations(prices, ()) if prices else [])
+
+
+def provider_violations(prices: Sequence[PriceLine], price_rule: PriceRule) -> list[FieldViolation]:
+    """Return what keeps the payment provider from charging the prices of a list."""
+    return [
+        violation
+        for number, line in enumerate(prices)
+        for violation in price_rule(f"prices[{number}].price", line.price)
+    ]
 
 
 def _currency_violations(field: str, price: Money) -> list[FieldViolation]:

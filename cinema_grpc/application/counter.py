@@ -9,7 +9,7 @@ from cinema_grpc.application.bookings import Bookings, Encode
 from cinema_grpc.application.box_office.box_office import BoxOffice
 from cinema_grpc.application.box_office.command import Command, Decision
 from cinema_grpc.application.idempotency import IdempotentCall
-from cinema_grpc.application.payment_saga import issue_tickets
+from cinema_grpc.application.tickets import issue_tickets
 from cinema_grpc.domain.account import User
 from cinema_grpc.domain.cancellation import void
 from cinema_grpc.domain.claims import Selection

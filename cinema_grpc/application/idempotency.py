@@ -85,3 +85,16 @@ class IdempotentCall:
         """
         if digest != self.digest():
             raise RequestIdReused(self.key.request_id)
+
+
+def request_text(call: IdempotentCall | None) -> str:
+    """Return what PaymentAttempt keeps of a call; "" for one without a request_id."""
+    return "" if call is None else f"{call.key.rpc} {call.key.request_id} {call.digest()}"
+
+
+def read_request(user_id: str, text: str) -> IdempotentCall | None:
+    """Return the call that `text` was made of; None for ""."""
+    if not text:
+        return None
+    rpc, request_id, digest = text.split(" ")
+    return IdempotentCall(IdempotencyKey(user_id, rpc, request_id), lambda: digest)

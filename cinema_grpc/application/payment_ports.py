@@ -5,15 +5,107 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
+from cinema_grpc.domain.booking import Booking
+from cinema_grpc.domain.booking_errors import GENERIC_DECLINE
 from cinema_grpc.domain.money import Money
+from cinema_grpc.domain.payment import PaymentAttempt, RefundStatus
 
 
 class ProviderUnavailable(Exception):
-    """The provider did not answer; it may have carried the call out. Repeat it with the same key."""
+    """The provider did not answer, or not for good; it may have carried the call out. Repeat it with the same key.
+
+    The message goes to the log: it has no token and no secret.
+
+    Attributes:
+        retry_after: After how many seconds the provider asks to repeat the call; 0 for no advice.
+        repeatable: False if the provider says that a repeat gets the same answer.
+    """
+
+    def __init__(self, message: str = "", *, retry_after: float = 0, repeatable: bool = True) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.repeatable = repeatable
 
 
 class ChargeVoided(Exception):
-    """The charge was voided: it takes no money, and what it had taken was given back."""
+    """The charge was voided: it takes no money."""
+
+
+class RefundRefused(Exception):
+    """The provider refuses a refund for good. The message goes to the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """A payment attempt, as a provider is asked about it.
+
+    Attributes:
+        attempt_id: The idempotency key.
+        provider_id: What `prepare` returned for it, once that is stored; else "".
+    """
+
+    attempt_id: str
+    booking_id: str
+    showtime_id: str
+    amount: Money
+    provider_id: str = ""
+
+
+def charge_of(booking: Booking, attempt: PaymentAttempt) -> Charge:
+    """Return the charge of an attempt to pay for a booking."""
+    return Charge(attempt.attempt_id, booking.booking_id, booking.showtime_id, booking.total_price, attempt.provider_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The money was taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """The provider refused; `code` is a reason that the customer may be told."""
+
+    code: str = GENERIC_DECLINE
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRequired:
+    """The customer has to act first; the provider's client library takes the secret."""
+
+    provider: str
+    client_secret: str
+
+
+Outcome = Taken | Declined | ActionRequired
+TAKEN = Taken()
+
+
+@dataclass(frozen=True, slots=True)
+class OwedRefund:
+    """A refund that is stored and that the provider has to pay, or may still fail.
+
+    Attributes:
+        tries: How often it was taken from the store before.
+        charge_provider_id: The provider's identifier of the charge; "" if it has none.
+        provider_id: The provider's identifier of the refund, if it is known; else "".
+    """
+
+    showtime_id: str
+    booking_id: str
+    refund_id: str
+    attempt_id: str
+    amount: Money
+    tries: int = 0
+    charge_provider_id: str = ""
+    provider_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RefundState:
+    """How far the provider is with a refund; `provider_id` is its own identifier, or ""."""
+
+    status: RefundStatus
+    provider_id: str = ""
 
 
 class PaymentGateway(Protocol):
@@ -22,27 +114,43 @@ class PaymentGateway(Protocol):
     Any method may raise ProviderUnavailable.
     """
 
-    async def charge(self, key: str, amount: Money, payment_token: str) -> bool:
-        """Take money; return True if it was taken, False if it was declined.
+    async def prepare(self, charge: Charge, payment_token: str) -> str | Declined:
+        """Create a charge that takes no money yet.
 
-        Raises:
-            ChargeVoided: The key was voided before.
+        Returns:
+            The provider's identifier of it, which is stored before the call of `charge`; "" if there is none, because
+            the provider finds a charge by its attempt_id. Declined if the provider refuses the token or the amount.
         """
         ...
 
-    async def find(self, key: str) -> bool | None:
-        """Return True if a charge took money, False if it was declined, None if no such charge stands.
+    async def charge(self, charge: Charge, payment_token: str) -> Outcome:
+        """Take the money.
+
+        Raises:
+            ChargeVoided: It was voided before.
+        """
+        ...
+
+    async def find(self, charge: Charge) -> Outcome | None:
+        """Return how a charge stands; None if it has taken no money and is not declined.
 
         None proves nothing: the charge may still be on its way.
         """
         ...
 
-    async def void(self, key: str) -> bool:
-        """Make sure that a key never takes money, and give back what it took; return whether that was anything."""
+    async def void(self, charge: Charge) -> bool:
+        """Make sure that a charge never takes money, unless it has: return whether it has.
+
+        It has to hold for a charge that was prepared and whose identifier is not stored: no process charges that.
+        """
         ...
 
-    async def refund(self, key: str, charge_key: str, amount: Money) -> None:
-        """Give back (part of) what the charge `charge_key` took."""
+    async def refund(self, refund: OwedRefund) -> RefundState:
+        """Give back (part of) what a charge took, once for each refund_id; return how far that is.
+
+        Raises:
+            RefundRefused: It will never be paid.
+        """
         ...
 
 
@@ -55,18 +163,6 @@ class OpenAttempt:
     user_id: str
     attempt_id: str
     tries: int
-
-
-@dataclass(frozen=True, slots=True)
-class OwedRefund:
-    """A refund that is stored and not paid; `tries` says how often it was taken from the store before."""
-
-    showtime_id: str
-    booking_id: str
-    refund_id: str
-    attempt_id: str
-    amount: Money
-    tries: int = 0
 
 
 class PaymentStore(Protocol):
@@ -84,5 +180,12 @@ class PaymentStore(Protocol):
         ...
 
     async def take_refunds(self, grace: timedelta, limit: int, backoff: Callable[[int], timedelta]) -> list[OwedRefund]:
-        """Take refunds that are PENDING."""
+        """Take refunds that the provider has to pay."""
+        ...
+
+    async def take_paid_refunds(self, limit: int, pause: timedelta, watch_for: timedelta) -> list[OwedRefund]:
+        """Take refunds that the provider has paid, but that may still fail; each is due again after `pause`.
+
+        `watch_for` after its creation a refund is not taken any more.
+        """
         ...

@@ -5,9 +5,8 @@ again changes nothing. So it does not matter which process goes on, where one di
 """
 
 import asyncio
-import secrets
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import TypeVar
@@ -18,12 +17,32 @@ import uuid_utils
 from cinema_grpc.application.box_office.box_office import BoxOffice
 from cinema_grpc.application.box_office.command import Command, Decision, Priority
 from cinema_grpc.application.errors import PaymentUnavailable, RequestIdReused, StorageUnavailable
-from cinema_grpc.application.idempotency import REFUSED, IdempotencyKey, IdempotentCall
-from cinema_grpc.application.payment_ports import ChargeVoided, PaymentGateway
+from cinema_grpc.application.idempotency import REFUSED, IdempotentCall, read_request
+from cinema_grpc.application.payment_ports import (
+    TAKEN,
+    ActionRequired,
+    Charge,
+    ChargeVoided,
+    Declined,
+    Outcome,
+    PaymentGateway,
+    ProviderUnavailable,
+    Taken,
+    charge_of,
+)
 from cinema_grpc.application.retry_policy import PROVIDER_SECONDS
-from cinema_grpc.domain.booking import Booking, CancelCause, Ticket
+from cinema_grpc.application.tickets import issue_tickets
+from cinema_grpc.domain.booking import Booking, CancelCause
 from cinema_grpc.domain.booking_errors import HoldExpired, PaymentDeclined, ShowtimeCancelled
-from cinema_grpc.domain.charging import with_charge_settled, with_decline_settled, with_void_begun, with_void_settled
+from cinema_grpc.domain.charging import (
+    waits_for_customer,
+    with_action_asked,
+    with_charge_settled,
+    with_decline_settled,
+    with_provider_id,
+    with_void_begun,
+    with_void_settled,
+)
 from cinema_grpc.domain.errors import CinemaError
 from cinema_grpc.domain.payment import AttemptStatus, PaymentAttempt
 
@@ -38,9 +57,16 @@ LONGEST_WRITE_RETRY_SECONDS = 2.0
 limit is short, so that no brief return of a database that is failing over is missed."""
 
 
+WAITING = b""
+"""What `carry` returns instead of a response while a payment waits for its customer, who has the response already."""
+
+
 @dataclass(frozen=True, slots=True)
 class Payer:
-    """The caller of ConfirmPayment: the token to charge, and how to answer early that the outcome is delayed."""
+    """The caller of ConfirmPayment: the token to charge, and how to answer early that the outcome is delayed.
+
+    The token is "" for a caller who goes on with a payment after the customer has acted.
+    """
 
     payment_token: str
     answer_early: Callable[[CinemaError], None]
@@ -56,58 +82,139 @@ class PaymentSaga:
         encode: Returns the response to ConfirmPayment for a CONFIRMED booking.
         grace: How long an attempt belongs to the process that opened it. That repeats the charge until then if the
             provider does not answer; later it is left to recovery.
+        encode_action: Returns the response to ConfirmPayment for a booking whose customer has to act.
     """
 
     box_office: BoxOffice
     gateway: PaymentGateway
     encode: Callable[[Booking], bytes]
     grace: timedelta
+    encode_action: Callable[[Booking, ActionRequired], bytes]
 
     async def carry(self, booking: Booking, attempt: PaymentAttempt, payer: Payer | None = None) -> bytes | None:
-        """Carry an attempt from its present state to its end.
+        """Carry an attempt from its present state to its end, or until the customer has to act.
 
         Returns:
-            The response to its call, if the booking is CONFIRMED; None if the attempt is VOIDED.
+            The response to its call, if the booking is CONFIRMED or the customer has to act; WAITING if the customer
+            was asked before; None if the attempt is VOIDED.
 
         Args:
             booking: The booking.
             attempt: Its latest attempt, which is OPEN or VOIDING.
-            payer: The caller who has just opened it; None in recovery.
+            payer: The caller who has just opened it or goes on with it; None in recovery.
 
         Raises:
             PaymentDeclined: The provider declined the charge.
             HoldExpired, ShowtimeCancelled: The charge came too late, and its refund is stored.
             PaymentUnavailable: With a `payer`: recovery has to go on.
-            HoldExpired, BookingNotReserved, SalesClosed, PaymentInProgress: Another process called the attempt off, and
-                the provider gives the money back.
+            HoldExpired, BookingNotReserved, SalesClosed, PaymentInProgress: Another process called the attempt off.
             Exception: Without a `payer`: the provider or the database failed.
         """
-        booking_id, attempt_id, refund_id = booking.booking_id, attempt.attempt_id, str(uuid_utils.uuid7())
-        write = partial(self.write, booking.showtime_id, booking_id, payer)
+        attempt_id, charge = attempt.attempt_id, charge_of(booking, attempt)
         if attempt.status is AttemptStatus.OPEN:
-            taken = await self._outcome(booking, attempt_id, payer)
-            if taken:
-                return await self._settle_charge(booking, attempt, payer, refund_id)
-            if taken is False:
-                await write(lambda decision: decision.showtime.update(booking_id, with_decline_settled, attempt_id))
-                raise PaymentDeclined(booking_id)
+            charge, outcome = await self._outcome(charge, attempt, payer)
+            response = await self._settle(booking, charge, attempt, payer, outcome)
+            if response is not None:
+                return response
             # The charge may still be on its way, so the attempt is called off: in the database before at the provider.
-            voiding = await write(lambda decision: decision.showtime.update(booking_id, with_void_begun, attempt_id))
+            voiding = await self._update(booking, payer, with_void_begun, attempt_id)
             if voiding.attempt(attempt_id, AttemptStatus.VOIDING) is None:
                 return None  # another process has settled it
-        async with asyncio.timeout(PROVIDER_SECONDS):
-            given_back = await self.gateway.void(attempt_id)
-        await write(
-            lambda decision: decision.showtime.update(
-                booking_id, with_void_settled, attempt_id, refund_id, decision.now, given_back=given_back
-            )
-        )
+        if await self._ask(charge, payer, partial(self.gateway.void, charge)):
+            return await self._settle_charge(booking, attempt, payer, expected=AttemptStatus.VOIDING)
+        await self._update(booking, payer, with_void_settled, attempt_id)
         return None
 
-    async def _settle_charge(
-        self, booking: Booking, attempt: PaymentAttempt, payer: Payer | None, refund_id: str
+    async def _outcome(
+        self, charge: Charge, attempt: PaymentAttempt, payer: Payer | None
+    ) -> tuple[Charge, Outcome | None]:
+        """Return a charge with its identifier at the provider, and its outcome; None if the provider knows of none."""
+        if charge.amount.minor_units == 0:
+            return charge, TAKEN
+        if payer is None or attempt.action:
+            return charge, await self._ask(charge, payer, partial(self.gateway.find, charge))
+        token = payer.payment_token
+        provider_id: str | Declined = await self._ask(charge, payer, partial(self.gateway.prepare, charge, token))
+        if isinstance(provider_id, Declined):
+            return charge, provider_id
+        if provider_id:
+            charge = await self._stored(charge, payer, provider_id)
+        return charge, await self._ask(charge, payer, partial(self.gateway.charge, charge, token))
+
+    async def _stored(self, charge: Charge, payer: Payer, provider_id: str) -> Charge:
+        """Store the provider's identifier of a charge before it can take money.
+
+        Raises:
+            PaymentUnavailable: Recovery has called the attempt off.
+        """
+        name, attempt_id = charge.booking_id, charge.attempt_id
+
+        def store(decision: Decision) -> Booking:
+            return decision.showtime.update(name, with_provider_id, attempt_id, provider_id)
+
+        stored = await self.write(charge.showtime_id, name, payer, store)
+        if stored.attempt(attempt_id, AttemptStatus.OPEN) is None:
+            raise PaymentUnavailable(name)
+        return replace(charge, provider_id=provider_id)
+
+    async def _settle(
+        self,
+        booking: Booking,
+        charge: Charge,
+        attempt: PaymentAttempt,
+        payer: Payer | None,
+        outcome: Outcome | None,
+    ) -> bytes | None:
+        """Store an outcome, and return the response; None if the attempt has to be called off."""
+        if isinstance(outcome, Taken):
+            return await self._settle_charge(booking, attempt, payer)
+        if attempt.action and payer is None and await self._waits(booking, attempt.attempt_id):
+            return WAITING  # the customer's next call gets the outcome, and the reason of a decline
+        if isinstance(outcome, Declined):
+            return await self._settle_decline(booking, charge, attempt, payer, outcome)
+        if isinstance(outcome, ActionRequired):
+            return await self._ask_customer(booking, attempt, payer, outcome)
+        return None
+
+    async def _waits(self, booking: Booking, attempt_id: str) -> bool:
+        name = booking.booking_id
+        return await self.write(
+            booking.showtime_id,
+            name,
+            None,
+            lambda decision: waits_for_customer(decision.showtime.booking(name), attempt_id, decision.now),
+        )
+
+    async def _ask_customer(
+        self, booking: Booking, attempt: PaymentAttempt, payer: Payer | None, action: ActionRequired
+    ) -> bytes | None:
+        """Store that the customer has to act, with the response; return None if there is no time left for it."""
+
+        def ask(decision: Decision) -> bytes | None:
+            asked = decision.showtime.update(booking.booking_id, with_action_asked, attempt.attempt_id, decision.now)
+            waits = waits_for_customer(asked, attempt.attempt_id, decision.now)
+            return self.encode_action(asked, action) if waits else None
+
+        call = read_request(booking.user_id, attempt.request)
+        return await self.write(booking.showtime_id, booking.booking_id, payer, ask, call)
+
+    async def _settle_decline(
+        self, booking: Booking, charge: Charge, attempt: PaymentAttempt, payer: Payer | None, declined: Declined
     ) -> bytes:
-        tickets, showtime_cancelled = issue_tickets(booking.labels), False
+        # A late request, or the customer's client, could still make a charge with an identifier succeed.
+        if charge.provider_id != "" and await self._ask(charge, payer, partial(self.gateway.void, charge)):
+            return await self._settle_charge(booking, attempt, payer)
+        await self._update(booking, payer, with_decline_settled, attempt.attempt_id)
+        raise PaymentDeclined(booking.booking_id, declined.code)
+
+    async def _settle_charge(
+        self,
+        booking: Booking,
+        attempt: PaymentAttempt,
+        payer: Payer | None,
+        expected: AttemptStatus = AttemptStatus.OPEN,
+    ) -> bytes:
+        tickets, refund_id, showtime_cancelled = issue_tickets(booking.labels), str(uuid_utils.uuid7()), False
 
         def settle(decision: Decision) -> bytes | None:
             nonlocal showtime_cancelled
@@ -120,6 +227,7 @@ class PaymentSaga:
                 refund_id,
                 showtime.terms,
                 decision.now,
+                expected=expected,
             )
             showtime_cancelled = settled.cancel_cause is CancelCause.SHOWTIME
             if settled.confirm_time is not None:
@@ -137,33 +245,45 @@ class PaymentSaga:
             raise HoldExpired(booking.booking_id, booking.hold_expire_time, charged=True)
         return response
 
-    async def _outcome(self, booking: Booking, attempt_id: str, payer: Payer | None) -> bool | None:
-        """Return whether the charge took the money; None if the provider knows of no charge."""
-        if booking.total_price.minor_units == 0:
-            return True
-        if payer is not None:
-            return await self._charge(booking, attempt_id, payer)
-        async with asyncio.timeout(PROVIDER_SECONDS):
-            return await self.gateway.find(attempt_id)
+    async def _ask(self, charge: Charge, payer: Payer | None, question: Callable[[], Awaitable[A]]) -> A:
+        """Ask the provider; for a payer until it answers or the grace is over. The payer waits for the first try only.
 
-    async def _charge(self, booking: Booking, attempt_id: str, payer: Payer) -> bool:
-        """Charge until the provider answers or the grace is over. The payer waits for the first try only."""
-        booking_id, loop = booking.booking_id, asyncio.get_running_loop()
+        Raises:
+            PaymentUnavailable: With a `payer`: there was no answer in time, or the charge was voided.
+            Exception: Without a `payer`: the provider failed.
+        """
+        if payer is None:
+            async with asyncio.timeout(PROVIDER_SECONDS):
+                return await question()
+        booking_id, loop = charge.booking_id, asyncio.get_running_loop()
         end, pause = loop.time() + self.grace.total_seconds(), FIRST_RETRY_SECONDS
         while True:
+            advice, repeatable = 0.0, True
             try:
                 async with asyncio.timeout(PROVIDER_SECONDS):
-                    return await self.gateway.charge(attempt_id, booking.total_price, payer.payment_token)
+                    return await question()
             except ChargeVoided:
                 raise PaymentUnavailable(booking_id) from None
             except Exception as error:  # noqa: BLE001 (whatever it is, the money may have been taken)
-                context = {"booking_id": booking_id, "attempt_id": attempt_id, "error": type(error).__name__}
-                logger.warning("the provider did not answer a charge", **context)
+                problem = type(error).__name__
+                if isinstance(error, ProviderUnavailable):
+                    problem, advice, repeatable = repr(error), error.retry_after, error.repeatable
+                context = {"booking_id": booking_id, "attempt_id": charge.attempt_id, "error": problem}
+                logger.warning("the provider did not answer", **context)
             payer.answer_early(PaymentUnavailable(booking_id))
-            if loop.time() + pause >= end:
+            wait = max(pause, advice)
+            if not repeatable or loop.time() + wait >= end:
                 raise PaymentUnavailable(booking_id)
-            await asyncio.sleep(pause)
+            await asyncio.sleep(wait)
             pause = min(LONGEST_CHARGE_RETRY_SECONDS, pause * 2)
+
+    async def _update(
+        self, booking: Booking, payer: Payer | None, step: Callable[[Booking, str], Booking], attempt_id: str
+    ) -> Booking:
+        name = booking.booking_id
+        return await self.write(
+            booking.showtime_id, name, payer, lambda decision: decision.showtime.update(name, step, attempt_id)
+        )
 
     async def write(
         self,
@@ -201,21 +321,3 @@ class PaymentSaga:
                 payer.answer_early(PaymentUnavailable(booking_id))
             await asyncio.sleep(pause)
             pause = min(LONGEST_WRITE_RETRY_SECONDS, pause * 2)
-
-
-def issue_tickets(seats: Sequence[str]) -> list[Ticket]:
-    """Return a ticket for each seat, with a code of 128 random bits."""
-    return [Ticket(str(uuid_utils.uuid7()), seat, secrets.token_urlsafe(16)) for seat in seats]
-
-
-def request_text(call: IdempotentCall | None) -> str:
-    """Return what PaymentAttempt keeps of a call; "" for one without a request_id."""
-    return "" if call is None else f"{call.key.rpc} {call.key.request_id} {call.digest()}"
-
-
-def read_request(user_id: str, text: str) -> IdempotentCall | None:
-    """Return the call that `text` was made of; None for ""."""
-    if not text:
-        return None
-    rpc, request_id, digest = text.split(" ")
-    return IdempotentCall(IdempotencyKey(user_id, rpc, request_id), lambda: digest)

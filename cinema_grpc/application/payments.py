@@ -13,13 +13,13 @@ import uuid_utils
 
 from cinema_grpc.application.box_office.command import Command, Decision
 from cinema_grpc.application.errors import CommitOutcomeUnknown, PaymentUnavailable, ShuttingDown
-from cinema_grpc.application.idempotency import IdempotencyKey, IdempotentCall
+from cinema_grpc.application.idempotency import IdempotencyKey, IdempotentCall, request_text
 from cinema_grpc.application.payment_ports import OpenAttempt, PaymentStore
-from cinema_grpc.application.payment_saga import Payer, PaymentSaga, request_text
+from cinema_grpc.application.payment_saga import WAITING, Payer, PaymentSaga
 from cinema_grpc.application.retry_policy import BATCH_SIZE, MAXIMUM_TRIES, PROVIDER_SECONDS, backoff
 from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.booking_errors import HoldExpired, PaymentDeclined, PaymentInProgress, ShowtimeCancelled
-from cinema_grpc.domain.charging import with_decline_settled
+from cinema_grpc.domain.charging import with_decline_settled, with_payment_resumed
 from cinema_grpc.domain.errors import CinemaError, FieldViolation, InvalidRequest
 from cinema_grpc.domain.payment import UNSETTLED, PaymentAttempt
 
@@ -70,8 +70,10 @@ class Payments:
     ) -> bytes:
         """Charge a booking, confirm it, and return the response; a repeat of a call under way waits for its outcome.
 
+        If the customer has to act first, the response says so. Afterwards an empty token goes on with the payment.
+
         Raises:
-            InvalidRequest: The token is empty, and the booking costs more than 0.
+            InvalidRequest: The token is empty, the booking costs more than 0, and its customer was not asked to act.
             ShowtimeCancelled, HoldExpired, BookingNotReserved, SalesClosed, PaymentInProgress, GapLeftByPayment,
                 PaymentDeclined.
             RequestIdReused: The request_id belongs to a call with other content.
@@ -126,23 +128,26 @@ class Payments:
             return opened
         booking, attempt = opened
         response = await self._saga.carry(booking, attempt, payer)
-        if response is None:
-            raise PaymentUnavailable(call.booking_id)
-        return response
+        if response is not None:
+            return response
+        await self._saga.write(call.showtime_id, call.booking_id, payer, partial(_raise_if_over, call.booking_id))
+        raise PaymentDeclined(call.booking_id) if attempt.action else PaymentUnavailable(call.booking_id)
 
     async def _open(self, call: _Call, payer: Payer) -> tuple[Booking, PaymentAttempt] | bytes:
         """Open an attempt, or return the stored response to the call; if another process is at it, wait for that."""
         request = request_text(call.idempotency)
 
         def open_attempt(decision: Decision) -> tuple[Booking, PaymentAttempt] | bytes:
-            if not call.payment_token:
-                _check_free(decision.showtime.booking(call.booking_id, call.user_id))
-            booking = decision.showtime.open_payment(
-                call.booking_id, call.user_id, call.attempt_id, decision.now, request
-            )
+            if call.payment_token or _is_free(decision.showtime.booking(call.booking_id, call.user_id)):
+                booking = decision.showtime.open_payment(
+                    call.booking_id, call.user_id, call.attempt_id, decision.now, request
+                )
+            else:
+                showtime, now = decision.showtime, decision.now
+                booking = showtime.update(call.booking_id, with_payment_resumed, showtime.terms, now, request)
             attempt = booking.payment
-            assert attempt is not None  # noqa: S101 (for mypy: it was just opened)
-            return booking, attempt
+            assert attempt is not None  # noqa: S101 (for mypy: it was just opened, or there was one)
+            return (booking, attempt) if attempt.unsettled else self._saga.encode(booking)
 
         command = Command(
             call.showtime_id,
@@ -199,6 +204,8 @@ class Payments:
             if unsettled is None:
                 return
             response = await self._saga.carry(booking, unsettled)
+            if response == WAITING:
+                return
         except (PaymentDeclined, HoldExpired, ShowtimeCancelled) as end:
             logger.info("an open payment is settled", **context, outcome=end.reason)
         except Exception as error:  # noqa: BLE001 (an attempt that fails must not stop the others)
@@ -213,15 +220,23 @@ class Payments:
             logger.info("an open payment is settled", **context, outcome=outcome)
 
 
-def _check_free(booking: Booking) -> None:
-    """Check that a booking costs nothing, so that it needs no payment token.
+def _is_free(booking: Booking) -> bool:
+    """Return whether a booking costs nothing; one that costs more needs a token, unless its customer has acted.
 
     Raises:
-        InvalidRequest.
+        InvalidRequest: It needs a token.
     """
-    if booking.total_price.minor_units:
+    if booking.total_price.minor_units == 0:
+        return True
+    if booking.payment is None or not booking.payment.action:
         problem = "must be 1 to 255 characters, for a booking that costs more than 0"
         raise InvalidRequest(FieldViolation("payment_token", problem))
+    return False
+
+
+def _raise_if_over(booking_id: str, decision: Decision) -> None:
+    """Raise what keeps a booking from being paid for, such as HoldExpired."""
+    decision.showtime.booking(booking_id).check_payable(decision.showtime.terms, decision.now)
 
 
 def _fail(future: "asyncio.Future[bytes]", error: BaseException) -> None:

@@ -11,7 +11,13 @@ from cinema_grpc.application.background import BackgroundTask
 from cinema_grpc.application.box_office.box_office import BoxOffice
 from cinema_grpc.application.box_office.command import Command, Priority
 from cinema_grpc.application.box_office.store import ShowtimeUpdate
-from cinema_grpc.application.payment_ports import OwedRefund, PaymentGateway, PaymentStore
+from cinema_grpc.application.payment_ports import (
+    OwedRefund,
+    PaymentGateway,
+    PaymentStore,
+    RefundRefused,
+    RefundState,
+)
 from cinema_grpc.application.retry_policy import BATCH_SIZE, MAXIMUM_TRIES, PROVIDER_SECONDS, backoff
 from cinema_grpc.domain.charging import with_refund_settled
 from cinema_grpc.domain.payment import RefundStatus
@@ -19,6 +25,10 @@ from cinema_grpc.domain.payment import RefundStatus
 logger = structlog.get_logger()
 
 SECONDS_BETWEEN_PASSES = 5.0
+PAUSE_WHILE_WATCHED = timedelta(days=1)
+WATCH_REFUNDS_FOR = timedelta(days=30)
+"""How often the provider is asked whether a paid refund stands, and for how long. The bank of a customer whose card was
+closed may return the money weeks later."""
 MAXIMUM_QUEUED = 10_000
 """How many refunds that were just stored are kept in memory; the store finds the others a little later."""
 
@@ -71,59 +81,86 @@ class Refunds:
                             refund.refund_id,
                             refund.attempt_id,
                             refund.amount,
+                            charge_provider_id="" if booking.payment is None else booking.payment.provider_id,
                         )
                     )
                     self.task.wake()
 
     async def run_pass(self) -> None:
-        """Pay each refund that was stored here, or that is due.
+        """Pay each refund that was stored here, or that is due; and ask about refunds that were paid, but may fail yet.
 
         Raises:
             StorageUnavailable.
         """
         while refunds := self._queued() or await self._store.take_refunds(self._grace, BATCH_SIZE, backoff):
             await asyncio.gather(*(self._pay(refund) for refund in refunds))
+        while refunds := await self._store.take_paid_refunds(BATCH_SIZE, PAUSE_WHILE_WATCHED, WATCH_REFUNDS_FOR):
+            await asyncio.gather(*(self._watch(refund) for refund in refunds))
 
     def _queued(self) -> list[OwedRefund]:
         return [self._queue.popleft() for _ in range(min(BATCH_SIZE, len(self._queue)))]
 
     async def _pay(self, refund: OwedRefund) -> None:
-        log = logger.bind(
-            booking_id=refund.booking_id,
-            refund_id=refund.refund_id,
-            amount=refund.amount.minor_units,
-            currency_code=refund.amount.currency_code,
-            tries=refund.tries + 1,
-        )
-        failure = await self._ask_provider(refund)
-        if failure is not None and refund.tries < MAXIMUM_TRIES:
-            log.warning("a refund is not paid yet", error=repr(failure))
+        log = _log_of(refund)
+        try:
+            state = await self._ask_provider(refund)
+        except RefundRefused as refusal:
+            await self._give_up(refund, refusal, "the provider refuses a refund: pay it by hand")
             return
-        status = RefundStatus.COMPLETED if failure is None else RefundStatus.FAILED
+        except Exception as error:  # noqa: BLE001 (a refund that fails must not stop the others)
+            if refund.provider_id or refund.tries < MAXIMUM_TRIES:  # one that the provider knows is never given up
+                log.warning("a refund is not paid yet", error=repr(error))
+            else:
+                await self._give_up(refund, error, "a refund is given up: pay it by hand")
+            return
+        if state.status is RefundStatus.FAILED:
+            await self._give_up(refund, None, "a refund failed at the provider: pay it by hand", state.provider_id)
+        elif await self._store_state(refund, state):
+            log.info("a refund is paid" if state.status is RefundStatus.COMPLETED else "a refund is under way")
+
+    async def _watch(self, refund: OwedRefund) -> None:
+        try:
+            state = await self._ask_provider(refund)
+        except Exception as error:  # noqa: BLE001 (as above)
+            _log_of(refund).warning("a refund that was paid can't be checked", error=repr(error))
+            return
+        if state.status is RefundStatus.FAILED:
+            await self._give_up(refund, None, "a refund that was paid has failed since: pay it by hand")
+
+    async def _give_up(self, refund: OwedRefund, cause: Exception | None, message: str, provider_id: str = "") -> None:
+        if await self._store_state(refund, RefundState(RefundStatus.FAILED, provider_id)):
+            _log_of(refund).error(message, **({} if cause is None else {"error": repr(cause)}))
+            self._given_up()
+
+    async def _ask_provider(self, refund: OwedRefund) -> RefundState:
+        async with asyncio.timeout(PROVIDER_SECONDS):
+            return await self._gateway.refund(refund)
+
+    async def _store_state(self, refund: OwedRefund, state: RefundState) -> bool:
+        """Store how far the provider is with a refund; return whether that is stored."""
         try:
             await self._box_office.execute(
                 Command(
                     refund.showtime_id,
                     lambda decision: decision.showtime.update(
-                        refund.booking_id, with_refund_settled, refund.refund_id, status
+                        refund.booking_id, with_refund_settled, refund.refund_id, state.status, state.provider_id
                     ),
                     booking_id=refund.booking_id,
                     priority=Priority.MUST_RUN,
                 )
             )
-        except Exception as error:  # noqa: BLE001 (a refund that fails must not stop the others)
-            log.warning("a refund is not stored yet", status=status.value, error=repr(error))
-            return
-        if failure is None:
-            log.info("a refund is paid")
-        else:
-            log.error("a refund is given up: pay it by hand", error=repr(failure))
-            self._given_up()
-
-    async def _ask_provider(self, refund: OwedRefund) -> Exception | None:
-        try:
-            async with asyncio.timeout(PROVIDER_SECONDS):
-                await self._gateway.refund(refund.refund_id, refund.attempt_id, refund.amount)
         except Exception as error:  # noqa: BLE001 (as above)
-            return error
-        return None
+            _log_of(refund).warning("a refund is not stored yet", status=state.status.value, error=repr(error))
+            return False
+        return True
+
+
+def _log_of(refund: OwedRefund) -> structlog.typing.FilteringBoundLogger:
+    log: structlog.typing.FilteringBoundLogger = logger.bind(
+        booking_id=refund.booking_id,
+        refund_id=refund.refund_id,
+        amount=refund.amount.minor_units,
+        currency_code=refund.amount.currency_code,
+        tries=refund.tries + 1,
+    )
+    return log

@@ -15,10 +15,11 @@ from cinema_grpc.application.box_office.box_office import BoxOffice
 from cinema_grpc.application.box_office.cache import ShowtimeCache, catch_up
 from cinema_grpc.application.box_office.command import Command, Decision
 from cinema_grpc.application.box_office.store import BoxOfficeStore, LoadRequest
+from cinema_grpc.application.catalog_rules import PriceRule, any_price, provider_violations
 from cinema_grpc.application.idempotency import IdempotentCall
 from cinema_grpc.application.listings import Listings, with_state
 from cinema_grpc.domain.catalog import LONGEST_RUNTIME, TIME_BETWEEN_SHOWTIMES, ListedShowtime
-from cinema_grpc.domain.errors import ShowtimeNotFound
+from cinema_grpc.domain.errors import InvalidRequest, ShowtimeNotFound
 from cinema_grpc.domain.showtime_changes import (
     Impact,
     ShowtimeChanges,
@@ -72,6 +73,7 @@ class Scheduling:
         cache: ShowtimeCache,
         listings: Listings,
         hold_for: timedelta,
+        price_rule: PriceRule = any_price,
     ) -> None:
         """Set up.
 
@@ -81,12 +83,14 @@ class Scheduling:
             cache: The cache of the box office.
             listings: Knows showtimes with their names.
             hold_for: How long a hold lasts.
+            price_rule: That of the payment provider.
         """
         self._box_office = box_office
         self._store = store
         self._cache = cache
         self._listings = listings
         self._hold_for = hold_for
+        self._price_rule = price_rule
 
     async def set_blocks(
         self,
@@ -158,8 +162,12 @@ class Scheduling:
         """Change a showtime's start, prices or gap policy.
 
         Raises:
+            InvalidRequest: The payment provider can't charge a price.
             ShowtimeNotFound, ShowtimeChanged, and what showtime_changes.update_showtime raises.
         """
+        lines = () if changes.prices is None else changes.prices.lines
+        if violations := provider_violations(lines, self._price_rule):
+            raise InvalidRequest(*violations)
         listed = await self._listed(showtime_id)
         span = None if changes.start_time is None else _span_of_neighbours(changes.start_time)
 

@@ -147,13 +147,14 @@ def _starts(cinema: Cinema, now: datetime) -> Iterator[datetime]:
                 yield moment
 
 
-def describe(address: str, certificate: Path | None, demo: Demo) -> str:
+def describe(address: str, certificate: Path | None, demo: Demo, payment_token: str) -> str:
     """Return text with the demo accounts and with calls to paste: a customer's, and some of the staff's.
 
     Args:
         address: The address of the server.
         certificate: The server's certificate, if it speaks TLS.
         demo: What the calls use.
+        payment_token: A token that the payment provider takes.
     """
     plain = certificate is None
     url = f"{'http' if plain else 'https'}://{address}"
@@ -188,7 +189,7 @@ call ShowtimeService/ListShowtimes '{{"pageSize": 3}}'
 call ShowtimeService/GetShowtime "{{$SHOWTIME}}"
 call BookingService/CreateBooking "{{$SHOWTIME, \"seats\": [\"C1\", \"C2\"]}}" -H "$AUTHORIZATION" | tee booking.json
 BOOKING="\"bookingId\": \"$(value 'booking_*[iI]d' <booking.json)\""
-call BookingService/ConfirmPayment "{{$BOOKING, \"paymentToken\": \"tok_visa\"}}" -H "$AUTHORIZATION"
+call BookingService/ConfirmPayment "{{$BOOKING, \"paymentToken\": \"{payment_token}\"}}" -H "$AUTHORIZATION"
 call BookingService/CancelBooking "{{$BOOKING}}" -H "$AUTHORIZATION"
 
 As staff, sell two seats at the counter, take them back, and look at what was sold today:

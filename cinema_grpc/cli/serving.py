@@ -19,6 +19,7 @@ from cinema_grpc.config import PREFIX, BadSettings, Settings
 from cinema_grpc.key_reload import read_signing_keys
 from cinema_grpc.listening import allow_open_files, read_certificates, warn_of_readable_keys
 from cinema_grpc.observability.log_writer import LogWriter
+from cinema_grpc.payment_provider import log_payments, read_stripe_key
 from cinema_grpc.server import CinemaServer, ServerEnded
 
 logger = structlog.get_logger()
@@ -43,6 +44,7 @@ async def serve(
         BadSettings: A setting is wrong, or the database or an address can't be used.
     """
     read_certificates(settings)
+    read_stripe_key(settings, with_demo=with_demo)
     stop = asyncio.Event()
     exit_timer = ExitTimer(settings.shutdown_seconds + SECONDS_BEYOND_GRACE)
     server = CinemaServer(settings, _jwt_secret(settings, with_demo=with_demo))
@@ -95,6 +97,7 @@ async def serve_from_workers(settings: Settings, number: int, *, with_migration:
     _jwt_secret(settings, with_demo=False)
     read_signing_keys(settings)
     read_certificates(settings)
+    read_stripe_key(settings)
     warn_of_readable_keys(settings)
     await migrate_database(settings, SELLING, with_migration=with_migration)
     return await Workers(settings, number).run()
@@ -135,7 +138,7 @@ def _collect_garbage_rarely() -> None:
 
 
 def _log_start(server: CinemaServer, settings: Settings) -> None:
-    logger.warning("payments are simulated: no money moves")
+    log_payments(settings)
     logger.info(
         "serving",
         tasks=len(asyncio.all_tasks()),  # a different number at "stopping" shows a leak
@@ -150,6 +153,7 @@ def _show_demo(server: CinemaServer, settings: Settings, filled: demo.Demo | Non
     if filled is None:
         logger.warning("the database holds other data than the demo's: --demo leaves it alone")
         return
+    token = "pm_card_visa" if settings.payments == "stripe" else "tok_visa"
     output = LogWriter(sys.stdout.fileno())  # a write to a full pipe would block the server
-    output.write(demo.describe(server.address, settings.tls_certificate, filled) + "\n")
+    output.write(demo.describe(server.address, settings.tls_certificate, filled, token) + "\n")
     output.flush()

@@ -5,6 +5,9 @@ from datetime import datetime, timedelta
 
 from cinema_grpc.domain.errors import CinemaError, ErrorKind, Quota, SeatNotFound
 
+GENERIC_DECLINE = "generic_decline"
+"""The decline_code of a payment whose provider gives no reason, or one that the customer may not be told."""
+
 
 class NotBookingOwner(CinemaError):
     """The booking belongs to another account."""
@@ -271,11 +274,14 @@ class PaymentInProgress(CinemaError):
 
 
 class PaymentDeclined(CinemaError):
-    """The payment provider refused the means of payment."""
+    """The payment provider refused the means of payment; `decline_code` says why, where the customer may be told."""
 
     kind = ErrorKind.RULE_BROKEN
     reason, subject = "PAYMENT_DECLINED", "booking_id"
-    template = "the payment of booking {booking_id} was declined; try another payment_token while its hold lasts"
+    template = (
+        "the payment of booking {booking_id} was declined ({decline_code}); try another payment_token while its hold "
+        "lasts"
+    )
 
-    def __init__(self, booking_id: str) -> None:
-        super().__init__(booking_id=booking_id)
+    def __init__(self, booking_id: str, decline_code: str = GENERIC_DECLINE) -> None:
+        super().__init__(booking_id=booking_id, decline_code=decline_code)

@@ -15,7 +15,7 @@ class AttemptStatus(Enum):
     """What is known of an attempt to charge.
 
     OPEN: nothing yet. CHARGED: the money was taken. DECLINED: the provider refused. VOIDING: it is called off, but the
-    provider may not know yet. VOIDED: the provider knows, and keeps no money of it.
+    provider may not know yet. VOIDED: the provider knows, and it takes no money.
     """
 
     OPEN = "OPEN"
@@ -32,8 +32,7 @@ TRANSITIONS: dict[AttemptStatus, frozenset[AttemptStatus]] = {
     AttemptStatus.DECLINED: frozenset(),
     AttemptStatus.VOIDED: frozenset(),
 }
-"""The states that may follow each state. VOIDING becomes CHARGED when the void paid money back and the hold has lapsed:
-the booking then shows the charge together with its refund."""
+"""The states that may follow each state. VOIDING becomes CHARGED if the charge succeeded before it could be voided."""
 
 UNSETTLED = frozenset(status for status, following in TRANSITIONS.items() if following)
 """The states of an attempt that has not reached its end."""
@@ -45,6 +44,9 @@ class PaymentAttempt:
 
     Attributes:
         attempt_id: Also the provider's idempotency key.
+        provider_id: The provider's identifier of the charge; "" if it has none or is not known yet. It is stored before
+            the charge can take money.
+        action: Whether the customer was asked to act, for example to authenticate the payment with their bank.
         request: Identifies repeats of the call that opened the attempt; "" if it had no request_id. It is stored with
             the attempt, so a repeat gets its answer even after the process that opened the attempt has died.
     """
@@ -53,6 +55,8 @@ class PaymentAttempt:
     status: AttemptStatus
     create_time: datetime
     request: str = ""
+    provider_id: str = ""
+    action: bool = False
 
     @property
     def unsettled(self) -> bool:
@@ -79,7 +83,7 @@ class Settlement(NamedTuple):
 
 
 class RefundStatus(Enum):
-    """PENDING: owed. COMPLETED: paid, or nothing to pay. FAILED: given up; it has to be paid by hand."""
+    """PENDING: owed. COMPLETED: paid, or nothing to pay. FAILED: given up, or the money came back; pay it by hand."""
 
     PENDING = "PENDING"
     COMPLETED = "COMPLETED"
@@ -96,6 +100,7 @@ class Refund:
         percent: The share of the price of the seats.
         seats: The labels of the seats that were cancelled with it, in row order.
         settlement: How it was paid by hand; None if it was not.
+        provider_id: The provider's identifier of the refund; "" if it has none or is not known yet.
     """
 
     refund_id: str
@@ -106,3 +111,4 @@ class Refund:
     create_time: datetime
     seats: tuple[str, ...]
     settlement: Settlement | None = None
+    provider_id: str = ""

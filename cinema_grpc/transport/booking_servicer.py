@@ -7,6 +7,7 @@ from cinema.v1 import booking_service_pb2 as pb
 from cinema.v1 import booking_service_pb2_grpc
 
 from cinema_grpc.application.bookings import Bookings
+from cinema_grpc.application.payment_ports import ActionRequired
 from cinema_grpc.domain.booking import Booking
 from cinema_grpc.transport.call import principal
 from cinema_grpc.transport.idempotency import idempotent_call
@@ -92,6 +93,18 @@ class BookingServicer(booking_service_pb2_grpc.BookingServiceServicer):
 def encode_confirmed(booking: Booking) -> bytes:
     """Return the response to ConfirmPayment."""
     return _encode(booking, pb.ConfirmPaymentResponse())
+
+
+def encode_action(booking: Booking, action: ActionRequired) -> bytes:
+    """Return the response to ConfirmPayment for a booking whose customer has to act until its hold ends."""
+    response = pb.ConfirmPaymentResponse(
+        action=pb.PaymentAction(
+            provider=action.provider,
+            client_secret=action.client_secret,
+            expire_time=render_moment(booking.hold_expire_time),
+        )
+    )
+    return _encode(booking, response)
 
 
 def _encode_created(booking: Booking) -> bytes:

@@ -2,11 +2,13 @@
 
 import hashlib
 import pickle
+from dataclasses import replace
 from datetime import timedelta
 from typing import cast
 
 from cinema_grpc.application.box_office.command import Command, Decision
 from cinema_grpc.application.idempotency import IdempotencyKey, IdempotentCall
+from cinema_grpc.application.payment_ports import ActionRequired
 from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.claims import Selection
 from cinema_grpc.domain.holds import hold
@@ -17,6 +19,11 @@ TEN_MINUTES = timedelta(minutes=10)
 def encode(booking: Booking) -> bytes:
     """Encode a response to a call about a booking."""
     return pickle.dumps(booking)
+
+
+def encode_action(booking: Booking, action: ActionRequired) -> bytes:
+    """Encode a response to a ConfirmPayment after which the customer has to act."""
+    return pickle.dumps(replace(booking, cancel_reason=action.client_secret))
 
 
 def decode(response: bytes) -> Booking:

@@ -14,13 +14,14 @@ from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.booking_reader import SqlBookingReader
 from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
 from cinema_grpc.adapters.database.database import POOL_SIZE, Database
-from cinema_grpc.application import payment_saga, payments
+from cinema_grpc.application import payment_saga, payments, refunds
 from cinema_grpc.application.box_office.box_office import BoxOffice
 from cinema_grpc.application.box_office.cache import ShowtimeCache
 from cinema_grpc.application.idempotency import IdempotentCall
 from cinema_grpc.domain.booking import Booking
 from tests.application.commands import decode, hold_command
 from tests.application.sales import Sales, open_sales
+from tests.application.stripe_shop import Shop, open_shop
 from tests.builders import FakeClock
 from tests.database import furnish, reading, writing
 from tests.faults import Faults, make_breakable
@@ -109,3 +110,13 @@ async def sales(app: App, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sale
     sales = open_sales(app)
     yield sales
     await sales.payments.stop(10)
+
+
+@pytest.fixture
+async def shop(app: App, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shop]:
+    """Payments by Stripe in the app, with short pauses between tries."""
+    monkeypatch.setattr(payment_saga, "FIRST_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(payment_saga, "PROVIDER_SECONDS", 2)
+    monkeypatch.setattr(refunds, "PROVIDER_SECONDS", 2)
+    async with open_shop(app) as shop:
+        yield shop

@@ -1,48 +1,80 @@
-"""A simulated provider that delays charges and fails on request."""
+"""A gateway in front of another one, which delays charges and fails on request."""
 
 import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from cinema_grpc.adapters.simulated_payments import SimulatedPayments
-from cinema_grpc.application.payment_ports import ProviderUnavailable
-from cinema_grpc.domain.money import Money
+from cinema_grpc.application.payment_ports import (
+    Charge,
+    Declined,
+    Outcome,
+    OwedRefund,
+    ProviderUnavailable,
+    RefundState,
+)
+from tests.adapters.gateways import Bench
 
 A = TypeVar("A")
 
 
-class FickleProvider(SimulatedPayments):
+class ForwardingProvider:
+    """Has another gateway do the work, with its own tokens for "tok_visa" and "tok_declined"."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+
+    async def prepare(self, charge: Charge, payment_token: str) -> str | Declined:
+        return await self.bench.gateway.prepare(charge, self._token(payment_token))
+
+    async def charge(self, charge: Charge, payment_token: str) -> Outcome:
+        return await self.bench.gateway.charge(charge, self._token(payment_token))
+
+    async def find(self, charge: Charge) -> Outcome | None:
+        return await self.bench.gateway.find(charge)
+
+    async def void(self, charge: Charge) -> bool:
+        return await self.bench.gateway.void(charge)
+
+    async def refund(self, refund: OwedRefund) -> RefundState:
+        return await self.bench.gateway.refund(refund)
+
+    def _token(self, payment_token: str) -> str:
+        return self.bench.bad if payment_token == "tok_declined" else self.bench.good
+
+
+class FickleProvider(ForwardingProvider):
     """Holds a charge before or after it is made, as `stage` says, and fails at the call that `fails_at` names."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, bench: Bench) -> None:
+        super().__init__(bench)
         self.stage = "through"
         self.gates: dict[str, asyncio.Event] = {}
         self.latest = ""
         self.here = asyncio.Event()
         self.fails_at = ""
 
-    async def charge(self, key: str, amount: Money, payment_token: str) -> bool:
+    async def charge(self, charge: Charge, payment_token: str) -> Outcome:
+        key = charge.attempt_id
         stage, gate = self.stage, self.gates.setdefault(key, asyncio.Event())
         if stage == "before":
             self.latest = key
             self.here.set()
             await gate.wait()
-        taken = await super().charge(key, amount, payment_token)
+        outcome = await super().charge(charge, payment_token)
         if stage == "after":
             self.latest = key
             self.here.set()
             await gate.wait()
-        return taken
+        return outcome
 
-    async def find(self, key: str) -> bool | None:
-        return await self._failing("find", super().find(key))
+    async def find(self, charge: Charge) -> Outcome | None:
+        return await self._failing("find", super().find(charge))
 
-    async def void(self, key: str) -> bool:
-        return await self._failing("void", super().void(key))
+    async def void(self, charge: Charge) -> bool:
+        return await self._failing("void", super().void(charge))
 
-    async def refund(self, key: str, charge_key: str, amount: Money) -> None:
-        return await self._failing("refund", super().refund(key, charge_key, amount))
+    async def refund(self, refund: OwedRefund) -> RefundState:
+        return await self._failing("refund", super().refund(refund))
 
     async def _failing(self, what: str, work: Coroutine[Any, Any, A]) -> A:
         if self.fails_at == f"{what} before":

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from cinema_grpc.application.sales_report import SalesFilter
 from cinema_grpc.domain.errors import CinemaError
 from cinema_grpc.domain.payment import UNSETTLED
 from cinema_grpc.domain.sales import SalesGroup, SalesLine
+from tests.adapters import gateways
 from tests.application.actions import act
 from tests.application.commands import decode, idempotent_call
 from tests.application.fickle_provider import FickleProvider
@@ -61,10 +63,12 @@ class World(RuleBasedStateMachine):
     """Servers that customers and staff use and which crash, and the model."""
 
     url = ""
+    gateway = "simulated"
 
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
+        self.stack = AsyncExitStack()
         self.held: list[Held] = []
         self.begun: list[Attempt] = []
         self.calls = self.steps = 0
@@ -80,7 +84,8 @@ class World(RuleBasedStateMachine):
         act(self, data)
 
     async def _open(self) -> None:
-        self.provider = FickleProvider()
+        bench = await self.stack.enter_async_context(getattr(gateways, self.gateway)(self.clock))
+        self.provider = FickleProvider(bench)
         self.database = Database(self.url, self.clock)
         async with writing(self.database) as connection:
             for table in reversed(schema.metadata.sorted_tables):
@@ -163,7 +168,7 @@ class World(RuleBasedStateMachine):
         assert [(each.sold, each.kept) for each in report.books] == ([(sold, kept)] if self.held else [])
         online = [each for each in self.held if not each.counter]
         sold, kept = sold_and_kept(online)
-        at_the_provider = sum(self._do(self.provider.ledger.net()).values())
+        at_the_provider = sum(self._do(self.provider.bench.net()).values())
         owed = sum(each.refunded for each in online)
         held_up = sum(each.price for each in online if each.attempt is not None and each.attempt.made)
         assert sold + kept <= at_the_provider <= sold + kept + owed + held_up
@@ -213,6 +218,7 @@ class World(RuleBasedStateMachine):
         for server in self.servers:
             await stop_server(server)
         await self.database.close()
+        await self.stack.aclose()
 
 
 def any_booking(world: World) -> st.SearchStrategy[Held]:

@@ -74,10 +74,10 @@ class Attempt:
         self.fenced = True
         if fails_at == "void after":
             return
-        held, self.settled = self.booking, True
-        if self.made and not self.declined and held.now(now) != "RESERVED":
-            held.pay_too_late(now)
-        held.attempt = None
+        if self.made and not self.declined:  # it came through before it could be voided
+            self.settle_charge(now)
+        else:
+            self.booking.attempt, self.settled = None, True
 
 
 @dataclass

@@ -10,13 +10,12 @@ from cinema_grpc.adapters.database.payment_store import SqlPaymentStore
 from cinema_grpc.adapters.simulated_payments import SimulatedPayments
 from cinema_grpc.application.box_office.box_office import BoxOffice
 from cinema_grpc.application.idempotency import IdempotentCall
-from cinema_grpc.application.payment_ports import PaymentGateway
+from cinema_grpc.application.payment_ports import Charge, Outcome, PaymentGateway
 from cinema_grpc.application.payment_saga import PaymentSaga
 from cinema_grpc.application.payments import Payments
 from cinema_grpc.application.refunds import Refunds
 from cinema_grpc.domain.booking import Booking
-from cinema_grpc.domain.money import Money
-from tests.application.commands import decode, encode
+from tests.application.commands import decode, encode, encode_action
 
 if TYPE_CHECKING:
     from tests.application.conftest import App
@@ -34,13 +33,13 @@ class Provider(SimulatedPayments):
         self.after.set()
         self.arrived, self.made = asyncio.Event(), asyncio.Event()
 
-    async def charge(self, key: str, amount: Money, payment_token: str) -> bool:
+    async def charge(self, charge: Charge, payment_token: str) -> Outcome:
         self.arrived.set()
         await self.before.wait()
-        taken = await super().charge(key, amount, payment_token)
+        outcome = await super().charge(charge, payment_token)
         self.made.set()
         await self.after.wait()
-        return taken
+        return outcome
 
 
 @dataclass
@@ -56,7 +55,7 @@ class Replica:
     def __post_init__(self) -> None:
         store = SqlPaymentStore(self.database)
         self.refunds = Refunds(store, self.box_office, self.provider, GRACE)
-        self.payments = Payments(store, PaymentSaga(self.box_office, self.provider, encode, GRACE))
+        self.payments = Payments(store, PaymentSaga(self.box_office, self.provider, encode, GRACE, encode_action))
         self.box_office.on_commit(self.refunds.note_commit)
 
     def pay(

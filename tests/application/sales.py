@@ -8,13 +8,13 @@ from cinema_grpc.adapters.database.payment_store import SqlPaymentStore
 from cinema_grpc.adapters.simulated_payments import SimulatedPayments
 from cinema_grpc.application.bookings import Bookings
 from cinema_grpc.application.idempotency import IdempotentCall
-from cinema_grpc.application.payment_ports import ProviderUnavailable
+from cinema_grpc.application.payment_ports import TAKEN, Charge, Outcome, OwedRefund, ProviderUnavailable, RefundState
 from cinema_grpc.application.payment_saga import PaymentSaga
 from cinema_grpc.application.payments import Payments
 from cinema_grpc.application.refunds import Refunds
 from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.money import Money
-from tests.application.commands import TEN_MINUTES, decode, encode, idempotent_call
+from tests.application.commands import TEN_MINUTES, decode, encode, encode_action, idempotent_call
 from tests.application.paying import GRACE
 
 if TYPE_CHECKING:
@@ -34,20 +34,21 @@ class Provider(SimulatedPayments):
         self.lost_answers = 0
         self.calls = 0
 
-    async def charge(self, key: str, amount: Money, payment_token: str) -> bool:
+    async def charge(self, charge: Charge, payment_token: str) -> Outcome:
         self.calls += 1
         self.arrived.set()
         await self.open.wait()
-        taken = await super().charge(key, amount, payment_token)
-        if taken:
-            self.charged[key] = amount
+        outcome = await super().charge(charge, payment_token)
+        if outcome == TAKEN:
+            self.charged[charge.attempt_id] = charge.amount
         self._lose()
-        return taken
+        return outcome
 
-    async def refund(self, key: str, charge_key: str, amount: Money) -> None:
-        await super().refund(key, charge_key, amount)
-        self.refunded[key] = amount
+    async def refund(self, refund: OwedRefund) -> RefundState:
+        state = await super().refund(refund)
+        self.refunded[refund.refund_id] = refund.amount
         self._lose()
+        return state
 
     def _lose(self) -> None:
         if self.lost_answers:
@@ -70,7 +71,7 @@ class Sales:
 
     async def pay_elsewhere(self, booking: Booking) -> Booking:
         """Repeat a call as after a restart, or at another process."""
-        saga = PaymentSaga(self.app.box_office, self.provider, encode, GRACE)
+        saga = PaymentSaga(self.app.box_office, self.provider, encode, GRACE, encode_action)
         payments = Payments(SqlPaymentStore(self.app.database), saga)
         bookings = Bookings(self.app.box_office, self.app.reader, payments, TEN_MINUTES)
         return decode(await bookings.confirm(booking.user_id, booking.booking_id, "tok_visa", confirming()))
@@ -87,7 +88,7 @@ def open_sales(app: "App") -> Sales:
     provider = Provider()
     store = SqlPaymentStore(app.database)
     refunds = Refunds(store, app.box_office, provider, GRACE)
-    payments = Payments(store, PaymentSaga(app.box_office, provider, encode, GRACE))
+    payments = Payments(store, PaymentSaga(app.box_office, provider, encode, GRACE, encode_action))
     bookings = Bookings(app.box_office, app.reader, payments, TEN_MINUTES)
     app.box_office.on_commit(refunds.note_commit)
     app.box_office.on_commit(bookings.note_commit)

@@ -239,18 +239,26 @@ class Machine(Staff):
             self.check_books()
             assert self._do(self.look_over()).breaches == 0
             online = [each for each in self.held if not each.counter]
-            assert sum(self._do(self.provider.ledger.net()).values()) == sum(sold_and_kept(online))
+            assert sum(self._do(self.provider.bench.net()).values()) == sum(sold_and_kept(online))
         finally:
             self._do(self.stop())
             self.runner.close()
 
 
 @pytest.mark.no_cover
-@pytest.mark.parametrize(("examples", "steps"), [(6, 30), pytest.param(200, 60, marks=pytest.mark.torture)])
-def test_bookings_and_money(database_url: str, examples: int, steps: int) -> None:
+@pytest.mark.parametrize(
+    ("gateway", "examples", "steps"),
+    [
+        ("simulated", 6, 30),
+        ("stripe", 4, 30),
+        pytest.param("simulated", 200, 60, marks=pytest.mark.torture),
+        pytest.param("stripe", 200, 60, marks=pytest.mark.torture),
+    ],
+)
+def test_bookings_and_money(database_url: str, gateway: str, examples: int, steps: int) -> None:
     """After any history no customer is charged twice or without seats, and all money is accounted for."""
     run_state_machine_as_test(
-        seed(chance.seed())(type("Machine", (Machine,), {"url": database_url})),
+        seed(chance.seed())(type("Machine", (Machine,), {"url": database_url, "gateway": gateway})),
         settings=settings(
             max_examples=chance.count(examples),
             stateful_step_count=steps,

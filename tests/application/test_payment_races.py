@@ -15,14 +15,17 @@ import pytest
 
 from cinema_grpc.adapters.database.audit import look_over
 from cinema_grpc.application.expiry import HoldExpiry
+from cinema_grpc.application.payment_ports import Charge, Outcome
 from cinema_grpc.domain.booking import Booking, BookingStatus
 from cinema_grpc.domain.errors import CinemaError
-from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.payment import AttemptStatus, RefundStatus
 from tests import chance
+from tests.adapters import gateways
+from tests.adapters.gateways import Bench
 from tests.application.commands import cancel_command, decode, hold_command
 from tests.application.conftest import App
-from tests.application.paying import Provider, Replica
+from tests.application.fickle_provider import ForwardingProvider
+from tests.application.paying import Replica
 from tests.database import SHOWTIMES, reading
 from tests.postgresql import libpq_url
 
@@ -35,21 +38,21 @@ PRICE = 1_250
 Action = Callable[[], Coroutine[Any, Any, object]]
 
 
-class GatedProvider(Provider):
+class GatedProvider(ForwardingProvider):
     """Makes each charge only when its gate opens."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, bench: Bench) -> None:
+        super().__init__(bench)
         self.gates: list[asyncio.Event] = []
         self.all_here = asyncio.Event()
 
-    async def charge(self, key: str, amount: Money, payment_token: str) -> bool:
+    async def charge(self, charge: Charge, payment_token: str) -> Outcome:
         gate = asyncio.Event()
         self.gates.append(gate)
         if len(self.gates) == len(SEATS):
             self.all_here.set()
         await gate.wait()
-        return await super().charge(key, amount, payment_token)
+        return await super().charge(charge, payment_token)
 
     async def open(self, number: int) -> None:
         """Let a charge go."""
@@ -57,21 +60,23 @@ class GatedProvider(Provider):
 
 
 @pytest.mark.no_cover
+@pytest.mark.parametrize("gateway", ["simulated", "stripe"])
 @pytest.mark.parametrize("races", [150, pytest.param(10_000, marks=pytest.mark.torture)])
 async def test_payment_against_expiry(
-    app: App, database_url: str, races: int, record_property: Callable[[str, object], None]
+    app: App, database_url: str, gateway: str, races: int, record_property: Callable[[str, object], None]
 ) -> None:
     """Never both and never neither, while others lock the database, claim the seat, expire holds or recover."""
     seed, outcomes = chance.seed(), Counter[str]()
-    for number in range(-(-chance.count(races) // len(SEATS))):
-        outcomes += await one_round(app, database_url, chance.generator(seed, number))
+    async with getattr(gateways, gateway)(app.clock) as bench:
+        for number in range(-(-chance.count(races) // len(SEATS))):
+            outcomes += await one_round(app, database_url, bench, chance.generator(seed, number))
     record_property("figures", dict(outcomes))
     assert {"CONFIRMED", "EXPIRED and refunded"} <= outcomes.keys()
 
 
-async def one_round(app: App, url: str, random: chances.Random) -> Counter[str]:
+async def one_round(app: App, url: str, bench: Bench, random: chances.Random) -> Counter[str]:
     """Pay for all seats; the charges succeed around the end of the holds."""
-    provider = GatedProvider()
+    provider = GatedProvider(bench)
     async with app.other_process() as first, app.other_process() as second:
         live, other = (Replica(app.database, each.box_office, provider) for each in (first, second))
         held = [await hold(app, "ada", at, seat) for at, seat in SEATS]
@@ -102,7 +107,7 @@ async def one_round(app: App, url: str, random: chances.Random) -> Counter[str]:
         await HoldExpiry(app.store, app.box_office).run_pass()
         for replica in (live, other):
             await replica.recover()
-        outcomes = Counter([await check(app, provider, *each) for each in zip(held, answers, strict=True)])
+        outcomes = Counter([await check(app, bench, *each) for each in zip(held, answers, strict=True)])
         await empty(app)
         return outcomes
 
@@ -134,13 +139,13 @@ def lock_file(path: str) -> None:
         connection.execute("ROLLBACK")
 
 
-async def check(app: App, provider: Provider, held: Booking, answer: Booking | BaseException) -> str:
+async def check(app: App, bench: Bench, held: Booking, answer: Booking | BaseException) -> str:
     """Compare a booking with the provider's ledger and with the answer that its caller got; return its end."""
     found = await app.reader.find(held.booking_id)
     assert found is not None
     booking, payment = found.booking, found.booking.payment
     assert payment is not None
-    money = (await provider.ledger.net())[payment.attempt_id]
+    money = (await bench.net()).get(payment.attempt_id, 0)
     assert (booking.status is BookingStatus.CONFIRMED) == isinstance(answer, Booking)
     if booking.status is BookingStatus.CONFIRMED:
         assert (money, len(booking.tickets), booking.refund) == (PRICE, 1, None)

@@ -1,13 +1,16 @@
 """Refunds are paid, also after a crash. One that fails does not stop the others; one that always fails is given up."""
 
 import asyncio
+from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from cinema_grpc.adapters.database.payment_store import SqlPaymentStore
 from cinema_grpc.application import refunds
+from cinema_grpc.application.payment_ports import RefundState
 from cinema_grpc.application.refunds import Refunds
 from cinema_grpc.application.retry_policy import LONGEST_PAUSE, MAXIMUM_TRIES
 from cinema_grpc.domain.money import Money
@@ -15,6 +18,8 @@ from cinema_grpc.domain.payment import RefundStatus
 from tests.application.commands import idempotent_call
 from tests.application.paying import GRACE
 from tests.application.sales import Sales
+
+PAID = RefundState(RefundStatus.COMPLETED)
 
 
 async def test_a_cancelled_booking_is_paid_back(sales: Sales) -> None:
@@ -36,7 +41,7 @@ async def test_a_cancelled_booking_is_paid_back(sales: Sales) -> None:
 async def test_a_refund_that_hangs_does_not_hold_up_the_others(sales: Sales, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor does one that fails in an unexpected way."""
     monkeypatch.setattr(refunds, "PROVIDER_SECONDS", 0.05)
-    answers = iter([asyncio.sleep(3600), asyncio.to_thread(lambda: 1 / 0), asyncio.sleep(0)])
+    answers: Iterator[Any] = iter([asyncio.sleep(3600), asyncio.to_thread(lambda: 1 / 0), asyncio.sleep(0, PAID)])
     monkeypatch.setattr(sales.provider, "refund", lambda *_: next(answers))
     for seat in ("A1", "A2", "A3"):
         booking = await sales.pay(await sales.app.hold(seat))

@@ -6,7 +6,7 @@ from datetime import timedelta
 from cinema_grpc.domain import charging, holds
 from cinema_grpc.domain.booking import Booking, Ticket
 from cinema_grpc.domain.claims import Selection
-from cinema_grpc.domain.payment import RefundStatus
+from cinema_grpc.domain.payment import AttemptStatus, RefundStatus
 from cinema_grpc.domain.showtime import SeatStatus, Showtime
 from cinema_grpc.domain.terms import SeatBlock, SeatBlockKind
 from tests.builders import NOW
@@ -32,12 +32,17 @@ def hold(
 
 
 def settle_charge(
-    showtime: Showtime, name: str, attempt: str, refund: str = "refund", after: timedelta = NO_TIME
+    showtime: Showtime,
+    name: str,
+    attempt: str,
+    refund: str = "refund",
+    after: timedelta = NO_TIME,
+    expected: AttemptStatus = AttemptStatus.OPEN,
 ) -> Booking:
     """Settle a charge that succeeded; each seat gets a ticket if it is in time."""
     tickets = tickets_for(*showtime.booking(name).labels)
-    now = NOW + after
-    return showtime.update(name, charging.with_charge_settled, attempt, tickets, refund, showtime.terms, now)
+    settle, now = charging.with_charge_settled, NOW + after
+    return showtime.update(name, settle, attempt, tickets, refund, showtime.terms, now, expected=expected)
 
 
 def settle_decline(showtime: Showtime, name: str, attempt: str) -> Booking:
@@ -48,10 +53,11 @@ def begin_void(showtime: Showtime, name: str, attempt: str) -> Booking:
     return showtime.update(name, charging.with_void_begun, attempt)
 
 
-def settle_void(
-    showtime: Showtime, name: str, attempt: str, *, given_back: bool, after: timedelta = NO_TIME
-) -> Booking:
-    return showtime.update(name, charging.with_void_settled, attempt, "refund", NOW + after, given_back=given_back)
+def settle_void(showtime: Showtime, name: str, attempt: str, *, taken: bool, after: timedelta = NO_TIME) -> Booking:
+    """Settle an attempt that was called off; `taken` if its charge succeeded before it could be voided."""
+    if not taken:
+        return showtime.update(name, charging.with_void_settled, attempt)
+    return settle_charge(showtime, name, attempt, "refund", after, expected=AttemptStatus.VOIDING)
 
 
 def settle_refund(showtime: Showtime, name: str, refund: str, status: RefundStatus) -> Booking:

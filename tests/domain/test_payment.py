@@ -157,27 +157,36 @@ class TestPayment:
                 settle_charge(showtime, "b1", "first", "refund")
             with pytest.raises(PaymentInProgress):
                 showtime.open_payment("b1", "ada", attempt, NOW)
-        settle_void(showtime, "b1", "first", given_back=True)
+        settle_void(showtime, "b1", "first", taken=False)
         booking = pay(showtime)
         assert (booking.status, booking.refund) == (BookingStatus.CONFIRMED, None)
         assert begin_void(showtime, "b1", "attempt of b1") is booking
         with pytest.raises(BookingNotReserved):
             settle_charge(showtime, "b1", "first", "refund")
-        assert settle_void(showtime, "b1", "first", given_back=True) is booking
+        assert settle_void(showtime, "b1", "first", taken=False) is booking
 
-    @pytest.mark.parametrize("given_back", [True, False])
-    def test_what_is_given_back_after_the_hold_shows_as_a_refund(self, given_back: bool) -> None:
+    def test_a_charge_that_succeeded_before_it_could_be_voided_confirms_the_booking(self) -> None:
+        showtime = a_showtime()
+        hold(showtime, "A1", "A2")
+        showtime.open_payment("b1", "ada", "first", NOW)
+        begin_void(showtime, "b1", "first")
+        booking = settle_void(showtime, "b1", "first", taken=True)
+        assert (booking.status, booking.refund) == (BookingStatus.CONFIRMED, None)
+        assert settle_void(showtime, "b1", "first", taken=True) is booking
+
+    @pytest.mark.parametrize("taken", [True, False])
+    def test_and_after_the_hold_it_is_owed_back(self, taken: bool) -> None:
         showtime = a_showtime()
         hold(showtime, "A1", "A2")
         showtime.open_payment("b1", "ada", "first", NOW)
         begin_void(showtime, "b1", "first")
         with pytest.raises(HoldExpired):
             settle_charge(showtime, "b1", "first", "refund", TEN_MINUTES)
-        booking = settle_void(showtime, "b1", "first", given_back=given_back, after=TEN_MINUTES)
+        booking = settle_void(showtime, "b1", "first", taken=taken, after=TEN_MINUTES)
         assert booking.payment is not None
-        if given_back:
+        if taken:
             assert booking.refund is not None
-            assert (booking.refund.percent, booking.refund.status) == (100, RefundStatus.COMPLETED)
+            assert (booking.refund.percent, booking.refund.status) == (100, RefundStatus.PENDING)
             assert (booking.payment.status, booking.status) == (AttemptStatus.CHARGED, BookingStatus.EXPIRED)
         else:
             assert (booking.payment.status, booking.refund) == (AttemptStatus.VOIDED, None)

@@ -134,7 +134,7 @@ class Selling(RuleBasedStateMachine):
             return
         attempt, payment, after = self.attempts[name], self.bookings[name].payment, self.now - NOW
         if payment is not None and payment.status is AttemptStatus.VOIDING:
-            self.command(lambda each: settle_void(each, name, attempt, given_back=charged, after=after))
+            self.command(lambda each: settle_void(each, name, attempt, taken=charged, after=after))
         elif charged:
             self.command(lambda each: settle_charge(each, name, attempt, self.new_id(), after))
         else:

@@ -1,5 +1,7 @@
 """Known bugs, as edits that put them back, and the tests of which at least one must notice each."""
 
-from tests.mutations.bugs import application, database, desk, domain, server, stores
+from tests.mutations.bugs import application, database, desk, domain, payments, server, stores
 
-MUTATIONS = tuple(each for part in (application, domain, desk, database, stores, server) for each in part.MUTATIONS)
+MUTATIONS = tuple(
+    each for part in (application, payments, domain, desk, database, stores, server) for each in part.MUTATIONS
+)

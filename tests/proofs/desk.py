@@ -24,6 +24,7 @@ from cinema_grpc.application.box_office.command import Command, Decision
 from cinema_grpc.application.counter import Counter, CounterSale
 from cinema_grpc.application.expiry import HoldExpiry
 from cinema_grpc.application.listings import Listings
+from cinema_grpc.application.payment_ports import Charge, Outcome
 from cinema_grpc.application.payment_saga import PaymentSaga
 from cinema_grpc.application.payments import Payments
 from cinema_grpc.application.refunds import Refunds
@@ -37,7 +38,7 @@ from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.sale import Tender
 from cinema_grpc.domain.showtime_changes import Impact, ShowtimeChanges
 from cinema_grpc.domain.terms import SeatBlock, SeatBlockKind
-from tests.application.commands import TEN_MINUTES, decode, encode
+from tests.application.commands import TEN_MINUTES, decode, encode, encode_action
 from tests.application.conftest import App, open_app
 from tests.application.paying import GRACE
 from tests.database import writing
@@ -76,9 +77,9 @@ class SlowProvider(SimulatedPayments):
         super().__init__()
         self._random = random
 
-    async def charge(self, key: str, amount: Money, payment_token: str) -> bool:
+    async def charge(self, charge: Charge, payment_token: str) -> Outcome:
         await turns(self._random)
-        return await super().charge(key, amount, payment_token)
+        return await super().charge(charge, payment_token)
 
 
 async def turns(random: chances.Random) -> None:
@@ -153,7 +154,7 @@ def open_desk(app: App, provider: SimulatedPayments) -> Desk:
     database, box_office = app.database, app.box_office
     store = SqlPaymentStore(database)
     refunds = Refunds(store, box_office, provider, GRACE)
-    payments = Payments(store, PaymentSaga(box_office, provider, encode, GRACE))
+    payments = Payments(store, PaymentSaga(box_office, provider, encode, GRACE, encode_action))
     bookings = Bookings(box_office, app.reader, payments, TEN_MINUTES)
     listings = Listings(SqlListingsReader(database), app.store, app.cache)
     box_office.on_commit(refunds.note_commit)

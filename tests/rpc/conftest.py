@@ -56,7 +56,9 @@ async def running(
     passwords = passwords or Argon2Passwords(memory_kib=64, rounds=1)
     given.setdefault("longest_wait_seconds", 60)  # the disk of a busy machine may be slow
     given.setdefault("registrations_of_address", 0)  # every customer of a test has the same address
-    server = CinemaServer(Settings(**given), secret, clock, gateway or SimulatedPayments(), passwords)
+    if gateway is None and given.get("payments") != "stripe":
+        gateway = SimulatedPayments()
+    server = CinemaServer(Settings(**given), secret, clock, gateway, passwords)
     make_breakable(server.database)
     try:
         await server.open()

@@ -3,8 +3,7 @@
 import asyncio
 
 from cinema_grpc.adapters.simulated_payments import SimulatedPayments
-from cinema_grpc.application.payment_ports import ProviderUnavailable
-from cinema_grpc.domain.money import Money
+from cinema_grpc.application.payment_ports import Charge, Outcome, OwedRefund, ProviderUnavailable, RefundState
 
 
 class Provider(SimulatedPayments):
@@ -27,15 +26,15 @@ class Provider(SimulatedPayments):
         self.charges: list[int] = []
         self.refunds: list[int] = []
 
-    async def charge(self, key: str, amount: Money, payment_token: str) -> bool:
-        self.charges.append(amount.minor_units)
+    async def charge(self, charge: Charge, payment_token: str) -> Outcome:
+        self.charges.append(charge.amount.minor_units)
         self.asked.set()
         if payment_token == "tok_slow":
             await self.answer.wait()
         if payment_token == "tok_lost":
             raise ProviderUnavailable
-        return await super().charge(key, amount, payment_token)
+        return await super().charge(charge, payment_token)
 
-    async def refund(self, key: str, charge_key: str, amount: Money) -> None:
-        self.refunds.append(amount.minor_units)
-        await super().refund(key, charge_key, amount)
+    async def refund(self, refund: OwedRefund) -> RefundState:
+        self.refunds.append(refund.amount.minor_units)
+        return await super().refund(refund)

@@ -7,7 +7,7 @@ import grpc
 import pytest
 
 from cinema_grpc.adapters.simulated_payments import SimulatedPayments
-from cinema_grpc.domain.money import Money
+from cinema_grpc.application.payment_ports import Charge, Outcome
 from cinema_grpc.server import ServerEnded
 from tests.rpc.conftest import refusal, running
 
@@ -19,10 +19,10 @@ class HangingProvider(SimulatedPayments):
         super().__init__()
         self.asked = asyncio.Event()
 
-    async def charge(self, key: str, amount: Money, payment_token: str) -> bool:
+    async def charge(self, charge: Charge, payment_token: str) -> Outcome:
         self.asked.set()
         await asyncio.Event().wait()
-        return await super().charge(key, amount, payment_token)
+        return await super().charge(charge, payment_token)
 
 
 async def test_a_payment_that_hangs(database_url: str) -> None:

@@ -13,6 +13,7 @@ from cinema_grpc.cli import main
 from cinema_grpc.config import BadSettings, Settings, read_settings
 from cinema_grpc.key_reload import read_signing_keys
 from cinema_grpc.listening import read_certificates
+from cinema_grpc.payment_provider import read_stripe_key
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]) | st.just("\udcff"), max_size=30)
 NUMBER = st.one_of(st.integers(), st.floats()).map(str)
@@ -30,11 +31,14 @@ def refusal(name: str, value: str) -> str | None:
             patch.delenv(other)
         if name == "tls_key":
             patch.setenv("CINEMA_TLS_CERTIFICATE", "/dev/zero")
+        if name.startswith("stripe_"):
+            patch.setenv("CINEMA_PAYMENTS", "stripe")
         patch.setenv(f"CINEMA_{name.upper()}", value)
         try:
             read = read_settings()
             read_certificates(read)
             read_signing_keys(read)
+            read_stripe_key(read)
         except BadSettings as error:
             return str(error)
     return None

@@ -120,7 +120,7 @@ WIRE: list[tuple[CinemaError, str, dict[str, str], list[Expected]]] = [
     (
         booking.PaymentDeclined("b"),
         "FAILED_PRECONDITION PAYMENT_DECLINED",
-        {"booking_id": "b"},
+        {"booking_id": "b", "decline_code": "generic_decline"},
         [precondition("b")],
     ),
     (

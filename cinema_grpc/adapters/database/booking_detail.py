@@ -13,13 +13,15 @@ BOOKING_DETAIL = """
             FROM ticket WHERE ticket.booking_id = booking.booking_id
         ) END AS tickets,
         CASE WHEN hold_extended THEN (
-            SELECT {array}(attempt.attempt_id, attempt.status, attempt.create_time, attempt.request)
+            SELECT {array}(attempt.attempt_id, attempt.status, attempt.create_time, attempt.request,
+                attempt.provider_id, attempt.action)
             FROM payment_attempt AS attempt WHERE attempt.booking_id = booking.booking_id
             ORDER BY attempt.create_time DESC, attempt.attempt_id DESC LIMIT 1
         ) END AS payment,
         CASE WHEN hold_extended THEN (
             SELECT {group}({array}(refund.refund_id, refund.attempt_id, refund.amount, refund.percent,
-                refund.status, refund.create_time, refund.seats, refund.settled_by, refund.settle_time, refund.note))
+                refund.status, refund.create_time, refund.seats, refund.settled_by, refund.settle_time, refund.note,
+                refund.provider_id))
             FROM refund WHERE refund.booking_id = booking.booking_id
         ) END AS refunds
     FROM booking

@@ -19,7 +19,10 @@ LATEST_SWEEP = timedelta(seconds=10)
 """How long a lapsed hold may stay RESERVED, and a lapsed block may stay, while a server runs."""
 LATEST_ATTEMPT = timedelta(minutes=15)
 LATEST_REFUND = timedelta(hours=1)
-"""The maximum age of a payment attempt and of a refund that are not settled."""
+"""The maximum age of a payment attempt and of a refund that are not settled.
+
+A customer who has to act has time until the end of the hold. What the provider has as pending may take days.
+"""
 
 # ruff: noqa: S608 (SQL that is put together from texts of this file)
 
@@ -64,14 +67,18 @@ _OF_TIME = [
         "a payment attempt is settled within 15 minutes",
         f"""
         SELECT attempt_id, booking_id, status, tries FROM payment_attempt
-        WHERE {UNSETTLED_ATTEMPT} AND create_time < {_ago(LATEST_ATTEMPT)}
+        WHERE {UNSETTLED_ATTEMPT} AND create_time < {_ago(LATEST_ATTEMPT)} AND NOT (action AND EXISTS (
+            SELECT 1 FROM booking
+            WHERE booking.booking_id = payment_attempt.booking_id
+                AND booking.hold_expire_time >= {_ago(LATEST_ATTEMPT)}
+        ))
         """,
     ),
     Invariant(
         "a refund is paid within an hour",
         f"""
         SELECT refund_id, booking_id, amount, currency_code, tries FROM refund
-        WHERE {OWED_REFUND} AND create_time < {_ago(LATEST_REFUND)}
+        WHERE {OWED_REFUND} AND provider_id = '' AND create_time < {_ago(LATEST_REFUND)}
         """,
     ),
     Invariant(

@@ -1,6 +1,7 @@
 """Payment attempts and refunds as rows: reading them, and writing what has changed."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from cinema_grpc.adapters.database.column_types import from_json, microseconds, moment, to_json
@@ -13,8 +14,9 @@ _Row = dict[str, Any]
 
 def read_attempt(text: Any) -> PaymentAttempt:
     """Return the attempt of a column of JSON, as `booking_detail` has it."""
-    attempt_id, status, create_time, request = from_json(text)
-    return PaymentAttempt(attempt_id, AttemptStatus(status), moment(create_time), request)
+    attempt_id, status, create_time, request, provider_id, action = from_json(text)
+    made = moment(create_time)
+    return PaymentAttempt(attempt_id, AttemptStatus(status), made, request, provider_id, action=bool(action))
 
 
 def read_refunds(text: Any, currency_code: str) -> tuple[Refund, ...]:
@@ -25,7 +27,8 @@ def read_refunds(text: Any, currency_code: str) -> tuple[Refund, ...]:
 
 
 def _read_refund(row: Sequence[Any], currency_code: str) -> Refund:
-    refund_id, attempt_id, amount, percent, status, create_time, seats, settled_by, settle_time, note = row
+    refund_id, attempt_id, amount, percent, status, create_time, seats, *others = row
+    settled_by, settle_time, note, provider_id = others
     return Refund(
         refund_id,
         attempt_id or "",
@@ -35,6 +38,7 @@ def _read_refund(row: Sequence[Any], currency_code: str) -> Refund:
         moment(create_time),
         tuple(from_json(seats)),
         Settlement(settled_by, moment(settle_time), note) if settled_by else None,
+        provider_id,
     )
 
 
@@ -56,23 +60,31 @@ def _add_attempts(rows: Mapping[str, list[_Row]], before: Booking | None, after:
     if latest is None or latest == older:
         return
     if older is not None and older.attempt_id == latest.attempt_id:
-        rows["settled_attempts"].append({"attempt_id": latest.attempt_id, "status": latest.status.value})
+        rows["changed_attempts"].append(_changing(latest))
         return
     if older is not None and older.unsettled:
         # One batch settled it and opened the next. Only these ends allow another attempt.
         ended = AttemptStatus.DECLINED if older.status is AttemptStatus.OPEN else AttemptStatus.VOIDED
-        rows["settled_attempts"].append({"attempt_id": older.attempt_id, "status": ended.value})
+        rows["changed_attempts"].append(_changing(replace(older, status=ended)))
     rows["attempts"].append(
-        {
-            "attempt_id": latest.attempt_id,
+        _changing(latest)
+        | {
             "booking_id": after.booking_id,
-            "status": latest.status.value,
             "create_time": microseconds(latest.create_time),
-            "request": latest.request,
             "due_time": microseconds(latest.create_time),
             "tries": 0,
         }
     )
+
+
+def _changing(attempt: PaymentAttempt) -> _Row:
+    return {
+        "attempt_id": attempt.attempt_id,
+        "status": attempt.status.value,
+        "request": attempt.request,
+        "provider_id": attempt.provider_id,
+        "action": attempt.action,
+    }
 
 
 def _refund_row(refund: Refund, booking: Booking) -> _Row:
@@ -100,4 +112,6 @@ def _settling(refund: Refund) -> _Row:
         "settled_by": None if by_hand is None else by_hand.user_id,
         "settle_time": None if by_hand is None else microseconds(by_hand.time),
         "note": None if by_hand is None else by_hand.note,
+        "provider_id": refund.provider_id,
+        "watched": refund.status is RefundStatus.COMPLETED and bool(refund.provider_id) and by_hand is None,
     }

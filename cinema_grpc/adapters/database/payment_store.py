@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Row, Table, bindparam, select, text, update
+from sqlalchemy import Row, Select, Table, bindparam, select, text, update
 from sqlalchemy.engine import Connection
 
 from cinema_grpc.adapters.database import schema
@@ -12,7 +12,10 @@ from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.application.payment_ports import OpenAttempt, OwedRefund
 from cinema_grpc.domain.money import Money
 
-_BOOKING = schema.booking.c
+LONGEST_PAUSE_FOR_CUSTOMER = timedelta(seconds=30)
+"""How long a payment may stay unnoticed whose customer has acted and has not come back, or whose hold has ended."""
+
+_BOOKING, _ATTEMPT = schema.booking.c, schema.payment_attempt.c
 
 
 class SqlPaymentStore:
@@ -31,17 +34,24 @@ class SqlPaymentStore:
     async def take_refunds(self, grace: timedelta, limit: int, backoff: Callable[[int], timedelta]) -> list[OwedRefund]:
         """Take refunds that are due."""
         rows = await self._take(schema.refund, schema.OWED_REFUND, grace, limit, backoff)
-        return [
-            OwedRefund(
-                row.showtime_id,
-                row.booking_id,
-                row.refund_id,
-                row.attempt_id,
-                Money(row.currency_code, row.amount),
-                row.tries,
-            )
-            for row in rows
-        ]
+        return [_refund_of(row) for row in rows]
+
+    async def take_paid_refunds(self, limit: int, pause: timedelta, watch_for: timedelta) -> list[OwedRefund]:
+        """Take refunds that were paid, and have not been taken for `pause`."""
+
+        def take(connection: Connection) -> list[OwedRefund]:
+            now, table = self._database.time(connection), schema.refund
+            due = _due(table, schema.WATCHED_REFUND, limit).where(table.c.due_time <= now - pause)
+            refunds = [(row.create_time, _refund_of(row)) for row in connection.execute(due)]
+            if refunds:
+                taken = update(table).where(table.c.refund_id == bindparam("taken"))
+                connection.execute(
+                    taken.values(due_time=now, watched=bindparam("still")),
+                    [{"taken": each.refund_id, "still": now - made < watch_for} for made, each in refunds],
+                )
+            return [refund for _, refund in refunds]
+
+        return await self._database.transact(take, must_run=True)
 
     async def _take(
         self,
@@ -53,29 +63,54 @@ class SqlPaymentStore:
     ) -> Sequence[Row[Any]]:
         """Return rows that are due, with columns of their bookings, and postpone their next try.
 
-        `unsettled` is the condition of the table's partial index. Rows that another process has locked are skipped.
+        `unsettled` is the condition of the table's partial index.
         """
         (key,) = table.primary_key.columns
-        # A booking may get a column of the same name, from a newer version.
-        conditions = [text(f"{table.name}.{each}") for each in unsettled.split(" AND ")]
+
+        def pause(row: Row[Any]) -> timedelta:
+            waits_for_customer = table is schema.payment_attempt and row.action
+            return min(backoff(row.tries), LONGEST_PAUSE_FOR_CUSTOMER) if waits_for_customer else backoff(row.tries)
 
         def take(connection: Connection) -> Sequence[Row[Any]]:
             now = self._database.time(connection)
-            due = (
-                select(table, _BOOKING.showtime_id, _BOOKING.user_id)
-                .join(schema.booking, _BOOKING.booking_id == table.c.booking_id)
-                .where(*conditions, table.c.due_time <= now, table.c.create_time <= now - grace)
-                .order_by(table.c.due_time)
-                .limit(limit)
-                .with_for_update(of=table, skip_locked=True)
-            )
+            due = _due(table, unsettled, limit).where(table.c.due_time <= now, table.c.create_time <= now - grace)
             rows = connection.execute(due).all()
             if rows:
                 postpone = update(table).where(key == bindparam("taken"))
                 connection.execute(
                     postpone.values(due_time=bindparam("next_time"), tries=table.c.tries + 1),
-                    [{"taken": getattr(row, key.name), "next_time": now + backoff(row.tries)} for row in rows],
+                    [{"taken": getattr(row, key.name), "next_time": now + pause(row)} for row in rows],
                 )
             return rows
 
         return await self._database.transact(take, must_run=True)
+
+
+def _due(table: Table, condition: str, limit: int) -> Select[Any]:
+    """Make the query for rows that meet the condition of a partial index, with columns of their bookings and charges.
+
+    Rows that another process has locked are skipped.
+    """
+    query = select(table, _BOOKING.showtime_id, _BOOKING.user_id).join(
+        schema.booking, _BOOKING.booking_id == table.c.booking_id
+    )
+    if table is schema.refund:
+        charge = select(_ATTEMPT.provider_id).where(_ATTEMPT.attempt_id == table.c.attempt_id).scalar_subquery()
+        query = query.add_columns(charge.label("charge_provider_id"))
+    # A booking may get a column of the same name, from a newer version.
+    conditions = [text(f"{table.name}.{each}") for each in condition.split(" AND ")]
+    query = query.where(*conditions).order_by(table.c.due_time).limit(limit)
+    return query.with_for_update(of=table, skip_locked=True)
+
+
+def _refund_of(row: Row[Any]) -> OwedRefund:
+    return OwedRefund(
+        row.showtime_id,
+        row.booking_id,
+        row.refund_id,
+        row.attempt_id,
+        Money(row.currency_code, row.amount),
+        row.tries,
+        row.charge_provider_id,
+        row.provider_id,
+    )

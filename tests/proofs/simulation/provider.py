@@ -4,19 +4,26 @@ import asyncio
 import random
 from dataclasses import dataclass, field
 
-from cinema_grpc.application.payment_ports import ChargeVoided, ProviderUnavailable
-from cinema_grpc.domain.money import Money
+from cinema_grpc.application.payment_ports import (
+    TAKEN,
+    ChargeVoided,
+    Declined,
+    Outcome,
+    OwedRefund,
+    ProviderUnavailable,
+    RefundState,
+)
+from cinema_grpc.application.payment_ports import Charge as PortCharge
+from cinema_grpc.domain.payment import RefundStatus
 from tests.proofs.simulation.loop import OWNER
 
 DECLINED = "declined"
+OUTCOMES: dict[str, Outcome] = {"taken": TAKEN, "declined": Declined()}
 
 
 @dataclass
 class Charge:
-    """The state of a key and its amounts; "fenced" means that it was voided before the charge arrived.
-
-    The other states are "taken", "declined" and "given back".
-    """
+    """The state of a key, "taken", "declined" or "fenced" (voided before the charge arrived), and its amounts."""
 
     state: str
     amount: int = 0
@@ -42,45 +49,48 @@ class Provider:
         self.trouble = trouble
         self.charges: dict[str, Charge] = {}
 
-    async def charge(self, key: str, amount: Money, payment_token: str) -> bool:
+    async def prepare(self, _charge: PortCharge, _payment_token: str) -> str:
+        """Do nothing."""
+        return ""
+
+    async def charge(self, charge: PortCharge, payment_token: str) -> Outcome:
         """Take money; the charge may arrive long after its caller has given up."""
         late = self._chance.choice([1.0, 20.0, 100.0]) if self._fails() else 0.0
         if late:
             token = OWNER.set(None)  # a charge that was sent arrives, even if its sender dies
-            asyncio.get_running_loop().call_later(late, self._charge, key, amount, payment_token)
+            asyncio.get_running_loop().call_later(late, self._charge, charge, payment_token)
             OWNER.reset(token)
         await self._reach()
-        charge = self._charge(key, amount, payment_token)
+        made = self._charge(charge, payment_token)
         await self._answer()
-        if charge.state in {"fenced", "given back"}:
+        if made.state == "fenced":
             raise ChargeVoided
-        return charge.state == "taken"
+        return OUTCOMES[made.state]
 
-    def _charge(self, key: str, amount: Money, payment_token: str) -> Charge:
+    def _charge(self, charge: PortCharge, payment_token: str) -> Charge:
         state = "declined" if payment_token == DECLINED else "taken"
-        return self.charges.setdefault(key, Charge(state, amount.minor_units))
+        return self.charges.setdefault(charge.attempt_id, Charge(state, charge.amount.minor_units))
 
-    async def find(self, key: str) -> bool | None:
-        """Return whether a charge took money."""
+    async def find(self, charge: PortCharge) -> Outcome | None:
+        """Return how a charge stands."""
         await self._reach()
-        charge = self.charges.get(key)
+        found = self.charges.get(charge.attempt_id)
         await self._answer()
-        return {"taken": True, "declined": False}.get(charge.state) if charge else None
+        return OUTCOMES.get(found.state) if found else None
 
-    async def void(self, key: str) -> bool:
-        """Void a charge."""
+    async def void(self, charge: PortCharge) -> bool:
+        """Void a charge, unless it has taken money."""
         await self._reach()
-        charge = self.charges.setdefault(key, Charge("fenced"))
-        if charge.state == "taken":
-            charge.state = "given back"
+        found = self.charges.setdefault(charge.attempt_id, Charge("fenced"))
         await self._answer()
-        return charge.state == "given back"
+        return found.state == "taken"
 
-    async def refund(self, key: str, charge_key: str, amount: Money) -> None:
+    async def refund(self, refund: OwedRefund) -> RefundState:
         """Pay money back, once for each key."""
         await self._reach()
-        self.charges[charge_key].refunds.setdefault(key, amount.minor_units)
+        self.charges[refund.attempt_id].refunds.setdefault(refund.refund_id, refund.amount.minor_units)
         await self._answer()
+        return RefundState(RefundStatus.COMPLETED)
 
     async def _reach(self) -> None:
         await asyncio.sleep(self._chance.choice([0.0, 0.1, 5.0, 15.0]) if self._fails() else 0.0)

@@ -210,6 +210,10 @@ class Store:
         await self._database.answer()
         return found
 
+    async def take_paid_refunds(self, _limit: int, _pause: timedelta, _watch_for: timedelta) -> list[OwedRefund]:
+        """Take none: this provider's refunds do not fail later."""
+        return []
+
     async def take_refunds(self, grace: timedelta, limit: int, backoff: Callable[[int], timedelta]) -> list[OwedRefund]:
         """Take refunds that are PENDING, and due."""
         await self._database.answer()

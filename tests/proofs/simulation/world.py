@@ -16,6 +16,7 @@ from cinema_grpc.application.box_office.box_office import BoxOffice
 from cinema_grpc.application.errors import PaymentUnavailable, ShuttingDown, StorageUnavailable
 from cinema_grpc.application.expiry import HoldExpiry
 from cinema_grpc.application.idempotency import IdempotencyKey, IdempotentCall
+from cinema_grpc.application.payment_ports import ActionRequired
 from cinema_grpc.application.payment_saga import PaymentSaga
 from cinema_grpc.application.payments import Payments
 from cinema_grpc.application.refunds import Refunds
@@ -41,6 +42,13 @@ UNKNOWN = (StorageUnavailable, PaymentUnavailable, ShuttingDown)
 Ask = Callable[[Bookings], Awaitable[bytes]]
 BOOKING = TypeAdapter(Booking)
 encode = BOOKING.dump_json
+
+
+def encode_action(booking: Booking, _action: ActionRequired) -> bytes:
+    """Encode a response after which the customer has to act."""
+    return encode(booking)
+
+
 decode = BOOKING.validate_json
 
 
@@ -63,7 +71,7 @@ class Office(Process):
         box_office = BoxOffice(store, waiting_tasks=1)
         refunds = Refunds(store, box_office, provider, GRACE)
         self._box_office = box_office
-        self._payments = Payments(store, PaymentSaga(box_office, provider, encode, GRACE))
+        self._payments = Payments(store, PaymentSaga(box_office, provider, encode, GRACE, encode_action))
         self.bookings = Bookings(box_office, store, self._payments, HOLD)
         box_office.on_commit(refunds.note_commit)
         box_office.on_commit(self.bookings.note_commit)

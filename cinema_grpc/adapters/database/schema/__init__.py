@@ -20,7 +20,13 @@ from cinema_grpc.adapters.database.schema.catalog import (
     movie,
     showtime,
 )
-from cinema_grpc.adapters.database.schema.payments import OWED_REFUND, UNSETTLED_ATTEMPT, payment_attempt, refund
+from cinema_grpc.adapters.database.schema.payments import (
+    OWED_REFUND,
+    UNSETTLED_ATTEMPT,
+    WATCHED_REFUND,
+    payment_attempt,
+    refund,
+)
 
 __all__ = [
     "ENDED_UNPAID",
@@ -29,6 +35,7 @@ __all__ = [
     "OWED_REFUND",
     "SOLD",
     "UNSETTLED_ATTEMPT",
+    "WATCHED_REFUND",
     "account",
     "auditorium",
     "booking",

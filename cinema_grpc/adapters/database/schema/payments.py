@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, Table, text
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, Table, false, text
 
 from cinema_grpc.adapters.database.column_types import ExactText, Instant
 from cinema_grpc.adapters.database.schema.base import metadata
 
 UNSETTLED_ATTEMPT = "status IN ('OPEN', 'VOIDING')"
 OWED_REFUND = "status = 'PENDING' AND attempt_id IS NOT NULL"
+WATCHED_REFUND = "status = 'COMPLETED' AND watched"
 """Conditions of indexes; a database uses them for queries that say the same in the same words."""
 
 
@@ -28,6 +29,9 @@ payment_attempt = Table(
     Column("status", ExactText, nullable=False),
     Column("create_time", Instant, nullable=False),
     Column("request", ExactText, nullable=False),  # the idempotency key of its call, "" for none
+    # The provider's identifier of the charge, "" for none.
+    Column("provider_id", ExactText, nullable=False, server_default=""),
+    Column("action", Boolean, nullable=False, server_default=false()),  # whether the customer was asked to act
     *_retry_columns(),
     Index(
         "payment_attempt_open_index",
@@ -54,6 +58,10 @@ refund = Table(
     Column("settled_by", ExactText, ForeignKey("account.user_id")),  # null, unless it was settled by hand
     Column("settle_time", Instant),
     Column("note", ExactText),
+    # The provider's identifier of the refund, "" for none.
+    Column("provider_id", ExactText, nullable=False, server_default=""),
+    # Whether the provider is asked now and then if a refund that it has paid has failed since.
+    Column("watched", Boolean, nullable=False, server_default=false()),
     *_retry_columns(),
     Index(None, "showtime_id", "refund_id"),
     Index(None, "status", "refund_id"),
@@ -62,5 +70,11 @@ refund = Table(
         "due_time",
         sqlite_where=text(OWED_REFUND),
         postgresql_where=text(OWED_REFUND),
+    ),
+    Index(
+        "refund_watched_index",
+        "due_time",
+        sqlite_where=text(WATCHED_REFUND),
+        postgresql_where=text(WATCHED_REFUND),
     ),
 )

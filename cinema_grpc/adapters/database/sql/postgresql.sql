@@ -140,7 +140,7 @@ SELECT
         WHERE other.showtime_id <> wanted.showtime_id AND other.status = 'SCHEDULED' AND other.end_time > span.after
     ) AS slots;
 
--- name: release(released_claims, settled_attempts, dropped_blocks, changed_blocks, changed_terms)
+-- name: release(released_claims, changed_attempts, dropped_blocks, changed_blocks, changed_terms)
 -- Runs before `write`: within one statement a key can't be given up and taken again, nor a row be changed twice.
 WITH released AS (
     DELETE FROM seat_claim
@@ -149,8 +149,10 @@ WITH released AS (
         AND coalesce(seat_claim.booking_id, seat_claim.block_id) = coalesce(gone.booking_id, gone.block_id)
     RETURNING 1
 ), settled AS (
-    UPDATE payment_attempt SET status = new.status
-    FROM json_to_recordset($2::json) AS new (attempt_id text, status text)
+    UPDATE payment_attempt
+    SET status = new.status, request = new.request, provider_id = new.provider_id, action = new.action
+    FROM json_to_recordset($2::json) AS new (attempt_id text, status text, request text, provider_id text,
+        action boolean)
     WHERE payment_attempt.attempt_id = new.attempt_id
     RETURNING 1
 ), dropped AS (
@@ -175,7 +177,7 @@ WITH released AS (
 )
 SELECT
     (SELECT count(*) FROM released) AS released_claims,
-    (SELECT count(*) FROM settled) AS settled_attempts,
+    (SELECT count(*) FROM settled) AS changed_attempts,
     (SELECT count(*) FROM dropped) AS dropped_blocks,
     (SELECT count(*) FROM changed) AS changed_blocks,
     (SELECT count(*) FROM terms) AS changed_terms;
@@ -219,17 +221,18 @@ WITH responses AS (
     INSERT INTO seat_claim (showtime_id, seat, booking_id, block_id)
     SELECT showtime_id, seat, booking_id, block_id FROM json_populate_recordset(NULL::seat_claim, $6::json)
 ), attempts AS (
-    INSERT INTO payment_attempt (attempt_id, booking_id, status, create_time, request, due_time, tries)
-    SELECT attempt_id, booking_id, status, create_time, request, due_time, tries
+    INSERT INTO payment_attempt (attempt_id, booking_id, status, create_time, request, provider_id, action, due_time,
+        tries)
+    SELECT attempt_id, booking_id, status, create_time, request, provider_id, action, due_time, tries
     FROM json_populate_recordset(NULL::payment_attempt, $7::json)
 ), tickets AS (
     INSERT INTO ticket (ticket_id, booking_id, seat, code)
     SELECT ticket_id, booking_id, seat, code FROM json_populate_recordset(NULL::ticket, $8::json)
 ), refunds AS (
     INSERT INTO refund (refund_id, booking_id, showtime_id, attempt_id, seats, currency_code, amount, percent, status,
-        create_time, settled_by, settle_time, note, due_time, tries)
+        create_time, settled_by, settle_time, note, provider_id, watched, due_time, tries)
     SELECT refund_id, booking_id, showtime_id, attempt_id, seats, currency_code, amount, percent, status, create_time,
-        settled_by, settle_time, note, due_time, tries
+        settled_by, settle_time, note, provider_id, watched, due_time, tries
     FROM json_populate_recordset(NULL::refund, $9::json)
 ), blocks AS (
     INSERT INTO seat_block (block_id, showtime_id, kind, reason, seats, seat_count, release_time, create_time,
@@ -238,9 +241,10 @@ WITH responses AS (
     FROM json_populate_recordset(NULL::seat_block, $11::json)
 ), settled AS (
     UPDATE refund
-    SET status = new.status, settled_by = new.settled_by, settle_time = new.settle_time, note = new.note
+    SET status = new.status, settled_by = new.settled_by, settle_time = new.settle_time, note = new.note,
+        provider_id = new.provider_id, watched = new.watched
     FROM json_to_recordset($10::json) AS new (refund_id text, status text, settled_by text, settle_time bigint,
-        note text)
+        note text, provider_id text, watched boolean)
     WHERE refund.refund_id = new.refund_id
     RETURNING 1
 )

@@ -101,8 +101,9 @@ SELECT showtime_id FROM (
 DELETE FROM seat_claim
 WHERE showtime_id = :showtime_id AND seat = :seat AND booking_id IS :booking_id AND block_id IS :block_id;
 
--- name: settled_attempts(*)
-UPDATE payment_attempt SET status = :status WHERE attempt_id = :attempt_id;
+-- name: changed_attempts(*)
+UPDATE payment_attempt SET status = :status, request = :request, provider_id = :provider_id, action = :action
+WHERE attempt_id = :attempt_id;
 
 -- name: dropped_blocks(*)
 DELETE FROM seat_block WHERE block_id = :block_id;
@@ -154,19 +155,21 @@ VALUES (:block_id, :showtime_id, :kind, :reason, :seats, :seat_count, :release_t
 INSERT INTO seat_claim (showtime_id, seat, booking_id, block_id) VALUES (:showtime_id, :seat, :booking_id, :block_id);
 
 -- name: attempts(*)
-INSERT INTO payment_attempt (attempt_id, booking_id, status, create_time, request, due_time, tries)
-VALUES (:attempt_id, :booking_id, :status, :create_time, :request, :due_time, :tries);
+INSERT INTO payment_attempt (attempt_id, booking_id, status, create_time, request, provider_id, action, due_time,
+    tries)
+VALUES (:attempt_id, :booking_id, :status, :create_time, :request, :provider_id, :action, :due_time, :tries);
 
 -- name: tickets(*)
 INSERT INTO ticket (ticket_id, booking_id, seat, code) VALUES (:ticket_id, :booking_id, :seat, :code);
 
 -- name: refunds(*)
 INSERT INTO refund (refund_id, booking_id, showtime_id, attempt_id, seats, currency_code, amount, percent, status,
-    create_time, settled_by, settle_time, note, due_time, tries)
+    create_time, settled_by, settle_time, note, provider_id, watched, due_time, tries)
 VALUES (:refund_id, :booking_id, :showtime_id, :attempt_id, :seats, :currency_code, :amount, :percent, :status,
-    :create_time, :settled_by, :settle_time, :note, :due_time, :tries);
+    :create_time, :settled_by, :settle_time, :note, :provider_id, :watched, :due_time, :tries);
 
 -- name: settled_refunds(*)
 UPDATE refund
-SET status = :status, settled_by = :settled_by, settle_time = :settle_time, note = :note
+SET status = :status, settled_by = :settled_by, settle_time = :settle_time, note = :note, provider_id = :provider_id,
+    watched = :watched
 WHERE refund_id = :refund_id;

@@ -18,13 +18,15 @@ BOOKING_DETAIL = """
             FROM ticket WHERE ticket.booking_id = booking.booking_id
         ) END AS tickets,
         CASE WHEN hold_extended THEN (
-            SELECT json_build_array(attempt.attempt_id, attempt.status, attempt.create_time, attempt.request)
+            SELECT json_build_array(attempt.attempt_id, attempt.status, attempt.create_time, attempt.request,
+                attempt.provider_id, attempt.action)
             FROM payment_attempt AS attempt WHERE attempt.booking_id = booking.booking_id
             ORDER BY attempt.create_time DESC, attempt.attempt_id DESC LIMIT 1
         ) END AS payment,
         CASE WHEN hold_extended THEN (
             SELECT json_agg(json_build_array(refund.refund_id, refund.attempt_id, refund.amount, refund.percent,
-                refund.status, refund.create_time, refund.seats, refund.settled_by, refund.settle_time, refund.note))
+                refund.status, refund.create_time, refund.seats, refund.settled_by, refund.settle_time, refund.note,
+                refund.provider_id))
             FROM refund WHERE refund.booking_id = booking.booking_id
         ) END AS refunds
     FROM booking"""
@@ -213,6 +215,8 @@ def _create_payments() -> None:
         sa.Column("status", TEXT, nullable=False),
         sa.Column("create_time", sa.BigInteger(), nullable=False),
         sa.Column("request", TEXT, nullable=False),
+        sa.Column("provider_id", TEXT, server_default="", nullable=False),
+        sa.Column("action", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("due_time", sa.BigInteger(), nullable=False),
         sa.Column("tries", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["booking_id"], ["booking.booking_id"], name="payment_attempt_booking_id_fk"),
@@ -241,6 +245,8 @@ def _create_payments() -> None:
         sa.Column("settled_by", TEXT),
         sa.Column("settle_time", sa.BigInteger()),
         sa.Column("note", TEXT),
+        sa.Column("provider_id", TEXT, server_default="", nullable=False),
+        sa.Column("watched", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("due_time", sa.BigInteger(), nullable=False),
         sa.Column("tries", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["attempt_id"], ["payment_attempt.attempt_id"], name="refund_attempt_id_fk"),
@@ -251,5 +257,6 @@ def _create_payments() -> None:
     op.create_index(
         "refund_owed_index", "refund", ["due_time"], **_where("status = 'PENDING' AND attempt_id IS NOT NULL")
     )
+    op.create_index("refund_watched_index", "refund", ["due_time"], **_where("status = 'COMPLETED' AND watched"))
     for columns in (["booking_id"], ["create_time"], ["showtime_id", "refund_id"], ["status", "refund_id"]):
         op.create_index(f"refund_{'_'.join(columns)}_index", "refund", columns)

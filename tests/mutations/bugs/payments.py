@@ -1,0 +1,77 @@
+"""Known bugs of payments and refunds."""
+
+from tests.mutations.mutation import APPLICATION, DATABASE, DOMAIN, SIMULATION, mutation
+
+ACTIONS = "tests/application/test_stripe_actions.py"
+FAULTS = "tests/application/test_stripe_faults.py"
+GATEWAY = "cinema_grpc/adapters/stripe/gateway.py"
+SAGA = f"{APPLICATION}/payment_saga.py"
+
+MUTATIONS = (
+    mutation(
+        "each try to charge has a key of its own, so each may take money",
+        SAGA,
+        "await self._ask(charge, payer, partial(self.gateway.charge, charge, token))",
+        "await self._ask(charge, payer, lambda: self.gateway.charge("
+        "replace(charge, attempt_id=str(uuid_utils.uuid7())), token))",
+        SIMULATION,
+    ),
+    mutation(
+        "each try to refund has a key of its own, so each may pay money back",
+        f"{APPLICATION}/refunds.py",
+        "await self._gateway.refund(refund)",
+        'await self._gateway.refund(__import__("dataclasses").replace(refund, refund_id=str(id(object()))))',
+        FAULTS,
+    ),
+    mutation(
+        "a charge of which the provider knows nothing counts as declined, though it may be on its way",
+        SAGA,
+        "        if isinstance(outcome, Declined):\n",
+        "        outcome = outcome or Declined()\n        if isinstance(outcome, Declined):\n",
+        "tests/application/test_recovery.py",
+        SIMULATION,
+    ),
+    mutation(
+        "a charge is confirmed before its identifier is stored",
+        SAGA,
+        "charge = await self._stored(charge, payer, provider_id)",
+        "charge = replace(charge, provider_id=provider_id)",
+        f"{FAULTS}::TestAProcessThatDies",
+    ),
+    mutation(
+        "a declined charge can still succeed",
+        SAGA,
+        'if charge.provider_id != "" and await',
+        'if charge.provider_id == "none" and await',
+        f"{FAULTS}::TestAStepThatFailsOnce::test_a_decline_stays_one",
+    ),
+    mutation(
+        "a charge that could not be voided counts as voided",
+        SAGA,
+        "return await self._settle_charge(booking, attempt, payer, expected=AttemptStatus.VOIDING)",
+        "pass",
+        f"{FAULTS}::TestAProcessThatDies",
+        SIMULATION,
+    ),
+    mutation(
+        "a customer who has acted gets the response of before",
+        f"{DOMAIN}/charging.py",
+        'replace(attempt, action=True, request="")',
+        "replace(attempt, action=True)",
+        ACTIONS,
+    ),
+    mutation(
+        "a refund is made anew when Stripe has forgotten its key",
+        GATEWAY,
+        "return next((each for each in made.data if _refund_id(each) == refund.refund_id), None)",
+        "return None if made else None",
+        f"{FAULTS}::TestAStepThatFailsOnce::test_a_refund_is_paid_once",
+    ),
+    mutation(
+        "the failure of a refund that was paid goes unnoticed",
+        f"{DATABASE}/payment_rows.py",
+        "refund.status is RefundStatus.COMPLETED and bool(refund.provider_id) and by_hand is None",
+        "False",
+        f"{ACTIONS}::TestARefund::test_that_fails_after_it_was_paid",
+    ),
+)
