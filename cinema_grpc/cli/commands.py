@@ -143,6 +143,23 @@ def report_command(
     click.echo(to_csv(report) if as_csv else describe(report), nl=not as_csv)
 
 
+@main.command("reconcile", cls=SettingsCommand)
+@click.option("--since", required=True, metavar="DATE", help="First day to compare, in UTC, such as 2026-05-01.")
+@click.option("--json", "as_json", is_flag=True, help="Write the differences as JSON.")
+def reconcile_command(since: str, as_json: bool) -> None:  # noqa: FBT001 (click calls it)
+    """Compare the ledger of payments with Stripe's balance transactions, and name every difference.
+
+    Servers may run. Changes nothing. Exits with 1 if there is a difference. docs/payments.md says what to do with each.
+    """
+    from cinema_grpc.cli.reconcile import reconcile
+
+    settings = _settings_and_log("critical")  # an error is reported in one line
+    _check_text(since=since)
+    result = _run(reconcile(settings, since))
+    click.echo(json.dumps(result.to_json(), indent=2) if as_json else result.describe())
+    sys.exit(1 if result.differences else 0)
+
+
 @main.command("create-staff", cls=SettingsCommand)
 @click.argument("username")
 @click.option("--full-name", help="The person's name. By default the username.")

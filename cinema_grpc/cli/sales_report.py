@@ -119,11 +119,11 @@ def _day_after(text: str) -> str:
 
 def _cells(key: str, line: SalesLine) -> list[str]:
     counts = (str(each) for each in (line.seats_sold, line.seats_cancelled))
-    amounts = (_major(amount, line.currency_code) for amount in (line.gross, line.refunded, line.kept))
+    amounts = (major(amount, line.currency_code) for amount in (line.gross, line.refunded, line.kept))
     return [key, line.currency_code, *counts, *amounts, str(line.complimentary_seats), str(line.seats_on_offer)]
 
 
-def _major(minor_units: int, currency_code: str) -> str:
+def major(minor_units: int, currency_code: str) -> str:
     """Return an amount in the major unit of its currency, such as "12.50"."""
     exponent = Currency(currency_code).exponent or 0
     digits = f"{abs(minor_units):0{exponent + 1}}"

@@ -25,6 +25,8 @@ READING: Rights = dict.fromkeys(("alembic_version", booking_detail.name, *_TABLE
 """Rights for an audit."""
 REPORTING: Rights = dict.fromkeys(("cinema", "auditorium", "showtime", "booking", "refund"), ("SELECT",))
 """Rights for a sales report."""
+RECONCILING: Rights = dict.fromkeys(("payment_attempt", "refund", "booking"), ("SELECT",))
+"""Rights for a comparison with the payment provider."""
 SELLING: Rights = {
     "": ("TEMPORARY",),  # the storage check writes to a temporary table
     **dict.fromkeys(_TABLES, ("SELECT", "INSERT", "UPDATE", "DELETE")),
