@@ -48,6 +48,17 @@ torture: $(ENVIRONMENT) ## Run the long forms of the proofs in docs/reliability.
 test-failover: $(ENVIRONMENT) ## Test failover with standbys and Patroni, PgBouncer and Envoy: 10 minutes
 	@$(BIN)/pytest -m failover
 
+STRIPE_MOCK := $(VENV)/stripe-mock
+STRIPE_MOCK_VERSION := v0.203.0
+
+.PHONY: test-stripe
+test-stripe: $(ENVIRONMENT) $(STRIPE_MOCK) ## Check the requests to Stripe against stripe-mock, which Go installs
+	@STRIPE_MOCK=$(STRIPE_MOCK) $(BIN)/pytest -m stripe tests/stripe
+
+$(STRIPE_MOCK): $(VENV)/dependencies-installed
+	@command -v go >/dev/null || { echo "Go is needed to install stripe-mock: https://go.dev/dl" >&2; exit 1; }
+	@GOBIN=$(CURDIR)/$(VENV) go install github.com/stripe/stripe-mock@$(STRIPE_MOCK_VERSION)
+
 MINUTES ?= 60
 
 .PHONY: soak
