@@ -257,6 +257,6 @@ def _create_payments() -> None:
     op.create_index(
         "refund_owed_index", "refund", ["due_time"], **_where("status = 'PENDING' AND attempt_id IS NOT NULL")
     )
-    op.create_index("refund_watched_index", "refund", ["due_time"], **_where("status = 'COMPLETED' AND watched"))
+    op.create_index("refund_watched_index", "refund", ["due_time"], **_where("watched"))
     for columns in (["booking_id"], ["create_time"], ["showtime_id", "refund_id"], ["status", "refund_id"]):
         op.create_index(f"refund_{'_'.join(columns)}_index", "refund", columns)
