@@ -83,7 +83,11 @@ class Settings(BaseSettings):
     calls_at_once: Count = 10_000
     """Maximum open calls of a process, from first byte to last, streams not counted. Further calls get OVERLOADED."""
     streams_at_once: Count = 4_000
-    """Maximum open streams and health checks of a process. Further ones get OVERLOADED."""
+    """Maximum open streams and health checks of a process, WatchSeats and WatchEvents not counted. Further ones get
+    OVERLOADED."""
+    watches_at_once: Count = 4_000
+    """Maximum open streams of WatchSeats and WatchEvents of a process, of which one client network gets half. Further
+    ones get STREAM_LIMIT."""
     sales_reserve: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of CINEMA_CALLS_AT_ONCE reserved for changes by signed-in callers, such as CreateBooking."""
     calls_per_connection: Count = 1_000

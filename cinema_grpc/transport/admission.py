@@ -33,7 +33,14 @@ class Budget:
     the network with most calls, and in it of the connection with most.
     """
 
-    def __init__(self, name: str, capacity: int, evict: Callable[[Call], bool], reserved_share: float = 0) -> None:
+    def __init__(
+        self,
+        name: str,
+        capacity: int,
+        evict: Callable[[Call], bool],
+        reserved_share: float = 0,
+        refusal: type[TooManyCalls] = TooManyCalls,
+    ) -> None:
         """Set up.
 
         Args:
@@ -41,10 +48,12 @@ class Budget:
             capacity: Maximum number of calls.
             evict: Ends a call early. Returns False for a call that must go on.
             reserved_share: Share that only `reserved` calls may use, from 0 to below 1.
+            refusal: The error of a call that gets no place.
         """
         self._name = name
         self._capacity = capacity
         self._evict = evict
+        self._refusal = refusal
         self._reserved = int(capacity * reserved_share)
         self._used = 0
         self._networks: dict[str, _Network] = {}
@@ -71,7 +80,7 @@ class Budget:
         free = self._capacity - self._used - (0 if reserved else self._reserved)
         if free <= 0 or held > free:
             if not self._make_way(client, held):
-                raise TooManyCalls(self._name, self._capacity)
+                raise self._refusal(self._name, self._capacity)
             network = self._networks.get(client.network)  # its last call may have been evicted
         if network is None:
             network = self._networks[client.network] = _Network()

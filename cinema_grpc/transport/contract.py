@@ -108,5 +108,5 @@ def method_traits(largest_page: int, further: Mapping[str, Further] | None = Non
             lists = "next_page_token" in method.output_type.fields_by_name
             name = f"/{service.full_name}/{method.name}"
             response_bytes = largest_page if lists else LARGEST_READ if reads else 0
-            traits[name] = MethodTraits(checks[name], name in CHANGING, response_bytes)
+            traits[name] = MethodTraits(checks[name], name in CHANGING, response_bytes, watch=method.server_streaming)
     return traits

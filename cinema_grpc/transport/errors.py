@@ -77,6 +77,16 @@ class TooManyCalls(CinemaError):
         self.metadata = {limit: str(value), "retry_after_seconds": "1"}
 
 
+class TooManyWatches(TooManyCalls):
+    """The client's network, or all clients together, have as many lasting streams as they may."""
+
+    reason = "STREAM_LIMIT"
+    template = (
+        "too many streams are open from this network, or in all ({limit} is {value}); "
+        "open this one again in {retry_after_seconds} s"
+    )
+
+
 def describe(error: CinemaError) -> tuple[StatusCode, Status]:
     """Return the status code of an error, and the status with its details, short enough to reach the client."""
     if isinstance(error, InvalidRequest):

@@ -31,12 +31,14 @@ class MethodTraits(NamedTuple):
         changes: Whether it changes something.
         response_bytes: Memory to reserve for its response before the servicer is called; 0 for small responses.
         probe: Whether it counts as a stream and is answered during shutdown, as health checks are.
+        watch: Whether it is a stream that lasts, of which a process serves only so many: STREAM_LIMIT.
     """
 
     check: RequestCheck | None = None
     changes: bool = False
     response_bytes: int = 0
     probe: bool = False
+    watch: bool = False
 
 
 class Method:
@@ -95,7 +97,7 @@ def handlers_of(service: ServiceDescriptor, servicer: object) -> dict[str, Handl
     Args:
         service: The service, as the protos declare it.
         servicer: Has a method of the same name for each of them, which takes the request and the context. It returns a
-            Response, or writes the responses of a stream to the context.
+            Response, or, for a stream, yields Responses or writes them to the context.
 
     Raises:
         AttributeError: The servicer lacks a method.

@@ -24,6 +24,7 @@ class Limits:
     largest_metadata_bytes: int = 16 * 1024
     calls_at_once: int = 10_000
     streams_at_once: int = 4_000
+    watches_at_once: int = 4_000
     sales_reserve: float = 0.1
     calls_per_connection: int = 1_000
     receiving_at_once: int = 256

@@ -1,9 +1,9 @@
 """The open calls of a pipeline: what they may hold, and the end of those that hold it for too long.
 
-Each call holds a place among the calls or among the streams, and another while it waits for a request message. What the
-places run out of is shared out by client, see `admission`. Twice as often as the shortest timeout, and at least once a
-second, a sweep looks at all open calls: it ends those whose message is late, resets those whose response is not read,
-and closes connections on which many messages were late.
+Each call holds a place among the calls, the streams or the watches, and another while it waits for a request message.
+What the places run out of is shared out by client, see `admission`. Twice as often as the shortest timeout, and at
+least once a second, a sweep looks at all open calls: it ends those whose message is late, resets those whose response
+is not read, and closes connections on which many messages were late.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from cinema_grpc.application.errors import ShuttingDown
 from cinema_grpc.domain.errors import FieldViolation, InvalidRequest
 from cinema_grpc.transport.admission import Budget, ResponseMemory
 from cinema_grpc.transport.call import Call, CallState
-from cinema_grpc.transport.errors import TooManyCalls
+from cinema_grpc.transport.errors import TooManyCalls, TooManyWatches
 from cinema_grpc.transport.limits import Limits
 from cinema_grpc.transport.resets import close_connections, reset_streams
 
@@ -33,6 +33,7 @@ class OpenCalls:
     Attributes:
         calls: Places for calls.
         streams: Places for streams and health checks.
+        watches: Places for streams that last.
         memory: Memory for responses.
         stopping: Whether the server is shutting down.
     """
@@ -41,6 +42,7 @@ class OpenCalls:
         self._limits = limits
         self.calls = Budget("calls_at_once", limits.calls_at_once, self._evict_call, limits.sales_reserve)
         self.streams = Budget("streams_at_once", limits.streams_at_once, self._evict_stream)
+        self.watches = Budget("watches_at_once", limits.watches_at_once, self._evict_watch, refusal=TooManyWatches)
         self._receiving = Budget("receiving_at_once", limits.receiving_at_once, self._evict_receiving)
         self.memory = ResponseMemory(limits.unsent_bytes_per_connection, limits.unsent_bytes)
         self.stopping = False
@@ -99,6 +101,7 @@ class OpenCalls:
         self._open.discard(call)
         self.calls.release(call)
         self.streams.release(call)
+        self.watches.release(call)
         if call.response_bytes:
             self.memory.release(call.client.connection, call.response_bytes)
         self._note_idle()
@@ -120,6 +123,12 @@ class OpenCalls:
         if not call.is_interruptible:
             return False
         call.interrupt(TooManyCalls("streams_at_once", self._limits.streams_at_once))
+        return True
+
+    def _evict_watch(self, call: Call) -> bool:
+        if not call.is_interruptible:
+            return False
+        call.interrupt(TooManyWatches("watches_at_once", self._limits.watches_at_once))
         return True
 
     def _evict_receiving(self, call: Call) -> bool:

@@ -145,7 +145,9 @@ class CallPipeline(grpc.GenericRpcHandler):
         traits = method.traits
         if not traits.probe:
             self._check_open()
-        if method.writes_stream or traits.probe:
+        if traits.watch:
+            self._open_calls.watches.take(call)
+        elif method.writes_stream or traits.probe:
             self._open_calls.streams.take(call)
         else:
             calls = self._open_calls.calls

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from cinema_grpc.domain.booking_errors import SeatsUnavailable
 from cinema_grpc.transport.call import Call, CallState
-from cinema_grpc.transport.handlers import Context
+from cinema_grpc.transport.handlers import Context, MethodTraits
 from cinema_grpc.transport.limits import Limits
 from cinema_grpc.transport.open_calls import OpenCalls
 from cinema_grpc.transport.pipeline import CallPipeline
@@ -124,3 +124,34 @@ class TestStreams:
         call.enter(state)
         ending = {CallState.STARTING, CallState.ENDING, CallState.ABANDONED}
         assert OpenCalls(Limits())._evict_stream(call) == (state not in ending)
+
+
+class TestWatches:
+    async def test_they_have_places_of_their_own(self, serve: Serve) -> None:
+        """Those of a client that takes them all are not taken from others' streams, calls and health checks."""
+
+        async def watch(request: pb.GetBookingRequest, _context: object) -> AsyncIterator[pb.GetBookingRequest]:
+            yield request
+            await asyncio.Event().wait()
+
+        pipeline = CallPipeline(
+            {
+                METHOD: grpc.unary_stream_rpc_method_handler(watch, **CODEC),
+                "/test.Service/Spell": grpc.unary_stream_rpc_method_handler(spell, **CODEC),
+            },
+            Limits(watches_at_once=3, streams_at_once=1),
+            traits={METHOD: MethodTraits(watch=True)},
+        )
+        channel = await serve(pipeline)
+        watches = [channel.unary_stream(METHOD, **CLIENT_CODEC)(REQUEST(booking_id="a")) for _ in range(3)]
+        assert [(await call.read()).booking_id for call in watches[:2]] == ["a", "a"]
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await watches[2].read()
+        assert (raised.value.code(), reason_of(raised.value)) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "STREAM_LIMIT")
+        other = channel.unary_stream("/test.Service/Spell", **CLIENT_CODEC)(REQUEST(booking_id="bc"))
+        assert [answer.booking_id async for answer in other] == ["b", "c"]
+        pipeline.begin_shutdown()
+        for call in watches[:2]:
+            with pytest.raises(grpc.aio.AioRpcError) as raised:
+                await call.read()
+            assert reason_of(raised.value) == "SHUTTING_DOWN"

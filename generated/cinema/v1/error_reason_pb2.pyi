@@ -291,6 +291,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata, for example: {"showtime_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "party_size": "4", "largest_group":
     "3"}
     """
+    ERROR_REASON_STREAM_LIMIT: _ErrorReason.ValueType  # 80
+    """RESOURCE_EXHAUSTED. As many streams are open as the server, or the client's network, may have. Open the stream again
+    after the delay in RetryInfo, from the last revision or position that was received.
+
+    Metadata, for example: {"watches_at_once": "4000", "retry_after_seconds": "1"}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Reason of an error. Every error of this service carries a google.rpc.ErrorInfo with domain "cinema.v1". Its reason is
@@ -569,5 +575,11 @@ categories, or with allow_split.
 
 Metadata, for example: {"showtime_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "party_size": "4", "largest_group":
 "3"}
+"""
+ERROR_REASON_STREAM_LIMIT: ErrorReason.ValueType  # 80
+"""RESOURCE_EXHAUSTED. As many streams are open as the server, or the client's network, may have. Open the stream again
+after the delay in RetryInfo, from the last revision or position that was received.
+
+Metadata, for example: {"watches_at_once": "4000", "retry_after_seconds": "1"}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
