@@ -44,6 +44,7 @@ from cinema_grpc.application.principals import SECONDS_BETWEEN_REVOCATIONS
 from cinema_grpc.application.refunds import Refunds
 from cinema_grpc.application.sales_report import SalesReports
 from cinema_grpc.application.scheduling import Scheduling
+from cinema_grpc.application.seat_watch import SeatWatch
 from cinema_grpc.application.sessions import Sessions
 from cinema_grpc.application.throttle import SignInThrottle
 from cinema_grpc.config import PREFIX, BadSettings, Settings, with_port
@@ -54,6 +55,7 @@ from cinema_grpc.payment_provider import PaymentProvider, build_provider
 from cinema_grpc.storage import SECONDS_BETWEEN_CHECKS, bring_up_to_date, can_sell
 from cinema_grpc.transport import security_log
 from cinema_grpc.transport.booking_servicer import encode_action, encode_confirmed
+from cinema_grpc.transport.seat_maps import encode_frame
 from cinema_grpc.transport.server import Application, CannotListen, Server, build
 
 logger = structlog.get_logger()
@@ -113,6 +115,7 @@ class CinemaServer:
         self.watch_keys = BackgroundTask("signing keys", self._key_reload.run_pass, SECONDS_BETWEEN_RELOADS)
         self.watch_storage = BackgroundTask("storage watch", self._check_storage, SECONDS_BETWEEN_CHECKS)
         self._background = [self.expire_holds, self.recover_payments, self.pay_refunds, self.delete_expired]
+        self._background += self._seat_watch.tasks
         self._background += [self.watch_accounts, self.watch_keys] if keys else [self.watch_accounts]
         self._application = Application(
             accounts=self.accounts,
@@ -120,6 +123,7 @@ class CinemaServer:
             catalog=self.catalog,
             listings=self.listings,
             scheduling=self.scheduling,
+            seat_watch=self._seat_watch,
             bookings=self.bookings,
             counter=self.counter,
             desk=self._desk,
@@ -154,6 +158,9 @@ class CinemaServer:
         self.scheduling = Scheduling(
             self._box_office, store, cache, self.listings, settings.hold_for, provider.price_rule
         )
+        versions = store if driver.shared else None
+        self._seat_watch = SeatWatch(self.listings, cache, encode_frame, self.database.clock, versions)
+        self._box_office.on_commit(self._seat_watch.note_commit)
         self._box_office.on_commit(refunds.note_commit)
         self._box_office.on_commit(self.bookings.note_commit)
         self.pay_refunds = refunds.task

@@ -104,6 +104,17 @@ class Listings:
         seat_map: SeatMap = cached.seat_map
         return seat_map
 
+    async def current(self, showtime_id: str) -> tuple[datetime, CachedShowtime]:
+        """Return the time and the state of a showtime, with every commit that was acknowledged before the call.
+
+        Raises:
+            ShowtimeNotFound.
+        """
+        now, cached, _ = await self._current(showtime_id)
+        if cached is None:
+            raise ShowtimeNotFound(showtime_id)
+        return now, cached
+
     def forget_catalog_revision(self) -> None:
         """Read the revision of the catalog again: a movie, cinema or auditorium was changed, or may have been."""
         self._catalog_revision = None

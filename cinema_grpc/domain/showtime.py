@@ -119,6 +119,21 @@ class Showtime:
         ends += [each.release_time for each in self.terms.blocks if each.release_time is not None]
         return min((each for each in ends if each > now), default=None)
 
+    def ends(self) -> dict[int, datetime]:
+        """Return when seats become free by themselves, by position: those of holds, and of blocks that are released.
+
+        Lapsed ones are included.
+        """
+        ends = {
+            position: booking.hold_expire_time
+            for position, booking in self._owners.items()
+            if booking.status is BookingStatus.RESERVED
+        }
+        for position, block in self._blocks.items():
+            if block.release_time is not None:
+                ends[position] = block.release_time
+        return ends
+
     def bookings(self) -> list[Booking]:
         """Return the bookings that keep seats, including lapsed holds that are not yet EXPIRED."""
         return [each for each in self._bookings.values() if each.status in SEAT_KEEPING]

@@ -66,6 +66,7 @@ ACCESS: Mapping[str, Access] = MappingProxyType(
         "/cinema.v1.ShowtimeService/ListShowtimes": Access.PUBLIC,
         "/cinema.v1.ShowtimeService/GetShowtime": Access.PUBLIC,
         "/cinema.v1.ShowtimeService/SuggestSeats": Access.PUBLIC,
+        "/cinema.v1.ShowtimeService/WatchSeats": Access.PUBLIC,
         "/cinema.v1.ShowtimeService/CreateShowtime": Access.STAFF,
         "/cinema.v1.ShowtimeService/UpdateShowtime": Access.STAFF,
         "/cinema.v1.ShowtimeService/CancelShowtime": Access.STAFF,

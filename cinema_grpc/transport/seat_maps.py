@@ -12,8 +12,9 @@ from cinema.v1 import showtime_service_pb2 as pb
 
 from cinema_grpc.application.listings import SeatMap
 from cinema_grpc.domain.catalog import ListedShowtime
+from cinema_grpc.domain.seat_changes import SeatFrame
 from cinema_grpc.domain.showtime import SeatStatus
-from cinema_grpc.transport.rendering import SEAT_STATUSES, render_showtime
+from cinema_grpc.transport.rendering import SEAT_STATUSES, SHOWTIME_STATUSES, render_moment, render_showtime
 
 CACHED_ENTRIES = 20_000
 """About 500 bytes each."""
@@ -43,7 +44,27 @@ def render_seat_map(seat_map: SeatMap) -> bytes:
     return b"".join([showtime, *seats])
 
 
+def encode_frame(frame: SeatFrame) -> bytes:
+    """Return a WatchSeatsResponse."""
+    message = pb.WatchSeatsResponse(
+        revision=frame.revision,
+        snapshot=frame.snapshot,
+        available_seats=frame.available_seats,
+        status=SHOWTIME_STATUSES[frame.status],
+        next_lapse_time=None if frame.next_lapse_time is None else render_moment(frame.next_lapse_time),
+    )
+    return b"".join([message.SerializeToString(), *(_render_watched_seat(*seat) for seat in frame.seats)])
+
+
+@cache  # as many as there are below
+def _render_watched_seat(label: str, status: SeatStatus) -> bytes:
+    return pb.WatchSeatsResponse(seats=[_seat(label, status)]).SerializeToString()
+
+
 @cache  # at most 702 row labels times 200 numbers times three statuses
 def _render_seat(label: str, status: SeatStatus) -> bytes:
-    seat = showtime_pb2.Seat(seat=label, status=SEAT_STATUSES[status])
-    return pb.GetShowtimeResponse(seats=[seat]).SerializeToString()
+    return pb.GetShowtimeResponse(seats=[_seat(label, status)]).SerializeToString()
+
+
+def _seat(label: str, status: SeatStatus) -> showtime_pb2.Seat:
+    return showtime_pb2.Seat(seat=label, status=SEAT_STATUSES[status])

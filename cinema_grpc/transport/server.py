@@ -17,6 +17,7 @@ from cinema_grpc.application.desk import Desk
 from cinema_grpc.application.listings import Listings
 from cinema_grpc.application.sales_report import SalesReports
 from cinema_grpc.application.scheduling import Scheduling
+from cinema_grpc.application.seat_watch import SeatWatch
 from cinema_grpc.application.sessions import Sessions
 from cinema_grpc.transport import health
 from cinema_grpc.transport.auth_servicer import AuthServicer
@@ -60,6 +61,7 @@ class Application:
     catalog: Catalog
     listings: Listings
     scheduling: Scheduling
+    seat_watch: SeatWatch
     bookings: Bookings
     counter: Counter
     desk: Desk
@@ -194,7 +196,7 @@ def _contract_handlers(application: Application, largest_page: int) -> dict[str,
         "AuthService": AuthServicer(application.accounts, application.sessions, application.tokens),
         "CatalogService": CatalogServicer(application.catalog, largest_page),
         "ShowtimeService": ShowtimeServicer(
-            application.catalog, application.listings, application.scheduling, largest_page
+            application.catalog, application.listings, application.scheduling, application.seat_watch, largest_page
         ),
         "BookingService": BookingServicer(application.bookings, largest_page),
         "BoxOfficeService": BoxOfficeServicer(

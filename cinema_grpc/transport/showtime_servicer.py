@@ -1,6 +1,8 @@
 """cinema.v1.ShowtimeService: browsing and scheduling showtimes."""
 # ruff: noqa: N802 (the names are those of the protos)
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import datetime, timedelta
 
 from cinema.v1 import showtime_service_pb2 as pb
@@ -11,6 +13,7 @@ from cinema_grpc.application.listings import Listings
 from cinema_grpc.application.ports import ShowtimeFilter
 from cinema_grpc.application.scheduling import Execution, Scheduling
 from cinema_grpc.application.seat_suggestions import suggest_seats
+from cinema_grpc.application.seat_watch import SeatWatch
 from cinema_grpc.domain.catalog import ListedShowtime
 from cinema_grpc.transport import security_log
 from cinema_grpc.transport.call import principal
@@ -40,10 +43,13 @@ from cinema_grpc.transport.showtime_messages import (
 class ShowtimeServicer(showtime_service_pb2_grpc.ShowtimeServiceServicer):
     """Answers the calls of the ShowtimeService."""
 
-    def __init__(self, catalog: Catalog, listings: Listings, scheduling: Scheduling, largest_page: int) -> None:
+    def __init__(
+        self, catalog: Catalog, listings: Listings, scheduling: Scheduling, seat_watch: SeatWatch, largest_page: int
+    ) -> None:
         self._catalog = catalog
         self._listings = listings
         self._scheduling = scheduling
+        self._seat_watch = seat_watch
         self._largest_page = largest_page
 
     async def ListShowtimes(self, request: pb.ListShowtimesRequest, _context: object) -> pb.ListShowtimesResponse:
@@ -77,6 +83,14 @@ class ShowtimeServicer(showtime_service_pb2_grpc.ShowtimeServiceServicer):
         seat_map = await self._listings.seat_map(request.showtime_id)
         options = suggest_seats(seat_map, party, most)
         return pb.SuggestSeatsResponse(revision=seat_map.listed.revision, options=map(render_option, options))
+
+    async def WatchSeats(
+        self, request: pb.WatchSeatsRequest, _context: object
+    ) -> AsyncGenerator[pb.WatchSeatsResponse, None]:
+        """Stream which seats of a showtime change."""
+        async with aclosing(self._seat_watch.frames(request.showtime_id, request.after_revision)) as frames:
+            async for frame in frames:
+                yield serialized(pb.WatchSeatsResponse, frame)
 
     async def CreateShowtime(self, request: pb.CreateShowtimeRequest, _context: object) -> pb.CreateShowtimeResponse:
         """Schedule a showtime."""

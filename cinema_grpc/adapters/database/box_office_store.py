@@ -66,6 +66,14 @@ class SqlBoxOfficeStore:
         rows = await self._database.read_named("lapsed", must_run=True, exclude=to_json(list(exclude)), limit=limit)
         return sorted({showtime_id for (showtime_id,) in rows})
 
+    async def versions(self, showtime_ids: Collection[str]) -> tuple[datetime | None, dict[str, Version]]:
+        """Return the time, and the stored versions of showtimes; None for the time if there are none of these."""
+        rows = await self._database.read_named(
+            "versions", must_run=True, showtime_ids=to_json([*map(searchable, showtime_ids)])
+        )
+        time = moment(rows[0][0]) if rows else None
+        return time, {showtime_id: Version(revision, commit_id) for _, showtime_id, revision, commit_id in rows}
+
 
 class SqlTransaction:
     """One transaction of the box office. Fulfils Transaction."""

@@ -159,6 +159,82 @@ class GetShowtimeResponse(_message.Message):
 Global___GetShowtimeResponse: _TypeAlias = GetShowtimeResponse  # noqa: Y015
 
 @_typing.final
+class WatchSeatsRequest(_message.Message):
+    """Showtime to watch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHOWTIME_ID_FIELD_NUMBER: _builtins.int
+    AFTER_REVISION_FIELD_NUMBER: _builtins.int
+    showtime_id: _builtins.str
+    """Identifier of the showtime. Required."""
+    after_revision: _builtins.int
+    """Revision of the last frame, or of the GetShowtimeResponse, that the client has: the first frame then has the seats
+    that may have changed since. 0: it has none, and the first frame has all seats. Any other value is allowed.
+    """
+    def __init__(
+        self,
+        *,
+        showtime_id: _builtins.str = ...,
+        after_revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_revision", b"after_revision", "showtime_id", b"showtime_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchSeatsRequest: _TypeAlias = WatchSeatsRequest  # noqa: Y015
+
+@_typing.final
+class WatchSeatsResponse(_message.Message):
+    """Frame: what has changed since the last one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_FIELD_NUMBER: _builtins.int
+    SEATS_FIELD_NUMBER: _builtins.int
+    AVAILABLE_SEATS_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    NEXT_LAPSE_TIME_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The showtime's revision."""
+    snapshot: _builtins.bool
+    """Whether `seats` has every seat of the auditorium, in the order of GetShowtimeResponse.seats. Such a frame can come at
+    any time; it replaces all that the client has.
+    """
+    available_seats: _builtins.int
+    """Number of seats that are AVAILABLE, of all seats."""
+    status: _showtime_pb2.ShowtimeStatus.ValueType
+    """Whether the showtime takes place."""
+    @_builtins.property
+    def seats(self) -> _containers.RepeatedCompositeFieldContainer[_showtime_pb2.Seat]:
+        """The seats that have changed, with their status now. Some may have the status that the client knows already."""
+
+    @_builtins.property
+    def next_lapse_time(self) -> _timestamp_pb2.Timestamp:
+        """When the next hold or block of seats ends, if nothing else happens. Unset: none will."""
+
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+        snapshot: _builtins.bool = ...,
+        seats: _abc.Iterable[_showtime_pb2.Seat] | None = ...,
+        available_seats: _builtins.int = ...,
+        status: _showtime_pb2.ShowtimeStatus.ValueType = ...,
+        next_lapse_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["next_lapse_time", b"next_lapse_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available_seats", b"available_seats", "next_lapse_time", b"next_lapse_time", "revision", b"revision", "seats", b"seats", "snapshot", b"snapshot", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchSeatsResponse: _TypeAlias = WatchSeatsResponse  # noqa: Y015
+
+@_typing.final
 class SuggestSeatsRequest(_message.Message):
     """Party to suggest seats for."""
 

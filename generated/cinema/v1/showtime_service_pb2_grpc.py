@@ -53,6 +53,11 @@ class ShowtimeServiceStub:
                 request_serializer=cinema_dot_v1_dot_showtime__service__pb2.SuggestSeatsRequest.SerializeToString,
                 response_deserializer=cinema_dot_v1_dot_showtime__service__pb2.SuggestSeatsResponse.FromString,
                 _registered_method=True)
+        self.WatchSeats = channel.unary_stream(
+                '/cinema.v1.ShowtimeService/WatchSeats',
+                request_serializer=cinema_dot_v1_dot_showtime__service__pb2.WatchSeatsRequest.SerializeToString,
+                response_deserializer=cinema_dot_v1_dot_showtime__service__pb2.WatchSeatsResponse.FromString,
+                _registered_method=True)
         self.CreateShowtime = channel.unary_unary(
                 '/cinema.v1.ShowtimeService/CreateShowtime',
                 request_serializer=cinema_dot_v1_dot_showtime__service__pb2.CreateShowtimeRequest.SerializeToString,
@@ -132,6 +137,30 @@ class ShowtimeServiceServicer:
         Errors:
         - INVALID_ARGUMENT INVALID_REQUEST.
         - NOT_FOUND SHOWTIME_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchSeats(self, request, context):
+        """Streams which seats of a showtime are taken and become free. The first frame comes at once, the next ones as seats
+        change. A client keeps the status of each seat, and overwrites it with what a frame says; after each frame it has what
+        GetShowtime returns at the frame's revision.
+
+        A frame holds whole changes, never half a booking. Changes that come faster than the client reads, or than the server
+        sends, are merged into one frame. When a hold or a block of seats ends by itself, its seats are sent at that moment,
+        with the revision unchanged. A frame comes at least every 15 seconds, if need be an empty one; a client that gets
+        none for longer has lost its connection.
+
+        The stream ends with OK after the frame that says CANCELLED, and when the showtime ends. It may end with any error
+        before that: then call again, here or at another server, with the last frame's revision as after_revision.
+
+        Access: anyone. Repeating: safe, no side effects.
+
+        Errors:
+        - INVALID_ARGUMENT INVALID_REQUEST.
+        - NOT_FOUND SHOWTIME_NOT_FOUND.
+        - RESOURCE_EXHAUSTED STREAM_LIMIT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -257,6 +286,11 @@ def add_ShowtimeServiceServicer_to_server(servicer, server):
                     request_deserializer=cinema_dot_v1_dot_showtime__service__pb2.SuggestSeatsRequest.FromString,
                     response_serializer=cinema_dot_v1_dot_showtime__service__pb2.SuggestSeatsResponse.SerializeToString,
             ),
+            'WatchSeats': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchSeats,
+                    request_deserializer=cinema_dot_v1_dot_showtime__service__pb2.WatchSeatsRequest.FromString,
+                    response_serializer=cinema_dot_v1_dot_showtime__service__pb2.WatchSeatsResponse.SerializeToString,
+            ),
             'CreateShowtime': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateShowtime,
                     request_deserializer=cinema_dot_v1_dot_showtime__service__pb2.CreateShowtimeRequest.FromString,
@@ -368,6 +402,33 @@ class ShowtimeService:
             '/cinema.v1.ShowtimeService/SuggestSeats',
             cinema_dot_v1_dot_showtime__service__pb2.SuggestSeatsRequest.SerializeToString,
             cinema_dot_v1_dot_showtime__service__pb2.SuggestSeatsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchSeats(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/cinema.v1.ShowtimeService/WatchSeats',
+            cinema_dot_v1_dot_showtime__service__pb2.WatchSeatsRequest.SerializeToString,
+            cinema_dot_v1_dot_showtime__service__pb2.WatchSeatsResponse.FromString,
             options,
             channel_credentials,
             insecure,

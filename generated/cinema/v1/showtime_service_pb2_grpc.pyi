@@ -58,6 +58,26 @@ class ShowtimeServiceStub:
     - INVALID_ARGUMENT INVALID_REQUEST.
     - NOT_FOUND SHOWTIME_NOT_FOUND.
     """
+    WatchSeats: _aio.UnaryStreamMultiCallable[_showtime_service_pb2.WatchSeatsRequest, _showtime_service_pb2.WatchSeatsResponse]
+    """Streams which seats of a showtime are taken and become free. The first frame comes at once, the next ones as seats
+    change. A client keeps the status of each seat, and overwrites it with what a frame says; after each frame it has what
+    GetShowtime returns at the frame's revision.
+
+    A frame holds whole changes, never half a booking. Changes that come faster than the client reads, or than the server
+    sends, are merged into one frame. When a hold or a block of seats ends by itself, its seats are sent at that moment,
+    with the revision unchanged. A frame comes at least every 15 seconds, if need be an empty one; a client that gets
+    none for longer has lost its connection.
+
+    The stream ends with OK after the frame that says CANCELLED, and when the showtime ends. It may end with any error
+    before that: then call again, here or at another server, with the last frame's revision as after_revision.
+
+    Access: anyone. Repeating: safe, no side effects.
+
+    Errors:
+    - INVALID_ARGUMENT INVALID_REQUEST.
+    - NOT_FOUND SHOWTIME_NOT_FOUND.
+    - RESOURCE_EXHAUSTED STREAM_LIMIT.
+    """
     CreateShowtime: _aio.UnaryUnaryMultiCallable[_showtime_service_pb2.CreateShowtimeRequest, _showtime_service_pb2.CreateShowtimeResponse]
     """Creates a showtime.
 
@@ -202,6 +222,32 @@ class ShowtimeServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors:
         - INVALID_ARGUMENT INVALID_REQUEST.
         - NOT_FOUND SHOWTIME_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchSeats(
+        self,
+        request: _showtime_service_pb2.WatchSeatsRequest,
+        context: _aio.ServicerContext[_showtime_service_pb2.WatchSeatsRequest, _abc.AsyncIterator[_showtime_service_pb2.WatchSeatsResponse]],
+    ) -> _abc.AsyncIterator[_showtime_service_pb2.WatchSeatsResponse]:
+        """Streams which seats of a showtime are taken and become free. The first frame comes at once, the next ones as seats
+        change. A client keeps the status of each seat, and overwrites it with what a frame says; after each frame it has what
+        GetShowtime returns at the frame's revision.
+
+        A frame holds whole changes, never half a booking. Changes that come faster than the client reads, or than the server
+        sends, are merged into one frame. When a hold or a block of seats ends by itself, its seats are sent at that moment,
+        with the revision unchanged. A frame comes at least every 15 seconds, if need be an empty one; a client that gets
+        none for longer has lost its connection.
+
+        The stream ends with OK after the frame that says CANCELLED, and when the showtime ends. It may end with any error
+        before that: then call again, here or at another server, with the last frame's revision as after_revision.
+
+        Access: anyone. Repeating: safe, no side effects.
+
+        Errors:
+        - INVALID_ARGUMENT INVALID_REQUEST.
+        - NOT_FOUND SHOWTIME_NOT_FOUND.
+        - RESOURCE_EXHAUSTED STREAM_LIMIT.
         """
 
     @_abc_1.abstractmethod

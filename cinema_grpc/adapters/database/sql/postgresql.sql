@@ -258,6 +258,13 @@ SELECT commit_log.commit_id
 FROM commit_log
 WHERE commit_log.showtime_id = $1::text AND commit_log.revision = $2::bigint;
 
+-- name: versions(now, showtime_ids)
+-- The time is that at which the statement arrives, before the snapshot that it reads.
+SELECT coalesce($1::bigint, (extract(epoch FROM statement_timestamp()) * 1000000)::bigint),
+    showtime.showtime_id, showtime.revision, showtime.commit_id
+FROM showtime
+WHERE showtime.showtime_id = ANY (ARRAY(SELECT json_array_elements_text($2::json)));
+
 -- name: lapsed(now, exclude, limit)
 -- "RESERVED" is written out, since a generic plan could not use the partial index of the holds for a parameter. The time
 -- is a subquery, since an index can't compare with a volatile function.

@@ -75,6 +75,11 @@ SELECT
 -- name: find_commit(showtime_id, revision)
 SELECT commit_id FROM commit_log WHERE showtime_id = :showtime_id AND revision = :revision;
 
+-- name: versions(now, showtime_ids)
+SELECT :now, showtime.showtime_id, showtime.revision, showtime.commit_id
+FROM showtime
+WHERE showtime.showtime_id IN (SELECT value FROM json_each(:showtime_ids));
+
 -- name: lapsed(now, exclude, limit)
 SELECT showtime_id FROM (
     SELECT booking.showtime_id

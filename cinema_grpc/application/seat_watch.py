@@ -1,0 +1,257 @@
+"""Watched seats: streams of frames that tell which seats of a showtime have changed.
+
+All watchers of a showtime share one `SeatChanges`, and a watcher is no more than a number: the step up to which it
+knows everything. When its client has read a frame, the next one has what has changed since, so the frames of a slow
+client merge, and cost nothing meanwhile. A frame is encoded once for all watchers that are at the same step.
+
+Commits of this process are seen at once. Those of others are found by one query for all watched showtimes; what they
+changed is then loaded into the cache as for seat maps. Holds and blocks end by a timer, on the clock that decides.
+
+Frames are sent at a bounded rate, so that many watchers leave time to sell. A rush merges their frames, too.
+"""
+
+import asyncio
+import math
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from cinema_grpc.application.background import BackgroundTask
+from cinema_grpc.application.box_office.cache import CachedShowtime, ShowtimeCache
+from cinema_grpc.application.box_office.store import ShowtimeUpdate, Version
+from cinema_grpc.application.clock import Clock
+from cinema_grpc.application.errors import StorageUnavailable
+from cinema_grpc.application.listings import Listings
+from cinema_grpc.application.pacing import WakePace, call_later
+from cinema_grpc.application.watched_showtime import WatchedShowtime
+from cinema_grpc.domain.seat_changes import SeatFrame
+
+SECONDS_BETWEEN_QUERIES = 0.2
+"""How often other processes' commits are looked for. With the query and the sending it must stay below 0.5 s."""
+SECONDS_BETWEEN_PASSES = 0.2
+SECONDS_BETWEEN_STEPS = 0.02
+"""Least time between two steps of a showtime: each looks at all of its seats."""
+SECONDS_BETWEEN_FRAMES = 14.7
+"""After this time a watcher gets an empty frame, with the pause between two passes within 15 s."""
+FRAMES_A_SECOND = 4_000
+MOST_UNWATCHED = 200
+"""How many showtimes are followed on when their last watcher has gone, so that it may resume without a snapshot."""
+SECONDS_UNWATCHED = 30.0
+LONGEST_SILENCE = 10.0
+"""Seconds without an answer of a database that others sell in, after which a stream does not go on."""
+TIMER_MARGIN = timedelta(milliseconds=1)
+
+
+class VersionReader(Protocol):
+    """Reads the versions of showtimes."""
+
+    async def versions(self, showtime_ids: Collection[str]) -> tuple[datetime | None, Mapping[str, Version]]:
+        """Return the time, and the stored versions of showtimes; None for the time if there are none of these.
+
+        Raises:
+            StorageUnavailable, Overloaded.
+        """
+        ...
+
+
+class SeatWatch:
+    """Serves the watchers of seats.
+
+    Attributes:
+        tasks: The background tasks that it needs.
+    """
+
+    def __init__(
+        self,
+        listings: Listings,
+        cache: ShowtimeCache,
+        encode: Callable[[SeatFrame], bytes],
+        clock: Clock | None = None,
+        versions: VersionReader | None = None,
+    ) -> None:
+        """Set up.
+
+        Args:
+            listings: Brings cached showtimes up to date.
+            cache: The cache of the box office.
+            encode: Serializes a frame.
+            clock: The clock that decides; None: the database's, which each answer of the database tells.
+            versions: Tells what other processes have committed; None if there are no others.
+        """
+        self._listings = listings
+        self._cache = cache
+        self._encode = encode
+        self._clock = clock
+        self._versions = versions
+        self._watched: dict[str, WatchedShowtime] = {}
+        self._unwatched: OrderedDict[str, float] = OrderedDict()
+        self._pace = WakePace(FRAMES_A_SECOND)
+        self._evicted: set[str] = set()
+        self._known_time: tuple[datetime, float] | None = None
+        self._query_time = math.inf
+        self.tasks = [BackgroundTask("seat watch", self.run_pass, SECONDS_BETWEEN_PASSES)]
+        if versions is not None:
+            self.tasks.append(BackgroundTask("seat revisions", self.catch_up, SECONDS_BETWEEN_QUERIES))
+
+    async def frames(self, showtime_id: str, after_revision: int) -> AsyncGenerator[bytes, None]:
+        """Yield encoded frames: at once what has changed since a revision, or all; then each change.
+
+        It ends after the frame that says CANCELLED, and when the showtime ends.
+
+        Args:
+            showtime_id: The showtime.
+            after_revision: A revision at which the caller knows the seats; 0, or one that is not known here: none.
+
+        Raises:
+            ShowtimeNotFound, StorageUnavailable, Overloaded.
+        """
+        watched = await self._join(showtime_id)
+        try:
+            step = watched.changes.step_at(after_revision)
+            while True:
+                frame, is_last = watched.frame_since(step), watched.is_over(self._now())
+                step = watched.changes.step
+                yield frame
+                if is_last:
+                    return
+                if step == watched.changes.step:
+                    await watched.next_step()
+                    self._check_known(watched, step)
+        finally:
+            self._leave(watched)
+
+    def note_commit(self, updates: Sequence[ShowtimeUpdate]) -> None:
+        """Have the watchers of showtimes that were changed by a commit of this process told."""
+        if not self._watched:
+            return
+        for update in updates:
+            watched = self._watched.get(update.showtime_id)
+            if watched is not None:
+                watched.latest_time = max(watched.latest_time, update.latest_time)
+                self._step_soon(watched)
+
+    async def run_pass(self) -> None:
+        """Send empty frames where nothing else was sent, set timers, and forget what is watched no more."""
+        time, now = asyncio.get_running_loop().time(), self._now()
+        while self._unwatched and next(iter(self._unwatched.values())) <= time - SECONDS_UNWATCHED:
+            self._forget_oldest()
+        for watched in self._watched.values():
+            self._pace.wake(watched.take_waiting(since=time - SECONDS_BETWEEN_FRAMES))
+            due = watched.next_moment
+            if due is not None and due <= now + timedelta(seconds=2 * SECONDS_BETWEEN_PASSES) and not watched.has_timer:
+                watched.has_timer = True
+                delay = max(due - now, timedelta()) + TIMER_MARGIN
+                call_later(delay.total_seconds(), self._lapse, watched)
+        while self._evicted:
+            await self._reload(next(iter(self._evicted)))
+
+    async def catch_up(self) -> None:
+        """Find out what other processes have committed to watched showtimes.
+
+        Raises:
+            StorageUnavailable, Overloaded.
+        """
+        if self._versions is None:
+            return
+        loop = asyncio.get_running_loop()
+        if not self._watched:
+            self._query_time = loop.time()
+            return
+        now, versions = await self._versions.versions([*self._watched])
+        self._query_time = loop.time()
+        if now is not None:
+            self._note_time(now)
+        stale = [
+            showtime_id
+            for showtime_id, version in versions.items()
+            if (watched := self._watched.get(showtime_id)) is not None and version != watched.version
+        ]
+        await asyncio.gather(*map(self._reload, stale))
+
+    def _check_known(self, watched: WatchedShowtime, step: int) -> None:
+        """Check, before an empty frame, that nothing happened as far as the database tells.
+
+        Raises:
+            StorageUnavailable: It has told nothing for long.
+        """
+        silence = asyncio.get_running_loop().time() - self._query_time
+        if step == watched.changes.step and silence > LONGEST_SILENCE and not watched.is_over(self._now()):
+            raise StorageUnavailable
+
+    async def _join(self, showtime_id: str) -> WatchedShowtime:
+        now, cached = await self._listings.current(showtime_id)
+        self._note_time(now)
+        newer = self._cache.get(showtime_id)  # a commit of this process may have come since
+        if newer is not None and newer.version.revision > cached.version.revision:
+            cached = newer
+        watched = self._watched.get(showtime_id)
+        if watched is None:
+            watched = self._watched[showtime_id] = WatchedShowtime(cached, now, self._encode)
+        else:
+            self._unwatched.pop(showtime_id, None)
+            if cached.version.revision >= watched.version.revision:  # else it was loaded before a later one
+                self._follow(watched, cached, now)
+        watched.watchers += 1
+        return watched
+
+    def _leave(self, watched: WatchedShowtime) -> None:
+        watched.watchers -= 1
+        if not watched.watchers:
+            self._unwatched[watched.showtime_id] = asyncio.get_running_loop().time()
+            if len(self._unwatched) > MOST_UNWATCHED:
+                self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        showtime_id, _ = self._unwatched.popitem(last=False)
+        del self._watched[showtime_id]
+
+    async def _reload(self, showtime_id: str) -> None:
+        now, cached = await self._listings.current(showtime_id)
+        self._evicted.discard(showtime_id)
+        self._note_time(now)
+        watched = self._watched.get(showtime_id)
+        if watched is not None:
+            self._follow(watched, self._cache.get(showtime_id) or cached, now)
+
+    def _step_soon(self, watched: WatchedShowtime) -> None:
+        if not watched.is_due:
+            watched.is_due = True
+            wait = watched.step_time + SECONDS_BETWEEN_STEPS - asyncio.get_running_loop().time()
+            call_later(max(wait, 0), self._step, watched)
+
+    def _step(self, watched: WatchedShowtime) -> None:
+        watched.is_due = False
+        watched.step_time = asyncio.get_running_loop().time()
+        cached = self._cache.get(watched.showtime_id)
+        if cached is None:  # it was evicted
+            self._evicted.add(watched.showtime_id)
+            self.tasks[0].wake()
+        elif cached.version.revision > watched.version.revision:
+            self._follow(watched, cached, self._now())
+
+    def _lapse(self, watched: WatchedShowtime) -> None:
+        watched.has_timer = False
+        now, step = self._now(), watched.changes.step
+        watched.changes.lapse(now)
+        if watched.changes.step != step or watched.is_over(now):
+            self._pace.wake(watched.take_waiting())
+
+    def _follow(self, watched: WatchedShowtime, cached: CachedShowtime, now: datetime) -> None:
+        """Bring a showtime up to date, and its watchers if anything has changed."""
+        step = watched.changes.step
+        watched.changes.follow(cached.showtime, *cached.version, max(now, watched.latest_time))
+        if watched.changes.step != step:
+            self._pace.wake(watched.take_waiting())
+
+    def _now(self) -> datetime:
+        """Return the time by the clock that decides; where that is the database's, at most a little less."""
+        if self._clock is not None:
+            return self._clock.now()
+        if self._known_time is None:
+            return datetime.min.replace(tzinfo=UTC)  # nothing is watched yet
+        then, at = self._known_time
+        return then + timedelta(seconds=asyncio.get_running_loop().time() - at)
+
+    def _note_time(self, now: datetime) -> None:
+        self._known_time = now, asyncio.get_running_loop().time()

@@ -1,0 +1,118 @@
+"""The changes of a showtime's seats: which seats may be other than someone knows who saw them at an earlier moment.
+
+Changes are counted in steps. Each seat has the step at which it changed last, and each revision the step at which it
+was first seen. So one number stands for all that somebody knows, however long ago that was.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime
+
+from cinema_grpc.domain.showtime import SeatStatus, Showtime
+from cinema_grpc.domain.terms import ShowtimeStatus
+
+MOST_REVISIONS = 1_000
+"""How many revisions can be told the difference from."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeatFrame:
+    """Some seats of a showtime, or all if it is a snapshot, as they are at one moment.
+
+    Attributes:
+        seats: Labels and statuses.
+        available_seats: The number of available seats, of all seats.
+        next_lapse_time: When the next hold or block ends, if nothing else happens; None if none will.
+    """
+
+    revision: int
+    snapshot: bool
+    seats: tuple[tuple[str, SeatStatus], ...]
+    available_seats: int
+    status: ShowtimeStatus
+    next_lapse_time: datetime | None
+
+
+class SeatChanges:
+    """The seats of a showtime, with the step at which each has changed.
+
+    Attributes:
+        step: The number of the latest step.
+        revision, commit_id: The version of the showtime.
+        end_time: When the showtime ends.
+        status: Whether it takes place.
+        next_lapse: When the next hold or block ends; None if none will.
+    """
+
+    def __init__(self, showtime: Showtime, revision: int, commit_id: str, now: datetime) -> None:
+        self._labels = showtime.terms.seat_plan.labels
+        self._seats = showtime.seats(now)
+        self._changed = [0] * len(self._seats)
+        self._ends: dict[int, datetime] = {}
+        self._steps: OrderedDict[int, int] = OrderedDict()
+        self._lost = 0
+        self.next_lapse: datetime | None = None
+        self.step = 1
+        ended = [position for position, end in showtime.ends().items() if end <= now]
+        for position in ended:
+            self._changed[position] = self.step
+        self._take_over(showtime, revision, commit_id, now)
+
+    def follow(self, showtime: Showtime, revision: int, commit_id: str, now: datetime) -> None:
+        """Go on to a later version of the showtime, and to `now`. It takes a step if anything is different.
+
+        A version with a lower revision, or another commit, stands for commits that were lost: a failover undid them.
+        """
+        self.lapse(now)  # else a seat that was taken again since its hold ended would seem unchanged
+        if (revision, commit_id) == (self.revision, self.commit_id):
+            return
+        if revision <= self.revision:
+            self._lost = max(self._lost, self.revision)
+            self._steps.clear()
+        self.step += 1
+        seats = showtime.seats(now)
+        for position, (before, after) in enumerate(zip(self._seats, seats, strict=True)):
+            if before is not after:
+                self._changed[position] = self.step
+        self._seats = seats
+        self._take_over(showtime, revision, commit_id, now)
+
+    def lapse(self, now: datetime) -> None:
+        """Let holds and blocks end that do at `now` or before. It takes a step if any did."""
+        if self.next_lapse is None or now < self.next_lapse:
+            return
+        self.step += 1
+        for position in [position for position, end in self._ends.items() if end <= now]:
+            del self._ends[position]
+            self._seats[position] = SeatStatus.AVAILABLE
+            self._changed[position] = self.step
+        self.next_lapse = min(self._ends.values(), default=None)
+
+    def step_at(self, revision: int) -> int | None:
+        """Return the step of somebody who knows the seats at a revision; None if the difference can't be told."""
+        return self._steps.get(revision)
+
+    def since(self, step: int | None) -> SeatFrame:
+        """Return the seats that may have changed since a step, or all for None."""
+        positions = [each for each, when in enumerate(self._changed) if step is None or when > step]
+        return SeatFrame(
+            self.revision,
+            step is None,
+            tuple((self._labels[each], self._seats[each]) for each in positions),
+            self._seats.count(SeatStatus.AVAILABLE),
+            self.status,
+            self.next_lapse,
+        )
+
+    def _take_over(self, showtime: Showtime, revision: int, commit_id: str, now: datetime) -> None:
+        self.revision, self.commit_id = revision, commit_id
+        self.status, self.end_time = showtime.terms.status, showtime.terms.end_time
+        ends = showtime.ends()
+        self._ends = {position: end for position, end in ends.items() if end > now}
+        self.next_lapse = min(self._ends.values(), default=None)
+        if revision > self._lost:
+            # Whoever saw this revision may have seen it before holds ended that are not written down as ended.
+            ended = [self._changed[position] - 1 for position in ends.keys() - self._ends.keys()]
+            self._steps[revision] = min([self.step, *ended])
+            if len(self._steps) > MOST_REVISIONS:
+                self._steps.popitem(last=False)
