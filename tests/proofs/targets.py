@@ -26,7 +26,7 @@ from tests.database import writing
 from tests.e2e.conftest import Serving, serving
 from tests.proofs.any_request import Likely
 from tests.replicas.conftest import Chain, Replica
-from tests.rpc.conftest import PASSWORD, Metadata, moment
+from tests.rpc.conftest import METHODS, PASSWORD, Metadata, moment
 
 SAMPLES = 40
 """How often memory is sampled."""
@@ -70,8 +70,12 @@ class Target:
 
     async def send(self, channel: grpc.aio.Channel, method: str, request: bytes, caller: Metadata) -> list[str]:
         """Make a call, and return what is wrong with the answer."""
-        unary: Any = channel.unary_unary(method)
-        call = unary(request, metadata=caller, timeout=60)
+        is_stream = METHODS[method].server_streaming
+        made: Any = channel.unary_stream(method) if is_stream else channel.unary_unary(method)
+        call = made(request, metadata=caller, timeout=60)
+        if is_stream and await first_of(call) is not grpc.aio.EOF:
+            call.cancel()
+            return []
         code, details = await call.code(), await call.details() or ""
         trailing = await call.trailing_metadata() or ()
         sent = b"\n".join(
@@ -80,6 +84,14 @@ class Target:
         found = OURS.search(sent)
         wrong = [] if code in CONTRACT else [f"{method} answered {code.name}, {details}, to {request.hex()}"]
         return wrong if found is None else [*wrong, f"{method} disclosed {found[0]!r} in answer to {request.hex()}"]
+
+
+async def first_of(stream: Any) -> Any:
+    """Return the first answer of a stream, or EOF if it has none."""
+    try:
+        return await stream.read()
+    except grpc.aio.AioRpcError:
+        return grpc.aio.EOF
 
 
 @asynccontextmanager
@@ -200,6 +212,7 @@ def _staff_values(later: Sequence[Timestamp]) -> dict[str, Sequence[Any]]:
         "created_by": ["", "user-0000"],
         "validate_only": [True, True, False],
         "expected_revision": [0, 0, 1],
+        "after_revision": [0, 0, 1, 2],
         "tender": [1, 2, 3],
         "customer_user_id": ["", "user-0001", "nobody"],
         "allow_gap": [False, True],

@@ -1,7 +1,7 @@
 """A running server as a test sees it: its stubs, its clock and its users."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -64,6 +64,29 @@ def new_id() -> str:
     return str(uuid.uuid4())
 
 
+class FirstAnswer:
+    """A call of a stream, which is given up when its first answer has come."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+
+    def __await__(self) -> Generator[Any, None, bytes]:
+        return self._read().__await__()
+
+    async def code(self) -> grpc.StatusCode:
+        """Return OK if an answer came, or the status code."""
+        try:
+            await self
+        except grpc.aio.AioRpcError as error:
+            return error.code()
+        return grpc.StatusCode.OK
+
+    async def _read(self) -> bytes:
+        answer: bytes = await self._call.read()
+        self._call.cancel()
+        return answer
+
+
 @dataclass
 class App:
     """A running server and a channel to it; every customer's metadata is made on first use."""
@@ -80,8 +103,13 @@ class App:
         self.bookings = booking_service_pb2_grpc.BookingServiceStub(self.channel)
         self.box_office = box_office_service_pb2_grpc.BoxOfficeServiceStub(self.channel)
 
-    def send(self, method: str, request: bytes, metadata: Metadata = ()) -> grpc.aio.UnaryUnaryCall[bytes, bytes]:
-        """Call a method, by its full name, with any bytes for a request; the answer is bytes too."""
+    def send(
+        self, method: str, request: bytes, metadata: Metadata = ()
+    ) -> "grpc.aio.UnaryUnaryCall[bytes, bytes] | FirstAnswer":
+        """Call a method, by its full name, with any bytes for a request; the answer is bytes too, a stream's first."""
+        if METHODS[method].server_streaming:
+            stream: Any = self.channel.unary_stream(method)
+            return FirstAnswer(stream(request, metadata=metadata, timeout=DEADLINE))
         call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self.channel.unary_unary(method)
         return call(request, metadata=metadata, timeout=DEADLINE)
 

@@ -62,6 +62,7 @@ WELL_FORMED: dict[str, dict[str, Any]] = {
     "ListAuditoriums": {"cinema_id": "none"},
     "ListShowtimes": {},
     "GetShowtime": {"showtime_id": "none"},
+    "WatchSeats": {"showtime_id": "none"},
     "CreateShowtime": {"movie_id": "none", "auditorium_id": "none", "start_time": LATER, "price": EUR},
     "SuggestSeats": {"showtime_id": "none", "party_size": 2},
     "CreateBooking": {"showtime_id": "none", "seats": ["A1"]},
@@ -150,6 +151,7 @@ MALFORMED: dict[str, dict[str, tuple[Any, ...]]] = {
         **PAGES,
     },
     "GetShowtime": {"showtime_id": IDENTIFIERS},
+    "WatchSeats": {"showtime_id": IDENTIFIERS, "after_revision": (-1, -(2**63))},
     "SuggestSeats": {
         "showtime_id": IDENTIFIERS,
         "party_size": (0, 11, -1, 2**31 - 1, -(2**31)),

@@ -253,6 +253,15 @@ async def overloaded(app: App) -> Refusal:
     return refused
 
 
+@reason(Code.RESOURCE_EXHAUSTED, "RetryInfo")
+async def stream_limit(app: App) -> Refusal:
+    showtime = await app.showtime()
+    assert app.server._server is not None
+    app.server._server._calls.pipeline._open_calls.watches._capacity = 0
+    request = showtime_service_pb2.WatchSeatsRequest(showtime_id=showtime.showtime_id)
+    return await refusal(app.showtimes.WatchSeats(request).read())
+
+
 @reason(Code.UNAVAILABLE, "RetryInfo")
 async def storage_unavailable(app: App) -> Refusal:
     showtime = await app.showtime()

@@ -29,6 +29,7 @@ PUBLIC = {
     "/cinema.v1.ShowtimeService/ListShowtimes",
     "/cinema.v1.ShowtimeService/GetShowtime",
     "/cinema.v1.ShowtimeService/SuggestSeats",
+    "/cinema.v1.ShowtimeService/WatchSeats",
 }
 FOR_CUSTOMERS = {
     "/cinema.v1.AuthService/GetCurrentUser",

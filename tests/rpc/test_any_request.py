@@ -160,6 +160,7 @@ def staff_values(sold: Booking, voided: Booking) -> dict[str, Sequence[Any]]:
         "created_by": [""],
         "validate_only": [True, True, False],
         "expected_revision": [0, 0, 1],
+        "after_revision": [0, 0, 1, 2],
         "tender": [1, 2, 3],
         "customer_user_id": ["", sold.user_id],
         "allow_gap": [False, True],

@@ -12,6 +12,7 @@ from tests.rpc.conftest import METHODS, App
 BOUNDED = {
     "ListSigningKeysResponse.keys": "a few",
     "GetShowtimeResponse.seats": "the seats of an auditorium",
+    "WatchSeatsResponse.seats": "the seats of an auditorium",
     "SuggestSeatsResponse.options": "10 options",
     "SetSeatBlocksResponse.blocks": "the seats of an auditorium",
     "ListSeatBlocksResponse.blocks": "the seats of an auditorium",

@@ -88,6 +88,14 @@ class Round:
         stub = stubs[service]
         return await getattr(stub, name)(request, metadata=self.app.tokens[by] if by else (), timeout=SECONDS)
 
+    async def watch(self, request: showtime_service_pb2.WatchSeatsRequest) -> Any:
+        """Return the first frame of a stream."""
+        self.called.add("/cinema.v1.ShowtimeService/WatchSeats")
+        stream = self.app.showtimes.WatchSeats(request, timeout=SECONDS)
+        frame = await stream.read()
+        stream.cancel()
+        return frame
+
     async def run(self) -> None:
         """Make all calls."""
         await self.app.staff()
@@ -155,6 +163,8 @@ class Round:
             found = await self.call("ShowtimeService/GetShowtime", pb.GetShowtimeRequest(showtime_id=shown.showtime_id))
             party = pb.SuggestSeatsRequest(showtime_id=shown.showtime_id, party_size=2)
             assert (await self.call("ShowtimeService/SuggestSeats", party)).revision == found.showtime.revision
+            watched = await self.watch(pb.WatchSeatsRequest(showtime_id=shown.showtime_id))
+            assert [*watched.seats] == [*found.seats]
             assert found.showtime == shown
 
     async def change(self, showtime_id: str) -> None:
