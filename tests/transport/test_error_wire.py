@@ -196,6 +196,12 @@ WIRE: list[tuple[CinemaError, str, dict[str, str], list[Expected]]] = [
         {"calls_at_once": "10000", "retry_after_seconds": "1"},
         [retry(1)],
     ),
+    (
+        transport.TooManyWatches("watches_at_once", 4_000),
+        "RESOURCE_EXHAUSTED STREAM_LIMIT",
+        {"watches_at_once": "4000", "retry_after_seconds": "1"},
+        [retry(1)],
+    ),
     (application.StorageUnavailable(), "UNAVAILABLE STORAGE_UNAVAILABLE", {}, [retry(1)]),
     (application.CommitOutcomeUnknown(), "UNAVAILABLE STORAGE_UNAVAILABLE", {}, [retry(1)]),
     (application.PaymentUnavailable("b"), "UNAVAILABLE PAYMENT_UNAVAILABLE", {"booking_id": "b"}, [retry(5)]),
