@@ -87,10 +87,11 @@ class SeatWatch:
         self._watched: dict[str, WatchedShowtime] = {}
         self._unwatched: OrderedDict[str, float] = OrderedDict()
         self._pace = WakePace(FRAMES_A_SECOND)
-        self._evicted: set[str] = set()
+        self._outdated: set[str] = set()
         self._known_time: tuple[datetime, float] | None = None
         self._query_time = math.inf
-        self.tasks = [BackgroundTask("seat watch", self.run_pass, SECONDS_BETWEEN_PASSES)]
+        self._reload_task = BackgroundTask("seat reloads", self.reload, SECONDS_BETWEEN_PASSES)
+        self.tasks = [BackgroundTask("seat watch", self.run_pass, SECONDS_BETWEEN_PASSES), self._reload_task]
         if versions is not None:
             self.tasks.append(BackgroundTask("seat revisions", self.catch_up, SECONDS_BETWEEN_QUERIES))
 
@@ -139,12 +140,21 @@ class SeatWatch:
         for watched in self._watched.values():
             self._pace.wake(watched.take_waiting(since=time - SECONDS_BETWEEN_FRAMES))
             due = watched.next_moment
-            if due is not None and due <= now + timedelta(seconds=2 * SECONDS_BETWEEN_PASSES) and not watched.has_timer:
+            if watched.has_timer or due is None or not watched.watchers:
+                continue
+            if due <= now + timedelta(seconds=2 * SECONDS_BETWEEN_PASSES):
                 watched.has_timer = True
                 delay = max(due - now, timedelta()) + TIMER_MARGIN
                 call_later(delay.total_seconds(), self._lapse, watched)
-        while self._evicted:
-            await self._reload(next(iter(self._evicted)))
+
+    async def reload(self) -> None:
+        """Load showtimes that are not cached, or whose holds may have been changed by others at the last moment.
+
+        Raises:
+            StorageUnavailable, Overloaded.
+        """
+        while self._outdated:
+            await asyncio.gather(*map(self._reload, [*self._outdated]))
 
     async def catch_up(self) -> None:
         """Find out what other processes have committed to watched showtimes.
@@ -208,11 +218,17 @@ class SeatWatch:
 
     async def _reload(self, showtime_id: str) -> None:
         now, cached = await self._listings.current(showtime_id)
-        self._evicted.discard(showtime_id)
+        self._outdated.discard(showtime_id)
         self._note_time(now)
         watched = self._watched.get(showtime_id)
         if watched is not None:
             self._follow(watched, self._cache.get(showtime_id) or cached, now)
+            if watched.is_over(self._now()):
+                self._pace.wake(watched.take_waiting())
+
+    def _reload_soon(self, watched: WatchedShowtime) -> None:
+        self._outdated.add(watched.showtime_id)
+        self._reload_task.wake()
 
     def _step_soon(self, watched: WatchedShowtime) -> None:
         if not watched.is_due:
@@ -225,13 +241,16 @@ class SeatWatch:
         watched.step_time = asyncio.get_running_loop().time()
         cached = self._cache.get(watched.showtime_id)
         if cached is None:  # it was evicted
-            self._evicted.add(watched.showtime_id)
-            self.tasks[0].wake()
+            self._reload_soon(watched)
         elif cached.version.revision > watched.version.revision:
             self._follow(watched, cached, self._now())
 
     def _lapse(self, watched: WatchedShowtime) -> None:
+        """Let holds and blocks end, or the showtime."""
         watched.has_timer = False
+        if self._versions is not None:  # another process may have extended the hold, or sold its seats
+            self._reload_soon(watched)
+            return
         now, step = self._now(), watched.changes.step
         watched.changes.lapse(now)
         if watched.changes.step != step or watched.is_over(now):
