@@ -21,6 +21,7 @@ from benchmarks.scenarios import (
     replicas,
     suggest,
     sweep,
+    watch_seats,
 )
 
 
@@ -42,6 +43,7 @@ class Scenario:
 SCENARIOS = {
     "create-booking": Scenario("CreateBooking of 2 seats, 400 showtimes", create_booking.run),
     "on-sale": Scenario("On-sale of one showtime", on_sale.run),
+    "watch-seats": Scenario("On-sale of one showtime that 1,000 watch", watch_seats.run),
     "changes": Scenario("CancelBooking and ConfirmPayment", changes.run),
     "cancel-showtime": Scenario("CancelShowtime of 2,000 sold seats", cancel_showtime.run, databases=("sqlite",)),
     "once": Scenario("CreateBooking with and without a request_id", once.run, quick=False),

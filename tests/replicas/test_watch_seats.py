@@ -120,7 +120,9 @@ async def test_a_commit_of_another_replica_is_seen_within_half_a_second(
 async def test_holds_end_at_the_same_moment_at_every_replica(chain: Chain) -> None:
     """It is the database's clock that counts; here a block is released, two seconds from now."""
     showtime_id = chain.showtimes[0]
-    calls = [replica.showtimes.WatchSeats(pb.WatchSeatsRequest(showtime_id=showtime_id)) for replica in chain.replicas]
+    calls: list[Any] = [
+        replica.showtimes.WatchSeats(pb.WatchSeatsRequest(showtime_id=showtime_id)) for replica in chain.replicas
+    ]
     for call in calls:
         assert (await call.read()).snapshot
     request = pb.SetSeatBlocksRequest(showtime_id=showtime_id)
