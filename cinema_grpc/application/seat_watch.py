@@ -109,7 +109,7 @@ class SeatWatch:
         """
         watched = await self._join(showtime_id)
         try:
-            step = watched.changes.step_at(after_revision)
+            step = watched.changes.step_at(after_revision) if after_revision else None
             while True:
                 frame, is_last = watched.frame_since(step), watched.is_over(self._now())
                 step = watched.changes.step

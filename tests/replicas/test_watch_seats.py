@@ -125,12 +125,12 @@ async def test_holds_end_at_the_same_moment_at_every_replica(chain: Chain) -> No
     ]
     for call in calls:
         assert (await call.read()).snapshot
-    request = pb.SetSeatBlocksRequest(showtime_id=showtime_id)
-    request.block.seats.append("A1")
-    request.block.kind, request.block.reason = showtime_pb2.SEAT_BLOCK_KIND_HOUSE, "guests"
+    block = pb.SetSeatBlocksRequest(showtime_id=showtime_id)
+    block.block.seats.append("A1")
+    block.block.kind, block.block.reason = showtime_pb2.SEAT_BLOCK_KIND_HOUSE, "guests"
     release = time.time() + 2
-    request.block.release_time.FromNanoseconds(int(release * 1e9))
-    await chain.replicas[0].showtimes.SetSeatBlocks(request, metadata=chain.staff)
+    block.block.release_time.FromNanoseconds(int(release * 1e9))
+    await chain.replicas[0].showtimes.SetSeatBlocks(block, metadata=chain.staff)
     for call in calls:
         async with asyncio.timeout(30):
             await first_with(call, "A1")

@@ -1,0 +1,235 @@
+"""Watched seats, apart from the transport: what is queried and loaded for them, and when frames come."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from cinema.v1 import showtime_service_pb2 as pb
+
+from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
+from cinema_grpc.adapters.database.listings_reader import SqlListingsReader
+from cinema_grpc.application import pacing, seat_watch
+from cinema_grpc.application.errors import StorageUnavailable
+from cinema_grpc.application.listings import Listings
+from cinema_grpc.application.pacing import WakePace
+from cinema_grpc.application.seat_watch import SeatWatch
+from cinema_grpc.transport.seat_maps import encode_frame
+from tests.application.commands import TEN_MINUTES, cancel_command
+from tests.application.conftest import App
+from tests.faults import failing
+
+Frames = Any
+Open = Callable[..., Awaitable[Frames]]
+
+
+class Store(SqlBoxOfficeStore):
+    """A store that counts what it is asked for."""
+
+    queries = 0
+    loads = 0
+
+    async def versions(self, showtime_ids: Any) -> Any:
+        self.queries += 1
+        return await super().versions(showtime_ids)
+
+    async def load(self, request: Any) -> Any:
+        self.loads += 1
+        return await super().load(request)
+
+
+@pytest.fixture
+def store(app: App) -> Store:
+    return Store(app.database)
+
+
+@pytest.fixture
+def watch(app: App, store: Store) -> SeatWatch:
+    """The watch of a process beside which others sell; none of its tasks runs by itself."""
+    listings = Listings(SqlListingsReader(app.database), store, app.cache)
+    watch = SeatWatch(listings, app.cache, encode_frame, app.clock, store)
+    app.box_office.on_commit(watch.note_commit)
+    return watch
+
+
+@pytest_asyncio.fixture
+async def watched(watch: SeatWatch) -> AsyncIterator[Open]:
+    """Opens streams whose first frame was read; they are closed at the end."""
+    streams: list[Frames] = []
+
+    async def start(showtime_id: str = "s1") -> Frames:
+        streams.append(watch.frames(showtime_id, 0))
+        assert pb.WatchSeatsResponse.FromString(await anext(streams[-1])).snapshot
+        return streams[-1]
+
+    yield start
+    for each in streams:
+        await each.aclose()
+
+
+async def frame(stream: Frames) -> tuple[int, list[str]]:
+    """Return the revision and the seats of the next frame."""
+    async with asyncio.timeout(10):
+        found = pb.WatchSeatsResponse.FromString(await anext(stream))
+    return found.revision, [each.seat for each in found.seats]
+
+
+async def waits(stream: Frames) -> "asyncio.Task[tuple[int, list[str]]]":
+    """Return a task that waits for the next frame already."""
+    task = asyncio.create_task(frame(stream))
+    await asyncio.sleep(0)
+    return task
+
+
+async def test_one_query_finds_what_others_committed_to_all_watched_showtimes(
+    app: App, watch: SeatWatch, watched: Open, store: Store
+) -> None:
+    """What has changed is loaded, nothing else."""
+    tasks = [await waits(await watched(each)) for each in ("s1", "s2", "s3")]
+    async with app.other_process() as other:
+        await other.hold("A1", "A2", at="s2")
+    store.queries = store.loads = 0
+    await watch.catch_up()
+    assert await tasks[1] == (1, ["A1", "A2"])
+    assert (store.queries, store.loads) == (1, 1)
+    await watch.catch_up()
+    assert (store.queries, store.loads) == (2, 1)
+    assert not tasks[0].done()
+    assert not tasks[2].done()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_nothing_is_queried_while_nobody_watches(watch: SeatWatch, store: Store) -> None:
+    await watch.catch_up()
+    await watch.run_pass()
+    assert (store.queries, store.loads) == (0, 0)
+
+
+async def test_a_commit_of_this_process_needs_no_query(app: App, watched: Open, store: Store) -> None:
+    stream = await watched()
+    store.loads = 0
+    await app.hold("A1", "A2")
+    assert await frame(stream) == (1, ["A1", "A2"])
+    assert (store.queries, store.loads) == (0, 0)
+
+
+async def test_a_client_that_does_not_read_gets_all_it_has_missed_in_one_frame(app: App, watched: Open) -> None:
+    slow, quick = await watched(), await watched()
+    for number in range(3):
+        await app.hold(f"A{2 * number + 1}", f"A{2 * number + 2}")
+        while (await frame(quick))[0] <= number:
+            pass
+    assert await frame(slow) == (3, ["A1", "A2", "A3", "A4", "A5", "A6"])
+
+
+async def test_watchers_at_the_same_step_share_a_frame(app: App, watched: Open) -> None:
+    streams = [await watched() for _ in range(3)]
+    await app.hold("A1", "A2")
+    first, *others = [await anext(each) for each in streams]
+    assert all(each is first for each in others)
+
+
+async def test_a_showtime_that_was_evicted_from_the_cache(app: App, watch: SeatWatch, watched: Open) -> None:
+    task = await waits(await watched())
+    await app.hold("A1", "A2")
+    app.cache.drop(["s1"])
+    while not watch._outdated:  # noqa: ASYNC110 (it sets no event)
+        await asyncio.sleep(0.001)
+    await watch.reload()
+    assert await task == (1, ["A1", "A2"])
+
+
+async def test_before_a_hold_ends_others_are_asked(app: App, watch: SeatWatch, watched: Open) -> None:
+    """One of them may have given its seats to somebody else within the last fifth of a second."""
+    held = await app.hold("A1", "A2")
+    task = await waits(await watched())
+    async with app.other_process() as other:
+        await other.box_office.execute(cancel_command(held))
+        await other.hold("A1", by="bob")
+        app.clock.advance(TEN_MINUTES - timedelta(microseconds=1))
+        await other.hold("A2", by="bob")
+    app.clock.advance(timedelta(microseconds=1))
+    await watch.run_pass()
+    while not watch._outdated:  # noqa: ASYNC110
+        await asyncio.sleep(0.001)
+    assert not task.done()
+    await watch.reload()
+    revision, seats = await task
+    assert revision == 4
+    assert set(seats) == {"A1", "A2"}
+
+
+async def test_an_idle_stream_gets_empty_frames(
+    watch: SeatWatch, watched: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = await waits(await watched())
+    await watch.run_pass()
+    await asyncio.sleep(0)
+    assert not task.done()
+    monkeypatch.setattr(seat_watch, "SECONDS_BETWEEN_FRAMES", 0.0)
+    await watch.run_pass()
+    assert await task == (0, [])
+
+
+async def test_a_stream_does_not_go_on_without_news_of_the_database(
+    app: App, watch: SeatWatch, watched: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its client would take old frames for true; at another server they may be."""
+    task = await waits(await watched())
+    monkeypatch.setattr(seat_watch, "SECONDS_BETWEEN_FRAMES", 0.0)
+    monkeypatch.setattr(seat_watch, "LONGEST_SILENCE", 0.0)
+    await watch.catch_up()
+    with failing(app.database, lambda _statement: True), pytest.raises(StorageUnavailable):
+        await watch.catch_up()
+    await watch.run_pass()
+    with pytest.raises(StorageUnavailable):
+        await task
+
+
+async def test_showtimes_that_nobody_watches_any_more_are_forgotten(
+    app: App, watch: SeatWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not at once, so that who comes back gets a difference; and only so many are kept."""
+    monkeypatch.setattr(seat_watch, "MOST_UNWATCHED", 2)
+    for showtime_id in ("s1", "s2", "s3"):
+        async with aclosing(watch.frames(showtime_id, 0)) as stream:
+            await anext(stream)
+    assert [*watch._watched] == ["s2", "s3"]
+    await app.hold("A1", "A2", at="s2")
+    monkeypatch.setattr(seat_watch, "SECONDS_UNWATCHED", 0.0)
+    await watch.run_pass()
+    assert not watch._watched
+
+
+async def test_a_failover_that_undid_commits(app: App, watch: SeatWatch, watched: Open) -> None:
+    """The frame goes back to the revision that is left."""
+    stream = await watched()
+    await app.hold("A1", "A2")
+    assert await frame(stream) == (1, ["A1", "A2"])
+    await app.restore()
+    task = await waits(stream)
+    await watch.catch_up()
+    assert await task == (0, ["A1", "A2"])
+
+
+class TestPace:
+    async def test_a_few_are_woken_at_once_and_the_others_in_turn(self) -> None:
+        loop = asyncio.get_running_loop()
+        futures = [loop.create_future() for _ in range(3 * pacing.AT_ONCE)]
+        begin = loop.time()
+        WakePace(a_second=1_000).wake(futures)
+        assert [each.done() for each in futures] == [*[True] * pacing.AT_ONCE, *[False] * 2 * pacing.AT_ONCE]
+        await futures[-1]
+        assert all(each.done() for each in futures)
+        assert loop.time() - begin >= 2 * pacing.AT_ONCE / 1_000
+
+    async def test_one_whose_client_has_hung_up_is_skipped(self) -> None:
+        gone, left = (asyncio.get_running_loop().create_future() for _ in range(2))
+        gone.cancel()
+        WakePace(a_second=1_000).wake([gone, left])
+        assert left.done()
