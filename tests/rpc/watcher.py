@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
-from cinema.v1 import showtime_pb2
+from cinema.v1 import showtime_pb2, showtime_service_pb2_grpc
 from cinema.v1 import showtime_service_pb2 as pb
 
 from tests.rpc.app import App
@@ -22,11 +22,12 @@ class Watcher:
         latest: The latest frame.
     """
 
-    def __init__(self, app: App, showtime_id: str, after_revision: int) -> None:
+    def __init__(self, app: App, showtime_id: str, after_revision: int, channel: grpc.aio.Channel | None) -> None:
         self._app = app
         self._showtime_id = showtime_id
         request = pb.WatchSeatsRequest(showtime_id=showtime_id, after_revision=after_revision)
-        self._call: Any = app.showtimes.WatchSeats(request)
+        stub = app.showtimes if channel is None else showtime_service_pb2_grpc.ShowtimeServiceStub(channel)
+        self._call: Any = stub.WatchSeats(request)
         self.seats: dict[str, str] = {}
         self.latest = pb.WatchSeatsResponse()
 
@@ -89,9 +90,11 @@ def name_of(seat: showtime_pb2.Seat) -> str:
 
 
 @asynccontextmanager
-async def watching(app: App, showtime_id: str = "", after_revision: int = 0) -> AsyncIterator[Watcher]:
-    """Watch a showtime, and hang up at the end."""
-    watcher = Watcher(app, showtime_id, after_revision)
+async def watching(
+    app: App, showtime_id: str = "", after_revision: int = 0, channel: grpc.aio.Channel | None = None
+) -> AsyncIterator[Watcher]:
+    """Watch a showtime, on a channel of its own if one is given, and hang up at the end."""
+    watcher = Watcher(app, showtime_id, after_revision, channel)
     try:
         yield watcher
     finally:
