@@ -99,7 +99,7 @@ class Watcher:
             self.fold(frame)
             if self.truth.final is not None and self.revision >= self.truth.final:
                 return
-            if self.longest_rest:
+            if self.longest_rest and self.truth.final is None:  # then it reads what its connection holds
                 await asyncio.sleep(random.uniform(0, self.longest_rest))  # noqa: S311
 
     def fold(self, frame: pb.WatchSeatsResponse) -> None:
