@@ -291,6 +291,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata, for example: {"showtime_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "party_size": "4", "largest_group":
     "3"}
     """
+    ERROR_REASON_POSITION_TRIMMED: _ErrorReason.ValueType  # 75
+    """OUT_OF_RANGE. Events after after_position are no longer kept. earliest_position is the oldest that is. Rebuild what
+    you derive from events, then read from the beginning: with after_position = earliest_position - 1.
+
+    Metadata, for example: {"after_position": "17", "earliest_position": "1042"}
+    """
     ERROR_REASON_STREAM_LIMIT: _ErrorReason.ValueType  # 80
     """RESOURCE_EXHAUSTED. As many streams are open as the server, or the client's network, may have. Open the stream again
     after the delay in RetryInfo, from the last revision or position that was received.
@@ -575,6 +581,12 @@ categories, or with allow_split.
 
 Metadata, for example: {"showtime_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "party_size": "4", "largest_group":
 "3"}
+"""
+ERROR_REASON_POSITION_TRIMMED: ErrorReason.ValueType  # 75
+"""OUT_OF_RANGE. Events after after_position are no longer kept. earliest_position is the oldest that is. Rebuild what
+you derive from events, then read from the beginning: with after_position = earliest_position - 1.
+
+Metadata, for example: {"after_position": "17", "earliest_position": "1042"}
 """
 ERROR_REASON_STREAM_LIMIT: ErrorReason.ValueType  # 80
 """RESOURCE_EXHAUSTED. As many streams are open as the server, or the client's network, may have. Open the stream again

@@ -32,6 +32,10 @@ class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType],
     """Works for the cinema. May also call the methods for staff. Staff accounts are created only on the server's command
     line (`cinema create-staff`).
     """
+    ROLE_SERVICE: _Role.ValueType  # 3
+    """A program. It may call the EventService and the AuthService, and what is open to anyone. Created only on the server's
+    command line (`cinema create-service`).
+    """
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
     """What a user may do."""
@@ -43,6 +47,10 @@ ROLE_CUSTOMER: Role.ValueType  # 1
 ROLE_STAFF: Role.ValueType  # 2
 """Works for the cinema. May also call the methods for staff. Staff accounts are created only on the server's command
 line (`cinema create-staff`).
+"""
+ROLE_SERVICE: Role.ValueType  # 3
+"""A program. It may call the EventService and the AuthService, and what is open to anyone. Created only on the server's
+command line (`cinema create-service`).
 """
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
@@ -65,7 +73,7 @@ class User(_message.Message):
     full_name: _builtins.str
     """Display name."""
     email: _builtins.str
-    """Email address. Empty for a staff account created without one."""
+    """Email address. Empty for a service, and for a staff account created without one."""
     role: Global___Role.ValueType
     """What the user may do."""
     @_builtins.property
