@@ -25,10 +25,11 @@ EMAIL_PROBLEM = (
 
 
 class Role(Enum):
-    """What a user may do."""
+    """What a user may do. SERVICE: a program, which reads events."""
 
     CUSTOMER = "CUSTOMER"
     STAFF = "STAFF"
+    SERVICE = "SERVICE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class User:
     """The owner of an account.
 
     Attributes:
-        email: May be empty for staff.
+        email: May be empty for staff; empty for services.
         disabled: Whether sign-ins and access tokens are refused.
         revoke_time: When the account was last disabled; access tokens issued before that stay invalid.
     """

@@ -24,6 +24,7 @@ class ErrorKind(Enum):
     NOT_FOUND = auto()
     ALREADY_EXISTS = auto()
     RULE_BROKEN = auto()  # a business rule: change the state first, or the request
+    OUT_OF_RANGE = auto()  # begin elsewhere
     CONFLICT = auto()  # repeat the call in a moment
     EXHAUSTED = auto()  # a quota or the server's capacity
     UNAVAILABLE = auto()  # repeat the call, with the same request_id

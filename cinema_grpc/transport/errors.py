@@ -38,6 +38,7 @@ CODES: Mapping[ErrorKind, StatusCode] = MappingProxyType(
         ErrorKind.NOT_FOUND: StatusCode.NOT_FOUND,
         ErrorKind.ALREADY_EXISTS: StatusCode.ALREADY_EXISTS,
         ErrorKind.RULE_BROKEN: StatusCode.FAILED_PRECONDITION,
+        ErrorKind.OUT_OF_RANGE: StatusCode.OUT_OF_RANGE,
         ErrorKind.CONFLICT: StatusCode.ABORTED,
         ErrorKind.EXHAUSTED: StatusCode.RESOURCE_EXHAUSTED,
         ErrorKind.UNAVAILABLE: StatusCode.UNAVAILABLE,

@@ -15,6 +15,7 @@ from sqlalchemy import BigInteger, Column, Select, bindparam, case, insert, sele
 from sqlalchemy.engine import Connection
 
 from cinema_grpc.adapters.database import price_lists, schema
+from cinema_grpc.adapters.database.event_rows import add_events
 from cinema_grpc.adapters.database.seat_plans import to_areas, to_rows, to_spaces
 from cinema_grpc.application.box_office.store import new_commit_id
 from cinema_grpc.domain.catalog import (
@@ -28,6 +29,7 @@ from cinema_grpc.domain.catalog import (
     check_runtime,
 )
 from cinema_grpc.domain.errors import AuditoriumNotFound, CinemaNotFound, MovieNotFound
+from cinema_grpc.domain.events import EventType, NewEvent
 from cinema_grpc.domain.terms import ShowtimeStatus
 
 A = TypeVar("A")
@@ -100,6 +102,8 @@ def add_showtime(
         )
     )
     connection.execute(insert(schema.commit_log).values(**commit, decide_time=decide_time))
+    created = NewEvent(EventType.SHOWTIME_CREATED)
+    add_events(connection, showtime.showtime_id, showtime.revision, decide_time, [created])
     return showtime
 
 

@@ -71,6 +71,8 @@ class SqliteTransaction:
                 for name in WRITES:
                     if name in rows:
                         _write(driver, name, rows[name])
+                for row in rows.get("outbox", ()):
+                    run(driver, STATEMENTS["add_events"], row)
                 try:
                     driver.execute("COMMIT").close()
                 except sqlite3.Error as error:

@@ -20,6 +20,7 @@ from cinema_grpc.adapters.database.schema.catalog import (
     movie,
     showtime,
 )
+from cinema_grpc.adapters.database.schema.events import event, event_feed, event_outbox
 from cinema_grpc.adapters.database.schema.payments import (
     OWED_REFUND,
     UNSETTLED_ATTEMPT,
@@ -42,6 +43,9 @@ __all__ = [
     "catalog_revision",
     "cinema",
     "commit_log",
+    "event",
+    "event_feed",
+    "event_outbox",
     "metadata",
     "movie",
     "payment_attempt",

@@ -182,7 +182,7 @@ SELECT
     (SELECT count(*) FROM changed) AS changed_blocks,
     (SELECT count(*) FROM terms) AS changed_terms;
 
--- name: write(responses, showtimes, commits, bookings, changed_bookings, claims, attempts, tickets, refunds, settled_refunds, blocks)
+-- name: write(responses, showtimes, commits, bookings, changed_bookings, claims, attempts, tickets, refunds, settled_refunds, blocks, outbox)
 WITH responses AS (
     INSERT INTO stored_response (caller, rpc, request_id, digest, response, create_time)
     SELECT caller, rpc, request_id, digest, response, create_time
@@ -234,6 +234,9 @@ WITH responses AS (
     SELECT refund_id, booking_id, showtime_id, attempt_id, seats, currency_code, amount, percent, status, create_time,
         settled_by, settle_time, note, provider_id, watched, due_time, tries
     FROM json_populate_recordset(NULL::refund, $9::json)
+), outbox AS (
+    INSERT INTO event_outbox (decide_time, showtime_id, revision, events)
+    SELECT decide_time, showtime_id, revision, events FROM json_populate_recordset(NULL::event_outbox, $12::json)
 ), blocks AS (
     INSERT INTO seat_block (block_id, showtime_id, kind, reason, seats, seat_count, release_time, create_time,
         created_by)

@@ -178,3 +178,15 @@ UPDATE refund
 SET status = :status, settled_by = :settled_by, settle_time = :settle_time, note = :note, provider_id = :provider_id,
     watched = :watched
 WHERE refund_id = :refund_id;
+
+-- name: add_events(showtime_id, revision, decide_time, events)
+-- Runs once for each showtime of a commit, and gives positions at once: there is no other writer.
+INSERT INTO event (position, event_id, type, time, showtime_id, cinema_id, revision, booking_id, user_id, seats,
+    currency_code, amount, refund_id, ticket_id, last_of_change, decide_time)
+SELECT coalesce((SELECT max(position) FROM event), (SELECT trimmed_position FROM event_feed)) + item.key + 1,
+    json_extract(item.value, '$[0]'), json_extract(item.value, '$[1]'),
+    coalesce(json_extract(item.value, '$[2]'), :decide_time), showtime.showtime_id, showtime.cinema_id, :revision,
+    json_extract(item.value, '$[3]'), json_extract(item.value, '$[4]'), json_extract(item.value, '$[5]'),
+    json_extract(item.value, '$[6]'), json_extract(item.value, '$[7]'), json_extract(item.value, '$[8]'),
+    json_extract(item.value, '$[9]'), item.key + 1 = json_array_length(:events), :decide_time
+FROM json_each(:events) AS item CROSS JOIN showtime ON showtime.showtime_id = :showtime_id;

@@ -1,0 +1,54 @@
+"""New events as rows: what a commit did to a showtime is one row of the outbox."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import uuid_utils
+from sqlalchemy import insert, text
+from sqlalchemy.engine import Connection
+
+from cinema_grpc.adapters.database import schema
+from cinema_grpc.adapters.database.column_types import microseconds, optional_microseconds, to_json
+from cinema_grpc.adapters.database.statements import read_statements
+from cinema_grpc.domain.events import NewEvent
+
+_SQLITE_ADD_EVENTS = text(read_statements("sqlite")["add_events"].text)
+
+
+def outbox_row(showtime_id: str, revision: int, decide_time: int, events: Iterable[NewEvent]) -> dict[str, Any]:
+    """Return the row of the outbox for what a commit did to a showtime; `decide_time` is in microseconds."""
+    return {
+        "showtime_id": showtime_id,
+        "revision": revision,
+        "decide_time": decide_time,
+        "events": to_json([_to_list(event) for event in events]),
+    }
+
+
+def add_events(
+    connection: Connection, showtime_id: str, revision: int, decide_time: datetime, events: Iterable[NewEvent]
+) -> None:
+    """Write events outside the box office."""
+    row: Mapping[str, Any] = outbox_row(showtime_id, revision, microseconds(decide_time), events)
+    if connection.dialect.name == "sqlite":
+        connection.execute(_SQLITE_ADD_EVENTS, row)
+    else:
+        connection.execute(insert(schema.event_outbox).values({**row, "decide_time": decide_time}))
+
+
+def _to_list(event: NewEvent) -> list[Any]:
+    """Return an event as `sql/` and `event_store.py` take it apart."""
+    type_, booking_id, user_id, seats, amount, time, refund_id, ticket_id = event
+    return [
+        str(uuid_utils.uuid7()),
+        type_.value,
+        optional_microseconds(time),
+        booking_id,
+        user_id,
+        seats,
+        "" if amount is None else amount.currency_code,
+        None if amount is None else amount.minor_units,
+        refund_id,
+        ticket_id,
+    ]
