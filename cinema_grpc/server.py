@@ -14,6 +14,7 @@ from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
 from cinema_grpc.adapters.database.catalog_store import SqlCatalogStore
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.desk_reader import SqlDeskReader
+from cinema_grpc.adapters.database.event_store import SqlEventStore
 from cinema_grpc.adapters.database.listings_reader import SqlListingsReader
 from cinema_grpc.adapters.database.migrate import SELLING
 from cinema_grpc.adapters.database.payment_store import SqlPaymentStore
@@ -24,7 +25,7 @@ from cinema_grpc.adapters.database.session_store import SqlSessionStore
 from cinema_grpc.adapters.database.sign_in_store import SqlSignInStore
 from cinema_grpc.adapters.database.sole_server import FileInUse, lock_file
 from cinema_grpc.adapters.passwords import Argon2Passwords, load_commonest_passwords
-from cinema_grpc.application import expiry, payments, retention
+from cinema_grpc.application import events, expiry, payments, retention
 from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.background import BackgroundTask
 from cinema_grpc.application.bookings import Bookings
@@ -35,6 +36,7 @@ from cinema_grpc.application.change_limit import ChangeLimit
 from cinema_grpc.application.clock import Clock
 from cinema_grpc.application.counter import Counter
 from cinema_grpc.application.desk import Desk
+from cinema_grpc.application.events import EventFeed
 from cinema_grpc.application.expiry import HoldExpiry
 from cinema_grpc.application.listings import Listings
 from cinema_grpc.application.payment_ports import PaymentGateway
@@ -72,7 +74,8 @@ class CinemaServer:
         database: The database.
         accounts, account_store, catalog, listings, bookings, counter, scheduling: Services that the demo and the
             commands use.
-        expire_holds, recover_payments, pay_refunds, delete_expired: Background tasks on what is stored.
+        event_feed: Gives positions to events.
+        expire_holds, recover_payments, pay_refunds, delete_expired, delete_events: Background tasks on what is stored.
         watch_accounts, watch_keys, watch_storage: Background tasks that react to changes from outside.
     """
 
@@ -115,7 +118,8 @@ class CinemaServer:
         self.watch_keys = BackgroundTask("signing keys", self._key_reload.run_pass, SECONDS_BETWEEN_RELOADS)
         self.watch_storage = BackgroundTask("storage watch", self._check_storage, SECONDS_BETWEEN_CHECKS)
         self._background = [self.expire_holds, self.recover_payments, self.pay_refunds, self.delete_expired]
-        self._background += self._seat_watch.tasks
+        self._background += [*self._seat_watch.tasks, self.event_feed.follow, self.delete_events]
+        self._background += [self.event_feed.sequence] if self.database.driver.shared else []
         self._background += [self.watch_accounts, self.watch_keys] if keys else [self.watch_accounts]
         self._application = Application(
             accounts=self.accounts,
@@ -127,6 +131,7 @@ class CinemaServer:
             bookings=self.bookings,
             counter=self.counter,
             desk=self._desk,
+            event_feed=self.event_feed,
             sales_reports=SalesReports(SqlSalesReader(self.database)),
             tokens=self._tokens,
             change_limit=ChangeLimit(settings.changes_per_minute),
@@ -163,6 +168,11 @@ class CinemaServer:
         self._box_office.on_commit(self._seat_watch.note_commit)
         self._box_office.on_commit(refunds.note_commit)
         self._box_office.on_commit(self.bookings.note_commit)
+        event_store = SqlEventStore(self.database)
+        self.event_feed = EventFeed(event_store)
+        self._box_office.on_commit(self.event_feed.note_commit)
+        delete_events = partial(events.delete_old_events, event_store, settings.event_retention)
+        self.delete_events = BackgroundTask("event retention", delete_events, retention.SECONDS_BETWEEN_PASSES)
         self.pay_refunds = refunds.task
         expire = HoldExpiry(store, self._box_office).run_pass
         self.expire_holds = BackgroundTask("hold expiry", expire, expiry.SECONDS_BETWEEN_PASSES)

@@ -94,13 +94,24 @@ class Accounts:
         """Create a staff account, on behalf of the operator.
 
         Raises:
-            InvalidRequest: The username, the name, the email or the password breaks a rule.
-            UsernameTaken, EmailTaken: Another account has it.
+            InvalidRequest, UsernameTaken, EmailTaken: See `create_service`; also for the email.
         """
+        return await self._create(username, password, full_name, email, Role.STAFF)
+
+    async def create_service(self, username: str, password: str) -> User:
+        """Create an account for a program, on behalf of the operator.
+
+        Raises:
+            InvalidRequest: The username or the password breaks a rule.
+            UsernameTaken: Another account has it.
+        """
+        return await self._create(username, password, username, "", Role.SERVICE)
+
+    async def _create(self, username: str, password: str, full_name: str, email: str, role: Role) -> User:
         _refuse(self.violations(username, password, full_name, email))
-        user, password_hash = await self._new_account(username, password, full_name, email, Role.STAFF, network="")
+        user, password_hash = await self._new_account(username, password, full_name, email, role, network="")
         await self._store.add(user, password_hash)
-        self._log("staff account made", user_id=user.user_id)
+        self._log(f"{role.value.lower()} account made", user_id=user.user_id)
         return user
 
     def violations(self, username: str, password: str, full_name: str, email: str) -> list[FieldViolation]:

@@ -24,6 +24,7 @@ from cinema_grpc.domain.errors import CinemaError
 # ruff: noqa: PLC0415
 
 PASSWORD_VARIABLE = "CINEMA_STAFF_PASSWORD"  # noqa: S105 (its name, not a password)
+SERVICE_PASSWORD_VARIABLE = "CINEMA_SERVICE_PASSWORD"  # noqa: S105 (likewise)
 MOST_WORKERS = 256
 SALES_GROUPS = ("day", "movie", "showtime", "category", "ticket-type", "tender")
 
@@ -173,10 +174,25 @@ def create_staff_command(username: str, full_name: str | None, email: str) -> No
 
     settings = _settings_and_log()
     _check_text(USERNAME=username, FULL_NAME=full_name, EMAIL=email)
-    password = os.environ.get(PASSWORD_VARIABLE) or click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    _check_text(password=password)
+    password = _new_password(PASSWORD_VARIABLE)
     user = _run(create_staff(settings, username, password, full_name or username, email))
     click.echo(f"{user.username} is staff now, with the user_id {user.user_id}")
+
+
+@main.command("create-service", cls=SettingsCommand)
+@click.argument("name")
+def create_service_command(name: str) -> None:
+    """Create an account for a program that reads events, while the server runs or before its first start.
+
+    The program signs in with NAME as its username. Prompts for the password unless the environment variable
+    CINEMA_SERVICE_PASSWORD has it.
+    """
+    from cinema_grpc.cli.maintenance import create_service
+
+    settings = _settings_and_log()
+    _check_text(NAME=name)
+    user = _run(create_service(settings, name, _new_password(SERVICE_PASSWORD_VARIABLE)))
+    click.echo(f"{user.username} is a service now, with the user_id {user.user_id}")
 
 
 @main.command("disable-account", cls=SettingsCommand)
@@ -245,6 +261,13 @@ def _run(work: Coroutine[Any, Any, A]) -> A:
         new_loop = uvloop.new_event_loop
     with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(work)
+
+
+def _new_password(variable: str) -> str:
+    """Return the password in an environment variable, or the one that a prompt asks for."""
+    password: str = os.environ.get(variable) or click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    _check_text(password=password)
+    return password
 
 
 def _check_text(**arguments: str | None) -> None:

@@ -63,6 +63,23 @@ async def create_staff(settings: Settings, username: str, password: str, full_na
         await server.close()
 
 
+async def create_service(settings: Settings, name: str, password: str) -> User:
+    """Create an account for a program, while a server runs or before its first start; return it.
+
+    Raises:
+        BadSettings: The database can't be used.
+        InvalidRequest: The name is malformed, or the password is too common.
+        UsernameTaken: Another account has it.
+        StorageUnavailable: The database failed.
+    """
+    server = _server_without_tokens(settings)
+    try:
+        await bring_up_to_date(server.database, ADDING_ACCOUNTS)
+        return await server.accounts.create_service(name, password)
+    finally:
+        await server.close()
+
+
 async def switch_account(settings: Settings, username: str, *, disable: bool) -> User | None:
     """Disable or enable an account; return it, or None if no account has the username.
 

@@ -87,7 +87,9 @@ def _add_booking(events: list[NewEvent], before: Booking | None, after: Booking)
         events.append(_about(after, EventType.BOOKING_CONFIRMED, after.seats))
     if sold:
         kept = set(after.labels) if after.status is BookingStatus.CONFIRMED else set()
-        active = before.seats if before is not None and was_sold else [seat._replace(active=True) for seat in after.seats]
+        active = (
+            before.seats if before is not None and was_sold else [seat._replace(active=True) for seat in after.seats]
+        )
         if before is None or before.status is not BookingStatus.CANCELLED:
             gone = [seat for seat in active if seat.active and seat.label not in kept]
             if gone:
@@ -123,7 +125,7 @@ def _add_terms(events: list[NewEvent], before: Terms, after: Terms) -> None:
     blocked = [{seat for block in terms.blocks for seat in block.seats} for terms in (before, after)]
     if blocked[0] != blocked[1]:
         labels = after.seat_plan.labels
-        seats = [labels[position] for position in sorted(after.seat_plan.positions(blocked[1]))]
+        seats = [labels[position] for position in after.seat_plan.positions(tuple(blocked[1]))]
         events.append(NewEvent(EventType.SEAT_BLOCKS_CHANGED, seats=seats))
     if before.status is not after.status and after.status is ShowtimeStatus.CANCELLED:
         events.append(NewEvent(EventType.SHOWTIME_CANCELLED))
@@ -141,6 +143,4 @@ def _about(booking: Booking, type_: EventType, seats: Sequence[BookedSeat]) -> N
 
 
 def _about_refund(booking: Booking, type_: EventType, refund: Refund) -> NewEvent:
-    return NewEvent(
-        type_, booking.booking_id, booking.user_id, refund.seats, refund.amount, refund_id=refund.refund_id
-    )
+    return NewEvent(type_, booking.booking_id, booking.user_id, refund.seats, refund.amount, refund_id=refund.refund_id)

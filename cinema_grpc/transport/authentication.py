@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from enum import Enum
+from types import MappingProxyType
 
 from cinema_grpc.application.account_ports import AccessTokens
 from cinema_grpc.application.accounts import Accounts
@@ -19,8 +20,21 @@ class Access(Enum):
     """Who may call a method."""
 
     PUBLIC = "anyone; an access token is ignored, also an invalid one"
-    CUSTOMER = "any user"
+    SIGNED_IN = "any user"
+    CUSTOMER = "customers and staff"
     STAFF = "staff"
+    EVENTS = "staff and services"
+
+
+_ROLES: Mapping[Access, tuple[Role, ...]] = MappingProxyType(
+    {
+        Access.SIGNED_IN: tuple(Role),
+        Access.CUSTOMER: (Role.CUSTOMER, Role.STAFF),
+        Access.STAFF: (Role.STAFF,),
+        Access.EVENTS: (Role.SERVICE, Role.STAFF),
+    }
+)
+"""The roles that have access; an error names the first one."""
 
 
 class Authentication:
@@ -51,7 +65,7 @@ class Authentication:
 
         Raises:
             TokenMissing, TokenInvalid, TokenExpired.
-            RoleRequired: The method is for staff, and the principal is a customer.
+            RoleRequired: The method is not for the role of the principal.
             TooManyChanges: The customer has used up the changes of this minute.
             LookupError: No access is declared for the method.
         """
@@ -63,12 +77,20 @@ class Authentication:
         principal = self._tokens.read(_bearer_token(call.metadata))
         await self._accounts.principals.check(principal)
         call.principal = principal
-        if access is Access.STAFF:
-            if principal.role is not Role.STAFF:
-                raise RoleRequired(Role.STAFF)
+        if principal.role not in (roles := _ROLES[access]):
+            raise RoleRequired(roles[0])
+        if principal.role is Role.STAFF and Role.CUSTOMER not in roles:
             security_log.note("rights of staff used")
         elif self._change_limit is not None and changes and principal.role is not Role.STAFF:
             self._change_limit.take(principal.user_id)
+
+    async def check_again(self, call: Call) -> None:
+        """Check that the principal of a long call may still call.
+
+        Raises:
+            TokenInvalid, TokenExpired.
+        """
+        await self._accounts.principals.check(self._tokens.read(_bearer_token(call.metadata)))
 
     def is_signed_in(self, call: Call) -> bool:
         """Return whether the call has a valid access token for a method that needs one; reads no database."""

@@ -8,6 +8,7 @@ from cinema.v1 import (
     booking_service_pb2,
     box_office_service_pb2,
     catalog_service_pb2,
+    event_service_pb2,
     showtime_service_pb2,
 )
 from google.protobuf.descriptor_pb2 import MethodOptions
@@ -31,6 +32,7 @@ SERVICES = tuple(
         showtime_service_pb2,
         booking_service_pb2,
         box_office_service_pb2,
+        event_service_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
 )
@@ -46,10 +48,10 @@ ACCESS: Mapping[str, Access] = MappingProxyType(
     {
         "/cinema.v1.AuthService/Register": Access.PUBLIC,
         "/cinema.v1.AuthService/Login": Access.PUBLIC,
-        "/cinema.v1.AuthService/GetCurrentUser": Access.CUSTOMER,
+        "/cinema.v1.AuthService/GetCurrentUser": Access.SIGNED_IN,
         "/cinema.v1.AuthService/RefreshTokens": Access.PUBLIC,
         "/cinema.v1.AuthService/Logout": Access.PUBLIC,
-        "/cinema.v1.AuthService/ChangePassword": Access.CUSTOMER,
+        "/cinema.v1.AuthService/ChangePassword": Access.SIGNED_IN,
         "/cinema.v1.AuthService/ListSigningKeys": Access.PUBLIC,
         "/cinema.v1.CatalogService/CreateMovie": Access.STAFF,
         "/cinema.v1.CatalogService/CreateCinema": Access.STAFF,
@@ -85,6 +87,8 @@ ACCESS: Mapping[str, Access] = MappingProxyType(
         "/cinema.v1.BoxOfficeService/ListRefunds": Access.STAFF,
         "/cinema.v1.BoxOfficeService/SettleRefund": Access.STAFF,
         "/cinema.v1.BoxOfficeService/GetSalesReport": Access.STAFF,
+        "/cinema.v1.EventService/ListEvents": Access.EVENTS,
+        "/cinema.v1.EventService/WatchEvents": Access.EVENTS,
         "/grpc.health.v1.Health/Check": Access.PUBLIC,
         "/grpc.health.v1.Health/Watch": Access.PUBLIC,
         "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo": Access.PUBLIC,
@@ -106,7 +110,7 @@ def method_traits(largest_page: int, further: Mapping[str, Further] | None = Non
     for service in SERVICES:
         for method in service.methods:
             reads = method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
-            lists = "next_page_token" in method.output_type.fields_by_name
+            lists = bool({"next_page_token", "next_position"} & method.output_type.fields_by_name.keys())
             name = f"/{service.full_name}/{method.name}"
             response_bytes = largest_page if lists else LARGEST_READ if reads else 0
             traits[name] = MethodTraits(checks[name], name in CHANGING, response_bytes, watch=method.server_streaming)

@@ -14,6 +14,7 @@ from cinema_grpc.application.catalog import Catalog
 from cinema_grpc.application.change_limit import ChangeLimit
 from cinema_grpc.application.counter import Counter
 from cinema_grpc.application.desk import Desk
+from cinema_grpc.application.events import EventFeed
 from cinema_grpc.application.listings import Listings
 from cinema_grpc.application.sales_report import SalesReports
 from cinema_grpc.application.scheduling import Scheduling
@@ -27,6 +28,7 @@ from cinema_grpc.transport.box_office_servicer import BoxOfficeServicer
 from cinema_grpc.transport.catalog_servicer import CatalogServicer
 from cinema_grpc.transport.certificates import Certificates
 from cinema_grpc.transport.contract import ACCESS, SERVICES, method_traits
+from cinema_grpc.transport.event_servicer import EventServicer
 from cinema_grpc.transport.further_checks import further_checks
 from cinema_grpc.transport.handlers import Handler, handlers_of
 from cinema_grpc.transport.limits import Limits
@@ -65,6 +67,7 @@ class Application:
     bookings: Bookings
     counter: Counter
     desk: Desk
+    event_feed: EventFeed
     sales_reports: SalesReports
     tokens: AccessTokens
     change_limit: ChangeLimit
@@ -176,11 +179,11 @@ def build(
         CannotListen: An address is taken or does not belong to this machine.
     """
     service_health = health.Health(service.full_name for service in SERVICES)
+    authentication = Authentication(application.tokens, application.accounts, ACCESS, application.change_limit)
     probe_handlers = handlers_of(health_pb2.DESCRIPTOR.services_by_name["Health"], service_health)
-    handlers = probe_handlers | _contract_handlers(application, limits.largest_page_bytes)
+    handlers = probe_handlers | _contract_handlers(application, authentication, limits.largest_page_bytes)
     if reflection:
         handlers |= reflection_handlers([*(service.full_name for service in SERVICES), health.SERVICE])
-    authentication = Authentication(application.tokens, application.accounts, ACCESS, application.change_limit)
     further = further_checks(application.accounts, application.catalog)
     traits = method_traits(limits.largest_page_bytes, further)
     pipeline = CallPipeline(handlers, limits, authentication, traits)
@@ -191,7 +194,9 @@ def build(
     return Server(calls, service_health, _listen(health_address, probe_pipeline, limits, None, shared_port=shared_port))
 
 
-def _contract_handlers(application: Application, largest_page: int) -> dict[str, Handler]:
+def _contract_handlers(
+    application: Application, authentication: Authentication, largest_page: int
+) -> dict[str, Handler]:
     servicers = {
         "AuthService": AuthServicer(application.accounts, application.sessions, application.tokens),
         "CatalogService": CatalogServicer(application.catalog, largest_page),
@@ -202,6 +207,7 @@ def _contract_handlers(application: Application, largest_page: int) -> dict[str,
         "BoxOfficeService": BoxOfficeServicer(
             application.counter, application.desk, application.sales_reports, largest_page
         ),
+        "EventService": EventServicer(application.event_feed, authentication.check_again, largest_page),
     }
     return {
         name: handler for service in SERVICES for name, handler in handlers_of(service, servicers[service.name]).items()
