@@ -10,6 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.database.event_rows import add_events
+from cinema_grpc.domain.events import EventType, NewEvent
 from tests.builders import NOW
 
 START = NOW + timedelta(days=2)
@@ -98,3 +100,6 @@ async def furnish(database: Database) -> None:
         await connection.execute(insert(schema.auditorium), rooms)
         await connection.execute(insert(schema.showtime), showtimes)
         await connection.execute(insert(schema.commit_log).values(revision=0, decide_time=NOW), commits)
+        created = [NewEvent(EventType.SHOWTIME_CREATED)]
+        for name in SHOWTIMES:
+            await connection.run_sync(add_events, name, 0, NOW, created)

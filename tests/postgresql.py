@@ -36,7 +36,7 @@ TABLES = ["simulated_payment", *(table.name for table in reversed(schema.metadat
 # Whoever still has a transaction open has leaked a connection, which shows as this takes too long. TRUNCATE would make
 # each table a new file, and its indexes too, which takes thirty times as long as to delete the little that is there.
 EMPTY = f"SET lock_timeout = '10s'; LOCK {', '.join(TABLES)}; " + "; ".join(f"DELETE FROM {name}" for name in TABLES)  # noqa: S608 (our names)
-EMPTY += "; INSERT INTO catalog_revision VALUES (1)"  # as in a new database
+EMPTY += "; INSERT INTO catalog_revision VALUES (1); INSERT INTO event_feed VALUES (1, 0)"  # as in a new database
 
 # Ends the server when the pipe on its standard input is closed, as it is when the tests end in any way at all. A word
 # on the pipe keeps the data for the next start.

@@ -110,7 +110,7 @@ def method_traits(largest_page: int, further: Mapping[str, Further] | None = Non
     for service in SERVICES:
         for method in service.methods:
             reads = method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
-            lists = bool({"next_page_token", "next_position"} & method.output_type.fields_by_name.keys())
+            lists = not {"next_page_token", "next_position"}.isdisjoint(method.output_type.fields_by_name)
             name = f"/{service.full_name}/{method.name}"
             response_bytes = largest_page if lists else LARGEST_READ if reads else 0
             traits[name] = MethodTraits(checks[name], name in CHANGING, response_bytes, watch=method.server_streaming)

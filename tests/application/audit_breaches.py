@@ -11,6 +11,8 @@ from tests.database import START
 MINUTE = 60_000_000
 ATTEMPT = "INSERT INTO payment_attempt (request, due_time, tries, attempt_id, booking_id, status, create_time) VALUES "
 
+FIRST = "type = 'SHOWTIME_CREATED' AND showtime_id = 's1'"
+"""The first event of s1."""
 REST = f"""booking_id = '{OFF}' AND seats = '["A1"]'"""
 """The refund of what was left of a booking when its showtime was cancelled."""
 
@@ -246,6 +248,31 @@ BREACHES = {
         f"UPDATE refund SET percent = 50 WHERE booking_id = '{LATE}'",
         f"UPDATE refund SET percent = 50 WHERE {REST}",
     ),
+    "the positions of events have no gap": (
+        "DELETE FROM event WHERE position = 3",
+        "UPDATE event_feed SET trimmed_position = 1",
+    ),
+    "the events of a showtime are in the order of its revisions, and those of a change together": (
+        f"UPDATE event SET last_of_change = false WHERE {FIRST}",
+        f"UPDATE event SET revision = 1000 WHERE {FIRST}",
+    ),
+    "an event is of a commit": (
+        f"UPDATE event SET decide_time = decide_time + 1 WHERE {FIRST}",
+        f"UPDATE event SET revision = -1 WHERE {FIRST}",
+    ),
+    "an event has a position within 10 seconds (while a server runs)": (
+        "INSERT INTO event_outbox (decide_time, showtime_id, revision, events) VALUES (0, 's1', 99, '[]')"
+    ),
+    "folding the events gives who has which seat": (
+        f"DELETE FROM event WHERE type = 'SEATS_HELD' AND booking_id = '{HELD}'",
+        f"UPDATE event SET seats = '[]' WHERE type = 'SEATS_CANCELLED' AND booking_id = '{SOLD}'",
+        """UPDATE event SET seats = '["A9"]' WHERE type = 'SEAT_BLOCKS_CHANGED' AND showtime_id = 's1'""",
+    ),
+    "folding the events gives what was sold and refunded": (
+        f"DELETE FROM event WHERE type = 'BOOKING_CONFIRMED' AND booking_id = '{CONFIRMED}'",
+        f"DELETE FROM event WHERE type LIKE 'REFUND%' AND booking_id = '{CANCELLED}'",
+    ),
+    "folding the events gives which showtimes are CANCELLED": "DELETE FROM event WHERE type = 'SHOWTIME_CANCELLED'",
     "an account that is disabled has no session": "UPDATE account SET disabled = true WHERE user_id = 'ada'",
     "charges less refunds are what is sold and kept": (
         f"UPDATE refund SET amount = amount - 1 WHERE booking_id = '{CANCELLED}'",

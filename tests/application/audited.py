@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import insert
 
 from cinema_grpc.adapters.database import schema
+from cinema_grpc.adapters.database.event_store import SqlEventStore
 from cinema_grpc.application.box_office.command import Command, Decision
 from cinema_grpc.domain.booking import Booking, Ticket
 from cinema_grpc.domain.cancellation import void
@@ -120,6 +121,7 @@ async def a_history(app: App) -> None:
     app.clock.advance(timedelta(minutes=1))
     await _at_the_counter(app)
     await _of_other_showtimes(app)
+    await SqlEventStore(app.database).give_positions(1_000)
     async with writing(app.database) as connection:
         session = Session.begin(RefreshToken(b"family", b"secret"), "ada", app.clock.now())
         await connection.execute(insert(schema.session).values(**asdict(session)))

@@ -18,6 +18,8 @@ from cinema.v1 import (
     catalog_pb2,
     catalog_service_pb2,
     catalog_service_pb2_grpc,
+    event_service_pb2,
+    event_service_pb2_grpc,
     money_pb2,
     showtime_pb2,
     showtime_service_pb2,
@@ -42,6 +44,7 @@ SERVICES = (
     showtime_service_pb2,
     booking_service_pb2,
     box_office_service_pb2,
+    event_service_pb2,
 )
 METHODS = {
     f"/{service.full_name}/{method.name}": method
@@ -102,6 +105,7 @@ class App:
         self.showtimes = showtime_service_pb2_grpc.ShowtimeServiceStub(self.channel)
         self.bookings = booking_service_pb2_grpc.BookingServiceStub(self.channel)
         self.box_office = box_office_service_pb2_grpc.BoxOfficeServiceStub(self.channel)
+        self.events = event_service_pb2_grpc.EventServiceStub(self.channel)
 
     def send(
         self, method: str, request: bytes, metadata: Metadata = ()
@@ -130,6 +134,13 @@ class App:
             await self.server.accounts.create_staff("staff", PASSWORD, "Staff")
             await self.sign_in("staff")
         return self.tokens["staff"]
+
+    async def service(self) -> Metadata:
+        """Give the metadata of a program that reads events."""
+        if "billing" not in self.tokens:
+            await self.server.accounts.create_service("billing", PASSWORD)
+            await self.sign_in("billing")
+        return self.tokens["billing"]
 
     async def sign_in(self, name: str) -> None:
         """Get a new token for someone, as the old one expires after an hour."""

@@ -1,9 +1,9 @@
 """The event feed in the database.
 
 On PostgreSQL commits leave their events in the outbox. One process at a time, which holds the lock of the feed's row,
-moves them to the feed. It sees whatever is committed, in whichever order that became visible, so nothing is skipped; and
-it waits for no transaction, so nothing stalls. A commit of a showtime begins after the one before it has ended, so
-whoever sees one sees all before it, and positions follow the revisions.
+moves them to the feed. It takes what it sees, in whichever order that was committed, so it skips nothing; and it waits
+for no transaction, so nothing stalls it. A commit of a showtime begins after the one before it has ended. So whoever
+sees one sees all before it, and positions follow the revisions.
 """
 
 from collections.abc import Sequence

@@ -9,6 +9,7 @@ from datetime import timedelta
 from cinema_grpc.adapters.database.auditorium_invariants import of_auditoriums
 from cinema_grpc.adapters.database.booking_invariants import of_bookings
 from cinema_grpc.adapters.database.column_types import MICROSECOND
+from cinema_grpc.adapters.database.event_invariants import of_events
 from cinema_grpc.adapters.database.invariant import Invariant, Json
 from cinema_grpc.adapters.database.money_invariants import OF_PAYMENTS, books, of_refunds
 from cinema_grpc.adapters.database.schema import OWED_REFUND, UNSETTLED_ATTEMPT
@@ -35,6 +36,7 @@ def invariants(dialect: str) -> list[Invariant]:
         *of_auditoriums(json),
         *of_showtimes(json),
         *of_bookings(json),
+        *of_events(json),
         *_OF_TIME,
         *OF_PAYMENTS,
         *of_refunds(json),
