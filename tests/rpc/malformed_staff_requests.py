@@ -37,6 +37,13 @@ def block(**fields: Any) -> SeatBlock:
     return SeatBlock(**(good | fields))
 
 
+EVENT_FILTERS: dict[str, tuple[Any, ...]] = {
+    "after_position": REVISIONS,
+    "types": ([1, 2, 1],),
+    "types[1]": tuple([1, each] for each in (0, 16, -1, 2**31 - 1)),
+    **dict.fromkeys(("showtime_id", "cinema_id", "booking_id"), FILTERS),
+    "page_size": PAGES["page_size"],
+}
 WELL_FORMED: dict[str, dict[str, Any]] = {
     "SetSeatBlocks": {"showtime_id": "none", "block": block()},
     "ListSeatBlocks": {"showtime_id": "none"},
@@ -53,6 +60,8 @@ WELL_FORMED: dict[str, dict[str, Any]] = {
     "ListRefunds": {},
     "SettleRefund": {"refund_id": "none", "note": "from the till"},
     "GetSalesReport": {"cinema_id": "none", "from_date": "2026-05-01", "until_date": "2026-05-02"},
+    "ListEvents": {},
+    "WatchEvents": {},
 }
 MALFORMED: dict[str, dict[str, tuple[Any, ...]]] = {
     "SetSeatBlocks": {
@@ -139,4 +148,6 @@ MALFORMED: dict[str, dict[str, tuple[Any, ...]]] = {
         "until_date": (*DATES, "2026-05-01", "2026-04-30", "2027-06-06"),
         "group_by": (7, -1, 2**31 - 1),
     },
+    "ListEvents": EVENT_FILTERS,
+    "WatchEvents": EVENT_FILTERS,
 }

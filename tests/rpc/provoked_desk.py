@@ -8,6 +8,7 @@ from cinema.v1 import (
     box_office_service_pb2,
     catalog_pb2,
     catalog_service_pb2,
+    event_service_pb2,
     money_pb2,
     showtime_service_pb2,
 )
@@ -35,6 +36,17 @@ async def refund_not_open(app: App) -> Refusal:
     refund = (await app.cancel(booking_id)).refund
     request = box_office_service_pb2.SettleRefundRequest(refund_id=refund.refund_id, note="from the till")
     return await refusal(app.box_office.SettleRefund(request, metadata=await app.staff()))
+
+
+@reason(Code.OUT_OF_RANGE)
+async def position_trimmed(app: App) -> Refusal:
+    await app.showtime()
+    await app.server.event_feed.run_pass()
+    app.clock.advance(timedelta(days=31))
+    await app.server.delete_events._run_pass()
+    request = event_service_pb2.ListEventsRequest()
+    await app.sign_in("staff")
+    return await refusal(app.events.ListEvents(request, metadata=await app.staff()))
 
 
 @reason(Code.NOT_FOUND, "ResourceInfo")

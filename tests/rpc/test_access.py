@@ -31,9 +31,11 @@ PUBLIC = {
     "/cinema.v1.ShowtimeService/SuggestSeats",
     "/cinema.v1.ShowtimeService/WatchSeats",
 }
-FOR_CUSTOMERS = {
+FOR_ANY_USER = {
     "/cinema.v1.AuthService/GetCurrentUser",
     "/cinema.v1.AuthService/ChangePassword",
+}
+FOR_CUSTOMERS = {
     "/cinema.v1.BookingService/CreateBooking",
     "/cinema.v1.BookingService/GetBooking",
     "/cinema.v1.BookingService/ListBookings",
@@ -61,6 +63,10 @@ FOR_STAFF = {
     "/cinema.v1.BoxOfficeService/SettleRefund",
     "/cinema.v1.BoxOfficeService/GetSalesReport",
 }
+FOR_SERVICES = {
+    "/cinema.v1.EventService/ListEvents",
+    "/cinema.v1.EventService/WatchEvents",
+}
 
 
 def bearer(token: str) -> Metadata:
@@ -68,8 +74,8 @@ def bearer(token: str) -> Metadata:
 
 
 def test_every_method_is_classed_once() -> None:
-    """A new one must be public, for customers or for staff."""
-    assert sorted(METHODS) == sorted([*PUBLIC, *FOR_CUSTOMERS, *FOR_STAFF])
+    """A new one must be public, or for some roles."""
+    assert sorted(METHODS) == sorted([*PUBLIC, *FOR_ANY_USER, *FOR_CUSTOMERS, *FOR_STAFF, *FOR_SERVICES])
 
 
 class TestAccess:
@@ -111,12 +117,25 @@ class TestAccess:
 
     async def test_staff_methods_are_refused_to_customers(self, app: App) -> None:
         """All other methods validate the empty request, or respond to it."""
-        assert await self.refusals(app, FOR_STAFF, await app.customer()) == dict.fromkeys(
-            FOR_STAFF, (Code.PERMISSION_DENIED, "ROLE_REQUIRED")
+        refused = FOR_STAFF | FOR_SERVICES
+        assert await self.refusals(app, refused, await app.customer()) == dict.fromkeys(
+            refused, (Code.PERMISSION_DENIED, "ROLE_REQUIRED")
         )
-        for method in PUBLIC | FOR_CUSTOMERS:
+        for method in PUBLIC | FOR_ANY_USER | FOR_CUSTOMERS:
             outcome = await self.outcome(app, method, await app.customer())
             assert isinstance(outcome, bytes) or outcome[0] is Code.INVALID_ARGUMENT, method
+
+    async def test_services_read_events_alone(self, app: App) -> None:
+        """Besides what is open to anyone, and their own account."""
+        refused, service = FOR_STAFF | FOR_CUSTOMERS, await app.service()
+        assert await self.refusals(app, refused, service) == dict.fromkeys(
+            refused, (Code.PERMISSION_DENIED, "ROLE_REQUIRED")
+        )
+        for method in FOR_SERVICES:
+            for metadata in (service, await app.staff()):
+                assert isinstance(await self.outcome(app, method, metadata), bytes)
+        own = (await app.auth.GetCurrentUser(pb.GetCurrentUserRequest(), metadata=service)).user
+        assert (own.role, own.email) == (user_pb2.ROLE_SERVICE, "")
 
     async def test_staff_sign_in_like_customers(self, app: App) -> None:
         """They may have no email, and may do what customers may."""

@@ -128,6 +128,8 @@ async def a_world(app: App) -> World:
         "max_options": [0, 10],
         "ticket_types": ["standard"],
         "allow_split": [False, True],
+        "after_position": [0, 1, 2],
+        "types": [1, 4, 5],
         "payment_token": ["tok_visa", "tok_declined"],
         "page_size": [0, 2],
         "page_token": [""],
@@ -144,9 +146,10 @@ async def a_world(app: App) -> World:
         **dict.fromkeys(("include_archived", "include_cancelled", "extend", "wheelchair"), (False, True)),
         **staff_values(sold, voided),
     }
-    for task in (app.server.pay_refunds, app.server.delete_expired):
+    feed = app.server.event_feed
+    for task in (app.server.pay_refunds, app.server.delete_expired, app.server.delete_events, feed.sequence):
         await task.stop()  # so that nothing is written but by calls
-    return World(app, likely, [await app.customer(), await app.staff(), ()])
+    return World(app, likely, [await app.customer(), await app.staff(), await app.service(), ()])
 
 
 def staff_values(sold: Booking, voided: Booking) -> dict[str, Sequence[Any]]:

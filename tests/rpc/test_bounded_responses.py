@@ -16,6 +16,8 @@ BOUNDED = {
     "SuggestSeatsResponse.options": "10 options",
     "SetSeatBlocksResponse.blocks": "the seats of an auditorium",
     "ListSeatBlocksResponse.blocks": "the seats of an auditorium",
+    "ListEventsResponse.events": "200 events",
+    "WatchEventsResponse.events": "200 events",
     "GetSalesReportResponse.lines": "20,000 lines",
     "GetSalesReportResponse.totals": "the currencies of the lines",
 }

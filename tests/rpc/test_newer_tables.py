@@ -13,6 +13,7 @@ from cinema.v1 import (
     booking_service_pb2,
     box_office_service_pb2,
     catalog_service_pb2,
+    event_service_pb2,
     showtime_service_pb2,
 )
 from cinema.v1.showtime_pb2 import SEAT_BLOCK_KIND_HOUSE, SeatBlock
@@ -84,6 +85,7 @@ class Round:
             "ShowtimeService": app.showtimes,
             "BookingService": app.bookings,
             "BoxOfficeService": app.box_office,
+            "EventService": app.events,
         }
         stub = stubs[service]
         return await getattr(stub, name)(request, metadata=self.app.tokens[by] if by else (), timeout=SECONDS)
@@ -237,6 +239,13 @@ class Round:
         cancelled = await self.call("ShowtimeService/CancelShowtime", cancel, by)
         assert (cancelled.impact.confirmed_bookings, cancelled.impact.seats) == (2, 4)
         await self.background()
+        wanted, watch = (
+            event_service_pb2.ListEventsRequest(showtime_id=showtime_id),
+            "cinema.v1.EventService/WatchEvents",
+        )
+        assert (await self.call("EventService/ListEvents", wanted, by)).events
+        self.called.add(f"/{watch}")
+        assert await self.app.send(f"/{watch}", wanted.SerializeToString(), self.app.tokens[by])
 
     async def buy(self, showtime_id: str) -> None:
         """Book, pay, cancel and let lapse; and read each booking in every way."""
@@ -269,7 +278,15 @@ class Round:
     async def background(self) -> None:
         """Do what the server does by itself."""
         server = self.app.server
-        for task in (server.expire_holds, server.recover_payments, server.pay_refunds, server.delete_expired):
+        for task in (
+            server.expire_holds,
+            server.recover_payments,
+            server.pay_refunds,
+            server.delete_expired,
+            server.event_feed.sequence,
+            server.event_feed.follow,
+            server.delete_events,
+        ):
             await task.stop()
             await task._run_pass()
             task.start()

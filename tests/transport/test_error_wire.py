@@ -11,6 +11,7 @@ from google.rpc.error_details_pb2 import (
 
 import cinema_grpc.transport.errors as transport
 from cinema_grpc.application import errors as application
+from cinema_grpc.application.event_errors import PositionTrimmed
 from cinema_grpc.domain import booking_errors as booking
 from cinema_grpc.domain import errors as domain
 from cinema_grpc.domain import staff_errors as staff
@@ -140,6 +141,12 @@ WIRE: list[tuple[CinemaError, str, dict[str, str], list[Expected]]] = [
         "FAILED_PRECONDITION REQUEST_ID_REUSED",
         {"request_id": "r"},
         [precondition("r")],
+    ),
+    (
+        PositionTrimmed(17, 1_042),
+        "OUT_OF_RANGE POSITION_TRIMMED",
+        {"after_position": "17", "earliest_position": "1042"},
+        [],
     ),
     (booking.PaymentInProgress("b"), "ABORTED PAYMENT_IN_PROGRESS", {"booking_id": "b"}, [retry(1)]),
     (
