@@ -125,8 +125,11 @@ def _seats_of_feed(json: Json) -> str:
 def _difference(feed: str, tables: str) -> str:
     """Return a query for the rows that the feed has, or the tables have, alone."""
     return f"""
-        SELECT 'feed' AS only_in, extra.* FROM (SELECT * FROM ({feed}) AS feed EXCEPT SELECT * FROM ({tables}) AS tables) AS extra
-        UNION ALL SELECT 'tables', missing.* FROM (SELECT * FROM ({tables}) AS tables EXCEPT SELECT * FROM ({feed}) AS feed) AS missing
+        SELECT 'feed' AS only_in, extra.*
+        FROM (SELECT * FROM ({feed}) AS feed EXCEPT SELECT * FROM ({tables}) AS tables) AS extra
+        UNION ALL
+        SELECT 'tables', missing.*
+        FROM (SELECT * FROM ({tables}) AS tables EXCEPT SELECT * FROM ({feed}) AS feed) AS missing
     """
 
 
