@@ -102,6 +102,7 @@ async def selling(chain: Chain, customers: int) -> AsyncIterator[list[int]]:
 
 async def open_late_commit(chain: Chain, connection: AsyncConnection) -> None:
     """Write a showtime and its event, and leave the transaction open."""
+    await connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
     ((columns,),) = await chain.rows(
         "SELECT string_agg(column_name, ', ') FROM information_schema.columns WHERE table_name = 'showtime' "
         "AND column_name NOT IN ('showtime_id', 'start_time', 'end_time', 'revision')"
