@@ -14,7 +14,9 @@ from cinema_grpc.application.box_office.store import ShowtimeUpdate
 from cinema_grpc.application.event_errors import PositionTrimmed
 from cinema_grpc.application.event_ports import EventFilter, EventPage, EventStore
 
-SECONDS_BETWEEN_PASSES = 0.15
+SECONDS_BETWEEN_PASSES = 0.2
+SECONDS_BETWEEN_GLANCES = 0.1
+"""How often a process with watchers looks for new positions, which any process may have given."""
 SECONDS_BETWEEN_LOOKS = 1.0
 """How often a process that commits nothing looks for the events of others."""
 COMMITS_A_PASS = 2_000
@@ -48,7 +50,7 @@ class EventFeed:
         self._latest = 0
         self._change = asyncio.Event()
         self.sequence = BackgroundTask("event positions", self.run_pass, SECONDS_BETWEEN_PASSES)
-        self.follow = BackgroundTask("new events", self._look, SECONDS_BETWEEN_PASSES)
+        self.follow = BackgroundTask("new events", self._look, SECONDS_BETWEEN_GLANCES)
 
     def note_commit(self, _updates: Sequence[ShowtimeUpdate]) -> None:
         """Have the next pass give positions."""

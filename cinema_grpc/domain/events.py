@@ -10,7 +10,6 @@ from enum import Enum
 from typing import NamedTuple
 
 from cinema_grpc.domain.booking import BookedSeat, Booking, BookingStatus
-from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.payment import Refund, RefundStatus
 from cinema_grpc.domain.showtime import Change
 from cinema_grpc.domain.terms import ShowtimeStatus, Terms
@@ -42,13 +41,15 @@ class NewEvent(NamedTuple):
     Attributes:
         time: When it happened; None for the time of the change.
         seats: Labels in row order.
+        amount: In minor units; None for none.
     """
 
     type: EventType
     booking_id: str = ""
     user_id: str = ""
     seats: Sequence[str] = ()
-    amount: Money | None = None
+    currency_code: str = ""
+    amount: int | None = None
     time: datetime | None = None
     refund_id: str = ""
     ticket_id: str = ""
@@ -68,7 +69,8 @@ def events_of(changes: Iterable[Change], terms: tuple[Terms, Terms] | None) -> l
         terms: Before and after; None if they did not change.
     """
     events: list[NewEvent] = []
-    for before, after in ((change.before, change.after) for change in changes):
+    for change in changes:
+        before, after = change.before, change.after
         if before is None and after.status is BookingStatus.RESERVED:  # most changes are new holds
             events.append(_about(after, EventType.SEATS_HELD, after.seats))
         else:
@@ -138,9 +140,21 @@ def _sold_by(terms: Terms) -> tuple[object, ...]:
 
 
 def _about(booking: Booking, type_: EventType, seats: Sequence[BookedSeat]) -> NewEvent:
-    price = Money(seats[0].price.currency_code, sum([seat.price.minor_units for seat in seats]))
-    return NewEvent(type_, booking.booking_id, booking.user_id, [seat.label for seat in seats], price)
+    labels, amount = [], 0
+    for seat in seats:
+        labels.append(seat[0])  # by place: many bookings come through here
+        amount += seat[1].minor_units
+    return NewEvent(type_, booking.booking_id, booking.user_id, labels, seats[0].price.currency_code, amount)
 
 
 def _about_refund(booking: Booking, type_: EventType, refund: Refund) -> NewEvent:
-    return NewEvent(type_, booking.booking_id, booking.user_id, refund.seats, refund.amount, refund_id=refund.refund_id)
+    amount = refund.amount
+    return NewEvent(
+        type_,
+        booking.booking_id,
+        booking.user_id,
+        refund.seats,
+        amount.currency_code,
+        amount.minor_units,
+        refund_id=refund.refund_id,
+    )

@@ -9,7 +9,7 @@ from sqlalchemy import insert, text
 from sqlalchemy.engine import Connection
 
 from cinema_grpc.adapters.database import schema
-from cinema_grpc.adapters.database.column_types import microseconds, optional_microseconds, to_json
+from cinema_grpc.adapters.database.column_types import microseconds, to_json
 from cinema_grpc.adapters.database.statements import read_statements
 from cinema_grpc.domain.events import NewEvent
 
@@ -39,16 +39,16 @@ def add_events(
 
 def _to_list(event: NewEvent) -> list[Any]:
     """Return an event as `sql/` and `event_store.py` take it apart."""
-    type_, booking_id, user_id, seats, amount, time, refund_id, ticket_id = event
+    type_, booking_id, user_id, seats, currency_code, amount, time, refund_id, ticket_id = event
     return [
         str(uuid_utils.uuid7()),
         type_.value,
-        optional_microseconds(time),
+        None if time is None else microseconds(time),
         booking_id,
         user_id,
         seats,
-        "" if amount is None else amount.currency_code,
-        None if amount is None else amount.minor_units,
+        currency_code,
+        amount,
         refund_id,
         ticket_id,
     ]

@@ -36,20 +36,22 @@ _GIVE_POSITIONS = text("""
             SELECT ctid FROM event_outbox ORDER BY decide_time, showtime_id, revision LIMIT :limit
         ))
         RETURNING *
+    ), commits AS MATERIALIZED (
+        SELECT decide_time, showtime_id, revision, CAST(events AS jsonb) AS events FROM taken
     ), moved AS (
         INSERT INTO event (position, event_id, type, time, showtime_id, cinema_id, revision, booking_id, user_id, seats,
             currency_code, amount, refund_id, ticket_id, last_of_change, decide_time)
         SELECT latest.position
-                + row_number() OVER (ORDER BY taken.decide_time, taken.showtime_id, taken.revision, item.number),
-            item.value->>0, item.value->>1, coalesce(CAST(item.value->>2 AS bigint), taken.decide_time),
-            taken.showtime_id, showtime.cinema_id, taken.revision, item.value->>3, item.value->>4, item.value->>5,
+                + row_number() OVER (ORDER BY commits.decide_time, commits.showtime_id, commits.revision, item.number),
+            item.value->>0, item.value->>1, coalesce(CAST(item.value->>2 AS bigint), commits.decide_time),
+            commits.showtime_id, showtime.cinema_id, commits.revision, item.value->>3, item.value->>4, item.value->>5,
             item.value->>6, CAST(item.value->>7 AS bigint), item.value->>8, item.value->>9,
-            item.number = json_array_length(CAST(taken.events AS json)), taken.decide_time
-        FROM latest CROSS JOIN taken
+            item.number = jsonb_array_length(commits.events), commits.decide_time
+        FROM latest CROSS JOIN commits
         CROSS JOIN LATERAL (
-            SELECT cinema_id FROM showtime WHERE showtime.showtime_id = taken.showtime_id OFFSET 0
+            SELECT cinema_id FROM showtime WHERE showtime.showtime_id = commits.showtime_id OFFSET 0
         ) AS showtime
-        CROSS JOIN LATERAL json_array_elements(CAST(taken.events AS json)) WITH ORDINALITY AS item (value, number)
+        CROSS JOIN LATERAL jsonb_array_elements(commits.events) WITH ORDINALITY AS item (value, number)
     )
     SELECT count(*) FROM taken
 """)
