@@ -57,6 +57,8 @@ class App:
             await connection.execute(schema.seat_claim.delete())
             await connection.execute(schema.booking.delete())
             await connection.execute(schema.commit_log.delete().where(schema.commit_log.c.revision > 0))
+            for table in (schema.event_outbox, schema.event):
+                await connection.execute(table.delete().where(table.c.revision > 0))
             first = literal("commit of ").concat(schema.showtime.c.showtime_id)
             await connection.execute(update(schema.showtime).values(revision=0, commit_id=first, taken_seats=0))
 
