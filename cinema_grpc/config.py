@@ -128,7 +128,7 @@ class Settings(BaseSettings):
     changes_per_minute: CountOrOff = 120
     """Maximum changes (bookings, payments, cancellations) of an account in a minute, in each process. Further ones get
     TOO_MANY_ATTEMPTS. Staff have no limit. 0 means no limit."""
-    event_retention_days: Annotated[float, Field(gt=0, le=3_650)] = 30
+    event_retention_days: Annotated[float, Field(ge=0.01, le=3_650)] = 30
     """How long events can be read. A consumer that was away for longer gets POSITION_TRIMMED."""
     payment_grace_seconds: Annotated[float, Field(ge=0.01, le=HOUR)] = 30
     """Time limit for a process to learn the outcome of a charge from the payment provider. After it any replica settles

@@ -12,12 +12,13 @@ from typing import NamedTuple
 from grpc import StatusCode
 
 from cinema_grpc.application import errors as application_errors
+from cinema_grpc.application import event_errors
 from cinema_grpc.cli.settings_help import describe_settings
 from cinema_grpc.domain import booking_errors, staff_errors
 from cinema_grpc.domain import errors as domain_errors
 from cinema_grpc.transport import errors as transport_errors
 
-MODULES = (domain_errors, booking_errors, staff_errors, application_errors, transport_errors)
+MODULES = (domain_errors, booking_errors, staff_errors, application_errors, event_errors, transport_errors)
 """The modules that declare errors."""
 PROTO = Path(__file__).parents[1] / "protos/cinema/v1/error_reason.proto"
 REASON = re.compile(r"((?:  // ?.*\n)+)  ERROR_REASON_(\w+) = [1-9]\d*;")
@@ -49,6 +50,7 @@ WHAT_TO_DO = {
     StatusCode.ALREADY_EXISTS: "`ResourceInfo` names what exists. Choose another name.",
     StatusCode.FAILED_PRECONDITION: "`PreconditionFailure` names the rule. Change the request or the state.",
     StatusCode.ABORTED: "Repeat the call after the delay in `RetryInfo`, with the same `request_id`.",
+    StatusCode.OUT_OF_RANGE: "Begin elsewhere, as the metadata says.",
     StatusCode.RESOURCE_EXHAUSTED: """\
 `QuotaFailure` names the limit. With a `RetryInfo`, repeat the call after its delay, with the same `request_id`.""",
     StatusCode.UNAVAILABLE: """\

@@ -1,0 +1,70 @@
+"""The consumer of docs/events.md works as it stands there."""
+
+import asyncio
+import re
+import sqlite3
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.rpc.conftest import PASSWORD, App, running
+
+PAGE = Path(__file__).parents[2] / "docs/events.md"
+
+
+class Enough(Exception):
+    """Ends the consumer, which else goes on for ever."""
+
+
+def consumer() -> Any:
+    """Return the function on the page."""
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert sum(bool(line.strip()) for line in code.splitlines()) <= 32
+    names: dict[str, Any] = {}
+    exec(code, names)  # noqa: S102 (it is ours)
+    return names["consume"]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_the_consumer(database_url: str, tmp_path: Path) -> None:
+    """It keeps its effects and its position together: what a failure interrupts is handled again, and nothing else."""
+    database = str(tmp_path / "consumer.db")
+    consume, limit = consumer(), 0
+    handled: list[int] = []
+
+    def handle(own: sqlite3.Connection, event: Any) -> None:
+        if event.position > limit:
+            raise Enough
+        own.execute("CREATE TABLE IF NOT EXISTS effect (position INTEGER PRIMARY KEY)")
+        own.execute("INSERT INTO effect VALUES (?)", [event.position])
+        handled.append(event.position)
+
+    def run(address: str) -> None:
+        with pytest.raises(Enough):
+            consume(address, "billing", PASSWORD, database, handle)
+
+    async with running(database_url) as app:
+        showtime_id = await _some_events(app)
+        for limit in (2, 5):
+            thread = threading.Thread(target=run, args=(app.server.address,))
+            thread.start()
+            while len(handled) < 2 + limit * (limit == 5):
+                await asyncio.sleep(0.01)
+            if limit == 5:
+                await app.book(showtime_id, "B5", "B6")
+            while thread.is_alive():  # noqa: ASYNC110 (a thread has no event)
+                await asyncio.sleep(0.01)
+    assert handled == [1, 2, 1, 2, 3, 4, 5]  # the first response was rolled back
+    with sqlite3.connect(database) as own:
+        assert own.execute("SELECT position FROM feed").fetchone() == (5,)
+        assert [row[0] for row in own.execute("SELECT position FROM effect")] == [1, 2, 3, 4, 5]
+
+
+async def _some_events(app: App) -> str:
+    showtime = await app.showtime()
+    for seats in (("A1", "A2"), ("A3", "A4"), ("A5", "A6"), ("B1", "B2")):
+        await app.book(showtime.showtime_id, *seats, by=f"customer{seats[0]}")
+    await app.service()
+    return showtime.showtime_id
