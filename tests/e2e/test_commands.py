@@ -8,6 +8,8 @@ import pytest
 from cinema.v1 import (
     auth_service_pb2,
     auth_service_pb2_grpc,
+    event_service_pb2,
+    event_service_pb2_grpc,
     user_pb2,
 )
 from click.testing import CliRunner
@@ -58,6 +60,31 @@ class TestStaff:
         ended = run_here(tmp_path, "create-staff", "ADA", CINEMA_STAFF_PASSWORD=secret)
         assert ended.returncode == 2
         assert "'ADA' is taken" in ended.stderr
+
+
+class TestServices:
+    async def test_one_signs_in_and_reads_events(self, tmp_path: Path) -> None:
+        secret = "a long and private one"
+        made = run(tmp_path, "create-service", "billing", CINEMA_SERVICE_PASSWORD=secret)
+        assert made.returncode == 0, made.stderr
+        assert "billing is a service now" in made.stdout
+        with serving(tmp_path) as server:
+            async with grpc.aio.insecure_channel(server.address) as channel:
+                auth = auth_service_pb2_grpc.AuthServiceStub(channel)
+                request = auth_service_pb2.LoginRequest(username="billing", password=secret)
+                answer = await auth.Login(request, timeout=SECONDS)
+                assert (answer.user.role, answer.user.email) == (user_pb2.ROLE_SERVICE, "")
+                events = event_service_pb2_grpc.EventServiceStub(channel)
+                metadata = (("authorization", f"Bearer {answer.tokens.access_token}"),)
+                page = await events.ListEvents(event_service_pb2.ListEventsRequest(), metadata=metadata)
+                assert (page.next_position, page.earliest_position) == (0, 1)
+
+    def test_refusals(self, tmp_path: Path) -> None:
+        """As for staff."""
+        for password, hint in (("short", "8 to 256"), ("password", "most common")):
+            ended = run_here(tmp_path, "create-service", "billing", CINEMA_SERVICE_PASSWORD=password)
+            assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1)
+            assert hint in ended.stderr
 
 
 class TestDisabling:
