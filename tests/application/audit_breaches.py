@@ -248,6 +248,7 @@ BREACHES = {
         f"UPDATE refund SET percent = 50 WHERE booking_id = '{LATE}'",
         f"UPDATE refund SET percent = 50 WHERE {REST}",
     ),
+    "the event feed has one row to lock": ("DELETE FROM event_feed", "INSERT INTO event_feed VALUES (2, 0)"),
     "the positions of events have no gap": (
         "DELETE FROM event WHERE position = 3",
         "UPDATE event_feed SET trimmed_position = 1",

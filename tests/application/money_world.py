@@ -89,7 +89,7 @@ class World(RuleBasedStateMachine):
         self.database = Database(self.url, self.clock)
         async with writing(self.database) as connection:
             for table in reversed(schema.metadata.sorted_tables):
-                if table is not schema.catalog_revision:
+                if table not in (schema.catalog_revision, schema.event_feed):
                     await connection.execute(table.delete())
         await furnish(self.database)
         prices = [[category, type_, amount, ""] for (category, type_), amount in PRICES.items()]

@@ -42,11 +42,14 @@ def of_events(json: Json) -> list[Invariant]:
 
 _OF_ORDER = [
     Invariant(
+        "the event feed has one row to lock", "SELECT count(*) AS rows_found FROM event_feed HAVING count(*) <> 1"
+    ),
+    Invariant(
         "the positions of events have no gap",
         """
         SELECT position, before FROM (
             SELECT position, coalesce(
-                lag(position) OVER (ORDER BY position), (SELECT trimmed_position FROM event_feed)
+                lag(position) OVER (ORDER BY position), (SELECT max(trimmed_position) FROM event_feed)
             ) AS before
             FROM event
         ) AS positions WHERE position <> before + 1
