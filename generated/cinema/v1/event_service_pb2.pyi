@@ -32,7 +32,7 @@ class ListEventsRequest(_message.Message):
     BOOKING_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     after_position: _builtins.int
-    """Read the events after this position. 0: from the first one."""
+    """Read the events after this position. 0: from the first one; earliest_position - 1: from the oldest that is kept."""
     showtime_id: _builtins.str
     """Only events of this showtime. Empty: all."""
     cinema_id: _builtins.str
@@ -116,7 +116,7 @@ class WatchEventsRequest(_message.Message):
     BOOKING_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     after_position: _builtins.int
-    """Read the events after this position. 0: from the first one."""
+    """Read the events after this position. 0: from the first one; earliest_position - 1: from the oldest that is kept."""
     showtime_id: _builtins.str
     """Only events of this showtime. Empty: all."""
     cinema_id: _builtins.str
