@@ -69,6 +69,8 @@ class _TicketStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TicketSt
     """Admits one person."""
     TICKET_STATUS_VOID: _TicketStatus.ValueType  # 2
     """Its seat, or its booking, was cancelled."""
+    TICKET_STATUS_REDEEMED: _TicketStatus.ValueType  # 3
+    """Its holder was let in. It admits no one else. A ticket that becomes VOID later reads VOID."""
 
 class TicketStatus(_TicketStatus, metaclass=_TicketStatusEnumTypeWrapper):
     """Whether a ticket admits its holder."""
@@ -79,6 +81,8 @@ TICKET_STATUS_VALID: TicketStatus.ValueType  # 1
 """Admits one person."""
 TICKET_STATUS_VOID: TicketStatus.ValueType  # 2
 """Its seat, or its booking, was cancelled."""
+TICKET_STATUS_REDEEMED: TicketStatus.ValueType  # 3
+"""Its holder was let in. It admits no one else. A ticket that becomes VOID later reads VOID."""
 Global___TicketStatus: _TypeAlias = TicketStatus  # noqa: Y015
 
 class _RefundStatus:
@@ -281,7 +285,10 @@ class Ticket(_message.Message):
     seat: _builtins.str
     """Label of the seat."""
     code: _builtins.str
-    """Content for a QR code. It can't be guessed. Any person who presents it is admitted, so treat it as a secret."""
+    """Content for a QR code: what docs/tickets.md describes, or, if the server had no ticket key when it was issued, random
+    characters. It can contain spaces: keep it exactly. It can't be guessed. Any person who presents it is admitted, so
+    treat it as a secret.
+    """
     status: Global___TicketStatus.ValueType
     """Whether the ticket admits its holder."""
     @_builtins.property

@@ -192,6 +192,8 @@ class BookingServiceServicer:
         - PERMISSION_DENIED NOT_BOOKING_OWNER.
         - FAILED_PRECONDITION BOOKING_NOT_CANCELLABLE: the booking is EXPIRED or CANCELLED, or the showtime has started.
         - NOT_FOUND SEAT_NOT_FOUND: the booking does not keep these seats.
+        - FAILED_PRECONDITION TICKET_ALREADY_REDEEMED: someone was let in with the ticket of a seat. The seats of other
+        tickets can be cancelled.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -209,6 +211,8 @@ class BookingServiceServicer:
         - PERMISSION_DENIED NOT_BOOKING_OWNER.
         - FAILED_PRECONDITION BOOKING_NOT_CANCELLABLE: the booking is EXPIRED or CANCELLED, or the showtime has started.
         - NOT_FOUND SEAT_NOT_FOUND: the booking does not keep these seats.
+        - FAILED_PRECONDITION TICKET_ALREADY_REDEEMED: someone was let in with the ticket of a seat. The seats of other
+        tickets can be cancelled.
         - FAILED_PRECONDITION REQUEST_ID_REUSED.
         - ABORTED PAYMENT_IN_PROGRESS: the booking is being paid for.
         """

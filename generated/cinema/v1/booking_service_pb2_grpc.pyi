@@ -106,6 +106,8 @@ class BookingServiceStub:
     - PERMISSION_DENIED NOT_BOOKING_OWNER.
     - FAILED_PRECONDITION BOOKING_NOT_CANCELLABLE: the booking is EXPIRED or CANCELLED, or the showtime has started.
     - NOT_FOUND SEAT_NOT_FOUND: the booking does not keep these seats.
+    - FAILED_PRECONDITION TICKET_ALREADY_REDEEMED: someone was let in with the ticket of a seat. The seats of other
+      tickets can be cancelled.
     """
     CancelBooking: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.CancelBookingRequest, _booking_service_pb2.CancelBookingResponse]
     """Cancels a booking, or some of its seats, and frees them. Their tickets become void. The booking is CANCELLED when no
@@ -119,6 +121,8 @@ class BookingServiceStub:
     - PERMISSION_DENIED NOT_BOOKING_OWNER.
     - FAILED_PRECONDITION BOOKING_NOT_CANCELLABLE: the booking is EXPIRED or CANCELLED, or the showtime has started.
     - NOT_FOUND SEAT_NOT_FOUND: the booking does not keep these seats.
+    - FAILED_PRECONDITION TICKET_ALREADY_REDEEMED: someone was let in with the ticket of a seat. The seats of other
+      tickets can be cancelled.
     - FAILED_PRECONDITION REQUEST_ID_REUSED.
     - ABORTED PAYMENT_IN_PROGRESS: the booking is being paid for.
     """
@@ -261,6 +265,8 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         - PERMISSION_DENIED NOT_BOOKING_OWNER.
         - FAILED_PRECONDITION BOOKING_NOT_CANCELLABLE: the booking is EXPIRED or CANCELLED, or the showtime has started.
         - NOT_FOUND SEAT_NOT_FOUND: the booking does not keep these seats.
+        - FAILED_PRECONDITION TICKET_ALREADY_REDEEMED: someone was let in with the ticket of a seat. The seats of other
+          tickets can be cancelled.
         """
 
     @_abc_1.abstractmethod
@@ -280,6 +286,8 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         - PERMISSION_DENIED NOT_BOOKING_OWNER.
         - FAILED_PRECONDITION BOOKING_NOT_CANCELLABLE: the booking is EXPIRED or CANCELLED, or the showtime has started.
         - NOT_FOUND SEAT_NOT_FOUND: the booking does not keep these seats.
+        - FAILED_PRECONDITION TICKET_ALREADY_REDEEMED: someone was let in with the ticket of a seat. The seats of other
+          tickets can be cancelled.
         - FAILED_PRECONDITION REQUEST_ID_REUSED.
         - ABORTED PAYMENT_IN_PROGRESS: the booking is being paid for.
         """

@@ -6,6 +6,7 @@ The counter: selling seats, helping customers, refunds and reports."""
 from cinema.v1 import booking_pb2 as _booking_pb2
 from cinema.v1 import booking_service_pb2 as _booking_service_pb2
 from cinema.v1 import money_pb2 as _money_pb2
+from cinema.v1 import ticket_pb2 as _ticket_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -311,6 +312,7 @@ class FoundBooking(_message.Message):
 
     BOOKING_FIELD_NUMBER: _builtins.int
     CUSTOMER_FIELD_NUMBER: _builtins.int
+    REDEMPTIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def booking(self) -> _booking_pb2.Booking:
         """The booking."""
@@ -319,15 +321,20 @@ class FoundBooking(_message.Message):
     def customer(self) -> Global___Customer:
         """Its customer."""
 
+    @_builtins.property
+    def redemptions(self) -> _containers.RepeatedCompositeFieldContainer[_ticket_pb2.Redemption]:
+        """Everyone who was let in with its tickets, oldest record first: REVERSED ones, and those in CONFLICT, included."""
+
     def __init__(
         self,
         *,
         booking: _booking_pb2.Booking | None = ...,
         customer: Global___Customer | None = ...,
+        redemptions: _abc.Iterable[_ticket_pb2.Redemption] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["booking", b"booking", "customer", b"customer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["booking", b"booking", "customer", b"customer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["booking", b"booking", "customer", b"customer", "redemptions", b"redemptions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
