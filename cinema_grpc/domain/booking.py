@@ -20,6 +20,7 @@ from cinema_grpc.domain.payment import AttemptStatus, PaymentAttempt, Refund, Re
 from cinema_grpc.domain.sale import Sale
 from cinema_grpc.domain.seating import row_order
 from cinema_grpc.domain.terms import ShowtimeStatus, Terms
+from cinema_grpc.domain.ticket import Redemption, Ticket
 
 MAXIMUM_SEATS_A_BOOKING = 10
 MICROSECOND = timedelta(microseconds=1)
@@ -71,15 +72,6 @@ class BookedSeat(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Ticket:
-    """Admits one person; valid while its booking is CONFIRMED, and issued when that was confirmed."""
-
-    ticket_id: str
-    seat: str
-    code: str
-
-
-@dataclass(frozen=True, slots=True)
 class Reliance:
     """A stretch of a row in which a booking was made beside other bookings of the same customer.
 
@@ -113,6 +105,7 @@ class Booking:
         wheelchair: Whether it takes wheelchair spaces.
         cancel_cause: Set when it is CANCELLED.
         sale: None if it was sold online.
+        redemptions: Of its tickets, oldest record first.
     """
 
     booking_id: str
@@ -134,6 +127,7 @@ class Booking:
     cancel_cause: CancelCause | None = None
     cancel_reason: str = ""
     sale: Sale | None = None
+    redemptions: tuple[Redemption, ...] = ()
 
     @property
     def labels(self) -> tuple[str, ...]:

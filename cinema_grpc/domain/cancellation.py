@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from cinema_grpc.domain.booking import MICROSECOND, Booking, BookingStatus, CancelCause
 from cinema_grpc.domain.booking_errors import ShowtimeEnded
+from cinema_grpc.domain.door import check_cancellable_by_customer
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.terms import Move, Terms
 
@@ -71,8 +72,10 @@ def quote(
     Raises:
         BookingNotCancellable: It is EXPIRED or CANCELLED, or the showtime has started.
         SeatNotInBooking: It does not keep some of the seats.
+        TicketAlreadyRedeemed: Someone was let in with the ticket of one of them.
     """
     chosen = booking.check_cancellable(seats, now, start_time if now >= start_time else None)
+    check_cancellable_by_customer(booking, chosen)
     if booking.status is BookingStatus.RESERVED:
         last_moment = min(booking.hold_expire_time, start_time) - MICROSECOND
         return CancellationQuote(Money(booking.total_price.currency_code, 0), 0, last_moment)
@@ -84,7 +87,7 @@ def cancel(booking: Booking, terms: Terms, seats: Collection[str], refund_id: st
     """Return a booking without seats, as its owner asked; with the refund that the policy owes if it was paid for.
 
     Raises:
-        BookingNotCancellable, SeatNotInBooking: As for `quote`.
+        BookingNotCancellable, SeatNotInBooking, TicketAlreadyRedeemed: As for `quote`.
         PaymentInProgress: A charge is under way.
     """
     quoted = quote(booking, terms.start_time, terms.moves, seats, now)

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from cinema_grpc.domain.booking import MICROSECOND, Booking, BookingStatus, CancelCause, Ticket
+from cinema_grpc.domain.booking import MICROSECOND, Booking, BookingStatus, CancelCause
 from cinema_grpc.domain.booking_errors import HoldExpired, PaymentDeclined, PaymentInProgress, ShowtimeCancelled
 from cinema_grpc.domain.payment import PAYMENT_TIME, AttemptStatus, PaymentAttempt, Refund, RefundStatus
 from cinema_grpc.domain.terms import Terms
+from cinema_grpc.domain.ticket import Ticket
 
 
 def with_payment_opened(booking: Booking, attempt_id: str, now: datetime, request: str) -> Booking:

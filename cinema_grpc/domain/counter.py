@@ -1,16 +1,19 @@
 """Selling seats at the counter."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from cinema_grpc.domain.booking import Booking, BookingStatus, Ticket
+from cinema_grpc.domain.booking import BookedSeat, Booking, BookingStatus
 from cinema_grpc.domain.booking_errors import ShowtimeCancelled, ShowtimeEnded
 from cinema_grpc.domain.claims import Selection, choose
 from cinema_grpc.domain.gap_rule import OwnSeats
 from cinema_grpc.domain.sale import Sale, Tender
 from cinema_grpc.domain.showtime import Showtime
 from cinema_grpc.domain.terms import ShowtimeStatus, Terms
+from cinema_grpc.domain.ticket import Ticket
 
+IssueTickets = Callable[[Terms, Sequence[BookedSeat]], tuple[Ticket, ...]]
+"""Returns a new ticket for each seat of a booking; for the same seats the same, if a change is applied again."""
 MAXIMUM_SEATS_A_SALE = 100
 """How many seats one sale at the counter has at most."""
 
@@ -21,7 +24,7 @@ def sell(
     user_id: str,
     selection: Selection,
     sale: Sale,
-    tickets: Mapping[str, Ticket],
+    issue: IssueTickets,
     now: datetime,
     *,
     allow_gap: bool = False,
@@ -35,7 +38,7 @@ def sell(
         user_id: Whose booking it is.
         selection: The seats.
         sale: How it is paid for, and by whom it is sold. COMPLIMENTARY seats cost nothing.
-        tickets: A new ticket for each seat, by label.
+        issue: Returns a ticket for each seat.
         now: The present moment.
         allow_gap: Whether it may strand single seats.
         use_house_seats: Whether seats of HOUSE blocks count as free.
@@ -64,7 +67,7 @@ def sell(
             hold_expire_time=now,
             hold_extended=True,
             confirm_time=now,
-            tickets=tuple(tickets[seat.label] for seat in seats),
+            tickets=issue(showtime.terms, seats),
             wheelchair=selection.wheelchair,
             sale=sale,
         )

@@ -9,11 +9,13 @@ from cinema_grpc.domain.booking_errors import SeatsUnavailable
 from cinema_grpc.domain.cancellation import cancel_with_showtime
 from cinema_grpc.domain.catalog import check_overlap, start_time_violations
 from cinema_grpc.domain.counter import check_running
+from cinema_grpc.domain.door import door_tickets
 from cinema_grpc.domain.errors import FieldViolation, InvalidRequest, rfc3339
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.pricing import PriceList
 from cinema_grpc.domain.showtime import Showtime
 from cinema_grpc.domain.terms import Move, SeatBlock, SeatGapPolicy, ShowtimeStatus, Slot, without_seats
+from cinema_grpc.domain.ticket import TicketStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,12 @@ def _impact(showtime: Showtime, now: datetime) -> Impact:
         reserved_bookings=len(bookings) - confirmed,
         payments_in_progress=sum(booking.being_paid for booking in bookings),
         seats=sum(len(booking.labels) for booking in bookings),
-        redeemed_tickets=0,  # no ticket can be redeemed yet
+        redeemed_tickets=sum(
+            shown.status is TicketStatus.REDEEMED
+            for booking in bookings
+            if booking.redemptions
+            for shown in door_tickets(booking)
+        ),
         refund_total=Money(showtime.terms.prices.currency_code, 0),
     )
 

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from cinema_grpc.domain import charging, holds
-from cinema_grpc.domain.booking import Booking, Ticket
+from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.claims import Selection
 from cinema_grpc.domain.payment import AttemptStatus, RefundStatus
 from cinema_grpc.domain.showtime import SeatStatus, Showtime
 from cinema_grpc.domain.terms import SeatBlock, SeatBlockKind
+from cinema_grpc.domain.ticket import Ticket
 from tests.builders import NOW
 
 TEN_MINUTES = timedelta(minutes=10)

@@ -57,7 +57,7 @@ def sell(
         "ada",
         Selection(seats, wheelchair=wheelchair),
         Sale(tender, "staff", "press"),
-        {ticket.seat: ticket for ticket in tickets_for(*seats)},
+        lambda _terms, booked: tuple(tickets_for(*(seat.label for seat in booked))),
         NOW + after,
         allow_gap=allow_gap,
         use_house_seats=use_house_seats,
