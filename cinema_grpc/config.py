@@ -158,6 +158,11 @@ class Settings(BaseSettings):
     """Keys that sign access tokens so that other services can verify them: a PEM file, or a folder of .pem files, with
     Ed25519 or P-256 keys, the same on all replicas. The first by name signs; all verify. They are read again when they
     change."""
+    ticket_keys: Path | None = None
+    """Keys that sign the codes of tickets so that doors can check them offline: a PEM file, or a folder of .pem files,
+    with Ed25519 keys, the same on all replicas, and none of CINEMA_SIGNING_KEYS. The first by name signs; all verify.
+    Keep a key until its last showtime has ended. They are read again when they change. If not set, a key that is
+    derived from CINEMA_JWT_SECRET signs; without that too, codes are random, and only the server can check them."""
     refresh_grace_seconds: Annotated[float, Field(ge=0, le=600)] = 30
     """How long a used refresh token may be repeated, for clients that lost the response. A later repeat revokes the
     session, since the token may be stolen."""

@@ -57,7 +57,8 @@ def warn_of_readable_keys(settings: Settings) -> None:
     They are not refused, since Kubernetes mounts secrets with mode 0644 by default.
     """
     files = [] if settings.tls_key is None else [settings.tls_key]
-    files += [] if settings.signing_keys is None else key_files(settings.signing_keys)
+    for keys in (settings.signing_keys, settings.ticket_keys):
+        files += [] if keys is None else key_files(keys)
     files += [] if settings.stripe_secret_key_file is None else [settings.stripe_secret_key_file]
     for file in files:
         if readable_by_all(file):

@@ -24,18 +24,22 @@ from cinema_grpc.adapters.database.sales_reader import SqlSalesReader
 from cinema_grpc.adapters.database.session_store import SqlSessionStore
 from cinema_grpc.adapters.database.sign_in_store import SqlSignInStore
 from cinema_grpc.adapters.database.sole_server import FileInUse, lock_file
+from cinema_grpc.adapters.database.ticket_reader import SqlTicketReader
 from cinema_grpc.adapters.passwords import Argon2Passwords, load_commonest_passwords
+from cinema_grpc.adapters.ticket_codes import SignedCodes
 from cinema_grpc.application import events, expiry, payments, retention
 from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.background import BackgroundTask
 from cinema_grpc.application.bookings import Bookings
 from cinema_grpc.application.box_office.box_office import BoxOffice
 from cinema_grpc.application.box_office.cache import ShowtimeCache
+from cinema_grpc.application.box_office.preview import Preview
 from cinema_grpc.application.catalog import Catalog
 from cinema_grpc.application.change_limit import ChangeLimit
 from cinema_grpc.application.clock import Clock
 from cinema_grpc.application.counter import Counter
 from cinema_grpc.application.desk import Desk
+from cinema_grpc.application.door import Door
 from cinema_grpc.application.events import EventFeed
 from cinema_grpc.application.expiry import HoldExpiry
 from cinema_grpc.application.listings import Listings
@@ -49,8 +53,9 @@ from cinema_grpc.application.scheduling import Scheduling
 from cinema_grpc.application.seat_watch import SeatWatch
 from cinema_grpc.application.sessions import Sessions
 from cinema_grpc.application.throttle import SignInThrottle
+from cinema_grpc.application.tickets import TicketIssuer
 from cinema_grpc.config import PREFIX, BadSettings, Settings, with_port
-from cinema_grpc.key_reload import SECONDS_BETWEEN_RELOADS, KeyReload, read_signing_keys
+from cinema_grpc.key_reload import SECONDS_BETWEEN_RELOADS, KeyReload, read_signing_keys, read_ticket_keys
 from cinema_grpc.listening import limits_of, read_certificates
 from cinema_grpc.observability.metrics import Metrics
 from cinema_grpc.payment_provider import PaymentProvider, build_provider
@@ -76,7 +81,8 @@ class CinemaServer:
             commands use.
         event_feed: Gives positions to events.
         expire_holds, recover_payments, pay_refunds, delete_expired, delete_events: Background tasks on what is stored.
-        watch_accounts, watch_keys, watch_storage: Background tasks that react to changes from outside.
+        watch_accounts, watch_keys, watch_ticket_keys, watch_storage: Background tasks that react to changes from
+            outside.
     """
 
     def __init__(
@@ -103,7 +109,12 @@ class CinemaServer:
         self._passwords = passwords or Argon2Passwords(longest_wait=longest_wait)
         keys = read_signing_keys(settings)
         self._tokens = JwtAccessTokens(jwt_secret, clock, keys=keys)
-        self._key_reload = KeyReload(settings, self._tokens, keys)
+        self._key_reload = KeyReload("signing keys", partial(read_signing_keys, settings), self._tokens.use_keys, keys)
+        ticket_keys = read_ticket_keys(settings, jwt_secret)
+        self._ticket_codes = SignedCodes(ticket_keys)
+        self._ticket_key_reload = KeyReload(
+            "ticket keys", partial(read_ticket_keys, settings, jwt_secret), self._ticket_codes.use_keys, ticket_keys
+        )
         self.account_store = SqlAccountStore(self.database)
         throttle = SignInThrottle(SqlSignInStore(self.database), settings.sign_in_limits, longest_wait)
         note, commonest = security_log.note, load_commonest_passwords()
@@ -116,11 +127,15 @@ class CinemaServer:
             "disabled accounts", self.accounts.principals.evict_revoked, SECONDS_BETWEEN_REVOCATIONS
         )
         self.watch_keys = BackgroundTask("signing keys", self._key_reload.run_pass, SECONDS_BETWEEN_RELOADS)
+        self.watch_ticket_keys = BackgroundTask(
+            "ticket keys", self._ticket_key_reload.run_pass, SECONDS_BETWEEN_RELOADS
+        )
         self.watch_storage = BackgroundTask("storage watch", self._check_storage, SECONDS_BETWEEN_CHECKS)
         self._background = [self.expire_holds, self.recover_payments, self.pay_refunds, self.delete_expired]
         self._background += [*self._seat_watch.tasks, self.event_feed.follow, self.delete_events]
         self._background += [self.event_feed.sequence] if self.database.driver.shared else []
         self._background += [self.watch_accounts, self.watch_keys] if keys else [self.watch_accounts]
+        self._background += [self.watch_ticket_keys] if settings.ticket_keys else []
         self._application = Application(
             accounts=self.accounts,
             sessions=self._sessions,
@@ -132,6 +147,7 @@ class CinemaServer:
             counter=self.counter,
             desk=self._desk,
             event_feed=self.event_feed,
+            door=self._door,
             sales_reports=SalesReports(SqlSalesReader(self.database)),
             tokens=self._tokens,
             change_limit=ChangeLimit(settings.changes_per_minute),
@@ -153,13 +169,16 @@ class CinemaServer:
         payment_store, grace = SqlPaymentStore(self.database), settings.payment_grace
         given_up, overdue = self._metrics.refunds_given_up.inc, self._metrics.payments_overdue.inc
         refunds = Refunds(payment_store, self._box_office, gateway, grace, given_up)
-        saga = PaymentSaga(self._box_office, gateway, encode_confirmed, grace, encode_action)
+        issuer = TicketIssuer(self._ticket_codes)
+        saga = PaymentSaga(self._box_office, gateway, encode_confirmed, grace, encode_action, issuer)
         self._payments = Payments(payment_store, saga, overdue)
         reader, limits = SqlBookingReader(self.database), settings.hold_limits
         self.bookings = Bookings(self._box_office, reader, self._payments, settings.hold_for, limits)
         readers = SqlDeskReader(self.database), SqlRefundReader(self.database)
         self._desk = Desk(self._box_office, reader, *readers, self.account_store)
-        self.counter = Counter(self._box_office, self.bookings, self.account_store.find)
+        self.counter = Counter(self._box_office, self.bookings, self.account_store.find, issuer)
+        door_reader, preview = SqlTicketReader(self.database), Preview(store, cache)
+        self._door = Door(self._box_office, preview, door_reader, reader, self._ticket_codes)
         self.scheduling = Scheduling(
             self._box_office, store, cache, self.listings, settings.hold_for, provider.price_rule
         )

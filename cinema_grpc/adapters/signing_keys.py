@@ -1,4 +1,4 @@
-"""Key pairs that sign access tokens: Ed25519 or P-256, read from PEM files."""
+"""Key pairs that sign access tokens or tickets: Ed25519 or P-256, read from PEM files."""
 
 import hashlib
 import json
@@ -10,6 +10,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm
 
@@ -67,6 +69,14 @@ def load_keys(path: Path) -> tuple[SigningKey, ...]:
     if found[0].private is None:
         raise BadKeys(f"names {files[0]}, whose first key is public; the first key signs, so it must be a private one")
     return found
+
+
+def derived_key(secret: bytes, purpose: bytes) -> SigningKey:
+    """Return the Ed25519 key that a secret stands for: the same on all replicas, and another for each purpose."""
+    seed = HKDF(SHA256(), length=32, salt=None, info=purpose).derive(secret)
+    private = Ed25519PrivateKey.from_private_bytes(seed)
+    public = private.public_key()
+    return SigningKey("EdDSA", private, public, _jwk("EdDSA", OKPAlgorithm.to_jwk(public, as_dict=True)))
 
 
 def key_files(path: Path) -> list[Path]:

@@ -9,7 +9,7 @@ from cinema_grpc.application.bookings import Bookings, Encode
 from cinema_grpc.application.box_office.box_office import BoxOffice
 from cinema_grpc.application.box_office.command import Command, Decision
 from cinema_grpc.application.idempotency import IdempotentCall
-from cinema_grpc.application.tickets import issue_tickets
+from cinema_grpc.application.tickets import RANDOM_TICKETS, TicketIssuer
 from cinema_grpc.domain.account import User
 from cinema_grpc.domain.cancellation import void
 from cinema_grpc.domain.claims import Selection
@@ -54,12 +54,24 @@ class Counter:
     """Sells seats, and voids bookings."""
 
     def __init__(
-        self, box_office: BoxOffice, bookings: Bookings, find_user: Callable[[str], Awaitable[User | None]]
+        self,
+        box_office: BoxOffice,
+        bookings: Bookings,
+        find_user: Callable[[str], Awaitable[User | None]],
+        issuer: TicketIssuer = RANDOM_TICKETS,
     ) -> None:
-        """Set up; `find_user` returns a user by identifier, or None."""
+        """Set up.
+
+        Args:
+            box_office: Makes changes.
+            bookings: Knows the showtimes of bookings.
+            find_user: Returns a user by identifier, or None.
+            issuer: Issues the tickets of what is sold.
+        """
         self._box_office = box_office
         self._bookings = bookings
         self._find_user = find_user
+        self._issuer = issuer
 
     async def sell(
         self, seller: str, showtime_id: str, wanted: CounterSale, call: IdempotentCall | None, encode: Encode
@@ -82,7 +94,7 @@ class Counter:
             raise UserNotFound(wanted.customer)
         booking_id, owner = str(uuid_utils.uuid7()), wanted.customer or seller
         sale = Sale(wanted.tender, seller, clean(wanted.reason))
-        tickets = {ticket.seat: ticket for ticket in issue_tickets(wanted.selection.seats)}
+        issue = self._issuer.begin()
 
         def change(decision: Decision) -> bytes:
             booking = sell(
@@ -91,7 +103,7 @@ class Counter:
                 owner,
                 wanted.selection,
                 sale,
-                tickets,
+                issue,
                 decision.now,
                 allow_gap=wanted.allow_gap,
                 use_house_seats=wanted.use_house_seats,

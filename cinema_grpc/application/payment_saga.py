@@ -31,7 +31,7 @@ from cinema_grpc.application.payment_ports import (
     charge_of,
 )
 from cinema_grpc.application.retry_policy import PROVIDER_SECONDS
-from cinema_grpc.application.tickets import issue_tickets
+from cinema_grpc.application.tickets import RANDOM_TICKETS, TicketIssuer
 from cinema_grpc.domain.booking import Booking, CancelCause
 from cinema_grpc.domain.booking_errors import HoldExpired, PaymentDeclined, ShowtimeCancelled
 from cinema_grpc.domain.charging import (
@@ -83,6 +83,7 @@ class PaymentSaga:
         grace: How long an attempt belongs to the process that opened it. That repeats the charge until then if the
             provider does not answer; later it is left to recovery.
         encode_action: Returns the response to ConfirmPayment for a booking whose customer has to act.
+        issuer: Issues the tickets of a booking that is paid for.
     """
 
     box_office: BoxOffice
@@ -90,6 +91,7 @@ class PaymentSaga:
     encode: Callable[[Booking], bytes]
     grace: timedelta
     encode_action: Callable[[Booking, ActionRequired], bytes]
+    issuer: TicketIssuer = RANDOM_TICKETS
 
     async def carry(self, booking: Booking, attempt: PaymentAttempt, payer: Payer | None = None) -> bytes | None:
         """Carry an attempt from its present state to its end, or until the customer has to act.
@@ -214,7 +216,7 @@ class PaymentSaga:
         payer: Payer | None,
         expected: AttemptStatus = AttemptStatus.OPEN,
     ) -> bytes:
-        tickets, refund_id, showtime_cancelled = issue_tickets(booking.labels), str(uuid_utils.uuid7()), False
+        issue, refund_id, showtime_cancelled = self.issuer.begin(), str(uuid_utils.uuid7()), False
 
         def settle(decision: Decision) -> bytes | None:
             nonlocal showtime_cancelled
@@ -223,7 +225,7 @@ class PaymentSaga:
                 booking.booking_id,
                 with_charge_settled,
                 attempt.attempt_id,
-                tickets,
+                issue(showtime.terms, booking.seats),
                 refund_id,
                 showtime.terms,
                 decision.now,

@@ -7,14 +7,14 @@ the execution do what the preview showed, or fail.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 import uuid_utils
 
 from cinema_grpc.application.box_office.box_office import BoxOffice
-from cinema_grpc.application.box_office.cache import ShowtimeCache, catch_up
+from cinema_grpc.application.box_office.cache import ShowtimeCache
 from cinema_grpc.application.box_office.command import Command, Decision
-from cinema_grpc.application.box_office.store import BoxOfficeStore, LoadRequest
+from cinema_grpc.application.box_office.preview import Preview
+from cinema_grpc.application.box_office.store import BoxOfficeStore
 from cinema_grpc.application.catalog_rules import PriceRule, any_price, provider_violations
 from cinema_grpc.application.idempotency import IdempotentCall
 from cinema_grpc.application.listings import Listings, with_state
@@ -29,8 +29,6 @@ from cinema_grpc.domain.showtime_changes import (
 )
 from cinema_grpc.domain.terms import SeatBlock, SeatBlockKind
 from cinema_grpc.domain.text import clean
-
-A = TypeVar("A")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +84,7 @@ class Scheduling:
             price_rule: That of the payment provider.
         """
         self._box_office = box_office
-        self._store = store
-        self._cache = cache
+        self._preview = Preview(store, cache)
         self._listings = listings
         self._hold_for = hold_for
         self._price_rule = price_rule
@@ -128,7 +125,7 @@ class Scheduling:
         def read(decision: Decision) -> list[SeatBlock]:
             return [block for block in decision.showtime.terms.blocks if not block.lapsed(decision.now)]
 
-        return await self._preview(Command(showtime_id, read))
+        return await self._preview.run(Command(showtime_id, read))
 
     async def cancel(
         self,
@@ -182,25 +179,8 @@ class Scheduling:
 
     async def _run(self, command: Command[bytes], execution: Execution) -> bytes:
         if execution.validate_only:
-            return await self._preview(command)
+            return await self._preview.run(command)
         return await self._box_office.execute(command)
-
-    async def _preview(self, command: Command[A]) -> A:
-        """Return what a command comes to on a copy of the committed showtime.
-
-        Raises:
-            ShowtimeNotFound, and what the command raises.
-        """
-        showtime_id, cached = command.showtime_id, self._cache.get(command.showtime_id)
-        slots = {} if command.slots is None else {showtime_id: command.slots}
-        known = None if cached is None else cached.version
-        loaded = await self._store.load(LoadRequest({showtime_id: known}, slots=slots))
-        found = loaded.showtimes.get(showtime_id)
-        if found is None:
-            raise ShowtimeNotFound(showtime_id)
-        now = max(loaded.now, found.latest_time)
-        decision = Decision(catch_up(cached, found), found.version.revision, now, lambda *_: 0, found.slots)
-        return command.change(decision)
 
     async def _listed(self, showtime_id: str) -> ListedShowtime:
         listed = await self._listings.listed(showtime_id)

@@ -1,13 +1,89 @@
-"""Tickets for seats that were paid for."""
+"""Issuing tickets: an identifier and a code for each seat that is sold."""
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple, Protocol
 
 import uuid_utils
 
-from cinema_grpc.domain.booking import Ticket
+from cinema_grpc.application.account_ports import JsonWebKey
+from cinema_grpc.domain.booking import BookedSeat
+from cinema_grpc.domain.counter import IssueTickets
+from cinema_grpc.domain.terms import Terms
+from cinema_grpc.domain.ticket import Ticket
 
 
-def issue_tickets(seats: Sequence[str]) -> list[Ticket]:
-    """Return a ticket for each seat, with a code of 128 random bits."""
-    return [Ticket(str(uuid_utils.uuid7()), seat, secrets.token_urlsafe(16)) for seat in seats]
+class Admission(NamedTuple):
+    """What the code of a ticket says: which ticket admits to which seat of which showtime, and its ticket type."""
+
+    ticket_id: str
+    showtime_id: str
+    seat: str
+    start_time: datetime
+    ticket_type: str
+
+
+class TicketCodes(Protocol):
+    """Makes the codes of tickets, and checks them."""
+
+    def issue(self, admission: Admission) -> str:
+        """Return the code of a ticket, which can't be guessed."""
+        ...
+
+    def is_genuine(self, code: str) -> bool:
+        """Return whether a code is well-formed and has a valid signature."""
+        ...
+
+    def public_keys(self) -> list[JsonWebKey]:
+        """Return the keys that verify codes, the signing one first; none if codes are not signed."""
+        ...
+
+
+class RandomCodes:
+    """Codes of 128 random bits, which only this service can check. Fulfils TicketCodes."""
+
+    def issue(self, _admission: Admission) -> str:
+        """Return a new code."""
+        return secrets.token_urlsafe(16)
+
+    def is_genuine(self, _code: str) -> bool:
+        """Return False: no code has a signature."""
+        return False
+
+    def public_keys(self) -> list[JsonWebKey]:
+        """Return no keys."""
+        return []
+
+
+@dataclass(frozen=True, slots=True)
+class TicketIssuer:
+    """Issues tickets with codes of one kind."""
+
+    codes: TicketCodes
+
+    def begin(self) -> IssueTickets:
+        """Return a function that issues the tickets of one booking.
+
+        It returns the same tickets for the same seats, since a change may be applied again. If the showtime was moved
+        in between, they have other codes.
+        """
+        identifiers: dict[str, str] = {}
+        issued: dict[Admission, Ticket] = {}
+
+        def issue(terms: Terms, seats: Sequence[BookedSeat]) -> tuple[Ticket, ...]:
+            tickets = []
+            for seat in seats:
+                ticket_id = identifiers.setdefault(seat.label, str(uuid_utils.uuid7()))
+                admission = Admission(ticket_id, terms.showtime_id, seat.label, terms.start_time, seat.ticket_type)
+                if admission not in issued:
+                    issued[admission] = Ticket(ticket_id, seat.label, self.codes.issue(admission))
+                tickets.append(issued[admission])
+            return tuple(tickets)
+
+        return issue
+
+
+RANDOM_TICKETS = TicketIssuer(RandomCodes())
+"""Issues tickets whose codes are not signed."""

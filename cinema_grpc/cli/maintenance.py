@@ -99,7 +99,7 @@ async def switch_account(settings: Settings, username: str, *, disable: bool) ->
 def _server_without_tokens(settings: Settings) -> CinemaServer:
     """Build a server for a command that issues no tokens and takes no payments, and so needs no keys."""
     stripe = {"payments": "simulated", "stripe_secret_key": None, "stripe_secret_key_file": None}
-    without_keys = {"signing_keys": None, **stripe}
+    without_keys = {"signing_keys": None, "ticket_keys": None, **stripe}
     return CinemaServer(settings.model_copy(update=without_keys), secrets.token_bytes(32))
 
 

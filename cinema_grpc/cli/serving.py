@@ -16,7 +16,7 @@ from cinema_grpc.cli.exit_timer import NOT_CLEAN, SECONDS_BEYOND_GRACE, ExitTime
 from cinema_grpc.cli.maintenance import migrate_database
 from cinema_grpc.cli.workers import Workers
 from cinema_grpc.config import PREFIX, BadSettings, Settings
-from cinema_grpc.key_reload import read_signing_keys
+from cinema_grpc.key_reload import read_signing_keys, read_ticket_keys
 from cinema_grpc.listening import allow_open_files, read_certificates, warn_of_readable_keys
 from cinema_grpc.observability.log_writer import LogWriter
 from cinema_grpc.payment_provider import log_payments, read_stripe_key
@@ -94,7 +94,7 @@ async def serve_from_workers(settings: Settings, number: int, *, with_migration:
             f"{PREFIX}METRICS_ADDRESS: --workers can't have it, since workers share their ports and each has counters "
             "of its own; run replicas with an address each"
         )
-    _jwt_secret(settings, with_demo=False)
+    read_ticket_keys(settings, _jwt_secret(settings, with_demo=False))
     read_signing_keys(settings)
     read_certificates(settings)
     read_stripe_key(settings)

@@ -10,6 +10,7 @@ from cinema.v1 import (
     catalog_service_pb2,
     event_service_pb2,
     showtime_service_pb2,
+    ticket_service_pb2,
 )
 from google.protobuf.descriptor_pb2 import MethodOptions
 
@@ -33,6 +34,7 @@ SERVICES = tuple(
         booking_service_pb2,
         box_office_service_pb2,
         event_service_pb2,
+        ticket_service_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
 )
@@ -89,6 +91,12 @@ ACCESS: Mapping[str, Access] = MappingProxyType(
         "/cinema.v1.BoxOfficeService/GetSalesReport": Access.STAFF,
         "/cinema.v1.EventService/ListEvents": Access.EVENTS,
         "/cinema.v1.EventService/WatchEvents": Access.EVENTS,
+        "/cinema.v1.TicketService/ListTicketKeys": Access.PUBLIC,
+        "/cinema.v1.TicketService/RenderTicket": Access.CUSTOMER,
+        "/cinema.v1.TicketService/RedeemTicket": Access.STAFF,
+        "/cinema.v1.TicketService/ReverseRedemption": Access.STAFF,
+        "/cinema.v1.TicketService/RecordRedemptions": Access.STAFF,
+        "/cinema.v1.TicketService/ListTickets": Access.STAFF,
         "/grpc.health.v1.Health/Check": Access.PUBLIC,
         "/grpc.health.v1.Health/Watch": Access.PUBLIC,
         "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo": Access.PUBLIC,

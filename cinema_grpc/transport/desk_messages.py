@@ -13,6 +13,7 @@ from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.payment import RefundStatus
 from cinema_grpc.domain.sale import Tender
 from cinema_grpc.domain.sales import SalesGroup, SalesLine
+from cinema_grpc.transport.door_messages import render_redemption
 from cinema_grpc.transport.parsing import parse_booking_status
 from cinema_grpc.transport.rendering import (
     render_booking,
@@ -67,6 +68,7 @@ def render_found(found: CustomerBooking) -> pb.FoundBooking:
             full_name=customer.full_name,
             email=customer.email,
         ),
+        redemptions=map(render_redemption, found.booking.redemptions),
     )
 
 

@@ -14,6 +14,7 @@ from cinema.v1 import (
     box_office_service_pb2,
     catalog_service_pb2,
     showtime_service_pb2,
+    ticket_service_pb2,
 )
 
 from cinema_grpc.application.accounts import Accounts
@@ -27,6 +28,7 @@ from cinema_grpc.domain.seating import SeatPlan
 from cinema_grpc.transport.call import principal
 from cinema_grpc.transport.catalog_servicer import MOVIE_FIELDS, PLACE_FIELDS
 from cinema_grpc.transport.desk_messages import search_violations
+from cinema_grpc.transport.door_messages import offline_violations
 from cinema_grpc.transport.parsing import (
     parse_changes,
     parse_moment,
@@ -64,7 +66,11 @@ def further_checks(accounts: Accounts, catalog: Catalog) -> Mapping[str, Further
     async def update_showtime(request: showtime_service_pb2.UpdateShowtimeRequest) -> Sequence[FieldViolation]:
         return [*await _update_violations(CHANGEABLE, request), *await schedule_violations(request, None)]
 
+    async def record_redemptions(request: ticket_service_pb2.RecordRedemptionsRequest) -> Sequence[FieldViolation]:
+        return offline_violations(request)
+
     return {
+        "/cinema.v1.TicketService/RecordRedemptions": record_redemptions,
         "/cinema.v1.AuthService/Register": register,
         "/cinema.v1.BookingService/CreateBooking": _create_booking,
         "/cinema.v1.BookingService/UpdateHold": _update_hold,

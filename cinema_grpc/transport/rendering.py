@@ -13,11 +13,13 @@ from cinema_grpc.application.sessions import Tokens
 from cinema_grpc.domain.account import Role, User
 from cinema_grpc.domain.booking import Booking, BookingStatus, CancelCause
 from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
+from cinema_grpc.domain.door import door_tickets
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.payment import Refund, RefundStatus
 from cinema_grpc.domain.sale import Sale, Tender
 from cinema_grpc.domain.showtime import SeatStatus
 from cinema_grpc.domain.terms import SeatGapPolicy, ShowtimeStatus
+from cinema_grpc.domain.ticket import TicketStatus
 from cinema_grpc.transport.parsing import EPOCH
 
 M = TypeVar("M", bound=Message)
@@ -30,7 +32,7 @@ BOOKING_STATUSES = {each: booking_pb2.BookingStatus.Value(f"BOOKING_STATUS_{each
 REFUND_STATUSES = {each: booking_pb2.RefundStatus.Value(f"REFUND_STATUS_{each.name}") for each in RefundStatus}
 CANCEL_CAUSES = {each: booking_pb2.CancelCause.Value(f"CANCEL_CAUSE_{each.name}") for each in CancelCause}
 SEAT_ACTIVE, SEAT_CANCELLED = booking_pb2.BOOKED_SEAT_STATUS_ACTIVE, booking_pb2.BOOKED_SEAT_STATUS_CANCELLED
-TICKET_VALID, TICKET_VOID = booking_pb2.TICKET_STATUS_VALID, booking_pb2.TICKET_STATUS_VOID
+TICKET_STATUSES = {each: booking_pb2.TicketStatus.Value(f"TICKET_STATUS_{each.name}") for each in TicketStatus}
 TENDERS = {each: booking_pb2.Tender.Value(f"TENDER_{each.name}") for each in Tender}
 SEAT_STATUSES = {each: showtime_pb2.SeatStatus.Value(f"SEAT_STATUS_{each.name}") for each in SeatStatus}
 SHOWTIME_STATUSES = {each: showtime_pb2.ShowtimeStatus.Value(f"SHOWTIME_STATUS_{each.name}") for each in ShowtimeStatus}
@@ -189,16 +191,14 @@ def write_booking(booking: Booking, message: booking_pb2.Booking) -> None:
         _write_moment(booking.confirm_time, message.confirm_time)
     if booking.cancel_time is not None:
         _write_moment(booking.cancel_time, message.cancel_time)
-    if booking.tickets:
-        valid = booking.labels if booking.status is BookingStatus.CONFIRMED else ()
-        for ticket in booking.tickets:
-            message.tickets.add(
-                ticket_id=ticket.ticket_id,
-                seat=ticket.seat,
-                code=ticket.code,
-                status=TICKET_VALID if ticket.seat in valid else TICKET_VOID,
-                issue_time=message.confirm_time,
-            )
+    for shown in door_tickets(booking):
+        message.tickets.add(
+            ticket_id=shown.ticket.ticket_id,
+            seat=shown.ticket.seat,
+            code=shown.ticket.code,
+            status=TICKET_STATUSES[shown.status],
+            issue_time=message.confirm_time,
+        )
     if booking.refunds:
         message.refunds.extend(map(render_refund, booking.refunds))
         message.refund.CopyFrom(message.refunds[-1])

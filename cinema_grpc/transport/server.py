@@ -14,6 +14,7 @@ from cinema_grpc.application.catalog import Catalog
 from cinema_grpc.application.change_limit import ChangeLimit
 from cinema_grpc.application.counter import Counter
 from cinema_grpc.application.desk import Desk
+from cinema_grpc.application.door import Door
 from cinema_grpc.application.events import EventFeed
 from cinema_grpc.application.listings import Listings
 from cinema_grpc.application.sales_report import SalesReports
@@ -35,6 +36,7 @@ from cinema_grpc.transport.limits import Limits
 from cinema_grpc.transport.pipeline import CallPipeline
 from cinema_grpc.transport.reflection import reflection_handlers
 from cinema_grpc.transport.showtime_servicer import ShowtimeServicer
+from cinema_grpc.transport.ticket_servicer import TicketServicer
 
 SECONDS_TO_CLEAN_UP = 1.0
 """Longest wait for the handlers of calls that gRPC has cut off."""
@@ -67,6 +69,7 @@ class Application:
     bookings: Bookings
     counter: Counter
     desk: Desk
+    door: Door
     event_feed: EventFeed
     sales_reports: SalesReports
     tokens: AccessTokens
@@ -208,6 +211,7 @@ def _contract_handlers(
             application.counter, application.desk, application.sales_reports, largest_page
         ),
         "EventService": EventServicer(application.event_feed, authentication.check_again, largest_page),
+        "TicketService": TicketServicer(application.door, largest_page),
     }
     return {
         name: handler for service in SERVICES for name, handler in handlers_of(service, servicers[service.name]).items()

@@ -1,7 +1,7 @@
 """A history of sales for the audit: each kind of booking, block, cancellation and refund that there is."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
@@ -11,7 +11,7 @@ from sqlalchemy import insert
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.event_store import SqlEventStore
 from cinema_grpc.application.box_office.command import Command, Decision
-from cinema_grpc.domain.booking import Booking, Ticket
+from cinema_grpc.domain.booking import BookedSeat, Booking
 from cinema_grpc.domain.cancellation import void
 from cinema_grpc.domain.charging import with_charge_settled, with_refund_settled
 from cinema_grpc.domain.claims import Selection
@@ -21,7 +21,8 @@ from cinema_grpc.domain.sale import Sale, Tender
 from cinema_grpc.domain.session import RefreshToken, Session
 from cinema_grpc.domain.settlement import with_refund_settled_by_hand
 from cinema_grpc.domain.showtime_changes import ShowtimeChanges, cancel_showtime, set_seat_blocks, update_showtime
-from cinema_grpc.domain.terms import SeatBlock, SeatBlockKind
+from cinema_grpc.domain.terms import SeatBlock, SeatBlockKind, Terms
+from cinema_grpc.domain.ticket import Ticket
 from tests.application.commands import TEN_MINUTES, cancel_command, expire_command
 from tests.application.conftest import App
 from tests.database import START, writing
@@ -76,12 +77,15 @@ async def sell_at_counter(
     app: App, name: str, tender: Tender, *seats: str, at: str = "s1", wheelchair: bool = False
 ) -> None:
     """Sell seats at the counter; bob sells to ada."""
-    tickets = {seat: Ticket(f"{name}-{seat}", seat, f"{name}-{seat}") for seat in seats}
+
+    def issue(_terms: Terms, seats: Sequence[BookedSeat]) -> tuple[Ticket, ...]:
+        return tuple(Ticket(f"{name}-{seat.label}", seat.label, f"{name}-{seat.label}") for seat in seats)
+
     sale, selection = Sale(tender, "bob", "a reason"), Selection(seats, wheelchair=wheelchair)
     await change(
         app,
         at,
-        lambda decision: sell(decision.showtime, name, "ada", selection, sale, tickets, decision.now),
+        lambda decision: sell(decision.showtime, name, "ada", selection, sale, issue, decision.now),
     )
 
 

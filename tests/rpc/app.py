@@ -24,6 +24,8 @@ from cinema.v1 import (
     showtime_pb2,
     showtime_service_pb2,
     showtime_service_pb2_grpc,
+    ticket_service_pb2,
+    ticket_service_pb2_grpc,
 )
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -45,6 +47,7 @@ SERVICES = (
     booking_service_pb2,
     box_office_service_pb2,
     event_service_pb2,
+    ticket_service_pb2,
 )
 METHODS = {
     f"/{service.full_name}/{method.name}": method
@@ -106,6 +109,7 @@ class App:
         self.bookings = booking_service_pb2_grpc.BookingServiceStub(self.channel)
         self.box_office = box_office_service_pb2_grpc.BoxOfficeServiceStub(self.channel)
         self.events = event_service_pb2_grpc.EventServiceStub(self.channel)
+        self.tickets = ticket_service_pb2_grpc.TicketServiceStub(self.channel)
 
     def send(
         self, method: str, request: bytes, metadata: Metadata = ()

@@ -30,6 +30,7 @@ PUBLIC = {
     "/cinema.v1.ShowtimeService/GetShowtime",
     "/cinema.v1.ShowtimeService/SuggestSeats",
     "/cinema.v1.ShowtimeService/WatchSeats",
+    "/cinema.v1.TicketService/ListTicketKeys",
 }
 FOR_ANY_USER = {
     "/cinema.v1.AuthService/GetCurrentUser",
@@ -43,6 +44,7 @@ FOR_CUSTOMERS = {
     "/cinema.v1.BookingService/GetCancellationQuote",
     "/cinema.v1.BookingService/CancelBooking",
     "/cinema.v1.BookingService/UpdateHold",
+    "/cinema.v1.TicketService/RenderTicket",
 }
 FOR_STAFF = {
     "/cinema.v1.CatalogService/CreateMovie",
@@ -62,6 +64,10 @@ FOR_STAFF = {
     "/cinema.v1.BoxOfficeService/ListRefunds",
     "/cinema.v1.BoxOfficeService/SettleRefund",
     "/cinema.v1.BoxOfficeService/GetSalesReport",
+    "/cinema.v1.TicketService/RedeemTicket",
+    "/cinema.v1.TicketService/ReverseRedemption",
+    "/cinema.v1.TicketService/RecordRedemptions",
+    "/cinema.v1.TicketService/ListTickets",
 }
 FOR_SERVICES = {
     "/cinema.v1.EventService/ListEvents",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cinema_grpc.application.account_ports import AccessToken
 from cinema_grpc.application.sessions import Tokens
 from cinema_grpc.domain.account import Role, User
-from cinema_grpc.domain.booking import Booking, BookingStatus, Ticket
+from cinema_grpc.domain.booking import Booking, BookingStatus
 from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
 from cinema_grpc.domain.errors import InvalidRequest
 from cinema_grpc.domain.money import Money
@@ -22,6 +22,7 @@ from cinema_grpc.domain.pricing import PriceLine, PriceList
 from cinema_grpc.domain.seating import SeatRow
 from cinema_grpc.domain.showtime import SeatStatus
 from cinema_grpc.domain.terms import SeatGapPolicy
+from cinema_grpc.domain.ticket import Ticket
 from cinema_grpc.transport.parsing import (
     parse_booking_status,
     parse_moment,

@@ -23,10 +23,16 @@ BOOKING_DETAIL = """
                 refund.status, refund.create_time, refund.seats, refund.settled_by, refund.settle_time, refund.note,
                 refund.provider_id))
             FROM refund WHERE refund.booking_id = booking.booking_id
-        ) END AS refunds
+        ) END AS refunds,
+        CASE WHEN confirm_time IS NOT NULL THEN (
+            SELECT {group}({array}(redemption.redemption_id, redemption.ticket_id, redemption.gate,
+                redemption.redeem_time, redemption.redeemed_by, redemption.record_time, redemption.kind,
+                redemption.reverse_time, redemption.reversed_by, redemption.reverse_reason))
+            FROM redemption WHERE redemption.booking_id = booking.booking_id
+        ) END AS redemptions
     FROM booking
 """
-"""A booking with its tickets, its latest payment attempt and its refunds as JSON.
+"""A booking with its tickets, its latest payment attempt, its refunds and its redemptions as JSON.
 
 Only bookings that a customer tried to pay for, or that were sold at the counter, have any. `hold_extended` marks these.
 """
@@ -42,5 +48,5 @@ booking_detail = Table(
         Column(each.name, BigInteger if isinstance(each.type, Instant) else each.type)
         for each in schema.booking.columns
     ),
-    *(Column(name, Text) for name in ("tickets", "payment", "refunds")),
+    *(Column(name, Text) for name in ("tickets", "payment", "refunds", "redemptions")),
 )

@@ -17,13 +17,15 @@ from cinema_grpc.adapters.database.column_types import (
 )
 from cinema_grpc.adapters.database.event_rows import outbox_row
 from cinema_grpc.adapters.database.payment_rows import add_payments, read_attempt, read_refunds
+from cinema_grpc.adapters.database.redemption_rows import add_redemptions, read_redemptions
 from cinema_grpc.adapters.database.terms_rows import add_terms
 from cinema_grpc.application.box_office.store import ShowtimeUpdate
 from cinema_grpc.application.idempotency import IdempotencyKey, StoredResponse
-from cinema_grpc.domain.booking import SEAT_KEEPING, BookedSeat, Booking, BookingStatus, CancelCause, Reliance, Ticket
+from cinema_grpc.domain.booking import SEAT_KEEPING, BookedSeat, Booking, BookingStatus, CancelCause, Reliance
 from cinema_grpc.domain.events import events_of
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.sale import Sale, Tender
+from cinema_grpc.domain.ticket import Ticket
 
 COLUMNS = [
     booking_detail.c[name]
@@ -50,6 +52,7 @@ COLUMNS = [
         "tickets",
         "payment",
         "refunds",
+        "redemptions",
     )
 ]
 """The columns of a booking, in the order in which `read_booking` takes them, and in which `sql/` loads them."""
@@ -83,6 +86,7 @@ def read_booking(row: Sequence[Any]) -> Booking:
         tickets,
         payment,
         refunds,
+        redemptions,
     ) = row
     booked = tuple(
         BookedSeat(label, Money(currency_code, price), category, ticket_type, proof, bool(active))
@@ -108,6 +112,7 @@ def read_booking(row: Sequence[Any]) -> Booking:
         payment=read_attempt(payment) if payment else None,
         refunds=read_refunds(refunds, currency_code) if refunds else (),
         relied_on=_read_reliances(relied_on) if relied_on else (),
+        redemptions=read_redemptions(redemptions) if redemptions else (),
     )
 
 
@@ -135,6 +140,8 @@ def rows_of(
             _add_claims(rows, change.before, change.after)
             _add_tickets(rows, change.before, change.after)
             add_payments(rows, change.before, change.after)
+            if change.after.redemptions:
+                add_redemptions(rows, change.before, change.after)
     if responses:
         create_time = microseconds(now)
         # Sorted, so that two replicas that store the same responses do not deadlock.

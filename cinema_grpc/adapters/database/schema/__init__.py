@@ -20,6 +20,7 @@ from cinema_grpc.adapters.database.schema.catalog import (
     movie,
     showtime,
 )
+from cinema_grpc.adapters.database.schema.door import redemption
 from cinema_grpc.adapters.database.schema.events import event, event_feed, event_outbox
 from cinema_grpc.adapters.database.schema.payments import (
     OWED_REFUND,
@@ -49,6 +50,7 @@ __all__ = [
     "metadata",
     "movie",
     "payment_attempt",
+    "redemption",
     "refund",
     "seat_block",
     "seat_claim",

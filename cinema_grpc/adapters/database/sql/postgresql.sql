@@ -79,7 +79,7 @@ SELECT
             detail.seats, detail.currency_code, detail.create_time, detail.hold_expire_time, detail.hold_extended,
             detail.hold_renewed, detail.confirm_time, detail.cancel_time, detail.cancel_cause, detail.cancel_reason,
             detail.wheelchair, detail.tender, detail.sold_by, detail.sale_reason, detail.relied_on, detail.tickets,
-            detail.payment, detail.refunds))
+            detail.payment, detail.refunds, detail.redemptions))
         FROM (
             SELECT changed.booking_id
             FROM wanted CROSS JOIN LATERAL (
@@ -140,7 +140,7 @@ SELECT
         WHERE other.showtime_id <> wanted.showtime_id AND other.status = 'SCHEDULED' AND other.end_time > span.after
     ) AS slots;
 
--- name: release(released_claims, changed_attempts, dropped_blocks, changed_blocks, changed_terms)
+-- name: release(released_claims, changed_attempts, dropped_blocks, changed_blocks, changed_terms, reversed_redemptions)
 -- Runs before `write`: within one statement a key can't be given up and taken again, nor a row be changed twice.
 WITH released AS (
     DELETE FROM seat_claim
@@ -174,15 +174,23 @@ WITH released AS (
         start_time bigint, end_time bigint, moves text, prices text, seat_gap_policy text, terms_revision bigint)
     WHERE showtime.showtime_id = new.showtime_id
     RETURNING 1
+), reversed AS (
+    UPDATE redemption
+    SET reverse_time = new.reverse_time, reversed_by = new.reversed_by, reverse_reason = new.reverse_reason
+    FROM json_to_recordset($6::json) AS new (redemption_id text, reverse_time bigint, reversed_by text,
+        reverse_reason text)
+    WHERE redemption.redemption_id = new.redemption_id
+    RETURNING 1
 )
 SELECT
     (SELECT count(*) FROM released) AS released_claims,
     (SELECT count(*) FROM settled) AS changed_attempts,
     (SELECT count(*) FROM dropped) AS dropped_blocks,
     (SELECT count(*) FROM changed) AS changed_blocks,
-    (SELECT count(*) FROM terms) AS changed_terms;
+    (SELECT count(*) FROM terms) AS changed_terms,
+    (SELECT count(*) FROM reversed) AS reversed_redemptions;
 
--- name: write(responses, showtimes, commits, bookings, changed_bookings, claims, attempts, tickets, refunds, settled_refunds, blocks, outbox)
+-- name: write(responses, showtimes, commits, bookings, changed_bookings, claims, attempts, tickets, refunds, settled_refunds, blocks, outbox, redemptions)
 WITH responses AS (
     INSERT INTO stored_response (caller, rpc, request_id, digest, response, create_time)
     SELECT caller, rpc, request_id, digest, response, create_time
@@ -242,6 +250,12 @@ WITH responses AS (
         created_by)
     SELECT block_id, showtime_id, kind, reason, seats, seat_count, release_time, create_time, created_by
     FROM json_populate_recordset(NULL::seat_block, $11::json)
+), redemptions AS (
+    INSERT INTO redemption (redemption_id, ticket_id, booking_id, gate, redeem_time, redeemed_by, record_time, kind,
+        reverse_time, reversed_by, reverse_reason)
+    SELECT redemption_id, ticket_id, booking_id, gate, redeem_time, redeemed_by, record_time, kind, reverse_time,
+        reversed_by, reverse_reason
+    FROM json_populate_recordset(NULL::redemption, $13::json)
 ), settled AS (
     UPDATE refund
     SET status = new.status, settled_by = new.settled_by, settle_time = new.settle_time, note = new.note,

@@ -33,7 +33,7 @@ SELECT
             detail.seats, detail.currency_code, detail.create_time, detail.hold_expire_time, detail.hold_extended,
             detail.hold_renewed, detail.confirm_time, detail.cancel_time, detail.cancel_cause, detail.cancel_reason,
             detail.wheelchair, detail.tender, detail.sold_by, detail.sale_reason, detail.relied_on, detail.tickets,
-            detail.payment, detail.refunds))
+            detail.payment, detail.refunds, detail.redemptions))
         FROM (
             SELECT seat_claim.booking_id
             FROM wanted CROSS JOIN seat_claim ON seat_claim.showtime_id = wanted.showtime_id
@@ -100,7 +100,7 @@ SELECT showtime_id FROM (
 );
 
 -- The statements that write run once for each row, in the order of this file: seats are released before they are
--- claimed, and attempts are settled before others are opened.
+-- claimed, attempts are settled before others are opened, and redemptions are reversed before others are made.
 
 -- name: released_claims(*)
 DELETE FROM seat_claim
@@ -109,6 +109,11 @@ WHERE showtime_id = :showtime_id AND seat = :seat AND booking_id IS :booking_id 
 -- name: changed_attempts(*)
 UPDATE payment_attempt SET status = :status, request = :request, provider_id = :provider_id, action = :action
 WHERE attempt_id = :attempt_id;
+
+-- name: reversed_redemptions(*)
+UPDATE redemption
+SET reverse_time = :reverse_time, reversed_by = :reversed_by, reverse_reason = :reverse_reason
+WHERE redemption_id = :redemption_id;
 
 -- name: dropped_blocks(*)
 DELETE FROM seat_block WHERE block_id = :block_id;
@@ -178,6 +183,12 @@ UPDATE refund
 SET status = :status, settled_by = :settled_by, settle_time = :settle_time, note = :note, provider_id = :provider_id,
     watched = :watched
 WHERE refund_id = :refund_id;
+
+-- name: redemptions(*)
+INSERT INTO redemption (redemption_id, ticket_id, booking_id, gate, redeem_time, redeemed_by, record_time, kind,
+    reverse_time, reversed_by, reverse_reason)
+VALUES (:redemption_id, :ticket_id, :booking_id, :gate, :redeem_time, :redeemed_by, :record_time, :kind,
+    :reverse_time, :reversed_by, :reverse_reason);
 
 -- name: add_events(showtime_id, revision, decide_time, events)
 -- Runs once for each showtime of a commit, and gives positions at once: there is no other writer.

@@ -1,0 +1,107 @@
+"""Messages of the TicketService: parsing requests, and writing tickets and redemptions."""
+
+from collections.abc import Sequence
+
+from cinema.v1 import ticket_pb2
+from cinema.v1 import ticket_service_pb2 as pb
+
+from cinema_grpc.application.door import OfflineRedemption, RecordedRedemption, Visit
+from cinema_grpc.domain.door import DoorTicket, RecordOutcome
+from cinema_grpc.domain.errors import FieldViolation, violations_of
+from cinema_grpc.domain.text import clean
+from cinema_grpc.domain.ticket import Redemption, RedemptionKind
+from cinema_grpc.transport.parsing import parse_moment
+from cinema_grpc.transport.rendering import TICKET_STATUSES, render_moment
+
+KINDS = {each: ticket_pb2.RedemptionStatus.Value(f"REDEMPTION_STATUS_{each.name}") for each in RedemptionKind}
+OUTCOMES = {each: pb.RecordOutcome.Value(f"RECORD_OUTCOME_{each.name}") for each in RecordOutcome}
+UNKNOWN = pb.RecordedRedemption(outcome=pb.RECORD_OUTCOME_UNKNOWN_TICKET)
+
+
+def parse_visit(request: pb.RedeemTicketRequest, staff: str) -> Visit:
+    """Return a ticket that is shown at a gate."""
+    return Visit(staff, request.showtime_id, clean(request.gate), request.code, request.ticket_id)
+
+
+def parse_offline(request: pb.RecordRedemptionsRequest) -> list[OfflineRedemption]:
+    """Return what doors did while they were offline.
+
+    Raises:
+        InvalidRequest: A time is out of range.
+    """
+    return [
+        OfflineRedemption(
+            each.code, parse_moment(each.redeem_time, f"redemptions[{number}].redeem_time"), clean(each.gate)
+        )
+        for number, each in enumerate(request.redemptions)
+    ]
+
+
+def offline_violations(request: pb.RecordRedemptionsRequest) -> list[FieldViolation]:
+    """Return which times are out of range."""
+    return violations_of(lambda: parse_offline(request))
+
+
+def render_redemption(redemption: Redemption) -> ticket_pb2.Redemption:
+    """Write a redemption."""
+    message = ticket_pb2.Redemption(
+        redemption_id=redemption.redemption_id,
+        ticket_id=redemption.ticket_id,
+        gate=redemption.gate,
+        redeem_time=render_moment(redemption.redeem_time),
+        redeemed_by=redemption.redeemed_by,
+        status=KINDS[redemption.kind],
+        record_time=render_moment(redemption.record_time),
+    )
+    undone = redemption.reversal
+    if undone is not None:
+        message.status = ticket_pb2.REDEMPTION_STATUS_REVERSED
+        message.reverse_time.CopyFrom(render_moment(undone.time))
+        message.reversed_by, message.reverse_reason = undone.user_id, undone.reason
+    return message
+
+
+def render_door_ticket(shown: DoorTicket) -> ticket_pb2.DoorTicket:
+    """Write a ticket for the door."""
+    seat, redemption = shown.seat, shown.redemption
+    return ticket_pb2.DoorTicket(
+        ticket_id=shown.ticket.ticket_id,
+        booking_id=shown.booking.booking_id,
+        showtime_id=shown.booking.showtime_id,
+        seat=seat.label,
+        category=seat.category,
+        ticket_type=seat.ticket_type,
+        proof=seat.proof,
+        status=TICKET_STATUSES[shown.status],
+        redemption=None if redemption is None else render_redemption(redemption),
+    )
+
+
+def encode_redeemed(shown: DoorTicket, redemption: Redemption | None) -> bytes:
+    """Return the response to RedeemTicket; without a redemption if it was only checked."""
+    return pb.RedeemTicketResponse(
+        ticket=render_door_ticket(shown),
+        redemption=None if redemption is None else render_redemption(redemption),
+    ).SerializeToString()
+
+
+def encode_reversed(shown: DoorTicket, _redemption: Redemption | None) -> bytes:
+    """Return the response to ReverseRedemption."""
+    return pb.ReverseRedemptionResponse(ticket=render_door_ticket(shown)).SerializeToString()
+
+
+def encode_recorded(recorded: Sequence[RecordedRedemption]) -> bytes:
+    """Return the response to RecordRedemptions for one booking."""
+    return pb.RecordRedemptionsResponse(outcomes=map(_render_recorded, recorded)).SerializeToString()
+
+
+def _render_recorded(recorded: RecordedRedemption) -> pb.RecordedRedemption:
+    message = pb.RecordedRedemption(
+        outcome=OUTCOMES[recorded.outcome],
+        ticket=render_door_ticket(recorded.shown),
+        redemption=render_redemption(recorded.kept),
+    )
+    if recorded.outcome in {RecordOutcome.CONFLICT, RecordOutcome.ADMITTED_VOID}:
+        others = [each for each in recorded.shown.redemptions if each is not recorded.kept and each.reversal is None]
+        message.others.extend(map(render_redemption, others))
+    return message
