@@ -14,11 +14,19 @@ from grpc import StatusCode
 from cinema_grpc.application import errors as application_errors
 from cinema_grpc.application import event_errors
 from cinema_grpc.cli.settings_help import describe_settings
-from cinema_grpc.domain import booking_errors, staff_errors
+from cinema_grpc.domain import booking_errors, staff_errors, ticket_errors
 from cinema_grpc.domain import errors as domain_errors
 from cinema_grpc.transport import errors as transport_errors
 
-MODULES = (domain_errors, booking_errors, staff_errors, application_errors, event_errors, transport_errors)
+MODULES = (
+    domain_errors,
+    booking_errors,
+    staff_errors,
+    ticket_errors,
+    application_errors,
+    event_errors,
+    transport_errors,
+)
 """The modules that declare errors."""
 PROTO = Path(__file__).parents[1] / "protos/cinema/v1/error_reason.proto"
 REASON = re.compile(r"((?:  // ?.*\n)+)  ERROR_REASON_(\w+) = [1-9]\d*;")

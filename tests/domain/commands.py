@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from cinema_grpc.domain import charging, holds
-from cinema_grpc.domain.booking import Booking
+from cinema_grpc.domain.booking import BookedSeat, Booking
 from cinema_grpc.domain.claims import Selection
 from cinema_grpc.domain.payment import AttemptStatus, RefundStatus
 from cinema_grpc.domain.showtime import SeatStatus, Showtime
-from cinema_grpc.domain.terms import SeatBlock, SeatBlockKind
+from cinema_grpc.domain.terms import SeatBlock, SeatBlockKind, Terms
 from cinema_grpc.domain.ticket import Ticket
 from tests.builders import NOW
 
@@ -89,6 +89,11 @@ def state(showtime: Showtime, seat: str, after: timedelta = NO_TIME) -> SeatStat
 
 def tickets_for(*seats: str) -> list[Ticket]:
     return [Ticket(f"t-{seat}", seat, f"code of {seat}") for seat in seats]
+
+
+def issue(_terms: Terms, seats: Sequence[BookedSeat]) -> tuple[Ticket, ...]:
+    """Issue the tickets of a counter sale."""
+    return tuple(tickets_for(*(seat.label for seat in seats)))
 
 
 def a_block(

@@ -32,9 +32,9 @@ from tests.domain.commands import (
     a_block,
     cancel,
     hold,
+    issue,
     settle_charge,
     state,
-    tickets_for,
 )
 
 END = START + timedelta(hours=2)
@@ -57,7 +57,7 @@ def sell(
         "ada",
         Selection(seats, wheelchair=wheelchair),
         Sale(tender, "staff", "press"),
-        lambda _terms, booked: tuple(tickets_for(*(seat.label for seat in booked))),
+        issue,
         NOW + after,
         allow_gap=allow_gap,
         use_house_seats=use_house_seats,

@@ -32,11 +32,11 @@ from tests.domain.commands import (
     begin_void,
     cancel,
     hold,
+    issue,
     settle_charge,
     settle_decline,
     settle_void,
     sold,
-    tickets_for,
 )
 
 REASON = "the projector is broken"
@@ -134,8 +134,7 @@ def test_seats_that_staff_voided_for_nothing_are_paid_back_too() -> None:
 def test_counter_sales_are_owed_by_hand(tender: Tender, amount: int, status: RefundStatus) -> None:
     """Without a charge; those that cost nothing are complete at once."""
     showtime = a_showtime()
-    tickets = {ticket.seat: ticket for ticket in tickets_for("A1", "A2")}
-    sell(showtime, "b1", "ada", Selection(["A1", "A2"]), Sale(tender, "staff", "press"), tickets, NOW)
+    sell(showtime, "b1", "ada", Selection(["A1", "A2"]), Sale(tender, "staff", "press"), issue, NOW)
     call_off(showtime)
     (refund,) = showtime.booking("b1").refunds
     assert (refund.attempt_id, refund.amount.minor_units, refund.status) == ("", amount, status)
@@ -229,7 +228,7 @@ def test_afterwards_nothing_is_held_paid_or_sold() -> None:
     with pytest.raises(ShowtimeCancelled):
         extended(showtime.booking("b2"), showtime.terms, TEN_MINUTES, NOW)
     with pytest.raises(ShowtimeCancelled):
-        sell(showtime, "b3", "ada", Selection(["A3", "A4"]), Sale(Tender.CASH, "staff", ""), {}, NOW)
+        sell(showtime, "b3", "ada", Selection(["A3", "A4"]), Sale(Tender.CASH, "staff", ""), issue, NOW)
     with pytest.raises(ShowtimeCancelled):
         set_seat_blocks(showtime, a_block("A1"), (), NOW)
     with pytest.raises(BookingNotCancellable):

@@ -20,7 +20,7 @@ from cinema_grpc.domain.seating import SeatRow
 from cinema_grpc.domain.showtime import SeatStatus, Showtime
 from cinema_grpc.domain.terms import SeatBlock, SeatBlockKind, SeatGapPolicy, ShowtimeStatus
 from tests.builders import NOW, a_showtime
-from tests.domain.commands import TEN_MINUTES, begin_void, settle_charge, settle_decline, settle_void, tickets_for
+from tests.domain.commands import TEN_MINUTES, begin_void, issue, settle_charge, settle_decline, settle_void
 from tests.domain.test_gap_rule import naive_stranded
 
 SECTIONS = (5, 3)
@@ -165,11 +165,10 @@ class Selling(RuleBasedStateMachine):
             blocks = self.showtime.terms.blocks
             house = {seat for block in blocks if block.kind is SeatBlockKind.HOUSE for seat in block.seats}
             free |= {SEATS.index(seat) for seat in house}
-        tickets = {ticket.seat: ticket for ticket in tickets_for(*seats)}
         sale, selection = Sale(tender, "staff", "a guest"), Selection(seats)
         options = {"allow_gap": allow_gap, "use_house_seats": use_house_seats}
         booking = self.command(
-            lambda each: counter.sell(each, name, "bob", selection, sale, tickets, self.now, **options)
+            lambda each: counter.sell(each, name, "bob", selection, sale, issue, self.now, **options)
         )
         self.claimed(booking, seats, free, gap_allowed=allow_gap)
 

@@ -10,7 +10,7 @@ from cinema.v1 import booking_service_pb2, catalog_service_pb2, error_reason_pb2
 from tests.builders import NOW
 from tests.rpc.conftest import PASSWORD, App, moment, refusal, running
 from tests.rpc.provoked import GATEWAY
-from tests.rpc.provoked_desk import ALL_CASES
+from tests.rpc.provoked_door import ALL_CASES
 
 PROTO = Path(__file__).parents[2] / "protos/cinema/v1/error_reason.proto"
 
