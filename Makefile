@@ -59,6 +59,13 @@ $(STRIPE_MOCK): $(VENV)/dependencies-installed
 	@command -v go >/dev/null || { echo "Go is needed to install stripe-mock: https://go.dev/dl" >&2; exit 1; }
 	@GOBIN=$(CURDIR)/$(VENV) go install github.com/stripe/stripe-mock@$(STRIPE_MOCK_VERSION)
 
+.PHONY: test-examples
+test-examples: ## Test the offline ticket checks in Go and Node, where these are installed
+	@if command -v go >/dev/null; then cd examples/go && test -z "$$(gofmt -l .)" && GOTOOLCHAIN=local go vet . && GOTOOLCHAIN=local go test -count=1 .; \
+	else echo "examples/go was not tested: go is not installed"; fi
+	@if command -v node >/dev/null; then node --test examples/node; \
+	else echo "examples/node was not tested: node is not installed"; fi
+
 MINUTES ?= 60
 
 .PHONY: soak
