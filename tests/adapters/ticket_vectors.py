@@ -1,4 +1,4 @@
-"""Test vectors for the codes of tickets: valid ones, and forgeries. `python -m tests.adapters.ticket_vectors` writes both.
+"""Test vectors for codes of tickets: valid ones and forgeries. `python -m tests.adapters.ticket_vectors` writes both.
 
 The keys are made of well-known seeds, so that some forgeries can be signed: those that this service would never issue.
 """
