@@ -38,6 +38,17 @@ def prices(text: str) -> str:
 
 
 BREACHES = {
+    "a redemption is of a ticket of its booking": (
+        f"UPDATE redemption SET booking_id = '{CONFIRMED}' WHERE redemption_id = 'A6 south'"
+    ),
+    "only a redemption that was ADMITTED is reversed, by someone and for a reason": (
+        "UPDATE redemption SET reverse_reason = NULL WHERE redemption_id = 'free'",
+        "UPDATE redemption SET reversed_by = NULL WHERE redemption_id = 'free'",
+        "UPDATE redemption SET kind = 'CONFLICT' WHERE redemption_id = 'free'",
+    ),
+    "a customer has not cancelled a seat whose ticket is redeemed": (
+        f"UPDATE booking SET status = 'CANCELLED', cancel_cause = 'CUSTOMER' WHERE booking_id = '{SOLD}'"
+    ),
     "a seat has one owner": """UPDATE seat_block SET seats = '["A9", "A1"]' WHERE block_id = 'a block'""",
     "a claim belongs to a booking or a block that has the seat": (
         f"UPDATE seat_claim SET seat = 'A4' WHERE booking_id = '{HELD}'"

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import insert
@@ -16,13 +17,14 @@ from cinema_grpc.domain.cancellation import void
 from cinema_grpc.domain.charging import with_charge_settled, with_refund_settled
 from cinema_grpc.domain.claims import Selection
 from cinema_grpc.domain.counter import sell
+from cinema_grpc.domain.door import record_redemption, with_redemption_reversed
 from cinema_grpc.domain.payment import RefundStatus, Settlement
 from cinema_grpc.domain.sale import Sale, Tender
 from cinema_grpc.domain.session import RefreshToken, Session
 from cinema_grpc.domain.settlement import with_refund_settled_by_hand
 from cinema_grpc.domain.showtime_changes import ShowtimeChanges, cancel_showtime, set_seat_blocks, update_showtime
 from cinema_grpc.domain.terms import SeatBlock, SeatBlockKind, Terms
-from cinema_grpc.domain.ticket import Ticket
+from cinema_grpc.domain.ticket import Redemption, Reversal, Ticket
 from tests.application.commands import TEN_MINUTES, cancel_command, expire_command
 from tests.application.conftest import App
 from tests.database import START, writing
@@ -124,6 +126,7 @@ async def a_history(app: App) -> None:
     await app.hold("A1")
     app.clock.advance(timedelta(minutes=1))
     await _at_the_counter(app)
+    await _at_the_door(app)
     await _of_other_showtimes(app)
     await SqlEventStore(app.database).give_positions(1_000)
     async with writing(app.database) as connection:
@@ -163,6 +166,27 @@ async def _at_the_counter(app: App) -> None:
     )
     await sell_at_counter(app, FOR_WHEELCHAIR, Tender.CARD_TERMINAL, "A9", "A10", at="s3", wheelchair=True)
     await block(app, "a block", "A9", "A10")
+
+
+async def _at_the_door(app: App) -> None:
+    """Let people in with the tickets of a sale: twice with one, and once by mistake with another."""
+    for ticket, gate in (("A6", "north"), ("A6", "south"), ("A7", "north")):
+        reported = Redemption(f"{ticket} {gate}", f"{SOLD}-{ticket}", gate, START, "bob", app.clock.now())
+        await change(app, "s1", partial(_record, reported, SOLD), SOLD)
+    reported = Redemption("free", f"{FREE}-A8", "north", START, "bob", app.clock.now())
+    await change(app, "s1", partial(_record, reported, FREE), FREE)
+    reversal = Reversal("bob", app.clock.now(), "a mistake")
+    await change(
+        app,
+        "s1",
+        lambda decision: decision.showtime.update(FREE, with_redemption_reversed, f"{FREE}-A8", reversal),
+        FREE,
+    )
+
+
+def _record(reported: Redemption, name: str, decision: Decision) -> None:
+    booking, _, _ = record_redemption(decision.showtime.booking(name), reported)
+    decision.showtime.put(booking)
 
 
 async def _of_other_showtimes(app: App) -> None:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from cinema_grpc.adapters.database.auditorium_invariants import of_auditoriums
 from cinema_grpc.adapters.database.booking_invariants import of_bookings
 from cinema_grpc.adapters.database.column_types import MICROSECOND
+from cinema_grpc.adapters.database.door_invariants import of_door
 from cinema_grpc.adapters.database.event_invariants import of_events
 from cinema_grpc.adapters.database.invariant import Invariant, Json
 from cinema_grpc.adapters.database.money_invariants import OF_PAYMENTS, books, of_refunds
@@ -37,6 +38,7 @@ def invariants(dialect: str) -> list[Invariant]:
         *of_showtimes(json),
         *of_bookings(json),
         *of_events(json),
+        *of_door(json),
         *_OF_TIME,
         *OF_PAYMENTS,
         *of_refunds(json),
