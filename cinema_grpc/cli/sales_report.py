@@ -18,7 +18,7 @@ from cinema_grpc.domain.business_days import DAY, latest_business_day, parse_per
 from cinema_grpc.domain.sales import SalesGroup, SalesLine
 from cinema_grpc.storage import bring_up_to_date
 
-COLUMNS = ("sold", "cancelled", "gross", "refunded", "kept", "complimentary", "on offer")
+COLUMNS = ("sold", "cancelled", "gross", "refunded", "kept", "complimentary", "conflicts", "on offer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +101,7 @@ def to_csv(printed: PrintedReport) -> str:
         "kept",
         "complimentary_seats",
         "seats_on_offer",
+        "entry_conflicts",
     )
     writer.writerow(("key", "currency_code", *columns))
     writer.writerows(
@@ -120,7 +121,8 @@ def _day_after(text: str) -> str:
 def _cells(key: str, line: SalesLine) -> list[str]:
     counts = (str(each) for each in (line.seats_sold, line.seats_cancelled))
     amounts = (major(amount, line.currency_code) for amount in (line.gross, line.refunded, line.kept))
-    return [key, line.currency_code, *counts, *amounts, str(line.complimentary_seats), str(line.seats_on_offer)]
+    more = (str(each) for each in (line.complimentary_seats, line.entry_conflicts, line.seats_on_offer))
+    return [key, line.currency_code, *counts, *amounts, *more]
 
 
 def major(minor_units: int, currency_code: str) -> str:

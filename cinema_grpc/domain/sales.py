@@ -35,16 +35,17 @@ class PricedSeat(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SalesEvent:
-    """A sale, a cancellation, or both at once: a charge that came too late and was refunded.
+    """A sale, a cancellation, or both at once: a charge that came too late and was refunded. Or a conflict at the door.
 
     Attributes:
-        time: When the seats were paid for, or when they were cancelled.
+        time: When the seats were paid for or cancelled, or when someone was let in.
         tender: ONLINE, or the name of a Tender.
         total_seats: The number of seats of the auditorium.
-        seats: The seats that were sold or cancelled, in row order.
+        seats: The seats that were sold or cancelled, in row order, or the seat of the conflict.
         sold: Whether they were sold.
         cancelled: Whether they were cancelled.
         refunded: The refund in minor units.
+        is_conflict: Whether someone was let in with a ticket that was void, or had let someone in elsewhere.
     """
 
     time: datetime
@@ -57,6 +58,7 @@ class SalesEvent:
     sold: bool = False
     cancelled: bool = False
     refunded: int = 0
+    is_conflict: bool = False
 
 
 @dataclass(slots=True)
@@ -69,6 +71,7 @@ class SalesLine:
         kept: The price of the seats cancelled less the refunds. Negative where more is paid back than the seats cost.
         complimentary_seats: How many of the seats sold were complimentary.
         seats_on_offer: With SHOWTIME, the number of seats of the auditorium.
+        entry_conflicts: How many were let in with a ticket that was void, or had let someone in elsewhere.
     """
 
     key: str
@@ -80,6 +83,7 @@ class SalesLine:
     kept: int = 0
     complimentary_seats: int = 0
     seats_on_offer: int = 0
+    entry_conflicts: int = 0
 
     def add(self, event: SalesEvent, seats: Sequence[PricedSeat], refunded: int) -> None:
         """Add some of an event's seats, and their part of the refund."""
@@ -93,6 +97,7 @@ class SalesLine:
             self.seats_cancelled += len(seats)
             self.refunded += refunded
             self.kept += price - refunded
+        self.entry_conflicts += event.is_conflict
 
 
 class SalesBook:

@@ -111,6 +111,7 @@ def _render_line(line: SalesLine) -> pb.SalesLine:
         kept_minor_units=line.kept,
         complimentary_seats=line.complimentary_seats,
         seats_on_offer=line.seats_on_offer,
+        entry_conflicts=line.entry_conflicts,
     )
 
 

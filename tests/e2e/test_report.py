@@ -18,19 +18,19 @@ NOON = datetime(2026, 3, 28, 12, tzinfo=ZoneInfo(BERLIN))
 TABLE = """\
 Sales of 2026-03-28 to 2026-03-30, from 05:00 to 05:00 Europe/Berlin
 
-day         currency  sold  cancelled  gross  refunded   kept  complimentary
-2026-03-28  EUR          2          0  17.55      0.00   0.00              0
-2026-03-28  JPY          1          0    800         0      0              0
-2026-03-29  EUR          1          1   0.00     18.00  -5.50              1
+day         currency  sold  cancelled  gross  refunded   kept  complimentary  conflicts
+2026-03-28  EUR          2          0  17.55      0.00   0.00              0          0
+2026-03-28  JPY          1          0    800         0      0              0          0
+2026-03-29  EUR          1          1   0.00     18.00  -5.50              1          0
 
-total       EUR          3          1  17.55     18.00  -5.50              1
-total       JPY          1          0    800         0      0              0
+total       EUR          3          1  17.55     18.00  -5.50              1          0
+total       JPY          1          0    800         0      0              0          0
 """
 CSV = """\
-key,currency_code,seats_sold,seats_cancelled,gross,refunded,kept,complimentary_seats,seats_on_offer
-s1,EUR,2,1,1755,1800,-550,0,10
-s2,EUR,1,0,0,0,0,1,10
-s2,JPY,1,0,800,0,0,0,10
+key,currency_code,seats_sold,seats_cancelled,gross,refunded,kept,complimentary_seats,seats_on_offer,entry_conflicts
+s1,EUR,2,1,1755,1800,-550,0,10,0
+s2,EUR,1,0,0,0,0,1,10,0
+s2,JPY,1,0,800,0,0,0,10,0
 """
 
 

@@ -116,6 +116,26 @@ async def test_a_hundred_at_once_and_no_more(app: App) -> None:
     assert refused.fields == ["redemptions"]
 
 
+async def test_the_sales_report_counts_conflicts(app: App) -> None:
+    """On the day on which someone was let in, by any group; void tickets count, redemptions do not."""
+    showtime = await open_showtime(app)
+    booking = await sold(app, showtime.showtime_id, "A1", "A2", "A3")
+    first, second, third = (ticket.code for ticket in booking.tickets)
+    await app.cancel(booking.booking_id, "A3")
+    later = NOW + timedelta(days=1)
+    await record(app, *(offline(first, gate) for gate in ("north", "south", "east")), offline(second), offline(third))
+    await record(app, offline(second, "south", later))
+    for group in box_office_service_pb2.SalesGroup.values()[1:]:
+        request = box_office_service_pb2.GetSalesReportRequest(
+            cinema_id=showtime.cinema.cinema_id, from_date="2026-05-01", until_date="2026-05-03", group_by=group
+        )
+        found = await app.box_office.GetSalesReport(request, metadata=await app.staff())
+        assert [each.entry_conflicts for each in found.totals] == [4]
+        assert sum(each.entry_conflicts for each in found.lines) == 4
+        if group == box_office_service_pb2.SALES_GROUP_DAY:
+            assert [(each.key, each.entry_conflicts) for each in found.lines] == [("2026-05-01", 3), ("2026-05-02", 1)]
+
+
 async def test_bad_reports(app: App) -> None:
     late = offline("none")
     late.redeem_time.nanos = -1

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 _TABLES = ("simulated_payment", *metadata.tables)
 READING: Rights = dict.fromkeys(("alembic_version", booking_detail.name, *_TABLES), ("SELECT",))
 """Rights for an audit."""
-REPORTING: Rights = dict.fromkeys(("cinema", "auditorium", "showtime", "booking", "refund"), ("SELECT",))
+REPORTING: Rights = dict.fromkeys(
+    ("cinema", "auditorium", "showtime", "booking", "refund", "ticket", "redemption"), ("SELECT",)
+)
 """Rights for a sales report."""
 RECONCILING: Rights = dict.fromkeys(("payment_attempt", "refund", "booking"), ("SELECT",))
 """Rights for a comparison with the payment provider."""

@@ -1,11 +1,11 @@
-"""Reads sales and cancellations for reports, in the order of time."""
+"""Reads sales, cancellations and conflicts at the door for reports, in the order of time."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Select, bindparam, func, select
+from sqlalchemy import BigInteger, Column, Select, bindparam, func, select, text
 
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.column_types import from_json, microseconds
@@ -18,7 +18,7 @@ EVENTS_A_WINDOW = 500
 """How many events of all cinemas a part covers. A commit of the box office may add up to 256 at the same moment."""
 
 _BOOKING, _REFUND, _SHOWTIME = schema.booking.c, schema.refund.c, schema.showtime.c
-_AUDITORIUM = schema.auditorium.c
+_AUDITORIUM, _REDEMPTION, _TICKET = schema.auditorium.c, schema.redemption.c, schema.ticket.c
 _TIME_ZONE = Query(select(schema.cinema.c.time_zone).where(schema.cinema.c.cinema_id == bindparam("cinema_id")))
 _EVENT = [
     _SHOWTIME.showtime_id,
@@ -32,9 +32,9 @@ _EVENT = [
 
 
 class SqlSalesReader:
-    """Reads sales and cancellations. Fulfils SalesReader.
+    """Reads sales, cancellations and conflicts. Fulfils SalesReader.
 
-    An index has the times of all cinemas' sales, another one those of all refunds. They are read in windows of time
+    Indexes have the times of all cinemas' sales, of all refunds, and of all conflicts. They are read in windows of time
     that hold EVENTS_A_WINDOW each, so no query takes long; of other cinemas only the index and the showtime are read.
     """
 
@@ -54,11 +54,13 @@ class SqlSalesReader:
         return rows[0][0] if rows else None
 
     async def events(self, sales: SalesFilter, start: datetime, end: datetime) -> AsyncIterator[Sequence[SalesEvent]]:
-        """Read sales and cancellations from `start` until before `end`, sales first."""
+        """Read sales, then cancellations, then conflicts from `start` until before `end`."""
         async for rows in self._windows(_BOOKING.confirm_time, sales, start, end):
             yield [_sale(*row) for row in rows]
         async for rows in self._windows(_REFUND.create_time, sales, start, end):
             yield [_cancellation(*row) for row in rows]
+        async for rows in self._windows(_REDEMPTION.redeem_time, sales, start, end):
+            yield [_conflict(*row) for row in rows]
 
     async def _windows(
         self, time: Column[datetime], sales: SalesFilter, start: datetime, end: datetime
@@ -87,12 +89,17 @@ def _window_query(time: Column[datetime]) -> Query:
 
 @cache
 def _events_query(time: Column[datetime], filters: frozenset[str]) -> Query:
-    """Make the query for the sales or the refunds of a window, by the column of their time."""
+    """Make the query for the sales, refunds or conflicts of a window, by the column of their time."""
     columns: list[Any] = [time, *_EVENT]
     if time.table is schema.refund:
         columns += [_BOOKING.confirm_time, _REFUND.seats.label("refunded_seats"), _REFUND.amount]
         events = select(*columns).join_from(schema.refund, schema.booking, _REFUND.booking_id == _BOOKING.booking_id)
         showtime_id = _REFUND.showtime_id
+    elif time.table is schema.redemption:
+        events = select(*columns, _TICKET.seat).select_from(schema.redemption)
+        events = events.join(schema.ticket, _TICKET.ticket_id == _REDEMPTION.ticket_id)
+        events = events.join(schema.booking, _BOOKING.booking_id == _REDEMPTION.booking_id)
+        showtime_id = _BOOKING.showtime_id
     else:
         events, showtime_id = select(*columns).select_from(schema.booking), _BOOKING.showtime_id
     events = events.join(schema.showtime, _SHOWTIME.showtime_id == showtime_id)
@@ -106,6 +113,8 @@ def _events_query(time: Column[datetime], filters: frozenset[str]) -> Query:
 
 def _between(query: Select[Any], time: Column[datetime]) -> Select[Any]:
     after, until = bindparam("after", type_=BigInteger), bindparam("until", type_=BigInteger)
+    if time.table is schema.redemption:
+        query = query.where(text(f"redemption.{schema.CONFLICTING}"))
     return query.where(time.is_not(None), time >= after, time < until)
 
 
@@ -146,6 +155,22 @@ def _cancellation(
         sold=confirm_time is None,  # a charge that came too late
         cancelled=True,
         refunded=amount,
+    )
+
+
+def _conflict(
+    time: datetime,
+    showtime_id: str,
+    movie_id: str,
+    total_seats: int,
+    currency_code: str,
+    tender: str | None,
+    seats: str,
+    label: str,
+) -> SalesEvent:
+    (seat,) = (each for each in _priced(seats) if each.label == label)
+    return SalesEvent(
+        time, showtime_id, movie_id, total_seats, currency_code, tender or ONLINE, (seat,), is_conflict=True
     )
 
 

@@ -637,6 +637,7 @@ class SalesLine(_message.Message):
     KEPT_MINOR_UNITS_FIELD_NUMBER: _builtins.int
     COMPLIMENTARY_SEATS_FIELD_NUMBER: _builtins.int
     SEATS_ON_OFFER_FIELD_NUMBER: _builtins.int
+    ENTRY_CONFLICTS_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """What the line stands for, as SalesGroup says. Empty for a sum."""
     seats_sold: _builtins.int
@@ -651,6 +652,10 @@ class SalesLine(_message.Message):
     """Number of seats sold that were complimentary."""
     seats_on_offer: _builtins.int
     """With SALES_GROUP_SHOWTIME: number of seats of the auditorium."""
+    entry_conflicts: _builtins.int
+    """Number of people whom doors let in, while they were offline, with a ticket that was void or that had let someone in
+    elsewhere. They count on the day on which they were let in.
+    """
     @_builtins.property
     def gross(self) -> _money_pb2.Money:
         """Price of the seats sold."""
@@ -670,10 +675,11 @@ class SalesLine(_message.Message):
         kept_minor_units: _builtins.int = ...,
         complimentary_seats: _builtins.int = ...,
         seats_on_offer: _builtins.int = ...,
+        entry_conflicts: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["gross", b"gross", "refunded", b"refunded"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["complimentary_seats", b"complimentary_seats", "gross", b"gross", "kept_minor_units", b"kept_minor_units", "key", b"key", "refunded", b"refunded", "seats_cancelled", b"seats_cancelled", "seats_on_offer", b"seats_on_offer", "seats_sold", b"seats_sold"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complimentary_seats", b"complimentary_seats", "entry_conflicts", b"entry_conflicts", "gross", b"gross", "kept_minor_units", b"kept_minor_units", "key", b"key", "refunded", b"refunded", "seats_cancelled", b"seats_cancelled", "seats_on_offer", b"seats_on_offer", "seats_sold", b"seats_sold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

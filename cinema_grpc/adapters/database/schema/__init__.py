@@ -20,7 +20,7 @@ from cinema_grpc.adapters.database.schema.catalog import (
     movie,
     showtime,
 )
-from cinema_grpc.adapters.database.schema.door import redemption
+from cinema_grpc.adapters.database.schema.door import CONFLICTING, redemption
 from cinema_grpc.adapters.database.schema.events import event, event_feed, event_outbox
 from cinema_grpc.adapters.database.schema.payments import (
     OWED_REFUND,
@@ -31,6 +31,7 @@ from cinema_grpc.adapters.database.schema.payments import (
 )
 
 __all__ = [
+    "CONFLICTING",
     "ENDED_UNPAID",
     "NOT_RESERVED",
     "ON_HOLD",

@@ -7,7 +7,8 @@ from cinema_grpc.adapters.database.schema.base import metadata
 from cinema_grpc.adapters.database.schema.bookings import SOLD, booking
 
 STANDING = "kind = 'ADMITTED' AND reverse_time IS NULL"
-"""The condition of an index."""
+CONFLICTING = "kind <> 'ADMITTED'"
+"""Conditions of indexes."""
 
 redemption = Table(
     "redemption",
@@ -30,6 +31,13 @@ redemption = Table(
         unique=True,
         sqlite_where=text(STANDING),
         postgresql_where=text(STANDING),
+    ),
+    # What a sales report counts.
+    Index(
+        "redemption_conflict_index",
+        "redeem_time",
+        sqlite_where=text(CONFLICTING),
+        postgresql_where=text(CONFLICTING),
     ),
 )
 # The door's list. Only bookings that were paid for are in it, so a new booking is not written to it.

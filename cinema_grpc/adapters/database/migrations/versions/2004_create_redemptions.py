@@ -8,6 +8,7 @@ down_revision = "2003"
 
 TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 STANDING = "kind = 'ADMITTED' AND reverse_time IS NULL"
+CONFLICTING = "kind <> 'ADMITTED'"
 SOLD = "confirm_time IS NOT NULL"
 
 BOOKING_DETAIL = """
@@ -68,6 +69,13 @@ def upgrade() -> None:
         unique=True,
         sqlite_where=sa.text(STANDING),
         postgresql_where=sa.text(STANDING),
+    )
+    op.create_index(
+        "redemption_conflict_index",
+        "redemption",
+        ["redeem_time"],
+        sqlite_where=sa.text(CONFLICTING),
+        postgresql_where=sa.text(CONFLICTING),
     )
     op.create_index(
         "booking_door_index",
