@@ -56,6 +56,7 @@ class CinemaError(Exception):
         resource_type: The message type of what was not found or already exists, such as "Booking".
         quota: The limit that was reached.
         retry_after: After how many seconds to repeat the call; 0 for no advice. Metadata "retry_after_seconds" sets it.
+        violations: The bad fields of the request.
         message: The template, filled in.
         metadata: Every variable part of the message as text, for programs.
     """
@@ -67,6 +68,7 @@ class CinemaError(Exception):
     resource_type: ClassVar[str] = ""
     quota: Quota | None = None
     retry_after: int = 0
+    violations: "Sequence[FieldViolation]" = ()
 
     def __init__(self, **parts: Part | None) -> None:
         """Fill in the template.

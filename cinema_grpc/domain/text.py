@@ -57,6 +57,7 @@ class TextRule:
 
 NAME = TextRule(200)
 """For names of people, cinemas and auditoriums, and for titles."""
+GATE = TextRule(64)
 RATING = TextRule(200, may_be_empty=True)
 SYNOPSIS = TextRule(5_000, may_be_empty=True)
 REASON = TextRule(200, may_be_empty=True)

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from cinema_grpc.domain.errors import CinemaError, ErrorKind, NotFound
+from cinema_grpc.domain.errors import CinemaError, ErrorKind, FieldViolation, NotFound
 
 
 class TicketNotFound(NotFound):
@@ -27,6 +27,7 @@ class TicketForged(CinemaError):
     kind = ErrorKind.INVALID
     reason = "TICKET_FORGED"
     template = "the code was not issued by this service, or was altered; do not admit its holder"
+    violations = (FieldViolation("code", "must be the code of a ticket of this service, exactly as it was read"),)
 
 
 class TicketVoid(CinemaError):

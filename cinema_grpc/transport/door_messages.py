@@ -1,14 +1,15 @@
 """Messages of the TicketService: parsing requests, and writing tickets and redemptions."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from cinema.v1 import ticket_pb2
 from cinema.v1 import ticket_service_pb2 as pb
 
 from cinema_grpc.application.door import OfflineRedemption, RecordedRedemption, Visit
 from cinema_grpc.domain.door import DoorTicket, RecordOutcome
-from cinema_grpc.domain.errors import FieldViolation, violations_of
-from cinema_grpc.domain.text import clean
+from cinema_grpc.domain.errors import FieldViolation, InvalidRequest, violations_of
+from cinema_grpc.domain.text import GATE, clean
 from cinema_grpc.domain.ticket import Redemption, RedemptionKind
 from cinema_grpc.transport.parsing import parse_moment
 from cinema_grpc.transport.rendering import TICKET_STATUSES, render_moment
@@ -27,19 +28,26 @@ def parse_offline(request: pb.RecordRedemptionsRequest) -> list[OfflineRedemptio
     """Return what doors did while they were offline.
 
     Raises:
-        InvalidRequest: A time is out of range.
+        InvalidRequest: See `offline_violations`.
     """
+    if violations := offline_violations(request):
+        raise InvalidRequest(*violations)
     return [
-        OfflineRedemption(
-            each.code, parse_moment(each.redeem_time, f"redemptions[{number}].redeem_time"), clean(each.gate)
-        )
-        for number, each in enumerate(request.redemptions)
+        OfflineRedemption(each.code, parse_moment(each.redeem_time, "redeem_time"), clean(each.gate))
+        for each in request.redemptions
     ]
 
 
 def offline_violations(request: pb.RecordRedemptionsRequest) -> list[FieldViolation]:
-    """Return which times are out of range."""
-    return violations_of(lambda: parse_offline(request))
+    """Return which rules a request breaks that the protos can't express: times in range, gates of visible text."""
+    violations: list[FieldViolation] = []
+    for number, each in enumerate(request.redemptions):
+        path = f"redemptions[{number}]"
+        if each.HasField("redeem_time"):
+            violations += violations_of(partial(parse_moment, each.redeem_time, f"{path}.redeem_time"))
+        if (problem := GATE.problem(each.gate)) is not None:
+            violations.append(FieldViolation(f"{path}.gate", problem))
+    return violations
 
 
 def render_redemption(redemption: Redemption) -> ticket_pb2.Redemption:

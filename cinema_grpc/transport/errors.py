@@ -105,7 +105,7 @@ def _details(error: CinemaError) -> list[Message]:
     metadata = {name: _clipped(value) for name, value in error.metadata.items()}
     details: list[Message] = [ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata)]
     subject = error.metadata.get(error.subject, "")
-    if isinstance(error, InvalidRequest):
+    if error.violations:
         fields = [
             BadRequest.FieldViolation(field=each.field, description=each.description) for each in error.violations
         ]

@@ -13,7 +13,7 @@ from google.protobuf.message_factory import GetMessageClass
 from protovalidate import Validator, Violation
 
 from cinema_grpc.domain.errors import CinemaError, FieldViolation, InvalidRequest, violations_of
-from cinema_grpc.domain.text import NAME, RATING, REASON, SYNOPSIS, TextRule
+from cinema_grpc.domain.text import GATE, NAME, RATING, REASON, SYNOPSIS, TextRule
 from cinema_grpc.transport.call import current_call
 from cinema_grpc.transport.errors import MOST_VIOLATIONS
 from cinema_grpc.transport.page_tokens import decode, query_of
@@ -35,6 +35,7 @@ TEXTS: Mapping[str, TextRule] = {
     "synopsis": SYNOPSIS,
     "note": NAME,
     "reason": REASON,
+    "gate": GATE,
 }
 """The rules for text fields that people read, by field name, in every request.
 
@@ -45,6 +46,7 @@ ALTERNATIVES: Mapping[str, Sequence[str]] = {
     "cinema.v1.CreateShowtimeRequest": ("price", "prices"),
     "cinema.v1.CreateBookingRequest": ("seats", "choices", "best"),
     "cinema.v1.SellSeatsRequest": ("seats", "choices"),
+    "cinema.v1.RedeemTicketRequest": ("code", "ticket_id"),
 }
 """By full name of a request, fields of which exactly one must be set."""
 

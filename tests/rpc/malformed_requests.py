@@ -9,7 +9,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from tests.builders import NOW
-from tests.rpc import malformed_staff_requests
+from tests.rpc import malformed_door_requests, malformed_staff_requests
 from tests.rpc.conftest import PASSWORD, moment
 from tests.rpc.malformed_values import (
     EUR,
@@ -73,6 +73,7 @@ WELL_FORMED: dict[str, dict[str, Any]] = {
     "CancelBooking": {"booking_id": "none"},
     "UpdateHold": {"booking_id": "none", "seats": ["A1"]},
     **malformed_staff_requests.WELL_FORMED,
+    **malformed_door_requests.WELL_FORMED,
 }
 """By method, the fields of a well-formed request."""
 MALFORMED: dict[str, dict[str, tuple[Any, ...]]] = {
@@ -192,5 +193,6 @@ MALFORMED: dict[str, dict[str, tuple[Any, ...]]] = {
         "request_id": REQUEST_IDS,
     },
     **malformed_staff_requests.MALFORMED,
+    **malformed_door_requests.MALFORMED,
 }
 """By method and by the path that the error must name: malformed values of the top-level field of that path."""

@@ -19,7 +19,7 @@ async def ticket_not_found(app: App) -> Refusal:
     return await refusal(redeem(app, (await app.showtime()).showtime_id, ticket_id="none"))
 
 
-@reason(Code.INVALID_ARGUMENT)
+@reason(Code.INVALID_ARGUMENT, "BadRequest")
 async def ticket_forged(app: App) -> Refusal:
     return await refusal(redeem(app, (await app.showtime()).showtime_id, code="none"))
 

@@ -175,6 +175,11 @@ def staff_values(sold: Booking, voided: Booking) -> dict[str, Sequence[Any]]:
         "from_date": ["2026-05-01"],
         "until_date": ["2026-05-02"],
         "group_by": [0, 3],
+        "ticket_id": ["none", *(ticket.ticket_id for ticket in sold.tickets)],
+        "code": ["none", *(ticket.code for ticket in sold.tickets)],
+        "gate": ["north", "south"],
+        "format": [0, 2],
+        "redeem_time": [moment(NOW)],
     }
 
 

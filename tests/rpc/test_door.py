@@ -125,7 +125,7 @@ class TestRedeeming:
             assert (refused.code, refused.reason) == (Code.INVALID_ARGUMENT, "TICKET_FORGED")
 
     async def test_bad_requests(self, app: App) -> None:
-        assert (await refusal(redeem(app, "x", gate=" "))).fields == ["by", "gate"]
+        assert (await refusal(redeem(app, "x", gate=" "))).fields == ["code", "ticket_id", "gate"]
         assert (await refusal(redeem(app, "", code="x"))).fields == ["showtime_id"]
         assert (await refusal(reverse(app, "", reason=" "))).fields == ["ticket_id", "reason"]
 

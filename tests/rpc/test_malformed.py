@@ -12,6 +12,7 @@ from cinema.v1.auth_service_pb2 import GetCurrentUserRequest
 from cinema.v1.booking_service_pb2 import BestSeats, SeatChoice
 from cinema.v1.catalog_pb2 import SeatArea, SeatRow, WheelchairSpace
 from cinema.v1.showtime_pb2 import PriceLine, SeatBlock
+from cinema.v1.ticket_service_pb2 import OfflineRedemption
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message_factory import GetMessageClass
@@ -26,7 +27,16 @@ from tests.rpc.malformed_values import LABELS, Instead, money, rows
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SHORT_NAMES = {name.rpartition("/")[2]: name for name in METHODS}
-LISTS = ("ListMovies", "ListCinemas", "ListAuditoriums", "ListShowtimes", "ListBookings", "FindBookings", "ListRefunds")
+LISTS = (
+    "ListMovies",
+    "ListCinemas",
+    "ListAuditoriums",
+    "ListShowtimes",
+    "ListBookings",
+    "FindBookings",
+    "ListRefunds",
+    "ListTickets",
+)
 UNDERSTOOD = {grpc.StatusCode.OK, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNAUTHENTICATED}
 NO_MESSAGES = (b"\xff", b"\x00", b"\x0a\x05abc", b"\x0b", b"\x0c", b"\x0f\x00", b"\x80" * 20, bytes(range(256)))
 
@@ -254,6 +264,7 @@ WRONG: dict[str, Any] = {
     "cinema.v1.SeatBlock": SeatBlock(),
     "cinema.v1.SeatChoice": SeatChoice(),
     "cinema.v1.BestSeats": BestSeats(),
+    "cinema.v1.OfflineRedemption": OfflineRedemption(),
 }
 """By message type, a value that is malformed wherever it stands."""
 

@@ -7,6 +7,8 @@ from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
+import grpc
+import pytest
 from cinema.v1 import (
     auth_service_pb2,
     booking_pb2,
@@ -15,6 +17,7 @@ from cinema.v1 import (
     catalog_service_pb2,
     event_service_pb2,
     showtime_service_pb2,
+    ticket_service_pb2,
 )
 from cinema.v1.showtime_pb2 import SEAT_BLOCK_KIND_HOUSE, SeatBlock
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -86,6 +89,7 @@ class Round:
             "BookingService": app.bookings,
             "BoxOfficeService": app.box_office,
             "EventService": app.events,
+            "TicketService": app.tickets,
         }
         stub = stubs[service]
         return await getattr(stub, name)(request, metadata=self.app.tokens[by] if by else (), timeout=SECONDS)
@@ -235,6 +239,7 @@ class Round:
             report = pb.GetSalesReportRequest(cinema_id=cinema_id, group_by=group, **days)
             (total,) = (await self.call("BoxOfficeService/GetSalesReport", report, by)).totals
             assert (total.seats_sold, total.seats_cancelled) == (7, 3)
+        await self.let_in(showtime_id, sold)
         cancel = showtime_service_pb2.CancelShowtimeRequest(showtime_id=showtime_id, reason="a leak")
         cancelled = await self.call("ShowtimeService/CancelShowtime", cancel, by)
         assert (cancelled.impact.confirmed_bookings, cancelled.impact.seats) == (2, 4)
@@ -246,6 +251,26 @@ class Round:
         assert (await self.call("EventService/ListEvents", wanted, by)).events
         self.called.add(f"/{watch}")
         assert await self.app.send(f"/{watch}", wanted.SerializeToString(), self.app.tokens[by])
+
+    async def let_in(self, showtime_id: str, sold: booking_pb2.Booking) -> None:
+        """Record at the door that someone was let in, and reverse that; redeem nothing, since the gate is closed."""
+        pb, by, ticket = ticket_service_pb2, "staff", sold.tickets[1]
+        await self.call("TicketService/ListTicketKeys", pb.ListTicketKeysRequest())
+        picture = pb.RenderTicketRequest(booking_id=sold.booking_id, ticket_id=ticket.ticket_id)
+        assert (await self.call("TicketService/RenderTicket", picture, by)).image
+        entry = pb.OfflineRedemption(code=ticket.code, redeem_time=moment(self.app.clock.now()), gate="north")
+        record = pb.RecordRedemptionsRequest(redemptions=[entry], request_id=new_id())
+        recorded = await self.call("TicketService/RecordRedemptions", record, by)
+        assert recorded.outcomes[0].outcome == pb.RECORD_OUTCOME_ACCEPTED
+        assert await self.call("TicketService/RecordRedemptions", record, by) == recorded
+        reverse = pb.ReverseRedemptionRequest(ticket_id=ticket.ticket_id, reason="a mistake")
+        await self.call("TicketService/ReverseRedemption", reverse, by)
+        listing = pb.ListTicketsRequest(showtime_id=showtime_id)
+        listed = (await self.call("TicketService/ListTickets", listing, by)).tickets
+        assert ticket.ticket_id in {each.ticket_id for each in listed}
+        redeem = pb.RedeemTicketRequest(code=ticket.code, showtime_id=showtime_id, gate="north")
+        with pytest.raises(grpc.aio.AioRpcError, match="are redeemed from"):
+            await self.call("TicketService/RedeemTicket", redeem, by)
 
     async def buy(self, showtime_id: str) -> None:
         """Book, pay, cancel and let lapse; and read each booking in every way."""

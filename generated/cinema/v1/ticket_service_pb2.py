@@ -28,7 +28,7 @@ from cinema.v1 import user_pb2 as cinema_dot_v1_dot_user__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63inema/v1/ticket_service.proto\x12\tcinema.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x16\x63inema/v1/ticket.proto\x1a\x14\x63inema/v1/user.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x17\n\x15ListTicketKeysRequest\"=\n\x16ListTicketKeysResponse\x12#\n\x04keys\x18\x01 \x03(\x0b\x32\x15.cinema.v1.SigningKey\"\x85\x01\n\x13RenderTicketRequest\x12\x1d\n\nbooking_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1c\n\tticket_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x31\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x17.cinema.v1.TicketFormatB\x08\xbaH\x05\x82\x01\x02\x10\x01\"9\n\x14RenderTicketResponse\x12\r\n\x05image\x18\x01 \x01(\x0c\x12\x12\n\nmedia_type\x18\x02 \x01(\t\"\xe1\x02\n\x13RedeemTicketRequest\x12\x1a\n\x04\x63ode\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04H\x00\x12\x1e\n\tticket_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@H\x00\x12\x1e\n\x0bshowtime_id\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\xa8\x01\n\x04gate\x18\x04 \x01(\tB\x99\x01\xbaH\x95\x01\xba\x01\x91\x01\n\x04gate\x12\x41must be 1 to 64 characters, not blank, without control characters\x1a\x46size(this) <= 64 && this.matches(\'^\\\\P{Cc}*[^\\\\p{Cc}\\\\p{Z}]\\\\P{Cc}*$\')\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\x12\x1f\n\nrequest_id\x18\x06 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x42\x0b\n\x02\x62y\x12\x05\xbaH\x02\x08\x01\"h\n\x14RedeemTicketResponse\x12%\n\x06ticket\x18\x01 \x01(\x0b\x32\x15.cinema.v1.DoorTicket\x12)\n\nredemption\x18\x02 \x01(\x0b\x32\x15.cinema.v1.Redemption\"\x8a\x02\n\x18ReverseRedemptionRequest\x12\x1c\n\tticket_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\xae\x01\n\x06reason\x18\x02 \x01(\tB\x9d\x01\xbaH\x99\x01\xba\x01\x95\x01\n\x06reason\x12\x42must be 1 to 200 characters, not blank, without control characters\x1aGsize(this) <= 200 && this.matches(\'^\\\\P{Cc}*[^\\\\p{Cc}\\\\p{Z}]\\\\P{Cc}*$\')\x12\x1f\n\nrequest_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"B\n\x19ReverseRedemptionResponse\x12%\n\x06ticket\x18\x01 \x01(\x0b\x32\x15.cinema.v1.DoorTicket\"\x91\x02\n\x11OfflineRedemption\x12\x18\n\x04\x63ode\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\x12\x37\n\x0bredeem_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\xa8\x01\n\x04gate\x18\x03 \x01(\tB\x99\x01\xbaH\x95\x01\xba\x01\x91\x01\n\x04gate\x12\x41must be 1 to 64 characters, not blank, without control characters\x1a\x46size(this) <= 64 && this.matches(\'^\\\\P{Cc}*[^\\\\p{Cc}\\\\p{Z}]\\\\P{Cc}*$\')\"z\n\x18RecordRedemptionsRequest\x12=\n\x0bredemptions\x18\x01 \x03(\x0b\x32\x1c.cinema.v1.OfflineRedemptionB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x64\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"\xb8\x01\n\x12RecordedRedemption\x12)\n\x07outcome\x18\x01 \x01(\x0e\x32\x18.cinema.v1.RecordOutcome\x12%\n\x06ticket\x18\x02 \x01(\x0b\x32\x15.cinema.v1.DoorTicket\x12)\n\nredemption\x18\x03 \x01(\x0b\x32\x15.cinema.v1.Redemption\x12%\n\x06others\x18\x04 \x03(\x0b\x32\x15.cinema.v1.Redemption\"L\n\x19RecordRedemptionsResponse\x12/\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1d.cinema.v1.RecordedRedemption\"\x8f\x01\n\x12ListTicketsRequest\x12\x1e\n\x0bshowtime_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1f\n\x0e\x61\x66ter_revision\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1a\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"h\n\x13ListTicketsResponse\x12&\n\x07tickets\x18\x01 \x03(\x0b\x32\x15.cinema.v1.DoorTicket\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03*[\n\x0cTicketFormat\x12\x1d\n\x19TICKET_FORMAT_UNSPECIFIED\x10\x00\x12\x15\n\x11TICKET_FORMAT_SVG\x10\x01\x12\x15\n\x11TICKET_FORMAT_PNG\x10\x02*\xcc\x01\n\rRecordOutcome\x12\x1e\n\x1aRECORD_OUTCOME_UNSPECIFIED\x10\x00\x12\x1b\n\x17RECORD_OUTCOME_ACCEPTED\x10\x01\x12\x1c\n\x18RECORD_OUTCOME_DUPLICATE\x10\x02\x12\x1b\n\x17RECORD_OUTCOME_CONFLICT\x10\x03\x12 \n\x1cRECORD_OUTCOME_ADMITTED_VOID\x10\x04\x12!\n\x1dRECORD_OUTCOME_UNKNOWN_TICKET\x10\x05\x32\xb4\x04\n\rTicketService\x12Z\n\x0eListTicketKeys\x12 .cinema.v1.ListTicketKeysRequest\x1a!.cinema.v1.ListTicketKeysResponse\"\x03\x90\x02\x01\x12T\n\x0cRenderTicket\x12\x1e.cinema.v1.RenderTicketRequest\x1a\x1f.cinema.v1.RenderTicketResponse\"\x03\x90\x02\x01\x12T\n\x0cRedeemTicket\x12\x1e.cinema.v1.RedeemTicketRequest\x1a\x1f.cinema.v1.RedeemTicketResponse\"\x03\x90\x02\x02\x12\x63\n\x11ReverseRedemption\x12#.cinema.v1.ReverseRedemptionRequest\x1a$.cinema.v1.ReverseRedemptionResponse\"\x03\x90\x02\x02\x12\x63\n\x11RecordRedemptions\x12#.cinema.v1.RecordRedemptionsRequest\x1a$.cinema.v1.RecordRedemptionsResponse\"\x03\x90\x02\x02\x12Q\n\x0bListTickets\x12\x1d.cinema.v1.ListTicketsRequest\x1a\x1e.cinema.v1.ListTicketsResponse\"\x03\x90\x02\x01\x42l\n\rcom.cinema.v1B\x12TicketServiceProtoP\x01Z cinema/gen/go/cinema/v1;cinemav1\xaa\x02\tCinema.V1\xca\x02\tCinema\\V1\xea\x02\nCinema::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63inema/v1/ticket_service.proto\x12\tcinema.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x16\x63inema/v1/ticket.proto\x1a\x14\x63inema/v1/user.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x17\n\x15ListTicketKeysRequest\"=\n\x16ListTicketKeysResponse\x12#\n\x04keys\x18\x01 \x03(\x0b\x32\x15.cinema.v1.SigningKey\"\x85\x01\n\x13RenderTicketRequest\x12\x1d\n\nbooking_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1c\n\tticket_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x31\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x17.cinema.v1.TicketFormatB\x08\xbaH\x05\x82\x01\x02\x10\x01\"9\n\x14RenderTicketResponse\x12\r\n\x05image\x18\x01 \x01(\x0c\x12\x12\n\nmedia_type\x18\x02 \x01(\t\"\xcc\x02\n\x13RedeemTicketRequest\x12\x16\n\x04\x63ode\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x12\x1a\n\tticket_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1e\n\x0bshowtime_id\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\xa8\x01\n\x04gate\x18\x04 \x01(\tB\x99\x01\xbaH\x95\x01\xba\x01\x91\x01\n\x04gate\x12\x41must be 1 to 64 characters, not blank, without control characters\x1a\x46size(this) <= 64 && this.matches(\'^\\\\P{Cc}*[^\\\\p{Cc}\\\\p{Z}]\\\\P{Cc}*$\')\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\x12\x1f\n\nrequest_id\x18\x06 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"h\n\x14RedeemTicketResponse\x12%\n\x06ticket\x18\x01 \x01(\x0b\x32\x15.cinema.v1.DoorTicket\x12)\n\nredemption\x18\x02 \x01(\x0b\x32\x15.cinema.v1.Redemption\"\x8a\x02\n\x18ReverseRedemptionRequest\x12\x1c\n\tticket_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\xae\x01\n\x06reason\x18\x02 \x01(\tB\x9d\x01\xbaH\x99\x01\xba\x01\x95\x01\n\x06reason\x12\x42must be 1 to 200 characters, not blank, without control characters\x1aGsize(this) <= 200 && this.matches(\'^\\\\P{Cc}*[^\\\\p{Cc}\\\\p{Z}]\\\\P{Cc}*$\')\x12\x1f\n\nrequest_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"B\n\x19ReverseRedemptionResponse\x12%\n\x06ticket\x18\x01 \x01(\x0b\x32\x15.cinema.v1.DoorTicket\"\x91\x02\n\x11OfflineRedemption\x12\x18\n\x04\x63ode\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\x12\x37\n\x0bredeem_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\xa8\x01\n\x04gate\x18\x03 \x01(\tB\x99\x01\xbaH\x95\x01\xba\x01\x91\x01\n\x04gate\x12\x41must be 1 to 64 characters, not blank, without control characters\x1a\x46size(this) <= 64 && this.matches(\'^\\\\P{Cc}*[^\\\\p{Cc}\\\\p{Z}]\\\\P{Cc}*$\')\"z\n\x18RecordRedemptionsRequest\x12=\n\x0bredemptions\x18\x01 \x03(\x0b\x32\x1c.cinema.v1.OfflineRedemptionB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x64\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"\xb8\x01\n\x12RecordedRedemption\x12)\n\x07outcome\x18\x01 \x01(\x0e\x32\x18.cinema.v1.RecordOutcome\x12%\n\x06ticket\x18\x02 \x01(\x0b\x32\x15.cinema.v1.DoorTicket\x12)\n\nredemption\x18\x03 \x01(\x0b\x32\x15.cinema.v1.Redemption\x12%\n\x06others\x18\x04 \x03(\x0b\x32\x15.cinema.v1.Redemption\"L\n\x19RecordRedemptionsResponse\x12/\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1d.cinema.v1.RecordedRedemption\"\x8f\x01\n\x12ListTicketsRequest\x12\x1e\n\x0bshowtime_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1f\n\x0e\x61\x66ter_revision\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1a\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"h\n\x13ListTicketsResponse\x12&\n\x07tickets\x18\x01 \x03(\x0b\x32\x15.cinema.v1.DoorTicket\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03*[\n\x0cTicketFormat\x12\x1d\n\x19TICKET_FORMAT_UNSPECIFIED\x10\x00\x12\x15\n\x11TICKET_FORMAT_SVG\x10\x01\x12\x15\n\x11TICKET_FORMAT_PNG\x10\x02*\xcc\x01\n\rRecordOutcome\x12\x1e\n\x1aRECORD_OUTCOME_UNSPECIFIED\x10\x00\x12\x1b\n\x17RECORD_OUTCOME_ACCEPTED\x10\x01\x12\x1c\n\x18RECORD_OUTCOME_DUPLICATE\x10\x02\x12\x1b\n\x17RECORD_OUTCOME_CONFLICT\x10\x03\x12 \n\x1cRECORD_OUTCOME_ADMITTED_VOID\x10\x04\x12!\n\x1dRECORD_OUTCOME_UNKNOWN_TICKET\x10\x05\x32\xb4\x04\n\rTicketService\x12Z\n\x0eListTicketKeys\x12 .cinema.v1.ListTicketKeysRequest\x1a!.cinema.v1.ListTicketKeysResponse\"\x03\x90\x02\x01\x12T\n\x0cRenderTicket\x12\x1e.cinema.v1.RenderTicketRequest\x1a\x1f.cinema.v1.RenderTicketResponse\"\x03\x90\x02\x01\x12T\n\x0cRedeemTicket\x12\x1e.cinema.v1.RedeemTicketRequest\x1a\x1f.cinema.v1.RedeemTicketResponse\"\x03\x90\x02\x02\x12\x63\n\x11ReverseRedemption\x12#.cinema.v1.ReverseRedemptionRequest\x1a$.cinema.v1.ReverseRedemptionResponse\"\x03\x90\x02\x02\x12\x63\n\x11RecordRedemptions\x12#.cinema.v1.RecordRedemptionsRequest\x1a$.cinema.v1.RecordRedemptionsResponse\"\x03\x90\x02\x02\x12Q\n\x0bListTickets\x12\x1d.cinema.v1.ListTicketsRequest\x1a\x1e.cinema.v1.ListTicketsResponse\"\x03\x90\x02\x01\x42l\n\rcom.cinema.v1B\x12TicketServiceProtoP\x01Z cinema/gen/go/cinema/v1;cinemav1\xaa\x02\tCinema.V1\xca\x02\tCinema\\V1\xea\x02\nCinema::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,12 +42,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RENDERTICKETREQUEST'].fields_by_name['ticket_id']._serialized_options = b'\272H\006r\004\020\001\030@'
   _globals['_RENDERTICKETREQUEST'].fields_by_name['format']._loaded_options = None
   _globals['_RENDERTICKETREQUEST'].fields_by_name['format']._serialized_options = b'\272H\005\202\001\002\020\001'
-  _globals['_REDEEMTICKETREQUEST'].oneofs_by_name['by']._loaded_options = None
-  _globals['_REDEEMTICKETREQUEST'].oneofs_by_name['by']._serialized_options = b'\272H\002\010\001'
   _globals['_REDEEMTICKETREQUEST'].fields_by_name['code']._loaded_options = None
-  _globals['_REDEEMTICKETREQUEST'].fields_by_name['code']._serialized_options = b'\272H\007r\005\020\001\030\200\004'
+  _globals['_REDEEMTICKETREQUEST'].fields_by_name['code']._serialized_options = b'\272H\005r\003\030\200\004'
   _globals['_REDEEMTICKETREQUEST'].fields_by_name['ticket_id']._loaded_options = None
-  _globals['_REDEEMTICKETREQUEST'].fields_by_name['ticket_id']._serialized_options = b'\272H\006r\004\020\001\030@'
+  _globals['_REDEEMTICKETREQUEST'].fields_by_name['ticket_id']._serialized_options = b'\272H\004r\002\030@'
   _globals['_REDEEMTICKETREQUEST'].fields_by_name['showtime_id']._loaded_options = None
   _globals['_REDEEMTICKETREQUEST'].fields_by_name['showtime_id']._serialized_options = b'\272H\006r\004\020\001\030@'
   _globals['_REDEEMTICKETREQUEST'].fields_by_name['gate']._loaded_options = None
@@ -90,10 +88,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TICKETSERVICE'].methods_by_name['RecordRedemptions']._serialized_options = b'\220\002\002'
   _globals['_TICKETSERVICE'].methods_by_name['ListTickets']._loaded_options = None
   _globals['_TICKETSERVICE'].methods_by_name['ListTickets']._serialized_options = b'\220\002\001'
-  _globals['_TICKETFORMAT']._serialized_start=2152
-  _globals['_TICKETFORMAT']._serialized_end=2243
-  _globals['_RECORDOUTCOME']._serialized_start=2246
-  _globals['_RECORDOUTCOME']._serialized_end=2450
+  _globals['_TICKETFORMAT']._serialized_start=2131
+  _globals['_TICKETFORMAT']._serialized_end=2222
+  _globals['_RECORDOUTCOME']._serialized_start=2225
+  _globals['_RECORDOUTCOME']._serialized_end=2429
   _globals['_LISTTICKETKEYSREQUEST']._serialized_start=153
   _globals['_LISTTICKETKEYSREQUEST']._serialized_end=176
   _globals['_LISTTICKETKEYSRESPONSE']._serialized_start=178
@@ -103,25 +101,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RENDERTICKETRESPONSE']._serialized_start=377
   _globals['_RENDERTICKETRESPONSE']._serialized_end=434
   _globals['_REDEEMTICKETREQUEST']._serialized_start=437
-  _globals['_REDEEMTICKETREQUEST']._serialized_end=790
-  _globals['_REDEEMTICKETRESPONSE']._serialized_start=792
-  _globals['_REDEEMTICKETRESPONSE']._serialized_end=896
-  _globals['_REVERSEREDEMPTIONREQUEST']._serialized_start=899
-  _globals['_REVERSEREDEMPTIONREQUEST']._serialized_end=1165
-  _globals['_REVERSEREDEMPTIONRESPONSE']._serialized_start=1167
-  _globals['_REVERSEREDEMPTIONRESPONSE']._serialized_end=1233
-  _globals['_OFFLINEREDEMPTION']._serialized_start=1236
-  _globals['_OFFLINEREDEMPTION']._serialized_end=1509
-  _globals['_RECORDREDEMPTIONSREQUEST']._serialized_start=1511
-  _globals['_RECORDREDEMPTIONSREQUEST']._serialized_end=1633
-  _globals['_RECORDEDREDEMPTION']._serialized_start=1636
-  _globals['_RECORDEDREDEMPTION']._serialized_end=1820
-  _globals['_RECORDREDEMPTIONSRESPONSE']._serialized_start=1822
-  _globals['_RECORDREDEMPTIONSRESPONSE']._serialized_end=1898
-  _globals['_LISTTICKETSREQUEST']._serialized_start=1901
-  _globals['_LISTTICKETSREQUEST']._serialized_end=2044
-  _globals['_LISTTICKETSRESPONSE']._serialized_start=2046
-  _globals['_LISTTICKETSRESPONSE']._serialized_end=2150
-  _globals['_TICKETSERVICE']._serialized_start=2453
-  _globals['_TICKETSERVICE']._serialized_end=3017
+  _globals['_REDEEMTICKETREQUEST']._serialized_end=769
+  _globals['_REDEEMTICKETRESPONSE']._serialized_start=771
+  _globals['_REDEEMTICKETRESPONSE']._serialized_end=875
+  _globals['_REVERSEREDEMPTIONREQUEST']._serialized_start=878
+  _globals['_REVERSEREDEMPTIONREQUEST']._serialized_end=1144
+  _globals['_REVERSEREDEMPTIONRESPONSE']._serialized_start=1146
+  _globals['_REVERSEREDEMPTIONRESPONSE']._serialized_end=1212
+  _globals['_OFFLINEREDEMPTION']._serialized_start=1215
+  _globals['_OFFLINEREDEMPTION']._serialized_end=1488
+  _globals['_RECORDREDEMPTIONSREQUEST']._serialized_start=1490
+  _globals['_RECORDREDEMPTIONSREQUEST']._serialized_end=1612
+  _globals['_RECORDEDREDEMPTION']._serialized_start=1615
+  _globals['_RECORDEDREDEMPTION']._serialized_end=1799
+  _globals['_RECORDREDEMPTIONSRESPONSE']._serialized_start=1801
+  _globals['_RECORDREDEMPTIONSRESPONSE']._serialized_end=1877
+  _globals['_LISTTICKETSREQUEST']._serialized_start=1880
+  _globals['_LISTTICKETSREQUEST']._serialized_end=2023
+  _globals['_LISTTICKETSRESPONSE']._serialized_start=2025
+  _globals['_LISTTICKETSRESPONSE']._serialized_end=2129
+  _globals['_TICKETSERVICE']._serialized_start=2432
+  _globals['_TICKETSERVICE']._serialized_end=2996
 # @@protoc_insertion_point(module_scope)

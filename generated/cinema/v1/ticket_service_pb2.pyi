@@ -194,7 +194,7 @@ class RedeemTicketRequest(_message.Message):
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     code: _builtins.str
-    """Code of the ticket, exactly as it was read."""
+    """Code of the ticket, exactly as it was read. Exactly one of code and ticket_id is required."""
     ticket_id: _builtins.str
     """Identifier of the ticket, for example from the door's list."""
     showtime_id: _builtins.str
@@ -218,13 +218,11 @@ class RedeemTicketRequest(_message.Message):
         validate_only: _builtins.bool = ...,
         request_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "code", b"code", "ticket_id", b"ticket_id"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "code", b"code", "gate", b"gate", "request_id", b"request_id", "showtime_id", b"showtime_id", "ticket_id", b"ticket_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "gate", b"gate", "request_id", b"request_id", "showtime_id", b"showtime_id", "ticket_id", b"ticket_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_by: _TypeAlias = _typing.Literal["code", "ticket_id"]  # noqa: Y015
-    _WhichOneofArgType_by: _TypeAlias = _typing.Literal["by", b"by"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_by) -> _WhichOneofReturnType_by | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RedeemTicketRequest: _TypeAlias = RedeemTicketRequest  # noqa: Y015
 
