@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from cinema.v1 import booking_service_pb2, box_office_service_pb2, showtime_pb2
+from cinema.v1 import booking_service_pb2, box_office_service_pb2, showtime_pb2, ticket_service_pb2
 
 from tests.rpc.conftest import METHODS, App
 
@@ -20,6 +20,8 @@ BOUNDED = {
     "WatchEventsResponse.events": "200 events",
     "GetSalesReportResponse.lines": "20,000 lines",
     "GetSalesReportResponse.totals": "the currencies of the lines",
+    "ListTicketKeysResponse.keys": "a few",
+    "RecordRedemptionsResponse.outcomes": "the 100 redemptions of the request",
 }
 """The lists that come without pages, and what bounds them."""
 ROWS = tuple((row, (42,)) for row in "ABCDE")
@@ -54,6 +56,7 @@ async def test_a_page_has_at_most_200_entries(app: App) -> None:
         (box_office.FindBookings, pb.FindBookingsRequest(username="staff"), "bookings"),
         (box_office.ListRefunds, pb.ListRefundsRequest(), "refunds"),
         (app.bookings.ListBookings, booking_service_pb2.ListBookingsRequest(), "bookings"),
+        (app.tickets.ListTickets, ticket_service_pb2.ListTicketsRequest(showtime_id=showtime_id), "tickets"),
     ]
     for call, request, name in lists:
         assert len(getattr(await call(request, metadata=staff), name)) == 50

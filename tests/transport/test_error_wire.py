@@ -15,6 +15,7 @@ from cinema_grpc.application.event_errors import PositionTrimmed
 from cinema_grpc.domain import booking_errors as booking
 from cinema_grpc.domain import errors as domain
 from cinema_grpc.domain import staff_errors as staff
+from cinema_grpc.domain import ticket_errors as ticket
 from cinema_grpc.domain.account import Role
 from cinema_grpc.domain.errors import CinemaError, FieldViolation, InvalidRequest
 from cinema_grpc.transport.errors import describe
@@ -277,6 +278,39 @@ WIRE: list[tuple[CinemaError, str, dict[str, str], list[Expected]]] = [
         "FAILED_PRECONDITION REFUND_NOT_OPEN",
         {"refund_id": "r", "status": "COMPLETED"},
         [precondition("r")],
+    ),
+    (ticket.TicketNotFound("t"), "NOT_FOUND TICKET_NOT_FOUND", {"ticket_id": "t"}, [resource("Ticket", "t")]),
+    (ticket.CodeNotFound(), "NOT_FOUND TICKET_NOT_FOUND", {}, [resource("Ticket", "")]),
+    (
+        ticket.TicketForged(),
+        "INVALID_ARGUMENT TICKET_FORGED",
+        {},
+        [bad_request(("code", "must be the code of a ticket of this service, exactly as it was read"))],
+    ),
+    (ticket.TicketVoid("t"), "FAILED_PRECONDITION TICKET_VOID", {"ticket_id": "t"}, [precondition("t")]),
+    (
+        ticket.TicketAlreadyRedeemed("t", MOMENT, "north"),
+        "FAILED_PRECONDITION TICKET_ALREADY_REDEEMED",
+        {"ticket_id": "t", "redeem_time": TIME, "gate": "north"},
+        [precondition("t")],
+    ),
+    (
+        ticket.TicketWrongShowtime("t", "s"),
+        "FAILED_PRECONDITION TICKET_WRONG_SHOWTIME",
+        {"ticket_id": "t", "showtime_id": "s"},
+        [precondition("t")],
+    ),
+    (
+        ticket.GateClosed("s", MOMENT, MOMENT),
+        "FAILED_PRECONDITION GATE_CLOSED",
+        {"showtime_id": "s", "open_time": TIME, "end_time": TIME},
+        [precondition("s")],
+    ),
+    (
+        ticket.TicketNotRedeemed("t"),
+        "FAILED_PRECONDITION TICKET_NOT_REDEEMED",
+        {"ticket_id": "t"},
+        [precondition("t")],
     ),
 ]
 
