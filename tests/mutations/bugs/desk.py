@@ -162,7 +162,7 @@ MUTATIONS = (
     mutation(
         "a preview is carried out",
         f"{APPLICATION}/scheduling.py",
-        "        if execution.validate_only:\n            return await self._preview(command)\n",
+        "        if execution.validate_only:\n            return await self._preview.run(command)\n",
         "",
         "tests/application/test_scheduling.py::test_a_preview_changes_nothing",
     ),
