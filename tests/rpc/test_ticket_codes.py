@@ -101,6 +101,11 @@ async def test_without_any_key_codes_are_random(database_url: str, tmp_path: Pat
         ticket = (await sold(app, showtime_id, "A1", "A2")).tickets[0]
         assert len(ticket.code) == 22
         await redeem(app, showtime_id, ticket)
+        later = (await sold(app, showtime_id, "A3", "A4")).tickets[0]
+    async with running(database_url) as app:  # with a key: codes of before stay good
+        assert len(await published(app)) == 1
+        await app.sign_in("staff")
+        await redeem(app, showtime_id, later)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,87 @@
+"""Known bugs of tickets and of the door."""
+
+from tests.mutations.mutation import APPLICATION, AUDIT, DATABASE, DOMAIN, mutation
+
+CODES = "cinema_grpc/adapters/ticket_codes.py"
+FORGERIES = "tests/adapters/test_ticket_codes.py::test_forgeries"
+
+MUTATIONS = (
+    mutation(
+        "a ticket lets in two",
+        f"{DOMAIN}/door.py",
+        "        raise GateClosed(terms.showtime_id, open_time, terms.end_time)\n    _check_not_redeemed(shown)\n",
+        "        raise GateClosed(terms.showtime_id, open_time, terms.end_time)\n",
+        "tests/domain/test_door.py::TestRedeeming",
+    ),
+    mutation(
+        "a customer cancels a seat and gets in",
+        f"{DOMAIN}/cancellation.py",
+        "    check_cancellable_by_customer(booking, chosen)\n",
+        "",
+        "tests/domain/test_door.py::TestCancelling",
+    ),
+    mutation(
+        "a gate stays open at the end",
+        f"{DOMAIN}/door.py",
+        "open_time <= now < terms.end_time",
+        "open_time <= now <= terms.end_time",
+        "tests/domain/test_door.py::TestRedeeming",
+    ),
+    mutation(
+        "a report that is sent again is a conflict",
+        f"{DOMAIN}/door.py",
+        "== (reported.redeem_time, reported.gate)",
+        "== (reported.record_time, reported.gate)",
+        "tests/rpc/test_offline_doors.py::test_a_repeat_gets_the_same_response",
+        "tests/rpc/test_offline_doors.py::test_a_recorded_redemption_counts",
+    ),
+    mutation(
+        "a report of several bookings is stored under one key",
+        f"{APPLICATION}/door.py",
+        '    return replace(call, key=call.key._replace(rpc=f"{call.key.rpc}/{booking_id}"))',
+        "    return call if booking_id else None",
+        "tests/rpc/test_offline_doors.py::test_a_repeat_gets_the_same_response",
+    ),
+    mutation(
+        "a page of the door's list ends before its last booking",
+        f"{DATABASE}/ticket_reader.py",
+        "booking_id=booking_id, limit=limit + 1",
+        "booking_id=booking_id, limit=limit",
+        "tests/rpc/test_door_list.py::test_pages_of_any_size",
+    ),
+    mutation(
+        "a reversed redemption still stands in the tables",
+        f"{DATABASE}/redemption_rows.py",
+        '            rows["reversed_redemptions"].append({"redemption_id": each.redemption_id, **_reversing(each)})\n',
+        "            pass\n",
+        "tests/rpc/test_door.py::TestReversing",
+    ),
+    mutation(
+        "the audit takes any redemption for one of its booking",
+        f"{DATABASE}/door_invariants.py",
+        "WHERE ticket.booking_id <> redemption.booking_id",
+        "WHERE ticket.booking_id IS NULL",
+        AUDIT,
+    ),
+    mutation(
+        "the signature of something else is one of a ticket",
+        CODES,
+        "key.public.verify(signature, CONTEXT + content)",
+        "key.public.verify(signature, content)",
+        FORGERIES,
+    ),
+    mutation(
+        "a malformed code is genuine if it is signed",
+        CODES,
+        "            read_content(data[:-SIGNATURE_BYTES])\n",
+        "",
+        FORGERIES,
+    ),
+    mutation(
+        "three characters of a code may stand for too much",
+        CODES,
+        "        if value > 0xFFFF:\n            raise MalformedCode\n",
+        "        value &= 0xFFFF\n",
+        "tests/adapters/test_ticket_codes.py::test_three_characters_have_one_value",
+    ),
+)
