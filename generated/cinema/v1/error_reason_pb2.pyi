@@ -291,53 +291,53 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata, for example: {"showtime_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "party_size": "4", "largest_group":
     "3"}
     """
-    ERROR_REASON_TICKET_NOT_FOUND: _ErrorReason.ValueType  # 60
+    ERROR_REASON_TICKET_NOT_FOUND: _ErrorReason.ValueType  # 46
     """NOT_FOUND. The ticket does not exist, or belongs to another booking.
 
     Metadata, for example: {"ticket_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"}; for a code {}
     """
-    ERROR_REASON_TICKET_FORGED: _ErrorReason.ValueType  # 61
+    ERROR_REASON_TICKET_FORGED: _ErrorReason.ValueType  # 47
     """INVALID_ARGUMENT. The code was not issued by this service: it is malformed, its signature is not valid, or it was
     altered.
 
     Metadata, for example: {}
     """
-    ERROR_REASON_TICKET_VOID: _ErrorReason.ValueType  # 62
+    ERROR_REASON_TICKET_VOID: _ErrorReason.ValueType  # 48
     """FAILED_PRECONDITION. The ticket's seat, or its booking, was cancelled.
 
     Metadata, for example: {"ticket_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"}
     """
-    ERROR_REASON_TICKET_ALREADY_REDEEMED: _ErrorReason.ValueType  # 63
+    ERROR_REASON_TICKET_ALREADY_REDEEMED: _ErrorReason.ValueType  # 49
     """FAILED_PRECONDITION. The ticket was redeemed before: do not admit its holder, or do not cancel its seat. A door that
     lost the response to its own call repeats it with the same request_id instead.
 
     Metadata, for example: {"ticket_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "redeem_time": "2026-05-01T18:45:00Z",
     "gate": "north"}
     """
-    ERROR_REASON_TICKET_WRONG_SHOWTIME: _ErrorReason.ValueType  # 64
+    ERROR_REASON_TICKET_WRONG_SHOWTIME: _ErrorReason.ValueType  # 50
     """FAILED_PRECONDITION. The ticket is for another showtime, which showtime_id names.
 
     Metadata, for example: {"ticket_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "showtime_id":
     "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6e"}
     """
-    ERROR_REASON_GATE_CLOSED: _ErrorReason.ValueType  # 65
+    ERROR_REASON_GATE_CLOSED: _ErrorReason.ValueType  # 51
     """FAILED_PRECONDITION. Tickets are redeemed from 2 hours before the start of the showtime to its end.
 
     Metadata, for example: {"showtime_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "open_time": "2026-05-01T17:00:00Z",
     "end_time": "2026-05-01T21:00:00Z"}
     """
-    ERROR_REASON_TICKET_NOT_REDEEMED: _ErrorReason.ValueType  # 66
+    ERROR_REASON_TICKET_NOT_REDEEMED: _ErrorReason.ValueType  # 52
     """FAILED_PRECONDITION. The ticket is not redeemed, so there is nothing to reverse.
 
     Metadata, for example: {"ticket_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"}
     """
-    ERROR_REASON_POSITION_TRIMMED: _ErrorReason.ValueType  # 75
+    ERROR_REASON_POSITION_TRIMMED: _ErrorReason.ValueType  # 53
     """OUT_OF_RANGE. Events after after_position are no longer kept. earliest_position is the oldest that is. Rebuild what
     you derive from events, then read from the beginning: with after_position = earliest_position - 1.
 
     Metadata, for example: {"after_position": "17", "earliest_position": "1042"}
     """
-    ERROR_REASON_STREAM_LIMIT: _ErrorReason.ValueType  # 80
+    ERROR_REASON_STREAM_LIMIT: _ErrorReason.ValueType  # 54
     """RESOURCE_EXHAUSTED. As many streams are open as the server, or the client's network, may have. Open the stream again
     after the delay in RetryInfo, from the last revision or position that was received.
 
@@ -622,53 +622,53 @@ categories, or with allow_split.
 Metadata, for example: {"showtime_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "party_size": "4", "largest_group":
 "3"}
 """
-ERROR_REASON_TICKET_NOT_FOUND: ErrorReason.ValueType  # 60
+ERROR_REASON_TICKET_NOT_FOUND: ErrorReason.ValueType  # 46
 """NOT_FOUND. The ticket does not exist, or belongs to another booking.
 
 Metadata, for example: {"ticket_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"}; for a code {}
 """
-ERROR_REASON_TICKET_FORGED: ErrorReason.ValueType  # 61
+ERROR_REASON_TICKET_FORGED: ErrorReason.ValueType  # 47
 """INVALID_ARGUMENT. The code was not issued by this service: it is malformed, its signature is not valid, or it was
 altered.
 
 Metadata, for example: {}
 """
-ERROR_REASON_TICKET_VOID: ErrorReason.ValueType  # 62
+ERROR_REASON_TICKET_VOID: ErrorReason.ValueType  # 48
 """FAILED_PRECONDITION. The ticket's seat, or its booking, was cancelled.
 
 Metadata, for example: {"ticket_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"}
 """
-ERROR_REASON_TICKET_ALREADY_REDEEMED: ErrorReason.ValueType  # 63
+ERROR_REASON_TICKET_ALREADY_REDEEMED: ErrorReason.ValueType  # 49
 """FAILED_PRECONDITION. The ticket was redeemed before: do not admit its holder, or do not cancel its seat. A door that
 lost the response to its own call repeats it with the same request_id instead.
 
 Metadata, for example: {"ticket_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "redeem_time": "2026-05-01T18:45:00Z",
 "gate": "north"}
 """
-ERROR_REASON_TICKET_WRONG_SHOWTIME: ErrorReason.ValueType  # 64
+ERROR_REASON_TICKET_WRONG_SHOWTIME: ErrorReason.ValueType  # 50
 """FAILED_PRECONDITION. The ticket is for another showtime, which showtime_id names.
 
 Metadata, for example: {"ticket_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "showtime_id":
 "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6e"}
 """
-ERROR_REASON_GATE_CLOSED: ErrorReason.ValueType  # 65
+ERROR_REASON_GATE_CLOSED: ErrorReason.ValueType  # 51
 """FAILED_PRECONDITION. Tickets are redeemed from 2 hours before the start of the showtime to its end.
 
 Metadata, for example: {"showtime_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "open_time": "2026-05-01T17:00:00Z",
 "end_time": "2026-05-01T21:00:00Z"}
 """
-ERROR_REASON_TICKET_NOT_REDEEMED: ErrorReason.ValueType  # 66
+ERROR_REASON_TICKET_NOT_REDEEMED: ErrorReason.ValueType  # 52
 """FAILED_PRECONDITION. The ticket is not redeemed, so there is nothing to reverse.
 
 Metadata, for example: {"ticket_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"}
 """
-ERROR_REASON_POSITION_TRIMMED: ErrorReason.ValueType  # 75
+ERROR_REASON_POSITION_TRIMMED: ErrorReason.ValueType  # 53
 """OUT_OF_RANGE. Events after after_position are no longer kept. earliest_position is the oldest that is. Rebuild what
 you derive from events, then read from the beginning: with after_position = earliest_position - 1.
 
 Metadata, for example: {"after_position": "17", "earliest_position": "1042"}
 """
-ERROR_REASON_STREAM_LIMIT: ErrorReason.ValueType  # 80
+ERROR_REASON_STREAM_LIMIT: ErrorReason.ValueType  # 54
 """RESOURCE_EXHAUSTED. As many streams are open as the server, or the client's network, may have. Open the stream again
 after the delay in RetryInfo, from the last revision or position that was received.
 
