@@ -13,6 +13,7 @@ from cinema_grpc.domain.booking import BookedSeat, Booking, BookingStatus
 from cinema_grpc.domain.payment import Refund, RefundStatus
 from cinema_grpc.domain.showtime import Change
 from cinema_grpc.domain.terms import ShowtimeStatus, Terms
+from cinema_grpc.domain.ticket import RedemptionKind
 
 
 class EventType(Enum):
@@ -100,6 +101,8 @@ def _add_booking(events: list[NewEvent], before: Booking | None, after: Booking)
         _add_end_of_hold(events, before, after)
     if after.refunds:
         _add_refunds(events, before, after)
+    if after.redemptions:
+        _add_redemptions(events, before, after)
 
 
 def _add_end_of_hold(events: list[NewEvent], before: Booking | None, after: Booking) -> None:
@@ -121,6 +124,26 @@ def _add_refunds(events: list[NewEvent], before: Booking | None, after: Booking)
             events.append(_about_refund(after, EventType.REFUND_OWED, refund))
         if status is not refund.status and refund.status in _REFUND_EVENTS:
             events.append(_about_refund(after, _REFUND_EVENTS[refund.status], refund))
+
+
+def _add_redemptions(events: list[NewEvent], before: Booking | None, after: Booking) -> None:
+    known = {} if before is None else {each.redemption_id: each for each in before.redemptions}
+    seats = {ticket.ticket_id: ticket.seat for ticket in after.tickets}
+    for each in after.redemptions:
+        if each.kind is not RedemptionKind.ADMITTED or known.get(each.redemption_id) == each:
+            continue
+        about = NewEvent(
+            EventType.TICKET_REDEEMED,
+            after.booking_id,
+            after.user_id,
+            [seats[each.ticket_id]],
+            time=each.redeem_time,
+            ticket_id=each.ticket_id,
+        )
+        if each.redemption_id not in known:
+            events.append(about)
+        if each.reversal is not None:
+            events.append(about._replace(type=EventType.REDEMPTION_REVERSED, time=each.reversal.time))
 
 
 def _add_terms(events: list[NewEvent], before: Terms, after: Terms) -> None:

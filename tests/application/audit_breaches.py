@@ -284,6 +284,10 @@ BREACHES = {
         f"DELETE FROM event WHERE type = 'BOOKING_CONFIRMED' AND booking_id = '{CONFIRMED}'",
         f"DELETE FROM event WHERE type LIKE 'REFUND%' AND booking_id = '{CANCELLED}'",
     ),
+    "folding the events gives which tickets are redeemed": (
+        "DELETE FROM event WHERE type = 'REDEMPTION_REVERSED'",
+        f"DELETE FROM event WHERE type = 'TICKET_REDEEMED' AND booking_id <> '{FREE}'",
+    ),
     "folding the events gives which showtimes are CANCELLED": "DELETE FROM event WHERE type = 'SHOWTIME_CANCELLED'",
     "an account that is disabled has no session": "UPDATE account SET disabled = true WHERE user_id = 'ada'",
     "charges less refunds are what is sold and kept": (

@@ -5,12 +5,14 @@ from datetime import timedelta
 
 from cinema_grpc.domain.booking import BookingStatus
 from cinema_grpc.domain.cancellation import void
+from cinema_grpc.domain.door import record_redemption, with_redemption_reversed, with_ticket_redeemed
 from cinema_grpc.domain.events import NewEvent, events_of
 from cinema_grpc.domain.payment import RefundStatus
 from cinema_grpc.domain.showtime import Showtime
 from cinema_grpc.domain.terms import SeatGapPolicy
+from cinema_grpc.domain.ticket import Redemption, Reversal
 from tests.builders import NOW, a_showtime
-from tests.domain.commands import TEN_MINUTES, begin_void, hold, settle_charge, settle_decline, settle_refund
+from tests.domain.commands import TEN_MINUTES, begin_void, hold, settle_charge, settle_decline, settle_refund, sold
 
 ALLOW = SeatGapPolicy.ALLOW
 
@@ -133,3 +135,42 @@ class TestMoney:
         new_events(showtime)
         begin_void(showtime, "b1", "p1")
         assert new_events(showtime) == []
+
+
+class TestTheDoor:
+    def test_a_redemption_and_its_reversal(self) -> None:
+        showtime, entry = at_the_door()
+        showtime.update("b1", with_ticket_redeemed, showtime.terms, entry, NOW)
+        (event,) = new_events(showtime)
+        assert (event.type.value, event.ticket_id, event.seats, event.time) == ("TICKET_REDEEMED", "t-A1", ["A1"], NOW)
+        assert (event.booking_id, event.user_id, event.amount) == ("b1", "ada", None)
+        reversal = Reversal("staff", NOW + timedelta(minutes=1), "a mistake")
+        showtime.update("b1", with_redemption_reversed, "t-A1", reversal)
+        (event,) = new_events(showtime)
+        assert (event.type.value, event.ticket_id, event.time) == ("REDEMPTION_REVERSED", "t-A1", reversal.time)
+
+    def test_one_commit_does_both(self) -> None:
+        showtime, entry = at_the_door()
+        showtime.update("b1", with_ticket_redeemed, showtime.terms, entry, NOW)
+        showtime.update("b1", with_redemption_reversed, "t-A1", Reversal("staff", NOW, "a mistake"))
+        assert brief(showtime) == [("TICKET_REDEEMED", "A1"), ("REDEMPTION_REVERSED", "A1")]
+
+    def test_a_conflict_does_not_redeem_again(self) -> None:
+        """Of two doors that were offline, the first that reports has redeemed the ticket."""
+        showtime, entry = at_the_door()
+        record(showtime, entry)
+        assert brief(showtime) == [("TICKET_REDEEMED", "A1")]
+        record(showtime, replace(entry, redemption_id="r2", gate="south"))
+        assert brief(showtime) == []
+
+
+def at_the_door() -> tuple[Showtime, Redemption]:
+    """Return a showtime whose gate is open, with A1 and A2 sold to b1, and a redemption of A1."""
+    showtime = a_showtime(start_time=NOW + timedelta(minutes=30))
+    sold(showtime, "A1", "A2")
+    new_events(showtime)
+    return showtime, Redemption("r1", "t-A1", "north", NOW, "staff", NOW)
+
+
+def record(showtime: Showtime, entry: Redemption) -> None:
+    showtime.update("b1", lambda booking: record_redemption(booking, entry)[0])

@@ -27,6 +27,10 @@ def of_events(json: Json) -> list[Invariant]:
             f"{_folded(json)} {_difference(_BOOKS_OF_FEED, _BOOKS)}",
         ),
         Invariant(
+            "folding the events gives which tickets are redeemed",
+            f"{_folded(json)} {_difference(_REDEEMED_OF_FEED, _REDEEMED)}",
+        ),
+        Invariant(
             "folding the events gives which showtimes are CANCELLED",
             f"""
             {_folded(json)} SELECT showtime.showtime_id, showtime.status
@@ -91,11 +95,13 @@ def _folded(json: Json) -> str:
     """Return `folded`, all events of showtimes that can be folded, and `whole`, those showtimes."""
     return f"""
         WITH known AS (
-            SELECT showtime_id, revision, position AS place, type, booking_id, seats, amount, refund_id FROM event
+            SELECT showtime_id, revision, position AS place, type, booking_id, seats, amount, refund_id,
+                ticket_id
+            FROM event
             UNION ALL
             SELECT event_outbox.showtime_id, event_outbox.revision, item.key, {json.text("item", 1)},
                 {json.text("item", 3)}, CAST({json.array("item", 5)} AS TEXT), {json.number("item", 7)},
-                {json.text("item", 8)}
+                {json.text("item", 8)}, {json.text("item", 9)}
             FROM event_outbox CROSS JOIN {json.rows("event_outbox.events", "item")}
         ), whole AS (
             SELECT showtime_id FROM known WHERE type = 'SHOWTIME_CREATED'
@@ -164,4 +170,18 @@ _BOOKS = """
     UNION ALL
     SELECT refund.booking_id, refund.refund_id, refund.status, refund.amount
     FROM refund JOIN whole ON whole.showtime_id = refund.showtime_id
+"""
+_REDEEMED_OF_FEED = """
+    SELECT booking_id, ticket_id FROM (
+        SELECT booking_id, ticket_id, type, row_number() OVER (
+            PARTITION BY ticket_id ORDER BY revision DESC, place DESC
+        ) AS age
+        FROM folded WHERE type IN ('TICKET_REDEEMED', 'REDEMPTION_REVERSED')
+    ) AS redemptions WHERE age = 1 AND type = 'TICKET_REDEEMED'
+"""
+_REDEEMED = """
+    SELECT redemption.booking_id, redemption.ticket_id
+    FROM redemption JOIN booking ON booking.booking_id = redemption.booking_id
+        JOIN whole ON whole.showtime_id = booking.showtime_id
+    WHERE redemption.kind = 'ADMITTED' AND redemption.reverse_time IS NULL
 """

@@ -60,9 +60,9 @@ class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.V
     EVENT_TYPE_REFUND_FAILED: _EventType.ValueType  # 13
     """The payment provider does not pay a refund: staff have to. REFUND_COMPLETED may follow."""
     EVENT_TYPE_TICKET_REDEEMED: _EventType.ValueType  # 14
-    """A ticket was redeemed at the door."""
+    """A ticket was redeemed at the door, at `time`: by the clock of the door if that was offline. `seats` is its seat."""
     EVENT_TYPE_REDEMPTION_REVERSED: _EventType.ValueType  # 15
-    """The redemption of a ticket was reversed."""
+    """The redemption of a ticket was reversed. `seats` is its seat."""
 
 class EventType(_EventType, metaclass=_EventTypeEnumTypeWrapper):
     """What happened. Skip values that you do not know."""
@@ -100,9 +100,9 @@ EVENT_TYPE_REFUND_COMPLETED: EventType.ValueType  # 12
 EVENT_TYPE_REFUND_FAILED: EventType.ValueType  # 13
 """The payment provider does not pay a refund: staff have to. REFUND_COMPLETED may follow."""
 EVENT_TYPE_TICKET_REDEEMED: EventType.ValueType  # 14
-"""A ticket was redeemed at the door."""
+"""A ticket was redeemed at the door, at `time`: by the clock of the door if that was offline. `seats` is its seat."""
 EVENT_TYPE_REDEMPTION_REVERSED: EventType.ValueType  # 15
-"""The redemption of a ticket was reversed."""
+"""The redemption of a ticket was reversed. `seats` is its seat."""
 Global___EventType: _TypeAlias = EventType  # noqa: Y015
 
 @_typing.final
