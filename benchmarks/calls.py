@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime
 
-from cinema.v1 import auth_service_pb2, booking_service_pb2, showtime_service_pb2
+from cinema.v1 import auth_service_pb2, booking_service_pb2, showtime_service_pb2, ticket_service_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from benchmarks.load import Call
@@ -18,6 +18,7 @@ SUGGEST_SEATS = "/cinema.v1.ShowtimeService/SuggestSeats"
 CANCEL_SHOWTIME = "/cinema.v1.ShowtimeService/CancelShowtime"
 LIST_SHOWTIMES = "/cinema.v1.ShowtimeService/ListShowtimes"
 GET_CURRENT_USER = "/cinema.v1.AuthService/GetCurrentUser"
+REDEEM_TICKET = "/cinema.v1.TicketService/RedeemTicket"
 LOGIN = "/cinema.v1.AuthService/Login"
 
 
@@ -50,6 +51,14 @@ def confirm_payment(booking_id: str, token: str) -> Call:
         request_id=str(uuid.uuid4()),
     )
     return Call(CONFIRM_PAYMENT, request.SerializeToString(), token)
+
+
+def redeem_ticket(showtime_id: str, code: str, token: str) -> Call:
+    """Let someone in."""
+    request = ticket_service_pb2.RedeemTicketRequest(
+        showtime_id=showtime_id, code=code, gate="north", request_id=str(uuid.uuid4())
+    )
+    return Call(REDEEM_TICKET, request.SerializeToString(), token)
 
 
 def list_bookings(token: str, page_token: str = "", page_size: int = 50) -> Call:

@@ -162,6 +162,14 @@ def priced(seats: Seats) -> str:
     return orjson.dumps([[seat, SEAT_PRICE, STANDARD, STANDARD, "", True] for seat in seats]).decode()
 
 
+def staff_token(data: SampleData) -> str:
+    """Make the first customer a member of staff, and return a token for that."""
+    first = data.customers[0]
+    data.database.ask(f"UPDATE account SET role = 'STAFF' WHERE user_id = '{first.user_id}' RETURNING 1")  # noqa: S608 (ours)
+    staff = User(first.user_id, first.username, "", "", Role.STAFF, datetime.now(UTC))
+    return JwtAccessTokens(SECRET.encode(), SystemClock()).issue(staff).text
+
+
 async def _write(kept: KeptDatabase, write: Callable[[AsyncConnection], Awaitable[None]], *, new: bool = False) -> None:
     """Write in one transaction."""
     database = Database(kept.url)

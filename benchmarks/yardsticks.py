@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import grpc
 import uuid_utils
 import uvloop
-from cinema.v1 import booking_pb2, booking_service_pb2, money_pb2, showtime_service_pb2
+from cinema.v1 import booking_pb2, booking_service_pb2, money_pb2, showtime_service_pb2, ticket_service_pb2
 from google.protobuf import message_factory
 from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import insert, select, update
@@ -31,7 +31,11 @@ from cinema_grpc.domain.seating import SeatPlan
 
 SERVICES = [
     module.DESCRIPTOR.services_by_name[name]
-    for module, name in ((booking_service_pb2, "BookingService"), (showtime_service_pb2, "ShowtimeService"))
+    for module, name in (
+        (booking_service_pb2, "BookingService"),
+        (showtime_service_pb2, "ShowtimeService"),
+        (ticket_service_pb2, "TicketService"),
+    )
 ]
 POOL_SIZE = 20
 """How many connections to PostgreSQL there are; more made it no faster."""

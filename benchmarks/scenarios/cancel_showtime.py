@@ -1,26 +1,17 @@
 """CancelShowtime of 2,000 sold seats, against CreateBooking."""
 
-import secrets
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
-import uuid_utils
 from cinema.v1 import showtime_service_pb2
 
 from benchmarks import calls, sample, servers
 from benchmarks.bench import Bench, BrokeDown
 from benchmarks.figures import Measured, Result, at_most, costs, ratios, reported
 from benchmarks.load import Call, Load
-from benchmarks.past import COLUMNS, Rows
-from benchmarks.sample import SEAT_PRICE, SampleData, Seats, priced
+from benchmarks.sample import SEAT_PRICE
 from benchmarks.scenarios.create_booking import CUSTOMERS, SHOWTIMES, bookings
-from cinema_grpc.adapters.access_tokens import JwtAccessTokens
-from cinema_grpc.adapters.clock import SystemClock
-from cinema_grpc.adapters.database.column_types import microseconds
-from cinema_grpc.application.box_office.store import new_commit_id
-from cinema_grpc.domain.account import Role, User
+from benchmarks.sold_out import sell_out
 from cinema_grpc.domain.seating import SeatRow
 
 ROWS = tuple(SeatRow(f"A{label}", (30, 40, 30)) for label in "ABCDEFGHIJKLMNOPQRST")
@@ -66,39 +57,6 @@ def run(bench: Bench) -> Result:
     return Result(METHOD, targets, [costs(measured, "call")])
 
 
-@dataclass(frozen=True, slots=True)
-class SoldOut:
-    """Showtimes without a free seat, and the token of a member of staff."""
-
-    data: SampleData
-    token: str
-
-
-def sell_out(data: SampleData, size: int) -> SoldOut:
-    """Write sales of all seats straight into the tables, `size` seats each."""
-    now = datetime.now(UTC) - timedelta(hours=1)
-    labels = [label for pair in data.pairs for label in pair]
-    rows: Rows = {table: [] for table in COLUMNS if table != "showtime"}
-    for showtime_id in data.showtime_ids:
-        for number, first in enumerate(range(0, SEATS, size)):
-            buyer = data.customers[number % len(data.customers)].user_id
-            _add_sale(rows, showtime_id, buyer, tuple(labels[first : first + size]), microseconds(now))
-        commit_id = new_commit_id()
-        rows["commit_log"].append((showtime_id, 1, commit_id, microseconds(now)))
-        data.database.ask(
-            f"UPDATE showtime SET taken_seats = {SEATS}, revision = 1, commit_id = '{commit_id}'"  # noqa: S608 (ours)
-            f" WHERE showtime_id = '{showtime_id}' RETURNING 1"
-        )
-    data.database.fill({table: (COLUMNS[table].split(), some) for table, some in rows.items()})
-    data.database.settle()
-    first_customer = data.customers[0]
-    data.database.ask(
-        f"UPDATE account SET role = 'STAFF' WHERE user_id = '{first_customer.user_id}' RETURNING 1"  # noqa: S608 (ours)
-    )
-    staff = User(first_customer.user_id, first_customer.username, "", "", Role.STAFF, now)
-    return SoldOut(data, JwtAccessTokens(sample.SECRET.encode(), SystemClock()).issue(staff).text)
-
-
 def cancel_showtime(showtime_id: str, token: str) -> Call:
     """Cancel a showtime."""
     request = showtime_service_pb2.CancelShowtimeRequest(
@@ -124,12 +82,3 @@ def cancel_all(bench: Bench, server: servers.Server, cancelling: Sequence[Call])
             raise BrokeDown(f"a cancellation refunds {impact.refund_total.minor_units}")
     in_database = bench.databases.cpu_seconds() - before_in_database
     return Measured(samples, spent, server.memory_mib(), in_database)
-
-
-def _add_sale(rows: Rows, showtime_id: str, buyer: str, seats: Seats, made: int) -> None:
-    booking_id = str(uuid_utils.uuid7())
-    what = (priced(seats), len(seats), "EUR", len(seats) * SEAT_PRICE, made, made + 600_000_000)
-    rows["booking"].append((booking_id, showtime_id, buyer, "CONFIRMED", *what, True, False, False, made, 1))
-    rows["seat_claim"] += [(showtime_id, seat, booking_id) for seat in seats]
-    rows["payment_attempt"].append((str(uuid_utils.uuid7()), booking_id, "CHARGED", made, "", made, 0))
-    rows["ticket"] += [(str(uuid_utils.uuid7()), booking_id, seat, secrets.token_hex(16)) for seat in seats]
