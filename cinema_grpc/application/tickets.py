@@ -36,6 +36,10 @@ class TicketCodes(Protocol):
         """Return whether a code is well-formed and has a valid signature."""
         ...
 
+    def read(self, code: str) -> Admission | None:
+        """Return what a code says, without a check of its signature; None if it says nothing."""
+        ...
+
     def public_keys(self) -> list[JsonWebKey]:
         """Return the keys that verify codes, the signing one first; none if codes are not signed."""
         ...
@@ -51,6 +55,9 @@ class RandomCodes:
     def is_genuine(self, _code: str) -> bool:
         """Return False: no code has a signature."""
         return False
+
+    def read(self, _code: str) -> None:
+        """Return None: a code says nothing."""
 
     def public_keys(self) -> list[JsonWebKey]:
         """Return no keys."""

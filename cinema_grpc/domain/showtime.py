@@ -152,6 +152,11 @@ class Showtime:
             raise NotBookingOwner(booking_id)
         return booking
 
+    def booking_of(self, seat: str) -> Booking | None:
+        """Return the booking that keeps a seat; None if none does, or there is no such seat."""
+        position = self.terms.seat_plan.position(seat)
+        return None if position is None else self._owners.get(position)
+
     def owner_at(self, now: datetime, *, house_is_free: bool = False) -> Callable[[int], Owner | None]:
         """Return a function from a position to the booking or block that has it at `now`, or None.
 
