@@ -4,7 +4,6 @@ Every step can be repeated by any process: the attempt's id is the provider's id
 again changes nothing. So it does not matter which process goes on, where one died, or whether one is only slow.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -15,22 +14,20 @@ import structlog
 import uuid_utils
 
 from cinema_grpc.application.box_office.box_office import BoxOffice
-from cinema_grpc.application.box_office.command import Command, Decision, Priority
-from cinema_grpc.application.errors import PaymentUnavailable, RequestIdReused, StorageUnavailable
+from cinema_grpc.application.box_office.command import Decision
+from cinema_grpc.application.errors import PaymentUnavailable
 from cinema_grpc.application.idempotency import REFUSED, IdempotentCall, read_request
 from cinema_grpc.application.payment_ports import (
     TAKEN,
     ActionRequired,
     Charge,
-    ChargeVoided,
     Declined,
     Outcome,
     PaymentGateway,
-    ProviderUnavailable,
     Taken,
     charge_of,
 )
-from cinema_grpc.application.retry_policy import PROVIDER_SECONDS
+from cinema_grpc.application.payment_steps import Payer, ask_provider, store_step
 from cinema_grpc.application.tickets import RANDOM_TICKETS, TicketIssuer
 from cinema_grpc.domain.booking import Booking, CancelCause
 from cinema_grpc.domain.booking_errors import HoldExpired, PaymentDeclined, ShowtimeCancelled
@@ -43,33 +40,14 @@ from cinema_grpc.domain.charging import (
     with_void_begun,
     with_void_settled,
 )
-from cinema_grpc.domain.errors import CinemaError
 from cinema_grpc.domain.payment import AttemptStatus, PaymentAttempt
 
 logger = structlog.get_logger()
 
 A = TypeVar("A")
 
-FIRST_RETRY_SECONDS = 0.5
-LONGEST_CHARGE_RETRY_SECONDS = 30.0
-LONGEST_WRITE_RETRY_SECONDS = 2.0
-"""Pauses between tries to charge and to store the outcome: they double, from the first up to these. The second
-limit is short, so that no brief return of a database that is failing over is missed."""
-
-
 WAITING = b""
 """What `carry` returns instead of a response while a payment waits for its customer, who has the response already."""
-
-
-@dataclass(frozen=True, slots=True)
-class Payer:
-    """The caller of ConfirmPayment: the token to charge, and how to answer early that the outcome is delayed.
-
-    The token is "" for a caller who goes on with a payment after the customer has acted.
-    """
-
-    payment_token: str
-    answer_early: Callable[[CinemaError], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,38 +225,6 @@ class PaymentSaga:
             raise HoldExpired(booking.booking_id, booking.hold_expire_time, charged=True)
         return response
 
-    async def _ask(self, charge: Charge, payer: Payer | None, question: Callable[[], Awaitable[A]]) -> A:
-        """Ask the provider; for a payer until it answers or the grace is over. The payer waits for the first try only.
-
-        Raises:
-            PaymentUnavailable: With a `payer`: there was no answer in time, or the charge was voided.
-            Exception: Without a `payer`: the provider failed.
-        """
-        if payer is None:
-            async with asyncio.timeout(PROVIDER_SECONDS):
-                return await question()
-        booking_id, loop = charge.booking_id, asyncio.get_running_loop()
-        end, pause = loop.time() + self.grace.total_seconds(), FIRST_RETRY_SECONDS
-        while True:
-            advice, repeatable = 0.0, True
-            try:
-                async with asyncio.timeout(PROVIDER_SECONDS):
-                    return await question()
-            except ChargeVoided:
-                raise PaymentUnavailable(booking_id) from None
-            except Exception as error:  # noqa: BLE001 (whatever it is, the money may have been taken)
-                problem = type(error).__name__
-                if isinstance(error, ProviderUnavailable):
-                    problem, advice, repeatable = repr(error), error.retry_after, error.repeatable
-                context = {"booking_id": booking_id, "attempt_id": charge.attempt_id, "error": problem}
-                logger.warning("the provider did not answer", **context)
-            payer.answer_early(PaymentUnavailable(booking_id))
-            wait = max(pause, advice)
-            if not repeatable or loop.time() + wait >= end:
-                raise PaymentUnavailable(booking_id)
-            await asyncio.sleep(wait)
-            pause = min(LONGEST_CHARGE_RETRY_SECONDS, pause * 2)
-
     async def _update(
         self, booking: Booking, payer: Payer | None, step: Callable[[Booking, str], Booking], attempt_id: str
     ) -> Booking:
@@ -286,6 +232,9 @@ class PaymentSaga:
         return await self.write(
             booking.showtime_id, name, payer, lambda decision: decision.showtime.update(name, step, attempt_id)
         )
+
+    async def _ask(self, charge: Charge, payer: Payer | None, question: Callable[[], Awaitable[A]]) -> A:
+        return await ask_provider(charge, payer, self.grace, question)
 
     async def write(
         self,
@@ -295,31 +244,5 @@ class PaymentSaga:
         change: Callable[[Decision], A],
         call: IdempotentCall | None = None,
     ) -> A:
-        """Store a step, and store its response; with a `payer` try until it succeeds, since money has moved.
-
-        Raises:
-            CinemaError: The change refuses, or the server is stopping.
-            Exception: Without a `payer`: the database failed.
-        """
-        pause = FIRST_RETRY_SECONDS
-        while True:
-            try:
-                return await self.box_office.execute(
-                    Command(showtime_id, change, booking_id=booking_id, idempotency=call, priority=Priority.MUST_RUN)
-                )
-            except RequestIdReused:
-                call = None  # another call has used the request_id since
-                continue
-            except StorageUnavailable as error:
-                if payer is None:
-                    raise
-                payer.answer_early(error)
-            except CinemaError:
-                raise
-            except Exception:
-                if payer is None:
-                    raise
-                logger.exception("a payment is not stored yet", booking_id=booking_id)
-                payer.answer_early(PaymentUnavailable(booking_id))
-            await asyncio.sleep(pause)
-            pause = min(LONGEST_WRITE_RETRY_SECONDS, pause * 2)
+        """Store a step; see `store_step`."""
+        return await store_step(self.box_office, showtime_id, booking_id, payer, change, call)

@@ -15,7 +15,8 @@ from cinema_grpc.application.box_office.command import Command, Decision
 from cinema_grpc.application.errors import CommitOutcomeUnknown, PaymentUnavailable, ShuttingDown
 from cinema_grpc.application.idempotency import IdempotencyKey, IdempotentCall, request_text
 from cinema_grpc.application.payment_ports import OpenAttempt, PaymentStore
-from cinema_grpc.application.payment_saga import WAITING, Payer, PaymentSaga
+from cinema_grpc.application.payment_saga import WAITING, PaymentSaga
+from cinema_grpc.application.payment_steps import Payer
 from cinema_grpc.application.retry_policy import BATCH_SIZE, MAXIMUM_TRIES, PROVIDER_SECONDS, backoff
 from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.booking_errors import HoldExpired, PaymentDeclined, PaymentInProgress, ShowtimeCancelled

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from cinema_grpc.application import payment_saga
+from cinema_grpc.application import payment_steps
 from cinema_grpc.application.box_office import batch_runner
 from cinema_grpc.application.errors import PaymentUnavailable, RequestIdReused, ShuttingDown, StorageUnavailable
 from cinema_grpc.application.retry_policy import PROVIDER_SECONDS
@@ -75,7 +75,7 @@ async def test_nothing_is_left_to_be_done_when_the_database_is_away(sales: Sales
 
 
 async def test_a_provider_that_never_answers(sales: Sales, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(payment_saga, "PROVIDER_SECONDS", 0.01)
+    monkeypatch.setattr(payment_steps, "PROVIDER_SECONDS", 0.01)
     held = await sales.app.hold("A1")
     sales.provider.open.clear()
     with pytest.raises(PaymentUnavailable):
@@ -102,8 +102,8 @@ async def test_storage_that_fails_after_the_charge(sales: Sales) -> None:
 
 async def test_storage_that_was_away_for_long(sales: Sales, monkeypatch: pytest.MonkeyPatch) -> None:
     """Soon after it is back the payment is settled, and a repeat that waited gets the outcome."""
-    assert payment_saga.LONGEST_WRITE_RETRY_SECONDS < PROVIDER_SECONDS / 2
-    monkeypatch.setattr(payment_saga, "LONGEST_WRITE_RETRY_SECONDS", 0.02)
+    assert payment_steps.LONGEST_WRITE_RETRY_SECONDS < PROVIDER_SECONDS / 2
+    monkeypatch.setattr(payment_steps, "LONGEST_WRITE_RETRY_SECONDS", 0.02)
     held = await sales.app.hold("A1")
     sales.provider.open.clear()
     caller = asyncio.create_task(sales.pay(held, call=confirming()))

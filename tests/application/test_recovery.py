@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from cinema_grpc.adapters.simulated_payments import FaultProfile
-from cinema_grpc.application import payment_saga
+from cinema_grpc.application import payment_steps
 from cinema_grpc.application.errors import PaymentUnavailable
 from cinema_grpc.application.payment_ports import Charge, ChargeVoided, Outcome, ProviderUnavailable
 from cinema_grpc.application.payment_saga import PaymentSaga
@@ -27,7 +27,7 @@ CALL = idempotent_call(rpc="cinema.v1.BookingService/ConfirmPayment")
 
 @pytest.fixture
 async def scene(app: App, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
-    monkeypatch.setattr(payment_saga, "FIRST_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(payment_steps, "FIRST_RETRY_SECONDS", 0.01)
     provider = Provider()
     async with app.other_process() as other:
         first, second = (Replica(app.database, each.box_office, provider) for each in (app, other))

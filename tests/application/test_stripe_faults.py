@@ -161,7 +161,7 @@ class TestWhatStripeAsksFor:
             pauses.append(seconds)
             await sleep(0)
 
-        monkeypatch.setattr("cinema_grpc.application.payment_saga.asyncio.sleep", note)
+        monkeypatch.setattr("cinema_grpc.application.payment_steps.asyncio.sleep", note)
         shop.stripe.faults = [Fault("POST", CREATE, 429, headers={"retry-after": "7"})]
         await outcome(shop.first.pay(shop.booking, VISA))
         await shop.first.payments.stop(10)
