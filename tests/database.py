@@ -2,15 +2,17 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import NullPool, event, insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from cinema_grpc.adapters.database import schema
+from cinema_grpc.adapters.database.audit import Report, look_over
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.event_rows import add_events
+from cinema_grpc.adapters.database.event_store import SqlEventStore
 from cinema_grpc.domain.events import EventType, NewEvent
 from tests.builders import NOW
 
@@ -31,6 +33,13 @@ async def writing(database: Database) -> AsyncIterator[AsyncConnection]:
     """Open a transaction that writes, on a connection of its own; it is committed unless the body raises."""
     async with _engine(database, "BEGIN IMMEDIATE").begin() as connection:
         yield connection
+
+
+async def audited(database: Database, now: datetime) -> Report:
+    """Audit a database of which no server gives positions to events."""
+    await SqlEventStore(database).give_positions(1_000)
+    async with reading(database) as connection:
+        return await look_over(connection, now)
 
 
 def _engine(database: Database, begin: str) -> AsyncEngine:

@@ -15,6 +15,7 @@ from sqlalchemy import update
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.audit import Books, Report, look_over
 from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.database.event_store import SqlEventStore
 from cinema_grpc.application.idempotency import IdempotentCall
 from cinema_grpc.application.sales_report import SalesFilter
 from cinema_grpc.domain.errors import CinemaError
@@ -203,6 +204,7 @@ class World(RuleBasedStateMachine):
 
     async def look_over(self) -> Report:
         """Audit the rows, on a connection that keeps its prepared statements."""
+        await SqlEventStore(self.database).give_positions(1_000)
         async with self.database.engine.connect() as connection:
             return await look_over(connection, self.clock.now())
 

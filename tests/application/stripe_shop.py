@@ -5,11 +5,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cinema_grpc.adapters.database.audit import look_over
 from cinema_grpc.adapters.stripe.gateway import StripePayments
 from cinema_grpc.domain.booking import Booking
 from tests.application.paying import Replica
-from tests.database import reading
+from tests.database import audited
 from tests.stripe.server import KEY, StripeServer
 
 if TYPE_CHECKING:
@@ -57,8 +56,7 @@ class Shop:
 
     async def check_books(self) -> None:
         """Check that the audit finds nothing, and that its sums are Stripe's."""
-        async with reading(self.app.database) as connection:
-            report = await look_over(connection, self.app.clock.now())
+        report = await audited(self.app.database, self.app.clock.now())
         assert report.breaches == 0, report.describe()
         charged, refunded = sum(each.charged for each in report.books), sum(each.refunded for each in report.books)
         account = self.stripe.account

@@ -13,7 +13,6 @@ from typing import Any
 import asyncpg
 import pytest
 
-from cinema_grpc.adapters.database.audit import look_over
 from cinema_grpc.application.expiry import HoldExpiry
 from cinema_grpc.application.payment_ports import Charge, Outcome
 from cinema_grpc.domain.booking import Booking, BookingStatus
@@ -26,7 +25,7 @@ from tests.application.commands import cancel_command, decode, hold_command
 from tests.application.conftest import App
 from tests.application.fickle_provider import ForwardingProvider
 from tests.application.paying import Replica
-from tests.database import SHOWTIMES, reading
+from tests.database import SHOWTIMES, audited
 from tests.postgresql import libpq_url
 
 HOLD = timedelta(seconds=150)
@@ -163,8 +162,7 @@ async def check(app: App, bench: Bench, held: Booking, answer: Booking | BaseExc
 
 async def empty(app: App) -> None:
     """Audit, and set all seats free again."""
-    async with reading(app.database) as connection:
-        report = await look_over(connection, app.clock.now())
+    report = await audited(app.database, app.clock.now())
     assert report.breaches == 0, report.describe()
     for row in await app.rows("booking"):
         if row["status"] in {"RESERVED", "CONFIRMED"}:
