@@ -45,8 +45,8 @@ def follow(following: Following) -> list[Received]:
 async def _follow(following: Following) -> list[Received]:
     received: list[Received] = []
     async with grpc.aio.insecure_channel(following.address, options=OWN_CONNECTION) as channel:
-        watch: Any = channel.unary_stream(WATCH_EVENTS, response_deserializer=pb.ListEventsResponse.FromString)
-        request = pb.ListEventsRequest(after_position=following.after_position)
+        watch: Any = channel.unary_stream(WATCH_EVENTS, response_deserializer=pb.WatchEventsResponse.FromString)
+        request = pb.WatchEventsRequest(after_position=following.after_position)
         metadata = (("authorization", f"Bearer {following.token}"),)
         stream = watch(request.SerializeToString(), metadata=metadata)
         while len(received) < following.events:

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from statistics import median
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ import grpc
 from cinema.v1 import showtime_pb2
 from sqlalchemy.pool import QueuePool
 
+from tests.builders import NOW
 from tests.database import reading
 from tests.rpc.conftest import UNLIMITED, App, Metadata, new_id, running
 
@@ -28,10 +30,15 @@ Stub = Any
 
 @dataclass
 class Scene:
-    """An app with what the changes need, numbered so that no two calls want the same."""
+    """An app with what the changes need, numbered so that no two calls want the same.
+
+    Attributes:
+        gates: Showtimes that start within the hour, so that tickets can be redeemed.
+    """
 
     app: App
     showtimes: list[str]
+    gates: list[str]
     movie_id: str
     auditorium_id: str
     cinema_id: str
@@ -42,11 +49,13 @@ class Scene:
         showtime_id, seat = self.seat()
         return (await self.app.book(showtime_id, seat, by=by, request_id=new_id())).booking_id
 
-    def seat(self) -> tuple[str, str]:
+    def seat(self, *, at_gate: bool = False) -> tuple[str, str]:
         """Return a showtime and a free seat in it."""
         self.number += 1
         showtime, place = divmod(self.number, len(ROWS) * SEATS_A_ROW)
-        return self.showtimes[showtime], f"{ROWS[place % len(ROWS)]}{place // len(ROWS) + 1}"
+        return (self.gates if at_gate else self.showtimes)[
+            showtime
+        ], f"{ROWS[place % len(ROWS)]}{place // len(ROWS) + 1}"
 
     async def ask(self, question: str) -> int:
         """Ask the database for a number."""
@@ -60,11 +69,14 @@ async def a_scene(database_url: str) -> AsyncIterator[Scene]:
     async with running(database_url, **UNLIMITED) as app:
         rows = [(label, (SEATS_A_ROW,)) for label in ROWS]
         policy = showtime_pb2.SEAT_GAP_POLICY_ALLOW
-        showtimes = [(await app.showtime(rows=rows, policy=policy)).showtime_id for _ in range(SHOWTIMES)]
+        showtimes, gates = [
+            [(await app.showtime(start, rows=rows, policy=policy)).showtime_id for _ in range(SHOWTIMES)]
+            for start in (NOW + timedelta(days=2), NOW + timedelta(hours=1))
+        ]
         auditorium = await app.auditorium()
         movie = await app.movie(minutes=60)
         await app.customer()
-        yield Scene(app, showtimes, movie.movie_id, auditorium.auditorium_id, auditorium.cinema_id)
+        yield Scene(app, showtimes, gates, movie.movie_id, auditorium.auditorium_id, auditorium.cinema_id)
 
 
 Prepare = Callable[[Scene], Awaitable[tuple[Stub, Any, Metadata]]]

@@ -224,4 +224,11 @@ def _staff_values(later: Sequence[Timestamp]) -> dict[str, Sequence[Any]]:
         "from_date": ["2026-05-01"],
         "until_date": ["2026-05-02", "2026-06-01"],
         "group_by": [1, 2, 3, 4, 5, 6],
+        "after_position": [0, 1, 2],
+        "types": [1, 4, 5],
+        "ticket_id": ["no-such-ticket"],
+        "code": ["no-such-code"],
+        "gate": ["north", "south"],
+        "format": [0, 1, 2],
+        "redeem_time": later,
     }

@@ -20,6 +20,7 @@ from tests.chance import count
 from tests.conftest import KINDS, Lend
 from tests.database import reading
 from tests.proofs.interrupted_desk import STAFF_CHANGES, STAFF_EFFECTS
+from tests.proofs.interrupted_door import DOOR_CHANGES, DOOR_EFFECTS
 from tests.proofs.interruptions import LONG, SHORT, WHOLE_CALLS, Prepare, Scene, Stub, Sweep, a_scene, nothing_is_left
 from tests.rpc.conftest import METHODS, Metadata, moment, new_id
 from tests.rpc.programme import EUR
@@ -65,6 +66,7 @@ EFFECTS = {
     "CreateAuditorium": "SELECT count(*) FROM auditorium",
     "CreateShowtime": "SELECT count(*) FROM showtime",
     **STAFF_EFFECTS,
+    **DOOR_EFFECTS,
 }
 """What each call with a request_id leaves one of, beside its stored response."""
 
@@ -134,6 +136,7 @@ CHANGES: dict[str, Prepare] = {
     "CreateAuditorium": create_auditorium,
     "CreateShowtime": create_showtime,
     **STAFF_CHANGES,
+    **DOOR_CHANGES,
 }
 
 

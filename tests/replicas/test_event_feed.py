@@ -105,14 +105,14 @@ async def open_late_commit(chain: Chain, connection: AsyncConnection) -> None:
     await connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
     ((columns,),) = await chain.rows(
         "SELECT string_agg(column_name, ', ') FROM information_schema.columns WHERE table_name = 'showtime' "
-        "AND column_name NOT IN ('showtime_id', 'start_time', 'end_time', 'revision')"
+        "AND column_name NOT IN ('showtime_id', 'start_time', 'end_time', 'revision', 'taken_seats')"
     )
     day = 86_400_000_000
     values = {"id": LATE, "of": chain.showtimes[0], "events": CREATED}
     await connection.execute(
         text(
-            f"INSERT INTO showtime (showtime_id, start_time, end_time, revision, {columns}) "  # noqa: S608 (our names)
-            f"SELECT :id, start_time + {day}, end_time + {day}, 1, {columns} FROM showtime WHERE showtime_id = :of"
+            f"INSERT INTO showtime (showtime_id, start_time, end_time, revision, taken_seats, {columns}) "  # noqa: S608 (ours)
+            f"SELECT :id, start_time + {day}, end_time + {day}, 1, 0, {columns} FROM showtime WHERE showtime_id = :of"
         ),
         values,
     )

@@ -41,10 +41,12 @@ async def refund_not_open(app: App) -> Refusal:
 @reason(Code.OUT_OF_RANGE)
 async def position_trimmed(app: App) -> Refusal:
     await app.showtime()
-    await app.server.event_feed.run_pass()
+    request, staff = event_service_pb2.ListEventsRequest(), await app.staff()
+    async for page in app.events.WatchEvents(event_service_pb2.WatchEventsRequest(), metadata=staff):
+        if page.events:
+            break
     app.clock.advance(timedelta(days=31))
     await app.server.delete_events._run_pass()
-    request = event_service_pb2.ListEventsRequest()
     await app.sign_in("staff")
     return await refusal(app.events.ListEvents(request, metadata=await app.staff()))
 
