@@ -132,14 +132,15 @@ class Door:
             booking = showtime.update(issued.booking_id, with_ticket_redeemed, showtime.terms, redemption, now)
             return encode(door_ticket(booking, issued.ticket_id), redemption)
 
-        said = self.codes.read(visit.code)
-        if said is not None and said.showtime_id == visit.showtime_id:
-            # A ticket whose booking keeps its seat needs no search: of RedeemTicket's CPU time, that is a third.
+        named = self.codes.seat_of(visit.code)
+        if named is not None and named[0] == visit.showtime_id:
+            seat = named[1]
+            # A ticket whose booking keeps its seat needs no search: of RedeemTicket's CPU time, that is a tenth.
             with suppress(CodeNotFound, ShowtimeNotFound):
                 return await self._box_office.execute(
                     Command(
-                        said.showtime_id,
-                        lambda decision: redeem(decision, _at_seat(decision.showtime, said.seat, visit.code)),
+                        visit.showtime_id,
+                        lambda decision: redeem(decision, _at_seat(decision.showtime, seat, visit.code)),
                         visit.staff,
                         idempotency=call,
                     )

@@ -36,8 +36,8 @@ class TicketCodes(Protocol):
         """Return whether a code is well-formed and has a valid signature."""
         ...
 
-    def read(self, code: str) -> Admission | None:
-        """Return what a code says, without a check of its signature; None if it says nothing."""
+    def seat_of(self, code: str) -> tuple[str, str] | None:
+        """Return the showtime_id and the seat that a code names, unchecked; None if it names none."""
         ...
 
     def public_keys(self) -> list[JsonWebKey]:
@@ -56,8 +56,8 @@ class RandomCodes:
         """Return False: no code has a signature."""
         return False
 
-    def read(self, _code: str) -> None:
-        """Return None: a code says nothing."""
+    def seat_of(self, _code: str) -> None:
+        """Return None: a code names no seat."""
 
     def public_keys(self) -> list[JsonWebKey]:
         """Return no keys."""

@@ -70,6 +70,22 @@ def test_content_says_what_was_written(seat: str, ticket_type: str, start: datet
     assert write_content(said._replace(ticket_type=ticket_type), SIGNER) == content
 
 
+@settings(deadline=None)
+@given(seat=SEATS, ticket_type=TYPES)
+def test_the_seat_is_read_from_the_head_of_a_code(seat: str, ticket_type: str) -> None:
+    assert SignedCodes([]).seat_of(issued(seat, ticket_type)) == (SHOWTIME, seat)
+
+
+@pytest.mark.parametrize("code", ["", "A", "0" * 60, "x" * 200, encode_base45(b"\2" + bytes(40))])
+def test_a_malformed_code_names_no_seat(code: str) -> None:
+    assert SignedCodes([]).seat_of(code) is None
+
+
+def issued(seat: str, ticket_type: str) -> str:
+    content = write_content(Admission(TICKET, SHOWTIME, seat, START, ticket_type), SIGNER)
+    return encode_base45(content + CURRENT.sign(content))
+
+
 @given(
     seat=SEATS,
     ticket_type=TYPES,
