@@ -100,6 +100,14 @@ class TestRedeeming:
         await app.cancel_showtime(showtime.showtime_id)
         assert (await refusal(redeem(app, showtime.showtime_id, booking.tickets[1]))).reason == "TICKET_VOID"
 
+    async def test_a_void_ticket_of_a_seat_that_was_sold_again(self, app: App) -> None:
+        showtime = await open_showtime(app)
+        first = await sold(app, showtime.showtime_id, "A1", "A2")
+        await app.cancel(first.booking_id, "A1")
+        second = (await sold(app, showtime.showtime_id, "A1", by="bob")).tickets[0]
+        assert (await refusal(redeem(app, showtime.showtime_id, first.tickets[0]))).reason == "TICKET_VOID"
+        assert (await redeem(app, showtime.showtime_id, second)).ticket.seat == "A1"
+
     async def test_a_check_changes_nothing(self, app: App) -> None:
         showtime = await open_showtime(app)
         ticket = (await sold(app, showtime.showtime_id, "A1", "A2")).tickets[0]

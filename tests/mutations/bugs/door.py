@@ -80,8 +80,15 @@ MUTATIONS = (
     mutation(
         "three characters of a code may stand for too much",
         CODES,
-        "        if value > 0xFFFF:\n            raise MalformedCode\n",
-        "        value &= 0xFFFF\n",
+        "    if max(values, default=0) > 0xFFFF:\n        raise MalformedCode\n",
+        "    values = [value & 0xFFFF for value in values]\n",
         "tests/adapters/test_ticket_codes.py::test_three_characters_have_one_value",
+    ),
+    mutation(
+        "whoever shows a ticket of a seat has the latest one",
+        f"{APPLICATION}/door.py",
+        "            if ticket.code == code:",
+        "            if ticket.seat == seat:",
+        "tests/rpc/test_door.py::TestRedeeming::test_a_void_ticket_of_a_seat_that_was_sold_again",
     ),
 )
