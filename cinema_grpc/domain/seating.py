@@ -99,10 +99,6 @@ class SeatPlan:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def position(self, label: str) -> int | None:
-        """Return the position of a seat, or None if there is no such seat."""
-        return self._positions.get(label)
-
     def positions(self, labels: Sequence[str]) -> tuple[int, ...]:
         """Return the positions of seats in row order.
 

@@ -15,7 +15,7 @@ from cinema_grpc.domain.booking_errors import NotBookingOwner
 from cinema_grpc.domain.cancellation import cancel
 from cinema_grpc.domain.charging import with_payment_opened
 from cinema_grpc.domain.claims import Owner
-from cinema_grpc.domain.errors import BookingNotFound
+from cinema_grpc.domain.errors import BookingNotFound, SeatNotFound
 from cinema_grpc.domain.gap_rule import OwnSeats, check_hold, check_payment
 from cinema_grpc.domain.terms import SeatBlock, SeatBlockKind, SeatGapPolicy, Terms, without_seats
 from cinema_grpc.domain.unpaid_holds import UnpaidHolds
@@ -154,8 +154,11 @@ class Showtime:
 
     def booking_of(self, seat: str) -> Booking | None:
         """Return the booking that keeps a seat; None if none does, or there is no such seat."""
-        position = self.terms.seat_plan.position(seat)
-        return None if position is None else self._owners.get(position)
+        try:
+            (position,) = self.terms.seat_plan.positions((seat,))
+        except SeatNotFound:
+            return None
+        return self._owners.get(position)
 
     def owner_at(self, now: datetime, *, house_is_free: bool = False) -> Callable[[int], Owner | None]:
         """Return a function from a position to the booking or block that has it at `now`, or None.
