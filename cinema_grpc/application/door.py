@@ -17,7 +17,7 @@ from cinema_grpc.application.box_office.command import Command, Decision
 from cinema_grpc.application.box_office.preview import Preview
 from cinema_grpc.application.idempotency import IdempotentCall
 from cinema_grpc.application.ports import BookingReader
-from cinema_grpc.application.ticket_reader import IssuedTicket, ListedTickets, TicketReader
+from cinema_grpc.application.ticket_reader import IssuedTicket, ListedTickets, Place, TicketReader
 from cinema_grpc.application.tickets import TicketCodes
 from cinema_grpc.domain.booking_errors import NotBookingOwner
 from cinema_grpc.domain.door import (
@@ -229,13 +229,13 @@ class Door:
             _command(group[0][1], change, staff, call)
         )
 
-    async def tickets(self, showtime_id: str, after_revision: int, after: str, limit: int) -> ListedTickets:
-        """Return the tickets of a showtime that changed after a revision, void ones included.
+    async def tickets(self, showtime_id: str, after: Place, limit: int) -> ListedTickets:
+        """Return the tickets of a showtime after a place in the door's list, void ones included.
 
         Raises:
             ShowtimeNotFound.
         """
-        listed = await self._reader.changed(showtime_id, after_revision, after, limit)
+        listed = await self._reader.changed(showtime_id, after, limit)
         if listed is None:
             raise ShowtimeNotFound(showtime_id)
         return listed

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from cinema_grpc.domain.door import DoorTicket
 
@@ -16,17 +16,30 @@ class IssuedTicket:
     showtime_id: str
 
 
+class Place(NamedTuple):
+    """Place in the door's list: tickets are in the order of their bookings' latest changes.
+
+    Attributes:
+        revision: The showtime's revision as the booking changed last.
+        number: Of the ticket in its booking, from 0.
+    """
+
+    revision: int
+    booking_id: str = ""
+    number: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class ListedTickets:
     """Tickets of a showtime in the order of their latest changes.
 
     Attributes:
         revision: The showtime's, as they were read.
-        entries: Each with the text that a list goes on after.
+        entries: Each with its place.
     """
 
     revision: int
-    entries: Sequence[tuple[str, DoorTicket]]
+    entries: Sequence[tuple[Place, DoorTicket]]
 
 
 class TicketReader(Protocol):
@@ -40,13 +53,12 @@ class TicketReader(Protocol):
         """Return a ticket, or None."""
         ...
 
-    async def changed(self, showtime_id: str, after_revision: int, after: str, limit: int) -> ListedTickets | None:
-        """Return the tickets of bookings that changed after a revision, or None if there is no such showtime.
+    async def changed(self, showtime_id: str, after: Place, limit: int) -> ListedTickets | None:
+        """Return the tickets after a place in the door's list, or None if there is no such showtime.
 
         Args:
             showtime_id: The showtime.
-            after_revision: The revision; 0 for all.
-            after: Begin after this entry of the list; "" for the first.
+            after: The place. No ticket has the first place of a revision, which names no booking.
             limit: The maximum number of tickets.
         """
         ...

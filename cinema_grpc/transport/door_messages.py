@@ -1,5 +1,6 @@
 """Messages of the TicketService: parsing requests, and writing tickets and redemptions."""
 
+import re
 from collections.abc import Sequence
 from functools import partial
 
@@ -7,15 +8,19 @@ from cinema.v1 import ticket_pb2
 from cinema.v1 import ticket_service_pb2 as pb
 
 from cinema_grpc.application.door import OfflineRedemption, RecordedRedemption, Visit
+from cinema_grpc.application.ticket_reader import Place
 from cinema_grpc.domain.door import DoorTicket, RecordOutcome
 from cinema_grpc.domain.errors import FieldViolation, InvalidRequest, violations_of
 from cinema_grpc.domain.text import GATE, clean
 from cinema_grpc.domain.ticket import Redemption, RedemptionKind
+from cinema_grpc.transport.page_tokens import malformed_page_token
 from cinema_grpc.transport.parsing import parse_moment
 from cinema_grpc.transport.rendering import TICKET_STATUSES, render_moment
 
 KINDS = {each: ticket_pb2.RedemptionStatus.Value(f"REDEMPTION_STATUS_{each.name}") for each in RedemptionKind}
 OUTCOMES = {each: pb.RecordOutcome.Value(f"RECORD_OUTCOME_{each.name}") for each in RecordOutcome}
+LAST_REVISION = 2**63 - 1
+_PLACE = re.compile(r"([0-9]{1,19}) ([^ ]+) ([0-9]{1,4})")
 UNKNOWN = pb.RecordedRedemption(outcome=pb.RECORD_OUTCOME_UNKNOWN_TICKET)
 
 
@@ -48,6 +53,23 @@ def offline_violations(request: pb.RecordRedemptionsRequest) -> list[FieldViolat
         if (problem := GATE.problem(each.gate)) is not None:
             violations.append(FieldViolation(f"{path}.gate", problem))
     return violations
+
+
+def render_place(place: Place) -> str:
+    """Write a place in the door's list, as a page token has it."""
+    return f"{place.revision} {place.booking_id} {place.number}"
+
+
+def parse_place(text: str) -> Place:
+    """Return the place in the door's list that a page token has. Whoever forged the token may have written anything.
+
+    Raises:
+        InvalidRequest: `render_place` never writes this.
+    """
+    found = _PLACE.fullmatch(text)
+    if found is None or int(found[1]) > LAST_REVISION:
+        raise malformed_page_token()
+    return Place(int(found[1]), found[2], int(found[3]))
 
 
 def render_redemption(redemption: Redemption) -> ticket_pb2.Redemption:

@@ -49,7 +49,7 @@ async def read_page(
     after = ""
     if request.page_token:
         cursor = decode(query, request.page_token)
-        if len(cursor) != 1:
+        if len(cursor) != 1 or not cursor[0] or "\0" in cursor[0]:
             raise malformed_page_token()
         after = cursor[0]
     size = page_size(request.page_size)

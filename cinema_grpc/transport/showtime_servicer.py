@@ -162,9 +162,12 @@ def _cursor(start_from: datetime, last: ListedShowtime) -> tuple[str, str, str]:
 def _read_cursor(cursor: tuple[str, ...]) -> tuple[datetime, tuple[datetime, str]]:
     try:
         start_from, start_time, showtime_id = cursor
-        return _moment(start_from), (_moment(start_time), showtime_id)
+        place = _moment(start_from), (_moment(start_time), showtime_id)
     except (ValueError, OverflowError):
         raise malformed_page_token() from None
+    if "\0" in showtime_id:
+        raise malformed_page_token()
+    return place
 
 
 def _microseconds(moment: datetime) -> str:

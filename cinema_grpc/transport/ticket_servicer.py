@@ -7,18 +7,22 @@ from cinema.v1 import ticket_service_pb2 as pb
 from cinema.v1 import ticket_service_pb2_grpc
 
 from cinema_grpc.application.door import Door
+from cinema_grpc.application.ticket_reader import Place
 from cinema_grpc.domain.account import Role
 from cinema_grpc.domain.door import DoorTicket
 from cinema_grpc.transport import security_log
 from cinema_grpc.transport.call import principal
 from cinema_grpc.transport.door_messages import (
+    LAST_REVISION,
     UNKNOWN,
     encode_recorded,
     encode_redeemed,
     encode_reversed,
     parse_offline,
+    parse_place,
     parse_visit,
     render_door_ticket,
+    render_place,
 )
 from cinema_grpc.transport.idempotency import idempotent_call
 from cinema_grpc.transport.page_tokens import query_of
@@ -90,9 +94,10 @@ class TicketServicer(ticket_service_pb2_grpc.TicketServiceServicer):
         """Return a page of the door's list."""
         revision = 0
 
-        async def read(after: str, limit: int) -> tuple[Sequence[tuple[str, DoorTicket]], str]:
+        async def read(after: str, limit: int) -> tuple[Sequence[tuple[Place, DoorTicket]], str]:
             nonlocal revision
-            listed = await self._door.tickets(request.showtime_id, request.after_revision, after, limit)
+            place = parse_place(after) if after else Place(min(request.after_revision + 1, LAST_REVISION))
+            listed = await self._door.tickets(request.showtime_id, place, limit)
             revision = listed.revision
             return listed.entries, ""
 
@@ -100,7 +105,7 @@ class TicketServicer(ticket_service_pb2_grpc.TicketServiceServicer):
             request,
             query_of(request, principal().user_id),
             read,
-            lambda entry: entry[0],
+            lambda entry: render_place(entry[0]),
             lambda entry: render_door_ticket(entry[1]),
             self._largest_page,
         )

@@ -10,6 +10,7 @@ from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.sales_reader import SqlSalesReader
 from cinema_grpc.adapters.database.ticket_reader import SqlTicketReader
 from cinema_grpc.application.sales_report import SalesFilter, SalesReports
+from cinema_grpc.application.ticket_reader import Place
 from cinema_grpc.domain.sales import SalesGroup
 from tests.builders import NOW
 from tests.store.desk_rows import booking, furnished, write
@@ -63,15 +64,15 @@ async def test_tickets_and_lists(database: Database) -> None:
         "a code": lambda: reader.by_code("code 7"),
         "a ticket": lambda: reader.by_id("t000007"),
         "no code": lambda: reader.by_code("none"),
-        "all of a small showtime": lambda: reader.changed("s2", 0, "", PAGE),
-        "the first page": lambda: reader.changed("s1", 0, "", PAGE),
-        "a page of a difference": lambda: reader.changed("s1", 100, "", PAGE),
-        "a later page": lambda: reader.changed("s1", 0, "120 b000120 0", PAGE),
-        "nothing new": lambda: reader.changed("s1", MANY, "", PAGE),
+        "all of a small showtime": lambda: reader.changed("s2", Place(1), PAGE),
+        "the first page": lambda: reader.changed("s1", Place(1), PAGE),
+        "a page of a difference": lambda: reader.changed("s1", Place(101), PAGE),
+        "a later page": lambda: reader.changed("s1", Place(120, "b000120", 0), PAGE),
+        "nothing new": lambda: reader.changed("s1", Place(MANY + 1), PAGE),
     }
-    listed = await reader.changed("s2", 0, "", PAGE)
+    listed = await reader.changed("s2", Place(1), PAGE)
     assert listed is not None
-    assert [place for place, _ in listed.entries] == [f"{number} b{number:06} 0" for number in range(1, 10)]
+    assert [place for place, _ in listed.entries] == [(number, f"b{number:06}", 0) for number in range(1, 10)]
     before = await costs(meter, calls)
     await let_in(database, FEW, MANY)
     assert too_much(before, await costs(meter, calls)) == {}

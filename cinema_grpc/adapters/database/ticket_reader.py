@@ -11,10 +11,9 @@ from cinema_grpc.adapters.database.booking_rows import COLUMNS, read_booking
 from cinema_grpc.adapters.database.column_types import searchable
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.statements import Query
-from cinema_grpc.application.ticket_reader import IssuedTicket, ListedTickets
+from cinema_grpc.application.ticket_reader import IssuedTicket, ListedTickets, Place
 from cinema_grpc.domain.door import DoorTicket, door_tickets
 
-LAST_REVISION = 2**63 - 1
 _TICKET, _BOOKING = schema.ticket.c, schema.booking.c
 _ISSUED = select(_TICKET.ticket_id, _TICKET.booking_id, _BOOKING.showtime_id).join(
     schema.booking, _BOOKING.booking_id == _TICKET.booking_id
@@ -57,27 +56,22 @@ class SqlTicketReader:
         _, rows = await self._database.read(_BY_ID, ticket_id=searchable(ticket_id))
         return IssuedTicket(*rows[0]) if rows else None
 
-    async def changed(self, showtime_id: str, after_revision: int, after: str, limit: int) -> ListedTickets | None:
-        """Return the tickets of bookings that changed after a revision, or None if there is no such showtime."""
+    async def changed(self, showtime_id: str, after: Place, limit: int) -> ListedTickets | None:
+        """Return the tickets after a place in the door's list, or None if there is no such showtime."""
         # Read before the tickets, so that these are at least as new.
         _, found = await self._database.read(_REVISION, showtime_id=searchable(showtime_id))
         if not found:
             return None
-        revision, booking_id, number = str(min(after_revision + 1, LAST_REVISION)), "", "0"
-        if after:
-            revision, booking_id, number = after.split(" ")
         # Each booking has a ticket at least, and the first may have been listed to its end.
         _, rows = await self._database.read(
-            _CHANGED, showtime_id=showtime_id, revision=int(revision), booking_id=booking_id, limit=limit + 1
+            _CHANGED, showtime_id=showtime_id, revision=after.revision, booking_id=after.booking_id, limit=limit + 1
         )
-        entries = [each for each in _entries(rows) if each[0] != after]
-        is_done = {f"{revision} {booking_id} {each}" for each in range(int(number))}
-        return ListedTickets(found[0][0], [each for each in entries if each[0] not in is_done][:limit])
+        return ListedTickets(found[0][0], [each for each in _entries(rows) if each[0] > after][:limit])
 
 
-def _entries(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[str, DoorTicket]]:
-    """Return tickets with their places in the list: the revision, the booking, and their number in it."""
+def _entries(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[Place, DoorTicket]]:
+    """Return tickets with their places in the list."""
     for revision, *columns in rows:
         booking = read_booking(columns)
         for number, shown in enumerate(door_tickets(booking)):
-            yield f"{revision} {booking.booking_id} {number}", shown
+            yield Place(revision, booking.booking_id, number), shown

@@ -1,6 +1,6 @@
 """Known bugs of tickets and of the door."""
 
-from tests.mutations.mutation import APPLICATION, AUDIT, DATABASE, DOMAIN, mutation
+from tests.mutations.mutation import APPLICATION, AUDIT, DATABASE, DOMAIN, TRANSPORT, mutation
 
 CODES = "cinema_grpc/adapters/ticket_codes.py"
 FORGERIES = "tests/adapters/test_ticket_codes.py::test_forgeries"
@@ -45,8 +45,22 @@ MUTATIONS = (
     mutation(
         "a page of the door's list ends before its last booking",
         f"{DATABASE}/ticket_reader.py",
-        "booking_id=booking_id, limit=limit + 1",
-        "booking_id=booking_id, limit=limit",
+        "booking_id=after.booking_id, limit=limit + 1",
+        "booking_id=after.booking_id, limit=limit",
+        "tests/rpc/test_door_list.py::test_pages_of_any_size",
+    ),
+    mutation(
+        "a forged page token of the door's list reaches the database",
+        f"{TRANSPORT}/door_messages.py",
+        "    if found is None or int(found[1]) > LAST_REVISION:\n",
+        "    if found is None:\n",
+        "tests/rpc/test_malformed.py::test_a_forged_page_token",
+    ),
+    mutation(
+        "a page of the door's list begins with the end of the one before",
+        f"{DATABASE}/ticket_reader.py",
+        "if each[0] > after]",
+        "if each[0] >= after]",
         "tests/rpc/test_door_list.py::test_pages_of_any_size",
     ),
     mutation(
