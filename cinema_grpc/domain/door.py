@@ -7,7 +7,7 @@ from enum import Enum
 
 from cinema_grpc.domain.booking import BookedSeat, Booking, BookingStatus
 from cinema_grpc.domain.terms import Terms
-from cinema_grpc.domain.ticket import Redemption, RedemptionKind, Reversal, Ticket, TicketStatus
+from cinema_grpc.domain.ticket import Redemption, RedemptionKind, Reversal, Ticket, TicketStatus, standing_redemptions
 from cinema_grpc.domain.ticket_errors import (
     GateClosed,
     TicketAlreadyRedeemed,
@@ -55,7 +55,7 @@ class DoorTicket:
     @property
     def redemption(self) -> Redemption | None:
         """The redemption that stands; None if the ticket is not redeemed."""
-        return next((each for each in self.redemptions if each.stands), None)
+        return standing_redemptions(self.redemptions).get(self.ticket.ticket_id)
 
     @property
     def redemptions(self) -> tuple[Redemption, ...]:
@@ -112,7 +112,7 @@ def with_ticket_redeemed(booking: Booking, terms: Terms, redemption: Redemption,
 
 
 def with_redemption_reversed(booking: Booking, ticket_id: str, reversal: Reversal) -> Booking:
-    """Return a booking with the redemption of a ticket reversed.
+    """Return a booking with the redemption that stands of a ticket reversed.
 
     Raises:
         TicketNotFound, TicketNotRedeemed.

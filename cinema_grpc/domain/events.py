@@ -13,7 +13,7 @@ from cinema_grpc.domain.booking import BookedSeat, Booking, BookingStatus
 from cinema_grpc.domain.payment import Refund, RefundStatus
 from cinema_grpc.domain.showtime import Change
 from cinema_grpc.domain.terms import ShowtimeStatus, Terms
-from cinema_grpc.domain.ticket import RedemptionKind
+from cinema_grpc.domain.ticket import Redemption, standing_redemptions
 
 
 class EventType(Enum):
@@ -127,10 +127,11 @@ def _add_refunds(events: list[NewEvent], before: Booking | None, after: Booking)
 
 
 def _add_redemptions(events: list[NewEvent], before: Booking | None, after: Booking) -> None:
-    known = {} if before is None else {each.redemption_id: each for each in before.redemptions}
+    known = {} if before is None else _effective(before)
     seats = {ticket.ticket_id: ticket.seat for ticket in after.tickets}
-    for each in after.redemptions:
-        if each.kind is not RedemptionKind.ADMITTED or known.get(each.redemption_id) == each:
+    # A CONFLICT takes the place of one that was reversed: what stands comes last.
+    for each in sorted(_effective(after).values(), key=lambda each: each.reversal is None):
+        if known.get(each.redemption_id) == each:
             continue
         about = NewEvent(
             EventType.TICKET_REDEEMED,
@@ -144,6 +145,16 @@ def _add_redemptions(events: list[NewEvent], before: Booking | None, after: Book
             events.append(about)
         if each.reversal is not None:
             events.append(about._replace(type=EventType.REDEMPTION_REVERSED, time=each.reversal.time))
+
+
+def _effective(booking: Booking) -> dict[str, Redemption]:
+    """Return the redemptions that tickets are redeemed by, or were until these were reversed, by redemption_id."""
+    standing = {each.redemption_id for each in standing_redemptions(booking.redemptions).values()}
+    return {
+        each.redemption_id: each
+        for each in booking.redemptions
+        if each.redemption_id in standing or each.reversal is not None
+    }
 
 
 def _add_terms(events: list[NewEvent], before: Terms, after: Terms) -> None:

@@ -1,5 +1,6 @@
 """Tickets, and the redemptions that let their holders in."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -51,7 +52,7 @@ class Redemption:
         redeem_time: By the clock that decides, or by the door's if that was offline.
         redeemed_by: The user_id of the staff.
         record_time: When it was stored.
-        reversal: Set once staff have reversed it; only ADMITTED ones are.
+        reversal: Set once staff have reversed it; only one that the ticket was redeemed by is.
     """
 
     redemption_id: str
@@ -63,7 +64,22 @@ class Redemption:
     kind: RedemptionKind = RedemptionKind.ADMITTED
     reversal: Reversal | None = None
 
-    @property
-    def stands(self) -> bool:
-        """Whether the ticket is redeemed by it."""
-        return self.kind is RedemptionKind.ADMITTED and self.reversal is None
+
+def standing_redemptions(redemptions: Iterable[Redemption]) -> dict[str, Redemption]:
+    """Return the redemptions that tickets are redeemed by, by ticket_id.
+
+    That is the one that was ADMITTED. If it was reversed, the next CONFLICT takes its place until that is reversed too:
+    someone was let in all the same.
+
+    Args:
+        redemptions: Oldest record first.
+    """
+    standing: dict[str, Redemption] = {}
+    for each in redemptions:
+        if each.reversal is not None or each.kind is RedemptionKind.ADMITTED_VOID:
+            continue
+        if each.kind is RedemptionKind.ADMITTED:
+            standing[each.ticket_id] = each
+        else:
+            standing.setdefault(each.ticket_id, each)
+    return standing

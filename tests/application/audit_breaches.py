@@ -41,10 +41,10 @@ BREACHES = {
     "a redemption is of a ticket of its booking": (
         f"UPDATE redemption SET booking_id = '{CONFIRMED}' WHERE redemption_id = 'A6 south'"
     ),
-    "only a redemption that was ADMITTED is reversed, by someone and for a reason": (
+    "only a redemption that a ticket was redeemed by is reversed, by someone and for a reason": (
         "UPDATE redemption SET reverse_reason = NULL WHERE redemption_id = 'free'",
         "UPDATE redemption SET reversed_by = NULL WHERE redemption_id = 'free'",
-        "UPDATE redemption SET kind = 'CONFLICT' WHERE redemption_id = 'free'",
+        "UPDATE redemption SET kind = 'ADMITTED_VOID' WHERE redemption_id = 'free'",
     ),
     "a customer has not cancelled a seat whose ticket is redeemed": (
         f"UPDATE booking SET status = 'CANCELLED', cancel_cause = 'CUSTOMER' WHERE booking_id = '{SOLD}'"

@@ -100,7 +100,32 @@ class TestReversing:
         with pytest.raises(TicketNotRedeemed):
             with_redemption_reversed(booking, "t-A1", reversal)
         again = redeemed(booking, after=MINUTE)
-        assert [each.stands for each in again.redemptions] == [False, True]
+        assert door_ticket(again, "t-A1").redemption == again.redemptions[1]
+
+    def test_a_conflict_takes_its_place(self) -> None:
+        """Someone was let in by it, so the ticket stays redeemed until each was reversed."""
+        booking = redeemed(a_sale())
+        for number, gate in enumerate(("south", "east"), 1):
+            booking, *_ = record_redemption(booking, entry(gate=gate, after=number * MINUTE))
+        for gate in ("south", "east"):
+            booking = with_redemption_reversed(booking, "t-A1", Reversal("staff", NOW, "a mistake"))
+            standing = door_ticket(booking, "t-A1").redemption
+            assert standing is not None
+            assert (standing.gate, status(booking)) == (gate, TicketStatus.REDEEMED)
+            with pytest.raises(TicketAlreadyRedeemed, match=f"at gate {gate}"):
+                cancel(booking, TERMS, ["A1"], "refund", NOW)
+            with pytest.raises(TicketAlreadyRedeemed, match=f"at gate {gate}"):
+                redeemed(booking, after=3 * MINUTE)
+        assert record_redemption(booking, entry(gate="west"))[1] is RecordOutcome.CONFLICT
+        booking = with_redemption_reversed(booking, "t-A1", Reversal("staff", NOW, "a mistake"))
+        assert status(booking) is TicketStatus.VALID
+        assert status(redeemed(booking, after=3 * MINUTE)) is TicketStatus.REDEEMED
+
+    def test_who_got_in_with_a_void_ticket_redeems_nothing(self) -> None:
+        booking = void(a_sale(), TERMS, (), 100, "unwell", "refund", NOW)
+        booking, *_ = record_redemption(booking, entry())
+        with pytest.raises(TicketNotRedeemed):
+            with_redemption_reversed(booking, "t-A1", Reversal("staff", NOW, "a mistake"))
 
 
 class TestRecording:

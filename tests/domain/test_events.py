@@ -163,6 +163,22 @@ class TestTheDoor:
         record(showtime, replace(entry, redemption_id="r2", gate="south"))
         assert brief(showtime) == []
 
+    def test_a_conflict_takes_the_place_of_a_reversed_one(self) -> None:
+        """The last event of a ticket says whether it is redeemed."""
+        reversal = Reversal("staff", NOW, "a mistake")
+        for in_one_commit in (False, True):
+            showtime, entry = at_the_door()
+            record(showtime, entry)
+            record(showtime, replace(entry, redemption_id="r2", gate="south", redeem_time=NOW + TEN_MINUTES))
+            if not in_one_commit:
+                assert brief(showtime) == [("TICKET_REDEEMED", "A1")]
+            showtime.update("b1", with_redemption_reversed, "t-A1", reversal)
+            events = new_events(showtime)
+            assert [each.type.value for each in events[-2:]] == ["REDEMPTION_REVERSED", "TICKET_REDEEMED"]
+            assert (len(events), events[-1].time) == (2 + in_one_commit, NOW + TEN_MINUTES)
+            showtime.update("b1", with_redemption_reversed, "t-A1", reversal)
+            assert brief(showtime) == [("REDEMPTION_REVERSED", "A1")]
+
 
 def at_the_door() -> tuple[Showtime, Redemption]:
     """Return a showtime whose gate is open, with A1 and A2 sold to b1, and a redemption of A1."""

@@ -6,9 +6,10 @@ from datetime import timedelta
 import grpc
 from cinema.v1 import booking_pb2, ticket_pb2
 
+from cinema_grpc.adapters.database.audit import audit
 from tests.builders import NOW
 from tests.rpc.app import App, new_id
-from tests.rpc.gates import HOUR, START, open_showtime, redeem, reverse, sold
+from tests.rpc.gates import HOUR, START, offline, open_showtime, record, redeem, reverse, sold
 from tests.rpc.refusals import refusal
 
 Code = grpc.StatusCode
@@ -151,6 +152,24 @@ class TestReversing:
         assert await reverse(app, ticket.ticket_id, request_id=request_id) == reversed_one
         refused = await refusal(redeem(app, showtime.showtime_id, ticket))
         assert refused.metadata["gate"] == "south"
+
+    async def test_someone_was_let_in_elsewhere(self, app: App) -> None:
+        """The conflict takes the place of what was reversed: no refund for a seat that somebody sits on."""
+        showtime = await open_showtime(app)
+        booking = await sold(app, showtime.showtime_id, "A1", "A2")
+        ticket = booking.tickets[0]
+        await redeem(app, showtime.showtime_id, ticket)
+        await record(app, offline(ticket.code, "south"))
+        kept = await reverse(app, ticket.ticket_id)
+        assert (kept.status, kept.redemption.gate) == (REDEEMED, "south")
+        assert kept.redemption.status == ticket_pb2.REDEMPTION_STATUS_CONFLICT
+        refused = await refusal(app.cancel(booking.booking_id))
+        assert (refused.reason, refused.metadata["gate"]) == ("TICKET_ALREADY_REDEEMED", "south")
+        assert (await refusal(redeem(app, showtime.showtime_id, ticket))).metadata["gate"] == "south"
+        assert (await audit(app.server.database)).breaches == 0
+        assert (await reverse(app, ticket.ticket_id)).status == VALID
+        assert (await audit(app.server.database)).breaches == 0
+        assert (await app.cancel(booking.booking_id)).status == booking_pb2.BOOKING_STATUS_CANCELLED
 
     async def test_what_is_not_redeemed(self, app: App) -> None:
         showtime = await open_showtime(app)

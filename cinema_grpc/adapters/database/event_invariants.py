@@ -183,5 +183,5 @@ _REDEEMED = """
     SELECT redemption.booking_id, redemption.ticket_id
     FROM redemption JOIN booking ON booking.booking_id = redemption.booking_id
         JOIN whole ON whole.showtime_id = booking.showtime_id
-    WHERE redemption.kind = 'ADMITTED' AND redemption.reverse_time IS NULL
+    WHERE redemption.kind <> 'ADMITTED_VOID' AND redemption.reverse_time IS NULL
 """

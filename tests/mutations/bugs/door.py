@@ -64,6 +64,22 @@ MUTATIONS = (
         "tests/rpc/test_door_list.py::test_pages_of_any_size",
     ),
     mutation(
+        "a conflict lets its customer cancel once the other redemption is reversed",
+        f"{DOMAIN}/ticket.py",
+        "            standing.setdefault(each.ticket_id, each)\n",
+        "            pass\n",
+        "tests/domain/test_door.py::TestReversing",
+        "tests/rpc/test_door.py::TestReversing",
+    ),
+    mutation(
+        "the feed does not say that a conflict took the place of a reversed redemption",
+        f"{DOMAIN}/events.py",
+        "        if each.redemption_id in standing or each.reversal is not None\n",
+        "        if each.kind.value == 'ADMITTED'\n",
+        "tests/domain/test_events.py::TestTheDoor",
+        "tests/rpc/test_door.py::TestReversing",
+    ),
+    mutation(
         "a reversed redemption still stands in the tables",
         f"{DATABASE}/redemption_rows.py",
         '            rows["reversed_redemptions"].append({"redemption_id": each.redemption_id, **_reversing(each)})\n',
