@@ -155,6 +155,9 @@ async def test_pages_and_filters(app: App) -> None:
         ({"cinema_id": other.cinema.cinema_id}, events[-1:]),
         ({"booking_id": held[0].booking_id}, [each for each in events if each.booking_id == held[0].booking_id]),
         ({"booking_id": "none"}, []),
+        ({"showtime_id": "a\0b"}, []),
+        ({"cinema_id": "a\0b"}, []),
+        ({"booking_id": "a\0b"}, []),
         ({"showtime_id": other.showtime_id, "types": [NUMBERS["SEATS_HELD"]]}, []),
     ):
         assert await everything(app, **fields) == expected, fields
@@ -226,6 +229,17 @@ async def test_a_stream_sends_what_comes(app: App) -> None:
     assert seconds < 0.5
     async with watching(app, after=2) as resumed:
         assert list((await resumed.read()).events) == [cancelled]
+
+
+async def test_a_stream_about_an_identifier_that_nobody_has(app: App) -> None:
+    """One with a NUL too, which PostgreSQL refuses: nothing comes."""
+    await app.showtime()
+    await settle(app)
+    filters: list[dict[str, Any]] = [{name: "a\0b"} for name in ("showtime_id", "cinema_id", "booking_id")]
+    for fields in filters:
+        async with watching(app, **fields) as stream:
+            first = await stream.read()
+            assert (list(first.events), first.next_position) == ([], 1)
 
 
 async def test_an_idle_stream_gets_responses(app: App) -> None:

@@ -23,6 +23,8 @@ from cinema_grpc.domain.money import Money
 
 MOST_EXAMINED = 5_000
 """How many events a page examines at most, to find those that a filter asks for."""
+NOBODYS = " "
+"""No identifier is this."""
 MAXIMUM_POSITION = 2**63 - 1
 _TYPES = {each.value: each for each in EventType}
 _FEED, _EVENT = schema.event_feed.c, schema.event.c
@@ -128,9 +130,9 @@ class SqlEventStore:
             until=until,
             limit=limit,
             types="".join(f",{each.value}," for each in wanted.types),
-            showtime_id=wanted.showtime_id,
-            cinema_id=wanted.cinema_id,
-            booking_id=wanted.booking_id,
+            showtime_id=_sought(wanted.showtime_id),
+            cinema_id=_sought(wanted.cinema_id),
+            booking_id=_sought(wanted.booking_id),
         )
         trimmed, latest = rows[0][:2]
         events = [_to_event(row[2:]) for row in rows if row[2] is not None]
@@ -161,6 +163,11 @@ class SqlEventStore:
             return len(positions)
 
         return await self._database.transact(trim, must_run=True)
+
+
+def _sought(identifier: str) -> str:
+    """Return an identifier to look for; "" for any. With a NUL, which PostgreSQL refuses, it is nobody's."""
+    return NOBODYS if "\0" in identifier else identifier
 
 
 def _lock(connection: Connection, *, skip_locked: bool) -> bool:
