@@ -1,5 +1,6 @@
 """Stripe's gateway: what it sends, how it counts money, and what it makes of Stripe's errors."""
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -9,7 +10,14 @@ import pytest
 from cinema_grpc.adapters.stripe import client
 from cinema_grpc.adapters.stripe.client import API_VERSION
 from cinema_grpc.adapters.stripe.gateway import KeyRefused, StripePayments
-from cinema_grpc.adapters.stripe.money import CURRENCIES, from_stripe, price_violations, to_stripe
+from cinema_grpc.adapters.stripe.money import (
+    CURRENCIES,
+    MAXIMUM,
+    MAXIMUM_OF_IDR,
+    from_stripe,
+    price_violations,
+    to_stripe,
+)
 from cinema_grpc.application.payment_ports import Charge, Declined, ProviderUnavailable, RefundRefused
 from cinema_grpc.domain.money import Money
 from tests.adapters.gateways import charge_of, refund_of
@@ -58,9 +66,22 @@ def test_amounts_that_stripe_does_not_have(money: Money) -> None:
 
 def test_every_currency_has_a_price_that_can_be_charged() -> None:
     for code in CURRENCIES:
-        money = Money(code, 1_000_000)
+        money = Money(code, 60_000)
         assert price_violations("price", money) == []
         assert from_stripe(code, to_stripe(money)) == money
+
+
+def test_ten_seats_of_the_highest_price_can_be_charged() -> None:
+    """The error names that price."""
+    for code in CURRENCIES:
+        (violation,) = price_violations("price", Money(code, 10**13))
+        found = re.search(r" to (\d+) in", violation.description)
+        assert found is not None, code
+        highest = int(found[1])
+        assert price_violations("price", Money(code, highest)) == []
+        assert price_violations("price", Money(code, highest + 1))
+        most = MAXIMUM_OF_IDR if code == "IDR" else MAXIMUM
+        assert most * 0.9 < to_stripe(Money(code, 10 * highest)) <= most
 
 
 class TestRequests:

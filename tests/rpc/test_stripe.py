@@ -22,8 +22,8 @@ from tests.stripe.server import KEY, StripeServer
 
 VISA = "pm_card_visa"
 PRICES = (
-    (Money(currency_code="EUR", minor_units=49), "price.minor_units", "0, or 50 to 99999999 in EUR"),
-    (Money(currency_code="EUR", minor_units=100_000_000), "price.minor_units", "0, or 50 to 99999999 in EUR"),
+    (Money(currency_code="EUR", minor_units=49), "price.minor_units", "0, or 50 to 9999999 in EUR"),
+    (Money(currency_code="EUR", minor_units=10_000_000), "price.minor_units", "charge 1 to 10 seats"),
     (Money(currency_code="KWD", minor_units=1_255), "price.minor_units", "a multiple of 10"),
     (Money(currency_code="MGA", minor_units=1_250), "price.minor_units", "a multiple of 100"),
     (Money(currency_code="IRR", minor_units=1_000), "price.currency_code", "a currency that Stripe takes"),
@@ -138,6 +138,7 @@ async def test_a_price_that_can_not_be_charged(app: App, price: Money, field: st
     [
         Money(currency_code="EUR", minor_units=0),
         Money(currency_code="EUR", minor_units=50),
+        Money(currency_code="EUR", minor_units=9_999_999),
         Money(currency_code="KWD", minor_units=1_250),
         Money(currency_code="JPY", minor_units=1_800),
         Money(currency_code="ISK", minor_units=2_500),

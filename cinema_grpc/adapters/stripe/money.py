@@ -5,6 +5,7 @@ Source: https://docs.stripe.com/currencies, of API version 2026-10-28.
 
 from iso4217 import Currency
 
+from cinema_grpc.domain.booking import MAXIMUM_SEATS_A_BOOKING
 from cinema_grpc.domain.errors import FieldViolation
 from cinema_grpc.domain.money import Money
 
@@ -56,7 +57,8 @@ def from_stripe(currency: str, amount: int) -> Money:
 def price_violations(field: str, price: Money) -> list[FieldViolation]:
     """Return what keeps a price in a field from being charged; 0 is never charged.
 
-    A booking costs at least the lowest price that is not 0, so each price has to be chargeable by itself.
+    A booking costs at least the lowest price that is not 0, so each price has to be chargeable by itself, and at most
+    the highest one for each of its seats.
     """
     code = price.currency_code
     if code not in CURRENCIES:
@@ -64,12 +66,15 @@ def price_violations(field: str, price: Money) -> list[FieldViolation]:
         return [FieldViolation(f"{field}.currency_code", problem)]
     unit = _unit(code)
     lowest = _in_minor_units(code, MINIMUM.get(code, 1))
-    highest = _in_minor_units(code, MAXIMUM_OF_IDR if code == "IDR" else MAXIMUM)
+    highest = from_stripe(code, (MAXIMUM_OF_IDR if code == "IDR" else MAXIMUM) // MAXIMUM_SEATS_A_BOOKING).minor_units
     amount = price.minor_units
     if amount == 0 or (lowest <= amount <= highest and amount % unit == 0):
         return []
     multiple = f", a multiple of {unit}" if unit > 1 else ""
-    problem = f"must be 0, or {max(lowest, unit)} to {highest - highest % unit} in {code}{multiple}, for Stripe"
+    problem = (
+        f"must be 0, or {max(lowest, unit)} to {highest - highest % unit} in {code}{multiple}, "
+        f"so that Stripe can charge 1 to {MAXIMUM_SEATS_A_BOOKING} seats"
+    )
     return [FieldViolation(f"{field}.minor_units", problem)]
 
 
