@@ -15,6 +15,7 @@ from cinema_grpc.adapters.simulated_payments import FaultProfile, SimulatedPayme
 from cinema_grpc.application.catalog_rules import PriceRule, any_price
 from cinema_grpc.application.payment_ports import PaymentGateway, ProviderUnavailable
 from cinema_grpc.config import PREFIX, BadSettings, Settings, variable
+from cinema_grpc.domain.cancellation import UnitRule, any_amount
 from cinema_grpc.files import read_regular
 from cinema_grpc.stripe_settings import check_stripe_key, is_live
 
@@ -34,12 +35,14 @@ class PaymentProvider:
 
     Attributes:
         price_rule: Which prices it can charge.
+        unit_of: Returns the minor units of a currency that its amounts are multiples of.
         check: Checks at the start that it can be used; raises BadSettings if it can't.
         close: Closes its connections.
     """
 
     gateway: PaymentGateway
     price_rule: PriceRule = any_price
+    unit_of: UnitRule = any_amount
     check: Callable[[], Awaitable[None]] = _nothing
     close: Callable[[], Awaitable[None]] = _nothing
 
@@ -98,10 +101,10 @@ def build_provider(settings: Settings, database: Database) -> PaymentProvider:
     if secret is not None:
         # The extra may not be installed.
         from cinema_grpc.adapters.stripe.gateway import StripePayments  # noqa: PLC0415
-        from cinema_grpc.adapters.stripe.money import price_violations  # noqa: PLC0415
+        from cinema_grpc.adapters.stripe.money import price_violations, unit_of  # noqa: PLC0415
 
         payments = StripePayments(secret, settings.stripe_api_base)
-        return PaymentProvider(payments, price_violations, partial(_check_stripe, payments), payments.close)
+        return PaymentProvider(payments, price_violations, unit_of, partial(_check_stripe, payments), payments.close)
     faults = FaultProfile(
         settings.simulated_payments_delay_seconds,
         settings.simulated_payments_fail_before,

@@ -176,7 +176,7 @@ class CinemaServer:
         self.bookings = Bookings(self._box_office, reader, self._payments, settings.hold_for, limits)
         readers = SqlDeskReader(self.database), SqlRefundReader(self.database)
         self._desk = Desk(self._box_office, reader, *readers, self.account_store)
-        self.counter = Counter(self._box_office, self.bookings, self.account_store.find, issuer)
+        self.counter = Counter(self._box_office, self.bookings, self.account_store.find, issuer, provider.unit_of)
         door_reader, preview = SqlTicketReader(self.database), Preview(store, cache)
         self._door = Door(self._box_office, preview, door_reader, reader, self._ticket_codes)
         self.scheduling = Scheduling(

@@ -11,7 +11,7 @@ from cinema_grpc.application.box_office.command import Command, Decision
 from cinema_grpc.application.idempotency import IdempotentCall
 from cinema_grpc.application.tickets import RANDOM_TICKETS, TicketIssuer
 from cinema_grpc.domain.account import User
-from cinema_grpc.domain.cancellation import void
+from cinema_grpc.domain.cancellation import UnitRule, any_amount, void
 from cinema_grpc.domain.claims import Selection
 from cinema_grpc.domain.counter import sell
 from cinema_grpc.domain.errors import FieldViolation, InvalidRequest
@@ -59,6 +59,7 @@ class Counter:
         bookings: Bookings,
         find_user: Callable[[str], Awaitable[User | None]],
         issuer: TicketIssuer = RANDOM_TICKETS,
+        unit_of: UnitRule = any_amount,
     ) -> None:
         """Set up.
 
@@ -67,11 +68,13 @@ class Counter:
             bookings: Knows the showtimes of bookings.
             find_user: Returns a user by identifier, or None.
             issuer: Issues the tickets of what is sold.
+            unit_of: That of the payment provider, which pays refunds of what was not sold here.
         """
         self._box_office = box_office
         self._bookings = bookings
         self._find_user = find_user
         self._issuer = issuer
+        self._unit_of = unit_of
 
     async def sell(
         self, seller: str, showtime_id: str, wanted: CounterSale, call: IdempotentCall | None, encode: Encode
@@ -134,10 +137,11 @@ class Counter:
         refund_id, why = str(uuid_utils.uuid7()), clean(reason)
 
         def change(decision: Decision) -> bytes:
-            showtime = decision.showtime
-            return encode(
-                showtime.update(booking_id, void, showtime.terms, seats, percent, why, refund_id, decision.now)
+            showtime, now = decision.showtime, decision.now
+            booking = showtime.update(
+                booking_id, void, showtime.terms, seats, percent, why, refund_id, now, self._unit_of
             )
+            return encode(booking)
 
         command = Command(showtime_id, change, caller=staff, booking_id=booking_id, idempotency=call)
         return await self._box_office.execute(command)

@@ -1,13 +1,14 @@
 """Cancelling bookings, and the policy: the refunded share of the price, by the time left until the start."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from cinema_grpc.domain.booking import MICROSECOND, Booking, BookingStatus, CancelCause
+from cinema_grpc.domain.booking import MICROSECOND, BookedSeat, Booking, BookingStatus, CancelCause
 from cinema_grpc.domain.booking_errors import ShowtimeEnded
 from cinema_grpc.domain.door import check_cancellable_by_customer
+from cinema_grpc.domain.errors import FieldViolation, InvalidRequest
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.terms import Move, Terms
 
@@ -15,6 +16,10 @@ TIERS = ((timedelta(hours=24), 100), (timedelta(hours=12), 50))
 """Time before the start, and the refund up to then in percent. After the last one there is no refund."""
 FULL_REFUND_AFTER = timedelta(minutes=15)
 """From this change of the start on, bookings made before it are refunded in full."""
+
+
+UnitRule = Callable[[str], int]
+"""Returns the minor units of a currency that the payment provider's amounts are multiples of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +103,25 @@ def cancel(booking: Booking, terms: Terms, seats: Collection[str], refund_id: st
     return booking.cancelled(chosen, now, CancelCause.CUSTOMER, "", refund)
 
 
+def any_amount(_currency_code: str) -> int:
+    """Return 1: the unit of a provider that can pay any amount."""
+    return 1
+
+
 def void(
-    booking: Booking, terms: Terms, seats: Collection[str], percent: int, reason: str, refund_id: str, now: datetime
+    booking: Booking,
+    terms: Terms,
+    seats: Collection[str],
+    percent: int,
+    reason: str,
+    refund_id: str,
+    now: datetime,
+    unit_of: UnitRule = any_amount,
 ) -> Booking:
     """Return a booking without seats, as staff decided; with a refund of `percent` if it was paid for.
 
     Raises:
+        InvalidRequest: The payment provider can't pay that percent.
         BookingNotCancellable: It is EXPIRED or CANCELLED.
         ShowtimeEnded, SeatNotInBooking.
         PaymentInProgress: A charge is under way.
@@ -114,8 +132,29 @@ def void(
     chosen = booking.check_cancellable(seats, now)
     refund = None
     if booking.status is BookingStatus.CONFIRMED:
+        if booking.payment is not None:
+            _check_percent(booking, chosen, percent, unit_of(booking.total_price.currency_code))
         refund = booking.owed(refund_id, booking.price_back(chosen, percent), percent, chosen, now)
     return booking.cancelled(chosen, now, CancelCause.STAFF, reason, refund)
+
+
+def _check_percent(booking: Booking, chosen: Sequence[BookedSeat], percent: int, unit: int) -> None:
+    """Check that a percent is a refund of whole units of the payment provider's.
+
+    Raises:
+        InvalidRequest: It names the nearest percent that is.
+    """
+
+    def is_payable(share: int) -> bool:
+        return booking.price_back(chosen, share).minor_units % unit == 0
+
+    if is_payable(percent):
+        return
+    nearest = min(filter(is_payable, range(101)), key=lambda share: abs(share - percent))
+    amount = booking.price_back(chosen, percent)
+    problem = f"must make a refund of a multiple of {unit} minor units of {amount.currency_code}, which the payment "
+    problem += f"provider can pay, not of {amount.minor_units}; {nearest} does"
+    raise InvalidRequest(FieldViolation("refund_percent", problem))
 
 
 def cancel_with_showtime(booking: Booking, reason: str, refund_id: str, now: datetime) -> Booking:

@@ -24,8 +24,12 @@ VISA = "pm_card_visa"
 PRICES = (
     (Money(currency_code="EUR", minor_units=49), "price.minor_units", "0, or 50 to 9999999 in EUR"),
     (Money(currency_code="EUR", minor_units=10_000_000), "price.minor_units", "charge 1 to 10 seats"),
-    (Money(currency_code="KWD", minor_units=1_255), "price.minor_units", "a multiple of 10"),
-    (Money(currency_code="MGA", minor_units=1_250), "price.minor_units", "a multiple of 100"),
+    (Money(currency_code="KWD", minor_units=1_250), "price.minor_units", "20 to 9999980 in KWD, a multiple of 20"),
+    (
+        Money(currency_code="MGA", minor_units=100_100),
+        "price.minor_units",
+        "200 to 999999800 in MGA, a multiple of 200",
+    ),
     (Money(currency_code="IRR", minor_units=1_000), "price.currency_code", "a currency that Stripe takes"),
     (Money(currency_code="XXX", minor_units=1_000), "price.currency_code", "ISO 4217"),
 )
@@ -122,6 +126,35 @@ async def test_a_refund_that_fails_later_is_in_the_list(app: App, stripe: Stripe
     assert settled.refund.refund.status == booking_pb2.REFUND_STATUS_COMPLETED
 
 
+async def test_percents_that_stripe_can_not_pay_back(app: App, stripe: StripeServer) -> None:
+    """The error names the nearest that it can; what a customer gets back, a half, it always can."""
+    programme = await open_programme(app)
+    showtime = await programme.create(price=Money(currency_code="KWD", minor_units=1_260))
+    held = await app.book(showtime.showtime_id, "A1", "A2", "A3")
+    await confirm(app, held.booking_id, VISA)
+    refused = await refusal(app.void(held.booking_id, "A1", percent=33))
+    assert (refused.reason, refused.fields) == ("INVALID_REQUEST", ["refund_percent"])
+    assert "a multiple of 10 minor units of KWD, which the payment provider can pay, not of 416; 27 does" in (
+        refused.message
+    )
+    for seat, percent in (("A1", 27), ("A2", 50), ("A3", 0)):
+        assert (await app.void(held.booking_id, seat, percent=percent)).refund.percent == percent
+    async with asyncio.timeout(30):
+        while len(stripe.account.refunds) < 2:
+            app.server.pay_refunds.wake()
+            await asyncio.sleep(0.01)
+    assert sorted(each["amount"] for each in stripe.account.refunds.values()) == [340, 630]
+
+
+async def test_a_counter_sale_is_paid_back_by_hand(app: App) -> None:
+    """At any percent."""
+    programme = await open_programme(app)
+    showtime = await programme.create(price=Money(currency_code="KWD", minor_units=1_260))
+    booking = await app.sell(showtime.showtime_id, "A1", "A2")
+    voided = await app.void(booking.booking_id, "A1", percent=33)
+    assert voided.refund.amount == Money(currency_code="KWD", minor_units=416)
+
+
 @pytest.mark.parametrize(("price", "field", "problem"), PRICES)
 async def test_a_price_that_can_not_be_charged(app: App, price: Money, field: str, problem: str) -> None:
     """In a new showtime and in a changed one; the error says what would be right."""
@@ -139,7 +172,7 @@ async def test_a_price_that_can_not_be_charged(app: App, price: Money, field: st
         Money(currency_code="EUR", minor_units=0),
         Money(currency_code="EUR", minor_units=50),
         Money(currency_code="EUR", minor_units=9_999_999),
-        Money(currency_code="KWD", minor_units=1_250),
+        Money(currency_code="KWD", minor_units=1_260),
         Money(currency_code="JPY", minor_units=1_800),
         Money(currency_code="ISK", minor_units=2_500),
     ],

@@ -40,7 +40,7 @@ def to_stripe(money: Money) -> int:
     code = money.currency_code
     if code not in CURRENCIES:
         raise ValueError(f"Stripe does not take {code}")
-    unit = _unit(code)
+    unit = unit_of(code)
     if money.minor_units % unit:
         raise ValueError(f"Stripe takes multiples of {unit} minor units of {code}, not {money.minor_units}")
     difference = _exponent_difference(code)
@@ -58,13 +58,13 @@ def price_violations(field: str, price: Money) -> list[FieldViolation]:
     """Return what keeps a price in a field from being charged; 0 is never charged.
 
     A booking costs at least the lowest price that is not 0, so each price has to be chargeable by itself, and at most
-    the highest one for each of its seats.
+    the highest one for each of its seats. Half of a price is payable too, since late cancellations pay that back.
     """
     code = price.currency_code
     if code not in CURRENCIES:
         problem = f'must be a currency that Stripe takes, such as "EUR", not "{code}"'
         return [FieldViolation(f"{field}.currency_code", problem)]
-    unit = _unit(code)
+    unit = _price_unit(code)
     lowest = _in_minor_units(code, MINIMUM.get(code, 1))
     highest = from_stripe(code, (MAXIMUM_OF_IDR if code == "IDR" else MAXIMUM) // MAXIMUM_SEATS_A_BOOKING).minor_units
     amount = price.minor_units
@@ -73,7 +73,7 @@ def price_violations(field: str, price: Money) -> list[FieldViolation]:
     multiple = f", a multiple of {unit}" if unit > 1 else ""
     problem = (
         f"must be 0, or {max(lowest, unit)} to {highest - highest % unit} in {code}{multiple}, "
-        f"so that Stripe can charge 1 to {MAXIMUM_SEATS_A_BOOKING} seats"
+        f"so that Stripe can charge 1 to {MAXIMUM_SEATS_A_BOOKING} seats and refund half"
     )
     return [FieldViolation(f"{field}.minor_units", problem)]
 
@@ -84,9 +84,17 @@ def _exponent_difference(code: str) -> int:
     return OTHER_EXPONENTS.get(code, exponent) - exponent
 
 
-def _unit(code: str) -> int:
-    """Return the minor units that amounts must be a multiple of."""
-    return 10 if code in ROUNDED_TO_TEN else _power(-_exponent_difference(code))
+def unit_of(code: str) -> int:
+    """Return the minor units of a currency that Stripe's amounts are multiples of; 1 for one that it does not take."""
+    if code in ROUNDED_TO_TEN:
+        return 10
+    return _power(-_exponent_difference(code)) if code in CURRENCIES else 1
+
+
+def _price_unit(code: str) -> int:
+    """Return the minor units that prices must be a multiple of, so that their halves are payable too."""
+    unit = unit_of(code)
+    return unit if unit == 1 else 2 * unit
 
 
 def _in_minor_units(code: str, amount: int) -> int:
