@@ -1,5 +1,6 @@
 """`cinema reconcile`: compares the ledger with what Stripe has booked."""
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -21,6 +22,7 @@ MARGIN = timedelta(days=1)
 """How much earlier Stripe's entries are read: the clocks differ, and a charge may end long after its attempt began."""
 
 EARLIEST = date(2000, 1, 1)
+_DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +109,16 @@ async def reconcile(settings: Settings, since: str) -> Reconciliation:
 
 
 def _date(text: str) -> date:
+    # Other forms of ISO 8601 would be taken too, such as 20260501, and other digits.
+    written = text if _DATE.fullmatch(text) else ""
     try:
-        day = date.fromisoformat(text)
+        day = date.fromisoformat(written)
     except ValueError:
         day = date.min
     if day < EARLIEST:
-        raise BadSettings("--since: must be a date, such as 2026-05-01")
+        raise BadSettings(f"--since: must be a date from {EARLIEST} on, such as 2026-05-01, not {text!r}")
+    if day > (today := datetime.now(UTC).date()):
+        raise BadSettings(f"--since: must not be in the future, like {day}; it is {today} now, in UTC")
     return day
 
 

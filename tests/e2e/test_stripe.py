@@ -25,6 +25,7 @@ from tests.stripe.thread import stand_in
 
 LIVE = KEY.replace("test", "live")
 YESTERDAY = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
+IN_TWO_DAYS = (datetime.now(UTC) + timedelta(days=2)).date().isoformat()
 BAD: tuple[tuple[dict[str, str], str], ...] = (
     ({"STRIPE_SECRET_KEY": ""}, "CINEMA_STRIPE_SECRET_KEY: must be set"),
     ({"STRIPE_SECRET_KEY": "pk_test_x"}, "CINEMA_STRIPE_SECRET_KEY: is a publishable key"),
@@ -193,7 +194,11 @@ def test_reconcile_names_what_was_done_at_stripe(stripe: StripeServer, demo_fold
 
 def test_reconcile_that_can_not_be_done(stripe: StripeServer, demo_folder: Path) -> None:
     for options, changed, line in (
-        (("--since", "today"), {}, "--since: must be a date"),
+        (("--since", "today"), {}, "--since: must be a date from 2000-01-01 on, such as 2026-05-01, not 'today'"),
+        (("--since", "20260501"), {}, "--since: must be a date"),
+        (("--since", "2026-W18-5"), {}, "--since: must be a date"),
+        (("--since", "2026-02-30"), {}, "--since: must be a date"),
+        (("--since", IN_TWO_DAYS), {}, f"--since: must not be in the future, like {IN_TWO_DAYS}"),
         (("--since", "0001-01-01"), {}, "--since: must be a date"),
         (
             ("--since", YESTERDAY),
