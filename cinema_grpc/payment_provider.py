@@ -60,12 +60,11 @@ def read_stripe_key(settings: Settings, *, with_demo: bool = False) -> str | Non
         return None
     if find_spec("stripe") is None or find_spec("httpx") is None:
         raise BadSettings(f"{PREFIX}PAYMENTS: stripe needs a library: pip install 'cinema-grpc[stripe]'")
-    name, key = f"{PREFIX}STRIPE_SECRET_KEY", settings.stripe_secret_key
+    name, key = _name_of_key(settings), settings.stripe_secret_key
     file = settings.stripe_secret_key_file
     if file is not None:
         if key is not None:
-            raise BadSettings(f"{name}_FILE: must not be set where {name} is")
-        name = f"{name}_FILE"
+            raise BadSettings(f"{name}: must not be set where {variable('stripe_secret_key')} is")
         secret = _read_key(name, file)
     elif key is None:
         raise BadSettings(f"{name}: must be set to the account's secret key, or {name}_FILE to a file with it")
@@ -76,6 +75,11 @@ def read_stripe_key(settings: Settings, *, with_demo: bool = False) -> str | Non
     if is_live(secret) and (settings.stripe_api_base or "").startswith("http:"):
         raise BadSettings(f"{PREFIX}STRIPE_API_BASE: must be https with a live key")
     return secret
+
+
+def _name_of_key(settings: Settings) -> str:
+    """Return the setting that has the key."""
+    return variable("stripe_secret_key" if settings.stripe_secret_key_file is None else "stripe_secret_key_file")
 
 
 def _read_key(name: str, file: Path) -> str:
@@ -104,7 +108,13 @@ def build_provider(settings: Settings, database: Database) -> PaymentProvider:
         from cinema_grpc.adapters.stripe.money import price_violations, unit_of  # noqa: PLC0415
 
         payments = StripePayments(secret, settings.stripe_api_base)
-        return PaymentProvider(payments, price_violations, unit_of, partial(_check_stripe, payments), payments.close)
+        return PaymentProvider(
+            payments,
+            price_violations,
+            unit_of,
+            partial(_check_stripe, payments, _name_of_key(settings)),
+            payments.close,
+        )
     faults = FaultProfile(
         settings.simulated_payments_delay_seconds,
         settings.simulated_payments_fail_before,
@@ -114,13 +124,13 @@ def build_provider(settings: Settings, database: Database) -> PaymentProvider:
     return PaymentProvider(SimulatedPayments(ledger_of(database), faults))
 
 
-async def _check_stripe(payments: "StripePayments") -> None:
+async def _check_stripe(payments: "StripePayments", name: str) -> None:
     from cinema_grpc.adapters.stripe.gateway import KeyRefused  # noqa: PLC0415
 
     try:
         await payments.check_key()
     except KeyRefused as error:
-        raise BadSettings(f"{PREFIX}STRIPE_SECRET_KEY: Stripe does not accept it ({error})") from error
+        raise BadSettings(f"{name}: Stripe does not accept the key ({error})") from error
     except ProviderUnavailable as error:
         logger.warning("Stripe can't be asked whether it accepts the key; payments may fail", error=str(error))
 

@@ -36,7 +36,11 @@ BAD: tuple[tuple[dict[str, str], str], ...] = (
     ({"PAYMENTS": ""}, "CINEMA_STRIPE_SECRET_KEY: has no effect without CINEMA_PAYMENTS=stripe"),
     ({"STRIPE_API_BASE": "http://192.0.2.1"}, "CINEMA_STRIPE_API_BASE: must be https"),
     ({"STRIPE_SECRET_KEY": LIVE}, "CINEMA_STRIPE_API_BASE: must be https with a live key"),
-    ({"STRIPE_SECRET_KEY": "sk_test_wrong"}, "CINEMA_STRIPE_SECRET_KEY: Stripe does not accept it"),
+    ({"STRIPE_SECRET_KEY": "sk_test_wrong"}, "CINEMA_STRIPE_SECRET_KEY: Stripe does not accept the key"),
+    (
+        {"STRIPE_SECRET_KEY": "", "STRIPE_SECRET_KEY_FILE": "wrong key"},
+        "CINEMA_STRIPE_SECRET_KEY_FILE: Stripe does not accept the key",
+    ),
 )
 
 
@@ -60,6 +64,8 @@ def settings(stripe: StripeServer) -> dict[str, str]:
 def test_a_bad_setting(stripe: StripeServer, tmp_path: Path, bad: dict[str, str], line: str) -> None:
     """One line says what is wrong, and shows no key."""
     (tmp_path / "key").write_text("not a key")
+    (tmp_path / "wrong key").write_text("sk_test_wrong")
+    (tmp_path / "wrong key").chmod(0o600)
     changed = {f"CINEMA_{name}": value for name, value in bad.items()}
     ended = run_here(tmp_path, "serve", **settings(stripe) | changed)
     assert ended.returncode == 2
