@@ -139,6 +139,8 @@ def _collect_garbage_rarely() -> None:
 
 def _log_start(server: CinemaServer, settings: Settings) -> None:
     log_payments(settings)
+    if settings.ticket_keys is None and _jwt_secret(settings, with_demo=True) is None:
+        logger.warning(f"codes of tickets are random: doors can't check them offline; set {PREFIX}TICKET_KEYS")
     logger.info(
         "serving",
         tasks=len(asyncio.all_tasks()),  # a different number at "stopping" shows a leak

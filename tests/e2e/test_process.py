@@ -15,9 +15,11 @@ from cinema.v1 import (
     booking_service_pb2,
     booking_service_pb2_grpc,
 )
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cinema_grpc.cli.settings_help import describe_settings
+from tests.adapters.forgeries import P256, pem
 from tests.e2e.conftest import CINEMA, SECONDS, SECRET, Serving, book, environment, run, run_here, serving
 
 
@@ -190,3 +192,16 @@ class TestLog:
         for _ in range(5):
             assert run_here(tmp_path, "health", server.address).returncode == 0
         assert server.stop() == 0
+
+
+def test_codes_that_doors_can_not_check(tmp_path: Path) -> None:
+    """Only a key of tokens is named: one line says so, and which setting mends it."""
+    for name, key in (("tokens", P256), ("tickets", Ed25519PrivateKey.generate())):
+        (tmp_path / name).write_bytes(pem(key))
+        (tmp_path / name).chmod(0o600)
+    keys = {"CINEMA_JWT_SECRET": "", "CINEMA_SIGNING_KEYS": "tokens"}
+    for changed, expected in ((keys, 1), (keys | {"CINEMA_TICKET_KEYS": "tickets"}, 0), ({}, 0)):
+        with serving(tmp_path, **changed) as server:
+            server.wait_for('"serving"')
+        warnings = [line for line in server.lines if "doors can't check them offline; set CINEMA_TICKET_KEYS" in line]
+        assert len(warnings) == expected, changed
