@@ -26,7 +26,7 @@ UNKNOWN = pb.RecordedRedemption(outcome=pb.RECORD_OUTCOME_UNKNOWN_TICKET)
 
 def parse_visit(request: pb.RedeemTicketRequest, staff: str) -> Visit:
     """Return a ticket that is shown at a gate."""
-    return Visit(staff, request.showtime_id, clean(request.gate), request.code, request.ticket_id)
+    return Visit(staff, request.showtime_id, clean(request.gate), _scanned(request.code), request.ticket_id)
 
 
 def parse_offline(request: pb.RecordRedemptionsRequest) -> list[OfflineRedemption]:
@@ -38,9 +38,14 @@ def parse_offline(request: pb.RecordRedemptionsRequest) -> list[OfflineRedemptio
     if violations := offline_violations(request):
         raise InvalidRequest(*violations)
     return [
-        OfflineRedemption(each.code, parse_moment(each.redeem_time, "redeem_time"), clean(each.gate))
+        OfflineRedemption(_scanned(each.code), parse_moment(each.redeem_time, "redeem_time"), clean(each.gate))
         for each in request.redemptions
     ]
+
+
+def _scanned(code: str) -> str:
+    """Return a code without the white space around it, such as the line break that many scanners send."""
+    return code.strip() or code
 
 
 def offline_violations(request: pb.RecordRedemptionsRequest) -> list[FieldViolation]:

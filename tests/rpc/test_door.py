@@ -129,7 +129,13 @@ class TestRedeeming:
             "TICKET_NOT_FOUND",
             {"ticket_id": "none"},
         )
-        for forged in ("none", code[:-1], code + " ", code[:-1] + ("0" if code[-1] != "0" else "1"), "\x00"):
+        for forged in (
+            "none",
+            code[:-1],
+            f"{code[:9]} {code[9:]}",
+            code[:-1] + ("0" if code[-1] != "0" else "1"),
+            "\x00",
+        ):
             refused = await refusal(redeem(app, showtime.showtime_id, code=forged))
             assert (refused.code, refused.reason) == (Code.INVALID_ARGUMENT, "TICKET_FORGED")
 
@@ -137,6 +143,16 @@ class TestRedeeming:
         assert (await refusal(redeem(app, "x", gate=" "))).fields == ["code", "ticket_id", "gate"]
         assert (await refusal(redeem(app, "", code="x"))).fields == ["showtime_id"]
         assert (await refusal(reverse(app, "", reason=" "))).fields == ["ticket_id", "reason"]
+
+    async def test_a_scanner_adds_white_space(self, app: App) -> None:
+        """Around the code; within it, a space is a part of it."""
+        showtime = await open_showtime(app)
+        first, second = (await sold(app, showtime.showtime_id, "A1", "A2")).tickets
+        let_in = await redeem(app, showtime.showtime_id, code=f" {first.code}\r\n")
+        assert let_in.ticket.ticket_id == first.ticket_id
+        (recorded,) = await record(app, offline(f"{second.code}\n"))
+        assert recorded.ticket.ticket_id == second.ticket_id
+        assert (await refusal(redeem(app, showtime.showtime_id, code=" \n"))).reason == "TICKET_FORGED"
 
 
 class TestReversing:
