@@ -65,7 +65,9 @@ class RoleRequired(CinemaError):
     reason = "ROLE_REQUIRED"
     template = "this call needs the role {role}"
 
-    def __init__(self, role: Role) -> None:
+    def __init__(self, role: Role, *others: Role) -> None:
+        """Name the role that is meant for such calls, and others that may make them."""
+        self.template = " or ".join([self.template, *(each.value for each in others)])
         super().__init__(role=role.value)
 
 

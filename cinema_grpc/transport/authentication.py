@@ -34,7 +34,7 @@ _ROLES: Mapping[Access, tuple[Role, ...]] = MappingProxyType(
         Access.EVENTS: (Role.SERVICE, Role.STAFF),
     }
 )
-"""The roles that have access; an error names the first one."""
+"""The roles that have access; the first one is in an error's metadata, all are in its message."""
 
 
 class Authentication:
@@ -78,7 +78,7 @@ class Authentication:
         await self._accounts.principals.check(principal)
         call.principal = principal
         if principal.role not in (roles := _ROLES[access]):
-            raise RoleRequired(roles[0])
+            raise RoleRequired(*roles)
         if principal.role is Role.STAFF and Role.CUSTOMER not in roles:
             security_log.note("rights of staff used")
         elif self._change_limit is not None and changes and principal.role is not Role.STAFF:

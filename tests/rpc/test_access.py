@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 from cinema.v1 import auth_service_pb2 as pb
 from cinema.v1 import booking_service_pb2, catalog_service_pb2, user_pb2
+from cinema.v1.event_service_pb2 import ListEventsRequest
 
 from cinema_grpc.adapters.access_tokens import JwtAccessTokens
 from cinema_grpc.domain.account import Role, User
@@ -130,6 +131,11 @@ class TestAccess:
         for method in PUBLIC | FOR_ANY_USER | FOR_CUSTOMERS:
             outcome = await self.outcome(app, method, await app.customer())
             assert isinstance(outcome, bytes) or outcome[0] is Code.INVALID_ARGUMENT, method
+
+    async def test_a_refusal_names_all_roles_that_may_call(self, app: App) -> None:
+        refused = await refusal(app.events.ListEvents(ListEventsRequest(), metadata=await app.customer()))
+        assert refused.metadata == {"role": "SERVICE"}
+        assert refused.message == "this call needs the role SERVICE or STAFF"
 
     async def test_services_read_events_alone(self, app: App) -> None:
         """Besides what is open to anyone, and their own account."""

@@ -47,6 +47,12 @@ WIRE: list[tuple[CinemaError, str, dict[str, str], list[Expected]]] = [
     (application.RefreshTokenInvalid(), "UNAUTHENTICATED REFRESH_TOKEN_INVALID", {}, []),
     (booking.NotBookingOwner("b"), "PERMISSION_DENIED NOT_BOOKING_OWNER", {"booking_id": "b"}, []),
     (application.RoleRequired(Role.STAFF), "PERMISSION_DENIED ROLE_REQUIRED", {"role": "STAFF"}, []),
+    (
+        application.RoleRequired(Role.SERVICE, Role.STAFF),
+        "PERMISSION_DENIED ROLE_REQUIRED",
+        {"role": "SERVICE"},
+        [],
+    ),
     (domain.MovieNotFound("m"), "NOT_FOUND MOVIE_NOT_FOUND", {"movie_id": "m"}, [resource("Movie", "m")]),
     (domain.CinemaNotFound("c"), "NOT_FOUND CINEMA_NOT_FOUND", {"cinema_id": "c"}, [resource("Cinema", "c")]),
     (
