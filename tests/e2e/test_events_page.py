@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.rpc.conftest import PASSWORD, App, running
+from tests.rpc.conftest import DEADLINE, PASSWORD, App, running
 
 PAGE = Path(__file__).parents[2] / "docs/events.md"
 
@@ -60,6 +60,31 @@ async def test_the_consumer(database_url: str, tmp_path: Path) -> None:
     with sqlite3.connect(database) as own:
         assert own.execute("SELECT position FROM feed").fetchone() == (5,)
         assert [row[0] for row in own.execute("SELECT position FROM effect")] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_the_consumer_stops_at_a_restored_backup(database_url: str, tmp_path: Path) -> None:
+    """It has handled events that the feed no longer has; it says so, and keeps its position."""
+    database = str(tmp_path / "consumer.db")
+    with sqlite3.connect(database) as own:
+        own.execute("CREATE TABLE feed (position INTEGER)")
+        own.execute("INSERT INTO feed VALUES (9)")
+    said: list[str] = []
+
+    def run(address: str) -> None:
+        try:
+            consumer()(address, "billing", PASSWORD, database, lambda *_: said.append("an event"))
+        except SystemExit as stop:
+            said.append(str(stop))
+
+    async with running(database_url) as app:
+        await _some_events(app)
+        thread = threading.Thread(target=run, args=(app.server.address,), daemon=True)
+        thread.start()
+        await asyncio.to_thread(thread.join, DEADLINE)
+    assert said == ["the feed ends at 5, before 9: see A restored backup"]
+    with sqlite3.connect(database) as own:
+        assert own.execute("SELECT position FROM feed").fetchone() == (9,)
 
 
 async def _some_events(app: App) -> str:
