@@ -57,13 +57,6 @@ MUTATIONS = (
         "tests/rpc/test_malformed.py::test_a_forged_page_token",
     ),
     mutation(
-        "a page of the door's list begins with the end of the one before",
-        f"{DATABASE}/ticket_reader.py",
-        "if each[0] > after]",
-        "if each[0] >= after]",
-        "tests/rpc/test_door_list.py::test_pages_of_any_size",
-    ),
-    mutation(
         "a conflict lets its customer cancel once the other redemption is reversed",
         f"{DOMAIN}/ticket.py",
         "            standing.setdefault(each.ticket_id, each)\n",
