@@ -37,7 +37,8 @@ dev: $(ENVIRONMENT) ## Like run, but restart on code changes
 .PHONY: test
 test: export PYTHONDONTWRITEBYTECODE := # otherwise each server that the tests start compiles all code again
 test: $(ENVIRONMENT) ## Run all tests; fails below 95% coverage
-	@$(BIN)/pytest --cov --numprocesses auto
+	@# One worker more than processors, since many tests wait for processes.
+	@$(BIN)/pytest --cov --numprocesses $$($(BIN)/python -c 'import os; print((os.cpu_count() or 1) + 1)')
 
 .PHONY: torture
 torture: $(ENVIRONMENT) ## Run the long forms of the proofs in docs/reliability.md: an hour or more
