@@ -40,7 +40,7 @@ ROWS_AND_WRITERS = " UNION ALL ".join(
     f"SELECT count(*), sum(xmin::text::bigint) FROM {table}"  # noqa: S608 (names of ours)
     for table in schema.metadata.tables
 )
-EXAMPLES = settings(max_examples=6, deadline=None)
+EXAMPLES = settings(max_examples=3, deadline=None)
 
 INT32 = st.sampled_from([0, 1, -1, 3, 199, 201, 2**31 - 1, -(2**31)]) | st.integers(-(2**31), 2**31 - 1)
 INT64 = st.sampled_from([0, 1, -1, 10**12, 10**12 + 1, 2**63 - 1, -(2**63)]) | st.integers(-(2**63), 2**63 - 1)
