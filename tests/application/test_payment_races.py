@@ -16,6 +16,7 @@ import pytest
 from cinema_grpc.application.expiry import HoldExpiry
 from cinema_grpc.application.payment_ports import Charge, Outcome
 from cinema_grpc.domain.booking import Booking, BookingStatus
+from cinema_grpc.domain.booking_errors import PaymentInProgress
 from cinema_grpc.domain.errors import CinemaError
 from cinema_grpc.domain.payment import AttemptStatus, RefundStatus
 from tests import chance
@@ -145,7 +146,9 @@ async def check(app: App, bench: Bench, held: Booking, answer: Booking | BaseExc
     booking, payment = found.booking, found.booking.payment
     assert payment is not None
     money = (await bench.net()).get(payment.attempt_id, 0)
-    assert (booking.status is BookingStatus.CONFIRMED) == isinstance(answer, Booking)
+    # The other process may have begun to call the attempt off, and found that the charge had come through.
+    came_late = booking.status is BookingStatus.CONFIRMED and isinstance(answer, PaymentInProgress)
+    assert came_late or (booking.status is BookingStatus.CONFIRMED) == isinstance(answer, Booking)
     if booking.status is BookingStatus.CONFIRMED:
         assert (money, len(booking.tickets), booking.refund) == (PRICE, 1, None)
         assert booking.confirm_time is not None
