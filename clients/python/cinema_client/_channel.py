@@ -1,0 +1,26 @@
+"""How to reach a server."""
+
+import ipaddress
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+OPTIONS: tuple[tuple[str, Any], ...] = (
+    ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
+    # Finds lost connections under a stream that has nothing to send. The server allows a ping every 10 s.
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.max_pings_without_data", 0),
+)
+"""Options of every channel: calls go to all addresses of a name in turn."""
+
+
+def is_loopback(target: str) -> bool:
+    """Return whether a target, such as `localhost:50051` or `dns:///[::1]:50051`, is this machine."""
+    host = urlsplit(f"//{target.rpartition('/')[2]}").hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

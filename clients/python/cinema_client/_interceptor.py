@@ -1,0 +1,93 @@
+"""Carries out each call of a Client by the rules of the service: authorization, repeats, and errors with types."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+
+from cinema_client import errors
+from cinema_client._attempts import Attempts, typed
+from cinema_client._session import Session, Tokens
+
+
+class Details(grpc.ClientCallDetails):
+    """How one attempt is made."""
+
+    def __init__(self, details: grpc.ClientCallDetails, timeout: float | None, metadata: Any) -> None:
+        self.method = details.method
+        self.timeout = timeout
+        self.metadata = metadata
+        self.credentials = details.credentials
+        self.wait_for_ready = details.wait_for_ready
+        self.compression = details.compression
+
+
+class Interceptor(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):  # type: ignore[misc]
+    """Wraps each call of a channel.
+
+    Args:
+        session: The tokens.
+        timeout: Seconds for a call without a timeout of its own; None for no limit.
+        refresh: Calls RefreshTokens with a refresh token.
+    """
+
+    def __init__(self, session: Session, timeout: float | None, refresh: Callable[[str], object]) -> None:
+        self._session = session
+        self._timeout = timeout
+        self._refresh_tokens = refresh
+        self._refreshing = threading.Lock()
+
+    def intercept_unary_unary(self, continuation: Any, details: Any, request: Message) -> Any:
+        """Make a call, and repeat it as long as it may be."""
+        timeout = self._timeout if details.timeout is None else details.timeout
+        attempts = Attempts(details.method, request, timeout, details.metadata, self._session)
+        while True:
+            metadata = attempts.start()
+            call = continuation(Details(details, attempts.timeout, metadata), attempts.request)
+            try:
+                response = call.result()
+            except grpc.RpcError as failed:
+                repeat = attempts.after(failed)  # type: ignore[arg-type]
+            else:
+                self._session.follow(attempts.request, response)
+                return call
+            if repeat.refresh:
+                self.refresh(repeat.refresh)
+            time.sleep(repeat.delay)
+
+    def intercept_unary_stream(self, continuation: Any, details: Any, request: Message) -> Any:
+        """Begin a stream; its errors have types. It is not resumed: see Client.watch_seats and Client.watch_events."""
+        attempts = Attempts(details.method, request, details.timeout, details.metadata, self._session)
+        return Stream(continuation(Details(details, details.timeout, attempts.start()), request))
+
+    def refresh(self, expired: Tokens) -> None:
+        """Get new tokens, unless another thread already has."""
+        with self._refreshing:
+            if self._session.tokens == expired:
+                try:
+                    self._refresh_tokens(expired.refresh_token)
+                except errors.RefreshTokenInvalid:
+                    self._session.end()
+                    raise
+
+
+class Stream:
+    """The responses of a stream. Everything else that a gRPC call offers, such as cancel(), is there too."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            return next(self._call)
+        except grpc.RpcError as failed:
+            raise typed(failed) from None  # type: ignore[arg-type]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._call, name)

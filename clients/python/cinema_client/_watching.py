@@ -1,0 +1,90 @@
+"""When to resume a lost stream, and how long a silent one is trusted."""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+
+import grpc
+
+from cinema_client._attempts import MOST_ATTEMPTS, spread
+from cinema_client._error import CinemaError
+
+LONGEST_SILENCE_SECONDS = 20.0
+"""A stream without a frame for so long is lost: the server sends one every 15 seconds."""
+FINAL = {
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.NOT_FOUND,
+    grpc.StatusCode.OUT_OF_RANGE,
+    grpc.StatusCode.PERMISSION_DENIED,
+    grpc.StatusCode.UNAUTHENTICATED,
+    grpc.StatusCode.UNIMPLEMENTED,
+}
+"""Codes after which another stream would end in the same way."""
+
+
+class Resumption:
+    """Decides for one watch whether to open its stream again."""
+
+    def __init__(self) -> None:
+        self._has_received = False
+        self._failures = 0
+
+    def received(self) -> None:
+        """Note that a frame came."""
+        self._has_received = True
+
+    def after(self, error: CinemaError) -> float:
+        """Return the seconds to wait before the stream is opened again.
+
+        Raises:
+            CinemaError: The error itself, if another stream would not help, or if none has ever brought a frame.
+        """
+        self._failures += 1
+        if error.code() in FINAL or (not self._has_received and self._failures >= MOST_ATTEMPTS):
+            raise error
+        return self.pause() if error.retry_delay is None else spread(error.retry_delay)
+
+    @staticmethod
+    def pause() -> float:
+        """Return the seconds to wait if the server named none, by chance, so that clients spread."""
+        return random.uniform(0.1, 1.0)  # noqa: S311 (guards no secret)
+
+
+class Watchdog:
+    """Cancels a stream that is silent for too long.
+
+    Args:
+        cancel: Cancels the stream.
+    """
+
+    def __init__(self, cancel: Callable[[], object]) -> None:
+        self._cancel = cancel
+        self._silent_since: float | None = time.monotonic()
+        self._stopped = threading.Event()
+        self.has_cancelled = False
+        threading.Thread(target=self._run, name="cinema-watchdog", daemon=True).start()
+
+    def listen(self) -> None:
+        """Wait for a frame from now on."""
+        self._silent_since = time.monotonic()
+
+    def pause(self) -> None:
+        """Wait for nothing: the caller deals with a frame."""
+        self._silent_since = None
+
+    def stop(self) -> None:
+        """End."""
+        self._stopped.set()
+
+    def _run(self) -> None:
+        left = LONGEST_SILENCE_SECONDS
+        while not self._stopped.wait(left):
+            since = self._silent_since
+            left = LONGEST_SILENCE_SECONDS if since is None else since + LONGEST_SILENCE_SECONDS - time.monotonic()
+            if left <= 0:
+                self.has_cancelled = True
+                self._cancel()
+                return
