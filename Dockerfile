@@ -29,7 +29,7 @@ COPY requirements-dev.lock ./
 RUN python -m venv --without-pip /opt/test \
     && pip --python /opt/test/bin/python install --no-deps --require-hashes --requirement requirements-dev.lock
 COPY . .
-RUN pip --python /opt/test/bin/python install --no-deps --no-build-isolation --editable .
+RUN pip --python /opt/test/bin/python install --no-deps --no-build-isolation --editable . --editable clients/python
 USER 10001:10001
 # Like `make test`, in one process.
 CMD ["pytest", "--cov"]

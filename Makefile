@@ -99,17 +99,25 @@ service_names = $(filter %_service.proto,$(proto_names))
 protoc = $(BIN)/python -m grpc_tools.protoc --proto_path=protos --proto_path=third_party \
 	--plugin=$(BIN)/protoc-gen-mypy --plugin=$(BIN)/protoc-gen-mypy_grpc
 
-# Only files with services get stubs and servicers.
+# Only files with services get stubs and servicers. The rules of protovalidate move below `cinema`: a top-level package `buf` could
+# be someone else's.
 define generate_into
 	@rm -rf $(1) && mkdir -p $(1)
 	@$(protoc) --python_out=$(1) --mypy_out=quiet:$(1) $(proto_names)
 	@$(protoc) --grpc_python_out=$(1) --mypy_grpc_out=quiet,only_async:$(1) $(service_names)
+	@mv $(1)/buf $(1)/cinema/buf
+	@find $(1) -name '*_pb2.py' -exec sed -i.before -e "s/^from buf\./from cinema.buf./" -e "s/'buf\.validate\./'cinema.buf.validate./" {} +
+	@find $(1) -name '*.before' -delete
 endef
 
+client_package := clients/python/cinema_client
+
 .PHONY: generate
-generate: $(ENVIRONMENT) ## Regenerate generated/ from the protos
+generate: $(ENVIRONMENT) ## Regenerate generated/ and the client's stubs from the protos
 	$(call generate_into,$(VENV)/generated)
 	@rm -rf generated && mv $(VENV)/generated generated
+	@rm -rf $(VENV)/client && $(BIN)/python clients/python/generate.py $(VENV)/client
+	@rm -rf $(client_package)/cinema && cp -R $(VENV)/client/. $(client_package)
 
 .PHONY: reference
 reference: $(ENVIRONMENT) ## Regenerate docs/reference.md from the settings and the errors
@@ -154,7 +162,7 @@ check-format:
 
 check-types:
 	@echo "== $@"
-	@$(BIN)/mypy cinema_grpc tests docs $(wildcard benchmarks)
+	@$(BIN)/mypy cinema_grpc clients/python tests docs $(wildcard benchmarks)
 
 check-imports:
 	@echo "== $@"
@@ -164,7 +172,7 @@ check-imports:
 check-security:
 	@echo "== $@"
 	@$(BIN)/bandit --quiet --configfile pyproject.toml --severity-level medium --format custom \
-		--msg-template "{relpath}:{line}: {test_id} {msg}" --recursive cinema_grpc
+		--msg-template "{relpath}:{line}: {test_id} {msg}" --recursive cinema_grpc $(client_package)
 
 # Finds dependencies of pyproject.toml that the lock lacks or has in another version.
 check-dependencies:
@@ -194,7 +202,11 @@ check-breaking:
 check-generated:
 	@echo "== $@"
 	$(call generate_into,$(VENV)/generated)
-	@diff --recursive --brief --exclude=__pycache__ generated $(VENV)/generated || { echo "Run make generate."; exit 1; }
+	@rm -rf $(VENV)/client && $(BIN)/python clients/python/generate.py $(VENV)/client
+	@{ diff --recursive --brief --exclude=__pycache__ generated $(VENV)/generated \
+	&& diff --recursive --brief --exclude=__pycache__ $(client_package)/cinema $(VENV)/client/cinema \
+	&& diff --brief $(client_package)/errors.py $(VENV)/client/errors.py \
+	&& diff --brief $(client_package)/_pages.py $(VENV)/client/_pages.py; } || { echo "Run make generate."; exit 1; }
 
 check-reference:
 	@echo "== $@"
@@ -257,7 +269,7 @@ $(BENCH_ENVIRONMENT): $(VENV)/dependencies-installed requirements-bench.lock
 		--requirement requirements-bench.lock
 	@touch $@
 
-$(ENVIRONMENT): $(VENV)/dependencies-installed pyproject.toml
+$(ENVIRONMENT): $(VENV)/dependencies-installed pyproject.toml clients/python/pyproject.toml
 	@rm -f $@
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . --editable clients/python
 	@touch $@

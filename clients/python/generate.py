@@ -18,6 +18,7 @@ from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto,
 from google.protobuf.message import Message
 
 import generate_errors
+import generate_pages
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = "cinema.v1"
@@ -28,7 +29,7 @@ GRPC_CHECK = re.compile(r"^import warnings\n|^GRPC_GENERATED_VERSION = .*?(?=\n\
 
 
 def main(target: Path) -> None:
-    """Write `cinema/v1/` and `errors.py` to the folder `target`."""
+    """Write `cinema/v1/`, `_pages.py` and `errors.py` to the folder `target`."""
     names = sorted(path.relative_to(ROOT / "protos").as_posix() for path in (ROOT / "protos").rglob("*.proto"))
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
@@ -38,7 +39,8 @@ def main(target: Path) -> None:
             + ["--include_imports", "--include_source_info", f"--descriptor_set_out={described}", *names]
         )
         described_files = FileDescriptorSet.FromString(described.read_bytes())
-        _generate(_nested(described_files, NESTED), scratch, ["--python_out", "--mypy_out=quiet"], names)
+        nested = _nested(described_files, NESTED)
+        _generate(nested, scratch, ["--python_out", "--mypy_out=quiet"], names)
         # Paths of methods have the package of the server.
         services = [name for name in names if name.endswith("_service.proto")]
         _generate(_nested(described_files, PACKAGE), scratch, ["--grpc_python_out", "--mypy_grpc_out=quiet"], services)
@@ -53,6 +55,7 @@ def main(target: Path) -> None:
             (each / "__init__.py").write_text(HEADER)
         target.mkdir(parents=True, exist_ok=True)
         shutil.copytree(written.parent, target / "cinema", dirs_exist_ok=True)
+        (target / "_pages.py").write_text(generate_pages.text(nested))
         (target / "errors.py").write_text(generate_errors.text(ROOT / "protos/cinema/v1/error_reason.proto"))
 
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from buf.validate import validate_pb2
+from cinema.buf.validate import validate_pb2
 from cinema.v1 import catalog_service_pb2, money_pb2
 
 from cinema_grpc.domain.catalog import (

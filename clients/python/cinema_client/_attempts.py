@@ -16,7 +16,7 @@ from cinema_client._session import Session, Tokens
 MOST_ATTEMPTS = 5
 FIRST_BACKOFF_SECONDS = 0.05
 LONGEST_BACKOFF_SECONDS = 1.0
-BACKOFF_FACTOR = 3
+BACKOFF_FACTOR = 3.0
 
 Metadata = tuple[tuple[str, str | bytes], ...]
 M = TypeVar("M", bound=Message)
@@ -85,16 +85,16 @@ class Attempts:
             return Repeat(refresh=self._tokens)
         delay = self._delay(error)
         if delay is None or self._attempts >= MOST_ATTEMPTS:
-            raise error
+            raise error from None
         if self._until is not None and time.monotonic() + delay >= self._until:
-            raise error
+            raise error from None
         return Repeat(delay)
 
     def _delay(self, error: CinemaError) -> float | None:
         """Return the seconds to wait before the call may be repeated; None if it must not be repeated."""
         if error.code() is grpc.StatusCode.UNAVAILABLE:
             if not self._method.is_repeatable:
-                return None # it may have taken effect
+                return None  # it may have taken effect
             return spread(error.retry_delay) if error.retry_delay else backoff(self._attempts)
         return spread(error.retry_delay) if error.retry_delay is not None else None
 

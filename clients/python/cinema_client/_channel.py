@@ -5,6 +5,8 @@ import json
 from typing import Any
 from urllib.parse import urlsplit
 
+import grpc
+
 OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
     # Finds lost connections under a stream that has nothing to send. The server allows a ping every 10 s.
@@ -24,3 +26,18 @@ def is_loopback(target: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def credentials(target: str, root_certificates: bytes | None, *, plaintext: bool | None) -> grpc.ChannelCredentials | None:
+    """Return the credentials of a channel with TLS; None for one without.
+
+    Raises:
+        ValueError: Certificates for a channel without TLS.
+    """
+    if plaintext is None:
+        plaintext = root_certificates is None and is_loopback(target)
+    if not plaintext:
+        return grpc.ssl_channel_credentials(root_certificates)
+    if root_certificates is not None:
+        raise ValueError("root_certificates are for TLS: leave them out, or set plaintext=False.")
+    return None

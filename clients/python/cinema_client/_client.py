@@ -3,16 +3,16 @@
 import time
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import grpc
 from google.protobuf.message import Message
 
 from cinema_client import errors
-from cinema_client._channel import OPTIONS, is_loopback
+from cinema_client._channel import OPTIONS, credentials
 from cinema_client._error import CinemaError
 from cinema_client._interceptor import Interceptor
-from cinema_client._paging import items
+from cinema_client._pages import Pages
 from cinema_client._session import Session, Tokens
 from cinema_client._watching import Resumption, Watchdog
 from cinema_client.cinema.v1.auth_service_pb2 import (
@@ -25,7 +25,6 @@ from cinema_client.cinema.v1.auth_service_pb2_grpc import AuthServiceStub
 from cinema_client.cinema.v1.booking_service_pb2_grpc import BookingServiceStub
 from cinema_client.cinema.v1.box_office_service_pb2_grpc import BoxOfficeServiceStub
 from cinema_client.cinema.v1.catalog_service_pb2_grpc import CatalogServiceStub
-from cinema_client.cinema.v1.event_pb2 import EventType
 from cinema_client.cinema.v1.event_service_pb2 import WatchEventsRequest, WatchEventsResponse
 from cinema_client.cinema.v1.event_service_pb2_grpc import EventServiceStub
 from cinema_client.cinema.v1.showtime_service_pb2 import WatchSeatsRequest, WatchSeatsResponse
@@ -33,11 +32,14 @@ from cinema_client.cinema.v1.showtime_service_pb2_grpc import ShowtimeServiceStu
 from cinema_client.cinema.v1.ticket_service_pb2_grpc import TicketServiceStub
 from cinema_client.cinema.v1.user_pb2 import User
 
+if TYPE_CHECKING:
+    from cinema_client.cinema.v1.event_pb2 import EventType
+
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
 
 
-class Client:
+class Client(Pages):
     """A client of the cinema service. May be used by several threads.
 
     Args:
@@ -62,10 +64,11 @@ class Client:
         on_tokens: Callable[[Tokens | None], None] | None = None,
         timeout: float | None = 30.0,
     ) -> None:
-        if is_loopback(target) if plaintext is None else plaintext:
+        secure = credentials(target, root_certificates, plaintext=plaintext)
+        if secure is None:
             self._channel = grpc.insecure_channel(target, OPTIONS)
         else:
-            self._channel = grpc.secure_channel(target, grpc.ssl_channel_credentials(root_certificates), OPTIONS)
+            self._channel = grpc.secure_channel(target, secure, OPTIONS)
         self._session = Session(tokens, on_tokens)
         self._interceptor = Interceptor(self._session, timeout, self._refresh)
         channel = grpc.intercept_channel(self._channel, self._interceptor)
@@ -108,21 +111,6 @@ class Client:
         if tokens := self._session.tokens:
             self.auth.Logout(LogoutRequest(refresh_token=tokens.refresh_token))
 
-    def pages(self, method: Callable[[Request], Response], request: Request) -> Iterator[Any]:
-        """Return the items of all pages of a list, such as `pages(client.showtimes.ListShowtimes, request)`.
-
-        Raises:
-            TypeError: The method has no pages.
-        """
-        page = type(request)()
-        page.CopyFrom(request)
-        while True:
-            response = method(page)
-            yield from items(response)
-            page.page_token = response.next_page_token  # type: ignore[attr-defined]
-            if not page.page_token:  # type: ignore[attr-defined]
-                return
-
     def watch_seats(self, showtime_id: str, after_revision: int = 0) -> Iterator[WatchSeatsResponse]:
         """Return what happens to the seats of a showtime, frame by frame, until it has ended or is cancelled.
 
@@ -140,7 +128,7 @@ class Client:
     def watch_events(
         self,
         after_position: int = 0,
-        types: Iterable[EventType.ValueType] = (),
+        types: "Iterable[EventType.ValueType]" = (),
         *,
         showtime_id: str = "",
         cinema_id: str = "",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import grpc
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
@@ -82,7 +83,7 @@ class CinemaError(grpc.RpcError):
         """Return the message."""
         return self.message
 
-    def trailing_metadata(self) -> tuple[tuple[str, str | bytes], ...]:
+    def trailing_metadata(self) -> tuple[Any, ...]:
         """Return the metadata that came with the status."""
         return self._trailing_metadata
 

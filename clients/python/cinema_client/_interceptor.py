@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
-from google.protobuf.message import Message
 
 from cinema_client import errors
 from cinema_client._attempts import Attempts, typed
@@ -25,7 +24,7 @@ class Details(grpc.ClientCallDetails):
         self.compression = details.compression
 
 
-class Interceptor(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):  # type: ignore[misc]
+class Interceptor(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
     """Wraps each call of a channel.
 
     Args:
@@ -40,7 +39,7 @@ class Interceptor(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterc
         self._refresh_tokens = refresh
         self._refreshing = threading.Lock()
 
-    def intercept_unary_unary(self, continuation: Any, details: Any, request: Message) -> Any:
+    def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
         """Make a call, and repeat it as long as it may be."""
         timeout = self._timeout if details.timeout is None else details.timeout
         attempts = Attempts(details.method, request, timeout, details.metadata, self._session)
@@ -58,7 +57,7 @@ class Interceptor(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterc
                 self.refresh(repeat.refresh)
             time.sleep(repeat.delay)
 
-    def intercept_unary_stream(self, continuation: Any, details: Any, request: Message) -> Any:
+    def intercept_unary_stream(self, continuation: Any, details: Any, request: Any) -> Any:
         """Begin a stream; its errors have types. It is not resumed: see Client.watch_seats and Client.watch_events."""
         attempts = Attempts(details.method, request, details.timeout, details.metadata, self._session)
         return Stream(continuation(Details(details, details.timeout, attempts.start()), request))

@@ -44,7 +44,7 @@ class Resumption:
         """
         self._failures += 1
         if error.code() in FINAL or (not self._has_received and self._failures >= MOST_ATTEMPTS):
-            raise error
+            raise error from None
         return self.pause() if error.retry_delay is None else spread(error.retry_delay)
 
     @staticmethod

@@ -339,11 +339,6 @@ class RequestIdReused(CinemaError):
 
     reason = "REQUEST_ID_REUSED"
 
-    @property
-    def request_id(self) -> str:
-        """Metadata `request_id`."""
-        return _metadata.text(self.metadata, "request_id")
-
 
 class PaymentInProgress(CinemaError):
     """ABORTED. A payment of the booking that booking_id names is in progress: the booking of the call, or another

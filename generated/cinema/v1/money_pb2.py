@@ -22,7 +22,7 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from cinema.buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
 DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x63inema/v1/money.proto\x12\tcinema.v1\x1a\x1b\x62uf/validate/validate.proto\"\xbd\x01\n\x05Money\x12\x8e\x01\n\rcurrency_code\x18\x01 \x01(\tBw\xbaHt\xba\x01q\n\x13money.currency_code\x12>must be an ISO 4217 code: three capital letters, such as \"EUR\"\x1a\x1athis.matches(\'^[A-Z]{3}$\')\x12#\n\x0bminor_units\x18\x02 \x01(\x03\x42\x0e\xbaH\x0b\"\t\x18\x80\xa0\x94\xa5\x8d\x1d(\x00\x42\x64\n\rcom.cinema.v1B\nMoneyProtoP\x01Z cinema/gen/go/cinema/v1;cinemav1\xaa\x02\tCinema.V1\xca\x02\tCinema\\V1\xea\x02\nCinema::V1b\x06proto3')

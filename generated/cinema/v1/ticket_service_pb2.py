@@ -22,7 +22,7 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from cinema.buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from cinema.v1 import ticket_pb2 as cinema_dot_v1_dot_ticket__pb2
 from cinema.v1 import user_pb2 as cinema_dot_v1_dot_user__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2

@@ -1,0 +1,97 @@
+"""Carries out each call of an AsyncClient by the rules of the service: authorization, repeats, and errors with types."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+from grpc import aio
+
+from cinema_client import errors
+from cinema_client._attempts import Attempts, typed
+from cinema_client._session import Session, Tokens
+
+
+class AsyncInterceptor(aio.UnaryUnaryClientInterceptor):
+    """Wraps each call of a channel that has one response.
+
+    Args:
+        session: The tokens.
+        timeout: Seconds for a call without a timeout of its own; None for no limit.
+        refresh: Calls RefreshTokens with a refresh token.
+    """
+
+    def __init__(
+        self, session: Session, timeout: float | None, refresh: Callable[[str], Awaitable[object]]
+    ) -> None:
+        self._session = session
+        self._timeout = timeout
+        self._refresh_tokens = refresh
+        self._refreshing = asyncio.Lock()
+
+    async def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+        """Make a call, and repeat it as long as it may be."""
+        details = client_call_details
+        timeout = self._timeout if details.timeout is None else details.timeout
+        attempts = Attempts(_path(details), request, timeout, details.metadata, self._session)
+        while True:
+            metadata = attempts.start()
+            call = await continuation(_attempt(details, attempts.timeout, metadata), attempts.request)
+            try:
+                response = await call
+            except grpc.RpcError as failed:
+                repeat = attempts.after(failed)  # type: ignore[arg-type] # an AioRpcError
+            else:
+                self._session.follow(attempts.request, response)
+                return call
+            if repeat.refresh:
+                await self.refresh(repeat.refresh)
+            await asyncio.sleep(repeat.delay)
+
+    async def refresh(self, expired: Tokens) -> None:
+        """Get new tokens, unless another task already has."""
+        async with self._refreshing:
+            if self._session.tokens == expired:
+                try:
+                    await self._refresh_tokens(expired.refresh_token)
+                except errors.RefreshTokenInvalid:
+                    self._session.end()
+                    raise
+
+
+class AsyncStreamInterceptor(aio.UnaryStreamClientInterceptor):
+    """Begins the streams of a channel; their errors have types.
+
+    They are not resumed: see AsyncClient.watch_seats and AsyncClient.watch_events.
+
+    Args:
+        session: The tokens.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def intercept_unary_stream(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+        """Begin a stream."""
+        details = client_call_details
+        attempts = Attempts(_path(details), request, details.timeout, details.metadata, self._session)
+        return _responses(await continuation(_attempt(details, details.timeout, attempts.start()), request))
+
+
+async def _responses(call: Any) -> AsyncIterator[Message]:
+    try:
+        async for response in call:
+            yield response
+    except grpc.RpcError as failed:
+        raise typed(failed) from None  # type: ignore[arg-type] # an AioRpcError
+
+
+def _path(details: Any) -> str:
+    return details.method.decode() if isinstance(details.method, bytes) else str(details.method)
+
+
+def _attempt(details: Any, timeout: float | None, metadata: Any) -> aio.ClientCallDetails:
+    return aio.ClientCallDetails(
+        details.method, timeout, aio.Metadata(*metadata), details.credentials, details.wait_for_ready
+    )
