@@ -1,0 +1,91 @@
+"""Sign-in, fresh tokens, and the end of a session."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from cinema_client import Tokens, errors
+from cinema_client.cinema.v1 import auth_service_pb2
+
+from tests.client.conftest import Either
+from tests.client.proxy import Fault, Proxy
+from tests.rpc.conftest import PASSWORD, App
+
+HOUR = timedelta(minutes=61)
+
+
+async def test_register_login_logout(app: App, either: Either) -> None:
+    """Each change of the tokens is told, and calls are made by the user who is signed in."""
+    client = either.client
+    user = await either.call(client.register, "eve", PASSWORD, "Eve", "eve@example.com")
+    assert user.username == await either.who_am_i() == "eve"
+    await either.sign_in(app, "ada")
+    assert await either.who_am_i() == "ada"
+    await either.call(client.logout)
+    with pytest.raises(errors.TokenMissing):
+        await either.who_am_i()
+    await either.call(client.logout)
+    assert client.tokens is None
+    first, second, ended = either.token_changes
+    assert first != second
+    assert ended is None
+    assert str(first) == "Tokens()"
+
+
+async def test_an_expired_token_is_refreshed(app: App, proxy: Proxy, either: Either) -> None:
+    """Once, however many calls find it expired."""
+    await either.sign_in(app)
+    app.clock.advance(HOUR)
+    names = await asyncio.gather(*(either.who_am_i() for _ in range(10)))
+    assert set(names) == {"ada"}
+    assert len(proxy.of("RefreshTokens")) == 1
+    assert either.client.tokens == either.token_changes[-1]
+    assert len(either.token_changes) == 2
+
+
+async def test_a_lost_refresh_is_repeated(app: App, proxy: Proxy, either: Either) -> None:
+    """Login and RefreshTokens have no request_id, but may be repeated."""
+    proxy.faults = [Fault.LOSE_RESPONSE]
+    await either.sign_in(app)
+    request = auth_service_pb2.RefreshTokensRequest(refresh_token=either.client.tokens.refresh_token)
+    proxy.faults = [Fault.LOSE_RESPONSE]
+    await either.call(either.client.auth.RefreshTokens, request)
+    app.clock.advance(HOUR)
+    assert await either.who_am_i() == "ada"
+
+
+async def test_a_session_that_has_ended(app: App, proxy: Proxy, either: Either) -> None:
+    """Neither token is good any more: the caller has to sign in."""
+    await either.sign_in(app)
+    app.clock.advance(timedelta(days=31))
+    with pytest.raises(errors.RefreshTokenInvalid):
+        await either.who_am_i()
+    assert either.client.tokens is None
+    assert either.token_changes[-1] is None
+
+
+async def test_a_session_continues_in_another_client(app: App, proxy: Proxy, either: Either) -> None:
+    await either.sign_in(app)
+    kept = Tokens(either.client.tokens.access_token, either.client.tokens.refresh_token)
+    other = Either(type(either.client)(proxy.address, tokens=kept), [])
+    assert await other.who_am_i() == "ada"
+    app.clock.advance(HOUR)
+    assert await other.who_am_i() == "ada"
+    assert other.client.tokens != kept
+    await other.close()
+
+
+async def test_a_new_password_begins_a_new_session(app: App, either: Either) -> None:
+    """Which the client goes on with: the old refresh token is good no more."""
+    await either.sign_in(app)
+    request = auth_service_pb2.ChangePasswordRequest(current_password=PASSWORD, new_password=f"{PASSWORD}!")
+    await either.call(either.client.auth.ChangePassword, request)
+    app.clock.advance(HOUR)
+    assert await either.who_am_i() == "ada"
+
+
+async def test_a_callers_own_authorization_is_left_alone(app: App, either: Either) -> None:
+    await either.sign_in(app, "ada")
+    request = auth_service_pb2.GetCurrentUserRequest()
+    response = await either.call(either.client.auth.GetCurrentUser, request, metadata=await app.customer("bob"))
+    assert response.user.username == "bob"
