@@ -134,6 +134,9 @@ lock: $(ENVIRONMENT) ## Rewrite the lock files from pyproject.toml; LOCK_OPTIONS
 	@$(compile_lock) pyproject.toml --all-extras --group dev --constraint requirements.lock --output-file requirements-dev.lock >/dev/null
 	@$(compile_lock) --group build --constraint requirements-dev.lock --output-file requirements-build.lock >/dev/null
 	@$(compile_lock) --group bench --constraint requirements-dev.lock --output-file requirements-bench.lock >/dev/null
+	@$(compile_lock) clients/python/pyproject.toml --resolution lowest-direct --output-file clients/python/locks/oldest.lock >/dev/null
+	@for major in 6 7; do echo "protobuf<$$((major + 1))" \
+	| $(compile_lock) clients/python/pyproject.toml --constraint - --output-file clients/python/locks/protobuf$$major.lock >/dev/null; done
 
 .PHONY: clean
 clean: ## Remove .venv, caches and build output; the database stays
@@ -231,7 +234,7 @@ audit: $(ENVIRONMENT) ## Find known vulnerabilities in locked dependencies (quer
 		--requirement requirements-bench.lock
 
 .PHONY: wheel-check
-wheel-check: $(ENVIRONMENT) ## Build the wheel, install it outside this folder, and buy a seat from its server
+wheel-check: $(ENVIRONMENT) ## Build the wheels, install them outside this folder, and buy seats from the server
 	@.ci/check-wheel $(BIN)/python
 
 ADDRESS ?= 127.0.0.1:50051

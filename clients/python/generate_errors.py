@@ -92,7 +92,9 @@ def _class(reason: Reason) -> str:
 def _property(reason: Reason, key: str) -> str:
     kind = reason.type_of(key)
     optional = not reason.is_always_sent(key) and kind in NULLABLE
-    name = {"tuple[str, ...]": "names", "datetime.datetime": "time", "bool": "flag", "int": "number", "str": "text"}[kind]
+    name = {"tuple[str, ...]": "names", "datetime.datetime": "time", "bool": "flag", "int": "number", "str": "text"}[
+        kind
+    ]
     call = f'_metadata.{name}(self.metadata, "{key}")'
     if optional:
         call += f' if "{key}" in self.metadata else None'

@@ -47,9 +47,7 @@ def _lists(files: FileDescriptorSet) -> Iterator[List]:
         for file in files.file
         for message in file.message_type
     }
-    messages = {
-        f".{file.package}.{message.name}": message for file in files.file for message in file.message_type
-    }
+    messages = {f".{file.package}.{message.name}": message for file in files.file for message in file.message_type}
     for file in files.file:
         for service in file.service:
             for method in service.method:

@@ -1,12 +1,12 @@
 """A proxy between a client and a server: it notes each call, and makes the next ones fail in chosen ways."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
 
-import asyncio
 import grpc
 from google.rpc.status_pb2 import Status
 

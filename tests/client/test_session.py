@@ -54,7 +54,7 @@ async def test_a_lost_refresh_is_repeated(app: App, proxy: Proxy, either: Either
     assert await either.who_am_i() == "ada"
 
 
-async def test_a_session_that_has_ended(app: App, proxy: Proxy, either: Either) -> None:
+async def test_a_session_that_has_ended(app: App, either: Either) -> None:
     """Neither token is good any more: the caller has to sign in."""
     await either.sign_in(app)
     app.clock.advance(timedelta(days=31))

@@ -62,7 +62,7 @@ class AsyncClient(AsyncPages):
         plaintext: bool | None = None,
         tokens: Tokens | None = None,
         on_tokens: Callable[[Tokens | None], None] | None = None,
-        timeout: float | None = 30.0,  # noqa: ASYNC109 (of each call)
+        timeout: float | None = 30.0,
     ) -> None:
         self._session = Session(tokens, on_tokens)
         self._interceptor = AsyncInterceptor(self._session, timeout, self._refresh)
@@ -146,7 +146,11 @@ class AsyncClient(AsyncPages):
             booking_id: Only events of this booking.
         """
         request = WatchEventsRequest(
-            after_position=after_position, types=types, showtime_id=showtime_id, cinema_id=cinema_id, booking_id=booking_id
+            after_position=after_position,
+            types=types,
+            showtime_id=showtime_id,
+            cinema_id=cinema_id,
+            booking_id=booking_id,
         )
         async for frame in self._watch(self.events.WatchEvents, request):
             request.after_position = frame.next_position

@@ -1,7 +1,7 @@
-"""Carries out each call of an AsyncClient by the rules of the service: authorization, repeats, and errors with types."""
+"""Carries out each call of an AsyncClient by the rules of the service: authorization, repeats, errors with types."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from typing import Any
 
 import grpc
@@ -10,6 +10,7 @@ from grpc import aio
 
 from cinema_client import errors
 from cinema_client._attempts import Attempts, typed
+from cinema_client._error import CinemaError
 from cinema_client._session import Session, Tokens
 
 
@@ -22,9 +23,7 @@ class AsyncInterceptor(aio.UnaryUnaryClientInterceptor):
         refresh: Calls RefreshTokens with a refresh token.
     """
 
-    def __init__(
-        self, session: Session, timeout: float | None, refresh: Callable[[str], Awaitable[object]]
-    ) -> None:
+    def __init__(self, session: Session, timeout: float | None, refresh: Callable[[str], Awaitable[object]]) -> None:
         self._session = session
         self._timeout = timeout
         self._refresh_tokens = refresh
@@ -39,14 +38,17 @@ class AsyncInterceptor(aio.UnaryUnaryClientInterceptor):
             metadata = attempts.start()
             call = await continuation(_attempt(details, attempts.timeout, metadata), attempts.request)
             try:
-                response = await call
-            except grpc.RpcError as failed:
-                repeat = attempts.after(failed)  # type: ignore[arg-type] # an AioRpcError
-            else:
-                self._session.follow(attempts.request, response)
-                return call
-            if repeat.refresh:
-                await self.refresh(repeat.refresh)
+                try:
+                    response = await call
+                except aio.AioRpcError as failed:
+                    repeat = attempts.after(failed)
+                else:
+                    self._session.follow(attempts.request, response)
+                    return call
+                if repeat.refresh:
+                    await self.refresh(repeat.refresh)
+            except CinemaError as error:
+                return FailedCall(call, error)
             await asyncio.sleep(repeat.delay)
 
     async def refresh(self, expired: Tokens) -> None:
@@ -58,6 +60,29 @@ class AsyncInterceptor(aio.UnaryUnaryClientInterceptor):
                 except errors.RefreshTokenInvalid:
                     self._session.end()
                     raise
+
+
+class FailedCall:
+    """A call that failed, and raises an error with a type when it is awaited.
+
+    An interceptor must not raise such an error itself: grpcio before 1.83 writes a traceback to standard error then.
+    """
+
+    def __init__(self, call: Any, error: CinemaError) -> None:
+        self._call = call
+        self._error = error
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._fail().__await__()
+
+    async def _fail(self) -> Any:
+        raise self._error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._call, name)
+
+
+aio.UnaryUnaryCall.register(FailedCall)
 
 
 class AsyncStreamInterceptor(aio.UnaryStreamClientInterceptor):

@@ -28,7 +28,9 @@ def is_loopback(target: str) -> bool:
         return False
 
 
-def credentials(target: str, root_certificates: bytes | None, *, plaintext: bool | None) -> grpc.ChannelCredentials | None:
+def credentials(
+    target: str, root_certificates: bytes | None, *, plaintext: bool | None
+) -> grpc.ChannelCredentials | None:
     """Return the credentials of a channel with TLS; None for one without.
 
     Raises:

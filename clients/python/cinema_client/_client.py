@@ -146,7 +146,11 @@ class Client(Pages):
             booking_id: Only events of this booking.
         """
         request = WatchEventsRequest(
-            after_position=after_position, types=types, showtime_id=showtime_id, cinema_id=cinema_id, booking_id=booking_id
+            after_position=after_position,
+            types=types,
+            showtime_id=showtime_id,
+            cinema_id=cinema_id,
+            booking_id=booking_id,
         )
         for frame in self._watch(self.events.WatchEvents, request):
             request.after_position = frame.next_position
@@ -165,13 +169,14 @@ class Client(Pages):
                     resumption.received()
                     yield frame
                     watchdog.listen()
-                return
             except errors.TokenExpired:
                 if tokens is None:
                     raise
                 self._interceptor.refresh(tokens)
             except CinemaError as error:
                 time.sleep(resumption.pause() if watchdog.has_cancelled else resumption.after(error))
+            else:
+                return
             finally:
                 watchdog.stop()
                 stream.cancel()

@@ -73,7 +73,7 @@ class CinemaError(grpc.RpcError):
             self.reason = details.reason
 
     def __str__(self) -> str:
-        return f"{self._code.name} {self.reason}: {self.message}" if self.reason else f"{self._code.name}: {self.message}"
+        return f"{' '.join(filter(None, (self._code.name, self.reason)))}: {self.message}"
 
     def code(self) -> grpc.StatusCode:
         """Return the status code."""

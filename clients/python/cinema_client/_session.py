@@ -44,7 +44,9 @@ class Session:
         if "tokens" in response.DESCRIPTOR.fields_by_name:
             tokens: user_pb2.Tokens = response.tokens  # type: ignore[attr-defined]
             self._set(Tokens(tokens.access_token, tokens.refresh_token))
-        elif isinstance(request, LogoutRequest) and self._tokens and request.refresh_token == self._tokens.refresh_token:
+        elif (
+            self._tokens and isinstance(request, LogoutRequest) and request.refresh_token == self._tokens.refresh_token
+        ):
             self._set(None)
 
     def _set(self, tokens: Tokens | None) -> None:
