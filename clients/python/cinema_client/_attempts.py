@@ -3,7 +3,7 @@
 import random
 import time
 import uuid
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -27,7 +27,7 @@ class Failed(Protocol):
 
     def code(self) -> grpc.StatusCode: ...
     def details(self) -> str | None: ...
-    def trailing_metadata(self) -> Metadata | None: ...
+    def trailing_metadata(self) -> Any: ...
 
 
 class Repeat(NamedTuple):
