@@ -109,7 +109,7 @@ async def _responses(call: Any) -> AsyncIterator[Message]:
         async for response in call:
             yield response
     except grpc.RpcError as failed:
-        raise typed(failed) from None  # type: ignore[arg-type] # an AioRpcError
+        raise typed(failed) from None
 
 
 def _path(details: Any) -> str:

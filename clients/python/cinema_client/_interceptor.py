@@ -49,7 +49,7 @@ class Interceptor(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterc
             try:
                 response = call.result()
             except grpc.RpcError as failed:
-                repeat = attempts.after(failed)  # type: ignore[arg-type]
+                repeat = attempts.after(failed)
             else:
                 self._session.follow(attempts.request, response)
                 return call
@@ -86,7 +86,7 @@ class Stream:
         try:
             return next(self._call)
         except grpc.RpcError as failed:
-            raise typed(failed) from None  # type: ignore[arg-type]
+            raise typed(failed) from None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._call, name)
