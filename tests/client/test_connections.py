@@ -1,0 +1,107 @@
+"""Connections: several addresses, and those that are lost without a word."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+import pytest
+from cinema_client import AsyncClient, Client, _async_client, _channel, _client
+from cinema_client._watching import LONGEST_SILENCE_SECONDS
+from cinema_client.cinema.v1 import catalog_service_pb2
+
+from tests.client.conftest import Either
+from tests.client.proxy import proxying
+from tests.rpc.conftest import App
+
+KINDS = pytest.mark.parametrize("kind", [Client, AsyncClient])
+
+
+@dataclass
+class Cable:
+    """TCP connections to a server. Those that are cut swallow all that is sent, as behind a router that has failed."""
+
+    target: str
+    address: str = ""
+    is_whole: asyncio.Event = field(default_factory=asyncio.Event)
+    connections: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def cut(self) -> None:
+        """Cut what is connected now. Later connections work."""
+        self.is_whole.clear()
+        self.is_whole = asyncio.Event()
+        self.is_whole.set()
+
+    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Carry a connection, in both directions."""
+        task = asyncio.current_task()
+        assert task is not None
+        self.connections.append(task)
+        host, port = self.target.split(":")
+        far_reader, far_writer = await asyncio.open_connection(host, int(port))
+        is_whole = self.is_whole
+        with suppress(asyncio.CancelledError):  # asyncio complains of tasks of a server that are cancelled
+            await asyncio.gather(_carry(reader, far_writer, is_whole), _carry(far_reader, writer, is_whole))
+
+
+async def _carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter, is_whole: asyncio.Event) -> None:
+    try:
+        while data := await source.read(65_536):
+            if is_whole.is_set():
+                sink.write(data)
+    except ConnectionError:
+        pass
+    finally:
+        sink.transport.abort()
+
+
+@asynccontextmanager
+async def cable(target: str) -> AsyncIterator[Cable]:
+    """Lay a cable to a server."""
+    laid = Cable(target)
+    laid.is_whole.set()
+    server = await asyncio.start_server(laid.accept, "127.0.0.1", 0)
+    laid.address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield laid
+    finally:
+        server.close()
+        for connection in laid.connections:
+            connection.cancel()
+        await asyncio.wait(laid.connections)
+
+
+@KINDS
+async def test_a_connection_that_is_lost_without_a_word(
+    kind: type[Client | AsyncClient], app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pings find it, and the stream goes on over another one. Here they come sooner than the client's."""
+    shorter = {"grpc.keepalive_time_ms": 1_000, "grpc.http2.ping_timeout_ms": 2_000}
+    options = tuple((name, shorter.get(name, value)) for name, value in _channel.OPTIONS)
+    for module in (_client, _async_client):
+        monkeypatch.setattr(module, "OPTIONS", options)
+    showtime = await app.showtime()
+    async with cable(app.server.address) as laid:
+        either = Either(kind(laid.address), [])
+        frames = either.client.watch_seats(showtime.showtime_id)
+        (first,) = await either.take(frames, 1)
+        laid.cut()
+        await app.book(showtime.showtime_id, "A1", "A2")
+        began = time.monotonic()
+        (second,) = await either.take(frames, 1)
+        assert second.revision > first.revision
+        assert time.monotonic() - began < LONGEST_SILENCE_SECONDS
+        assert len(laid.connections) > 1
+        await either.stop(frames)
+        await either.close()
+
+
+@KINDS
+async def test_calls_go_to_all_addresses_of_a_name(kind: type[Client | AsyncClient], app: App) -> None:
+    async with proxying(app.server.address) as one, proxying(app.server.address) as other:
+        either = Either(kind(f"ipv4:{one.address},{other.address}", plaintext=True), [])
+        while not (one.calls and other.calls):
+            await either.call(either.client.catalog.ListMovies, catalog_service_pb2.ListMoviesRequest())
+            assert len(one.calls) + len(other.calls) < 1_000
+        await either.close()
