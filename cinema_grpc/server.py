@@ -9,6 +9,7 @@ import structlog
 from cinema_grpc.adapters.access_tokens import JwtAccessTokens
 from cinema_grpc.adapters.clock import SystemClock
 from cinema_grpc.adapters.database.account_store import SqlAccountStore
+from cinema_grpc.adapters.database.backlog_reader import SqlBacklogReader
 from cinema_grpc.adapters.database.booking_reader import SqlBookingReader
 from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
 from cinema_grpc.adapters.database.catalog_store import SqlCatalogStore
@@ -30,6 +31,7 @@ from cinema_grpc.adapters.ticket_codes import SignedCodes
 from cinema_grpc.application import events, expiry, payments, retention
 from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.background import BackgroundTask
+from cinema_grpc.application.backlog import SECONDS_BETWEEN_READINGS, BacklogWatch
 from cinema_grpc.application.bookings import Bookings
 from cinema_grpc.application.box_office.box_office import BoxOffice
 from cinema_grpc.application.box_office.cache import ShowtimeCache
@@ -48,6 +50,7 @@ from cinema_grpc.application.payment_saga import PaymentSaga
 from cinema_grpc.application.payments import Payments
 from cinema_grpc.application.principals import SECONDS_BETWEEN_REVOCATIONS
 from cinema_grpc.application.refunds import Refunds
+from cinema_grpc.application.sales_counts import SalesCounts
 from cinema_grpc.application.sales_report import SalesReports
 from cinema_grpc.application.scheduling import Scheduling
 from cinema_grpc.application.seat_watch import SeatWatch
@@ -58,10 +61,12 @@ from cinema_grpc.config import PREFIX, BadSettings, Settings, with_port
 from cinema_grpc.key_reload import SECONDS_BETWEEN_RELOADS, KeyReload, read_signing_keys, read_ticket_keys
 from cinema_grpc.listening import limits_of, read_certificates
 from cinema_grpc.observability.metrics import Metrics
+from cinema_grpc.observability.readings import Problems, Sources
 from cinema_grpc.payment_provider import PaymentProvider, build_provider
 from cinema_grpc.storage import SECONDS_BETWEEN_CHECKS, bring_up_to_date, can_sell
 from cinema_grpc.transport import security_log
 from cinema_grpc.transport.booking_servicer import encode_action, encode_confirmed
+from cinema_grpc.transport.call_counts import CallCounts
 from cinema_grpc.transport.seat_maps import encode_frame
 from cinema_grpc.transport.server import Application, CannotListen, Server, build
 
@@ -120,7 +125,7 @@ class CinemaServer:
         note, commonest = security_log.note, load_commonest_passwords()
         self.accounts = Accounts(self.account_store, self._passwords, self._tokens, throttle, note, clock, commonest)
         self._sessions = Sessions(SqlSessionStore(self.database), self._tokens, settings.refresh_grace, note)
-        self._metrics = Metrics()
+        self._problems, self._call_counts, self._sales = Problems(), CallCounts(), SalesCounts()
         self._provider = build_provider(settings, self.database) if gateway is None else PaymentProvider(gateway)
         self._build_sales(self._provider)
         self.watch_accounts = BackgroundTask(
@@ -136,6 +141,9 @@ class CinemaServer:
         self._background += [self.event_feed.sequence] if self.database.driver.shared else []
         self._background += [self.watch_accounts, self.watch_keys] if keys else [self.watch_accounts]
         self._background += [self.watch_ticket_keys] if settings.ticket_keys else []
+        if settings.metrics_address is not None:
+            self._background.append(BackgroundTask("backlog", self._backlog.run_pass, SECONDS_BETWEEN_READINGS))
+        self._metrics = Metrics(self._sources())
         self._application = Application(
             accounts=self.accounts,
             sessions=self._sessions,
@@ -159,6 +167,7 @@ class CinemaServer:
     def _build_sales(self, provider: PaymentProvider) -> None:
         """Build listings, the catalog, the box office, bookings and payments, and their background tasks."""
         settings, store, cache = self._settings, SqlBoxOfficeStore(self.database), ShowtimeCache()
+        self._cache = cache
         gateway = provider.gateway
         driver = self.database.driver
         sole_clock = None if driver.shared else self.database.clock
@@ -167,11 +176,10 @@ class CinemaServer:
         self.catalog = Catalog(store_of_catalog, provider.price_rule)
         self._box_office = BoxOffice(store, cache, driver.waiting_tasks, settings.longest_wait_seconds)
         payment_store, grace = SqlPaymentStore(self.database), settings.payment_grace
-        given_up, overdue = self._metrics.refunds_given_up.inc, self._metrics.payments_overdue.inc
-        refunds = Refunds(payment_store, self._box_office, gateway, grace, given_up)
+        refunds = Refunds(payment_store, self._box_office, gateway, grace, self._problems.note_refund_given_up)
         issuer = TicketIssuer(self._ticket_codes)
         saga = PaymentSaga(self._box_office, gateway, encode_confirmed, grace, encode_action, issuer)
-        self._payments = Payments(payment_store, saga, overdue)
+        self._payments = Payments(payment_store, saga, self._problems.note_payment_overdue)
         reader, limits = SqlBookingReader(self.database), settings.hold_limits
         self.bookings = Bookings(self._box_office, reader, self._payments, settings.hold_for, limits)
         readers = SqlDeskReader(self.database), SqlRefundReader(self.database)
@@ -190,6 +198,8 @@ class CinemaServer:
         event_store = SqlEventStore(self.database)
         self.event_feed = EventFeed(event_store)
         self._box_office.on_commit(self.event_feed.note_commit)
+        self._box_office.on_commit(self._sales.note_commit)
+        self._backlog = BacklogWatch(SqlBacklogReader(self.database, event_store))
         delete_events = partial(events.delete_old_events, event_store, settings.event_retention)
         self.delete_events = BackgroundTask("event retention", delete_events, retention.SECONDS_BETWEEN_PASSES)
         self.pay_refunds = refunds.task
@@ -199,6 +209,20 @@ class CinemaServer:
         self.recover_payments = BackgroundTask("payment recovery", recover, payments.SECONDS_BETWEEN_RECOVERIES)
         delete_expired = partial(retention.delete_expired, SqlRetentionStore(self.database))
         self.delete_expired = BackgroundTask("retention", delete_expired, retention.SECONDS_BETWEEN_PASSES)
+
+    def _sources(self) -> Sources:
+        return Sources(
+            calls=self._call_counts,
+            box_office=self._box_office,
+            sales=self._sales,
+            problems=self._problems,
+            backlog=self._backlog,
+            event_feed=self.event_feed,
+            seat_watch=self._seat_watch,
+            cache=self._cache,
+            database=self.database,
+            tasks=[*self._background, self.watch_storage],
+        )
 
     @property
     def address(self) -> str:
@@ -256,6 +280,7 @@ class CinemaServer:
                 certificates=certificates,
                 health_address=self._settings.health_address,
                 shared_port=shared_port,
+                counts=self._call_counts,
             )
         except CannotListen as error:
             setting = "LISTEN_ADDRESS" if error.address == self._settings.listen_address else "HEALTH_ADDRESS"

@@ -19,6 +19,7 @@ class BackgroundTask:
     """Runs passes with a pause between them. A failed pass is logged, and repeated after a growing pause.
 
     Attributes:
+        name: Its name in the log.
         failures: Number of failed passes since the last one that succeeded.
     """
 
@@ -30,7 +31,7 @@ class BackgroundTask:
             run_pass: Runs one pass.
             pause: Seconds between two passes, give or take 10%, so that replicas don't run in step.
         """
-        self._name = name
+        self.name = name
         self._run_pass = run_pass
         self._pause = pause
         self._woken = asyncio.Event()
@@ -39,7 +40,7 @@ class BackgroundTask:
 
     def start(self) -> None:
         """Start running passes. Needs a running event loop."""
-        self._task = asyncio.create_task(self._run(), name=self._name)
+        self._task = asyncio.create_task(self._run(), name=self.name)
 
     def wake(self) -> None:
         """Run the next pass now, or right after the current one. Without effect while passes fail."""
@@ -64,7 +65,7 @@ class BackgroundTask:
                 self.failures += 1
                 pause = min(LONGEST_PAUSE, self._pause * 2 ** min(self.failures, 10))
                 logger.exception(
-                    "a background task failed", task=self._name, failures=self.failures, next_try_seconds=pause
+                    "a background task failed", task=self.name, failures=self.failures, next_try_seconds=pause
                 )
             await self._rest(pause * random.uniform(0.9, 1.1))  # noqa: S311 (not a secret)
 

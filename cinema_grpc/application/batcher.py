@@ -42,6 +42,11 @@ class Batcher(Generic[Q, A]):
         self._batch_start = 0.0
         self.tasks: set[asyncio.Task[Any]] = set()
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a batch."""
+        return len(self._waiting)
+
     def rounds_ahead(self) -> tuple[int, float]:
         """Return how many rounds a new request would wait for, and for how many seconds the present one has run."""
         if len(self.tasks) < self._workers:

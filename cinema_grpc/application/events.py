@@ -52,6 +52,11 @@ class EventFeed:
         self.sequence = BackgroundTask("event positions", self.run_pass, SECONDS_BETWEEN_PASSES)
         self.follow = BackgroundTask("new events", self._look, SECONDS_BETWEEN_GLANCES)
 
+    @property
+    def watchers(self) -> int:
+        """How many watches are open."""
+        return self._watchers
+
     def note_commit(self, _updates: Sequence[ShowtimeUpdate]) -> None:
         """Have the next pass give positions."""
         self._has_committed = True

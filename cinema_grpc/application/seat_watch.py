@@ -95,6 +95,11 @@ class SeatWatch:
         if versions is not None:
             self.tasks.append(BackgroundTask("seat revisions", self.catch_up, SECONDS_BETWEEN_QUERIES))
 
+    @property
+    def watchers(self) -> int:
+        """How many streams are open."""
+        return sum(each.watchers for each in self._watched.copy().values())
+
     async def frames(self, showtime_id: str, after_revision: int) -> AsyncGenerator[bytes, None]:
         """Yield encoded frames: at once what has changed since a revision, or all; then each change.
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import structlog
 
+from cinema_grpc import __version__
 from cinema_grpc.adapters.database.database import without_secrets
 from cinema_grpc.adapters.database.migrate import SELLING
 from cinema_grpc.cli import demo
@@ -143,6 +144,7 @@ def _log_start(server: CinemaServer, settings: Settings) -> None:
         logger.warning(f"codes of tickets are random: doors can't check them offline; set {PREFIX}TICKET_KEYS")
     logger.info(
         "serving",
+        version=__version__,
         tasks=len(asyncio.all_tasks()),  # a different number at "stopping" shows a leak
         address=server.address,
         database=without_secrets(settings.database_url),

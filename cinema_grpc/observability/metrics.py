@@ -1,14 +1,27 @@
-"""Metrics over HTTP, in the format of Prometheus."""
+"""Metrics over HTTP, in the format of Prometheus.
 
+The server counts in plain numbers. They are read when Prometheus asks, in a thread.
+"""
+
+import itertools
 import socket
 import time
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from http.server import ThreadingHTTPServer
 from socketserver import TCPServer
 from threading import Thread
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, MetricsHandler, ProcessCollector
+from prometheus_client import CollectorRegistry, MetricsHandler, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric as PrometheusMetric
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from cinema_grpc.application.distribution import Distribution
+from cinema_grpc.observability.metric_list import METRICS, Kind, Metric
+from cinema_grpc.observability.readings import Sources
 
 MOST_CONNECTIONS = 20
 """Maximum concurrent connections, each with a thread. The next one closes the oldest."""
@@ -17,24 +30,12 @@ SECONDS_TO_ANSWER = 5.0
 
 
 class Metrics:
-    """Counters of problems that need an operator, and the resources of the process.
+    """The metrics of a server, and the resources of its process."""
 
-    Attributes:
-        refunds_given_up: Refunds that the payment provider refused for good, and that must be paid by hand.
-        payments_overdue: Failed attempts to settle payments that have been open for a day.
-    """
-
-    def __init__(self) -> None:
+    def __init__(self, sources: Sources) -> None:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
-        self.refunds_given_up = Counter(
-            "cinema_refunds_given_up", "Refunds that must be paid by hand.", registry=self._registry
-        )
-        self.payments_overdue = Counter(
-            "cinema_payments_overdue",
-            "Failed attempts to settle payments that have been open for a day.",
-            registry=self._registry,
-        )
+        self._registry.register(_SourceCollector(sources))
         self._server: _MetricsServer | None = None
 
     def serve(self, address: str) -> int:
@@ -53,6 +54,40 @@ class Metrics:
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
+
+
+class _SourceCollector(Collector):
+    """Converts readings for Prometheus' client."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+
+    def describe(self) -> Iterable[PrometheusMetric]:
+        """Return nothing: the registry would collect all metrics to learn their names."""
+        return ()
+
+    def collect(self) -> Iterable[PrometheusMetric]:
+        """Read all metrics."""
+        families: dict[Metric, Any] = {each: FAMILIES[each.kind](each) for each in METRICS}
+        for metric, value, labels in self._sources.read():
+            if isinstance(value, Distribution):
+                families[metric].add_metric(labels, _buckets(value), value.total)
+            else:
+                families[metric].add_metric(labels, value)
+        return families.values()
+
+
+FAMILIES: Mapping[Kind, Callable[[Metric], PrometheusMetric]] = {
+    Kind.COUNTER: lambda each: CounterMetricFamily(each.name, each.meaning, labels=each.labels),
+    Kind.GAUGE: lambda each: GaugeMetricFamily(each.name, each.meaning, labels=each.labels),
+    Kind.HISTOGRAM: lambda each: HistogramMetricFamily(each.name, each.meaning, labels=each.labels),
+}
+
+
+def _buckets(values: Distribution) -> list[tuple[str, float]]:
+    """Return the buckets as Prometheus has them: each with the values of those below it."""
+    bounds = (*map(floatToGoString, values.bounds), "+Inf")
+    return list(zip(bounds, itertools.accumulate(values.counts), strict=True))
 
 
 class _MetricsServer(ThreadingHTTPServer):

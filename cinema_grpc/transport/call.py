@@ -18,6 +18,9 @@ from cinema_grpc.application.account_ports import Principal
 from cinema_grpc.domain.errors import CinemaError
 
 REQUEST_ID_HEADER = "x-request-id"
+USER_AGENT_HEADER = "user-agent"
+LONGEST_USER_AGENT = 200
+"""Characters of a user agent that are logged."""
 WELL_FORMED_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 IPV6_PREFIX = 64
 """Length of the smallest prefix that a provider assigns to one customer (RFC 6177)."""
@@ -111,6 +114,14 @@ class Call:
         if not self._x_request_id:
             self._x_request_id = _sent_request_id(self.metadata) or str(uuid_utils.uuid7())
         return self._x_request_id
+
+    @property
+    def user_agent(self) -> str:
+        """The beginning of what the client calls itself; "" if it does not."""
+        for name, value in self.metadata:
+            if name == USER_AGENT_HEADER:
+                return value[:LONGEST_USER_AGENT] if isinstance(value, str) else ""
+        return ""
 
 
 current_call: ContextVar[Call] = ContextVar("current_call")

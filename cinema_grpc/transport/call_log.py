@@ -7,8 +7,13 @@ from typing import Any
 import structlog
 from grpc import StatusCode
 
+from cinema_grpc.domain.errors import CinemaError
 from cinema_grpc.transport.call import Call
 
+QUIET_SERVICES = ("/grpc.health.", "/grpc.reflection.")
+"""Beginnings of methods whose lines have the level debug: probes call them every few seconds."""
+MOST_FIELDS = 20
+"""Maximum number of bad fields in a line."""
 SECONDS_TO_COLLECT_LINES = 0.005
 """Longest delay of a line. Writing many lines at once costs far less than writing each."""
 
@@ -24,7 +29,7 @@ class CallLog:
         self,
         call: Call,
         code: StatusCode,
-        reason: str | None = None,
+        refusal: CinemaError | None = None,
         fault: BaseException | None = None,
         *,
         alone: bool,
@@ -34,7 +39,8 @@ class CallLog:
         Args:
             call: The call.
             code: Status code that its client gets.
-            reason: Reason of the error, if the call failed with an error of the contract.
+            refusal: The error of the contract that the call failed with, if it did. The line has its reason and the
+                names of bad fields; not their values, which may be private.
             fault: Cause of an internal error; logged with its traceback, without delay.
             alone: Whether no other call is open, whose line could be written with this one.
         """
@@ -45,8 +51,13 @@ class CallLog:
         }
         if call.principal is not None:
             line["user_id"] = call.principal.user_id
-        if reason is not None:
-            line["reason"] = reason
+        if refusal is not None:
+            line["reason"] = refusal.reason
+            if refusal.violations:
+                line["fields"] = [each.field for each in refusal.violations[:MOST_FIELDS]]
+        line["client"] = call.client.network
+        if call.user_agent:
+            line["user_agent"] = call.user_agent
         line["request_id"] = call.x_request_id
         if fault is not None:
             self.flush()
@@ -60,4 +71,5 @@ class CallLog:
         """Write the lines that were collected."""
         lines, self._lines = self._lines, []
         for line in lines:
-            self._logger.info("call", **line)
+            log = self._logger.debug if line["method"].startswith(QUIET_SERVICES) else self._logger.info
+            log("call", **line)

@@ -75,6 +75,7 @@ class TooManyCalls(CinemaError):
             value: Its value.
         """
         super().__init__(limit=limit, value=value, retry_after_seconds=1)
+        self.limit = limit
         self.metadata = {limit: str(value), "retry_after_seconds": "1"}
 
 

@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from cinema_grpc.domain.errors import FieldViolation, InvalidRequest
+from cinema_grpc.transport.call_counts import CallCounts
 from cinema_grpc.transport.validation import RequestCheck, refusing_garbage
 
 if TYPE_CHECKING:
@@ -52,9 +53,10 @@ class Method:
         reads_stream: Whether it takes a stream of requests.
         writes_stream: Whether it returns a stream of responses.
         yields: Whether it yields the responses; else it writes them to the context.
+        counts: Counts of its calls.
     """
 
-    def __init__(self, name: str, handler: Handler, traits: MethodTraits) -> None:
+    def __init__(self, name: str, handler: Handler, traits: MethodTraits, counts: CallCounts) -> None:
         """Set up from gRPC's handler of the method.
 
         Raises:
@@ -69,6 +71,8 @@ class Method:
         self.reads_stream = handler.request_streaming
         self.writes_stream = handler.response_streaming
         self.yields = inspect.isasyncgenfunction(call)
+        kind = "bidi_stream" if self.reads_stream else "server_stream" if self.writes_stream else "unary"
+        self.counts = counts.of(name, kind)
         self._serialize: Any = handler.response_serializer or bytes
 
     async def validate(self, message: bytes | None) -> Any:

@@ -24,6 +24,7 @@ from cinema_grpc.domain.errors import CinemaError
 from cinema_grpc.transport import security_log
 from cinema_grpc.transport.authentication import Authentication
 from cinema_grpc.transport.call import REQUEST_ID_HEADER, Call, CallState, client_of, current_call
+from cinema_grpc.transport.call_counts import CallCounts
 from cinema_grpc.transport.call_log import CallLog
 from cinema_grpc.transport.coalescer import IngressCoalescer
 from cinema_grpc.transport.errors import REASONS, InternalError, describe
@@ -43,6 +44,7 @@ class CallPipeline(grpc.GenericRpcHandler):
         limits: Limits | None = None,
         authentication: Authentication | None = None,
         traits: Mapping[str, MethodTraits] | None = None,
+        counts: CallCounts | None = None,
     ) -> None:
         """Set up; needs no event loop yet.
 
@@ -51,15 +53,17 @@ class CallPipeline(grpc.GenericRpcHandler):
             limits: Limits on what clients may do.
             authentication: Authenticates calls; None: every method is public.
             traits: How methods are served, by full name; a method that is missing has the default traits.
+            counts: Counts the calls.
         """
         self._limits = limits or Limits()
         self._authentication = authentication
         self._open_calls = OpenCalls(self._limits)
         self._coalescer = IngressCoalescer()
         self._call_log = CallLog()
+        self._counts = counts or CallCounts()
         traits = traits or {}
         self._handlers = {
-            name: self._handler(Method(name, handler, traits.get(name, MethodTraits())))
+            name: self._handler(Method(name, handler, traits.get(name, MethodTraits()), self._counts))
             for name, handler in methods.items()
         }
 
@@ -95,11 +99,11 @@ class CallPipeline(grpc.GenericRpcHandler):
             else:
                 response = await self._run_unary(method, call, context)
         except (Exception, asyncio.CancelledError) as error:
-            if not await self._refuse(call, context, error):
+            if not await self._refuse(method, call, context, error):
                 raise
             return None
         else:
-            self._log(call, StatusCode.OK)
+            self._log(method, call, StatusCode.OK)
             return response
         finally:
             call.enter(CallState.ENDING)
@@ -107,7 +111,7 @@ class CallPipeline(grpc.GenericRpcHandler):
     async def _run_unary(self, method: Method, call: Call, context: Context) -> bytes:
         self._admit(method, call)
         self._identify(call, context)
-        message = await self._receive(call, context)
+        message = await self._receive(method, call, context)
         await self._coalesce(method)
         await self._authenticate(method, call)
         request = await method.validate(message)
@@ -116,13 +120,14 @@ class CallPipeline(grpc.GenericRpcHandler):
         response: Response = await method.call(request, context)
         encoded = method.encode(response)
         self._hold_memory(call, len(encoded))
+        method.counts.sent += 1
         return encoded
 
     async def _run_stream(self, method: Method, call: Call, context: Context) -> None:
         self._admit(method, call)
         self._identify(call, context)
         await self._send_initial_metadata(call, context)
-        message = None if method.reads_stream else await self._receive(call, context)
+        message = None if method.reads_stream else await self._receive(method, call, context)
         await self._authenticate(method, call)
         request = self._requests(method, call, context) if method.reads_stream else await method.validate(message)
         del message
@@ -134,6 +139,7 @@ class CallPipeline(grpc.GenericRpcHandler):
                 await self._write(method, call, context, response)
 
     def _begin(self, method: Method, context: Context) -> Call:
+        method.counts.started += 1
         call = current_call.get()
         call.client = client_of(context.peer())
         call.certificate_names = tuple(name.decode(errors="replace") for name in context.peer_identities() or ())
@@ -173,17 +179,21 @@ class CallPipeline(grpc.GenericRpcHandler):
         self._check_open()
         call.enter(CallState.RUNNING)
 
-    async def _receive(self, call: Call, context: Context) -> bytes | None:
+    async def _receive(self, method: Method, call: Call, context: Context) -> bytes | None:
         """Return the next message of a call, or None if the client sends no more."""
         self._open_calls.begin_receiving(call)
         try:
             message: Any = await context.read()
         finally:
             self._open_calls.end_receiving(call)
-        return None if message is grpc.aio.EOF else message
+        if message is grpc.aio.EOF:
+            return None
+        method.counts.received += 1
+        received: bytes = message
+        return received
 
     async def _requests(self, method: Method, call: Call, context: Context) -> AsyncIterator[Any]:
-        while (message := await self._receive(call, context)) is not None:
+        while (message := await self._receive(method, call, context)) is not None:
             yield method.parse(message)
 
     async def _coalesce(self, method: Method) -> None:
@@ -220,26 +230,28 @@ class CallPipeline(grpc.GenericRpcHandler):
         call.enter(CallState.WRITING)
         try:
             await context.write(encoded)
+            method.counts.sent += 1
         finally:
             call.enter(CallState.RUNNING)
             memory.release(connection, len(encoded))
 
-    async def _refuse(self, call: Call, context: Context, error: BaseException) -> bool:
+    async def _refuse(self, method: Method, call: Call, context: Context, error: BaseException) -> bool:
         """Send the status of a call that failed; return False if the error is for gRPC to see.
 
         It is not raised here: a traceback that leads to a frame which leads back to it would keep the call until the
         next garbage collection.
         """
         if isinstance(error, grpc.aio.AbortError):  # the health and reflection servicers send a status themselves
-            self._log(call, context.code())
+            self._log(method, call, context.code())
             return False
         cause = self._cause(call, error)
         if cause is None:
-            self._log(call, StatusCode.CANCELLED)
+            self._log(method, call, StatusCode.CANCELLED)
             return False
         refusal = cause if isinstance(cause, CinemaError) and cause.reason in REASONS else InternalError()
         code, status = describe(refusal)
-        self._log(call, code, refusal.reason, None if refusal is cause else cause)
+        self._counts.note_error(refusal)
+        self._log(method, call, code, refusal, None if refusal is cause else cause)
         if refusal.reason in security_log.REFUSALS:
             security_log.note("refused", refused=True, reason=refusal.reason)
         call.enter(CallState.ENDING)
@@ -265,5 +277,13 @@ class CallPipeline(grpc.GenericRpcHandler):
         # Something that the call waited for was cancelled. gRPC would never answer the client.
         return ShuttingDown() if self._open_calls.stopping else error
 
-    def _log(self, call: Call, code: StatusCode, reason: str | None = None, fault: BaseException | None = None) -> None:
-        self._call_log.add(call, code, reason, fault, alone=len(self._open_calls) <= 1)
+    def _log(
+        self,
+        method: Method,
+        call: Call,
+        code: StatusCode,
+        refusal: CinemaError | None = None,
+        fault: BaseException | None = None,
+    ) -> None:
+        method.counts.end(code, call.start)
+        self._call_log.add(call, code, refusal, fault, alone=len(self._open_calls) <= 1)

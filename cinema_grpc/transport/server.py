@@ -26,6 +26,7 @@ from cinema_grpc.transport.auth_servicer import AuthServicer
 from cinema_grpc.transport.authentication import Authentication
 from cinema_grpc.transport.booking_servicer import BookingServicer
 from cinema_grpc.transport.box_office_servicer import BoxOfficeServicer
+from cinema_grpc.transport.call_counts import CallCounts
 from cinema_grpc.transport.catalog_servicer import CatalogServicer
 from cinema_grpc.transport.certificates import Certificates
 from cinema_grpc.transport.contract import ACCESS, SERVICES, method_traits
@@ -103,14 +104,18 @@ class Listener:
 class Server:
     """A server with its ports."""
 
-    def __init__(self, calls: Listener, service_health: health.Health, probes: Listener | None = None) -> None:
+    def __init__(
+        self, calls: Listener, service_health: health.Health, counts: CallCounts, probes: Listener | None = None
+    ) -> None:
         """Set up.
 
         Args:
             calls: Serves all methods.
             service_health: Health that both ports report.
+            counts: Counts of the calls of both ports.
             probes: Serves health checks only.
         """
+        self._counts = counts
         self._calls = calls
         self._health = service_health
         self._probes = probes
@@ -127,13 +132,14 @@ class Server:
 
     async def start(self) -> None:
         """Start to serve calls."""
-        await self._health.set_serving(serving=True)
+        await self.set_serving(serving=True)
         await self._calls.server.start()
         if self._probes is not None:
             await self._probes.server.start()
 
     async def set_serving(self, *, serving: bool) -> None:
         """Set the health that is reported."""
+        self._counts.serving = serving
         await self._health.set_serving(serving=serving)
 
     async def ended(self) -> None:
@@ -145,13 +151,13 @@ class Server:
 
         A call that arrives while gRPC closes its port is CANCELLED, which does not make clients try another server.
         """
-        await self._health.set_serving(serving=False)
+        await self.set_serving(serving=False)
         self._calls.pipeline.begin_shutdown()
         await asyncio.sleep(SECONDS_TO_ANNOUNCE)
 
     async def stop(self, grace: float) -> None:
         """Report NOT_SERVING, refuse new calls and end streams; other calls may finish, within `grace` seconds."""
-        await self._health.set_serving(serving=False)
+        await self.set_serving(serving=False)
         await self._calls.stop(grace)
         if self._probes is not None:
             await self._probes.stop(0)
@@ -166,6 +172,7 @@ def build(
     certificates: Certificates | None = None,
     health_address: str | None = None,
     shared_port: bool = False,
+    counts: CallCounts | None = None,
 ) -> Server:
     """Build a server and open its ports. Needs a running event loop.
 
@@ -177,6 +184,7 @@ def build(
         certificates: Certificates for TLS; None: plaintext.
         health_address: Another address, which serves health checks only, in plaintext.
         shared_port: Whether other processes may listen on the same port; if not, a second one fails.
+        counts: Counts the calls.
 
     Raises:
         CannotListen: An address is taken or does not belong to this machine.
@@ -189,12 +197,14 @@ def build(
         handlers |= reflection_handlers([*(service.full_name for service in SERVICES), health.SERVICE])
     further = further_checks(application.accounts, application.catalog)
     traits = method_traits(limits.largest_page_bytes, further)
-    pipeline = CallPipeline(handlers, limits, authentication, traits)
+    counts = counts or CallCounts()
+    pipeline = CallPipeline(handlers, limits, authentication, traits, counts)
     calls = _listen(address, pipeline, limits, certificates, shared_port=shared_port)
     if health_address is None:
-        return Server(calls, service_health)
-    probe_pipeline = CallPipeline(probe_handlers, limits, traits=traits)
-    return Server(calls, service_health, _listen(health_address, probe_pipeline, limits, None, shared_port=shared_port))
+        return Server(calls, service_health, counts)
+    probe_pipeline = CallPipeline(probe_handlers, limits, traits=traits, counts=counts)
+    probes = _listen(health_address, probe_pipeline, limits, None, shared_port=shared_port)
+    return Server(calls, service_health, counts, probes)
 
 
 def _contract_handlers(

@@ -1,4 +1,4 @@
-"""Metrics over HTTP: what somebody has to look into is counted there."""
+"""The metrics port, and what somebody has to look into: it is counted there."""
 
 import asyncio
 import socket
@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
 
@@ -16,6 +15,7 @@ from cinema_grpc.application.background import BackgroundTask
 from cinema_grpc.observability import metrics
 from tests.builders import FakeClock
 from tests.conftest import Lend
+from tests.observability.scraping import scrape
 from tests.rpc.conftest import App, refusal, running
 
 HOUR = timedelta(hours=1)
@@ -29,19 +29,11 @@ def url(lend: Lend, tmp_path: Path) -> Iterator[str]:
         yield url
 
 
-def read(address: str) -> dict[str, float]:
-    """Read metrics as Prometheus does."""
-    with urlopen(f"http://{address}/metrics", timeout=10) as answer:
-        lines = answer.read().decode().splitlines()
-    return {name: float(value) for name, value in (line.split() for line in lines if not line.startswith("#"))}
-
-
 async def hours_until_counted(app: App, clock: FakeClock, task: BackgroundTask, name: str) -> int:
     """Let hours pass, and a background task run, until something is counted; tell how many."""
-    assert app.server.metrics_address is not None
     async with asyncio.timeout(60):
         for hours in range(1_000):
-            if (await asyncio.to_thread(read, app.server.metrics_address))[name]:
+            if (await scrape(app.server.metrics_address)).value(name):
                 return hours
             clock.advance(HOUR)
             task.wake()
@@ -70,10 +62,9 @@ async def test_a_payment_that_can_not_be_settled(url: str) -> None:
 
 async def test_the_process_is_measured_too_and_nothing_is_served_unasked(url: str) -> None:
     async with running(url, metrics_address=ANY_PORT) as app:
-        assert app.server.metrics_address is not None
-        found = await asyncio.to_thread(read, app.server.metrics_address)
-        assert found["process_resident_memory_bytes"] > 0
-        assert found["cinema_refunds_given_up_total"] == found["cinema_payments_overdue_total"] == 0
+        found = await scrape(app.server.metrics_address)
+        assert found.value("process_resident_memory_bytes") > 0
+        assert found.value("cinema_refunds_given_up_total") == found.value("cinema_payments_overdue_total") == 0
     async with running(url) as app:
         assert app.server.metrics_address is None
 
@@ -90,8 +81,7 @@ async def test_connections_that_hang_are_cut_off(url: str, monkeypatch: pytest.M
             for connection in hanging[::2]:
                 with suppress(OSError):  # one that was cut off
                     connection.sendall(b"GET /metrics HTTP/1.1\r\n")
-            found = await asyncio.to_thread(read, app.server.metrics_address)
-            assert found["cinema_refunds_given_up_total"] == 0
+            assert (await scrape(app.server.metrics_address)).value("cinema_serving") == 1
             assert threading.active_count() - before <= metrics.MOST_CONNECTIONS + 5  # and some of asyncio's own
             for connection in hanging:
                 with suppress(ConnectionError):
@@ -100,5 +90,4 @@ async def test_connections_that_hang_are_cut_off(url: str, monkeypatch: pytest.M
 
 async def test_an_address_of_ipv6(url: str) -> None:
     async with running(url, metrics_address="[::1]:0") as app:
-        assert app.server.metrics_address is not None
-        assert await asyncio.to_thread(read, app.server.metrics_address)
+        assert (await scrape(app.server.metrics_address)).value("cinema_serving") == 1

@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from cinema_grpc.domain.booking_errors import SeatsUnavailable
-from cinema_grpc.domain.errors import CinemaError, ErrorKind, NameTaken
-from cinema_grpc.transport.call import add_request_id
+from cinema_grpc.domain.errors import CinemaError, ErrorKind, FieldViolation, InvalidRequest, NameTaken
+from cinema_grpc.transport.call import Call, add_request_id
 from cinema_grpc.transport.handlers import Context, Handler
 from cinema_grpc.transport.pipeline import CallPipeline
 from tests.transport.conftest import Serve
@@ -197,6 +197,8 @@ class TestLog:
             await channel.unary_unary(METHOD)(b"", metadata=(("x-request-id", "mine"),))
         (line,) = logs
         assert 0 <= line.pop("milliseconds") < 5_000
+        assert line.pop("user_agent").startswith("grpc-python-asyncio/")
+        assert line.pop("client") == "127.0.0.1"
         assert line == {"event": "call", "log_level": "info", "method": METHOD, "code": "OK", "request_id": "mine"}
 
     async def test_a_line_does_not_wait_for_other_calls_to_end(self, serve: Serve) -> None:
@@ -231,6 +233,33 @@ class TestLog:
         (line,) = logs
         assert (line["code"], line["reason"]) == ("FAILED_PRECONDITION", "SEATS_UNAVAILABLE")
         assert "exc_info" not in line
+
+    async def test_the_line_of_a_malformed_request_names_the_fields_but_not_their_values(self, serve: Serve) -> None:
+        violations = [FieldViolation(f"seats[{number}]", "a private value is wrong") for number in range(50)]
+        channel = await serve(CallPipeline(raising(InvalidRequest(*violations))))
+        with capture_logs() as logs:
+            await refused(channel)
+        (line,) = logs
+        assert line["reason"] == "INVALID_REQUEST"
+        assert line["fields"] == [f"seats[{number}]" for number in range(20)]
+        assert "private" not in str(line)
+
+    @pytest.mark.parametrize(("length", "logged"), [(0, 0), (10, 10), (500, 200)])
+    async def test_the_beginning_of_the_user_agent_is_logged(self, length: int, logged: int) -> None:
+        call = Call(METHOD, (("accept", "no"), ("user-agent", "x" * length), ("user-agent", "y")))
+        assert call.user_agent == "x" * logged
+
+    @pytest.mark.parametrize("service", ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"])
+    @pytest.mark.parametrize(("fault", "level"), [(None, "debug"), (ValueError("a bug"), "error")])
+    async def test_probes_are_logged_as_debug_unless_they_meet_a_fault(
+        self, serve: Serve, service: str, fault: Exception | None, level: str
+    ) -> None:
+        handler = (unary(answer) if fault is None else raising(fault))[METHOD]
+        channel = await serve(CallPipeline({f"/{service}/Check": handler}))
+        with capture_logs() as logs:
+            call = channel.unary_unary(f"/{service}/Check")(b"")
+            await call.code()
+        assert [line["log_level"] for line in logs] == [level]
 
     async def test_a_client_that_hangs_up_is_noted_and_its_call_cleans_up(self, serve: Serve) -> None:
         started, cleaned = asyncio.Event(), asyncio.Event()

@@ -73,6 +73,11 @@ class Database:
         """SQLAlchemy's engine, for migrations and audits."""
         return self.driver.engine
 
+    @property
+    def waiting(self) -> int:
+        """How many reads and transactions wait for their turn; those of the box office have their own queue."""
+        return self._reads.waiting + max(self._waiting - self.driver.connections, 0)
+
     async def read(
         self, query: Query, *, must_run: bool = False, **parameters: Any
     ) -> tuple[datetime, list[tuple[Any, ...]]]:

@@ -17,6 +17,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import TypeVar
 
 import structlog
@@ -25,9 +26,11 @@ from cinema_grpc.application.admission_control import AdmissionControl
 from cinema_grpc.application.box_office.batch_runner import BatchRunner
 from cinema_grpc.application.box_office.cache import ShowtimeCache
 from cinema_grpc.application.box_office.command import Batch, Command, Failed, Priority, QueuedCommand
+from cinema_grpc.application.box_office.counts import BoxOfficeCounts
 from cinema_grpc.application.box_office.queue import CommandQueue
 from cinema_grpc.application.box_office.store import BoxOfficeStore, ShowtimeUpdate, StorageContention
-from cinema_grpc.application.errors import CommitOutcomeUnknown, ShuttingDown, StorageUnavailable
+from cinema_grpc.application.errors import CommitOutcomeUnknown, Overloaded, ShuttingDown, StorageUnavailable
+from cinema_grpc.application.tracing import BatchTracer
 
 logger = structlog.get_logger()
 
@@ -44,7 +47,11 @@ SECONDS_BETWEEN_TRIES = 0.005
 
 
 class BoxOffice:
-    """Carries out commands."""
+    """Carries out commands.
+
+    Attributes:
+        counts: What it has done so far.
+    """
 
     def __init__(
         self,
@@ -52,6 +59,7 @@ class BoxOffice:
         cache: ShowtimeCache | None = None,
         waiting_tasks: int = 0,
         longest_wait: float = math.inf,
+        tracer: BatchTracer | None = None,
     ) -> None:
         """Set up; `start` opens it.
 
@@ -60,7 +68,10 @@ class BoxOffice:
             cache: Keeps committed showtimes.
             waiting_tasks: How many contended showtimes may be waited for at once.
             longest_wait: How long a command may be expected to wait, in seconds.
+            tracer: Traces waits and batches, if that is wanted.
         """
+        self.counts = BoxOfficeCounts()
+        self._tracer = tracer
         self._runner = BatchRunner(store, cache or ShowtimeCache())
         self._waiting_tasks = waiting_tasks
         self._admission = AdmissionControl(longest_wait)
@@ -104,9 +115,13 @@ class BoxOffice:
         if not self._open:
             raise ShuttingDown
         if command.priority is Priority.NORMAL:
-            self._check_wait(command)
+            try:
+                self._check_wait(command)
+            except Overloaded as refusal:
+                self.counts.note_refusal(refusal)
+                raise
         future: asyncio.Future[A] = asyncio.get_running_loop().create_future()
-        queued = QueuedCommand(command, future)
+        queued = QueuedCommand(command, future, None if self._tracer is None else self._tracer.current())
         if command.priority is Priority.LOW:
             self._low.append(queued)
         else:
@@ -116,6 +131,16 @@ class BoxOffice:
             return await future
         finally:
             del future, queued  # else an error that the future holds leads to this frame and back: a reference cycle
+
+    @property
+    def queued(self) -> int:
+        """How many commands wait for a batch."""
+        return self._queue.waiting + len(self._low)
+
+    @property
+    def contended_showtimes(self) -> int:
+        """How many showtimes are served apart, since other processes lock them."""
+        return len(self._contended)
 
     def _check_wait(self, command: Command[A]) -> None:
         """Check that a command would not wait too long; its caller's own backlog counts too.
@@ -161,9 +186,12 @@ class BoxOffice:
     async def _serve(self, batch: Batch, *, wait: bool = False) -> list[QueuedCommand]:
         """Carry out a batch and settle its callers, whatever happens; return the commands that were contended."""
         contended: list[QueuedCommand] = []
+        start = time.monotonic()
         try:
-            outcomes = await self._runner.run(batch, wait=wait)
+            with nullcontext() if self._tracer is None else self._tracer.batch(batch):
+                outcomes = await self._runner.run(batch, wait=wait)
             contended = outcomes.contended
+            self.counts.note_batch(start, outcomes.settled, len(contended))
             for queued, outcome in outcomes.settled:
                 queued.settle(outcome)
         except Exception:

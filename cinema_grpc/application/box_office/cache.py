@@ -58,6 +58,7 @@ class ShowtimeCache:
 
     Attributes:
         evictions: How many showtimes were evicted or dropped so far.
+        hits, misses: How many look-ups found a showtime so far, and how many did not.
     """
 
     def __init__(self, most_seats: int = MOST_SEATS) -> None:
@@ -65,11 +66,26 @@ class ShowtimeCache:
         self._showtimes: OrderedDict[str, CachedShowtime] = OrderedDict()
         self._seats = 0
         self.evictions = 0
+        self.hits = 0
+        self.misses = 0
+
+    @property
+    def size(self) -> int:
+        """How many showtimes are cached."""
+        return len(self._showtimes)
+
+    @property
+    def seats(self) -> int:
+        """How many seats the cached showtimes have in all."""
+        return self._seats
 
     def get(self, showtime_id: str) -> CachedShowtime | None:
         """Return the latest known state of a showtime, or None."""
         cached = self._showtimes.get(showtime_id)
-        if cached is not None:
+        if cached is None:
+            self.misses += 1
+        else:
+            self.hits += 1
             self._showtimes.move_to_end(showtime_id)
         return cached
 

@@ -1,8 +1,9 @@
 """Commands: what callers want done to a showtime."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Any, Generic, TypeVar
@@ -107,10 +108,19 @@ class Command(Generic[A]):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QueuedCommand:
-    """A command and the future that its caller waits for; done early if the caller has gone."""
+    """A command that waits.
+
+    Attributes:
+        command: The command.
+        future: What its caller waits for; done early if the caller has gone.
+        trace: The trace that it belongs to, for the tracer; None for none.
+        arrival: When it came, on the clock of `time.monotonic`.
+    """
 
     command: Command[Any]
     future: "asyncio.Future[Any]"
+    trace: object = None
+    arrival: float = field(default_factory=time.monotonic)
 
     def settle(self, outcome: "Outcome") -> None:
         """Pass the outcome to the caller."""

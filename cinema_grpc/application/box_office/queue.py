@@ -32,6 +32,11 @@ class CommandQueue:
         """The showtimes that commands with a place wait for."""
         return self._queues.keys()
 
+    @property
+    def waiting(self) -> int:
+        """How many commands there are, with and without a place."""
+        return self._placed + sum(map(len, self._overflow.copy().values()))
+
     def placed(self, exclude: Collection[str]) -> int:
         """Return how many commands have a place, except those for a few showtimes."""
         return self._placed - sum(map(self.placed_for, exclude))

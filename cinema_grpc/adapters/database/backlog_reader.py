@@ -1,0 +1,44 @@
+"""What waits in the database. Each query reads a bounded number of entries of an index."""
+
+import asyncio
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, select, text
+
+from cinema_grpc.adapters.database import schema
+from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.adapters.database.event_store import SqlEventStore
+from cinema_grpc.adapters.database.statements import Query
+from cinema_grpc.application.backlog import MOST_COUNTED, Backlog, Waiting
+
+
+def _waiting(since: ColumnElement[Any], condition: str = "") -> Query:
+    """Return the query for how many rows there are, and since when the oldest of them waits."""
+    rows = select(since.label("since")).limit(MOST_COUNTED)
+    found = (rows.where(text(condition)) if condition else rows).subquery("waiting")
+    query: Any = select(func.count(), func.min(found.c.since)).select_from(found)
+    return Query(query)
+
+
+REFUNDS = _waiting(schema.refund.c.create_time, schema.OWED_REFUND)
+PAYMENTS = _waiting(schema.payment_attempt.c.create_time, schema.UNSETTLED_ATTEMPT)
+COMMITS = _waiting(schema.event_outbox.c.decide_time)
+
+
+class SqlBacklogReader:
+    """Reads the backlog. Fulfils BacklogReader."""
+
+    def __init__(self, database: Database, events: SqlEventStore) -> None:
+        self._database = database
+        self._events = events
+
+    async def read(self) -> Backlog:
+        """Return what waits."""
+        refunds, payments, commits, position = await asyncio.gather(
+            self._count(REFUNDS), self._count(PAYMENTS), self._count(COMMITS), self._events.latest_position()
+        )
+        return Backlog(refunds, payments, commits, position)
+
+    async def _count(self, query: Query) -> Waiting:
+        now, [(count, since)] = await self._database.read(query)
+        return Waiting(count, max((now - since).total_seconds(), 0.0) if count else 0.0)
