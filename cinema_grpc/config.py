@@ -67,7 +67,11 @@ class Settings(BaseSettings):
     health_address: str | None = None
     """HOST:PORT that answers health checks, and nothing else, without TLS."""
     metrics_address: str | None = None
-    """HOST:PORT of the Prometheus metrics, by HTTP at /metrics. Not allowed with --workers."""
+    """HOST:PORT of the Prometheus metrics, by HTTP at /metrics. With --workers each worker has a port of its own: this
+    one, the next and so on."""
+    tracing: bool = False
+    """Send traces by OpenTelemetry's protocol (OTLP), to where the variables OTEL_... say. Needs the extra otel, as in
+    pip install 'cinema-grpc[otel]'."""
     database_url: str = "sqlite+aiosqlite:///cinema.db"
     """The database. sqlite+aiosqlite:///cinema.db is a file in the working folder; four slashes begin an absolute path.
     postgresql+asyncpg://cinema:password@localhost/cinema is PostgreSQL, for any number of processes and machines."""

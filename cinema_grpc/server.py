@@ -50,7 +50,6 @@ from cinema_grpc.application.payment_saga import PaymentSaga
 from cinema_grpc.application.payments import Payments
 from cinema_grpc.application.principals import SECONDS_BETWEEN_REVOCATIONS
 from cinema_grpc.application.refunds import Refunds
-from cinema_grpc.application.sales_counts import SalesCounts
 from cinema_grpc.application.sales_report import SalesReports
 from cinema_grpc.application.scheduling import Scheduling
 from cinema_grpc.application.seat_watch import SeatWatch
@@ -58,15 +57,14 @@ from cinema_grpc.application.sessions import Sessions
 from cinema_grpc.application.throttle import SignInThrottle
 from cinema_grpc.application.tickets import TicketIssuer
 from cinema_grpc.config import PREFIX, BadSettings, Settings, with_port
+from cinema_grpc.instruments import Instruments
 from cinema_grpc.key_reload import SECONDS_BETWEEN_RELOADS, KeyReload, read_signing_keys, read_ticket_keys
 from cinema_grpc.listening import limits_of, read_certificates
-from cinema_grpc.observability.metrics import Metrics
-from cinema_grpc.observability.readings import Problems, Sources
+from cinema_grpc.observability.readings import Sources
 from cinema_grpc.payment_provider import PaymentProvider, build_provider
 from cinema_grpc.storage import SECONDS_BETWEEN_CHECKS, bring_up_to_date, can_sell
 from cinema_grpc.transport import security_log
 from cinema_grpc.transport.booking_servicer import encode_action, encode_confirmed
-from cinema_grpc.transport.call_counts import CallCounts
 from cinema_grpc.transport.seat_maps import encode_frame
 from cinema_grpc.transport.server import Application, CannotListen, Server, build
 
@@ -125,7 +123,7 @@ class CinemaServer:
         note, commonest = security_log.note, load_commonest_passwords()
         self.accounts = Accounts(self.account_store, self._passwords, self._tokens, throttle, note, clock, commonest)
         self._sessions = Sessions(SqlSessionStore(self.database), self._tokens, settings.refresh_grace, note)
-        self._problems, self._call_counts, self._sales = Problems(), CallCounts(), SalesCounts()
+        self._instruments = Instruments(settings)
         self._provider = build_provider(settings, self.database) if gateway is None else PaymentProvider(gateway)
         self._build_sales(self._provider)
         self.watch_accounts = BackgroundTask(
@@ -143,7 +141,6 @@ class CinemaServer:
         self._background += [self.watch_ticket_keys] if settings.ticket_keys else []
         if settings.metrics_address is not None:
             self._background.append(BackgroundTask("backlog", self._backlog.run_pass, SECONDS_BETWEEN_READINGS))
-        self._metrics = Metrics(self._sources())
         self._application = Application(
             accounts=self.accounts,
             sessions=self._sessions,
@@ -161,7 +158,6 @@ class CinemaServer:
             change_limit=ChangeLimit(settings.changes_per_minute),
         )
         self._server: Server | None = None
-        self._metrics_port = 0
         self._alone = ExitStack()
 
     def _build_sales(self, provider: PaymentProvider) -> None:
@@ -174,12 +170,15 @@ class CinemaServer:
         self.listings = Listings(SqlListingsReader(self.database), store, cache, sole_clock)
         store_of_catalog = SqlCatalogStore(self.database, self.listings.forget_catalog_revision)
         self.catalog = Catalog(store_of_catalog, provider.price_rule)
-        self._box_office = BoxOffice(store, cache, driver.waiting_tasks, settings.longest_wait_seconds)
+        traced, tracing = self._instruments.traced(store, self.database), self._instruments.tracing
+        longest_wait = settings.longest_wait_seconds
+        self._box_office = BoxOffice(traced, cache, driver.waiting_tasks, longest_wait, tracing)
         payment_store, grace = SqlPaymentStore(self.database), settings.payment_grace
-        refunds = Refunds(payment_store, self._box_office, gateway, grace, self._problems.note_refund_given_up)
+        problems = self._instruments.problems
+        refunds = Refunds(payment_store, self._box_office, gateway, grace, problems.note_refund_given_up)
         issuer = TicketIssuer(self._ticket_codes)
         saga = PaymentSaga(self._box_office, gateway, encode_confirmed, grace, encode_action, issuer)
-        self._payments = Payments(payment_store, saga, self._problems.note_payment_overdue)
+        self._payments = Payments(payment_store, saga, problems.note_payment_overdue)
         reader, limits = SqlBookingReader(self.database), settings.hold_limits
         self.bookings = Bookings(self._box_office, reader, self._payments, settings.hold_for, limits)
         readers = SqlDeskReader(self.database), SqlRefundReader(self.database)
@@ -198,7 +197,7 @@ class CinemaServer:
         event_store = SqlEventStore(self.database)
         self.event_feed = EventFeed(event_store)
         self._box_office.on_commit(self.event_feed.note_commit)
-        self._box_office.on_commit(self._sales.note_commit)
+        self._box_office.on_commit(self._instruments.sales.note_commit)
         self._backlog = BacklogWatch(SqlBacklogReader(self.database, event_store))
         delete_events = partial(events.delete_old_events, event_store, settings.event_retention)
         self.delete_events = BackgroundTask("event retention", delete_events, retention.SECONDS_BETWEEN_PASSES)
@@ -212,10 +211,10 @@ class CinemaServer:
 
     def _sources(self) -> Sources:
         return Sources(
-            calls=self._call_counts,
+            calls=self._instruments.calls,
             box_office=self._box_office,
-            sales=self._sales,
-            problems=self._problems,
+            sales=self._instruments.sales,
+            problems=self._instruments.problems,
             backlog=self._backlog,
             event_feed=self.event_feed,
             seat_watch=self._seat_watch,
@@ -239,8 +238,7 @@ class CinemaServer:
     @property
     def metrics_address(self) -> str | None:
         """The address of the metrics as HOST:PORT, if there is one."""
-        address = self._settings.metrics_address
-        return None if address is None else with_port(address, self._metrics_port)
+        return self._instruments.metrics_address
 
     async def open(self, *, with_migration: bool = True) -> None:
         """Open the database, and start the box office and the background tasks.
@@ -280,17 +278,13 @@ class CinemaServer:
                 certificates=certificates,
                 health_address=self._settings.health_address,
                 shared_port=shared_port,
-                counts=self._call_counts,
+                counts=self._instruments.calls,
+                tracer=self._instruments.tracing,
             )
         except CannotListen as error:
             setting = "LISTEN_ADDRESS" if error.address == self._settings.listen_address else "HEALTH_ADDRESS"
             raise BadSettings(f"{PREFIX}{setting}: {error}") from error
-        if self._settings.metrics_address is not None:
-            try:
-                self._metrics_port = self._metrics.serve(self._settings.metrics_address)
-            except OSError as error:
-                problem = f"can't listen on {self._settings.metrics_address}: {error.strerror or error}"
-                raise BadSettings(f"{PREFIX}METRICS_ADDRESS: {problem}") from error
+        self._instruments.serve_metrics(self._sources)
         await self._server.start()
         if certificates is not None:
             logger.info("speaking TLS", **certificates.described)
@@ -326,7 +320,7 @@ class CinemaServer:
             last_to_first.push_async_callback(self.database.close)
             last_to_first.push_async_callback(self._provider.close)
             last_to_first.callback(self._passwords.close)
-            last_to_first.callback(self._metrics.close)
+            last_to_first.callback(self._instruments.close)
             last_to_first.push_async_callback(self._box_office.stop)
             for task in self._background:
                 last_to_first.push_async_callback(task.stop)

@@ -71,6 +71,8 @@ class Call:
         response_bytes: Bytes of response memory that the call holds.
         task: Runs the handler and sends the response; None before and after.
         interruption: The error that `interrupt` ended the handler with, if it did.
+        span: Its span, for the tracer; None for none.
+        trace_id: The identifier of its trace, in hexadecimal; "" for none.
         start: Arrival time on the clock of `time.perf_counter`.
     """
 
@@ -86,6 +88,8 @@ class Call:
     task: "asyncio.Task[Any] | None" = None
     interruption: CinemaError | None = None
     start: float = field(default_factory=time.perf_counter)
+    span: Any = None
+    trace_id: str = ""
     _x_request_id: str = ""
 
     def enter(self, state: CallState) -> None:
@@ -140,10 +144,12 @@ def principal() -> Principal:
 
 
 def add_request_id(_logger: WrappedLogger, _level: str, event: EventDict) -> EventDict:
-    """Add the current call's x-request-id to a log line; a processor for structlog."""
+    """Add the current call's x-request-id, and its trace, to a log line; a processor for structlog."""
     call = current_call.get(None)
     if call is not None:
         event.setdefault("request_id", call.x_request_id)
+        if call.trace_id:
+            event.setdefault("trace_id", call.trace_id)
     return event
 
 

@@ -59,6 +59,8 @@ class CallLog:
         if call.user_agent:
             line["user_agent"] = call.user_agent
         line["request_id"] = call.x_request_id
+        if call.trace_id:
+            line["trace_id"] = call.trace_id
         if fault is not None:
             self.flush()
             self._logger.error("call", **line, exc_info=fault)

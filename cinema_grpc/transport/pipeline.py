@@ -26,6 +26,7 @@ from cinema_grpc.transport.authentication import Authentication
 from cinema_grpc.transport.call import REQUEST_ID_HEADER, Call, CallState, client_of, current_call
 from cinema_grpc.transport.call_counts import CallCounts
 from cinema_grpc.transport.call_log import CallLog
+from cinema_grpc.transport.call_tracer import CallTracer
 from cinema_grpc.transport.coalescer import IngressCoalescer
 from cinema_grpc.transport.errors import REASONS, InternalError, describe
 from cinema_grpc.transport.handlers import Context, Handler, Method, MethodTraits, Response
@@ -36,7 +37,11 @@ STATUS_DETAILS_HEADER = "grpc-status-details-bin"
 
 
 class CallPipeline(grpc.GenericRpcHandler):
-    """Runs each call through the steps."""
+    """Runs each call through the steps.
+
+    Attributes:
+        counts: Counts of the calls.
+    """
 
     def __init__(
         self,
@@ -45,6 +50,7 @@ class CallPipeline(grpc.GenericRpcHandler):
         authentication: Authentication | None = None,
         traits: Mapping[str, MethodTraits] | None = None,
         counts: CallCounts | None = None,
+        tracer: CallTracer | None = None,
     ) -> None:
         """Set up; needs no event loop yet.
 
@@ -54,16 +60,18 @@ class CallPipeline(grpc.GenericRpcHandler):
             authentication: Authenticates calls; None: every method is public.
             traits: How methods are served, by full name; a method that is missing has the default traits.
             counts: Counts the calls.
+            tracer: Traces the calls, if that is wanted.
         """
         self._limits = limits or Limits()
         self._authentication = authentication
         self._open_calls = OpenCalls(self._limits)
         self._coalescer = IngressCoalescer()
         self._call_log = CallLog()
-        self._counts = counts or CallCounts()
+        self.counts = counts or CallCounts()
+        self._tracer = tracer
         traits = traits or {}
         self._handlers = {
-            name: self._handler(Method(name, handler, traits.get(name, MethodTraits()), self._counts))
+            name: self._handler(Method(name, handler, traits.get(name, MethodTraits()), self.counts))
             for name, handler in methods.items()
         }
 
@@ -145,6 +153,8 @@ class CallPipeline(grpc.GenericRpcHandler):
         call.certificate_names = tuple(name.decode(errors="replace") for name in context.peer_identities() or ())
         call.is_stream = method.writes_stream
         self._open_calls.add(call, cast("asyncio.Task[Any]", asyncio.current_task()))  # gRPC runs each call in one
+        if self._tracer is not None:
+            self._tracer.begin(call)
         return call
 
     def _admit(self, method: Method, call: Call) -> None:
@@ -250,7 +260,7 @@ class CallPipeline(grpc.GenericRpcHandler):
             return False
         refusal = cause if isinstance(cause, CinemaError) and cause.reason in REASONS else InternalError()
         code, status = describe(refusal)
-        self._counts.note_error(refusal)
+        self.counts.note_error(refusal)
         self._log(method, call, code, refusal, None if refusal is cause else cause)
         if refusal.reason in security_log.REFUSALS:
             security_log.note("refused", refused=True, reason=refusal.reason)
@@ -286,4 +296,6 @@ class CallPipeline(grpc.GenericRpcHandler):
         fault: BaseException | None = None,
     ) -> None:
         method.counts.end(code, call.start)
+        if self._tracer is not None:
+            self._tracer.end(call, code, None if refusal is None else refusal.reason)
         self._call_log.add(call, code, refusal, fault, alone=len(self._open_calls) <= 1)

@@ -27,6 +27,7 @@ from cinema_grpc.transport.authentication import Authentication
 from cinema_grpc.transport.booking_servicer import BookingServicer
 from cinema_grpc.transport.box_office_servicer import BoxOfficeServicer
 from cinema_grpc.transport.call_counts import CallCounts
+from cinema_grpc.transport.call_tracer import CallTracer
 from cinema_grpc.transport.catalog_servicer import CatalogServicer
 from cinema_grpc.transport.certificates import Certificates
 from cinema_grpc.transport.contract import ACCESS, SERVICES, method_traits
@@ -104,18 +105,14 @@ class Listener:
 class Server:
     """A server with its ports."""
 
-    def __init__(
-        self, calls: Listener, service_health: health.Health, counts: CallCounts, probes: Listener | None = None
-    ) -> None:
+    def __init__(self, calls: Listener, service_health: health.Health, probes: Listener | None = None) -> None:
         """Set up.
 
         Args:
             calls: Serves all methods.
             service_health: Health that both ports report.
-            counts: Counts of the calls of both ports.
             probes: Serves health checks only.
         """
-        self._counts = counts
         self._calls = calls
         self._health = service_health
         self._probes = probes
@@ -139,7 +136,7 @@ class Server:
 
     async def set_serving(self, *, serving: bool) -> None:
         """Set the health that is reported."""
-        self._counts.serving = serving
+        self._calls.pipeline.counts.serving = serving
         await self._health.set_serving(serving=serving)
 
     async def ended(self) -> None:
@@ -173,6 +170,7 @@ def build(
     health_address: str | None = None,
     shared_port: bool = False,
     counts: CallCounts | None = None,
+    tracer: CallTracer | None = None,
 ) -> Server:
     """Build a server and open its ports. Needs a running event loop.
 
@@ -185,6 +183,7 @@ def build(
         health_address: Another address, which serves health checks only, in plaintext.
         shared_port: Whether other processes may listen on the same port; if not, a second one fails.
         counts: Counts the calls.
+        tracer: Traces the calls, if that is wanted.
 
     Raises:
         CannotListen: An address is taken or does not belong to this machine.
@@ -198,13 +197,13 @@ def build(
     further = further_checks(application.accounts, application.catalog)
     traits = method_traits(limits.largest_page_bytes, further)
     counts = counts or CallCounts()
-    pipeline = CallPipeline(handlers, limits, authentication, traits, counts)
+    pipeline = CallPipeline(handlers, limits, authentication, traits, counts, tracer)
     calls = _listen(address, pipeline, limits, certificates, shared_port=shared_port)
     if health_address is None:
-        return Server(calls, service_health, counts)
+        return Server(calls, service_health)
     probe_pipeline = CallPipeline(probe_handlers, limits, traits=traits, counts=counts)
     probes = _listen(health_address, probe_pipeline, limits, None, shared_port=shared_port)
-    return Server(calls, service_health, counts, probes)
+    return Server(calls, service_health, probes)
 
 
 def _contract_handlers(

@@ -1,0 +1,81 @@
+"""The metrics and traces of a server, as the settings ask for them."""
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from cinema_grpc.adapters.database.database import Database
+from cinema_grpc.application.box_office.store import BoxOfficeStore
+from cinema_grpc.application.sales_counts import SalesCounts
+from cinema_grpc.config import PREFIX, BadSettings, Settings, with_port
+from cinema_grpc.observability.metrics import Metrics
+from cinema_grpc.observability.readings import Problems, Sources
+from cinema_grpc.transport.call_counts import CallCounts
+
+if TYPE_CHECKING:
+    from cinema_grpc.observability.tracing import Tracing
+
+
+class Instruments:
+    """What a server counts, and where that can be read.
+
+    Attributes:
+        calls, sales, problems: The counts that no other part has.
+        tracing: Makes spans; None without CINEMA_TRACING.
+        metrics_address: The address of the metrics as HOST:PORT, once they are served.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Set up.
+
+        Raises:
+            BadSettings: Traces can't be sent.
+        """
+        self._settings = settings
+        self.calls, self.sales, self.problems = CallCounts(), SalesCounts(), Problems()
+        self.tracing = _tracing() if settings.tracing else None
+        self.metrics_address: str | None = None
+        self._metrics: Metrics | None = None
+
+    def traced(self, store: BoxOfficeStore, database: Database) -> BoxOfficeStore:
+        """Return the store of the box office with a span for each step of a transaction, if there is tracing."""
+        if self.tracing is None:
+            return store
+        from cinema_grpc.observability.tracing import TracedStore  # noqa: PLC0415
+
+        return TracedStore(store, self.tracing, database.engine.dialect.name)
+
+    def serve_metrics(self, sources: Callable[[], Sources]) -> None:
+        """Serve the metrics, if they have an address.
+
+        Raises:
+            BadSettings: The address can't be used.
+        """
+        address = self._settings.metrics_address
+        if address is None:
+            return
+        self._metrics = Metrics(sources())
+        try:
+            port = self._metrics.serve(address)
+        except OSError as error:
+            problem = f"can't listen on {address}: {error.strerror or error}"
+            raise BadSettings(f"{PREFIX}METRICS_ADDRESS: {problem}") from error
+        self.metrics_address = with_port(address, port)
+
+    def close(self) -> None:
+        """Stop serving metrics, and send the last spans."""
+        if self._metrics is not None:
+            self._metrics.close()
+        if self.tracing is not None:
+            self.tracing.close()
+
+
+def _tracing() -> "Tracing":
+    if find_spec("opentelemetry") is None:
+        raise BadSettings(f"{PREFIX}TRACING: needs a library: pip install 'cinema-grpc[otel]'")
+    from cinema_grpc.observability.tracing import Tracing, UnknownProtocol  # noqa: PLC0415
+
+    try:
+        return Tracing()
+    except UnknownProtocol as error:
+        raise BadSettings(str(error)) from error
