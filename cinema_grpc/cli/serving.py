@@ -15,7 +15,7 @@ from cinema_grpc.adapters.database.migrate import SELLING
 from cinema_grpc.cli import demo
 from cinema_grpc.cli.exit_timer import NOT_CLEAN, SECONDS_BEYOND_GRACE, ExitTimer
 from cinema_grpc.cli.maintenance import migrate_database
-from cinema_grpc.cli.workers import Workers
+from cinema_grpc.cli.workers import Workers, metrics_address_of
 from cinema_grpc.config import PREFIX, BadSettings, Settings
 from cinema_grpc.key_reload import read_signing_keys, read_ticket_keys
 from cinema_grpc.listening import allow_open_files, read_certificates, warn_of_readable_keys
@@ -91,10 +91,7 @@ async def serve_from_workers(settings: Settings, number: int, *, with_migration:
             "a file of SQLite has one writer at a time, so more processes would only wait for each other"
         )
     if settings.metrics_address is not None:
-        raise BadSettings(
-            f"{PREFIX}METRICS_ADDRESS: --workers can't have it, since workers share their ports and each has counters "
-            "of its own; run replicas with an address each"
-        )
+        metrics_address_of(number, settings.metrics_address)
     read_ticket_keys(settings, _jwt_secret(settings, with_demo=False))
     read_signing_keys(settings)
     read_certificates(settings)

@@ -23,6 +23,7 @@ SECONDS_OF_GOOD_HEALTH = 60.0
 """Lifetime of a worker after which its death counts as the first one again."""
 SECONDS_UNTIL_KILLED = SECONDS_BEYOND_GRACE + 2.0
 """Time for workers to end beyond that for open calls. Their own exit timer runs out before, unless they are frozen."""
+LARGEST_PORT = 65_535
 CANNOT_START = 2
 """The exit code of a server with a wrong setting, or whose database is not available at its start."""
 
@@ -80,7 +81,7 @@ class Workers:
         while not self._stopping.is_set():
             start = loop.time()
             try:
-                code: int | None = await self._run_one(address)
+                code: int | None = await self._run_one(worker, address)
             except OSError as error:  # such as too little memory; the other workers go on
                 logger.error("a worker can't be started", worker=worker, error=str(error))
                 code = None
@@ -102,11 +103,16 @@ class Workers:
             except TimeoutError:
                 pause = min(LONGEST_PAUSE, pause * 2)
 
-    async def _run_one(self, address: str) -> int:
+    async def _run_one(self, worker: int, address: str) -> int:
+        environment = self._environment
+        if self.settings.metrics_address is not None:
+            # Each has counters of its own, so a scrape must know which worker it reaches.
+            metrics_address = metrics_address_of(worker, self.settings.metrics_address)
+            environment = {**environment, variable("metrics_address"): metrics_address}
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "cinema_grpc", "serve", "--no-migrate", "--worker-at", address),
             stdin=PIPE,
-            env=self._environment,
+            env=environment,
         )
         self._running.add(process)
         if self._stopping.is_set():
@@ -126,6 +132,26 @@ class Workers:
         for process in self._running:
             logger.error("a worker did not end in time and is killed", process_id=process.pid)
             process.kill()
+
+
+def metrics_address_of(worker: int, address: str) -> str:
+    """Return where a worker serves its metrics: the first at the address, the others at the ports that follow.
+
+    Args:
+        worker: Its number, from 1 on.
+        address: HOST:PORT; any free port for each worker if the port is 0.
+
+    Raises:
+        BadSettings: There is no such port.
+    """
+    port = int(address.rpartition(":")[2])
+    if port == 0:
+        return address
+    if port + worker - 1 > LARGEST_PORT:
+        raise BadSettings(
+            f"{variable('metrics_address')}: worker {worker} would need port {port + worker - 1}; use a lower port"
+        )
+    return with_port(address, port + worker - 1)
 
 
 def reserve_address(reserved: ExitStack, setting: str, address: str) -> str:

@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
@@ -19,6 +20,7 @@ from cinema_grpc.cli import workers
 from cinema_grpc.config import Settings
 from tests.certificates import Authority, write
 from tests.e2e.conftest import SECRET, Serving, measured, run, run_here, serving
+from tests.observability.scraping import scrape
 from tests.postgresql import execute, in_thread, with_database
 from tests.replicas.conftest import Chain, Replica
 
@@ -92,6 +94,36 @@ async def test_workers_that_speak_tls(postgresql_url: str, tmp_path: Path) -> No
         assert server.stop() == 0
 
 
+def two_free_ports() -> int:
+    """Return a port that is free, as is the next one."""
+    while True:
+        with socket.socket() as first, socket.socket() as second, suppress(OSError):
+            first.bind(("127.0.0.1", 0))
+            port: int = first.getsockname()[1]
+            second.bind(("127.0.0.1", port + 1))
+            return port
+
+
+async def test_metrics_of_each_worker(postgresql_url: str, tmp_path: Path) -> None:
+    """The first has the port of the setting, the second the next one, also after it was replaced."""
+    port = two_free_ports()
+    settings = {"CINEMA_DATABASE_URL": postgresql_url, "CINEMA_METRICS_ADDRESS": f"127.0.0.1:{port}"}
+    check = {"grpc_service": "grpc.health.v1.Health", "grpc_method": "Check"}
+    with serving(tmp_path, "--workers", "2", **settings) as server:
+        await until(lambda: serving_lines(server) == 2)
+        for _ in range(10):  # each over a connection of its own, which any worker may get
+            assert (await asyncio.to_thread(run_here, tmp_path, "health", server.address)).returncode == 0
+        found = [await scrape(f"127.0.0.1:{each}") for each in (port, port + 1)]
+        assert sum(each.value("grpc_server_handled_total", **check) for each in found) == 10
+        assert all(each.value("cinema_database_connections_limit") == 10 for each in found)
+        first = found[0].value("process_start_time_seconds")
+        os.kill(min(worker_ids(server)), signal.SIGKILL)
+        await until(lambda: serving_lines(server) == 3)
+        starts = [(await scrape(f"127.0.0.1:{each}")).value("process_start_time_seconds") for each in (port, port + 1)]
+        assert (first in starts) != (found[1].value("process_start_time_seconds") in starts)
+        assert server.stop() == 0
+
+
 async def test_workers_end_with_their_supervisor(postgresql_url: str, tmp_path: Path) -> None:
     """Here it is killed."""
     with serving(tmp_path, "--workers", "2", CINEMA_DATABASE_URL=postgresql_url) as server:
@@ -118,11 +150,11 @@ class TestRefusals:
     """Each is one line."""
 
     def test_metrics(self, postgresql_url: str, tmp_path: Path) -> None:
-        settings = {"CINEMA_JWT_SECRET": SECRET, "CINEMA_METRICS_ADDRESS": "127.0.0.1:0"}
+        """There is no port for the second worker."""
+        settings = {"CINEMA_JWT_SECRET": SECRET, "CINEMA_METRICS_ADDRESS": "127.0.0.1:65535"}
         ended = run_here(tmp_path, "serve", "--workers", "2", CINEMA_DATABASE_URL=postgresql_url, **settings)
         assert ended.returncode == 2
-        (line,) = ended.stderr.splitlines()
-        assert "CINEMA_METRICS_ADDRESS: --workers can't have it" in line
+        assert "CINEMA_METRICS_ADDRESS: worker 2 would need port 65536" in ended.stderr.splitlines()[-1]
 
     @pytest.mark.parametrize(
         ("arguments", "hint"),
