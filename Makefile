@@ -147,7 +147,7 @@ clean: ## Remove .venv, caches and build output; the database stays
 # Checking
 
 CHECKS := check-lint check-format check-types check-imports check-security check-dependencies check-protos check-breaking \
-	check-generated check-reference check-dockerfile check-yaml
+	check-generated check-reference check-dockerfile check-yaml check-alerts
 
 .PHONY: check $(CHECKS)
 check: $(ENVIRONMENT) ## Lint, format, types, imports, protos, security, CI and image files
@@ -227,6 +227,15 @@ check-yaml:
 	@$(BIN)/check-jsonschema --quiet --builtin-schema custom.github-workflows-require-timeout .github/workflows/*.yaml
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml deploy/compose/compose.yaml
 	@$(BIN)/kubernetes-validate --quiet --strict deploy/kubernetes/*.yaml
+
+# promtool reads the configuration together with the rules that it names.
+check-alerts:
+	@echo "== $@"
+	@command -v promtool >/dev/null || { echo "The alert rules were not checked: promtool is not installed (Debian: apt-get install prometheus)."; exit 0; }; \
+	folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; cp deploy/compose/prometheus.yaml deploy/prometheus/*.yaml "$$folder"; \
+	promtool --version 2>&1 | head -n 1; \
+	promtool check config "$$folder/prometheus.yaml" >"$$folder/log" || { cat "$$folder/log"; exit 1; }; \
+	promtool test rules "$$folder/alerts.test.yaml" >"$$folder/log" || { cat "$$folder/log"; exit 1; }
 
 .PHONY: audit
 audit: $(ENVIRONMENT) ## Find known vulnerabilities in locked dependencies (queries the package index)

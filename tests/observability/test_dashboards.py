@@ -1,0 +1,97 @@
+"""The Grafana dashboard and the alert rules: every expression is valid, and asks for metrics and labels that exist."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import promql_parser
+import pytest
+import yaml
+
+from cinema_grpc.observability.metric_list import METRICS
+from cinema_grpc.transport.contract import SERVICES
+from cinema_grpc.transport.errors import REASONS
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+ALERTS = DEPLOY / "prometheus/alerts.yaml"
+TARGET_LABELS = {"job", "instance"}
+"""Labels that Prometheus adds."""
+LABELS = {name: {*each.labels, "le"} for each in METRICS for name in each.series}
+LABELS |= {name: set() for name in ("up", "process_cpu_seconds_total", "process_resident_memory_bytes")}
+
+
+def panels() -> list[dict[str, Any]]:
+    dashboard = json.loads((DEPLOY / "grafana/dashboard.json").read_text())
+    return [each for each in dashboard["panels"] if each["type"] != "row"]
+
+
+def expressions() -> Iterator[str]:
+    for panel in panels():
+        for target in panel["targets"]:
+            yield target["expr"].replace("$__rate_interval", "1m").replace('"$job"', '".*"').replace("$instance", ".*")
+    for group in yaml.safe_load(ALERTS.read_text())["groups"]:
+        yield from (rule["expr"] for rule in group["rules"])
+
+
+def selectors(expression: Any) -> Iterator[Any]:
+    """Yield the vector selectors of an expression."""
+    if isinstance(expression, promql_parser.VectorSelector):
+        yield expression
+        return
+    parts = [getattr(expression, name, None) for name in ("expr", "lhs", "rhs", "param", "vector_selector")]
+    for part in [*parts, *getattr(expression, "args", ())]:
+        if part is not None and not isinstance(part, str):
+            yield from selectors(part)
+
+
+@pytest.mark.parametrize("text", list(expressions()))
+def test_an_expression(text: str) -> None:
+    found = list(selectors(promql_parser.parse(text)))
+    assert found
+    for selector in found:
+        assert selector.name in LABELS, selector.name
+        for matcher in selector.matchers.matchers:
+            assert matcher.name in LABELS[selector.name] | TARGET_LABELS, (selector.name, matcher.name)
+    grouped = {label.strip() for by in re.findall(r"by \(([^)]*)\)", text) for label in by.split(",")}
+    assert grouped <= {label for each in found for label in LABELS[each.name]} | TARGET_LABELS
+
+
+def test_all_metrics_are_shown() -> None:
+    """The dashboard is complete, but for what follows from other metrics."""
+    shown = {each.name for text in expressions() for each in selectors(promql_parser.parse(text))}
+    missing = {each.name for each in METRICS if shown.isdisjoint(each.series)}
+    assert missing == {
+        "grpc_server_msg_received_total",
+        "cinema_cache_showtimes",
+        "cinema_cache_seats",
+        "cinema_cache_evictions_total",
+        "cinema_event_feed_waiting_commits",
+    }
+
+
+def test_values_of_labels_exist() -> None:
+    methods = {method.name for service in SERVICES for method in service.methods}
+    for text in expressions():
+        assert set(re.findall(r'grpc_method="(\w+)"', text)) <= methods
+        assert set(re.findall(r'reason="(\w+)"', text)) <= REASONS
+
+
+def test_panels_have_a_place_of_their_own() -> None:
+    places = [each["gridPos"] for each in panels()]
+    cells = {(place["x"] + x, place["y"] + y) for place in places for x in range(place["w"]) for y in range(place["h"])}
+    assert len(cells) == sum(place["w"] * place["h"] for place in places)
+    assert max(x for x, _ in cells) < 24
+    assert len({each["id"] for each in panels()}) == len(panels())
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed (Debian: prometheus)")
+def test_alerts_with_promtool() -> None:
+    """Each alert fires where its problem is, and none at a healthy server."""
+    promtool = shutil.which("promtool") or ""
+    command = [promtool, "test", "rules", str(DEPLOY / "prometheus/alerts.test.yaml")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 (a tool)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
