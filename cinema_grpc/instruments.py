@@ -1,7 +1,6 @@
 """The metrics and traces of a server, as the settings ask for them."""
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from cinema_grpc.adapters.database.database import Database
@@ -71,10 +70,11 @@ class Instruments:
 
 
 def _tracing() -> "Tracing":
-    if find_spec("opentelemetry") is None:
-        raise BadSettings(f"{PREFIX}TRACING: needs a library: pip install 'cinema-grpc[otel]'")
-    from cinema_grpc.observability.tracing import Tracing, UnknownProtocol  # noqa: PLC0415
-
+    try:
+        # The extra may not be installed.
+        from cinema_grpc.observability.tracing import Tracing, UnknownProtocol  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise BadSettings(f"{PREFIX}TRACING: needs a library: pip install 'cinema-grpc[otel]'") from error
     try:
         return Tracing()
     except UnknownProtocol as error:

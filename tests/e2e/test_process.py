@@ -18,6 +18,7 @@ from cinema.v1 import (
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from cinema_grpc import __version__
 from cinema_grpc.cli.settings_help import describe_settings
 from tests.adapters.forgeries import P256, pem
 from tests.e2e.conftest import CINEMA, SECONDS, SECRET, Serving, book, environment, run, run_here, serving
@@ -39,7 +40,7 @@ class TestStarting:
 
     def test_a_second_server_on_a_file(self, tmp_path: Path) -> None:
         with serving(tmp_path) as first:
-            first.wait_for('"serving"')
+            assert f'"version":"{__version__}"' in first.wait_for('"serving"')
             ended = run_here(tmp_path, "serve", CINEMA_JWT_SECRET=SECRET)
             assert ended.returncode == 2
             (line,) = ended.stderr.splitlines()

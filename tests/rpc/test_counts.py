@@ -67,17 +67,18 @@ async def test_calls_by_code(app: App) -> None:
     """Codes are spelled as in Go, so that dashboards made for it work."""
     showtime = await app.showtime()
     await app.book(showtime.showtime_id, "A1", "A2")
+    await app.book(showtime.showtime_id, "A3", "A4")
     assert (await refusal(app.book(showtime.showtime_id, "A1", "A2"))).reason == "SEATS_UNAVAILABLE"
     assert (await refusal(app.book(showtime.showtime_id))).reason == "INVALID_REQUEST"
     found = await read(app)
     codes = found.labels("grpc_server_handled_total", "grpc_code", **BOOKING)
     handled = {code: found.value("grpc_server_handled_total", **BOOKING, grpc_code=code) for code in codes}
-    assert handled == {"OK": 1, "FailedPrecondition": 1, "InvalidArgument": 1}
-    assert found.value("grpc_server_started_total", **BOOKING) == 3
+    assert handled == {"OK": 2, "FailedPrecondition": 1, "InvalidArgument": 1}
+    assert found.value("grpc_server_started_total", **BOOKING) == 4
     assert found.value("grpc_server_in_flight", **BOOKING) == 0
-    assert found.value("grpc_server_msg_received_total", **BOOKING) == 3
-    assert found.value("grpc_server_msg_sent_total", **BOOKING) == 1
-    assert found.value("grpc_server_handling_seconds_count", **BOOKING) == 3
+    assert found.value("grpc_server_msg_received_total", **BOOKING) == 4
+    assert found.value("grpc_server_msg_sent_total", **BOOKING) == 2
+    assert found.value("grpc_server_handling_seconds_count", **BOOKING) == 4
     assert 0 < found.value("grpc_server_handling_seconds_sum", **BOOKING) < DEADLINE
     assert found.value("cinema_errors_total", reason="SEATS_UNAVAILABLE") == 1
     assert found.value("cinema_errors_total", reason="INVALID_REQUEST") == 1

@@ -1,12 +1,13 @@
 """Traces as a collector gets them: a call, its wait in the queue, its batch, and the batch's SQL."""
 
 import asyncio
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cinema.v1 import booking_service_pb2
+from cinema.v1 import booking_service_pb2, showtime_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
 
@@ -76,7 +77,7 @@ async def test_a_booking(collector: Collector, lend: Lend, tmp_path: Path) -> No
 async def test_a_batch_of_several_calls(collector: Collector, url: str) -> None:
     """It is below the first of them, and linked to all."""
     async with running(url, tracing=True) as app:
-        showtime = await app.showtime()
+        showtime = await app.showtime(policy=showtime_pb2.SEAT_GAP_POLICY_ALLOW)
         seats = [f"A{number}" for number in range(1, 11)]
         await app.customer("ada")
         await asyncio.gather(*(book(app, showtime.showtime_id, seat, caller=()) for seat in seats))
@@ -155,6 +156,14 @@ async def test_a_collector_that_does_not_answer_delays_no_shutdown(url: str, mon
         start = time.monotonic()
         await app.server.close()
     assert time.monotonic() - start < tracing.SECONDS_TO_SEND_LAST + 5
+
+
+async def test_the_extra_is_missing(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, tracing.__name__)
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
+    with pytest.raises(BadSettings, match=r"CINEMA_TRACING: needs a library: pip install 'cinema-grpc\[otel\]'"):
+        async with running(url, tracing=True):
+            pass
 
 
 async def test_another_protocol_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

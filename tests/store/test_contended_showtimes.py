@@ -43,8 +43,11 @@ async def test_others_are_sold_meanwhile_and_this_one_as_soon_as_it_is_unlocked(
         for number in range(1, 6):
             assert (await app.hold(f"A{number}", at="s2")).labels == (f"A{number}",)
         assert not any(each.done() for each in waiting)
+        assert app.box_office.contended_showtimes == 1
+        assert app.box_office.counts.contended >= 3
     booked = await asyncio.gather(*waiting)
     assert [each.labels for each in booked] == [("A1",), ("A2",), ("A3",)]
+    assert app.box_office.counts.done == app.box_office.counts.batch_sizes.total == 8
 
 
 async def test_a_command_that_waits_too_long_fails(app: App) -> None:
@@ -99,6 +102,7 @@ async def test_a_command_that_would_wait_too_long_is_refused(app: App) -> None:
                 await asyncio.sleep(0)
             with pytest.raises(Overloaded):
                 await impatient.hold("A2")
+            assert impatient.box_office.counts.refused == {"OVERLOADED": 1}
             assert isinstance(await impatient.hold("A1", at="s2"), Booking)
         assert isinstance(await first, Booking)
         while contended:  # noqa: ASYNC110 (as above)

@@ -160,4 +160,32 @@ MUTATIONS = (
         "        return\n",
         "tests/rpc/test_metrics.py::test_connections_that_hang_are_cut_off",
     ),
+    mutation(
+        "metrics: a call of a code is counted once",
+        f"{TRANSPORT}/call_counts.py",
+        "self.codes.get(code, 0) + 1",
+        "1",
+        "tests/rpc/test_counts.py::test_calls_by_code",
+    ),
+    mutation(
+        "metrics: expired holds are not counted",
+        "cinema_grpc/application/sales_counts.py",
+        "            if others or update.terms is not None:\n",
+        "            if update.terms is not None:\n",
+        "tests/rpc/test_counts.py::test_sales",
+    ),
+    mutation(
+        "traces: a batch is linked to its first call alone",
+        "cinema_grpc/observability/tracing.py",
+        "links = [Link(call) for _, call in traced]",
+        "links = [Link(first)]",
+        "tests/rpc/test_tracing.py::test_a_batch_of_several_calls",
+    ),
+    mutation(
+        "logs: values of bad fields are logged",
+        f"{TRANSPORT}/call_log.py",
+        "[each.field for each in",
+        "[each.description for each in",
+        "tests/transport/test_pipeline.py::TestLog",
+    ),
 )
