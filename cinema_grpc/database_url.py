@@ -78,6 +78,11 @@ def _authority(host: str, port: str) -> str:
     return f"{encoded}:{port}" if port else encoded
 
 
+def without_secrets(url: str) -> str:
+    """Return a URL for a log: without its password, and without parameters, which may hold another one."""
+    return parse_postgresql(url).without_secrets() if url.startswith(POSTGRESQL) else url
+
+
 def check_database_url(url: str) -> str:
     """Return a URL if it is valid as far as can be checked without connecting.
 

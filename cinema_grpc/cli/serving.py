@@ -10,13 +10,13 @@ from collections.abc import Callable
 import structlog
 
 from cinema_grpc import __version__
-from cinema_grpc.adapters.database.database import without_secrets
 from cinema_grpc.adapters.database.migrate import SELLING
 from cinema_grpc.cli import demo
 from cinema_grpc.cli.exit_timer import NOT_CLEAN, SECONDS_BEYOND_GRACE, ExitTimer
 from cinema_grpc.cli.maintenance import migrate_database
 from cinema_grpc.cli.workers import Workers, metrics_address_of
 from cinema_grpc.config import PREFIX, BadSettings, Settings
+from cinema_grpc.database_url import without_secrets
 from cinema_grpc.key_reload import read_signing_keys, read_ticket_keys
 from cinema_grpc.listening import allow_open_files, read_certificates, warn_of_readable_keys
 from cinema_grpc.observability.log_writer import LogWriter

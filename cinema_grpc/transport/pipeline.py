@@ -199,8 +199,7 @@ class CallPipeline(grpc.GenericRpcHandler):
         if message is grpc.aio.EOF:
             return None
         method.counts.received += 1
-        received: bytes = message
-        return received
+        return cast("bytes", message)
 
     async def _requests(self, method: Method, call: Call, context: Context) -> AsyncIterator[Any]:
         while (message := await self._receive(method, call, context)) is not None:

@@ -88,6 +88,28 @@ def test_panels_have_a_place_of_their_own() -> None:
     assert len({each["id"] for each in panels()}) == len(panels())
 
 
+def test_alerts_are_documented() -> None:
+    documented = set(re.findall(r"\bCinema[A-Z]\w+", (DEPLOY.parent / "docs/operations.md").read_text()))
+    assert documented == {
+        rule["alert"] for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]
+    }
+
+
+def test_what_is_scraped_is_served() -> None:
+    """The manifests and the Compose file name the port at which their servers have metrics."""
+    deployment, *_ = yaml.safe_load_all((DEPLOY / "kubernetes/cinema.yaml").read_text())
+    pod = deployment["spec"]["template"]
+    (container,) = pod["spec"]["containers"]
+    port = pod["metadata"]["annotations"]["prometheus.io/port"]
+    assert {"name": "CINEMA_METRICS_ADDRESS", "value": f"0.0.0.0:{port}"} in container["env"]
+    assert {"name": "metrics", "containerPort": int(port)} in container["ports"]
+    (job,) = yaml.safe_load((DEPLOY / "compose/prometheus.yaml").read_text())["scrape_configs"]
+    (targets,) = job["dns_sd_configs"]
+    replica = yaml.safe_load((DEPLOY / "compose/compose.yaml").read_text())["services"][targets["names"][0]]
+    assert replica["environment"]["CINEMA_METRICS_ADDRESS"] == f"0.0.0.0:{targets['port']}"
+    assert f'up{{job="{job["job_name"]}"}}' in ALERTS.read_text()
+
+
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed (Debian: prometheus)")
 def test_alerts_with_promtool() -> None:
     """Each alert fires where its problem is, and none at a healthy server."""

@@ -10,9 +10,8 @@ from asyncpg import connect_utils
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from cinema_grpc.adapters.database.database import without_secrets
 from cinema_grpc.config import BadSettings, read_settings
-from cinema_grpc.database_url import check_database_url, parse_postgresql, sqlite_path
+from cinema_grpc.database_url import check_database_url, parse_postgresql, sqlite_path, without_secrets
 
 PG = "postgresql+asyncpg://"
 SECRET = "hQ7vZk2mXw9Lr4"

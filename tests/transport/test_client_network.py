@@ -1,8 +1,8 @@
-"""The client network of a peer, whatever its port and however its address is written."""
+"""The client network of a peer, whatever its port and however its address is written; and what it calls itself."""
 
 import pytest
 
-from cinema_grpc.transport.call import network_of
+from cinema_grpc.transport.call import Call, network_of
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,9 @@ from cinema_grpc.transport.call import network_of
 )
 def test_network(peer: str, network: str) -> None:
     assert network_of(peer) == network
+
+
+@pytest.mark.parametrize(("length", "logged"), [(0, 0), (10, 10), (500, 200)])
+def test_the_beginning_of_the_user_agent_is_logged(length: int, logged: int) -> None:
+    call = Call("/test.Service/Method", (("accept", "no"), ("user-agent", "x" * length), ("user-agent", "y")))
+    assert call.user_agent == "x" * logged

@@ -12,7 +12,7 @@ from structlog.typing import EventDict
 
 from cinema_grpc.domain.booking_errors import SeatsUnavailable
 from cinema_grpc.domain.errors import CinemaError, ErrorKind, FieldViolation, InvalidRequest, NameTaken
-from cinema_grpc.transport.call import Call, add_request_id
+from cinema_grpc.transport.call import add_request_id
 from cinema_grpc.transport.handlers import Context, Handler
 from cinema_grpc.transport.pipeline import CallPipeline
 from tests.transport.conftest import Serve
@@ -243,11 +243,6 @@ class TestLog:
         assert line["reason"] == "INVALID_REQUEST"
         assert line["fields"] == [f"seats[{number}]" for number in range(20)]
         assert "private" not in str(line)
-
-    @pytest.mark.parametrize(("length", "logged"), [(0, 0), (10, 10), (500, 200)])
-    async def test_the_beginning_of_the_user_agent_is_logged(self, length: int, logged: int) -> None:
-        call = Call(METHOD, (("accept", "no"), ("user-agent", "x" * length), ("user-agent", "y")))
-        assert call.user_agent == "x" * logged
 
     @pytest.mark.parametrize("service", ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"])
     @pytest.mark.parametrize(("fault", "level"), [(None, "debug"), (ValueError("a bug"), "error")])

@@ -24,7 +24,6 @@ from cinema_grpc.application.box_office.store import StorageConflict, StorageCon
 from cinema_grpc.application.clock import Clock
 from cinema_grpc.application.errors import CommitOutcomeUnknown, StorageUnavailable
 from cinema_grpc.application.task_cancellation import is_cancelled
-from cinema_grpc.database_url import POSTGRESQL, parse_postgresql
 
 logger = structlog.get_logger()
 
@@ -289,11 +288,6 @@ class Database:
                 self._has_failed = True
                 logger.error("storage failed", error=str(getattr(error, "orig", None) or error))
             raise translation from error
-
-
-def without_secrets(url: str) -> str:
-    """Return a URL for a log: without its password, and without parameters, which may hold another one."""
-    return parse_postgresql(url).without_secrets() if url.startswith(POSTGRESQL) else url
 
 
 def _driver(url: str, pool_size: int, longest_wait: float) -> Driver:
