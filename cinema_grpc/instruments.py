@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from cinema_grpc.adapters.database.database import Database
-from cinema_grpc.application.box_office.store import BoxOfficeStore
+from cinema_grpc.application.box_office.store import TransactionStore
 from cinema_grpc.application.sales_counts import SalesCounts
 from cinema_grpc.config import PREFIX, BadSettings, Settings, with_port
 from cinema_grpc.observability.metrics import Metrics
@@ -36,7 +36,7 @@ class Instruments:
         self.metrics_address: str | None = None
         self._metrics: Metrics | None = None
 
-    def traced(self, store: BoxOfficeStore, database: Database) -> BoxOfficeStore:
+    def traced(self, store: TransactionStore, database: Database) -> TransactionStore:
         """Return the store of the box office with a span for each step of a transaction, if there is tracing."""
         if self.tracing is None:
             return store

@@ -23,11 +23,11 @@ from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status
 from cinema_grpc import __version__
 from cinema_grpc.application.box_office.command import Batch
 from cinema_grpc.application.box_office.store import (
-    BoxOfficeStore,
     Loaded,
     LoadRequest,
     ShowtimeUpdate,
     Transaction,
+    TransactionStore,
 )
 from cinema_grpc.application.idempotency import StoredResponse
 from cinema_grpc.transport.call import Call
@@ -166,25 +166,17 @@ class Tracing:
 
 
 class TracedStore:
-    """The store of the box office, with a span for each step of a transaction. Fulfils BoxOfficeStore."""
+    """The store of the box office, with a span for each step of a transaction. Fulfils TransactionStore."""
 
-    def __init__(self, store: BoxOfficeStore, tracing: Tracing, system: str) -> None:
+    def __init__(self, store: TransactionStore, tracing: Tracing, system: str) -> None:
         """Set up; `system` is the kind of database, such as "postgresql"."""
         self._store = store
         self._tracing = tracing
         self._system = system
 
-    async def load(self, request: LoadRequest) -> Loaded:
-        """Load a snapshot of what is committed, without locks."""
-        return await self._store.load(request)
-
     async def was_committed(self, update: ShowtimeUpdate) -> bool:
         """Return whether the commit of an update was kept."""
         return await self._store.was_committed(update)
-
-    async def showtimes_with_lapsed_holds(self, limit: int, exclude: Collection[str]) -> list[str]:
-        """Return showtimes with holds or blocks that have lapsed."""
-        return await self._store.showtimes_with_lapsed_holds(limit, exclude)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["_TracedTransaction"]:

@@ -10,11 +10,11 @@ from cinema_grpc.application.box_office.batch import BatchResult, FaultyCommand,
 from cinema_grpc.application.box_office.cache import ShowtimeCache
 from cinema_grpc.application.box_office.command import Batch, Failed, Outcome, QueuedCommand
 from cinema_grpc.application.box_office.store import (
-    BoxOfficeStore,
     LoadedShowtime,
     ShowtimeUpdate,
     StorageConflict,
     StorageContention,
+    TransactionStore,
 )
 from cinema_grpc.application.errors import CommitOutcomeUnknown, StorageUnavailable
 from cinema_grpc.domain.errors import CinemaError
@@ -46,7 +46,7 @@ class BatchRunner:
         on_commit: Called with the updates of each commit, before the callers get their answers.
     """
 
-    def __init__(self, store: BoxOfficeStore, cache: ShowtimeCache) -> None:
+    def __init__(self, store: TransactionStore, cache: ShowtimeCache) -> None:
         self._store = store
         self._cache = cache
         self.on_commit: list[Callable[[Sequence[ShowtimeUpdate]], None]] = []

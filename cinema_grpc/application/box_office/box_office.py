@@ -28,7 +28,7 @@ from cinema_grpc.application.box_office.cache import ShowtimeCache
 from cinema_grpc.application.box_office.command import Batch, Command, Failed, Priority, QueuedCommand
 from cinema_grpc.application.box_office.counts import BoxOfficeCounts
 from cinema_grpc.application.box_office.queue import CommandQueue
-from cinema_grpc.application.box_office.store import BoxOfficeStore, ShowtimeUpdate, StorageContention
+from cinema_grpc.application.box_office.store import ShowtimeUpdate, StorageContention, TransactionStore
 from cinema_grpc.application.errors import CommitOutcomeUnknown, Overloaded, ShuttingDown, StorageUnavailable
 from cinema_grpc.application.tracing import BatchTracer
 
@@ -55,7 +55,7 @@ class BoxOffice:
 
     def __init__(
         self,
-        store: BoxOfficeStore,
+        store: TransactionStore,
         cache: ShowtimeCache | None = None,
         waiting_tasks: int = 0,
         longest_wait: float = math.inf,

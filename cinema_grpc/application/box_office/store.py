@@ -157,15 +157,11 @@ class Transaction(Protocol):
         ...
 
 
-class BoxOfficeStore(Protocol):
-    """Stores showtimes' seats and bookings. Every method may raise StorageUnavailable."""
+class TransactionStore(Protocol):
+    """Stores what batches do. Every method may raise StorageUnavailable."""
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """Begin a transaction; leaving it without a commit rolls it back."""
-        ...
-
-    async def load(self, request: LoadRequest) -> Loaded:
-        """Load a snapshot of what is committed, without locks."""
         ...
 
     async def was_committed(self, update: ShowtimeUpdate) -> bool:
@@ -175,6 +171,14 @@ class BoxOfficeStore(Protocol):
             StorageContention: The showtime is locked; the server may still be at that commit.
             CommitOutcomeUnknown: It was, but it is not known to be durable yet.
         """
+        ...
+
+
+class BoxOfficeStore(TransactionStore, Protocol):
+    """Stores showtimes' seats and bookings. Every method may raise StorageUnavailable."""
+
+    async def load(self, request: LoadRequest) -> Loaded:
+        """Load a snapshot of what is committed, without locks."""
         ...
 
     async def showtimes_with_lapsed_holds(self, limit: int, exclude: Collection[str]) -> list[str]:
