@@ -56,8 +56,8 @@ class CallLog:
             if refusal.violations:
                 line["fields"] = [each.field for each in refusal.violations[:MOST_FIELDS]]
         line["client"] = call.client.network
-        if call.user_agent:
-            line["user_agent"] = call.user_agent
+        if user_agent := call.user_agent:
+            line["user_agent"] = user_agent
         line["request_id"] = call.x_request_id
         if call.trace_id:
             line["trace_id"] = call.trace_id
