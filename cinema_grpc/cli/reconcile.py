@@ -11,8 +11,8 @@ from cinema_grpc.adapters.database.ledger_reader import read_ledger
 from cinema_grpc.adapters.database.migrate import RECONCILING
 from cinema_grpc.application.payment_ports import ProviderUnavailable
 from cinema_grpc.application.reconciliation import Difference, EntryKind, ProviderEntry, compare
+from cinema_grpc.cli.amounts import major
 from cinema_grpc.cli.maintenance import check_exists
-from cinema_grpc.cli.sales_report import major
 from cinema_grpc.config import PREFIX, BadSettings, Settings
 from cinema_grpc.domain.money import Money
 from cinema_grpc.payment_provider import read_stripe_key

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from iso4217 import Currency
-
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.migrate import REPORTING
 from cinema_grpc.adapters.database.sales_reader import SqlSalesReader
 from cinema_grpc.application.sales_report import SalesFilter, SalesReport, SalesReports
+from cinema_grpc.cli.amounts import major
 from cinema_grpc.cli.maintenance import check_exists
 from cinema_grpc.config import Settings
 from cinema_grpc.domain.business_days import DAY, latest_business_day, parse_period
@@ -123,14 +122,6 @@ def _cells(key: str, line: SalesLine) -> list[str]:
     amounts = (major(amount, line.currency_code) for amount in (line.gross, line.refunded, line.kept))
     more = (str(each) for each in (line.complimentary_seats, line.entry_conflicts, line.seats_on_offer))
     return [key, line.currency_code, *counts, *amounts, *more]
-
-
-def major(minor_units: int, currency_code: str) -> str:
-    """Return an amount in the major unit of its currency, such as "12.50"."""
-    exponent = Currency(currency_code).exponent or 0
-    digits = f"{abs(minor_units):0{exponent + 1}}"
-    sign = "-" if minor_units < 0 else ""
-    return f"{sign}{digits[:-exponent]}.{digits[-exponent:]}" if exponent else f"{sign}{digits}"
 
 
 def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:

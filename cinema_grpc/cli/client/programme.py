@@ -1,0 +1,107 @@
+"""`cinema showtimes`, `seats` and `suggest`: what is shown, and which seats are free."""
+
+from datetime import datetime
+from itertools import islice
+
+import click
+
+from cinema_grpc.cli.client.arguments import Moment, limit, timestamp
+from cinema_grpc.cli.client.session import ClientCommand, Session
+
+# ruff: noqa: PLC0415 (see session.py)
+
+
+@click.command("showtimes", cls=ClientCommand)
+@click.option("--movie", default="", metavar="ID", help="Only showtimes of this movie.")
+@click.option("--cinema", default="", metavar="ID", help="Only showtimes in this cinema.")
+@click.option("--auditorium", default="", metavar="ID", help="Only showtimes in this auditorium.")
+@click.option("--from", "start_from", type=Moment(), help="Only showtimes that start then or later. By default now.")
+@click.option("--until", "start_until", type=Moment(), help="Only showtimes that start before.")
+@click.option("--cancelled", is_flag=True, help="List cancelled showtimes too.")
+@limit(20)
+def showtimes(
+    session: Session,
+    movie: str,
+    cinema: str,
+    auditorium: str,
+    start_from: datetime | None,
+    start_until: datetime | None,
+    cancelled: bool,  # noqa: FBT001 (click calls it)
+    limit: int,
+) -> None:
+    """List showtimes, soonest first, in the time zone of their cinema."""
+    from cinema_client.cinema.v1.showtime_service_pb2 import ListShowtimesRequest, ListShowtimesResponse
+
+    from cinema_grpc.cli.client.showtimes import draw_showtimes
+
+    request = ListShowtimesRequest(
+        movie_id=movie,
+        cinema_id=cinema,
+        auditorium_id=auditorium,
+        start_time_from=timestamp(start_from),
+        start_time_until=timestamp(start_until),
+        page_size=min(limit, 200),
+        include_cancelled=cancelled,
+    )
+    with session.client() as client:
+        found = list(islice(client.pages(client.showtimes.ListShowtimes, request), limit))
+    session.show(ListShowtimesResponse(showtimes=found), lambda: draw_showtimes(found))
+
+
+@click.command("seats", cls=ClientCommand)
+@click.argument("showtime")
+def seats(session: Session, showtime: str) -> None:
+    """Draw the seats of a showtime: which are free, and what they cost.
+
+    SHOWTIME is a showtime_id, as `cinema showtimes` lists them. Colours are off in a pipe, and where NO_COLOR is set.
+    """
+    from cinema_client.cinema.v1.showtime_service_pb2 import GetShowtimeRequest
+
+    from cinema_grpc.cli.client.board import Board, auditorium_of
+    from cinema_grpc.cli.client.output import console
+
+    with session.client() as client:
+        response = client.showtimes.GetShowtime(GetShowtimeRequest(showtime_id=showtime))
+        auditorium = None if session.output == "json" else auditorium_of(client, response.showtime)
+    session.show(response, lambda: Board.of(response, auditorium).draw(console().width))
+
+
+@click.command("watch", cls=ClientCommand)
+@click.argument("showtime")
+def watch(session: Session, showtime: str) -> None:
+    """Draw the seats of a showtime, and redraw them as they are taken and become free. Ctrl-C ends it.
+
+    In a pipe, and with -o json, each change is a line. Ends when the showtime does. A lost connection is resumed.
+    """
+    from contextlib import suppress
+
+    from cinema_grpc.cli.client.watching import watch_seats
+
+    with suppress(KeyboardInterrupt), session.client() as client:
+        watch_seats(client, showtime, session.output)
+
+
+@click.command("suggest", cls=ClientCommand)
+@click.argument("showtime")
+@click.argument("people", type=click.IntRange(1, 10))
+@click.option("--category", "categories", multiple=True, metavar="NAME", help="Only seats of this category. Repeatable.")
+@click.option("--wheelchair", type=click.IntRange(0, 10), default=0, metavar="N", help="Wheelchair spaces among them.")
+@click.option("--options", type=click.IntRange(1, 10), default=5, metavar="N", help="How many options. By default 5.")
+def suggest(
+    session: Session, showtime: str, people: int, categories: tuple[str, ...], wheelchair: int, options: int
+) -> None:
+    """Suggest the best free seats for so many PEOPLE, best first. Nothing is held: see `cinema book --best`."""
+    from cinema_client.cinema.v1.showtime_service_pb2 import SuggestSeatsRequest
+
+    from cinema_grpc.cli.client.showtimes import draw_options
+
+    request = SuggestSeatsRequest(
+        showtime_id=showtime,
+        party_size=people,
+        categories=categories,
+        wheelchair_spaces=wheelchair,
+        max_options=options,
+    )
+    with session.client() as client:
+        response = client.showtimes.SuggestSeats(request)
+    session.show(response, lambda: draw_options(response.options))

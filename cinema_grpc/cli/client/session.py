@@ -1,0 +1,187 @@
+"""A command that calls a server: its common options, the tokens it calls with, and how it reports errors."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from cinema_grpc.cli.client.exit_codes import OF_STATUS, ExitCode
+from cinema_grpc.cli.client.servers import DEFAULT, BadServer, Server, parse_server
+from cinema_grpc.cli.client.token_store import BadTokenFile, SignIn, TokenStore
+
+if TYPE_CHECKING:
+    from cinema_client import CinemaError, Client, Tokens
+
+# ruff: noqa: PLC0415 (what calls is imported when a command calls: `cinema --help` and completion must be fast)
+
+OUTPUTS = ("text", "json")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a command calls, as whom, and how it writes.
+
+    Attributes:
+        server: The server.
+        store: Where tokens are kept.
+        output: The value of --output.
+    """
+
+    server: Server
+    store: TokenStore
+    output: str
+
+    @contextmanager
+    def client(self) -> Iterator["Client"]:
+        """Open a client of the server, signed in if there are tokens for it. New tokens are kept as they come."""
+        from cinema_client import Client, Tokens
+
+        sign_in = self.store.load(self.server.url)
+
+        def keep(tokens: "Tokens | None") -> None:
+            if tokens is None:
+                self.store.delete(self.server.url)
+            elif sign_in is not None:
+                self.keep(sign_in.username, tokens)
+
+        with Client(
+            self.server.address,
+            root_certificates=self.server.root_certificates,
+            plaintext=self.server.plaintext,
+            tokens=None if sign_in is None else Tokens(sign_in.access_token, sign_in.refresh_token),
+            on_tokens=keep,
+        ) as client:
+            yield client
+
+    def keep(self, username: str, tokens: "Tokens") -> None:
+        """Keep the tokens of a session."""
+        self.store.save(self.server.url, SignIn(username, tokens.access_token, tokens.refresh_token))
+
+    def show(self, message: Any, draw: Any) -> None:
+        """Write a message as --output says; see `output.show`."""
+        from cinema_grpc.cli.client.output import show
+
+        show(self.output, message, draw)
+
+
+def common_options() -> list[click.Parameter]:
+    """Return the options of every command that calls a server."""
+    return [
+        click.Option(
+            ["--server"],
+            envvar="CINEMA_SERVER",
+            default=DEFAULT,
+            metavar="HOST:PORT",
+            help=f"The server. Plaintext to loopback, else TLS; https:// or http:// before it decides. By default "
+            f"CINEMA_SERVER or {DEFAULT}.",
+        ),
+        click.Option(
+            ["--ca"],
+            envvar="CINEMA_CA",
+            type=click.Path(path_type=Path),
+            help="A file with the certificates to trust, in PEM. By default CINEMA_CA, or those that the system trusts.",
+        ),
+        click.Option(["-o", "--output"], type=click.Choice(OUTPUTS), default="text", help="What to write: text or json."),
+    ]
+
+
+class ClientCommand(click.Command):
+    """A command that calls a server. Its function takes the Session as `session`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += common_options()
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. An expected error is written in one line, and becomes the exit code."""
+        server, ca, output = (ctx.params.pop(name) for name in ("server", "ca", "output"))
+        with reported(output):
+            _check_encoding(ctx.params)
+            ctx.params["session"] = session_with(server, ca, output)
+            return super().invoke(ctx)
+
+
+def session_with(server: str, ca: Path | None, output: str) -> Session:
+    """Return the session of a command with these options.
+
+    Raises:
+        BadServer: An option is wrong.
+    """
+    return Session(parse_server(server, ca), TokenStore(Path(click.get_app_dir("cinema")) / "sign-ins"), output)
+
+
+@contextmanager
+def reported(output: str) -> Iterator[None]:
+    """Write an expected error in one line to standard error, and exit with its code; as JSON if `output` says so."""
+    try:
+        yield
+    except (BadServer, BadTokenFile) as error:
+        fail(output, ExitCode.USAGE, str(error))
+    except Exception as error:
+        if (failure := _failure_of(error)) is None:
+            raise
+        code = OF_STATUS.get(failure.code().name, ExitCode.FAULT)
+        fail(
+            output,
+            code,
+            failure.message + _advice(failure, code),
+            reason=failure.reason or failure.code().name,
+            metadata=dict(failure.metadata),
+            request_id=failure.request_id,
+        )
+
+
+def fail(output: str, code: ExitCode, message: str, reason: str = "", **more: Any) -> NoReturn:
+    """Write an error to standard error, and exit.
+
+    Args:
+        output: The value of --output.
+        code: The exit code.
+        message: What went wrong, in words.
+        reason: The reason of the contract, or gRPC's status code; "" if the error is not the server's.
+        more: More fields for JSON.
+    """
+    if output == "json":
+        click.echo(json.dumps({"exitCode": int(code), "reason": reason, "message": message, **_camel(more)}), err=True)
+    else:
+        line = " ".join(f"{reason}: {message}".removeprefix(": ").split())
+        click.echo(f"cinema: {''.join(letter if letter.isprintable() else '?' for letter in line)}", err=True)
+    sys.exit(code)
+
+
+def _failure_of(error: Exception) -> "CinemaError | None":
+    """Return an error of a call, or None for any other error."""
+    if "cinema_client" not in sys.modules:
+        return None
+    from cinema_client import CinemaError
+
+    return error if isinstance(error, CinemaError) else None
+
+
+def _advice(failure: "CinemaError", code: ExitCode) -> str:
+    """Return what to do about an error, if the message can't know it."""
+    if code is ExitCode.SIGN_IN and failure.reason != "BAD_CREDENTIALS":
+        return " (sign in with: cinema login USERNAME)"
+    if code is ExitCode.UNAVAILABLE and failure.request_id:
+        return f" (the outcome is unknown; to be sure, repeat the command with --request-id {failure.request_id})"
+    return ""
+
+
+def _check_encoding(arguments: dict[str, Any]) -> None:
+    """Refuse bytes that are not UTF-8. Python keeps them as surrogates, which no message can hold."""
+    for name, given in arguments.items():
+        for text in given if isinstance(given, tuple) else (given,):
+            try:
+                str(text).encode()
+            except UnicodeEncodeError as error:
+                raise BadServer(f"{name}: must be UTF-8") from error
+
+
+def _camel(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return fields by their names in JSON, as those of messages."""
+    return {first + "".join(map(str.title, rest)): each for (first, *rest), each in ((k.split("_"), v) for k, v in fields.items())}

@@ -1,0 +1,70 @@
+"""Keeps the tokens of sign-ins: a file for each server, which only its owner can read."""
+
+import json
+import os
+import stat
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+
+class BadTokenFile(Exception):
+    """A file of tokens can't be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """Who is signed in to a server, and the tokens of the session."""
+
+    username: str
+    access_token: str
+    refresh_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenStore:
+    """The files of tokens in a folder.
+
+    Attributes:
+        folder: The folder, which is created when tokens are first saved.
+    """
+
+    folder: Path
+
+    def path(self, url: str) -> Path:
+        """Return the file of a server."""
+        return self.folder / f"{quote(url, safe='')}.json"
+
+    def load(self, url: str) -> SignIn | None:
+        """Return the sign-in to a server; None if there is none.
+
+        Raises:
+            BadTokenFile: Others can read the file, or it has other content.
+        """
+        path = self.path(url)
+        try:
+            with path.open(encoding="utf-8") as file:
+                if os.name == "posix" and stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
+                    raise BadTokenFile(f"{path}: others can read it: chmod 600 it if nobody did, or delete it and sign in")
+                return SignIn(**json.load(file))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError) as error:
+            raise BadTokenFile(f"{path}: is damaged: delete it and sign in again") from error
+
+    def save(self, url: str, sign_in: SignIn) -> None:
+        """Keep the sign-in to a server. Other processes see the file before or after, never half of it."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor, scratch = tempfile.mkstemp(dir=self.folder, suffix=".tmp")  # with mode 0600
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump(asdict(sign_in), file)
+            Path(scratch).replace(self.path(url))
+        except BaseException:
+            Path(scratch).unlink(missing_ok=True)
+            raise
+
+    def delete(self, url: str) -> None:
+        """Forget the sign-in to a server, if there is one."""
+        self.path(url).unlink(missing_ok=True)
