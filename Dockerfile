@@ -12,9 +12,10 @@ RUN python -m venv --without-pip /opt/cinema \
     && python -m venv --without-pip /opt/build \
     && pip --python /opt/build/bin/python install --no-deps --require-hashes --requirement requirements-build.lock
 COPY pyproject.toml README.md LICENSE NOTICE ./
+COPY clients/python clients/python
 COPY generated generated
 COPY cinema_grpc cinema_grpc
-RUN /opt/build/bin/hatchling build --target wheel --directory dist \
+RUN pip --python /opt/build/bin/python wheel --no-deps --no-build-isolation --wheel-dir dist ./clients/python . \
     && pip --python /opt/cinema/bin/python install --no-deps dist/*.whl
 
 

@@ -124,9 +124,10 @@ reference: $(ENVIRONMENT) ## Regenerate docs/reference.md from the settings and 
 	@$(BIN)/python docs/reference.py >$(VENV)/reference.md
 	@mv $(VENV)/reference.md docs/reference.md
 
-# The dev lock is constrained by the runtime lock, so the tested versions are the shipped ones.
+# The dev lock is constrained by the runtime lock, so the tested versions are the shipped ones. The client package is in no
+# lock: it is installed from clients/python, or from its wheel.
 compile_lock = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	--no-emit-index-url $(LOCK_OPTIONS)
+	--no-emit-index-url --no-emit-package cinema-grpc-client $(LOCK_OPTIONS)
 
 .PHONY: lock
 lock: $(ENVIRONMENT) ## Rewrite the lock files from pyproject.toml; LOCK_OPTIONS=--upgrade updates versions

@@ -1,51 +1,32 @@
-"""The commands of `cinema`: `serve`, `migrate`, `audit`, `report`, `health`, and those for accounts."""
+"""The commands of `cinema` for operators: `serve`, `migrate`, `audit`, `report`, `health`, and those for accounts."""
 
-import asyncio
 import json
 import os
 import sys
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from importlib.util import find_spec
-from typing import Any, NoReturn, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from cinema_grpc import __version__
-from cinema_grpc.addresses import check_address
-from cinema_grpc.application.errors import StorageUnavailable
-from cinema_grpc.cli.health import health_of, local_health_address
-from cinema_grpc.cli.settings_help import describe_settings
-from cinema_grpc.config import BadSettings, Settings, read_settings
-from cinema_grpc.domain.account import User
-from cinema_grpc.domain.errors import CinemaError
+from cinema_grpc.cli.group import AllCommands, refuse
 
-# Commands import the server only if they need it: probes run `cinema health` every few seconds, so it must start fast.
+if TYPE_CHECKING:
+    from cinema_grpc.config import Settings
+    from cinema_grpc.domain.account import User
+
+# Commands import what they need when they run: those of the client do without the server, and probes run
+# `cinema health` every few seconds, so it must start fast.
 # ruff: noqa: PLC0415
 
+SALES_GROUPS = ("day", "movie", "showtime", "category", "ticket-type", "tender")
 PASSWORD_VARIABLE = "CINEMA_STAFF_PASSWORD"  # noqa: S105 (its name, not a password)
 SERVICE_PASSWORD_VARIABLE = "CINEMA_SERVICE_PASSWORD"  # noqa: S105 (likewise)
 MOST_WORKERS = 256
-SALES_GROUPS = ("day", "movie", "showtime", "category", "ticket-type", "tender")
 
 A = TypeVar("A")
-
-
-class OneLineErrors(click.Group):
-    """A group of commands that report an expected error in one line and exit with 2."""
-
-    def invoke(self, ctx: click.Context) -> object:
-        """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except StorageUnavailable as error:
-            cause = error.__cause__ or error
-            _refuse(f"the database can't be used: {getattr(cause, 'orig', None) or cause}")  # without SQLAlchemy's text
-        except (BadSettings, CinemaError) as error:
-            _refuse(str(error))
-        except OSError as error:
-            _discard_output()
-            _refuse(str(error) or type(error).__name__)
 
 
 class SettingsCommand(click.Command):
@@ -53,15 +34,17 @@ class SettingsCommand(click.Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 (click's)
         """Write each setting with its default and meaning."""
+        from cinema_grpc.cli.settings_help import describe_settings
+
         with formatter.section("Settings (environment variables) [default]"):
             rows = [(f"{each.variable} [{each.default}]", each.meaning) for each in describe_settings()]
             formatter.write_dl(rows, col_max=0)
 
 
-@click.group(cls=OneLineErrors, context_settings={"max_content_width": 100})
+@click.group(cls=AllCommands, context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, package_name="cinema-grpc")
 def main() -> None:
-    """Sell cinema seats over gRPC."""
+    """Sell cinema seats over gRPC: run the server, or call one."""
 
 
 @main.command("serve", cls=SettingsCommand)
@@ -86,7 +69,7 @@ def serve_command(demo: bool, migrate: bool, workers: int, worker_at: str | None
     elif workers == 1:
         _run(serve(settings, with_demo=demo, with_migration=migrate))
     elif demo:
-        _refuse("--demo runs in one process; leave --workers out")
+        refuse("--demo runs in one process; leave --workers out")
     else:
         sys.exit(_run(serve_from_workers(settings, workers, with_migration=migrate)))
 
@@ -122,6 +105,11 @@ def audit_command(as_json: bool) -> None:  # noqa: FBT001 (click calls it)
 @click.option("--showtime", default="", metavar="ID", help="Only sales of this showtime.")
 @click.option("--movie", default="", metavar="ID", help="Only sales of this movie.")
 @click.option("--csv", "as_csv", is_flag=True, help="Write CSV, with amounts in minor units.")
+@click.option("--server", envvar="CINEMA_SERVER", metavar="HOST:PORT", help="Ask this server, not the database.")
+@click.option("--ca", envvar="CINEMA_CA", type=click.Path(path_type=Path), help="With a server: certificates to trust.")
+@click.option(
+    "-o", "--output", type=click.Choice(("text", "json")), default="text", help="What to write: text or json."
+)
 def report_command(
     cinema: str,
     from_date: str | None,
@@ -130,18 +118,31 @@ def report_command(
     showtime: str,
     movie: str,
     as_csv: bool,  # noqa: FBT001 (click calls it)
+    server: str | None,
+    ca: Path | None,
+    output: str,
 ) -> None:
     """Report what a cinema sold and refunded, by business days from 05:00 to 05:00 in its time zone.
 
     CINEMA is its cinema_id. Dates are written as 2026-05-01; a report has at most 400 days. Seats count as sold when
-    they are paid for, and as cancelled when they are cancelled. Servers may run. Changes nothing.
+    they are paid for, and as cancelled when they are cancelled. Changes nothing.
+
+    With --server or CINEMA_SERVER, asks that server; sign in as staff first. Otherwise reads the database, also while
+    servers run.
     """
-    from cinema_grpc.cli.sales_report import describe, report_sales, to_csv
+    output = "csv" if as_csv else output
+    if server is not None:
+        from cinema_grpc.cli.client.report import report_of_server
+
+        report_of_server(server, ca, output, cinema, showtime, movie, from_date, until_date, by)
+        return
+    from cinema_grpc.cli.report_output import write
+    from cinema_grpc.cli.sales_report import report_sales
 
     settings = _settings_and_log("critical")  # an error is reported in one line
     _check_text(CINEMA=cinema, showtime=showtime, movie=movie, **{"from": from_date, "until": until_date})
     report = _run(report_sales(settings, cinema, showtime, movie, from_date, until_date, by))
-    click.echo(to_csv(report) if as_csv else describe(report), nl=not as_csv)
+    click.echo(write(report, output), nl=False)
 
 
 @main.command("reconcile", cls=SettingsCommand)
@@ -214,14 +215,14 @@ def enable_account_command(username: str) -> None:
     click.echo(f"{user.username} is enabled, with the user_id {user.user_id}")
 
 
-def _switch_account(username: str, *, disable: bool) -> User:
+def _switch_account(username: str, *, disable: bool) -> "User":
     from cinema_grpc.cli.maintenance import switch_account
 
     settings = _settings_and_log()
     _check_text(USERNAME=username)
     user = _run(switch_account(settings, username, disable=disable))
     if user is None:
-        _refuse(f"there is no account named {username!r}")
+        refuse(f"there is no account named {username!r}")
     return user
 
 
@@ -232,19 +233,24 @@ def health_command(address: str | None) -> None:
 
     ADDRESS is HOST:PORT. By default it is CINEMA_HEALTH_ADDRESS, or else CINEMA_LISTEN_ADDRESS.
     """
+    from cinema_grpc.addresses import check_address
+    from cinema_grpc.cli.health import health_of, local_health_address
+    from cinema_grpc.config import read_settings
+
     if address:
         try:
             check_address(address)
         except ValueError as error:
-            _refuse(f"ADDRESS: {error}")
+            refuse(f"ADDRESS: {error}")
     target = address or local_health_address(read_settings())
     status = _run(health_of(target))
     click.echo(f"{target} is {status}")
     sys.exit(0 if status == "SERVING" else 1)
 
 
-def _settings_and_log(level: str | None = None) -> Settings:
+def _settings_and_log(level: str | None = None) -> "Settings":
     """Read the settings, and set up logging by them."""
+    from cinema_grpc.config import read_settings
     from cinema_grpc.observability.log import set_up_logging
 
     settings = read_settings()
@@ -254,6 +260,8 @@ def _settings_and_log(level: str | None = None) -> Settings:
 
 def _run(work: Coroutine[Any, Any, A]) -> A:
     """Run a coroutine, on uvloop if it is installed."""
+    import asyncio
+
     new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None
     if find_spec("uvloop") is not None:
         import uvloop
@@ -276,17 +284,4 @@ def _check_text(**arguments: str | None) -> None:
         try:
             (value or "").encode()
         except UnicodeEncodeError:
-            _refuse(f"{name}: must be UTF-8")
-
-
-def _discard_output() -> None:
-    """Redirect standard output to /dev/null, so that the flush at exit does not fail a second time."""
-    with suppress(OSError, ValueError):  # standard output is not a file in tests
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _refuse(message: str) -> NoReturn:
-    """Write one line of printable text to standard error, and exit with 2."""
-    line = "".join(letter if letter.isprintable() else "?" for letter in " ".join(message.split()))
-    click.echo(f"cinema: {line}", err=True)
-    sys.exit(2)
+            refuse(f"{name}: must be UTF-8")

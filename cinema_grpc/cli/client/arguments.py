@@ -16,7 +16,7 @@ BOOKING_STATUSES = ("reserved", "confirmed", "cancelled", "expired")
 
 
 class Moment(click.ParamType):
-    """A date or a time, such as 2026-05-01, 2026-05-01T19:00 or 2026-05-01T19:00+02:00; without a zone, of this machine."""
+    """A date or a time, such as 2026-05-01 or 2026-05-01T19:00+02:00; without an offset, of this machine's zone."""
 
     name = "time"
 

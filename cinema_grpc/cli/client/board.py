@@ -44,7 +44,9 @@ class Board:
     news: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, response: showtime_service_pb2.GetShowtimeResponse, auditorium: catalog_pb2.Auditorium | None) -> "Board":
+    def of(
+        cls, response: showtime_service_pb2.GetShowtimeResponse, auditorium: catalog_pb2.Auditorium | None
+    ) -> "Board":
         """Return the board of a showtime as it was read."""
         return cls(
             response.showtime,
@@ -63,7 +65,9 @@ class Board:
         self.statuses.update(new)
         self.changed = frozenset(changes)
         self.showtime.available_seats = frame.available_seats
-        texts = [_names([seat for seat in changes if changes[seat] == status], status) for status in set(changes.values())]
+        texts = [
+            _names([seat for seat in changes if changes[seat] == status], status) for status in set(changes.values())
+        ]
         if frame.status != self.showtime.status:
             self.showtime.status = frame.status
             texts.append("the showtime is cancelled")
@@ -94,5 +98,3 @@ def _names(seats: Sequence[str], status: int) -> str:
     mark = MARKS.get(status, UNKNOWN)  # type: ignore[call-overload] # a status of the future is an int
     word = "free" if status == showtime_pb2.SEAT_STATUS_AVAILABLE else mark.name
     return f"{' '.join(seats) if len(seats) <= MOST_NAMED else f'{len(seats)} seats'} {word}"
-
-

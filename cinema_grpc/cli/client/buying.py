@@ -153,9 +153,7 @@ def _best(
     if best.isascii() and best.isdigit():
         found = client.showtimes.GetShowtime(GetShowtimeRequest(showtime_id=showtime)).showtime
         ticket_types = [found.prices[0].ticket_type] * min(int(best[:3]), 11)  # the server refuses more than 10
-    return BestSeats(
-        ticket_types=ticket_types, categories=categories, wheelchair_spaces=wheelchair, allow_split=split
-    )
+    return BestSeats(ticket_types=ticket_types, categories=categories, wheelchair_spaces=wheelchair, allow_split=split)
 
 
 def _show(session: Session, response: object, booking: object) -> None:

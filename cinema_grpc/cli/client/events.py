@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cinema_client import Client
-    from cinema_client.cinema.v1.event_pb2 import Event
+    from cinema_client.cinema.v1.event_pb2 import Event, EventType
 
 # ruff: noqa: PLC0415 (see session.py)
 
@@ -25,7 +25,9 @@ EVENT_TYPES = (
 
 
 @click.command("events", cls=ClientCommand)
-@click.option("--after", type=click.IntRange(min=0), metavar="N", help="Those after this position. By default all kept.")
+@click.option(
+    "--after", type=click.IntRange(min=0), metavar="N", help="Those after this position. By default all kept."
+)
 @click.option("--type", "types", type=click.Choice(EVENT_TYPES), multiple=True, help="Only of this type. Repeatable.")
 @click.option("--showtime", default="", metavar="ID", help="Only events of this showtime.")
 @click.option("--cinema", default="", metavar="ID", help="Only events of this cinema.")
@@ -71,7 +73,9 @@ def _oldest(client: "Client") -> int:
     return client.events.ListEvents(request).earliest_position - 1
 
 
-def _list(client: "Client", position: int, kinds: "list[EventType.ValueType]", filters: dict[str, str]) -> "Iterator[Event]":
+def _list(
+    client: "Client", position: int, kinds: "list[EventType.ValueType]", filters: dict[str, str]
+) -> "Iterator[Event]":
     from cinema_client.cinema.v1.event_service_pb2 import ListEventsRequest
 
     while True:
@@ -83,6 +87,8 @@ def _list(client: "Client", position: int, kinds: "list[EventType.ValueType]", f
         position = page.next_position
 
 
-def _follow(client: "Client", position: int, kinds: "list[EventType.ValueType]", filters: dict[str, str]) -> "Iterator[Event]":
+def _follow(
+    client: "Client", position: int, kinds: "list[EventType.ValueType]", filters: dict[str, str]
+) -> "Iterator[Event]":
     for frame in client.watch_events(position, kinds, **filters):
         yield from frame.events

@@ -21,7 +21,7 @@ JSON = "json"
 
 
 def console() -> Console:
-    """Return a console on standard output. In a pipe it has no colours and 80 columns, unless COLUMNS says otherwise."""
+    """Return a console on standard output. In a pipe it has no colours, and 80 columns unless COLUMNS is set."""
     return Console(highlight=False, emoji=False, markup=False)
 
 

@@ -84,7 +84,9 @@ def watch(session: Session, showtime: str) -> None:
 @click.command("suggest", cls=ClientCommand)
 @click.argument("showtime")
 @click.argument("people", type=click.IntRange(1, 10))
-@click.option("--category", "categories", multiple=True, metavar="NAME", help="Only seats of this category. Repeatable.")
+@click.option(
+    "--category", "categories", multiple=True, metavar="NAME", help="Only seats of this category. Repeatable."
+)
 @click.option("--wheelchair", type=click.IntRange(0, 10), default=0, metavar="N", help="Wheelchair spaces among them.")
 @click.option("--options", type=click.IntRange(1, 10), default=5, metavar="N", help="How many options. By default 5.")
 def suggest(

@@ -9,6 +9,8 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from cinema_grpc.cli.client.output import money, table
+
 GAP = 2
 """Columns of an aisle."""
 STANDARD = "standard"
@@ -111,27 +113,25 @@ class SeatMap:
 
     def draw(self) -> Table:
         """Return the drawing: the screen, and the rows with their labels."""
+        grid = Table.grid(padding=(0, 1, 0, 0))
+        grid.add_column(style="bold")
         if self.digits:
-            table = Table.grid(padding=(0, 1, 0, 0))
-            table.add_column(style="bold")
-            table.add_column(justify="center", no_wrap=True)
-            table.add_column(style="bold")
-            table.add_row("", Rule("screen", style="dim"), "")
+            grid.add_column(justify="center", no_wrap=True)
+            grid.add_column(style="bold")
+            grid.add_row("", Rule("screen", style="dim"), "")
             for row in self.house.rows:
-                table.add_row(row.label, self._cells(row.label, row.sections), row.label)
-            return table
-        table = Table.grid(padding=(0, 1, 0, 0))
-        table.add_column(style="bold")
-        table.add_column(justify="right", style="dim")
-        table.add_column(justify="center", no_wrap=True)
-        table.add_column(style="dim")
-        table.add_row("", "", Rule("screen", style="dim"), "")
+                grid.add_row(row.label, self._cells(row.label, row.sections), row.label)
+            return grid
+        grid.add_column(justify="right", style="dim")
+        grid.add_column(justify="center", no_wrap=True)
+        grid.add_column(style="dim")
+        grid.add_row("", "", Rule("screen", style="dim"), "")
         room = self.width - self._label_width - 1 - 2 * (len(str(max(row.seats for row in self.house.rows))) + 1)
         for row in self.house.rows:
             for number, sections in enumerate(_folded(row.sections, room)):
                 first, last = sections[0].start, sections[-1].stop - 1
-                table.add_row("" if number else row.label, str(first), self._cells(row.label, sections), str(last))
-        return table
+                grid.add_row("" if number else row.label, str(first), self._cells(row.label, sections), str(last))
+        return grid
 
     def legend(self) -> Text:
         """Return what the letters of the drawing mean; of wheelchair spaces only where there are some."""
@@ -165,19 +165,15 @@ class SeatMap:
         style = self.house.style(self.house.category(row, number)) + reverse
         special = SPACE if label in self.house.spaces else COMPANION if label in self.house.companions else ""
         if self.digits:
-            return f"{special or ' '}{number:>{self.digits}}", style
+            return f"{special}{number}".rjust(self.digits + 1), style
         return special or (FREE if number % 10 else str(number // 10 % 10)), style
 
 
 def areas(house: House, statuses: Mapping[str, int], showtime: showtime_pb2.Showtime) -> RenderableType:
     """Return a table of the categories: where they are, how many seats are free, and the prices."""
-    from cinema_grpc.cli.amounts import major  # noqa: PLC0415 (reads a table of all currencies)
-
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("category", no_wrap=True)
-    table.add_column("free", justify="right", no_wrap=True)
-    table.add_column("where", overflow="fold")
-    table.add_column("prices", overflow="fold")
+    list_ = table("category", "free", "where", "prices", right="free")
+    for column in list_.columns[:2]:
+        column.no_wrap = True
     for category in house.categories:
         labels = [
             f"{row.label}{number}"
@@ -187,12 +183,11 @@ def areas(house: House, statuses: Mapping[str, int], showtime: showtime_pb2.Show
         ]
         free = sum(statuses.get(label) == showtime_pb2.SEAT_STATUS_AVAILABLE for label in labels)
         lines = [line for line in showtime.prices if line.category == category]
-        prices = ", ".join(f"{line.ticket_type} {major(line.price)}" for line in lines)
         currency = f" {lines[0].price.currency_code}" if lines else ""
-        table.add_row(
-            Text(category, style=house.style(category)), str(free), ", ".join(_where(house, category)), prices + currency
-        )
-    return table
+        prices = ", ".join(f"{line.ticket_type} {money(line.price).removesuffix(currency)}" for line in lines)
+        where = ", ".join(_where(house, category))
+        list_.add_row(Text(category, style=house.style(category)), str(free), where, prices + currency)
+    return list_
 
 
 def _numbers(lengths: Sequence[int]) -> list[range]:

@@ -1,6 +1,5 @@
 """Which server a command calls, and how: the values of --server and --ca."""
 
-import ssl
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -9,6 +8,9 @@ from cinema_grpc.addresses import check_address
 
 DEFAULT = "127.0.0.1:50051"
 PLAINTEXT, TLS = "http://", "https://"
+
+
+# ruff: noqa: PLC0415 (loading ssl takes longer than all else here, and most commands do without)
 
 
 class BadServer(ValueError):
@@ -45,7 +47,9 @@ def parse_server(text: str, ca: Path | None) -> Server:
     Raises:
         BadServer: The text has another form, or the file can't be read or has no certificates.
     """
-    scheme, address = next(((each, text.removeprefix(each)) for each in (PLAINTEXT, TLS) if text.startswith(each)), ("", text))
+    scheme, address = next(
+        ((each, text.removeprefix(each)) for each in (PLAINTEXT, TLS) if text.startswith(each)), ("", text)
+    )
     address = address.removesuffix("/") if scheme else address
     try:
         check_address(address)
@@ -60,6 +64,8 @@ def parse_server(text: str, ca: Path | None) -> Server:
 
 def system_roots() -> bytes | None:
     """Return the certificates that this system trusts, in PEM; None if it has no list of them."""
+    import ssl
+
     file = ssl.get_default_verify_paths().cafile  # SSL_CERT_FILE, or OpenSSL's own
     if file is not None:
         return Path(file).read_bytes()
@@ -76,6 +82,8 @@ def _is_loopback(address: str) -> bool:
 
 
 def _read_certificates(file: Path) -> bytes:
+    import ssl
+
     try:
         content = file.read_bytes()
         ssl.create_default_context(cadata=content.decode("ascii"))

@@ -84,9 +84,11 @@ def common_options() -> list[click.Parameter]:
             ["--ca"],
             envvar="CINEMA_CA",
             type=click.Path(path_type=Path),
-            help="A file with the certificates to trust, in PEM. By default CINEMA_CA, or those that the system trusts.",
+            help="A file of the certificates to trust, in PEM. By default CINEMA_CA, or what the system trusts.",
         ),
-        click.Option(["-o", "--output"], type=click.Choice(OUTPUTS), default="text", help="What to write: text or json."),
+        click.Option(
+            ["-o", "--output"], type=click.Choice(OUTPUTS), default="text", help="What to write: text or json."
+        ),
     ]
 
 
@@ -129,7 +131,7 @@ def reported(output: str) -> Iterator[None]:
         fail(
             output,
             code,
-            failure.message + _advice(failure, code),
+            _message(failure, code),
             reason=failure.reason or failure.code().name,
             metadata=dict(failure.metadata),
             request_id=failure.request_id,
@@ -163,13 +165,16 @@ def _failure_of(error: Exception) -> "CinemaError | None":
     return error if isinstance(error, CinemaError) else None
 
 
-def _advice(failure: "CinemaError", code: ExitCode) -> str:
-    """Return what to do about an error, if the message can't know it."""
+def _message(failure: "CinemaError", code: ExitCode) -> str:
+    """Return what went wrong and what to do about it, where the server can't know it."""
     if code is ExitCode.SIGN_IN and failure.reason != "BAD_CREDENTIALS":
-        return " (sign in with: cinema login USERNAME)"
+        return "you are not signed in to this server, or no longer: use cinema login USERNAME"
     if code is ExitCode.UNAVAILABLE and failure.request_id:
-        return f" (the outcome is unknown; to be sure, repeat the command with --request-id {failure.request_id})"
-    return ""
+        return (
+            f"{failure.message} (whether it was carried out is unknown; repeating the command with --request-id "
+            f"{failure.request_id} does it once)"
+        )
+    return failure.message
 
 
 def _check_encoding(arguments: dict[str, Any]) -> None:
@@ -184,4 +189,7 @@ def _check_encoding(arguments: dict[str, Any]) -> None:
 
 def _camel(fields: dict[str, Any]) -> dict[str, Any]:
     """Return fields by their names in JSON, as those of messages."""
-    return {first + "".join(map(str.title, rest)): each for (first, *rest), each in ((k.split("_"), v) for k, v in fields.items())}
+    return {
+        first + "".join(map(str.title, rest)): each
+        for (first, *rest), each in ((k.split("_"), v) for k, v in fields.items())
+    }

@@ -175,8 +175,8 @@ def redeem(
 ) -> None:
     """Let the holder of a ticket in, once. For staff.
 
-    CODE is the content of the ticket's QR code. Without CODE and --ticket, it is the first line of standard input, where
-    a scanner writes it.
+    CODE is the content of the ticket's QR code. Without CODE and --ticket, it is the first line of standard input, to
+    which a scanner writes.
     """
     from cinema_client.cinema.v1.ticket_service_pb2 import RedeemTicketRequest
 

@@ -46,7 +46,9 @@ class TokenStore:
         try:
             with path.open(encoding="utf-8") as file:
                 if os.name == "posix" and stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
-                    raise BadTokenFile(f"{path}: others can read it: chmod 600 it if nobody did, or delete it and sign in")
+                    raise BadTokenFile(
+                        f"{path}: others can read it: chmod 600 it if nobody did, or delete it and sign in"
+                    )
                 return SignIn(**json.load(file))
         except FileNotFoundError:
             return None

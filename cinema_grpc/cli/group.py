@@ -1,0 +1,105 @@
+"""The group of all commands: it loads those of the client when they are asked for, and reports errors in one line."""
+
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+CUSTOMER_COMMANDS = {
+    "register": "account",
+    "login": "account",
+    "logout": "account",
+    "showtimes": "programme",
+    "seats": "programme",
+    "watch": "programme",
+    "suggest": "programme",
+    "book": "buying",
+    "pay": "buying",
+    "cancel": "buying",
+    "bookings": "buying",
+}
+STAFF_COMMANDS = {"sell": "staff", "block": "staff", "find": "staff", "redeem": "staff", "events": "events"}
+OTHER_COMMANDS = {"version": "shell", "completion": "shell"}
+"""The commands that do without the server's modules, each with its own in `cinema_grpc.cli.client`."""
+CLIENT_COMMANDS: Mapping[str, str] = {**CUSTOMER_COMMANDS, **STAFF_COMMANDS, **OTHER_COMMANDS}
+
+
+LONGEST_SENTENCE = 200
+"""More letters than the first sentence of any command's help has, so that it is shown whole."""
+
+
+class AllCommands(click.Group):
+    """A group with commands of its own and those of the client. Its help lists them by whom they are for.
+
+    An expected error of a command of its own is reported in one line, with the exit code 2.
+    """
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            _discard_output()
+            refuse(str(error) or type(error).__name__)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            if (message := _expected(error)) is None:
+                raise
+            refuse(message)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return sorted({*super().list_commands(ctx), *CLIENT_COMMANDS})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, or None if there is none of this name."""
+        if (module := CLIENT_COMMANDS.get(cmd_name)) is None:
+            return super().get_command(ctx, cmd_name)
+        command: click.Command = getattr(import_module(f"cinema_grpc.cli.client.{module}"), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the names and first sentences of the commands."""
+        sections = {
+            "Commands for customers": list(CUSTOMER_COMMANDS),
+            "Commands for staff": ["report", *STAFF_COMMANDS],
+        }
+        named = {name for names in sections.values() for name in names}
+        sections["Commands for operators"] = [name for name in super().list_commands(ctx) if name not in named]
+        sections["Other commands"] = list(OTHER_COMMANDS)
+        for title, names in sections.items():
+            commands = [(name, self.get_command(ctx, name)) for name in names]
+            shown = [(name, command) for name, command in commands if command is not None and not command.hidden]
+            with formatter.section(title):
+                formatter.write_dl([(name, command.get_short_help_str(LONGEST_SENTENCE)) for name, command in shown])
+
+
+def _expected(error: Exception) -> str | None:
+    """Return the message of an error that the server's modules expect, or None for any other error."""
+    # ruff: noqa: PLC0415 (only where a command has failed)
+    from cinema_grpc.application.errors import StorageUnavailable
+    from cinema_grpc.config import BadSettings
+    from cinema_grpc.domain.errors import CinemaError
+
+    if isinstance(error, StorageUnavailable):
+        cause = error.__cause__ or error
+        return f"the database can't be used: {getattr(cause, 'orig', None) or cause}"  # without SQLAlchemy's text
+    return str(error) if isinstance(error, BadSettings | CinemaError) else None
+
+
+def _discard_output() -> None:
+    """Redirect standard output to /dev/null, so that the flush at exit does not fail a second time."""
+    with suppress(OSError, ValueError):  # standard output is not a file in tests
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def refuse(message: str) -> NoReturn:
+    """Write one line of printable text to standard error, and exit with 2."""
+    line = "".join(letter if letter.isprintable() else "?" for letter in " ".join(message.split()))
+    click.echo(f"cinema: {line}", err=True)
+    sys.exit(2)

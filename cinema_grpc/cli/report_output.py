@@ -1,0 +1,123 @@
+"""What `cinema report` writes: a table, CSV or JSON."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from cinema_grpc.cli.amounts import major
+from cinema_grpc.domain.business_days import DAY
+from cinema_grpc.domain.sales import SalesLine
+
+COLUMNS = ("sold", "cancelled", "gross", "refunded", "kept", "complimentary", "conflicts", "on offer")
+
+
+@dataclass(frozen=True, slots=True)
+class PrintedReport:
+    """A report, and what it is about.
+
+    Attributes:
+        lines: The lines by key and currency.
+        totals: A total for each currency.
+        group: What the lines stand for: the value of --by.
+        from_date: The first business day.
+        until_date: The day after the last one.
+        time_zone: That of the cinema.
+    """
+
+    lines: Sequence[SalesLine]
+    totals: Sequence[SalesLine]
+    group: str
+    from_date: date
+    until_date: date
+    time_zone: str
+
+
+def write(printed: PrintedReport, output: str) -> str:
+    """Return the report as "text", "csv" or "json", with the end of its last line."""
+    if output == "json":
+        lines, totals = ([_json(line) for line in part] for part in (printed.lines, printed.totals))
+        return json.dumps({"lines": lines, "totals": totals}, indent=2) + "\n"
+    return to_csv(printed) if output == "csv" else describe(printed) + "\n"
+
+
+def describe(printed: PrintedReport) -> str:
+    """Return the report as a table for people, with amounts in the major unit of their currency."""
+    header = [printed.group.replace("-", " "), "currency", *COLUMNS]
+    lines = [_cells(line.key, line) for line in printed.lines]
+    totals = [_cells("total", line) for line in printed.totals]
+    if printed.group != "showtime":
+        header, lines, totals = header[:-1], [each[:-1] for each in lines], [each[:-1] for each in totals]
+    widths = [max(map(len, column)) for column in zip(header, *lines, *totals, strict=True)]
+    last_day = (printed.until_date - DAY).isoformat()
+    first_day = printed.from_date.isoformat()
+    days = first_day if first_day == last_day else f"{first_day} to {last_day}"
+    table = [_aligned(row, widths) for row in (header, *lines)]
+    table += ["", *(_aligned(row, widths) for row in totals)] if totals else ["", "Nothing was sold or cancelled."]
+    return "\n".join([f"Sales of {days}, from 05:00 to 05:00 {printed.time_zone}", "", *table])
+
+
+def to_csv(printed: PrintedReport) -> str:
+    """Return the lines as CSV, with amounts in minor units; it has no totals."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    columns = (
+        "seats_sold",
+        "seats_cancelled",
+        "gross",
+        "refunded",
+        "kept",
+        "complimentary_seats",
+        "seats_on_offer",
+        "entry_conflicts",
+    )
+    writer.writerow(("key", "currency_code", *columns))
+    writer.writerows(
+        (line.key, line.currency_code, *(getattr(line, name) for name in columns)) for line in printed.lines
+    )
+    return text.getvalue()
+
+
+def day_after(text: str) -> str:
+    """Return the next day, or the text itself if it is no date, so that `parse_period` refuses it."""
+    try:
+        return (date.fromisoformat(text) + DAY).isoformat()
+    except (ValueError, OverflowError):
+        return text
+
+
+def _json(line: SalesLine) -> dict[str, Any]:
+    """Return a line in the JSON form of the message SalesLine."""
+    gross, refunded = (
+        {"currencyCode": line.currency_code, "minorUnits": str(amount)} for amount in (line.gross, line.refunded)
+    )
+    return {
+        "key": line.key,
+        "seatsSold": line.seats_sold,
+        "seatsCancelled": line.seats_cancelled,
+        "gross": gross,
+        "refunded": refunded,
+        "keptMinorUnits": str(line.kept),
+        "complimentarySeats": line.complimentary_seats,
+        "seatsOnOffer": line.seats_on_offer,
+        "entryConflicts": line.entry_conflicts,
+    }
+
+
+def _cells(key: str, line: SalesLine) -> list[str]:
+    counts = (str(each) for each in (line.seats_sold, line.seats_cancelled))
+    amounts = (major(amount, line.currency_code) for amount in (line.gross, line.refunded, line.kept))
+    more = (str(each) for each in (line.complimentary_seats, line.entry_conflicts, line.seats_on_offer))
+    return [key, line.currency_code, *counts, *amounts, *more]
+
+
+def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """Return the cells of a line: the first two to the left, the others to the right."""
+    padded = (
+        cell.ljust(width) if number < 2 else cell.rjust(width)
+        for number, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    )
+    return "  ".join(padded).rstrip()
