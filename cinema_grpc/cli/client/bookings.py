@@ -16,8 +16,8 @@ STYLES = {
 }
 
 
-def draw_booking(booking: booking_pb2.Booking, *, with_codes: bool = False) -> RenderableType:
-    """Return a booking with its seats and refunds, and with the codes of its tickets if asked."""
+def draw_booking(booking: booking_pb2.Booking) -> RenderableType:
+    """Return a booking with its seats and refunds."""
     reserved = booking.status == booking_pb2.BOOKING_STATUS_RESERVED
     parts: list[RenderableType] = [
         Text.assemble("Booking ", (plain(booking.booking_id), "cyan"), " is ", _status(booking)),
@@ -40,8 +40,6 @@ def draw_booking(booking: booking_pb2.Booking, *, with_codes: bool = False) -> R
     for refund in booking.refunds:
         status = name(booking_pb2.RefundStatus, refund.status).lower()
         parts.append(Text(f"Refund of {money(refund.amount)} for {' '.join(refund.seats)}: {status}"))
-    if with_codes:
-        parts += [Text(f"{ticket.seat}: {plain(ticket.code)}", overflow="fold") for ticket in booking.tickets]
     return Group(*parts)
 
 

@@ -128,12 +128,15 @@ def bookings(session: Session, booking: str | None, showtime: str, status: str |
     from cinema_client.cinema.v1.booking_service_pb2 import GetBookingRequest, ListBookingsRequest, ListBookingsResponse
 
     from cinema_grpc.cli.client.bookings import draw_booking, draw_bookings
-    from cinema_grpc.cli.client.output import value
+    from cinema_grpc.cli.client.output import plain, value
 
     with session.client() as client:
         if booking is not None:
             response = client.bookings.GetBooking(GetBookingRequest(booking_id=booking))
-            session.show(response, lambda: draw_booking(response.booking, with_codes=True))
+            session.show(response, lambda: draw_booking(response.booking))
+            if session.output == "text":
+                for ticket in response.booking.tickets:
+                    click.echo(f"{ticket.seat}: {plain(ticket.code)}")  # on one line: spaces and all belong to it
             return
         request = ListBookingsRequest(
             showtime_id=showtime, status=value(BookingStatus, status or "unspecified"), page_size=min(limit, 200)
