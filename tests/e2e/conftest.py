@@ -67,13 +67,13 @@ def run(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedP
     )
 
 
-def run_here(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+def run_here(folder: Path, *arguments: str, stdin: str = "", **settings: str) -> subprocess.CompletedProcess[str]:
     """Run `cinema` to its end without a process of its own, whose start would take longer than all the rest."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(log, "set_up_logging", lambda *_: None)  # which is for as long as a process lives
         unset = {name: None for name in os.environ if name.startswith("CINEMA_")}
-        ended = CliRunner(env={**unset, **environment(**settings)}).invoke(main, arguments)
+        ended = CliRunner(env={**unset, **environment(**settings)}).invoke(main, arguments, input=stdin)
     if ended.exception is not None and not isinstance(ended.exception, SystemExit):
         raise ended.exception
     return subprocess.CompletedProcess(arguments, ended.exit_code, ended.stdout, ended.stderr)

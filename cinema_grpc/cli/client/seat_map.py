@@ -122,21 +122,25 @@ class SeatMap:
             for row in self.house.rows:
                 grid.add_row(row.label, self._cells(row.label, row.sections), row.label)
             return grid
+        room = self.width - self._label_width - 1 - 2 * (len(str(max(row.seats for row in self.house.rows))) + 1)
+        folded = {row.label: list(_folded(row.sections, room)) for row in self.house.rows}
+        is_whole = all(len(lines) == 1 for lines in folded.values())
         grid.add_column(justify="right", style="dim")
-        grid.add_column(justify="center", no_wrap=True)
+        grid.add_column(justify="center" if is_whole else "left", no_wrap=True)
         grid.add_column(style="dim")
         grid.add_row("", "", Rule("screen", style="dim"), "")
-        room = self.width - self._label_width - 1 - 2 * (len(str(max(row.seats for row in self.house.rows))) + 1)
-        for row in self.house.rows:
-            for number, sections in enumerate(_folded(row.sections, room)):
+        for label, lines in folded.items():
+            for number, sections in enumerate(lines):
                 first, last = sections[0].start, sections[-1].stop - 1
-                grid.add_row("" if number else row.label, str(first), self._cells(row.label, sections), str(last))
+                grid.add_row("" if number else label, str(first), self._cells(label, sections), str(last))
         return grid
 
     def legend(self) -> Text:
         """Return what the letters of the drawing mean; of wheelchair spaces only where there are some."""
         free = "12"[: self.digits] or FREE
         parts = [Text.assemble((free, self.house.style(STANDARD)), " free")]
+        if not self.digits and any(row.seats >= 10 for row in self.house.rows):
+            parts.append(Text.assemble(("1 2", self.house.style(STANDARD)), " 10 and 20, free"))
         if self.house.spaces:
             parts.append(Text.assemble((SPACE, self.house.style(STANDARD)), " wheelchair space"))
         if self.house.companions:

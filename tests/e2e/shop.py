@@ -1,0 +1,112 @@
+"""A server with the demo's data, and `cinema` as its customers and staff call it."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cinema_client import Client
+from cinema_client.cinema.v1 import catalog_service_pb2, showtime_pb2, showtime_service_pb2
+from cinema_client.cinema.v1.catalog_pb2 import SeatRow
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from tests.e2e.conftest import run_here, serving
+
+TWO_THOUSAND = [SeatRow(label=chr(ord("A") + number), sections=(20, 60, 20)) for number in range(20)]
+
+
+@dataclass
+class Shop:
+    """A running server.
+
+    Attributes:
+        address: Where it listens.
+        passwords: Of the demo's accounts, by username.
+    """
+
+    address: str
+    passwords: dict[str, str]
+    _number: int = field(default=0)
+
+    def new_showtime(self, rows: list[SeatRow], ahead: timedelta = timedelta(days=3)) -> showtime_pb2.Showtime:
+        """Create a showtime in an auditorium of its own. Its seats cost 12.50 EUR, and may be booked with gaps."""
+        self._number += 1
+        start = Timestamp()
+        start.FromDatetime(datetime.now(UTC) + ahead)
+        with Client(self.address) as client:
+            client.login("demo-staff", self.passwords["demo-staff"])
+            movie = client.catalog.CreateMovie(
+                catalog_service_pb2.CreateMovieRequest(title="The [bold]Long[/] Wait", runtime=Duration(seconds=7_200))
+            ).movie
+            cinema = client.catalog.CreateCinema(
+                catalog_service_pb2.CreateCinemaRequest(name="Odeon", time_zone="Europe/Berlin")
+            ).cinema
+            auditorium = client.catalog.CreateAuditorium(
+                catalog_service_pb2.CreateAuditoriumRequest(
+                    cinema_id=cinema.cinema_id, name=f"Screen {self._number}", rows=rows
+                )
+            ).auditorium
+            request = showtime_service_pb2.CreateShowtimeRequest(
+                movie_id=movie.movie_id,
+                auditorium_id=auditorium.auditorium_id,
+                start_time=start,
+                seat_gap_policy=showtime_pb2.SEAT_GAP_POLICY_ALLOW,
+            )
+            for ticket_type, amount in (("adult", 1_250), ("child", 800)):
+                line = request.prices.add(category="standard", ticket_type=ticket_type)
+                line.price.currency_code, line.price.minor_units = "EUR", amount
+            return client.showtimes.CreateShowtime(request).showtime
+
+
+@dataclass
+class Person:
+    """Someone who calls `cinema` with a configuration folder of their own."""
+
+    shop: Shop
+    folder: Path
+
+    def run(self, *arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a command."""
+        return run_here(
+            self.folder,
+            *arguments,
+            stdin=stdin,
+            **{"CINEMA_SERVER": self.shop.address, "XDG_CONFIG_HOME": str(self.folder), **environment},
+        )
+
+    def text(self, *arguments: str, stdin: str = "") -> str:
+        """Return what a command writes that succeeds."""
+        ended = self.run(*arguments, stdin=stdin)
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    def json(self, *arguments: str) -> Any:
+        """Return what a command writes with -o json."""
+        return json.loads(self.text(*arguments, "-o", "json"))
+
+    def fails(self, code: int, *arguments: str, stdin: str = "", **environment: str) -> str:
+        """Return the one line of a command that fails with an exit code."""
+        ended = self.run(*arguments, stdin=stdin, **environment)
+        assert (ended.returncode, ended.stdout) == (code, ""), ended.stderr
+        (line,) = ended.stderr.splitlines()
+        return line
+
+    def sign_in(self, username: str) -> "Person":
+        """Sign in to an account of the demo's."""
+        ended = self.run("login", username, CINEMA_PASSWORD=self.shop.passwords[username])
+        assert ended.returncode == 0, ended.stderr
+        return self
+
+
+@contextmanager
+def open_shop(folder: Path) -> Iterator[Shop]:
+    """Run a server on the demo's database in a folder."""
+    with serving(folder, "--demo") as server:
+        server.wait_for("cancel them")
+        lines = [line.split() for line in server.lines]
+        yield Shop(server.address, {line[1]: line[2] for line in lines if line[1:2] and line[1].startswith("demo-")})
