@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import pytest
 from cinema_client.cinema.v1 import catalog_pb2, showtime_pb2
@@ -24,6 +25,7 @@ STUDIO = auditorium(
     ],
     wheelchair_spaces=[catalog_pb2.WheelchairSpace(seat="B1", companion_seats=["B2"])],
 )
+COLOURS: Mapping[str, Any] = {"force_terminal": True, "color_system": "standard"}
 NUMBERED = """\
   ───────────── screen ──────────────
 A            1  2    3  4  5          A
@@ -38,9 +40,9 @@ C 1 .#~x?....1  . 11
 """
 
 
-def drawn(drawing: RenderableType, width: int = 80, **options: object) -> str:
+def drawn(drawing: RenderableType, width: int = 80, **options: Any) -> str:
     """Return what a console of a width prints."""
-    console = Console(file=io.StringIO(), width=width, highlight=False, **options)  # type: ignore[arg-type]
+    console = Console(file=io.StringIO(), width=width, highlight=False, **options)
     console.print(drawing)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
@@ -61,7 +63,7 @@ def draw(
     statuses: Mapping[str, int],
     width: int = 80,
     changed: Collection[str] = (),
-    **options: object,
+    **options: Any,
 ) -> str:
     """Return a drawing of seats."""
     return drawn(SeatMap(House(house), statuses, width, changed).draw(), width, **options)
@@ -78,11 +80,11 @@ def test_one_letter_a_seat() -> None:
 
 
 LARGE: Sequence[Mapping[str, Sequence[int]]] = (
-    {label: (200,) for label in letters(10)},
-    {label: (33,) for label in letters(60)},
-    {label: (10, 20, 10) for label in letters(50)},
-    {label: (1,) * 66 for label in letters(30)},
-    {label: (20, 60, 20) for label in letters(20)},
+    dict.fromkeys(letters(10), (200,)),
+    dict.fromkeys(letters(60), (33,)),
+    dict.fromkeys(letters(50), (10, 20, 10)),
+    dict.fromkeys(letters(30), (1,) * 66),
+    dict.fromkeys(letters(20), (20, 60, 20)),
 )
 
 
@@ -112,21 +114,19 @@ def test_a_row_goes_on_in_the_next_line() -> None:
 
 def test_colours() -> None:
     """A free seat has the colour of its category, a taken one that of its status. NO_COLOR leaves the text alone."""
-    options = {"force_terminal": True, "color_system": "standard"}
-    coloured = draw(STUDIO, taken(), **options)
+    coloured = draw(STUDIO, taken(), **COLOURS)
     assert coloured.count("\x1b[36m") == 5  # cyan: A1 to A5, front
     assert coloured.count("\x1b[35m") == 1  # magenta: C1, sofa
     assert "\x1b[90m ##" in coloured
     assert "\x1b[33m ~~" in coloured
-    without = draw(STUDIO, taken(), no_color=True, **options)
+    without = draw(STUDIO, taken(), no_color=True, **COLOURS)
     assert not re.search(r"\x1b\[[0-9;]*3\dm", without)
     assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == draw(STUDIO, taken())
 
 
 def test_changed_seats_are_reversed() -> None:
-    options = {"force_terminal": True, "color_system": "standard"}
-    assert "\x1b[7;32m  4" in draw(STUDIO, taken(), changed=["B4"], **options)
-    assert "\x1b[7;" not in draw(STUDIO, taken(), **options)
+    assert "\x1b[7;32m  4" in draw(STUDIO, taken(), changed=["B4"], **COLOURS)
+    assert "\x1b[7;" not in draw(STUDIO, taken(), **COLOURS)
 
 
 def test_the_legend() -> None:

@@ -8,12 +8,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cinema_client import Client, errors
 from cinema_client.cinema.v1 import booking_pb2, box_office_service_pb2, event_pb2, showtime_pb2
+from cinema_client.cinema.v1.auth_service_pb2 import RefreshTokensRequest
 from cinema_client.cinema.v1.catalog_pb2 import SeatRow
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 
 from cinema_grpc.cli.client import arguments, events, staff
 from cinema_grpc.cli.client.exit_codes import ExitCode
+from cinema_grpc.cli.client.servers import parse_server
+from cinema_grpc.cli.client.session import Session
+from cinema_grpc.cli.client.token_store import SignIn, TokenStore
 from cinema_grpc.cli.commands import SALES_GROUPS
 from tests.e2e.shop import TWO_THOUSAND, Person, Shop, open_shop
 
@@ -71,10 +76,21 @@ class TestSigningIn:
 
         assert anyone.text("logout") == f"signed out of http://{anyone.shop.address}\n"
         assert not file.exists()
-        file.write_text(json.dumps({**kept, "access_token": ""}))
-        file.chmod(0o600)
-        assert "cinema login" in anyone.fails(ExitCode.SIGN_IN, "bookings")  # the server has ended the session
         assert anyone.text("logout") == f"you were not signed in to http://{anyone.shop.address}\n"
+        with Client(anyone.shop.address) as client, pytest.raises(errors.RefreshTokenInvalid):
+            client.auth.RefreshTokens(RefreshTokensRequest(refresh_token=kept["refresh_token"]))
+
+    def test_tokens_that_a_call_renews_are_kept(self, customer: Person) -> None:
+        """The client renews expired ones; the next command has the new ones."""
+        (file,) = (path for path in customer.folder.rglob("*") if path.is_file())
+        sign_in = SignIn(**json.loads(file.read_text()))
+        store = TokenStore(file.parent)
+        session = Session(parse_server(customer.shop.address, None), store, "text")
+        with session.client() as client:
+            renewed = client.auth.RefreshTokens(RefreshTokensRequest(refresh_token=sign_in.refresh_token)).tokens
+        kept = store.load(session.server.url)
+        assert kept == SignIn(sign_in.username, renewed.access_token, renewed.refresh_token)
+        assert customer.text("bookings") == "No bookings.\n"
 
     def test_a_prompt_for_the_password(self, anyone: Person) -> None:
         """On standard error, so that JSON stays JSON."""
@@ -253,8 +269,8 @@ class TestStaff:
         showtime = shop.new_showtime(ROWS)
         clerk.text("sell", showtime.showtime_id, "A1", "A2", "--tender", "cash")
         cinema = showtime.cinema.cinema_id
-        period = ("--from", f"{datetime.now(UTC) - timedelta(days=2):%Y-%m-%d}")
-        period += ("--until", f"{datetime.now(UTC) + timedelta(days=2):%Y-%m-%d}")
+        first, last = (f"{datetime.now(UTC) + timedelta(days=days):%Y-%m-%d}" for days in (-2, 2))
+        period = ("--from", first, "--until", last)
         text = clerk.text("report", cinema, *period, "--by", "tender")
         assert text.splitlines()[3].split() == ["CASH", "EUR", "2", "0", "25.00", "0.00", "0.00", "0", "0"]
         (line,) = clerk.json("report", cinema, *period, "--by", "showtime")["lines"]

@@ -47,8 +47,7 @@ def register(session: Session, username: str, full_name: str | None, email: str)
 def logout(session: Session) -> None:
     """Sign out of a server: end the session, and delete its tokens."""
     from cinema_client.cinema.v1.auth_service_pb2 import LogoutResponse
-
-    from cinema_grpc.cli.client.output import Text
+    from rich.text import Text
 
     sign_in = session.store.load(session.server.url)
     with session.client() as client:
@@ -61,8 +60,9 @@ def logout(session: Session) -> None:
 def _keep(session: Session, user: "User", client: "Client") -> None:
     """Keep the tokens that a client got, and write who is signed in."""
     from cinema_client.cinema.v1 import user_pb2
+    from rich.text import Text
 
-    from cinema_grpc.cli.client.output import Text, name
+    from cinema_grpc.cli.client.output import name
 
     if client.tokens is not None:
         session.keep(user.username, client.tokens)

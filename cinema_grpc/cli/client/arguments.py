@@ -15,7 +15,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 BOOKING_STATUSES = ("reserved", "confirmed", "cancelled", "expired")
 
 
-class Moment(click.ParamType):
+class Moment(click.ParamType):  # type: ignore[type-arg] # generic since click 8.5 only
     """A date or a time, such as 2026-05-01 or 2026-05-01T19:00+02:00; without an offset, of this machine's zone."""
 
     name = "time"

@@ -95,6 +95,6 @@ class Board:
 
 
 def _names(seats: Sequence[str], status: int) -> str:
-    mark = MARKS.get(status, UNKNOWN)  # type: ignore[call-overload] # a status of the future is an int
+    mark = MARKS.get(status, UNKNOWN)
     word = "free" if status == showtime_pb2.SEAT_STATUS_AVAILABLE else mark.name
     return f"{' '.join(seats) if len(seats) <= MOST_NAMED else f'{len(seats)} seats'} {word}"

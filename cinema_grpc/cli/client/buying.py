@@ -11,6 +11,7 @@ from cinema_grpc.cli.client.session import ClientCommand, Session, fail
 
 if TYPE_CHECKING:
     from cinema_client import Client
+    from cinema_client.cinema.v1.booking_pb2 import Booking
     from cinema_client.cinema.v1.booking_service_pb2 import BestSeats
 
 # ruff: noqa: PLC0415 (see session.py)
@@ -100,9 +101,9 @@ def cancel(
 ) -> None:
     """Cancel a booking, or some SEATS of it. Asks first, and says what is refunded."""
     from cinema_client.cinema.v1.booking_service_pb2 import CancelBookingRequest, GetCancellationQuoteRequest
+    from rich.text import Text
 
     from cinema_grpc.cli.client.bookings import quote_text
-    from cinema_grpc.cli.client.output import Text
 
     labels = [seat.upper() for seat in seats]
     with session.client() as client:
@@ -159,7 +160,7 @@ def _best(
     return BestSeats(ticket_types=ticket_types, categories=categories, wheelchair_spaces=wheelchair, allow_split=split)
 
 
-def _show(session: Session, response: object, booking: object) -> None:
+def _show(session: Session, response: object, booking: "Booking") -> None:
     from cinema_grpc.cli.client.bookings import draw_booking
 
     session.show(response, lambda: draw_booking(booking))

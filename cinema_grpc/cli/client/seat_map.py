@@ -27,7 +27,7 @@ class Mark:
     name: str
 
 
-MARKS = {
+MARKS: Mapping[int, Mark] = {
     showtime_pb2.SEAT_STATUS_HELD: Mark("~", "yellow", "held"),
     showtime_pb2.SEAT_STATUS_SOLD: Mark("#", "bright_black", "sold"),
     showtime_pb2.SEAT_STATUS_BLOCKED: Mark("x", "red", "blocked"),
@@ -163,7 +163,7 @@ class SeatMap:
         status = self.statuses.get(label)
         reverse = " reverse" if label in self.changed else ""
         if status != showtime_pb2.SEAT_STATUS_AVAILABLE:
-            mark = MARKS.get(status, UNKNOWN) if status is not None else UNKNOWN
+            mark = UNKNOWN if status is None else MARKS.get(status, UNKNOWN)
             text = f" {mark.letter * self.digits}" if self.digits else mark.letter
             return text, mark.style + reverse
         style = self.house.style(self.house.category(row, number)) + reverse

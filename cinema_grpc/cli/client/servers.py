@@ -86,9 +86,9 @@ def _read_certificates(file: Path) -> bytes:
 
     try:
         content = file.read_bytes()
-        ssl.create_default_context(cadata=content.decode("ascii"))
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=content.decode("ascii"))
+    except (ssl.SSLError, ValueError) as error:
+        raise BadServer(f"--ca: {file} must have certificates in PEM") from error
     except OSError as error:
         raise BadServer(f"--ca: can't read {file}: {error.strerror or error}") from error
-    except (ssl.SSLError, UnicodeDecodeError) as error:
-        raise BadServer(f"--ca: {file} must have certificates in PEM") from error
     return content

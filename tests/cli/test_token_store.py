@@ -1,0 +1,51 @@
+"""Tokens on disk: for their owner alone, by server."""
+
+from pathlib import Path
+
+import pytest
+
+from cinema_grpc.cli.client.token_store import BadTokenFile, SignIn, TokenStore
+
+ADA = SignIn("ada", "access", "refresh")
+URL = "https://cinema.example:443"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> TokenStore:
+    """A store whose folder does not exist yet."""
+    return TokenStore(tmp_path / "cinema" / "sign-ins")
+
+
+def test_each_server_has_its_own(store: TokenStore) -> None:
+    """Also the same address with TLS and without: tokens got by TLS never travel in plaintext."""
+    assert store.load(URL) is None
+    store.save(URL, ADA)
+    assert (store.load(URL), store.load("http://cinema.example:443")) == (ADA, None)
+    store.save(URL, SignIn("bob", "a", "r"))
+    assert store.load(URL) == SignIn("bob", "a", "r")
+    store.delete(URL)
+    store.delete(URL)
+    assert store.load(URL) is None
+
+
+def test_only_the_owner_can_read_them(store: TokenStore) -> None:
+    """Whatever the umask; and nothing else is left in the folder."""
+    store.save(URL, ADA)
+    assert (store.path(URL).stat().st_mode & 0o777, store.folder.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert list(store.folder.iterdir()) == [store.path(URL)]
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
+def test_a_file_that_others_can_use_is_refused(store: TokenStore, mode: int) -> None:
+    store.save(URL, ADA)
+    store.path(URL).chmod(mode)
+    with pytest.raises(BadTokenFile, match="chmod 600"):
+        store.load(URL)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"username": "ada"}', '{"a": 1}', "\udce9"])
+def test_a_damaged_file_is_named(store: TokenStore, content: str) -> None:
+    store.save(URL, ADA)
+    store.path(URL).write_bytes(content.encode(errors="surrogateescape"))
+    with pytest.raises(BadTokenFile, match="is damaged: delete it and sign in again"):
+        store.load(URL)

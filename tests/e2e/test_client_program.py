@@ -1,0 +1,169 @@
+"""`cinema` as a program: TLS, watching, completion, and what it loads."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from cinema_client import Client
+from cinema_client.cinema.v1.catalog_pb2 import SeatRow
+from cinema_client.cinema.v1.showtime_pb2 import SEAT_BLOCK_KIND_OUT_OF_ORDER
+from cinema_client.cinema.v1.showtime_service_pb2 import SetSeatBlocksRequest
+
+from cinema_grpc.cli.client.exit_codes import ExitCode
+from tests.certificates import Authority, write
+from tests.e2e.conftest import CINEMA, SECONDS, environment, run, run_here, serving
+from tests.e2e.shop import Shop, open_shop
+
+ROWS = [SeatRow(label="A", sections=(4, 6))]
+
+
+def test_tls(tmp_path: Path) -> None:
+    """With --ca, CINEMA_CA or the system's certificates; never with others, and never without TLS by mistake."""
+    authority = Authority()
+    files = write(tmp_path, *authority.issue())
+    (tmp_path / "ca.pem").write_bytes(authority.certificate)
+    (tmp_path / "other.pem").write_bytes(Authority().certificate)
+    with serving(tmp_path, **{f"CINEMA_{name.upper()}": str(path) for name, path in files.items()}) as server:
+        for options, variables, code in (
+            (("--ca", "ca.pem"), {}, ExitCode.OK),
+            ((), {"CINEMA_CA": "ca.pem"}, ExitCode.OK),
+            (("--server", f"https://{server.address}"), {"SSL_CERT_FILE": str(tmp_path / "ca.pem")}, ExitCode.OK),
+            (("--ca", "other.pem"), {}, ExitCode.UNAVAILABLE),
+            ((), {}, ExitCode.UNAVAILABLE),
+        ):
+            ended = run_here(tmp_path, "showtimes", *options, **{"CINEMA_SERVER": server.address, **variables})
+            assert ended.returncode == code, ended.stderr
+            assert ended.stdout == ("No showtimes.\n" if code == ExitCode.OK else "")
+
+
+@pytest.fixture
+def shop(demo_folder: Path) -> Iterator[Shop]:
+    """A running server."""
+    with open_shop(demo_folder) as shop:
+        yield shop
+
+
+def block(shop: Shop, showtime_id: str, *seats: str) -> None:
+    """Block seats of a showtime."""
+    with Client(shop.address) as client:
+        client.login("demo-staff", shop.passwords["demo-staff"])
+        request = SetSeatBlocksRequest(showtime_id=showtime_id)
+        request.block.seats.extend(seats)
+        request.block.kind, request.block.reason = SEAT_BLOCK_KIND_OUT_OF_ORDER, "broken"
+        client.showtimes.SetSeatBlocks(request)
+
+
+@contextmanager
+def watching(
+    shop: Shop, *options: str, output: int = subprocess.PIPE, **settings: str
+) -> Iterator[subprocess.Popen[str]]:
+    """Run `cinema watch`."""
+    process = subprocess.Popen(  # noqa: S603 (our own program)
+        [CINEMA, "watch", *options],
+        env=environment(CINEMA_SERVER=shop.address, **settings),
+        stdout=output,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+        process.send_signal(signal.SIGINT)
+        assert process.wait(SECONDS) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_watching_in_a_pipe(shop: Shop) -> None:
+    """After the drawing each change is a line; Ctrl-C ends it."""
+    showtime = shop.new_showtime(ROWS).showtime_id
+    with watching(shop, showtime) as process:
+        assert process.stdout is not None
+        assert any("prices" in line for line in process.stdout)
+        assert "adult 12.50" in process.stdout.readline()
+        block(shop, showtime, "A2", "A3")
+        assert re.fullmatch(r"\d\d:\d\d:\d\d A2 A3 blocked; 8 free\n", process.stdout.readline())
+
+
+def test_watching_in_json(shop: Shop) -> None:
+    """Each frame is a line."""
+    showtime = shop.new_showtime(ROWS).showtime_id
+    with watching(shop, showtime, "-o", "json") as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["snapshot"] is True
+        block(shop, showtime, "A2")
+        frame = json.loads(process.stdout.readline())
+        assert (frame["seats"], frame["availableSeats"]) == ([{"seat": "A2", "status": "SEAT_STATUS_BLOCKED"}], 9)
+
+
+@pytest.mark.parametrize("no_color", ["", "1"])
+def test_watching_in_a_terminal(shop: Shop, no_color: str) -> None:
+    """The house is redrawn in place, the changed seats in reverse; in colours, unless NO_COLOR is set."""
+    showtime = shop.new_showtime(ROWS).showtime_id
+    ours, theirs = pty.openpty()
+    seen = ""
+    with watching(shop, showtime, output=theirs, TERM="xterm", COLUMNS="80", LINES="40", NO_COLOR=no_color) as _:
+        os.close(theirs)
+        while "prices" not in seen:
+            seen += os.read(ours, 65_536).decode()
+        block(shop, showtime, "A2", "A3")
+        while "A2 A3 blocked" not in seen or not seen.rstrip().endswith("EUR"):
+            seen += os.read(ours, 65_536).decode()
+    os.close(ours)
+    assert "\x1b[7" in seen  # in reverse
+    assert "\x1b[2K" in seen  # in place
+    assert ("\x1b[32m" in seen) == (not no_color)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(tmp_path: Path, shell: str) -> None:
+    """The script asks `cinema` for what fits."""
+    script = run(tmp_path, "completion", shell)
+    assert (script.returncode, f"_CINEMA_COMPLETE={shell}_complete" in script.stdout) == (0, True), script.stderr
+    found = run(tmp_path, _CINEMA_COMPLETE="bash_complete", COMP_WORDS="cinema sho", COMP_CWORD="1")
+    assert found.stdout == "plain,showtimes\n"
+
+
+def test_version_and_help(tmp_path: Path) -> None:
+    """In text and JSON; -h is --help."""
+    version = json.loads(run_here(tmp_path, "version", "-o", "json").stdout)["version"]
+    assert run_here(tmp_path, "version").stdout == f"cinema {version}\n"
+    listed = run_here(tmp_path, "-h").stdout
+    assert listed == run_here(tmp_path, "--help").stdout
+    sections = re.findall(r"^Commands for (\w+):", listed, re.MULTILINE)
+    assert sections == ["customers", "staff", "operators"]
+    assert re.search("^  redeem +Let the holder of a ticket in, once.$", listed, re.MULTILINE)
+    assert "--request-id UUID" in run_here(tmp_path, "book", "-h").stdout
+
+
+def test_commands_load_no_more_than_they_need() -> None:
+    """`cinema version` and help do without the client and the server; client commands without the server."""
+    script = """\
+import sys
+from cinema_grpc.cli import main
+for words in (["version"], ["--help"], ["showtimes", "--help"]):
+    main(words, standalone_mode=False)
+heavy = {"grpc", "google", "pydantic", "sqlalchemy", "rich", "asyncio", "ssl", "cinema_client"} & set(sys.modules)
+assert not heavy, heavy
+try:
+    main(["seats", "s", "--server", "127.0.0.1:9"], standalone_mode=False)
+except SystemExit as end:
+    assert end.code == 8, end.code
+import cinema_grpc.cli.client.board
+server = {"pydantic", "sqlalchemy", "structlog", "cinema", "cinema_grpc.application", "cinema_grpc.config"}
+assert not server & set(sys.modules), server & set(sys.modules)
+"""
+    ended = subprocess.run(  # noqa: S603 (our own program)
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=SECONDS, env=environment(), check=False
+    )
+    assert ended.returncode == 0, ended.stderr
