@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,8 @@ from cinema_client.cinema.v1.catalog_pb2 import SeatRow
 from cinema_client.cinema.v1.showtime_pb2 import SEAT_BLOCK_KIND_OUT_OF_ORDER
 from cinema_client.cinema.v1.showtime_service_pb2 import SetSeatBlocksRequest
 
-from cinema_grpc.cli.client.exit_codes import ExitCode
+from cinema_grpc.cli.client.exit_codes import OF_STATUS, ExitCode
+from cinema_grpc.cli.group import CLIENT_COMMANDS
 from tests.certificates import Authority, write
 from tests.e2e.conftest import CINEMA, SECONDS, environment, run, run_here, serving
 from tests.e2e.shop import Shop, open_shop
@@ -167,3 +169,40 @@ assert not server & set(sys.modules), server & set(sys.modules)
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=SECONDS, env=environment(), check=False
     )
     assert ended.returncode == 0, ended.stderr
+
+
+class TestPage:
+    """docs/cli.md is right."""
+
+    PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+
+    def test_its_commands_work_as_pasted(self, shop: Shop, tmp_path: Path) -> None:
+        script = re.search(r"<!-- commands -->\n```sh\n(.*?)```", self.PAGE, re.DOTALL)
+        assert script is not None
+        settings = {
+            "CINEMA_SERVER": shop.address,
+            "XDG_CONFIG_HOME": str(tmp_path),
+            "DAY": f"{datetime.now(UTC) + timedelta(days=2):%Y-%m-%d}",
+            "PATH": f"{CINEMA.parent}:{os.environ['PATH']}",
+        }
+        ended = subprocess.run(
+            ["/bin/sh", "-eux"],
+            input=script[1],
+            env=environment(**settings),
+            capture_output=True,
+            text=True,
+            timeout=2 * SECONDS,
+            check=False,
+        )
+        assert ended.returncode == 0, ended.stderr
+        assert re.findall("^Booking .* is (.*)$", ended.stdout, re.MULTILINE) == [
+            *("reserved", "confirmed", "confirmed", "cancelled")
+        ]
+
+    def test_it_has_all_exit_codes_and_commands(self) -> None:
+        codes = dict(re.findall(r"^\| (\d) \| ([A-Z_, a-z]+) \|", self.PAGE, re.MULTILINE))
+        assert set(codes) == {str(int(code)) for code in ExitCode}
+        for status, code in OF_STATUS.items():
+            assert status in codes[str(int(code))].split(", ")
+        for command in CLIENT_COMMANDS:
+            assert f"`{command}`" in self.PAGE

@@ -67,7 +67,7 @@ def system_roots() -> bytes | None:
     import ssl
 
     file = ssl.get_default_verify_paths().cafile  # SSL_CERT_FILE, or OpenSSL's own
-    if file is not None:
+    if file:
         return Path(file).read_bytes()
     found = ssl.create_default_context().get_ca_certs(binary_form=True)  # such as Windows' store
     return "".join(map(ssl.DER_cert_to_PEM_cert, found)).encode() or None
