@@ -2,10 +2,11 @@
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,15 @@ class Shop:
     passwords: dict[str, str]
     _number: int = field(default=0)
 
-    def new_showtime(self, rows: list[SeatRow], ahead: timedelta = timedelta(days=3)) -> showtime_pb2.Showtime:
-        """Create a showtime in an auditorium of its own. Its seats cost 12.50 EUR, and may be booked with gaps."""
+    def new_showtime(
+        self,
+        rows: list[SeatRow],
+        ahead: timedelta = timedelta(days=3),
+        policy: showtime_pb2.SeatGapPolicy.ValueType = showtime_pb2.SEAT_GAP_POLICY_ALLOW,
+        categories: Sequence[str] = ("standard",),
+        **auditorium: Any,
+    ) -> showtime_pb2.Showtime:
+        """Create a showtime in an auditorium of its own. Seats of all categories cost 12.50 EUR, 8.00 for children."""
         self._number += 1
         start = Timestamp()
         start.FromDatetime(datetime.now(UTC) + ahead)
@@ -46,19 +54,19 @@ class Shop:
             cinema = client.catalog.CreateCinema(
                 catalog_service_pb2.CreateCinemaRequest(name="Odeon", time_zone="Europe/Berlin")
             ).cinema
-            auditorium = client.catalog.CreateAuditorium(
+            created = client.catalog.CreateAuditorium(
                 catalog_service_pb2.CreateAuditoriumRequest(
-                    cinema_id=cinema.cinema_id, name=f"Screen {self._number}", rows=rows
+                    cinema_id=cinema.cinema_id, name=f"Screen {self._number}", rows=rows, **auditorium
                 )
             ).auditorium
             request = showtime_service_pb2.CreateShowtimeRequest(
                 movie_id=movie.movie_id,
-                auditorium_id=auditorium.auditorium_id,
+                auditorium_id=created.auditorium_id,
                 start_time=start,
-                seat_gap_policy=showtime_pb2.SEAT_GAP_POLICY_ALLOW,
+                seat_gap_policy=policy,
             )
-            for ticket_type, amount in (("adult", 1_250), ("child", 800)):
-                line = request.prices.add(category="standard", ticket_type=ticket_type)
+            for category, (ticket_type, amount) in product(categories, (("adult", 1_250), ("child", 800))):
+                line = request.prices.add(category=category, ticket_type=ticket_type)
                 line.price.currency_code, line.price.minor_units = "EUR", amount
             return client.showtimes.CreateShowtime(request).showtime
 

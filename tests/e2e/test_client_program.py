@@ -4,11 +4,9 @@ import json
 import os
 import pty
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,6 +21,7 @@ from cinema_grpc.cli.group import CLIENT_COMMANDS
 from tests.certificates import Authority, write
 from tests.e2e.conftest import CINEMA, SECONDS, environment, run, run_here, serving
 from tests.e2e.shop import Shop, open_shop
+from tests.e2e.watching import watching
 
 ROWS = [SeatRow(label="A", sections=(4, 6))]
 
@@ -63,33 +62,10 @@ def block(shop: Shop, showtime_id: str, *seats: str) -> None:
         client.showtimes.SetSeatBlocks(request)
 
 
-@contextmanager
-def watching(
-    shop: Shop, *options: str, output: int = subprocess.PIPE, **settings: str
-) -> Iterator[subprocess.Popen[str]]:
-    """Run `cinema watch`."""
-    process = subprocess.Popen(  # noqa: S603 (our own program)
-        [CINEMA, "watch", *options],
-        env=environment(CINEMA_SERVER=shop.address, **settings),
-        stdout=output,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-        process.send_signal(signal.SIGINT)
-        assert process.wait(SECONDS) == 0
-        assert process.stderr is not None
-        assert process.stderr.read() == ""
-    finally:
-        process.kill()
-        process.communicate()
-
-
 def test_watching_in_a_pipe(shop: Shop) -> None:
     """After the drawing each change is a line; Ctrl-C ends it."""
     showtime = shop.new_showtime(ROWS).showtime_id
-    with watching(shop, showtime) as process:
+    with watching(shop, "watch", showtime) as process:
         assert process.stdout is not None
         assert any("prices" in line for line in process.stdout)
         assert "adult 12.50" in process.stdout.readline()
@@ -100,7 +76,7 @@ def test_watching_in_a_pipe(shop: Shop) -> None:
 def test_watching_in_json(shop: Shop) -> None:
     """Each frame is a line."""
     showtime = shop.new_showtime(ROWS).showtime_id
-    with watching(shop, showtime, "-o", "json") as process:
+    with watching(shop, "watch", showtime, "-o", "json") as process:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["snapshot"] is True
         block(shop, showtime, "A2")
@@ -114,7 +90,9 @@ def test_watching_in_a_terminal(shop: Shop, no_color: str) -> None:
     showtime = shop.new_showtime(ROWS).showtime_id
     ours, theirs = pty.openpty()
     seen = ""
-    with watching(shop, showtime, output=theirs, TERM="xterm", COLUMNS="80", LINES="40", NO_COLOR=no_color) as _:
+    with watching(
+        shop, "watch", showtime, output=theirs, TERM="xterm", COLUMNS="80", LINES="40", NO_COLOR=no_color
+    ) as _:
         os.close(theirs)
         while "prices" not in seen:
             seen += os.read(ours, 65_536).decode()

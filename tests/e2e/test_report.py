@@ -1,12 +1,14 @@
 """`cinema report`, as the manager of a cinema calls it."""
 
 import asyncio
+import json
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from cinema.v1.box_office_service_pb2 import SalesLine
 
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.domain.business_days import DAY, latest_business_day
@@ -77,6 +79,24 @@ def test_csv(folder: Path) -> None:
     head, _, *others = CSV.splitlines(keepends=True)
     assert report(folder, "c1", *period, "--by", "showtime", "--csv", "--showtime", "s2") == "".join([head, *others])
     assert report(folder, "c1", *period, "--by", "movie", "--csv", "--movie", "m2").count("m2,") == 2
+
+
+def test_json(folder: Path) -> None:
+    """That of a server's response, with amounts in minor units."""
+    printed = json.loads(report(folder, "c1", "--from", "2026-03-28", "--until", "2026-03-31", "-o", "json"))
+    assert [line["key"] for line in printed["lines"]] == ["2026-03-28", "2026-03-28", "2026-03-29"]
+    assert printed["totals"][0] == {
+        "key": "",
+        "seatsSold": 3,
+        "seatsCancelled": 1,
+        "gross": {"currencyCode": "EUR", "minorUnits": "1755"},
+        "refunded": {"currencyCode": "EUR", "minorUnits": "1800"},
+        "keptMinorUnits": "-550",
+        "complimentarySeats": 1,
+        "seatsOnOffer": 0,
+        "entryConflicts": 0,
+    }
+    assert set(printed["totals"][0]) == {field.json_name for field in SalesLine.DESCRIPTOR.fields}
 
 
 def test_the_latest_day_by_default(folder: Path) -> None:
