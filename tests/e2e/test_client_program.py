@@ -90,9 +90,8 @@ def test_watching_in_a_terminal(shop: Shop, no_color: str) -> None:
     showtime = shop.new_showtime(ROWS).showtime_id
     ours, theirs = pty.openpty()
     seen = ""
-    with watching(
-        shop, "watch", showtime, output=theirs, TERM="xterm", COLUMNS="80", LINES="40", NO_COLOR=no_color
-    ) as _:
+    terminal = {"TERM": "xterm", "COLUMNS": "80", "LINES": "40", "NO_COLOR": no_color}
+    with watching(shop, "watch", showtime, output=theirs, **terminal):
         os.close(theirs)
         while "prices" not in seen:
             seen += os.read(ours, 65_536).decode()

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,12 +133,19 @@ def reported(output: str) -> Iterator[None]:
             code,
             _message(failure, code),
             reason=failure.reason or failure.code().name,
-            metadata=dict(failure.metadata),
+            metadata=failure.metadata,
             request_id=failure.request_id,
         )
 
 
-def fail(output: str, code: ExitCode, message: str, reason: str = "", **more: Any) -> NoReturn:
+def fail(
+    output: str,
+    code: ExitCode,
+    message: str,
+    reason: str = "",
+    metadata: Mapping[str, str] | None = None,
+    request_id: str = "",
+) -> NoReturn:
     """Write an error to standard error, and exit.
 
     Args:
@@ -146,10 +153,12 @@ def fail(output: str, code: ExitCode, message: str, reason: str = "", **more: An
         code: The exit code.
         message: What went wrong, in words.
         reason: The reason of the contract, or gRPC's status code; "" if the error is not the server's.
-        more: More fields for JSON.
+        metadata: That of the contract's error.
+        request_id: That of the call, if it has one.
     """
     if output == "json":
-        click.echo(json.dumps({"exitCode": int(code), "reason": reason, "message": message, **_camel(more)}), err=True)
+        error = {"exitCode": int(code), "reason": reason, "message": message}
+        click.echo(json.dumps({**error, "metadata": dict(metadata or {}), "requestId": request_id}), err=True)
     else:
         line = " ".join(f"{reason}: {message}".removeprefix(": ").split())
         click.echo(f"cinema: {''.join(letter if letter.isprintable() else '?' for letter in line)}", err=True)
@@ -185,11 +194,3 @@ def _check_encoding(arguments: dict[str, Any]) -> None:
                 str(text).encode()
             except UnicodeEncodeError as error:
                 raise BadServer(f"{name}: must be UTF-8") from error
-
-
-def _camel(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return fields by their names in JSON, as those of messages."""
-    return {
-        first + "".join(map(str.title, rest)): each
-        for (first, *rest), each in ((k.split("_"), v) for k, v in fields.items())
-    }
