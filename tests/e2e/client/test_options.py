@@ -1,36 +1,18 @@
 """Options of `cinema` as a client that other tests leave out: each makes a difference."""
 
 import json
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from cinema_client import Client
 from cinema_client.cinema.v1.catalog_pb2 import SeatArea, SeatRow, WheelchairSpace
 from cinema_client.cinema.v1.showtime_pb2 import SEAT_GAP_POLICY_REFUSE
 from cinema_client.cinema.v1.showtime_service_pb2 import CancelShowtimeRequest
 
 from cinema_grpc.cli.client.exit_codes import ExitCode
-from tests.e2e.shop import Person, Shop, open_shop
-from tests.e2e.watching import watching
+from tests.e2e.client.shop import Person, Shop
+from tests.e2e.client.watching import watching
 
 ROWS = [SeatRow(label=label, sections=(4,)) for label in "ABC"]
-
-
-@pytest.fixture(scope="module")
-def shop(demo_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """A running server."""
-    folder = tmp_path_factory.mktemp("shop")
-    shutil.copy(demo_database, folder)
-    with open_shop(folder) as shop:
-        yield shop
-
-
-@pytest.fixture
-def clerk(shop: Shop, tmp_path: Path) -> Person:
-    """A member of staff, who is signed in."""
-    return Person(shop, tmp_path).sign_in("demo-staff")
 
 
 def labels(booking: dict[str, list[dict[str, str]]]) -> list[str]:

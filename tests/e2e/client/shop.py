@@ -18,6 +18,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from tests.e2e.conftest import run_here, serving
 
+ROWS = [SeatRow(label="A", sections=(4, 6)), SeatRow(label="B", sections=(10,))]
 TWO_THOUSAND = [SeatRow(label=chr(ord("A") + number), sections=(20, 60, 20)) for number in range(20)]
 
 

@@ -6,7 +6,6 @@ import pty
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,9 +18,9 @@ from cinema_client.cinema.v1.showtime_service_pb2 import SetSeatBlocksRequest
 from cinema_grpc.cli.client.exit_codes import OF_STATUS, ExitCode
 from cinema_grpc.cli.group import CLIENT_COMMANDS
 from tests.certificates import Authority, write
+from tests.e2e.client.shop import Shop
+from tests.e2e.client.watching import watching
 from tests.e2e.conftest import CINEMA, SECONDS, environment, run, run_here, serving
-from tests.e2e.shop import Shop, open_shop
-from tests.e2e.watching import watching
 
 ROWS = [SeatRow(label="A", sections=(4, 6))]
 
@@ -43,13 +42,6 @@ def test_tls(tmp_path: Path) -> None:
             ended = run_here(tmp_path, "showtimes", *options, **{"CINEMA_SERVER": server.address, **variables})
             assert ended.returncode == code, ended.stderr
             assert ended.stdout == ("No showtimes.\n" if code == ExitCode.OK else "")
-
-
-@pytest.fixture
-def shop(demo_folder: Path) -> Iterator[Shop]:
-    """A running server."""
-    with open_shop(demo_folder) as shop:
-        yield shop
 
 
 def block(shop: Shop, showtime_id: str, *seats: str) -> None:

@@ -5,8 +5,8 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tests.e2e.client.shop import Shop
 from tests.e2e.conftest import CINEMA, SECONDS, environment
-from tests.e2e.shop import Shop
 
 
 @contextmanager

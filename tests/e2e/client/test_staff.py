@@ -1,0 +1,88 @@
+"""`cinema` as the staff call it: the counter, the door, events and the report."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+from cinema_grpc.cli.client.exit_codes import ExitCode
+from tests.e2e.client.shop import ROWS, Person, Shop
+
+
+class TestStaff:
+    def test_selling_finding_and_the_door(self, shop: Shop, clerk: Person) -> None:
+        showtime = shop.new_showtime(ROWS, ahead=timedelta(minutes=30)).showtime_id
+        options = ("--tender", "complimentary")
+        assert "reason" in clerk.fails(ExitCode.USAGE, "sell", showtime, "A1", *options)
+        sale = clerk.json("sell", showtime, "a1", "a2", *options, "--reason", "press")["booking"]
+        assert sale["sale"]["tender"] == "TENDER_COMPLIMENTARY"
+        ticket, other = sale["tickets"]
+
+        for option in (
+            ("--booking", sale["bookingId"]),
+            ("--ticket-code", ticket["code"]),
+            ("--username", "demo-staff", "--limit", "1"),
+            ("--showtime", showtime, "--seat", "a2"),
+            ("--showtime", showtime, "--status", "confirmed"),
+        ):
+            assert [each["booking"]["bookingId"] for each in clerk.json("find", *option)["bookings"]] == [
+                sale["bookingId"]
+            ]
+        assert clerk.text("find", "--showtime", showtime, "--seat", "B1") == "No bookings.\n"
+        assert clerk.text("find", "--showtime", showtime, "--status", "reserved") == "No bookings.\n"
+        assert clerk.text("find", "--email", "demo-staff@example.com") == "No bookings.\n"
+        assert "demo-staff, Demo Staff" in clerk.text("find", "--booking", sale["bookingId"])
+
+        door = ("redeem", showtime, "--gate", "north")
+        assert clerk.text(*door, ticket["code"], "--check") == "VALID, not redeemed seat A1, adult\n"
+        assert clerk.text(*door, stdin=f"{ticket['code']}\n") == "ADMIT seat A1, adult\n"
+        assert clerk.fails(ExitCode.REFUSED, *door, ticket["code"]).startswith("cinema: TICKET_ALREADY_REDEEMED: ")
+        assert clerk.json(*door, "--ticket", other["ticketId"])["redemption"]["gate"] == "north"
+
+    def test_blocks(self, shop: Shop, clerk: Person) -> None:
+        """They are listed, made, released, and sold with --house."""
+        showtime = shop.new_showtime(ROWS).showtime_id
+        assert clerk.text("block", showtime) == "No seats are blocked.\n"
+        guests = ("--kind", "house", "--reason", "guests")
+        assert "A1" in clerk.text("block", showtime, "a1", *guests, "--dry-run")
+        assert clerk.text("block", showtime) == "No seats are blocked.\n"
+        tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+        clerk.text("block", showtime, "a1", "a2", "a3", *guests, "--until", tomorrow)
+        (block,) = clerk.json("block", showtime)["blocks"]
+        assert (block["seats"], block["reason"]) == (["A1", "A2", "A3"], "guests")
+        assert block["releaseTime"][:19] == tomorrow[:19]
+        assert clerk.text("block", showtime, "A3", "--release").splitlines()[1].split()[:3] == ["A1", "A2", "house"]
+        sell = ("sell", showtime, "A1", "--tender", "cash", "--reason", "guest")
+        assert clerk.fails(ExitCode.REFUSED, *sell).startswith("cinema: SEATS_UNAVAILABLE: ")
+        assert clerk.json(*sell, "--house")["booking"]["status"] == "BOOKING_STATUS_CONFIRMED"
+
+    def test_events(self, shop: Shop, clerk: Person) -> None:
+        """One a line, in text and in JSON, by each filter."""
+        showtime = shop.new_showtime(ROWS)
+        sale = clerk.json("sell", showtime.showtime_id, "A1", "--tender", "cash")["booking"]["bookingId"]
+        of_showtime = ("events", "--showtime", showtime.showtime_id)
+        created, sold = (json.loads(line) for line in clerk.text(*of_showtime, "-o", "json").splitlines())
+        assert (created["type"], sold["type"]) == ("EVENT_TYPE_SHOWTIME_CREATED", "EVENT_TYPE_BOOKING_CONFIRMED")
+        line = clerk.text(*of_showtime, "--type", "booking-confirmed").rstrip()
+        assert line.startswith(f"{sold['position']}  ")
+        assert line.endswith(f"  BOOKING_CONFIRMED  booking {sale}  A1  12.50 EUR")
+        assert clerk.text(*of_showtime, "--after", created["position"]).rstrip() == line
+        assert clerk.text("events", "--booking", sale).rstrip() == line
+        assert len(clerk.text("events", "--cinema", showtime.cinema.cinema_id).splitlines()) == 2
+        assert clerk.text("events", "--limit", "3").count("\n") == 3
+
+    def test_the_report_is_that_of_the_database(self, shop: Shop, clerk: Person, anyone: Person) -> None:
+        """By --server or CINEMA_SERVER it is the server's."""
+        showtime = shop.new_showtime(ROWS)
+        clerk.text("sell", showtime.showtime_id, "A1", "A2", "--tender", "cash")
+        cinema = showtime.cinema.cinema_id
+        first, last = (f"{datetime.now(UTC) + timedelta(days=days):%Y-%m-%d}" for days in (-2, 2))
+        period = ("--from", first, "--until", last)
+        text = clerk.text("report", cinema, *period, "--by", "tender")
+        assert text.splitlines()[3].split() == ["CASH", "EUR", "2", "0", "25.00", "0.00", "0.00", "0", "0"]
+        (line,) = clerk.json("report", cinema, *period, "--by", "showtime")["lines"]
+        assert (line["key"], line["seatsOnOffer"], line["gross"]["minorUnits"]) == (showtime.showtime_id, 20, "2500")
+        csv = clerk.text("report", cinema, *period, "--by", "day", "--csv")
+        assert csv.splitlines()[1].split(",")[1:5] == ["EUR", "2", "0", "2500"]
+        assert clerk.text("report", cinema, *period, "--movie", "another", "--csv").count("\n") == 1
+        assert clerk.text("report", cinema).startswith("Sales of 2")  # the latest day that is over
+        line = anyone.fails(ExitCode.SIGN_IN, "report", cinema)
+        assert line.startswith("cinema: TOKEN_MISSING: ")
