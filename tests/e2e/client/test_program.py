@@ -143,7 +143,7 @@ assert not server & set(sys.modules), server & set(sys.modules)
 class TestPage:
     """docs/cli.md is right."""
 
-    PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+    PAGE = (Path(__file__).parents[3] / "docs" / "cli.md").read_text()
 
     def test_its_commands_work_as_pasted(self, shop: Shop, tmp_path: Path) -> None:
         script = re.search(r"<!-- commands -->\n```sh\n(.*?)```", self.PAGE, re.DOTALL)
