@@ -8,7 +8,7 @@ import re
 
 from cinema_client.cinema.v1 import catalog_pb2, showtime_pb2, showtime_service_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
-from rich.console import CONSOLE_SVG_FORMAT, Console
+from rich.console import CONSOLE_SVG_FORMAT, Console  # type: ignore[attr-defined] # as Rich's documentation says
 
 from cinema_grpc.cli.client.board import Board
 from cinema_grpc.cli.demo_data import AUDITORIUMS, CINEMAS, MOVIES, TICKET_TYPES
@@ -60,7 +60,9 @@ def board() -> Board:
 
 def main() -> str:
     """Return the picture. It names no web font: where a reader has none of its fonts, any monospaced one does."""
-    console = Console(record=True, width=80, file=io.StringIO(), highlight=False, force_terminal=True)
+    console = Console(
+        record=True, width=80, file=io.StringIO(), highlight=False, force_terminal=True, color_system="standard"
+    )
     console.print(board().draw(80))
     form = re.sub(r"@font-face {{.*?}}\s*|<!-- .*? -->\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
     return console.export_svg(title="cinema seats", code_format=form, unique_id="cinema")
