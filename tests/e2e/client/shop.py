@@ -1,4 +1,4 @@
-"""A server with the demo's data, and `cinema` as its customers and staff call it."""
+"""A server, and `cinema` as its customers and staff call it."""
 
 import json
 import subprocess
@@ -19,6 +19,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from tests.e2e.conftest import run_here, serving
 
 ROWS = [SeatRow(label="A", sections=(4, 6)), SeatRow(label="B", sections=(10,))]
+PASSWORD = "a long and private one"
 TWO_THOUSAND = [SeatRow(label=chr(ord("A") + number), sections=(20, 60, 20)) for number in range(20)]
 
 
@@ -28,7 +29,7 @@ class Shop:
 
     Attributes:
         address: Where it listens.
-        passwords: Of the demo's accounts, by username.
+        passwords: Of its accounts, by username.
     """
 
     address: str
@@ -48,7 +49,7 @@ class Shop:
         start = Timestamp()
         start.FromDatetime(datetime.now(UTC) + ahead)
         with Client(self.address) as client:
-            client.login("demo-staff", self.passwords["demo-staff"])
+            client.login("clerk", self.passwords["clerk"])
             movie = client.catalog.CreateMovie(
                 catalog_service_pb2.CreateMovieRequest(title="The [bold]Long[/] Wait", runtime=Duration(seconds=7_200))
             ).movie
@@ -106,7 +107,7 @@ class Person:
         return line
 
     def sign_in(self, username: str) -> "Person":
-        """Sign in to an account of the demo's."""
+        """Sign in to an account of the shop's."""
         ended = self.run("login", username, CINEMA_PASSWORD=self.shop.passwords[username])
         assert ended.returncode == 0, ended.stderr
         return self
@@ -114,8 +115,10 @@ class Person:
 
 @contextmanager
 def open_shop(folder: Path) -> Iterator[Shop]:
-    """Run a server on the demo's database in a folder."""
-    with serving(folder, "--demo") as server:
-        server.wait_for("cancel them")
-        lines = [line.split() for line in server.lines]
-        yield Shop(server.address, {line[1]: line[2] for line in lines if line[1:2] and line[1].startswith("demo-")})
+    """Run a server on an empty database in a folder, with a customer and a member of staff."""
+    made = run_here(folder, "create-staff", "clerk", "--full-name", "Carl Clerk", CINEMA_STAFF_PASSWORD=PASSWORD)
+    assert made.returncode == 0, made.stderr
+    with serving(folder) as server:
+        with Client(server.address) as client:
+            client.register("customer", PASSWORD, "Carla Customer", "customer@example.com")
+        yield Shop(server.address, {"clerk": PASSWORD, "customer": PASSWORD})

@@ -18,9 +18,9 @@ from tests.e2e.client.shop import ROWS, TWO_THOUSAND, Person, Shop
 class TestSigningIn:
     def test_tokens_are_kept_for_their_owner_alone(self, anyone: Person) -> None:
         """In a file of mode 0600, without being written anywhere else; Logout deletes it and ends the session."""
-        password = anyone.shop.passwords["demo-customer"]
-        user = anyone.run("login", "DEMO-customer", "-o", "json", CINEMA_PASSWORD=password)
-        assert json.loads(user.stdout)["username"] == "demo-customer"
+        password = anyone.shop.passwords["customer"]
+        user = anyone.run("login", "CUSTOMER", "-o", "json", CINEMA_PASSWORD=password)
+        assert json.loads(user.stdout)["username"] == "customer"
         (file,) = (path for path in anyone.folder.rglob("*") if path.is_file())
         assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
         kept = json.loads(file.read_text())
@@ -47,8 +47,8 @@ class TestSigningIn:
 
     def test_a_prompt_for_the_password(self, anyone: Person) -> None:
         """On standard error, so that JSON stays JSON."""
-        password = anyone.shop.passwords["demo-customer"]
-        ended = anyone.run("login", "demo-customer", "-o", "json", stdin=f"{password}\n")
+        password = anyone.shop.passwords["customer"]
+        ended = anyone.run("login", "customer", "-o", "json", stdin=f"{password}\n")
         assert json.loads(ended.stdout)["role"] == "ROLE_CUSTOMER"
         assert ended.stderr.startswith("Password: ")
 
@@ -97,6 +97,7 @@ class TestBuying:
         showtime = shop.new_showtime(ROWS).showtime_id
         assert anyone.json("seats", showtime)["seats"][0] == {"seat": "A1", "status": "SEAT_STATUS_AVAILABLE"}
         assert len(anyone.json("suggest", showtime, "2", "--options", "3")["options"]) == 3
+        shop.new_showtime(ROWS)
         assert len(anyone.json("showtimes", "--limit", "2")["showtimes"]) == 2
         booking = customer.json("book", showtime, "B1")["booking"]
         assert (booking["status"], booking["cancelReason"]) == ("BOOKING_STATUS_RESERVED", "")

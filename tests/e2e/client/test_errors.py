@@ -21,7 +21,7 @@ class TestErrors:
         sale = clerk.json("sell", showtime, "A1", "--tender", "cash")["booking"]["bookingId"]
         assert "seats" in customer.fails(ExitCode.USAGE, "book", showtime, "??")
         assert "TOKEN_MISSING" in anyone.fails(ExitCode.SIGN_IN, "book", showtime, "A2")
-        assert "BAD_CREDENTIALS" in anyone.fails(ExitCode.SIGN_IN, "login", "demo-staff", CINEMA_PASSWORD="wrong")
+        assert "BAD_CREDENTIALS" in anyone.fails(ExitCode.SIGN_IN, "login", "clerk", CINEMA_PASSWORD="wrong")
         assert "NOT_BOOKING_OWNER" in customer.fails(ExitCode.NOT_ALLOWED, "bookings", sale)
         assert "ROLE_REQUIRED" in customer.fails(ExitCode.NOT_ALLOWED, "sell", showtime, "A2", "--tender", "cash")
         assert "SHOWTIME_NOT_FOUND" in anyone.fails(ExitCode.NOT_FOUND, "seats", "none")

@@ -68,7 +68,7 @@ def test_cancelled_showtimes(shop: Shop, clerk: Person) -> None:
     """They are listed with --cancelled alone, and drawn with the reason."""
     showtime = shop.new_showtime(ROWS)
     with Client(shop.address) as client:
-        client.login("demo-staff", shop.passwords["demo-staff"])
+        client.login("clerk", shop.passwords["clerk"])
         client.showtimes.CancelShowtime(CancelShowtimeRequest(showtime_id=showtime.showtime_id, reason="no lamp"))
     of_cinema = ("showtimes", "--cinema", showtime.cinema.cinema_id)
     assert clerk.text(*of_cinema) == "No showtimes.\n"

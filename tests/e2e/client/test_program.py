@@ -47,7 +47,7 @@ def test_tls(tmp_path: Path) -> None:
 def block(shop: Shop, showtime_id: str, *seats: str) -> None:
     """Block seats of a showtime."""
     with Client(shop.address) as client:
-        client.login("demo-staff", shop.passwords["demo-staff"])
+        client.login("clerk", shop.passwords["clerk"])
         request = SetSeatBlocksRequest(showtime_id=showtime_id)
         request.block.seats.extend(seats)
         request.block.kind, request.block.reason = SEAT_BLOCK_KIND_OUT_OF_ORDER, "broken"
@@ -146,6 +146,9 @@ class TestPage:
     PAGE = (Path(__file__).parents[3] / "docs" / "cli.md").read_text()
 
     def test_its_commands_work_as_pasted(self, shop: Shop, tmp_path: Path) -> None:
+        shop.new_showtime(
+            [SeatRow(label="A", sections=(5,)), SeatRow(label="B", sections=(5,))], timedelta(days=2, hours=1)
+        )
         script = re.search(r"<!-- commands -->\n```sh\n(.*?)```", self.PAGE, re.DOTALL)
         assert script is not None
         settings = {
