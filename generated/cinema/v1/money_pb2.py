@@ -25,14 +25,14 @@ _sym_db = _symbol_database.Default()
 from cinema.buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x63inema/v1/money.proto\x12\tcinema.v1\x1a\x1b\x62uf/validate/validate.proto\"\xbd\x01\n\x05Money\x12\x8e\x01\n\rcurrency_code\x18\x01 \x01(\tBw\xbaHt\xba\x01q\n\x13money.currency_code\x12>must be an ISO 4217 code: three capital letters, such as \"EUR\"\x1a\x1athis.matches(\'^[A-Z]{3}$\')\x12#\n\x0bminor_units\x18\x02 \x01(\x03\x42\x0e\xbaH\x0b\"\t\x18\x80\xa0\x94\xa5\x8d\x1d(\x00\x42\x64\n\rcom.cinema.v1B\nMoneyProtoP\x01Z cinema/gen/go/cinema/v1;cinemav1\xaa\x02\tCinema.V1\xca\x02\tCinema\\V1\xea\x02\nCinema::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x63inema/v1/money.proto\x12\tcinema.v1\x1a\x1b\x62uf/validate/validate.proto\"\xbd\x01\n\x05Money\x12\x8e\x01\n\rcurrency_code\x18\x01 \x01(\tBw\xbaHt\xba\x01q\n\x13money.currency_code\x12>must be an ISO 4217 code: three capital letters, such as \"EUR\"\x1a\x1athis.matches(\'^[A-Z]{3}$\')\x12#\n\x0bminor_units\x18\x02 \x01(\x03\x42\x0e\xbaH\x0b\"\t\x18\x80\xa0\x94\xa5\x8d\x1d(\x00\x42l\n\rcom.cinema.v1B\nMoneyProtoP\x01Z(cinema.example/gen/go/cinema/v1;cinemav1\xaa\x02\tCinema.V1\xca\x02\tCinema\\V1\xea\x02\nCinema::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cinema.v1.money_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
-  _globals['DESCRIPTOR']._serialized_options = b'\n\rcom.cinema.v1B\nMoneyProtoP\001Z cinema/gen/go/cinema/v1;cinemav1\252\002\tCinema.V1\312\002\tCinema\\V1\352\002\nCinema::V1'
+  _globals['DESCRIPTOR']._serialized_options = b'\n\rcom.cinema.v1B\nMoneyProtoP\001Z(cinema.example/gen/go/cinema/v1;cinemav1\252\002\tCinema.V1\312\002\tCinema\\V1\352\002\nCinema::V1'
   _globals['_MONEY'].fields_by_name['currency_code']._loaded_options = None
   _globals['_MONEY'].fields_by_name['currency_code']._serialized_options = b'\272Ht\272\001q\n\023money.currency_code\022>must be an ISO 4217 code: three capital letters, such as \"EUR\"\032\032this.matches(\'^[A-Z]{3}$\')'
   _globals['_MONEY'].fields_by_name['minor_units']._loaded_options = None
