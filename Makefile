@@ -61,11 +61,8 @@ $(STRIPE_MOCK): $(VENV)/dependencies-installed
 	@GOBIN=$(CURDIR)/$(VENV) go install github.com/stripe/stripe-mock@$(STRIPE_MOCK_VERSION)
 
 .PHONY: test-examples
-test-examples: ## Test the offline ticket checks in Go and Node, where these are installed
-	@if command -v go >/dev/null; then cd examples/go && test -z "$$(gofmt -l .)" && GOTOOLCHAIN=local go vet . && GOTOOLCHAIN=local go test -count=1 .; \
-	else echo "examples/go was not tested: go is not installed"; fi
-	@if command -v node >/dev/null; then node --test examples/node; \
-	else echo "examples/node was not tested: node is not installed"; fi
+test-examples: $(ENVIRONMENT) ## Generate, build and run the examples against a server, in each language that is installed
+	@$(BIN)/pytest -m examples tests/examples
 
 MINUTES ?= 60
 
@@ -118,6 +115,13 @@ generate: $(ENVIRONMENT) ## Regenerate generated/ and the client's stubs from th
 	@rm -rf generated && mv $(VENV)/generated generated
 	@rm -rf $(VENV)/client && $(BIN)/python clients/python/generate.py $(VENV)/client
 	@rm -rf $(client_package)/cinema && cp -R $(VENV)/client/. $(client_package)
+
+PROTOSET ?= dist/cinema-v1.binpb
+
+.PHONY: protoset
+protoset: $(ENVIRONMENT) ## Write a descriptor set with comments, for tools without reflection: dist/cinema-v1.binpb
+	@mkdir -p $(dir $(PROTOSET))
+	@$(BIN)/buf build --as-file-descriptor-set --output $(PROTOSET)
 
 .PHONY: reference
 reference: $(ENVIRONMENT) ## Regenerate docs/reference.md from the settings and the errors

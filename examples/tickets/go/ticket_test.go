@@ -22,7 +22,7 @@ type vectors struct {
 
 func load(t *testing.T) (*verifier, vectors) {
 	t.Helper()
-	file, err := os.ReadFile("../tickets/vectors.json")
+	file, err := os.ReadFile("../vectors.json")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import test from "node:test";
 import { Forged, Verifier } from "./ticket.mjs";
 
-const vectors = JSON.parse(readFileSync(new URL("../tickets/vectors.json", import.meta.url), "utf8"));
+const vectors = JSON.parse(readFileSync(new URL("../vectors.json", import.meta.url), "utf8"));
 const cinema = new Verifier({ keys: vectors.keys });
 
 test("valid codes", () => {

@@ -1,0 +1,3 @@
+module example.com/ticketcheck
+
+go 1.21
