@@ -94,14 +94,14 @@ class Serving:
                 self.lines.append(line.rstrip("\n"))
                 self.arrival.notify_all()
 
-    def wait_for(self, text: str) -> str:
+    def wait_for(self, text: str, seconds: float = SECONDS) -> str:
         """Wait for a line with a text in it."""
 
         def found() -> str | None:
             return next((line for line in self.lines if text in line), None)
 
         with self.arrival:
-            line = self.arrival.wait_for(found, timeout=SECONDS)
+            line = self.arrival.wait_for(found, timeout=seconds)
         assert line, f"no line with {text!r} in {self.lines}"
         return line
 

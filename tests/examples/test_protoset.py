@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from tests.e2e.conftest import SECONDS, serving
+from tests.e2e.conftest import SECONDS
 
 pytestmark = pytest.mark.examples
 PROJECT = Path(__file__).parents[2]
@@ -39,14 +39,22 @@ def test_it_has_every_service_with_its_comment_and_all_imports(protoset: Path) -
         assert comments[0].strip()
 
 
-def test_buf_calls_a_server_without_reflection_by_it(protoset: Path, tmp_path: Path) -> None:
+def test_buf_calls_a_server_without_reflection_by_it(protoset: Path, address: str) -> None:
     """The call of docs/clients.md; without the descriptor set it fails."""
-    with serving(tmp_path, "--demo", CINEMA_REFLECTION="no") as server:
-        url = f"http://{server.address}/cinema.v1.ShowtimeService/ListShowtimes"
-        call: list[str | Path] = [BUF, "curl", "--protocol", "grpc", "--http2-prior-knowledge", "-d", '{"page_size": 3}', url]
-        without = subprocess.run(call, capture_output=True, text=True, timeout=SECONDS, check=False)  # noqa: S603
-        by_schema = [*call, "--schema", protoset]
-        ended = subprocess.run(by_schema, capture_output=True, text=True, timeout=SECONDS, check=False)  # noqa: S603
+    url = f"http://{address}/cinema.v1.ShowtimeService/ListShowtimes"
+    call: list[str | Path] = [
+        BUF,
+        "curl",
+        "--protocol",
+        "grpc",
+        "--http2-prior-knowledge",
+        "-d",
+        '{"page_size": 3}',
+        url,
+    ]
+    without = subprocess.run(call, capture_output=True, text=True, timeout=SECONDS, check=False)  # noqa: S603
+    by_schema = [*call, "--schema", protoset]
+    ended = subprocess.run(by_schema, capture_output=True, text=True, timeout=SECONDS, check=False)  # noqa: S603
     assert without.returncode != 0
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.count('"showtimeId"') == 3
