@@ -123,7 +123,9 @@ func buySeats(ctx context.Context, connection *grpc.ClientConn) error {
 }
 
 // waitFor reads frames until all of the seats have a status.
-func waitFor(watch grpc.ServerStreamingClient[cinemav1.WatchSeatsResponse], seats []string, status cinemav1.SeatStatus) error {
+func waitFor(
+	watch grpc.ServerStreamingClient[cinemav1.WatchSeatsResponse], seats []string, status cinemav1.SeatStatus,
+) error {
 	current := map[string]cinemav1.SeatStatus{}
 	for {
 		frame, err := watch.Recv()

@@ -24,7 +24,8 @@ export async function buySeats(transport: Transport, report: (step: string) => v
   const signedIn = { headers: { authorization: `Bearer ${registered.tokens!.accessToken}` }, timeoutMs: 30_000 };
   report(`registered ${registered.user!.username}`);
 
-  const listed = await showtimes.listShowtimes({ startTimeFrom: timestampFromMs(Date.now() + 48 * HOURS), pageSize: 3 });
+  const startTimeFrom = timestampFromMs(Date.now() + 48 * HOURS);
+  const listed = await showtimes.listShowtimes({ startTimeFrom, pageSize: 3 });
   const showtimeId = listed.showtimes[0]?.showtimeId;
   if (showtimeId === undefined) throw new Error("there are no showtimes two days from now or later");
   report(`listed ${listed.showtimes.length} showtimes`);

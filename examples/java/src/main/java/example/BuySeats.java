@@ -38,10 +38,11 @@ import java.util.UUID;
 public final class BuySeats {
   // Calls that got UNAVAILABLE are repeated. This is safe because each call that changes something has a request_id.
   private static final Map<String, ?> RETRIES = Map.of("methodConfig", List.of(Map.of(
-      "name", List.of(Map.of("service", "cinema.v1.ShowtimeService"), Map.of("service", "cinema.v1.BookingService")),
+      "name", List.of(
+          Map.of("service", "cinema.v1.ShowtimeService"), Map.of("service", "cinema.v1.BookingService")),
       "retryPolicy", Map.of("maxAttempts", 4.0, "initialBackoff", "0.2s", "maxBackoff", "2s", "backoffMultiplier", 2.0,
           "retryableStatusCodes", List.of("UNAVAILABLE")))));
-  private static final Duration DEADLINE = Duration.ofSeconds(30);
+  private static final Duration DEADLINE = Duration.ofSeconds(60); // for all calls of a stub, from its creation on
 
   public static void main(String[] arguments) throws InvalidProtocolBufferException {
     if (arguments.length != 1) {
