@@ -61,6 +61,18 @@ class SeatsUnavailable(CinemaError):
         super().__init__(seats=seats)
 
 
+class HouseSeatsUnavailable(SeatsUnavailable):
+    """Some of the seats that staff want to sell are in HOUSE blocks, which they may sell too; others may be taken."""
+
+    template = (
+        "these seats are taken: {seats}; to sell those that the cinema keeps for itself, {house_seats}, set "
+        "use_house_seats and a reason"
+    )
+
+    def __init__(self, seats: Sequence[str], house_seats: Sequence[str]) -> None:
+        CinemaError.__init__(self, seats=seats, house_seats=house_seats)
+
+
 class NoSeatsTogether(CinemaError):
     """There are no seats for the party that asks for the best ones."""
 

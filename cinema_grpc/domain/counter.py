@@ -4,7 +4,12 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from cinema_grpc.domain.booking import BookedSeat, Booking, BookingStatus
-from cinema_grpc.domain.booking_errors import ShowtimeCancelled, ShowtimeEnded
+from cinema_grpc.domain.booking_errors import (
+    HouseSeatsUnavailable,
+    SeatsUnavailable,
+    ShowtimeCancelled,
+    ShowtimeEnded,
+)
 from cinema_grpc.domain.claims import Selection, choose
 from cinema_grpc.domain.gap_rule import OwnSeats
 from cinema_grpc.domain.sale import Sale, Tender
@@ -46,12 +51,21 @@ def sell(
     Raises:
         ShowtimeCancelled, ShowtimeEnded.
         InvalidRequest, SeatNotFound, TicketTypeNotOffered, SeatsUnavailable, AccessibleOnly: See claims.choose.
+        HouseSeatsUnavailable: Instead of SeatsUnavailable, if `use_house_seats` would free some of the seats.
         SingleSeatGap: It would strand single seats.
     """
     check_running(showtime.terms, now)
     owner = showtime.owner_at(now, house_is_free=use_house_seats)
     free = sale.tender is Tender.COMPLIMENTARY
-    positions, seats = choose(showtime.terms, selection, MAXIMUM_SEATS_A_SALE, owner, free=free)
+    try:
+        positions, seats = choose(showtime.terms, selection, MAXIMUM_SEATS_A_SALE, owner, free=free)
+    except SeatsUnavailable as refusal:
+        unavailable = refusal.metadata["seats"].split(",")
+        owner = showtime.owner_at(now, house_is_free=True)
+        positions = showtime.terms.seat_plan.positions(unavailable)
+        if house := [seat for seat, position in zip(unavailable, positions, strict=True) if owner(position) is None]:
+            raise HouseSeatsUnavailable(unavailable, house) from None
+        raise
     if not allow_gap:
         # What it relies on is not kept: it is paid for at once, so no other payment depends on it.
         showtime.check_gaps(positions, OwnSeats(user_id, owner))

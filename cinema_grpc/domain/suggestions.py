@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from cinema_grpc.domain.booking_errors import NoCategoryOffers, NoSeatsTogether
 from cinema_grpc.domain.claims import BestSeats, Selection
+from cinema_grpc.domain.errors import FieldViolation, InvalidRequest
 from cinema_grpc.domain.seat_groups import CACHED_PLANS, FreeSeats, Group, Party
 from cinema_grpc.domain.seating import SeatPlan
 from cinema_grpc.domain.terms import Terms
@@ -95,6 +96,7 @@ def pick(terms: Terms, is_free: Callable[[int], bool], wanted: BestSeats) -> Sel
         wanted: Who wants seats.
 
     Raises:
+        InvalidRequest: The auditorium has none of the categories that the party may have.
         NoCategoryOffers: No category that the party may have has a price for all of its ticket types.
         NoSeatsTogether: There is no option.
     """
@@ -117,13 +119,17 @@ def _offering(terms: Terms, wanted: BestSeats, ticket_types: Sequence[str]) -> f
     """Return the categories that a party may have and that have a price for all of some ticket types; None for all.
 
     Raises:
-        NoCategoryOffers: It may have categories, but none has all these prices.
+        InvalidRequest: The auditorium has none of the categories that it may have.
+        NoCategoryOffers: None of the categories that it may have has all these prices.
     """
     every = _categories(terms.seat_plan)
     allowed = every & wanted.categories if wanted.categories else every
     find = terms.prices.find
     found = frozenset(each for each in allowed if all(find(each, ticket_type) for ticket_type in ticket_types))
-    if allowed and not found:
+    if not allowed:
+        known = f"must be categories that the showtime has: {', '.join(sorted(every))}"
+        raise InvalidRequest(FieldViolation("best.categories", known))
+    if not found:
         raise NoCategoryOffers(sorted(set(ticket_types)))
     return None if found == every else found
 

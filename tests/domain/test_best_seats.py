@@ -90,7 +90,6 @@ class TestPicking:
             ("xxxxxx", 2, {}, 0),
             ("xxxxxx", 1, {}, 0),
             ("x.x.x.", 2, {}, 1),
-            ("......", 2, {"categories": frozenset({"sofa"})}, 0),
             ("..w...", 5, {"wheelchair_spaces": 2}, 0),
             ("..wx..", 4, {"wheelchair_spaces": 1}, 3),
             ("xxwx..", 2, {"wheelchair_spaces": 1}, 1),

@@ -121,7 +121,7 @@ def test_house_seats() -> None:
     set_seat_blocks(showtime, a_block("A1", "A2", "A3", kind=HOUSE), (), NOW)
     with pytest.raises(SeatsUnavailable) as refusal:
         sell(showtime, "A2", "A3")
-    assert refusal.value.metadata == {"seats": "A2,A3"}
+    assert refusal.value.metadata == {"seats": "A2,A3", "house_seats": "A2,A3"}
     with pytest.raises(SingleSeatGap) as gap:
         sell(showtime, "A2", "A3", use_house_seats=True)
     assert gap.value.metadata == {"stranded_seats": "A1"}

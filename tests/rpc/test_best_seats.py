@@ -105,7 +105,6 @@ class TestRefusals:
             (best(*["child"] * 6), "6", "5"),
             (best(*["senior"] * 6), "6", "5"),
             (best(*["adult"] * 3, categories=["box"]), "3", "0"),
-            (best(*["adult"] * 2, categories=["balcony"]), "2", "0"),
             (best(*["adult"] * 5, wheelchair_spaces=1), "5", "4"),
             (best(*["adult"] * 2, wheelchair_spaces=2), "2", "0"),
         ):
@@ -117,6 +116,15 @@ class TestRefusals:
                 "largest_group": largest,
             }
         assert seats_of(await app.book(showtime_id, best=best(*["adult"] * 5))) == "B4 B5 B6 B7 B8"
+
+    async def test_categories_that_the_auditorium_does_not_have(self, app: App) -> None:
+        """They could never fit, so the request is wrong; beside one that it has, they just have no seats."""
+        showtime_id = (await a_showtime(app)).showtime_id
+        refused = await refusal(app.book(showtime_id, best=best("adult", categories=["balcony", "sofa"])))
+        assert (refused.code, refused.fields) == (Code.INVALID_ARGUMENT, ["best.categories"])
+        assert refused.message.endswith("must be categories that the showtime has: box, standard, vip")
+        booking = await app.book(showtime_id, best=best("adult", "adult", categories=["balcony", "vip"]))
+        assert seats_of(booking) == "C4 C5"
 
     async def test_a_ticket_type_without_a_price(self, app: App) -> None:
         """No category has a price for each of them."""

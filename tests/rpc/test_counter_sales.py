@@ -169,11 +169,16 @@ class TestOverrides:
         await app.block(showtime_id, "B1", "B2", kind=showtime_pb2.SEAT_BLOCK_KIND_OUT_OF_ORDER)
         await app.book(showtime_id, "A9", "A10")
         for use_house_seats, seats, taken in (
-            (False, ("A1", "A2"), "A1,A2"),
-            (True, ("A1", "B1", "A10"), "A10,B1"),
+            (False, ("A1", "A2"), {"seats": "A1,A2", "house_seats": "A1,A2"}),
+            (False, ("A2", "B1", "A10"), {"seats": "A2,A10,B1", "house_seats": "A2"}),
+            (False, ("B1", "A10"), {"seats": "A10,B1"}),
+            (True, ("A1", "B1", "A10"), {"seats": "A10,B1"}),
         ):
             refused = await refusal(app.sell(showtime_id, *seats, use_house_seats=use_house_seats, reason="a guest"))
-            assert (refused.reason, refused.metadata) == ("SEATS_UNAVAILABLE", {"seats": taken})
+            assert (refused.reason, refused.metadata) == ("SEATS_UNAVAILABLE", taken)
+            assert ("set use_house_seats and a reason" in refused.message) == ("house_seats" in taken)
+        by_customer = await refusal(app.book(showtime_id, "A1"))
+        assert (by_customer.metadata, "house" in by_customer.message) == ({"seats": "A1"}, False)
         sold = await app.sell(showtime_id, "A1", "A2", use_house_seats=True, reason="a guest")
         states = await app.seat_states(showtime_id)
         assert (states["A1"], states["A3"], states["B1"]) == ("SOLD", "BLOCKED", "BLOCKED")

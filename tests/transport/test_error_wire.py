@@ -234,6 +234,12 @@ WIRE: list[tuple[CinemaError, str, dict[str, str], list[Expected]]] = [
         [resource("Seat", "A1")],
     ),
     (
+        booking.HouseSeatsUnavailable(["A1", "A2"], ["A2"]),
+        "FAILED_PRECONDITION SEATS_UNAVAILABLE",
+        {"seats": "A1,A2", "house_seats": "A2"},
+        [precondition("A1,A2")],
+    ),
+    (
         booking.NoCategoryOffers(["child", "student"]),
         "FAILED_PRECONDITION TICKET_TYPE_NOT_OFFERED",
         {"ticket_types": "child,student"},

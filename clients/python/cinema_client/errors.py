@@ -179,7 +179,9 @@ class NameTaken(CinemaError):
 
 
 class SeatsUnavailable(CinemaError):
-    """FAILED_PRECONDITION. Some of the seats are held, sold or blocked. All of them are named, in row order."""
+    """FAILED_PRECONDITION. Some of the seats are held, sold or blocked. All of them are named, in row order. For
+    SellSeats, house_seats names those of them that use_house_seats would free.
+    """
 
     reason = "SEATS_UNAVAILABLE"
 

@@ -107,7 +107,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata, for example: {"name": "Screen 1"}
     """
     ERROR_REASON_SEATS_UNAVAILABLE: _ErrorReason.ValueType  # 17
-    """FAILED_PRECONDITION. Some of the seats are held, sold or blocked. All of them are named, in row order.
+    """FAILED_PRECONDITION. Some of the seats are held, sold or blocked. All of them are named, in row order. For SellSeats,
+    house_seats names those of them that use_house_seats would free.
 
     Metadata, for example: {"seats": "A1,A2"}
     """
@@ -438,7 +439,8 @@ ERROR_REASON_NAME_TAKEN: ErrorReason.ValueType  # 16
 Metadata, for example: {"name": "Screen 1"}
 """
 ERROR_REASON_SEATS_UNAVAILABLE: ErrorReason.ValueType  # 17
-"""FAILED_PRECONDITION. Some of the seats are held, sold or blocked. All of them are named, in row order.
+"""FAILED_PRECONDITION. Some of the seats are held, sold or blocked. All of them are named, in row order. For SellSeats,
+house_seats names those of them that use_house_seats would free.
 
 Metadata, for example: {"seats": "A1,A2"}
 """

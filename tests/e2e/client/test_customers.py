@@ -117,8 +117,8 @@ class TestBuying:
         for best, types in (("2", ["adult", "adult"]), ("adult,child", ["adult", "child"])):
             seats = customer.json("book", showtime, "--best", best)["booking"]["seats"]
             assert [seat["ticketType"] for seat in seats] == types
-        line = customer.fails(ExitCode.REFUSED, "book", showtime, "--best", "2", "--category", "vip")
-        assert line.startswith("cinema: NO_SEATS_TOGETHER: ")
+        line = customer.fails(ExitCode.USAGE, "book", showtime, "--best", "2", "--category", "vip")
+        assert "best.categories: must be categories that the showtime has: standard" in line
         customer.fails(ExitCode.USAGE, "book", showtime, "--best", "11")
 
     def test_a_request_id_counts_once(self, shop: Shop, customer: Person) -> None:

@@ -103,7 +103,9 @@ class BestSeats(_message.Message):
 
     @_builtins.property
     def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only seats of these categories, as in SeatArea, or "standard". Empty: of any."""
+        """Only seats of these categories, as in SeatArea, or "standard". Empty: of any. At least one must be a category of the
+        auditorium.
+        """
 
     def __init__(
         self,
