@@ -234,7 +234,9 @@ check-yaml:
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yaml
 	@$(BIN)/check-jsonschema --quiet --builtin-schema custom.github-workflows-require-timeout .github/workflows/*.yaml
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml deploy/compose/compose.yaml
-	@$(BIN)/kubernetes-validate --quiet --strict deploy/kubernetes/*.yaml
+	@$(BIN)/kubernetes-validate --quiet --strict $(filter-out %/kustomization.yaml,$(wildcard deploy/kubernetes/*.yaml))
+	@if command -v kubectl >/dev/null; then kubectl kustomize deploy/kubernetes >$(VENV)/kustomized.yaml \
+		&& $(BIN)/kubernetes-validate --quiet --strict $(VENV)/kustomized.yaml; fi
 
 # promtool reads the configuration together with the rules that it names.
 check-alerts:
@@ -268,6 +270,11 @@ ifneq ($(made_before),$(made_for))
 .PHONY: $(VENV)/dependencies-installed
 endif
 
+# Of pip's many lines, one for every 20 packages.
+SHOW_PROGRESS := -v all=$(shell grep -c '^[a-z].*==' requirements-dev.lock) \
+	'/^Collecting/ && ++n % 20 == 0 { print "  " n " of about " all " packages are here"; fflush() } \
+	/^Installing/ { print "  Installing them"; fflush() }'
+
 # The lock files are complete. Without --no-deps, pip before 24 rejects "coverage[toml]" beside "coverage==7.17.3" as not pinned
 # once a newer coverage is released (https://github.com/pypa/pip/issues/9644).
 $(VENV)/dependencies-installed: requirements-dev.lock
@@ -280,7 +287,10 @@ $(VENV)/dependencies-installed: requirements-dev.lock
 	@pip="$(BIN)/python -m pip"; \
 	$$pip --version >/dev/null 2>&1 || pip="$(PYTHON) -m pip --python $(BIN)/python"; \
 	$$pip --version >/dev/null 2>&1 || { echo "'$(PYTHON)' has neither ensurepip nor pip: install one of them" >&2; exit 1; }; \
-	$$pip install --quiet --disable-pip-version-check --no-input --no-deps --require-hashes --requirement requirements-dev.lock
+	rm -f $(VENV)/failed; \
+	{ $$pip install --disable-pip-version-check --no-input --progress-bar off --no-deps --require-hashes \
+		--requirement requirements-dev.lock || touch $(VENV)/failed; } | awk $(SHOW_PROGRESS); \
+	test ! -e $(VENV)/failed
 	@echo '$(made_for)' >$(VENV)/made-for
 	@touch $@
 
