@@ -175,6 +175,11 @@ class Accounts:
         self._log("password set, sessions ended", user_id=user.user_id)
         return user
 
+    async def has_password(self, username: str, password: str) -> bool:
+        """Return whether an account exists and has this password, on behalf of the operator: no limits apply."""
+        found = await self._store.find_by_username(username)
+        return found is not None and await self._hasher.verify(normalize_password(password), found[1], "")
+
     async def _new_account(
         self, username: str, password: str, full_name: str, email: str, role: Role, network: str
     ) -> tuple[User, str]:

@@ -16,7 +16,14 @@ from sqlalchemy.engine import Connection
 
 from cinema_grpc.adapters.database import price_lists, schema
 from cinema_grpc.adapters.database.event_rows import add_events
-from cinema_grpc.adapters.database.seat_plans import to_areas, to_rows, to_spaces
+from cinema_grpc.adapters.database.seat_plans import (
+    areas_to_text,
+    spaces_to_text,
+    to_areas,
+    to_rows,
+    to_spaces,
+    to_text,
+)
 from cinema_grpc.application.box_office.store import new_commit_id
 from cinema_grpc.domain.catalog import (
     LONGEST_RUNTIME,
@@ -82,29 +89,50 @@ def add_showtime(
     cinema = _locked_cinema(connection, auditorium.cinema_id, shared=True)
     showtime = schedule(movie, cinema, auditorium)
     _check_overlaps(connection, showtime)
-    commit = {"showtime_id": showtime.showtime_id, "revision": showtime.revision, "commit_id": new_commit_id()}
     decide_time = now()
-    connection.execute(
-        insert(schema.showtime).values(
-            **commit,
-            movie_id=movie.movie_id,
-            auditorium_id=auditorium.auditorium_id,
-            cinema_id=cinema.cinema_id,
-            start_time=showtime.start_time,
-            end_time=showtime.end_time,
-            status=showtime.status.value,
-            currency_code=showtime.prices.currency_code,
-            prices=price_lists.to_text(showtime.prices),
-            seat_gap_policy=showtime.seat_gap_policy.value,
-            taken_seats=0,
-            terms_revision=showtime.terms_revision,
-            latest_time=decide_time,
-        )
-    )
-    connection.execute(insert(schema.commit_log).values(**commit, decide_time=decide_time))
+    row = showtime_row(showtime, new_commit_id(), decide_time)
+    connection.execute(insert(schema.showtime).values(row))
+    connection.execute(insert(schema.commit_log).values(commit_row(row)))
     created = NewEvent(EventType.SHOWTIME_CREATED)
     add_events(connection, showtime.showtime_id, showtime.revision, decide_time, [created])
     return showtime
+
+
+def showtime_row(showtime: ListedShowtime, commit_id: str, decide_time: datetime) -> dict[str, Any]:
+    """Return a new showtime as a row."""
+    return {
+        "showtime_id": showtime.showtime_id,
+        "revision": showtime.revision,
+        "commit_id": commit_id,
+        "movie_id": showtime.movie.movie_id,
+        "auditorium_id": showtime.auditorium_id,
+        "cinema_id": showtime.cinema.cinema_id,
+        "start_time": showtime.start_time,
+        "end_time": showtime.end_time,
+        "status": showtime.status.value,
+        "currency_code": showtime.prices.currency_code,
+        "prices": price_lists.to_text(showtime.prices),
+        "seat_gap_policy": showtime.seat_gap_policy.value,
+        "taken_seats": 0,
+        "terms_revision": showtime.terms_revision,
+        "latest_time": decide_time,
+    }
+
+
+def commit_row(showtime: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the commit that made a new showtime as a row, by the row of the showtime."""
+    commit = {name: showtime[name] for name in ("showtime_id", "revision", "commit_id")}
+    return {**commit, "decide_time": showtime["latest_time"]}
+
+
+def auditorium_row(auditorium: Auditorium) -> dict[str, Any]:
+    """Return a new auditorium as a row."""
+    return asdict(auditorium) | {
+        "rows": to_text(auditorium.rows),
+        "areas": areas_to_text(auditorium.areas),
+        "wheelchair_spaces": spaces_to_text(auditorium.wheelchair_spaces),
+        "total_seats": auditorium.total_seats,
+    }
 
 
 def update_movie(
@@ -170,7 +198,7 @@ def _replace(connection: Connection, key: Column[str], before: A, after: A, valu
 
 def _locked_movie(connection: Connection, movie_id: str, *, shared: bool = False) -> Movie:
     query = select(*_MOVIE).where(_MOVIE.movie_id == movie_id)
-    row = connection.execute(_locking(query, shared=shared)).one_or_none()
+    row = connection.execute(locking(query, shared=shared)).one_or_none()
     if row is None:
         raise MovieNotFound(movie_id)
     return Movie(*row)
@@ -178,7 +206,7 @@ def _locked_movie(connection: Connection, movie_id: str, *, shared: bool = False
 
 def _locked_cinema(connection: Connection, cinema_id: str, *, shared: bool = False) -> Cinema:
     query = select(*_CINEMA).where(_CINEMA.cinema_id == cinema_id)
-    row = connection.execute(_locking(query, shared=shared)).one_or_none()
+    row = connection.execute(locking(query, shared=shared)).one_or_none()
     if row is None:
         raise CinemaNotFound(cinema_id)
     return Cinema(*row)
@@ -186,13 +214,13 @@ def _locked_cinema(connection: Connection, cinema_id: str, *, shared: bool = Fal
 
 def _locked_auditorium(connection: Connection, auditorium_id: str) -> Auditorium:
     query = select(*AUDITORIUM_COLUMNS).where(_AUDITORIUM.auditorium_id == auditorium_id)
-    row = connection.execute(_locking(query)).one_or_none()
+    row = connection.execute(locking(query)).one_or_none()
     if row is None:
         raise AuditoriumNotFound(auditorium_id)
     return to_auditorium(row)
 
 
-def _locking(query: Select[Any], *, shared: bool = False) -> Select[Any]:
+def locking(query: Select[Any], *, shared: bool = False) -> Select[Any]:
     """Lock the rows of a query against changes: for others that only read (FOR SHARE), or FOR NO KEY UPDATE."""
     return query.with_for_update(read=shared, key_share=not shared)
 

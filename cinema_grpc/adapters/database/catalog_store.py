@@ -12,9 +12,8 @@ from sqlalchemy.engine import Connection
 
 from cinema_grpc.adapters.database import catalog_changes, schema
 from cinema_grpc.adapters.database.booking_rows import read_response
-from cinema_grpc.adapters.database.catalog_changes import AUDITORIUM_COLUMNS, to_auditorium
+from cinema_grpc.adapters.database.catalog_changes import AUDITORIUM_COLUMNS, auditorium_row, to_auditorium
 from cinema_grpc.adapters.database.database import Database
-from cinema_grpc.adapters.database.seat_plans import areas_to_text, spaces_to_text, to_text
 from cinema_grpc.adapters.database.statements import Query
 from cinema_grpc.application.box_office.store import StorageConflict
 from cinema_grpc.application.errors import StorageUnavailable
@@ -97,12 +96,7 @@ class SqlCatalogStore:
         Raises:
             NameTaken: The cinema has another one of that name.
         """
-        values = asdict(auditorium) | {
-            "rows": to_text(auditorium.rows),
-            "areas": areas_to_text(auditorium.areas),
-            "wheelchair_spaces": spaces_to_text(auditorium.wheelchair_spaces),
-            "total_seats": auditorium.total_seats,
-        }
+        values = auditorium_row(auditorium)
         try:
             await self._add(response, lambda connection: connection.execute(insert(schema.auditorium).values(values)))
         except StorageConflict:

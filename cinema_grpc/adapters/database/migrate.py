@@ -35,6 +35,13 @@ SELLING: Rights = {
     **dict.fromkeys(("alembic_version", booking_detail.name), ("SELECT",)),
 }
 """Rights for the server."""
+IMPORTING: Rights = {
+    **dict.fromkeys(("movie", "cinema", "auditorium"), ("SELECT", "INSERT", "UPDATE")),  # UPDATE to lock rows
+    "showtime": ("SELECT", "INSERT"),
+    "commit_log": ("INSERT",),
+    "event_outbox": ("INSERT",),
+}
+"""Rights to import a programme."""
 ADDING_ACCOUNTS: Rights = {"account": ("SELECT", "INSERT")}
 SWITCHING_ACCOUNTS: Rights = {"account": ("SELECT", "UPDATE"), "session": ("SELECT", "DELETE")}
 """Rights to create staff accounts, and to disable and enable accounts."""

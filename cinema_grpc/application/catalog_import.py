@@ -1,0 +1,143 @@
+"""An import of movies, cinemas, auditoriums and showtimes: what the files want, what is there, and what to create."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
+from cinema_grpc.domain.money import Money
+from cinema_grpc.domain.pricing import PriceLine, PriceList
+from cinema_grpc.domain.seating import SeatArea, SeatRow, WheelchairSpace
+from cinema_grpc.domain.terms import SeatGapPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with a row: where it is, such as "movies.csv row 2", the field, and what would be right."""
+
+    place: str
+    field: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class WantedMovie:
+    """A movie of a file."""
+
+    place: str
+    title: str
+    runtime: timedelta
+    rating: str
+    synopsis: str
+
+
+@dataclass(frozen=True, slots=True)
+class WantedCinema:
+    """A cinema of a file."""
+
+    place: str
+    name: str
+    time_zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class WantedAuditorium:
+    """An auditorium of a file, in the cinema of a name."""
+
+    place: str
+    cinema: str
+    name: str
+    rows: tuple[SeatRow, ...]
+    areas: tuple[SeatArea, ...]
+    wheelchair_spaces: tuple[WheelchairSpace, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WantedShowtime:
+    """A showtime of a file.
+
+    Attributes:
+        start_time: The start; without a time zone it is in that of the cinema.
+        price: The price of every seat; None if there are `prices`.
+    """
+
+    place: str
+    movie: str
+    cinema: str
+    auditorium: str
+    start_time: datetime
+    price: Money | None
+    prices: Sequence[PriceLine]
+    seat_gap_policy: SeatGapPolicy
+
+
+@dataclass(slots=True)
+class Wanted:
+    """The entries of the files."""
+
+    movies: list[WantedMovie] = field(default_factory=list)
+    cinemas: list[WantedCinema] = field(default_factory=list)
+    auditoriums: list[WantedAuditorium] = field(default_factory=list)
+    showtimes: list[WantedShowtime] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.movies) + len(self.cinemas) + len(self.auditoriums) + len(self.showtimes)
+
+
+@dataclass(frozen=True, slots=True)
+class ExistingShowtime:
+    """A showtime that is there and takes place."""
+
+    showtime_id: str
+    movie_id: str
+    auditorium_id: str
+    start_time: datetime
+    end_time: datetime
+    prices: PriceList
+    seat_gap_policy: SeatGapPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """What is there: all entries that are not archived, and the showtimes of `auditoriums` that have not ended."""
+
+    movies: Sequence[Movie]
+    cinemas: Sequence[Cinema]
+    auditoriums: Sequence[Auditorium]
+    showtimes: Sequence[ExistingShowtime]
+
+
+@dataclass(slots=True)
+class Plan:
+    """What an import comes to.
+
+    Attributes:
+        problems: What is wrong; if there is anything, nothing is to be created.
+        movies, cinemas, auditoriums, showtimes: The entries to create.
+        unchanged: How many entries are there already.
+    """
+
+    problems: list[Problem] = field(default_factory=list)
+    movies: list[Movie] = field(default_factory=list)
+    cinemas: list[Cinema] = field(default_factory=list)
+    auditoriums: list[Auditorium] = field(default_factory=list)
+    showtimes: list[ListedShowtime] = field(default_factory=list)
+    unchanged: int = 0
+
+
+class ImportStore(Protocol):
+    """Carries out imports."""
+
+    async def carry_out(self, wanted: Wanted, decide: Callable[[Existing, datetime], Plan], *, write: bool) -> Plan:
+        """Plan an import and create its entries, in one transaction.
+
+        Args:
+            wanted: The entries of the files, which say what to read.
+            decide: Returns the plan, by what is there and the time by the clock that decides.
+            write: Whether to create the entries, if the plan has no problems.
+
+        Raises:
+            StorageUnavailable: Nothing was created, or everything: repeat it.
+        """
+        ...

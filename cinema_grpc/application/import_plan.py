@@ -1,0 +1,239 @@
+"""Plans an import.
+
+Entries go by their names: a movie by its title, a cinema by its name, an auditorium by its name in its cinema, and a
+showtime by its auditorium and start. An entry that is there already stays as it is, so an import can be repeated. One
+that is there and differs is a problem, since an import changes nothing.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+from uuid_utils import uuid7
+
+from cinema_grpc.application.catalog_import import Existing, ExistingShowtime, Plan, Problem, Wanted, WantedShowtime
+from cinema_grpc.application.catalog_rules import PriceRule, showtime_violations
+from cinema_grpc.domain.catalog import FIRST_REVISION, TIME_BETWEEN_SHOWTIMES, Auditorium, Cinema, ListedShowtime, Movie
+from cinema_grpc.domain.errors import FieldViolation, InvalidRequest, rfc3339
+from cinema_grpc.domain.pricing import PriceList, single_price
+from cinema_grpc.domain.text import clean
+
+E = TypeVar("E", Movie, Cinema, Auditorium)
+CHANGES_NOTHING = "an import only adds what is missing"
+
+
+def plan_import(wanted: Wanted, price_rule: PriceRule, existing: Existing, now: datetime) -> Plan:
+    """Return what an import comes to.
+
+    Args:
+        wanted: The entries of the files, each right by itself.
+        price_rule: That of the payment provider.
+        existing: What is there.
+        now: The present.
+    """
+    planner = _Planner(existing, now, price_rule)
+    planner.name_entries(wanted)
+    for row in wanted.showtimes:
+        planner.schedule(row)
+    planner.check_overlaps()
+    return planner.plan
+
+
+class _Planner:
+    """Makes a plan.
+
+    Attributes:
+        plan: The plan so far.
+    """
+
+    def __init__(self, existing: Existing, now: datetime, price_rule: PriceRule) -> None:
+        self.plan = Plan()
+        self._now = now
+        self._price_rule = price_rule
+        self._movies = _by_key(existing.movies, lambda movie: movie.title)
+        self._cinemas = _by_key(existing.cinemas, lambda cinema: cinema.name)
+        self._auditoriums = _by_key(existing.auditoriums, lambda room: (room.cinema_id, room.name))
+        self._showtimes = {(each.auditorium_id, each.start_time): each for each in existing.showtimes}
+        self._places: dict[tuple[str, Hashable], str] = {}
+        self._places_of_showtimes: dict[str, str] = {}
+        self._categories: dict[str, Collection[str]] = {}
+
+    def name_entries(self, wanted: Wanted) -> None:
+        """Plan movies, cinemas and auditoriums."""
+        now, plan = self._now, self.plan
+        for row in wanted.movies:
+            title, rating, synopsis = clean(row.title), clean(row.rating), clean(row.synopsis)
+            movie = Movie(str(uuid7()), title, row.runtime, rating, synopsis, now)
+            self._name(row.place, self._movies, "title", title, movie, ("runtime", "rating", "synopsis"), plan.movies)
+        for place in wanted.cinemas:
+            name = clean(place.name)
+            cinema = Cinema(str(uuid7()), name, place.time_zone, now)
+            self._name(place.place, self._cinemas, "name", name, cinema, ("time_zone",), plan.cinemas)
+        for room in wanted.auditoriums:
+            owner = self._one(room.place, self._cinemas, "cinema", room.cinema, clean(room.cinema))
+            if owner is not None:
+                name = clean(room.name)
+                auditorium = Auditorium(
+                    str(uuid7()), owner.cinema_id, name, room.rows, now, room.areas, room.wheelchair_spaces
+                )
+                fixed, key = ("rows", "areas", "wheelchair_spaces"), (owner.cinema_id, name)
+                self._name(room.place, self._auditoriums, "name", key, auditorium, fixed, plan.auditoriums)
+
+    def schedule(self, row: WantedShowtime) -> None:
+        """Plan a showtime."""
+        movie = self._one(row.place, self._movies, "movie", row.movie, clean(row.movie))
+        cinema = self._one(row.place, self._cinemas, "cinema", row.cinema, clean(row.cinema))
+        if cinema is None:
+            return
+        key = (cinema.cinema_id, clean(row.auditorium))
+        auditorium = self._one(row.place, self._auditoriums, "auditorium", row.auditorium, key)
+        start_time = self._moment(row, cinema)
+        if movie is None or auditorium is None or start_time is None:
+            return
+        if auditorium.archived:
+            self._refuse(
+                row.place, [FieldViolation("auditorium", "is archived; choose another, or set archived to false")]
+            )
+            return
+        there = self._showtimes.get((auditorium.auditorium_id, start_time))
+        if there is not None and there.movie_id == movie.movie_id:
+            self._compare(row, there, self._prices(row, auditorium))
+        elif violations := showtime_violations(start_time, row.price, row.prices, self._now, self._price_rule):
+            self._refuse(row.place, violations)
+        elif (prices := self._prices(row, auditorium)) is not None:
+            showtime = _showtime(movie, cinema, auditorium, start_time, prices, row)
+            self.plan.showtimes.append(showtime)
+            self._places_of_showtimes[showtime.showtime_id] = row.place
+
+    def check_overlaps(self) -> None:
+        """Check that 15 minutes lie between two showtimes of an auditorium, those that are there included."""
+        slots: defaultdict[str, list[ListedShowtime | ExistingShowtime]] = defaultdict(list)
+        for planned in self.plan.showtimes:
+            slots[planned.auditorium_id].append(planned)
+        for there in self._showtimes.values():
+            slots[there.auditorium_id].append(there)
+        places = self._places_of_showtimes
+        for showtimes in slots.values():
+            showtimes.sort(key=lambda each: (each.start_time, each.end_time))
+            latest = showtimes[0]
+            for each in showtimes[1:]:
+                if each.start_time < latest.end_time + TIME_BETWEEN_SHOWTIMES:
+                    new, other = (each, latest) if each.showtime_id in places else (latest, each)
+                    if place := places.get(new.showtime_id):  # two that are there may be too near since long ago
+                        self._refuse(place, [FieldViolation("start_time", _overlap(new, other, places))])
+                if each.end_time > latest.end_time:
+                    latest = each
+
+    def _name(
+        self,
+        place: str,
+        known: dict[Hashable, list[E]],
+        field: str,
+        key: Hashable,
+        entry: E,
+        fields: Sequence[str],
+        created: list[E],
+    ) -> None:
+        """Plan an entry that goes by a name, unless it is there."""
+        earlier = self._places.setdefault((type(entry).__name__, key), place)
+        if earlier != place:
+            self._refuse(place, [FieldViolation(field, f"must differ from that of {earlier}")])
+        elif key not in known:
+            known[key] = [entry]
+            created.append(entry)
+        elif len(known[key]) > 1 or not (differing := _differing(known[key][0], entry, fields)):
+            self.plan.unchanged += 1
+        else:
+            problem = f"differs from what is there, and {CHANGES_NOTHING}"
+            self._refuse(place, [FieldViolation(each, problem) for each in differing])
+
+    def _one(self, place: str, known: dict[Hashable, list[E]], field: str, name: str, key: Hashable) -> E | None:
+        """Return the entry of a name, or name the problem and return None."""
+        found = known.get(key, [])
+        if len(found) == 1:
+            return found[0]
+        problem = f"{len(found)} of them are called {name!r}; rename or archive the others"
+        if not found:
+            problem = f"there is no {field} {name!r}, neither in the files nor in the database"
+        self._refuse(place, [FieldViolation(field, problem)])
+        return None
+
+    def _moment(self, row: WantedShowtime, cinema: Cinema) -> datetime | None:
+        """Return the start of a showtime, or name the problem and return None."""
+        if row.start_time.tzinfo is not None:
+            return row.start_time
+        local = row.start_time.replace(tzinfo=ZoneInfo(cinema.time_zone))
+        if local.utcoffset() == local.replace(fold=1).utcoffset():
+            return local.astimezone(UTC)
+        problem = f"is no single moment in {cinema.time_zone}, whose clocks change then; add the offset from UTC"
+        self._refuse(row.place, [FieldViolation("start_time", problem)])
+        return None
+
+    def _prices(self, row: WantedShowtime, auditorium: Auditorium) -> PriceList | None:
+        """Return the prices of a showtime, or name the problems and return None."""
+        categories = self._categories.get(auditorium.auditorium_id)
+        if categories is None:
+            categories = self._categories[auditorium.auditorium_id] = auditorium.categories
+        try:
+            if row.price is not None:
+                return single_price(row.price, categories)
+            return PriceList([replace(line, proof=clean(line.proof)) for line in row.prices], categories)
+        except InvalidRequest as error:
+            self._refuse(row.place, error.violations)
+            return None
+
+    def _compare(self, row: WantedShowtime, there: ExistingShowtime, prices: PriceList | None) -> None:
+        """Count a showtime that is there, or name what differs."""
+        differing = [] if prices is None or prices == there.prices else ["prices" if row.price is None else "price"]
+        differing += [] if row.seat_gap_policy == there.seat_gap_policy else ["seat_gap_policy"]
+        if prices is not None and not differing:
+            self.plan.unchanged += 1
+        problem = f"differs from that of showtime {there.showtime_id}, and {CHANGES_NOTHING}"
+        self._refuse(row.place, [FieldViolation(each, problem) for each in differing])
+
+    def _refuse(self, place: str, violations: Iterable[FieldViolation]) -> None:
+        self.plan.problems += [Problem(place, each.field, each.description) for each in violations]
+
+
+def _by_key(entries: Iterable[E], key: Callable[[E], Hashable]) -> dict[Hashable, list[E]]:
+    found: dict[Hashable, list[E]] = {}
+    for entry in entries:
+        found.setdefault(key(entry), []).append(entry)
+    return found
+
+
+def _differing(there: E, entry: E, fields: Iterable[str]) -> list[str]:
+    return [field for field in fields if getattr(there, field) != getattr(entry, field)]
+
+
+def _showtime(
+    movie: Movie, cinema: Cinema, auditorium: Auditorium, start_time: datetime, prices: PriceList, row: WantedShowtime
+) -> ListedShowtime:
+    return ListedShowtime(
+        showtime_id=str(uuid7()),
+        movie=movie,
+        cinema=cinema,
+        auditorium_id=auditorium.auditorium_id,
+        auditorium_name=auditorium.name,
+        start_time=start_time,
+        end_time=start_time + movie.runtime,
+        prices=prices,
+        seat_gap_policy=row.seat_gap_policy,
+        total_seats=auditorium.total_seats,
+        available_seats=auditorium.total_seats,
+        revision=FIRST_REVISION,
+    )
+
+
+def _overlap(
+    new: ListedShowtime | ExistingShowtime, other: ListedShowtime | ExistingShowtime, places: dict[str, str]
+) -> str:
+    named = places.get(other.showtime_id) or f"showtime {other.showtime_id}"
+    minutes = TIME_BETWEEN_SHOWTIMES // timedelta(minutes=1)
+    return (
+        f"the auditorium shows {named} from {rfc3339(other.start_time)} to {rfc3339(other.end_time)}, and {minutes} "
+        f"minutes must lie between two showtimes; this one would end at {rfc3339(new.end_time)}"
+    )
