@@ -16,7 +16,7 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 
 from cinema_grpc.transport.authentication import Access
 from cinema_grpc.transport.handlers import MethodTraits
-from cinema_grpc.transport.health import CHECK
+from cinema_grpc.transport.health import CHECK, LIST
 from cinema_grpc.transport.validation import Further, request_checks
 
 LARGEST_READ = 64 * 1024
@@ -98,6 +98,7 @@ ACCESS: Mapping[str, Access] = MappingProxyType(
         "/cinema.v1.TicketService/RecordRedemptions": Access.STAFF,
         "/cinema.v1.TicketService/ListTickets": Access.STAFF,
         "/grpc.health.v1.Health/Check": Access.PUBLIC,
+        "/grpc.health.v1.Health/List": Access.PUBLIC,
         "/grpc.health.v1.Health/Watch": Access.PUBLIC,
         "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo": Access.PUBLIC,
         "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": Access.PUBLIC,
@@ -114,7 +115,7 @@ def method_traits(largest_page: int, further: Mapping[str, Further] | None = Non
         further: Additional checks of requests, by full name of the method.
     """
     checks = request_checks(SERVICES, further)
-    traits = {CHECK: MethodTraits(probe=True)}
+    traits = {each: MethodTraits(probe=True) for each in (CHECK, LIST)}
     for service in SERVICES:
         for method in service.methods:
             reads = method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS

@@ -9,13 +9,16 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
+import grpc
 from grpc import StatusCode
+from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 
-from cinema_grpc.transport.handlers import Context
+from cinema_grpc.transport.handlers import Context, Handler, handlers_of
+from cinema_grpc.transport.health_list import HealthListRequest, HealthListResponse
 
 SERVICE = "grpc.health.v1.Health"
-CHECK = f"/{SERVICE}/Check"
+CHECK, LIST = f"/{SERVICE}/Check", f"/{SERVICE}/List"
 OVERALL = ""
 SECONDS_TO_NOTIFY = 1.0
 """Longest wait for a status to be written to all watchers; one that does not read may miss it."""
@@ -53,6 +56,10 @@ class Health:
             await context.abort(StatusCode.NOT_FOUND, "there is no service of this name")
         return HealthCheckResponse(status=self._status)
 
+    async def List(self, _request: object, _context: object) -> Any:
+        """Return the status of the server and of each service."""
+        return HealthListResponse(statuses={name: HealthCheckResponse(status=self._status) for name in self._names})
+
     async def Watch(self, request: Any, context: Context) -> None:
         """Write the status of a service, now and after each change."""
         written = None
@@ -68,3 +75,12 @@ class Health:
                 written = status
                 continue  # it may have changed since
             await change.wait()
+
+
+def health_handlers(service_health: Health) -> dict[str, Handler]:
+    """Return the handlers of the service by full name of the method."""
+    handlers = handlers_of(health_pb2.DESCRIPTOR.services_by_name["Health"], service_health)
+    handlers[LIST] = grpc.unary_unary_rpc_method_handler(
+        service_health.List, HealthListRequest.FromString, HealthListResponse.SerializeToString
+    )
+    return handlers

@@ -5,7 +5,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import grpc
-from grpc_health.v1 import health_pb2
 
 from cinema_grpc.application.account_ports import AccessTokens
 from cinema_grpc.application.accounts import Accounts
@@ -190,7 +189,7 @@ def build(
     """
     service_health = health.Health(service.full_name for service in SERVICES)
     authentication = Authentication(application.tokens, application.accounts, ACCESS, application.change_limit)
-    probe_handlers = handlers_of(health_pb2.DESCRIPTOR.services_by_name["Health"], service_health)
+    probe_handlers = health.health_handlers(service_health)
     handlers = probe_handlers | _contract_handlers(application, authentication, limits.largest_page_bytes)
     if reflection:
         handlers |= reflection_handlers([*(service.full_name for service in SERVICES), health.SERVICE])

@@ -7,6 +7,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from cinema_grpc.transport.health_list import HealthListRequest, HealthListResponse
 from tests.faults import failing
 from tests.rpc.conftest import App, refusal, running
 
@@ -34,6 +35,24 @@ async def test_storage_that_fails_and_comes_back(app: App) -> None:
     assert (await watch.read()).status == SERVING
     assert await statuses(app) == {SERVING}
     watch.cancel()
+
+
+async def test_the_list_of_all(app: App) -> None:
+    """With the status of the server and of each service, as Check returns them."""
+    list_all = app.channel.unary_unary(
+        "/grpc.health.v1.Health/List", HealthListRequest.SerializeToString, HealthListResponse.FromString
+    )
+    listed = (await list_all(HealthListRequest(), timeout=60)).statuses
+    assert {*SERVICES} < {*listed}
+    assert {each.status for each in listed.values()} == {SERVING}
+    with failing(app.server.database, lambda _statement: True):
+        watch = health_pb2_grpc.HealthStub(app.channel).Watch(health_pb2.HealthCheckRequest(), timeout=60)
+        assert (await watch.read()).status == SERVING
+        app.server.watch_storage.wake()
+        assert (await watch.read()).status == NOT_SERVING
+        listed = (await list_all(HealthListRequest(), timeout=60)).statuses
+        assert {each.status for each in listed.values()} == {NOT_SERVING}
+        watch.cancel()
 
 
 async def test_a_database_file_that_is_gone(tmp_path: Path) -> None:
