@@ -1,13 +1,14 @@
 """What the server needs to listen, by the settings: certificates, limits, and the limit on open files."""
 
 import resource
+import socket
 from contextlib import suppress
 from dataclasses import fields
 
 import structlog
 
 from cinema_grpc.adapters.signing_keys import key_files
-from cinema_grpc.config import PREFIX, BadSettings, Settings
+from cinema_grpc.config import PREFIX, BadSettings, Settings, variable
 from cinema_grpc.files import readable_by_all
 from cinema_grpc.transport.certificates import (
     CERTIFICATE,
@@ -18,6 +19,7 @@ from cinema_grpc.transport.certificates import (
     Certificates,
 )
 from cinema_grpc.transport.limits import Limits
+from cinema_grpc.transport.server import CannotListen
 
 logger = structlog.get_logger()
 
@@ -49,6 +51,23 @@ def read_certificates(settings: Settings) -> Certificates | None:
         return Certificates(CertificateFiles(certificate, key, client_ca))
     except BadCertificate as error:
         raise BadSettings(f"{PREFIX}{error.setting}: {error}") from error
+
+
+def check_addresses(settings: Settings) -> None:
+    """Check that the addresses can be listened on, before anything is changed that the server would need.
+
+    Raises:
+        BadSettings: One can't: it is taken, or no address of this machine's.
+    """
+    for name in ("listen_address", "health_address", "metrics_address"):
+        address = getattr(settings, name)
+        if address is not None:
+            host, _, port = address.rpartition(":")
+            try:
+                family, *_, found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
+                socket.create_server(found, family=family).close()
+            except OSError as error:
+                raise BadSettings(f"{variable(name)}: {CannotListen(address)}") from error
 
 
 def warn_of_readable_keys(settings: Settings) -> None:

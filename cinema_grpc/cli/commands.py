@@ -1,44 +1,36 @@
-"""The commands of `cinema` for operators: `serve`, `migrate`, `audit`, `report`, `health`, and those for accounts."""
+"""The commands of `cinema` for operators.
+
+`serve`, `migrate`, `audit`, `report`, `reconcile`, `import`, `health`, and those for accounts.
+"""
 
 import json
 import os
 import sys
-from collections.abc import Callable, Coroutine
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
 from cinema_grpc import __version__
+from cinema_grpc.cli.command import SettingsCommand, check_text, print_lines, run, settings_and_log
 from cinema_grpc.cli.group import AllCommands, refuse
 
 if TYPE_CHECKING:
-    from cinema_grpc.config import Settings
     from cinema_grpc.domain.account import User
 
 # Commands import what they need when they run: those of the client do without the server, and probes run
 # `cinema health` every few seconds, so it must start fast.
 # ruff: noqa: PLC0415
 
-SALES_GROUPS = ("day", "movie", "showtime", "category", "ticket-type", "tender")
 PASSWORD_VARIABLE = "CINEMA_STAFF_PASSWORD"  # noqa: S105 (its name, not a password)
 SERVICE_PASSWORD_VARIABLE = "CINEMA_SERVICE_PASSWORD"  # noqa: S105 (likewise)
 MOST_WORKERS = 256
-
-A = TypeVar("A")
-
-
-class SettingsCommand(click.Command):
-    """A command whose help lists the settings."""
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 (click's)
-        """Write each setting with its default and meaning."""
-        from cinema_grpc.cli.settings_help import describe_settings
-
-        with formatter.section("Settings (environment variables) [default]"):
-            rows = [(f"{each.variable} [{each.default}]", each.meaning) for each in describe_settings()]
-            formatter.write_dl(rows, col_max=0)
+SALES_GROUPS = ("day", "movie", "showtime", "category", "ticket-type", "tender")
+DATABASE = ("database_url",)
+LOGGED = (*DATABASE, "log_format", "log_level")
+STRIPE = ("payments", "stripe_secret_key", "stripe_secret_key_file", "stripe_api_base")
+HEALTH = ("listen_address", "health_address", "tls_certificate", "tls_client_ca")
+"""The settings that some commands read; `serve` reads all."""
 
 
 @click.group(cls=AllCommands, context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]})
@@ -62,28 +54,28 @@ def serve_command(demo: bool, migrate: bool, workers: int, worker_at: str | None
     """Run the server until SIGTERM or SIGINT."""
     from cinema_grpc.cli.serving import serve, serve_from_workers
 
-    settings = _settings_and_log()
+    settings = settings_and_log()
     if worker_at is not None:
         settings = settings.model_copy(update={"listen_address": worker_at})
-        _run(serve(settings, with_migration=False, as_worker=True))
+        run(serve(settings, with_migration=False, as_worker=True))
     elif workers == 1:
-        _run(serve(settings, with_demo=demo, with_migration=migrate))
+        run(serve(settings, with_demo=demo, with_migration=migrate))
     elif demo:
         refuse("--demo runs in one process; leave --workers out")
     else:
-        sys.exit(_run(serve_from_workers(settings, workers, with_migration=migrate)))
+        sys.exit(run(serve_from_workers(settings, workers, with_migration=migrate)))
 
 
-@main.command("migrate", cls=SettingsCommand)
+@main.command("migrate", cls=SettingsCommand, reads=LOGGED)
 def migrate_command() -> None:
     """Migrate the database schema, as the server does when it starts."""
     from cinema_grpc.cli.maintenance import migrate_database
 
-    _run(migrate_database(_settings_and_log(), {}))
+    run(migrate_database(settings_and_log(), {}))
     click.echo("the schema is up to date")
 
 
-@main.command("audit", cls=SettingsCommand)
+@main.command("audit", cls=SettingsCommand, reads=DATABASE)
 @click.option("--json", "as_json", is_flag=True, help="Write the report as JSON.")
 def audit_command(as_json: bool) -> None:  # noqa: FBT001 (click calls it)
     """Check every invariant of seats, bookings and money in the database, and the ledger of payments.
@@ -92,12 +84,12 @@ def audit_command(as_json: bool) -> None:  # noqa: FBT001 (click calls it)
     """
     from cinema_grpc.cli.maintenance import audit_database
 
-    report = _run(audit_database(_settings_and_log("critical")))  # an error is reported in one line
+    report = run(audit_database(settings_and_log("critical")))  # an error is reported in one line
     click.echo(json.dumps(report.to_json(), indent=2) if as_json else report.describe())
     sys.exit(1 if report.breaches else 0)
 
 
-@main.command("report", cls=SettingsCommand)
+@main.command("report", cls=SettingsCommand, reads=DATABASE)
 @click.argument("cinema")
 @click.option("--from", "from_date", metavar="DATE", help="First business day. By default the latest that is over.")
 @click.option("--until", "until_date", metavar="DATE", help="Day after the last one. By default the day after --from.")
@@ -139,13 +131,13 @@ def report_command(
     from cinema_grpc.cli.report_output import write
     from cinema_grpc.cli.sales_report import report_sales
 
-    settings = _settings_and_log("critical")  # an error is reported in one line
-    _check_text(CINEMA=cinema, showtime=showtime, movie=movie, **{"from": from_date, "until": until_date})
-    report = _run(report_sales(settings, cinema, showtime, movie, from_date, until_date, by))
+    settings = settings_and_log("critical")  # an error is reported in one line
+    check_text(CINEMA=cinema, showtime=showtime, movie=movie, **{"from": from_date, "until": until_date})
+    report = run(report_sales(settings, cinema, showtime, movie, from_date, until_date, by))
     click.echo(write(report, output), nl=False)
 
 
-@main.command("reconcile", cls=SettingsCommand)
+@main.command("reconcile", cls=SettingsCommand, reads=(*DATABASE, *STRIPE))
 @click.option("--since", required=True, metavar="DATE", help="First day to compare, in UTC, such as 2026-05-01.")
 @click.option("--json", "as_json", is_flag=True, help="Write the differences as JSON.")
 def reconcile_command(since: str, as_json: bool) -> None:  # noqa: FBT001 (click calls it)
@@ -155,14 +147,14 @@ def reconcile_command(since: str, as_json: bool) -> None:  # noqa: FBT001 (click
     """
     from cinema_grpc.cli.reconcile import reconcile
 
-    settings = _settings_and_log("critical")  # an error is reported in one line
-    _check_text(since=since)
-    result = _run(reconcile(settings, since))
+    settings = settings_and_log("critical")  # an error is reported in one line
+    check_text(since=since)
+    result = run(reconcile(settings, since))
     click.echo(json.dumps(result.to_json(), indent=2) if as_json else result.describe())
     sys.exit(1 if result.differences else 0)
 
 
-@main.command("create-staff", cls=SettingsCommand)
+@main.command("create-staff", cls=SettingsCommand, reads=LOGGED)
 @click.argument("username")
 @click.option("--full-name", help="The person's name. By default the username.")
 @click.option("--email", default="", help="The person's email address. Optional.")
@@ -173,14 +165,14 @@ def create_staff_command(username: str, full_name: str | None, email: str) -> No
     """
     from cinema_grpc.cli.maintenance import create_staff
 
-    settings = _settings_and_log()
-    _check_text(USERNAME=username, FULL_NAME=full_name, EMAIL=email)
+    settings = settings_and_log()
+    check_text(USERNAME=username, FULL_NAME=full_name, EMAIL=email)
     password = _new_password(PASSWORD_VARIABLE)
-    user = _run(create_staff(settings, username, password, full_name or username, email))
+    user = run(create_staff(settings, username, password, full_name or username, email))
     click.echo(f"{user.username} is staff now, with the user_id {user.user_id}")
 
 
-@main.command("create-service", cls=SettingsCommand)
+@main.command("create-service", cls=SettingsCommand, reads=LOGGED)
 @click.argument("name")
 def create_service_command(name: str) -> None:
     """Create an account for a program that reads events, while the server runs or before its first start.
@@ -190,13 +182,13 @@ def create_service_command(name: str) -> None:
     """
     from cinema_grpc.cli.maintenance import create_service
 
-    settings = _settings_and_log()
-    _check_text(NAME=name)
-    user = _run(create_service(settings, name, _new_password(SERVICE_PASSWORD_VARIABLE)))
+    settings = settings_and_log()
+    check_text(NAME=name)
+    user = run(create_service(settings, name, _new_password(SERVICE_PASSWORD_VARIABLE)))
     click.echo(f"{user.username} is a service now, with the user_id {user.user_id}")
 
 
-@main.command("disable-account", cls=SettingsCommand)
+@main.command("disable-account", cls=SettingsCommand, reads=LOGGED)
 @click.argument("username")
 def disable_account_command(username: str) -> None:
     """Disable an account of any role, such as a stolen one, while servers run.
@@ -207,7 +199,7 @@ def disable_account_command(username: str) -> None:
     click.echo(f"{user.username} is disabled, with the user_id {user.user_id}; running servers refuse it within 5 s")
 
 
-@main.command("enable-account", cls=SettingsCommand)
+@main.command("enable-account", cls=SettingsCommand, reads=LOGGED)
 @click.argument("username")
 def enable_account_command(username: str) -> None:
     """Let a disabled account sign in again. Its earlier sessions and access tokens stay revoked."""
@@ -218,23 +210,44 @@ def enable_account_command(username: str) -> None:
 def _switch_account(username: str, *, disable: bool) -> "User":
     from cinema_grpc.cli.maintenance import switch_account
 
-    settings = _settings_and_log()
-    _check_text(USERNAME=username)
-    user = _run(switch_account(settings, username, disable=disable))
+    settings = settings_and_log()
+    check_text(USERNAME=username)
+    user = run(switch_account(settings, username, disable=disable))
     if user is None:
         refuse(f"there is no account named {username!r}")
     return user
 
 
-@main.command("health")
-@click.argument("address", required=False)
-def health_command(address: str | None) -> None:
-    """Check the health of a server by gRPC without TLS. Exits with 0 if it is SERVING, else with 1.
+@main.command("import", cls=SettingsCommand, reads=(*LOGGED, *STRIPE))
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Check everything, and write nothing.")
+def import_command(files: tuple[Path, ...], dry_run: bool) -> None:  # noqa: FBT001 (click calls it)
+    """Add the movies, cinemas, auditoriums and showtimes of FILES that are missing: all of them, or nothing.
 
-    ADDRESS is HOST:PORT. By default it is CINEMA_HEALTH_ADDRESS, or else CINEMA_LISTEN_ADDRESS.
+    FILES are .csv or .json; docs/operations.md describes them. Entries go by names, so an import can be repeated.
+    Servers may run. If there are errors, prints a line for each, with row and field, and exits with 1.
+    """
+    from cinema_grpc.cli.import_catalog import describe, import_catalog
+
+    plan = run(import_catalog(settings_and_log(), files, dry_run=dry_run))
+    print_lines(describe(plan, dry_run=dry_run), err=bool(plan.problems))
+    sys.exit(1 if plan.problems else 0)
+
+
+@main.command("health", cls=SettingsCommand, reads=HEALTH)
+@click.argument("address", required=False)
+@click.option("--ca", type=click.Path(path_type=Path), help="Speak TLS, and trust the certificates in this PEM file.")
+@click.option("--server-name", default="", help="Name in the server's certificate, if it is not that in ADDRESS.")
+@click.option("--cert", type=click.Path(path_type=Path), help="Client certificate, where the server asks for one.")
+@click.option("--key", type=click.Path(path_type=Path), help="Private key of --cert.")
+def health_command(address: str | None, ca: Path | None, server_name: str, cert: Path | None, key: Path | None) -> None:
+    """Check the health of a server by gRPC. Exits with 0 if it is SERVING, else with 1.
+
+    ADDRESS is HOST:PORT. By default it is CINEMA_HEALTH_ADDRESS, or else CINEMA_LISTEN_ADDRESS, with TLS if
+    CINEMA_TLS_CERTIFICATE is set, which is then the certificate that is trusted.
     """
     from cinema_grpc.addresses import check_address
-    from cinema_grpc.cli.health import health_of, local_health_address
+    from cinema_grpc.cli.health import Trust, health_of, local_health_address
     from cinema_grpc.config import read_settings
 
     if address:
@@ -242,46 +255,22 @@ def health_command(address: str | None) -> None:
             check_address(address)
         except ValueError as error:
             refuse(f"ADDRESS: {error}")
-    target = address or local_health_address(read_settings())
-    status = _run(health_of(target))
-    click.echo(f"{target} is {status}")
+    if ca is None and (server_name or cert or key):
+        refuse("--server-name, --cert and --key need --ca")
+    if (cert is None) != (key is None):
+        refuse("--cert and --key need each other")
+    trust = None
+    if address is None:
+        address, trust = local_health_address(read_settings())
+    if ca is not None:
+        trust = Trust(ca, server_name, cert, key)
+    status = run(health_of(address, trust))
+    print_lines(f"{address} is {status}")
     sys.exit(0 if status == "SERVING" else 1)
-
-
-def _settings_and_log(level: str | None = None) -> "Settings":
-    """Read the settings, and set up logging by them."""
-    from cinema_grpc.config import read_settings
-    from cinema_grpc.observability.log import set_up_logging
-
-    settings = read_settings()
-    set_up_logging(settings.log_format, level or settings.log_level)
-    return settings
-
-
-def _run(work: Coroutine[Any, Any, A]) -> A:
-    """Run a coroutine, on uvloop if it is installed."""
-    import asyncio
-
-    new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None
-    if find_spec("uvloop") is not None:
-        import uvloop
-
-        new_loop = uvloop.new_event_loop
-    with asyncio.Runner(loop_factory=new_loop) as runner:
-        return runner.run(work)
 
 
 def _new_password(variable: str) -> str:
     """Return the password in an environment variable, or the one that a prompt asks for."""
     password: str = os.environ.get(variable) or click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    _check_text(password=password)
+    check_text(password=password)
     return password
-
-
-def _check_text(**arguments: str | None) -> None:
-    """Refuse bytes that are not UTF-8. Python keeps them as surrogates, which can't be stored."""
-    for name, value in arguments.items():
-        try:
-            (value or "").encode()
-        except UnicodeEncodeError:
-            refuse(f"{name}: must be UTF-8")

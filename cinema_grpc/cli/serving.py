@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import secrets
 import signal
 import sys
 from collections.abc import Callable
@@ -12,13 +11,15 @@ import structlog
 from cinema_grpc import __version__
 from cinema_grpc.adapters.database.migrate import SELLING
 from cinema_grpc.cli import demo
+from cinema_grpc.cli.demo_calls import Demo, describe, tools_for
+from cinema_grpc.cli.demo_secrets import DemoSecrets, keep, read_or_make
 from cinema_grpc.cli.exit_timer import NOT_CLEAN, SECONDS_BEYOND_GRACE, ExitTimer
 from cinema_grpc.cli.maintenance import migrate_database
 from cinema_grpc.cli.workers import Workers, metrics_address_of
 from cinema_grpc.config import PREFIX, BadSettings, Settings
 from cinema_grpc.database_url import without_secrets
 from cinema_grpc.key_reload import read_signing_keys, read_ticket_keys
-from cinema_grpc.listening import allow_open_files, read_certificates, warn_of_readable_keys
+from cinema_grpc.listening import allow_open_files, check_addresses, read_certificates, warn_of_readable_keys
 from cinema_grpc.observability.log_writer import LogWriter
 from cinema_grpc.payment_provider import log_payments, read_stripe_key
 from cinema_grpc.server import CinemaServer, ServerEnded
@@ -46,9 +47,12 @@ async def serve(
     """
     read_certificates(settings)
     read_stripe_key(settings, with_demo=with_demo)
+    if not as_worker:  # a worker shares its ports
+        check_addresses(settings)
+    demo_secrets = read_or_make(settings) if with_demo else None
     stop = asyncio.Event()
     exit_timer = ExitTimer(settings.shutdown_seconds + SECONDS_BEYOND_GRACE)
-    server = CinemaServer(settings, _jwt_secret(settings, with_demo=with_demo))
+    server = CinemaServer(settings, _jwt_secret(settings, demo_secrets))
     if not as_worker:
         warn_of_readable_keys(settings)
 
@@ -59,13 +63,13 @@ async def serve(
     _on_stop_request(begin_to_stop, as_worker=as_worker)
     try:
         await server.open(with_migration=with_migration)
-        filled = await demo.fill(server) if with_demo else None
+        filled = await demo.fill(server, demo_secrets) if demo_secrets is not None else None
         allow_open_files()
         await server.listen(shared_port=as_worker)
         _collect_garbage_rarely()
         _log_start(server, settings)
-        if with_demo:
-            _show_demo(server, settings, filled)
+        if demo_secrets is not None:
+            _show_demo(server, settings, demo_secrets, filled)
         try:
             await server.wait(stop)
         except ServerEnded as error:
@@ -92,11 +96,12 @@ async def serve_from_workers(settings: Settings, number: int, *, with_migration:
         )
     if settings.metrics_address is not None:
         metrics_address_of(number, settings.metrics_address)
-    read_ticket_keys(settings, _jwt_secret(settings, with_demo=False))
+    read_ticket_keys(settings, _jwt_secret(settings, None))
     read_signing_keys(settings)
     read_certificates(settings)
     read_stripe_key(settings)
     warn_of_readable_keys(settings)
+    check_addresses(settings)
     await migrate_database(settings, SELLING, with_migration=with_migration)
     return await Workers(settings, number).run()
 
@@ -115,13 +120,13 @@ def _on_stop_request(begin_to_stop: Callable[[], None], *, as_worker: bool) -> N
         loop.add_reader(sys.stdin, end_of_input)
 
 
-def _jwt_secret(settings: Settings, *, with_demo: bool) -> bytes | None:
+def _jwt_secret(settings: Settings, demo_secrets: DemoSecrets | None) -> bytes | None:
     if settings.jwt_secret is not None:
         return settings.jwt_secret.get_secret_value().encode()
     if settings.signing_keys is not None:
         return None
-    if with_demo:
-        return secrets.token_bytes(32)
+    if demo_secrets is not None:
+        return demo_secrets.jwt_secret.encode()
     raise BadSettings(
         f"{PREFIX}JWT_SECRET: must be set to 32 bytes or more that are hard to guess, the same on all replicas: "
         f"`export {PREFIX}JWT_SECRET=$(openssl rand -hex 32)`; "
@@ -150,11 +155,19 @@ def _log_start(server: CinemaServer, settings: Settings) -> None:
     )
 
 
-def _show_demo(server: CinemaServer, settings: Settings, filled: demo.Demo | None) -> None:
+def _show_demo(server: CinemaServer, settings: Settings, secrets: DemoSecrets, filled: Demo | None) -> None:
     if filled is None:
-        logger.warning("the database holds other data than the demo's: --demo leaves it alone")
+        logger.warning(
+            "the database holds other data than the demo's: --demo leaves it alone; leave --demo out to serve this "
+            f"data, or name another database, as in {PREFIX}DATABASE_URL=sqlite+aiosqlite:///demo.db"
+        )
         return
+    try:
+        kept_in = keep(settings, secrets)
+    except OSError as error:
+        logger.warning("the demo's passwords can't be kept; the next start makes new ones", error=str(error))
+        kept_in = None
     token = "pm_card_visa" if settings.payments == "stripe" else "tok_visa"
     output = LogWriter(sys.stdout.fileno())  # a write to a full pipe would block the server
-    output.write(demo.describe(server.address, settings.tls_certificate, filled, token) + "\n")
+    output.write(describe(tools_for(server.address, settings), filled, token, kept_in))
     output.flush()

@@ -163,7 +163,8 @@ def demo_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def demo_folder(demo_database: Path, tmp_path: Path) -> Path:
     """A folder with the demo's database in it, which `cinema serve --demo` goes on with."""
-    shutil.copy(demo_database, tmp_path)
+    for file in (demo_database, demo_database.with_name("cinema.db-demo")):
+        shutil.copy(file, tmp_path)
     return tmp_path
 
 

@@ -1,6 +1,7 @@
 """The commands for accounts, and `cinema health`."""
 
 import asyncio
+import re
 from pathlib import Path
 
 import grpc
@@ -12,9 +13,9 @@ from cinema.v1 import (
     event_service_pb2_grpc,
     user_pb2,
 )
-from click.testing import CliRunner
 
-from cinema_grpc.cli import main
+from cinema_grpc.config import Settings, variable
+from tests.certificates import Authority, write
 from tests.e2e.conftest import SECONDS, run, run_here, serving
 
 
@@ -141,8 +142,50 @@ class TestHealth:
         assert asked.returncode == 1
         assert "not answering (UNAVAILABLE)" in asked.stdout
 
-    def test_where_there_is_tls(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The command needs a health address without TLS."""
-        monkeypatch.setenv("CINEMA_TLS_CERTIFICATE", "tls.crt")
-        asked = CliRunner().invoke(main, ["health"])
-        assert (asked.exit_code, asked.stderr.startswith("cinema: CINEMA_HEALTH_ADDRESS: must be set")) == (2, True)
+    def test_where_there_is_tls(self, tmp_path: Path) -> None:
+        """By the server's own settings or the certificates that are named; without them it says what is missing."""
+        authority = Authority()
+        files = write(tmp_path, *authority.issue("cinema.example"), authority.certificate)
+        server_files = {f"CINEMA_{name.upper()}": str(files[name]) for name in ("tls_certificate", "tls_key")}
+        ca = str(files["tls_client_ca"])
+        with serving(tmp_path, **server_files) as server:
+            address = server.address
+            for arguments, settings, code, answer in (
+                ((), {**server_files, "CINEMA_LISTEN_ADDRESS": address}, 0, "is SERVING"),
+                ((address, "--ca", ca, "--server-name", "cinema.example"), {}, 0, "is SERVING"),
+                ((address, "--ca", ca), {}, 1, "not answering ("),
+                ((address,), {}, 1, "is speaking TLS: name the file with its certificate authority by --ca"),
+            ):
+                asked = run(tmp_path, "health", *arguments, **settings)
+                assert (asked.returncode, answer in asked.stdout) == (code, True), (asked.stdout, asked.stderr)
+
+    def test_where_clients_need_certificates(self, tmp_path: Path) -> None:
+        authority = Authority()
+        files = write(tmp_path, *authority.issue(), authority.certificate)
+        settings = {f"CINEMA_{name.upper()}": str(path) for name, path in files.items()}
+        certificates = (str(files["tls_client_ca"]), str(files["tls_certificate"]), str(files["tls_key"]))
+        with serving(tmp_path, **settings) as server:
+            options = [part for pair in zip(("--ca", "--cert", "--key"), certificates, strict=True) for part in pair]
+            assert run(tmp_path, "health", server.address, *options).returncode == 0
+            assert run(tmp_path, "health", server.address, *options[:2]).returncode == 1
+        asked = run_here(tmp_path, "health", **settings)
+        assert (asked.returncode, asked.stderr.startswith("cinema: CINEMA_HEALTH_ADDRESS: must be set")) == (2, True)
+
+    def test_options_that_need_each_other(self, tmp_path: Path) -> None:
+        for options, hint in ((("--server-name", "x"), "need --ca"), (("--ca", "x", "--cert", "y"), "each other")):
+            asked = run_here(tmp_path, "health", "127.0.0.1:1", *options)
+            assert (asked.returncode, hint in asked.stderr) == (2, True)
+
+
+class TestHelp:
+    def test_a_command_lists_the_settings_that_it_reads(self, tmp_path: Path) -> None:
+        """`serve` lists all; the others those alone that they read."""
+        listed = {
+            name: set(re.findall(r"^  (CINEMA_\w+) \[", run_here(tmp_path, name, "--help").stdout, re.MULTILINE))
+            for name in ("serve", "audit", "health", "reconcile", "import")
+        }
+        assert listed["serve"] == {variable(field) for field in Settings.model_fields}
+        assert listed["audit"] == {"CINEMA_DATABASE_URL"}
+        assert "CINEMA_TLS_CERTIFICATE" in listed["health"]
+        assert "CINEMA_DATABASE_URL" not in listed["health"]
+        assert "CINEMA_STRIPE_API_BASE" in listed["reconcile"] & listed["import"]

@@ -1,20 +1,24 @@
 """`cinema serve --demo` fills an empty database once, and leaves other data alone."""
 
+import socket
 import sqlite3
+import stat
 from pathlib import Path
 
+import grpc
 from cinema.v1 import (
     auth_service_pb2,
+    auth_service_pb2_grpc,
 )
 
 from tests.e2e.buy_a_seat import buy_a_seat
-from tests.e2e.conftest import SECONDS, measured, run_here, serving
+from tests.e2e.conftest import SECONDS, measured, run, run_here, serving
 from tests.rpc.conftest import running
 
 
 class TestDemo:
     async def test_a_first_and_a_second_start(self, tmp_path: Path) -> None:
-        """Showtimes in each refund tier, and seats that can be bought; a second start makes new passwords alone."""
+        """Showtimes in each refund tier, and seats that can be bought; a second start changes nothing."""
         with serving(tmp_path, "--demo", CINEMA_JWT_SECRET="", **measured()) as server:
             await buy_a_seat(server.address)
             first = server.wait_for("customer  demo-customer")
@@ -41,11 +45,38 @@ class TestDemo:
         assert zones == 2
         assert days > 20
         with serving(tmp_path, "--demo") as server:
-            assert server.wait_for("customer  demo-customer") != first
+            assert server.wait_for("customer  demo-customer") == first
             await buy_a_seat(server.address)
         with sqlite3.connect(tmp_path / "cinema.db") as connection:
             assert connection.execute("SELECT count(*) FROM showtime").fetchone()[0] == counts["showtime"]
         connection.close()
+
+    async def test_a_restart_keeps_passwords_and_sessions(self, demo_folder: Path) -> None:
+        """They are in a file beside the database that only its owner may read. Without it there are new ones."""
+        kept = demo_folder / "cinema.db-demo"
+        assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+        with serving(demo_folder, "--demo", CINEMA_JWT_SECRET="") as server:
+            printed = server.wait_for("customer  demo-customer")
+            token = await _sign_in(server.address, printed.split()[-1])
+            assert server.stop() == 0
+        with serving(demo_folder, "--demo", CINEMA_JWT_SECRET="") as server:
+            assert server.wait_for("customer  demo-customer") == printed
+            assert await _current_user(server.address, token) is grpc.StatusCode.OK
+            assert server.stop() == 0
+        kept.write_text("{}")
+        with serving(demo_folder, "--demo", CINEMA_JWT_SECRET="") as server:
+            renewed = server.wait_for("customer  demo-customer")
+            assert renewed != printed
+            assert await _current_user(server.address, token) is grpc.StatusCode.UNAUTHENTICATED
+            await _sign_in(server.address, renewed.split()[-1])
+
+    def test_a_server_that_can_not_start_changes_nothing(self, tmp_path: Path) -> None:
+        """Its port is taken: there is no database, and no file with secrets."""
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            address = f"127.0.0.1:{other.getsockname()[1]}"
+            ended = run(tmp_path, "serve", "--demo", CINEMA_LISTEN_ADDRESS=address)
+        assert (ended.returncode, list(tmp_path.iterdir())) == (2, [])
+        assert f"CINEMA_LISTEN_ADDRESS: can't listen on {address}" in ended.stderr
 
     async def test_a_stranger_with_the_demos_name(self, tmp_path: Path) -> None:
         """An account named like the demo's staff, but a customer: its password stays."""
@@ -83,7 +114,29 @@ class TestDemo:
             connection.execute("INSERT INTO cinema VALUES ('c', 'A House', 'UTC', 0, 0)")
         connection.close()
         with serving(tmp_path, "--demo") as server:
-            server.wait_for("--demo leaves it alone")
+            line = server.wait_for("--demo leaves it alone")
+            assert "name another database, as in CINEMA_DATABASE_URL=sqlite+aiosqlite:///demo.db" in line
+        assert not (tmp_path / "cinema.db-demo").exists()
         with sqlite3.connect(tmp_path / "cinema.db") as connection:
             assert connection.execute("SELECT count(*) FROM account").fetchone()[0] == 1
         connection.close()
+
+
+async def _sign_in(address: str, password: str) -> str:
+    """Sign in as the demo's customer, and return the access token."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        login = auth_service_pb2.LoginRequest(username="demo-customer", password=password)
+        return (await auth_service_pb2_grpc.AuthServiceStub(channel).Login(login, timeout=SECONDS)).tokens.access_token
+
+
+async def _current_user(address: str, token: str) -> grpc.StatusCode:
+    async with grpc.aio.insecure_channel(address) as channel:
+        return (
+            await auth_service_pb2_grpc.AuthServiceStub(channel)
+            .GetCurrentUser(
+                auth_service_pb2.GetCurrentUserRequest(),
+                metadata=(("authorization", f"Bearer {token}"),),
+                timeout=SECONDS,
+            )
+            .code()
+        )

@@ -1,12 +1,15 @@
 """The commands in the README and of the demo work as pasted."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
+from cinema_grpc.cli import main
 from tests.certificates import Authority, write
 from tests.e2e.conftest import SECONDS, serving
 
@@ -14,9 +17,18 @@ PROJECT = Path(__file__).parents[2]
 README = (PROJECT / "README.md").read_text()
 
 
+def commands(program: str) -> list[str]:
+    """Return the lines in the pages' shell blocks that run a program."""
+    pages = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("*.md"))]
+    blocks = [block for page in pages for block in re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)]
+    lines = (line.strip() for block in blocks for line in block.splitlines())
+    return sorted({line for line in lines if line.startswith(f"{program} ")})
+
+
 def paste(folder: Path, lines: str) -> subprocess.CompletedProcess[str]:
     """Paste lines into a shell, in a folder with the environment in .venv."""
-    (folder / ".venv").symlink_to(sys.prefix)
+    if not (folder / ".venv").exists():
+        (folder / ".venv").symlink_to(sys.prefix)
     return subprocess.run(
         ["/bin/sh"],
         input=f"set -eu\n{lines}",
@@ -35,25 +47,32 @@ class TestReadme:
         assert script is not None
         with serving(demo_folder, "--demo") as server:
             pasted = script[1].replace("127.0.0.1:50051", server.address)
-            ended = paste(demo_folder, pasted)
-        assert (ended.returncode, ended.stderr) == (0, "")
+            again = paste(demo_folder, pasted), paste(demo_folder, pasted)
+        ended, second = again
+        assert (ended.returncode, ended.stderr) == (second.returncode, second.stderr) == (0, "")
+        assert "BOOKING_STATUS_CANCELLED" in second.stdout
         assert "SEAT_STATUS_AVAILABLE" in ended.stdout
         assert "BOOKING_STATUS_CONFIRMED" in ended.stdout
         assert "TICKET_STATUS_VALID" in ended.stdout
         assert "BOOKING_STATUS_CANCELLED" in ended.stdout
         assert '"percent": 100' in ended.stdout
 
-    @pytest.mark.parametrize("tls", [False, True])
-    def test_the_printed_calls_work_as_pasted(self, demo_folder: Path, tls: bool) -> None:
-        """The demo prints them at its start, with TLS and without."""
-        files = write(demo_folder, *Authority().issue()) if tls else {}
+    @pytest.mark.parametrize("case", ["plaintext", "TLS", "TLS for another name", "without reflection"])
+    def test_the_printed_calls_work_as_pasted(self, demo_folder: Path, case: str) -> None:
+        """The demo prints them at its start, as they fit the settings."""
+        names = ["cinema.example"] if "another" in case else []
+        files = write(demo_folder, *Authority().issue(*names)) if "TLS" in case else {}
         settings = {f"CINEMA_{name.upper()}": str(path) for name, path in files.items()}
+        if case == "without reflection":
+            settings["CINEMA_REFLECTION"] = "no"
+            for name in ("buf.yaml", "protos", "third_party"):
+                (demo_folder / name).symlink_to(PROJECT / name)
         with serving(demo_folder, "--demo", **settings) as server:
-            server.wait_for("BoxOfficeService/GetSalesReport")
+            server.wait_for(f"The server is ready at {server.address}. ")
             printed = "\n".join(server.lines)
             with_buf = printed.split("environment...\n")[1].split("...or with")[0]
             buying, _, selling = printed.split(":\n\nAUTHORIZATION")[1].partition("\nAs staff, ")
-            calls = f"AUTHORIZATION{buying}\n" + selling.partition(":\n")[2]
+            calls = f"AUTHORIZATION{buying}\n" + selling.partition(":\n")[2].partition("\nThe server")[0]
             ended = paste(demo_folder, with_buf + calls)
         assert (ended.returncode, ended.stderr) == (0, "")
         assert re.findall("BOOKING_STATUS_([A-Z]+)", ended.stdout) == [
@@ -61,3 +80,21 @@ class TestReadme:
             *("CONFIRMED", "CANCELLED"),
         ]
         assert '"key": "adult"' in ended.stdout
+
+
+class TestCommands:
+    @pytest.mark.parametrize("line", commands("cinema"))
+    def test_of_cinema(self, line: str) -> None:
+        """They exist, and take the arguments that the pages give them."""
+        name, *arguments = shlex.split(line.partition(" > ")[0], comments=True)[1:]
+        command = main.get_command(click.Context(main), name)
+        assert command is not None
+        command.make_context(name, arguments)
+
+    def test_of_make(self) -> None:
+        """Each target exists."""
+        makefile = (PROJECT / "Makefile").read_text()
+        named = [re.findall(r"(?<!\S)[a-z][a-z-]*(?!\S|=)", line.partition("#")[0])[1:] for line in commands("make")]
+        targets = {target for each in named for target in each}
+        assert {"run", "test"} <= targets
+        assert {each for each in targets if not re.search(rf"^{each}\b.*:", makefile, re.MULTILINE)} == set()

@@ -7,10 +7,12 @@ from cinema.v1 import showtime_service_pb2 as pb
 
 from cinema_grpc.cli import demo
 from cinema_grpc.cli.demo_data import AUDITORIUMS, TICKET_TYPES, DemoAuditorium
+from cinema_grpc.cli.demo_secrets import DemoSecrets
 from tests.builders import NOW
 from tests.rpc.app import App, moment
 
 TWO_DAYS = timedelta(days=2)
+SECRETS = DemoSecrets("a customer's password", "a password of staff", "a secret that signs nothing")
 STATES = {"h": "HELD", "g": "BLOCKED", "x": "BLOCKED"}
 
 
@@ -34,7 +36,7 @@ class TestTheFirstSeatMap:
 
         Each has three areas, four ticket types, and wheelchair spaces with companion seats.
         """
-        filled = await demo.fill(app.server)
+        filled = await demo.fill(app.server, SECRETS)
         assert filled is not None
         shown = await first_shown(app)
         assert filled.showtime.showtime_id in {showtime.showtime_id for showtime in shown.values()}
@@ -52,14 +54,14 @@ class TestTheFirstSeatMap:
             assert [space for space in plan.wheelchair_spaces if space.companion_seats]
 
     async def test_a_second_start_changes_no_seat(self, app: App) -> None:
-        await demo.fill(app.server)
+        await demo.fill(app.server, SECRETS)
         shown = [showtime.showtime_id for showtime in (await first_shown(app)).values()]
         before = [await app.read_showtime(each) for each in shown]
-        again = await demo.fill(app.server)
+        again = await demo.fill(app.server, SECRETS)
         assert again is not None
         assert [await app.read_showtime(each) for each in shown] == before
         app.clock.advance(timedelta(days=1))
-        later = await demo.fill(app.server)
+        later = await demo.fill(app.server, SECRETS)
         assert later is not None
         assert later.showtime.start_time > again.showtime.start_time
         assert await app.seat_states(later.showtime.showtime_id)
