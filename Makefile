@@ -31,6 +31,17 @@ run: $(ENVIRONMENT) ## Start the server with demo data, on SQLite (cinema.db in 
 dev: $(ENVIRONMENT) ## Like run, but restart on code changes
 	@exec $(BIN)/watchfiles --filter python '$(BIN)/cinema serve --demo' cinema_grpc generated
 
+PORT ?= 8080
+
+.PHONY: demo-web
+demo-web: $(ENVIRONMENT) examples/web/node_modules ## Start a page with a live seat map (examples/web) with server and Envoy; PORT=8080
+	@exec $(BIN)/python examples/web/demo.py --port $(PORT)
+
+examples/web/node_modules: examples/web/package-lock.json
+	@command -v npm >/dev/null || { echo "Node.js 20 or newer, with npm, is needed to build the page: https://nodejs.org" >&2; exit 1; }
+	@cd examples/web && npm ci --silent --no-audit --no-fund
+	@touch $@
+
 
 # Working on the code
 
@@ -63,6 +74,12 @@ $(STRIPE_MOCK): $(VENV)/dependencies-installed
 .PHONY: test-examples
 test-examples: $(ENVIRONMENT) ## Generate, build and run the examples against a server, in each language that is installed
 	@$(BIN)/pytest -m examples tests/examples
+
+# CHROMIUM=/path/to/chromium chooses another one; PICTURES=docs/images takes screenshots.
+.PHONY: test-web
+test-web: $(ENVIRONMENT) examples/web/node_modules ## Test the page of examples/web: two Chromium browsers race for seats
+	@cd examples/web && npm run --silent check && PYTHON=$(CURDIR)/$(BIN)/python $(if $(PICTURES),PICTURES=$(abspath $(PICTURES))) \
+		npm test --silent
 
 MINUTES ?= 60
 
@@ -145,7 +162,7 @@ lock: $(ENVIRONMENT) ## Rewrite the lock files from pyproject.toml; LOCK_OPTIONS
 
 .PHONY: clean
 clean: ## Remove .venv, caches and build output; the database stays
-	rm -rf $(VENV) dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) dist examples/web/dist examples/web/gen examples/web/node_modules htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 
@@ -170,7 +187,7 @@ check-format:
 
 check-types:
 	@echo "== $@"
-	@$(BIN)/mypy cinema_grpc clients/python tests docs $(wildcard benchmarks)
+	@$(BIN)/mypy cinema_grpc clients/python tests docs examples/web $(wildcard benchmarks)
 
 check-imports:
 	@echo "== $@"

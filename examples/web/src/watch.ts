@@ -1,0 +1,35 @@
+// A showtime's seats, live: WatchSeats, again and again from where the last stream ended.
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { WatchSeatsResponse } from "../gen/cinema/v1/showtime_service_pb";
+import { pause, showtimes } from "./api";
+
+/** What a watcher is told. */
+export interface Watcher {
+  frame(frame: WatchSeatsResponse): void;
+  /** Whether frames come; false while the connection is down. */
+  live(isLive: boolean): void;
+  /** The showtime was cancelled or is over, or does not exist. */
+  ended(): void;
+}
+
+/** Watch a showtime until `signal` ends it. */
+export async function watchSeats(showtimeId: string, watcher: Watcher, signal: AbortSignal): Promise<void> {
+  let afterRevision = 0n;
+  for (let failures = 0; !signal.aborted; failures++) {
+    try {
+      for await (const frame of showtimes.watchSeats({ showtimeId, afterRevision }, { signal })) {
+        afterRevision = frame.revision;
+        failures = 0;
+        watcher.frame(frame);
+        watcher.live(true);
+      }
+      if (!signal.aborted) watcher.ended();
+      return; // OK: cancelled, or over
+    } catch (error) {
+      if (signal.aborted) return;
+      if (ConnectError.from(error).code === Code.NotFound) return watcher.ended();
+      watcher.live(false);
+      await pause(Math.min(500 * 2 ** failures, 10_000) * (0.5 + Math.random() / 2));
+    }
+  }
+}
