@@ -1,5 +1,4 @@
 // The API as this page calls it: clients over gRPC-Web, the guest's session, retries, and reasons of errors.
-import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 import { AuthService } from "../gen/cinema/v1/auth_service_pb";
@@ -18,8 +17,15 @@ export const showtimes = createClient(ShowtimeService, open);
 const auth = createClient(AuthService, open);
 
 const authorize: Interceptor = (next) => async (request) => {
-  request.header.set("authorization", `Bearer ${await accessToken()}`);
-  return next(request);
+  const session = stored() ?? (await renewed(undefined));
+  request.header.set("authorization", `Bearer ${session.accessToken}`);
+  try {
+    return await next(request);
+  } catch (error) {
+    if (ConnectError.from(error).code !== Code.Unauthenticated) throw error;
+    request.header.set("authorization", `Bearer ${(await renewed(session)).accessToken}`);
+    return next(request);
+  }
 };
 const signedIn = createGrpcWebTransport({ baseUrl, interceptors: [authorize], defaultTimeoutMs: 30_000 });
 export const bookings = createClient(BookingService, signedIn);
@@ -29,7 +35,6 @@ export const tickets = createClient(TicketService, signedIn);
 // use: the other one starts a session as another guest.
 interface Session {
   accessToken: string;
-  expires: number; // milliseconds since 1970
   refreshToken: string;
 }
 const KEY = "cinema.session";
@@ -37,17 +42,20 @@ let renewal: Promise<Session> | undefined; // refresh tokens rotate, so two call
 
 /** Return whether this tab has a session, so that there can be bookings to list. */
 export function hasSession(): boolean {
-  return sessionStorage.getItem(KEY) !== null;
+  return stored() !== undefined;
 }
 
-async function accessToken(): Promise<string> {
-  const stored = sessionStorage.getItem(KEY);
-  let session: Session | undefined = stored === null ? undefined : JSON.parse(stored);
-  if (session === undefined || session.expires < Date.now() + 60_000) {
-    renewal ??= renew(session).finally(() => (renewal = undefined));
-    session = await renewal;
-  }
-  return session.accessToken;
+function stored(): Session | undefined {
+  const text = sessionStorage.getItem(KEY);
+  return text === null ? undefined : JSON.parse(text);
+}
+
+/** Return a session after the one whose access token was refused: what another call has got by now, or a new one. */
+async function renewed(refused: Session | undefined): Promise<Session> {
+  const session = stored();
+  if (session !== undefined && session.accessToken !== refused?.accessToken) return session;
+  renewal ??= renew(session).finally(() => (renewal = undefined));
+  return renewal;
 }
 
 async function renew(session: Session | undefined): Promise<Session> {
@@ -60,13 +68,9 @@ async function renew(session: Session | undefined): Promise<Session> {
     }
   }
   tokens ??= await registerGuest();
-  const renewed = {
-    accessToken: tokens.accessToken,
-    expires: timestampMs(tokens.accessTokenExpireTime!),
-    refreshToken: tokens.refreshToken,
-  };
-  sessionStorage.setItem(KEY, JSON.stringify(renewed));
-  return renewed;
+  const { accessToken, refreshToken } = tokens;
+  sessionStorage.setItem(KEY, JSON.stringify({ accessToken, refreshToken }));
+  return { accessToken, refreshToken };
 }
 
 // A shop would ask for a name and an email here, or call Login. The password is not kept: the tokens are enough.

@@ -5,11 +5,13 @@ import { bookings, once, tickets } from "./api";
 import { byId, create, listed, money } from "./dom";
 import { explain } from "./explain";
 
-let ahead = 0; // milliseconds that the server's clock is ahead of this one, which may be wrong by hours
+const AHEAD = "cinema.ahead"; // milliseconds that the server's clock is ahead of this one, which may be wrong by hours
+let ahead = Number(sessionStorage.getItem(AHEAD));
 
 /** Note the server's time: a booking that was made just now. */
 export function setClock(booking: Booking): void {
   ahead = timestampMs(booking.createTime!) - Date.now();
+  sessionStorage.setItem(AHEAD, `${ahead}`);
 }
 
 /** Return the seats that a booking has on hold or has paid for. */
@@ -55,14 +57,13 @@ export class BookingCard {
   #countdown(): HTMLElement {
     const left = create("strong", { role: "timer" });
     const ends = timestampMs(this.booking.holdExpireTime!) - ahead;
-    const tick = () => {
+    const showLeft = () => {
       const seconds = Math.max(0, Math.ceil((ends - Date.now()) / 1_000));
       left.textContent = `${Math.floor(seconds / 60)}:${`${seconds % 60}`.padStart(2, "0")}`;
       left.classList.toggle("soon", seconds <= 60);
-      if (seconds === 0) void this.#reload();
     };
-    this.#timer = setInterval(tick, 1_000);
-    tick();
+    showLeft();
+    this.#timer = setInterval(() => (Date.now() < ends ? showLeft() : void this.#reload()), 1_000);
     return create("p", {}, "Pay within ", left, ".");
   }
 

@@ -1,5 +1,6 @@
 // The page: a showtime's seats, live; choosing them by hand or from suggestions; holding them.
 import { timestampNow } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { type Booking, BookingStatus } from "../gen/cinema/v1/booking_pb";
 import { type SeatOption, SeatOptionReason, type Showtime } from "../gen/cinema/v1/showtime_pb";
 import { bookings, catalog, hasSession, once, reasonOf, showtimes } from "./api";
@@ -30,9 +31,10 @@ const wheelchair = byId<HTMLInputElement>("wheelchair");
 
 async function open(showtimeId: string): Promise<void> {
   watching.abort();
-  watching = new AbortController();
-  showtime = (await showtimes.getShowtime({ showtimeId })).showtime!;
-  const { auditorium } = await catalog.getAuditorium({ auditoriumId: showtime.auditoriumId });
+  const { signal } = (watching = new AbortController());
+  const { showtime: found } = await showtimes.getShowtime({ showtimeId }, { signal });
+  const { auditorium } = await catalog.getAuditorium({ auditoriumId: found!.auditoriumId }, { signal });
+  showtime = found!;
   chosen.clear();
   say("");
   showOptions([]);
@@ -55,7 +57,8 @@ async function open(showtimeId: string): Promise<void> {
       say("This showtime is over or was cancelled.");
     },
   };
-  void watchSeats(showtimeId, watcher, watching.signal);
+  listAreas();
+  void watchSeats(showtimeId, watcher, signal);
   await listBookings();
 }
 
@@ -191,6 +194,7 @@ function show(): void {
   byId("chosen").replaceChildren(...seats.map(choiceOf));
   const prices = seats.map((seat) => ticketTypes(seat).find(({ ticketType }) => ticketType === chosen.get(seat))!.price!);
   const total = prices.reduce((sum, { minorUnits }) => sum + minorUnits, 0n);
+  byId<HTMLButtonElement>("best").disabled = holding;
   const button = byId<HTMLButtonElement>("hold");
   button.disabled = holding || seats.length === 0;
   button.textContent = seats.length === 0 ? "Choose seats" : `Hold for ${money({ ...prices[0]!, minorUnits: total })}`;
@@ -212,9 +216,17 @@ function choiceOf(seat: string): HTMLElement {
 }
 
 function listAreas(): void {
-  const names = [...new Set(showtime.prices.map(({ category }) => category))];
   const anywhere = create("option", { value: "" }, "Anywhere");
+  const names = [...new Set(showtime.prices.map(({ category }) => category))];
   byId("area").replaceChildren(anywhere, ...names.map((name) => create("option", { value: name }, name)));
+  const items = names.map((name) => {
+    const sample = create("span", { className: "seat" });
+    sample.dataset["status"] = "available";
+    sample.dataset["area"] = map.areaOf(name);
+    const { price } = showtime.prices.find(({ category }) => category === name)!;
+    return create("li", {}, sample, `${name}, ${money(price!)}`);
+  });
+  byId("areas").replaceChildren(...items);
 }
 
 async function start(): Promise<void> {
@@ -231,10 +243,9 @@ async function start(): Promise<void> {
     if (wanted === undefined) return say("There are no showtimes.");
     select.value = wanted;
     await open(wanted);
-    listAreas();
   };
   select.onchange = () => (location.hash = select.value);
-  const guarded = () => go().catch((error) => say(explain(error)));
+  const guarded = () => go().catch((error) => ConnectError.from(error).code !== Code.Canceled && say(explain(error)));
   window.onhashchange = guarded;
   byId("suggest").onsubmit = (event) => {
     event.preventDefault();

@@ -23,11 +23,13 @@ interface Drawn {
 export class SeatMap {
   readonly #seats = new Map<string, Drawn>();
   readonly #rows: string[][] = [];
+  readonly #areas: string[];
   #chosen: ReadonlySet<string> = new Set();
   #mine: ReadonlySet<string> = new Set();
 
   /** Draw an auditorium into an element; `choose` is called with the label of a seat that was pressed. */
   constructor(parent: HTMLElement, auditorium: Auditorium, choose: (label: string) => void) {
+    this.#areas = auditorium.areas.map(({ category }) => category);
     const categories = categoriesOf(auditorium);
     const wheelchair = wheelchairSeatsOf(auditorium);
     const rows = auditorium.rows.map(({ label, sections }) => {
@@ -104,6 +106,11 @@ export class SeatMap {
     return this.#seats.get(label)?.category ?? "standard";
   }
 
+  /** Return by which number the style sheet knows the area of a category: "0" for standard, then "1", "2", ... */
+  areaOf(category: string): string {
+    return `${this.#areas.indexOf(category) + 1}`;
+  }
+
   /** Return whether a seat is sold only with a wheelchair space, or is one. */
   isForWheelchairs(label: string): boolean {
     return this.#seats.get(label)?.wheelchair !== "";
@@ -122,7 +129,7 @@ export class SeatMap {
     const name = this.#mine.has(label) ? "mine" : (STATUS_NAMES[status] ?? "unknown");
     const isChosen = this.#chosen.has(label);
     button.dataset["status"] = name;
-    button.dataset["category"] = category;
+    button.dataset["area"] = this.areaOf(category);
     button.classList.toggle("wheelchair", wheelchair === "wheelchair space");
     button.setAttribute("aria-pressed", `${isChosen}`);
     button.setAttribute("aria-disabled", `${name !== "available"}`);

@@ -79,7 +79,7 @@ async function decode(image) {
 }
 
 test("two browsers race for seats", async (t) => {
-  const [ada, bob] = await Promise.all([openPage({ width: 1280, height: 980 }), openPage({ width: 1280, height: 980 })]);
+  const [ada, bob] = await Promise.all([openPage({ width: 1280, height: 860 }), openPage({ width: 1280, height: 860 })]);
   await Promise.all([openBusyShowtime(ada), openBusyShowtime(bob)]);
   let winner, loser, taken;
 
@@ -142,6 +142,10 @@ test("two browsers race for seats", async (t) => {
   await t.test("bookings are there after a reload, at phone width and in the dark too", async () => {
     await loser.setViewportSize({ width: 390, height: 844 });
     await loser.emulateMedia({ colorScheme: "dark" });
+    await loser.evaluate(() => {
+      const { refreshToken } = JSON.parse(sessionStorage["cinema.session"]);
+      sessionStorage["cinema.session"] = JSON.stringify({ accessToken: "expired", refreshToken });
+    });
     await loser.reload();
     await card(loser).locator(".ticket img").nth(1).waitFor();
     const [content, window] = await loser.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
