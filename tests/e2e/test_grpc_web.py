@@ -36,18 +36,19 @@ class Browser:
         self._port = port
         self._origin = origin
 
-    def send(self, method: str, path: str, body: bytes | None = None, **headers: str) -> http.client.HTTPResponse:
+    def send(
+        self, method: str, path: str, headers: dict[str, str], body: bytes | None = None
+    ) -> http.client.HTTPResponse:
         """Send a request and return the response, whose body may go on."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=SECONDS)
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.request(method, path, body, {"origin": self._origin, "connection": "close", **named})
+        connection.request(method, path, body, {"origin": self._origin, "connection": "close", **headers})
         return connection.getresponse()
 
     def call(self, path: str, request: Message) -> http.client.HTTPResponse:
         """Call a method by gRPC-Web."""
         message = request.SerializeToString()
         body = struct.pack(">BI", 0, len(message)) + message
-        return self.send("POST", path, body, content_type="application/grpc-web+proto", x_grpc_web="1")
+        return self.send("POST", path, {"content-type": "application/grpc-web+proto", "x-grpc-web": "1"}, body)
 
 
 def frames(response: http.client.HTTPResponse) -> Iterator[tuple[int, bytes]]:
@@ -127,14 +128,14 @@ def test_a_stream(envoy_port: int) -> None:
 def test_which_pages_may_call(envoy_port: int, origin: str, may: bool) -> None:
     """Before it calls, a browser asks whether the page of an origin may: those on this machine may."""
     wanted = {
-        "access_control_request_method": "POST",
-        "access_control_request_headers": "authorization,content-type,grpc-timeout,x-grpc-web,x-user-agent",
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "authorization,content-type,grpc-timeout,x-grpc-web,x-user-agent",
     }
-    with Browser(envoy_port, origin).send("OPTIONS", f"{SERVICE}/ListShowtimes", **wanted) as asked:
+    with Browser(envoy_port, origin).send("OPTIONS", f"{SERVICE}/ListShowtimes", wanted) as asked:
         asked.read()
     assert asked.headers["access-control-allow-origin"] == (origin if may else None)
     if may:
         allowed = set(asked.headers["access-control-allow-headers"].split(","))
-        assert allowed >= set(wanted["access_control_request_headers"].split(","))
+        assert allowed >= set(wanted["access-control-request-headers"].split(","))
         assert asked.headers["access-control-allow-methods"] == "POST"
         assert int(asked.headers["access-control-max-age"]) > 0

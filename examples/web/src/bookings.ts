@@ -98,9 +98,10 @@ export class BookingCard {
 
   async #askToCancel(): Promise<void> {
     try {
-      const { refundAmount, refundPercent } = await bookings.getCancellationQuote({ bookingId: this.booking.bookingId });
+      const quote = await bookings.getCancellationQuote({ bookingId: this.booking.bookingId });
+      const back = `${money(quote.refundAmount!)} back (${quote.refundPercent}%)`;
       const dialog = byId<HTMLDialogElement>("cancel");
-      byId("quote").textContent = `You get ${money(refundAmount!)} back (${refundPercent}%). The tickets become void.`;
+      byId("quote").textContent = `You get ${back}. The tickets become void.`;
       dialog.returnValue = "";
       dialog.onclose = () => dialog.returnValue === "yes" && void this.#cancel();
       dialog.showModal();

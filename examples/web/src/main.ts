@@ -39,8 +39,8 @@ async function open(showtimeId: string): Promise<void> {
   say("");
   showOptions([]);
   byId("title").textContent = showtime.movie!.title;
-  byId("about").textContent =
-    `${localTime(showtime.startTime!, showtime.cinema!.timeZone)}, ${showtime.auditoriumName}, ${showtime.cinema!.name}`;
+  const when = localTime(showtime.startTime!, showtime.cinema!.timeZone);
+  byId("about").textContent = `${when}, ${showtime.auditoriumName}, ${showtime.cinema!.name}`;
   map = new SeatMap(byId("map"), auditorium!, toggle);
   const watcher = {
     frame(frame: Parameters<Parameters<typeof watchSeats>[1]["frame"]>[0]) {
@@ -192,7 +192,8 @@ function show(): void {
   const seats = map.inOrder(chosen.keys());
   map.mark(new Set(seats), new Set(cards.flatMap(({ booking }) => seatsOf(booking))));
   byId("chosen").replaceChildren(...seats.map(choiceOf));
-  const prices = seats.map((seat) => ticketTypes(seat).find(({ ticketType }) => ticketType === chosen.get(seat))!.price!);
+  const lines = seats.map((seat) => ticketTypes(seat).find(({ ticketType }) => ticketType === chosen.get(seat))!);
+  const prices = lines.map(({ price }) => price!);
   const total = prices.reduce((sum, { minorUnits }) => sum + minorUnits, 0n);
   byId<HTMLButtonElement>("best").disabled = holding;
   const button = byId<HTMLButtonElement>("hold");
@@ -230,7 +231,9 @@ function listAreas(): void {
 }
 
 async function start(): Promise<void> {
-  party.append(...Array.from({ length: MOST_SEATS }, (_, size) => create("option", { selected: size === 1 }, `${size + 1}`)));
+  for (let size = 1; size <= MOST_SEATS; size++) {
+    party.append(create("option", { selected: size === 2 }, `${size}`));
+  }
   const { showtimes: listing } = await showtimes.listShowtimes({ startTimeFrom: timestampNow(), pageSize: 200 });
   const select = byId<HTMLSelectElement>("showtime");
   for (const each of listing) {
@@ -245,7 +248,10 @@ async function start(): Promise<void> {
     await open(wanted);
   };
   select.onchange = () => (location.hash = select.value);
-  const guarded = () => go().catch((error) => ConnectError.from(error).code !== Code.Canceled && say(explain(error)));
+  const guarded = () =>
+    go().catch((error) => {
+      if (ConnectError.from(error).code !== Code.Canceled) say(explain(error)); // another showtime was chosen meanwhile
+    });
   window.onhashchange = guarded;
   byId("suggest").onsubmit = (event) => {
     event.preventDefault();

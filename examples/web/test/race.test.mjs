@@ -1,69 +1,14 @@
-// Two customers, each in a Chromium of their own, race for seats on the page of `make demo-web`. Nothing is mocked: the
-// page calls the server through Envoy. With PICTURES=folder, screenshots go there.
+// Two customers, each in a Chromium of their own, race for seats. With PICTURES=folder, screenshots go there.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import jsQR from "jsqr";
-import { chromium } from "playwright-core";
 import { PNG } from "pngjs";
+import { button, card, choose, seat, Shop, statusOf, words } from "./shop.mjs";
 
-const PLACES = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
-const executablePath = process.env.CHROMIUM ?? PLACES.find(existsSync);
-const QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-  "--disable-component-update", "--disable-sync"];
-const PATIENCE = 60_000; // milliseconds; the machine may be busy
-
-let demo;
-let address;
-const browsers = [];
-
-before(async () => {
-  assert.ok(executablePath, "Chromium is needed: apt install chromium, or CHROMIUM=/path/to/it");
-  demo = spawn(process.env.PYTHON ?? "../../.venv/bin/python", ["demo.py", "--port", "0"], { stdio: ["ignore", "pipe", "inherit"] });
-  address = await new Promise((resolve, reject) => {
-    demo.stdout.on("data", (line) => resolve(/http:\S+/.exec(`${line}`)?.[0]));
-    demo.on("exit", (code) => reject(new Error(`the demo ended with code ${code}`)));
-  });
-});
-
-after(async () => {
-  await Promise.all(browsers.map((browser) => browser.close()));
-  if (demo.exitCode === null) demo.kill("SIGINT");
-});
-
-async function openPage(viewport, colorScheme = "light") {
-  const browser = await chromium.launch({ executablePath, args: QUIET });
-  browsers.push(browser);
-  const page = await browser.newPage({ viewport, colorScheme, deviceScaleFactor: 1 });
-  page.setDefaultTimeout(PATIENCE);
-  page.on("pageerror", (error) => assert.fail(error));
-  return page;
-}
-
-/** Open the showtime of the Grand Hall with the fewest free seats, and wait until it is live. */
-async function openBusyShowtime(page) {
-  await page.goto(address);
-  await page.locator("#live[data-live=true]").waitFor();
-  const options = await page.locator("#showtime option").evaluateAll((all) => all.map((each) => [each.value, each.text]));
-  const free = ([, text]) => Number(/\((\d+) free\)/.exec(text)[1]);
-  const [id] = options.filter(([, text]) => text.includes("Grand Hall")).sort((one, other) => free(one) - free(other))[0];
-  await page.locator("#showtime").selectOption(id);
-  await seat(page, "O20").waitFor();
-  await statusOf(page, "E11", "sold");
-}
-
-const seat = (page, label) => page.locator(`#map [data-seat=${label}]`);
-const statusOf = (page, label, status) => page.locator(`#map [data-seat=${label}][data-status=${status}]`).waitFor();
-const button = (page, name) => page.getByRole("button", { name, exact: true });
-const card = (page) => page.locator(".booking").first();
-const words = (page) => page.locator("#notice");
-
-async function choose(page, labels) {
-  for (const label of labels) await seat(page, label).click();
-  for (const label of labels) assert.equal(await seat(page, label).getAttribute("aria-pressed"), "true");
-}
+const shop = new Shop();
+before(() => shop.open());
+after(() => shop.close());
 
 async function picture(page, name) {
   if (process.env.PICTURES === undefined) return;
@@ -79,8 +24,8 @@ async function decode(image) {
 }
 
 test("two browsers race for seats", async (t) => {
-  const [ada, bob] = await Promise.all([openPage({ width: 1280, height: 860 }), openPage({ width: 1280, height: 860 })]);
-  await Promise.all([openBusyShowtime(ada), openBusyShowtime(bob)]);
+  const [ada, bob] = await Promise.all([shop.newPage(), shop.newPage()]);
+  await Promise.all([shop.showBusyShowtime(ada), shop.showBusyShowtime(bob)]);
   let winner, loser, taken;
 
   await t.test("a choice that strands a seat is explained, and the seat can be added", async () => {
@@ -182,9 +127,7 @@ test("two browsers race for seats", async (t) => {
 
   await t.test("Ctrl-C ends everything", async () => {
     const api = await winner.locator("meta[name=api]").getAttribute("content");
-    const ended = new Promise((resolve) => demo.removeAllListeners("exit").on("exit", resolve));
-    demo.kill("SIGINT");
-    assert.equal(await ended, 0);
+    assert.equal(await shop.end(), 0);
     await assert.rejects(fetch(api), "Envoy listens no more");
     await winner.locator("#live[data-live=false]").waitFor();
   });
