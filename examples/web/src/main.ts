@@ -212,7 +212,8 @@ function choiceOf(seat: string): HTMLElement {
     chosen.set(seat, select.value);
     show();
   };
-  const drop = create("button", { type: "button", ariaLabel: `Remove seat ${seat}`, onclick: () => toggle(seat) }, "✕");
+  const drop = create("button", { type: "button", ariaLabel: `Remove seat ${seat}` }, "✕");
+  drop.onclick = () => toggle(seat);
   return create("li", {}, create("strong", {}, seat), select, drop);
 }
 
