@@ -32,12 +32,13 @@ dev: $(ENVIRONMENT) ## Like run, but restart on code changes
 	@exec $(BIN)/watchfiles --filter python '$(BIN)/cinema serve --demo' cinema_grpc generated
 
 PORT ?= 8080
+WEB_PACKAGES := examples/web/node_modules/.package-lock.json
 
 .PHONY: demo-web
-demo-web: $(ENVIRONMENT) examples/web/node_modules ## Start a page with a live seat map (examples/web) with server and Envoy; PORT=8080
+demo-web: $(ENVIRONMENT) $(WEB_PACKAGES) ## Start a page with a live seat map (examples/web) with server and Envoy; PORT=8080
 	@exec $(BIN)/python examples/web/demo.py --port $(PORT)
 
-examples/web/node_modules: examples/web/package-lock.json
+$(WEB_PACKAGES): examples/web/package-lock.json
 	@command -v npm >/dev/null || { echo "Node.js 20 or newer, with npm, is needed to build the page: https://nodejs.org" >&2; exit 1; }
 	@cd examples/web && npm ci --silent --no-audit --no-fund
 	@touch $@
@@ -77,7 +78,7 @@ test-examples: $(ENVIRONMENT) ## Generate, build and run the examples against a 
 
 # CHROMIUM=/path/to/chromium chooses another one; PICTURES=docs/images takes screenshots.
 .PHONY: test-web
-test-web: $(ENVIRONMENT) examples/web/node_modules ## Test the page of examples/web: two Chromium browsers race for seats
+test-web: $(ENVIRONMENT) $(WEB_PACKAGES) ## Test the page of examples/web: two Chromium browsers race for seats
 	@cd examples/web && npm run --silent check && PYTHON=$(CURDIR)/$(BIN)/python $(if $(PICTURES),PICTURES=$(abspath $(PICTURES))) \
 		npm test --silent
 

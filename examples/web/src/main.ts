@@ -42,6 +42,8 @@ async function open(showtimeId: string): Promise<void> {
   const when = localTime(showtime.startTime!, showtime.cinema!.timeZone);
   byId("about").textContent = `${when}, ${showtime.auditoriumName}, ${showtime.cinema!.name}`;
   map = new SeatMap(byId("map"), auditorium!, toggle);
+  const scroller = byId("scroller");
+  scroller.scrollLeft = (scroller.scrollWidth - scroller.clientWidth) / 2;
   const watcher = {
     frame(frame: Parameters<Parameters<typeof watchSeats>[1]["frame"]>[0]) {
       const went = map.update(frame.seats).filter((seat) => chosen.has(seat));
@@ -184,6 +186,7 @@ function showOptions(options: readonly SeatOption[]): void {
 /** Say what happened; the empty text ends what was said before. */
 function say(words: string): void {
   byId("notice").replaceChildren(words);
+  if (words !== "") byId("notice").scrollIntoView({ block: "nearest" });
   map?.point([]);
 }
 

@@ -93,8 +93,6 @@ export class SeatMap {
   /** Point at seats, such as those that a choice would strand; none ends that. */
   point(labels: readonly string[]): void {
     for (const [label, { button }] of this.#seats) button.classList.toggle("pointed", labels.includes(label));
-    const first = this.#seats.get(labels[0] ?? "");
-    first?.button.scrollIntoView({ block: "nearest", inline: "center" });
   }
 
   /** Return whether a seat is free, as far as is known here. */
