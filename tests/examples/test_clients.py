@@ -72,7 +72,7 @@ CLIENTS = (
                 *("protoc-gen-prost@0.5.0", "protoc-gen-tonic@0.5.0"),
             ),
             GENERATE,
-            ("cargo", "build", "--quiet", "--locked"),
+            ("cargo", "build", "--quiet"),
         ),
         ("target/debug/buyseats",),
     ),
