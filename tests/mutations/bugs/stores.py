@@ -23,7 +23,7 @@ MUTATIONS = (
     mutation(
         "showtimes are added to an auditorium that is not locked",
         f"{DATABASE}/catalog_changes.py",
-        "row = connection.execute(_locking(query)).one_or_none()",
+        "row = connection.execute(locking(query)).one_or_none()",
         "row = connection.execute(query).one_or_none()",
         "tests/store/test_programme_store.py::test_of_many_showtimes_that_overlap_and_come_at_once_one_is_kept",
     ),
