@@ -142,7 +142,7 @@ def _collect_garbage_rarely() -> None:
 
 def _log_start(server: CinemaServer, settings: Settings) -> None:
     log_payments(settings)
-    if settings.ticket_keys is None and _jwt_secret(settings, with_demo=True) is None:
+    if settings.signing_keys is not None and settings.jwt_secret is None and settings.ticket_keys is None:
         logger.warning(f"codes of tickets are random: doors can't check them offline; set {PREFIX}TICKET_KEYS")
     logger.info(
         "serving",

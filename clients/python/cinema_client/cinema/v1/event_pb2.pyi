@@ -62,7 +62,9 @@ class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.V
     EVENT_TYPE_TICKET_REDEEMED: _EventType.ValueType  # 14
     """A ticket was redeemed at the door, at `time`: by the clock of the door if that was offline. `seats` is its seat."""
     EVENT_TYPE_REDEMPTION_REVERSED: _EventType.ValueType  # 15
-    """The redemption of a ticket was reversed. `seats` is its seat."""
+    """The redemption of a ticket was reversed. `seats` is its seat. TICKET_REDEEMED follows in the same change if a
+    conflict took its place.
+    """
 
 class EventType(_EventType, metaclass=_EventTypeEnumTypeWrapper):
     """What happened. Skip values that you do not know."""
@@ -102,7 +104,9 @@ EVENT_TYPE_REFUND_FAILED: EventType.ValueType  # 13
 EVENT_TYPE_TICKET_REDEEMED: EventType.ValueType  # 14
 """A ticket was redeemed at the door, at `time`: by the clock of the door if that was offline. `seats` is its seat."""
 EVENT_TYPE_REDEMPTION_REVERSED: EventType.ValueType  # 15
-"""The redemption of a ticket was reversed. `seats` is its seat."""
+"""The redemption of a ticket was reversed. `seats` is its seat. TICKET_REDEEMED follows in the same change if a
+conflict took its place.
+"""
 Global___EventType: _TypeAlias = EventType  # noqa: Y015
 
 @_typing.final

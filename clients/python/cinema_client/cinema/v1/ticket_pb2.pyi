@@ -34,7 +34,7 @@ class _RedemptionStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Rede
     REDEMPTION_STATUS_ADMITTED_VOID: _RedemptionStatus.ValueType  # 3
     """A door let someone in while it was offline, with a ticket that was void when this was recorded."""
     REDEMPTION_STATUS_REVERSED: _RedemptionStatus.ValueType  # 4
-    """It was ADMITTED, and staff reversed it."""
+    """It was ADMITTED or a CONFLICT, and staff reversed it."""
 
 class RedemptionStatus(_RedemptionStatus, metaclass=_RedemptionStatusEnumTypeWrapper):
     """What a redemption stands for."""
@@ -48,7 +48,7 @@ REDEMPTION_STATUS_CONFLICT: RedemptionStatus.ValueType  # 2
 REDEMPTION_STATUS_ADMITTED_VOID: RedemptionStatus.ValueType  # 3
 """A door let someone in while it was offline, with a ticket that was void when this was recorded."""
 REDEMPTION_STATUS_REVERSED: RedemptionStatus.ValueType  # 4
-"""It was ADMITTED, and staff reversed it."""
+"""It was ADMITTED or a CONFLICT, and staff reversed it."""
 Global___RedemptionStatus: _TypeAlias = RedemptionStatus  # noqa: Y015
 
 @_typing.final
@@ -148,7 +148,9 @@ class DoorTicket(_message.Message):
     """Whether the ticket admits its holder."""
     @_builtins.property
     def redemption(self) -> Global___Redemption:
-        """The redemption that is ADMITTED. Unset if the ticket was not redeemed."""
+        """The redemption that stands: the one that is ADMITTED, or a CONFLICT after that was reversed. Unset if the ticket
+        is not redeemed.
+        """
 
     def __init__(
         self,

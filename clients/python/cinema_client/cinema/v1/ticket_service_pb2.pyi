@@ -194,7 +194,9 @@ class RedeemTicketRequest(_message.Message):
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     code: _builtins.str
-    """Code of the ticket, exactly as it was read. Exactly one of code and ticket_id is required."""
+    """Code of the ticket, as it was read; white space around it is ignored. Exactly one of code and ticket_id is
+    required.
+    """
     ticket_id: _builtins.str
     """Identifier of the ticket, for example from the door's list."""
     showtime_id: _builtins.str
@@ -323,7 +325,7 @@ class OfflineRedemption(_message.Message):
     REDEEM_TIME_FIELD_NUMBER: _builtins.int
     GATE_FIELD_NUMBER: _builtins.int
     code: _builtins.str
-    """Code of the ticket, exactly as it was read. Required."""
+    """Code of the ticket, as it was read; white space around it is ignored. Required."""
     gate: _builtins.str
     """Name of the gate: 1 to 64 characters. Required."""
     @_builtins.property

@@ -115,7 +115,8 @@ class TicketServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReverseRedemption(self, request, context):
-        """Reverses the redemption of a ticket, so that it can be redeemed again.
+        """Reverses the redemption of a ticket, so that it can be redeemed again. If a door that was offline let someone in
+        with it too (CONFLICT), the ticket stays REDEEMED by that redemption, until it is reversed by another call.
 
         Access: staff.
 

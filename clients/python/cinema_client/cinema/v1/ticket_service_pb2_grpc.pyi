@@ -76,7 +76,8 @@ class TicketServiceStub:
     - FAILED_PRECONDITION TICKET_ALREADY_REDEEMED.
     """
     ReverseRedemption: _grpc.UnaryUnaryMultiCallable[_ticket_service_pb2.ReverseRedemptionRequest, _ticket_service_pb2.ReverseRedemptionResponse]
-    """Reverses the redemption of a ticket, so that it can be redeemed again.
+    """Reverses the redemption of a ticket, so that it can be redeemed again. If a door that was offline let someone in
+    with it too (CONFLICT), the ticket stays REDEEMED by that redemption, until it is reversed by another call.
 
     Access: staff.
 
@@ -157,7 +158,8 @@ class TicketServiceAsyncStub(TicketServiceStub):
     - FAILED_PRECONDITION TICKET_ALREADY_REDEEMED.
     """
     ReverseRedemption: _aio.UnaryUnaryMultiCallable[_ticket_service_pb2.ReverseRedemptionRequest, _ticket_service_pb2.ReverseRedemptionResponse]  # type: ignore[assignment]
-    """Reverses the redemption of a ticket, so that it can be redeemed again.
+    """Reverses the redemption of a ticket, so that it can be redeemed again. If a door that was offline let someone in
+    with it too (CONFLICT), the ticket stays REDEEMED by that redemption, until it is reversed by another call.
 
     Access: staff.
 
@@ -259,7 +261,8 @@ class TicketServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ticket_service_pb2.ReverseRedemptionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ticket_service_pb2.ReverseRedemptionResponse, _abc.Awaitable[_ticket_service_pb2.ReverseRedemptionResponse]]:
-        """Reverses the redemption of a ticket, so that it can be redeemed again.
+        """Reverses the redemption of a ticket, so that it can be redeemed again. If a door that was offline let someone in
+        with it too (CONFLICT), the ticket stays REDEEMED by that redemption, until it is reversed by another call.
 
         Access: staff.
 
