@@ -13,8 +13,9 @@ and the customer's own seats in them. It follows that:
 - A customer who pays for all bookings, in the order of their creation, is never refused.
 - What other customers do after a booking never causes a refusal. It can only prevent one: a seat counts only if it is
   single and free now.
-- The gap rule accepts the paid bookings of a customer in the order of their creation. Only cancelling can leave a
-  single seat, a paid booking or some seats of a hold, since cancelling is never refused.
+- In the order of their creation, the gap rule accepts the paid bookings of a customer, or names only seats that another
+  of them has. Only cancelling can leave a single seat, a paid booking or some seats of a hold, since cancelling is never
+  refused.
 
 A pending payment may succeed or fail. If the result depends on that, the next payment waits for it.
 """

@@ -33,11 +33,12 @@ OVERLAPS = (
 LEFT = (
     "SELECT count(*) FILTER (WHERE status <> 'CANCELLED'),"
     " (SELECT count(*) FROM seat_claim WHERE seat_claim.showtime_id = '{0}'),"
-    " coalesce(sum(total_price) FILTER (WHERE confirm_time IS NOT NULL), 0)::int"
+    " coalesce(sum(total_price) FILTER (WHERE EXISTS (SELECT 1 FROM payment_attempt"
+    "  WHERE payment_attempt.booking_id = booking.booking_id AND payment_attempt.status = 'CHARGED')), 0)::int"
     " - (SELECT coalesce(sum(amount), 0) FROM refund WHERE refund.showtime_id = '{0}')::int"
     " FROM booking WHERE showtime_id = '{0}'"
 )
-"""How many bookings and claims a cancelled showtime has left, and how much of what was paid is not owed back."""
+"""How many bookings and claims a cancelled showtime has left, and how much of what was charged is not owed back."""
 
 
 async def change(
