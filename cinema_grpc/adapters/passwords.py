@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib import resources
 from typing import Any, TypeVar
 
@@ -171,6 +171,7 @@ def _lower_priority() -> None:
         os.nice(NICENESS)
 
 
+@cache
 def load_commonest_passwords() -> frozenset[str]:
     """Return the 10,000 most common passwords of 8 characters or more, in lower case.
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 from cinema.buf.validate import validate_pb2
@@ -103,6 +103,7 @@ def refusing_garbage(deserialize: Deserializer) -> Deserializer:
     return parse
 
 
+@cache
 def _reader(request_type: Descriptor) -> Callable[[bytes], tuple[Message, Sequence[FieldViolation]]]:
     message_class = GetMessageClass(request_type)
     parse = refusing_garbage(message_class.FromString)

@@ -62,7 +62,7 @@ class GatedProvider(ForwardingProvider):
 
 @pytest.mark.no_cover
 @pytest.mark.parametrize("gateway", ["simulated", "stripe"])
-@pytest.mark.parametrize("races", [150, pytest.param(10_000, marks=pytest.mark.torture)])
+@pytest.mark.parametrize("races", [60, pytest.param(10_000, marks=pytest.mark.torture)])
 async def test_payment_against_expiry(
     app: App, database_url: str, gateway: str, races: int, record_property: Callable[[str, object], None]
 ) -> None:

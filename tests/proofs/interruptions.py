@@ -17,7 +17,7 @@ from tests.builders import NOW
 from tests.database import reading
 from tests.rpc.conftest import UNLIMITED, App, Metadata, new_id, running
 
-SHORT, LONG = 10, 2_000
+SHORT, LONG = 5, 2_000
 """How many instants there are in a short form, and in a long one."""
 WHOLE_CALLS = 7
 """How many calls are let through, to learn how long one takes."""

@@ -14,7 +14,7 @@ from tests.proofs.targets import SAMPLES, Target, a_target
 from tests.proofs.vitals import MEBIBYTE, growth, memory
 from tests.rpc.conftest import METHODS
 
-SHORT, LONG = 30, 50_000
+SHORT, LONG = 12, 50_000
 AT_ONCE = 16
 ALLOWED_GROWTH = 4 * MEBIBYTE
 """How much memory may grow while the second half of 50,000 requests is answered; much of it is what they have made."""

@@ -30,7 +30,7 @@ FAULT = re.compile(r'"code":"(INTERNAL|UNKNOWN)"')
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("calls", "clients"), [(600, 20), pytest.param(100_000, 50, marks=pytest.mark.torture)])
+@pytest.mark.parametrize(("calls", "clients"), [(300, 20), pytest.param(100_000, 50, marks=pytest.mark.torture)])
 async def test_random_calls_on_a_bad_network(
     kind: str,
     calls: int,

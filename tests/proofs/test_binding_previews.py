@@ -57,7 +57,7 @@ MONEY = """
 
 
 @OFFICES
-@pytest.mark.parametrize("calls", [100, pytest.param(10_000, marks=pytest.mark.torture)])
+@pytest.mark.parametrize("calls", [50, pytest.param(10_000, marks=pytest.mark.torture)])
 async def test_executions_do_what_previews_showed(
     kind: str,
     offices: int,

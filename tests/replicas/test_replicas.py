@@ -22,7 +22,7 @@ from tests.replicas.conftest import Chain, Replica, a_chain
 TORTURE = pytest.mark.torture
 
 
-@pytest.mark.parametrize("rounds", [20, pytest.param(500, marks=TORTURE)])
+@pytest.mark.parametrize("rounds", [5, pytest.param(500, marks=TORTURE)])
 async def test_two_hundred_clients_on_one_seat(
     chain: Chain, rounds: int, record_property: Callable[[str, object], None]
 ) -> None:
@@ -43,7 +43,7 @@ async def test_two_hundred_clients_on_one_seat(
     record_property("figures", f"{rounds} rounds, one winner each")
 
 
-@pytest.mark.parametrize("commands", [1_500, pytest.param(20_000, marks=TORTURE)])
+@pytest.mark.parametrize("commands", [500, pytest.param(20_000, marks=TORTURE)])
 async def test_random_commands(chain: Chain, commands: int, record_property: Callable[[str, object], None]) -> None:
     """What twenty clients were told agrees with what is in the database, whatever they did and wherever."""
     log = Log()

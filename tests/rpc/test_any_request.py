@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from cinema_grpc.adapters.database import schema
 from tests.builders import NOW
-from tests.conftest import KINDS, Lend
+from tests.conftest import Lend
 from tests.database import reading
 from tests.proofs.any_request import ALTERNATIVES
 from tests.rpc.conftest import METHODS, PASSWORD, App, Metadata, moment, new_id, read_refusal, running
@@ -78,7 +78,9 @@ class World:
             return (await connection.exec_driver_sql(ROWS_AND_WRITERS)).all()
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=KINDS)
+@pytest_asyncio.fixture(
+    scope="module", loop_scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.torture)]
+)
 async def world(
     request: pytest.FixtureRequest, lend: Lend, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[World]:

@@ -26,7 +26,7 @@ async def crowded(database_url: str) -> AsyncIterator[App]:
 
 
 @pytest.mark.no_cover
-@pytest.mark.parametrize("rounds", [20, pytest.param(100, marks=pytest.mark.torture)])
+@pytest.mark.parametrize("rounds", [5, pytest.param(100, marks=pytest.mark.torture)])
 async def test_a_hundred_clients_on_one_seat(crowded: App, rounds: int) -> None:
     """One winner and 99 SEATS_UNAVAILABLE, time and again, with holds and sales of others in between."""
     app = crowded

@@ -2,11 +2,20 @@
 
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.e2e.client.shop import Shop
 from tests.e2e.conftest import CINEMA, SECONDS, environment
+
+
+# A program that is started with SIGINT ignored, as in the background of a shell, would not notice Ctrl-C.
+WITH_CTRL_C = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 @contextmanager
@@ -15,7 +24,7 @@ def watching(
 ) -> Iterator[subprocess.Popen[str]]:
     """Run a command that goes on until Ctrl-C, which then ends it well."""
     process = subprocess.Popen(  # noqa: S603 (our own program)
-        [CINEMA, *command],
+        [sys.executable, "-c", WITH_CTRL_C, CINEMA, *command],
         env=environment(CINEMA_SERVER=shop.address, **settings),
         stdout=output,
         stderr=subprocess.PIPE,
