@@ -229,24 +229,6 @@ def step(box: Box, doing: Step, by: str, opened: dict[str, str]) -> None:
         pass
 
 
-@settings(max_examples=200, deadline=None)
-@given(st.lists(STEPS, min_size=5, max_size=25))
-def test_the_paid_bookings_obey_the_gap_rule_alone(steps: list[Step]) -> None:
-    """Whatever a customer holds, cancels, lets lapse and pays for, in any order and concurrently: in the order of their
-    creation, without the others, the paid bookings strand no seat that is still free.
-    """
-    box, opened = Box(SECTIONS), dict[str, str]()
-    for each in steps:
-        step(box, each, "ada", opened)
-    plan, taken, stranded = box.showtime.terms.seat_plan, set[int](), set[int]()
-    for booking in sorted(box.showtime._bookings.values(), key=lambda each: each.booking_id):
-        if booking.status is BookingStatus.CONFIRMED:
-            positions = plan.positions(booking.labels)
-            stranded.update(plan.stranded(positions, lambda each: each not in taken))
-            taken.update(positions)
-    assert stranded <= taken
-
-
 def test_a_seat_that_was_single_may_be_paid_for_first() -> None:
     """A4 and A5 alone would strand A6, which is paid for by then."""
     box = Box(SECTIONS)
