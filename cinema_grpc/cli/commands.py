@@ -99,6 +99,8 @@ def audit_command(as_json: bool) -> None:  # noqa: FBT001 (click calls it)
 @click.option("--csv", "as_csv", is_flag=True, help="Write CSV, with amounts in minor units.")
 @click.option("--server", envvar="CINEMA_SERVER", metavar="HOST:PORT", help="Ask this server, not the database.")
 @click.option("--ca", envvar="CINEMA_CA", type=click.Path(path_type=Path), help="With a server: certificates to trust.")
+@click.option("--cert", envvar="CINEMA_CERT", type=click.Path(path_type=Path), help="With a server: your certificate.")
+@click.option("--key", envvar="CINEMA_KEY", type=click.Path(path_type=Path), help="With a server: the key of --cert.")
 @click.option(
     "-o", "--output", type=click.Choice(("text", "json")), default="text", help="What to write: text or json."
 )
@@ -112,6 +114,8 @@ def report_command(
     as_csv: bool,  # noqa: FBT001 (click calls it)
     server: str | None,
     ca: Path | None,
+    cert: Path | None,
+    key: Path | None,
     output: str,
 ) -> None:
     """Report what a cinema sold and refunded, by business days from 05:00 to 05:00 in its time zone.
@@ -125,8 +129,9 @@ def report_command(
     output = "csv" if as_csv else output
     if server is not None:
         from cinema_grpc.cli.client.report import report_of_server
+        from cinema_grpc.cli.client.servers import TlsFiles
 
-        report_of_server(server, ca, output, cinema, showtime, movie, from_date, until_date, by)
+        report_of_server(server, TlsFiles(ca, cert, key), output, cinema, showtime, movie, from_date, until_date, by)
         return
     from cinema_grpc.cli.report_output import write
     from cinema_grpc.cli.sales_report import report_sales

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
-from cinema_grpc.cli.client.servers import BadServer, parse_server, system_roots
+from cinema_grpc.cli.client.servers import BadServer, TlsFiles, parse_server, system_roots
 from tests.certificates import Authority
 
 
@@ -25,7 +26,7 @@ from tests.certificates import Authority
 )
 def test_plaintext_only_to_loopback(text: str, url: str) -> None:
     """Unless the address says otherwise."""
-    assert parse_server(text, None).url == url
+    assert parse_server(text, TlsFiles()).url == url
 
 
 @pytest.mark.parametrize(
@@ -33,23 +34,51 @@ def test_plaintext_only_to_loopback(text: str, url: str) -> None:
 )
 def test_other_forms_are_refused(text: str) -> None:
     with pytest.raises(BadServer, match=r"--server: must be HOST:PORT, .*; http:// or https:// may stand before it"):
-        parse_server(text, None)
+        parse_server(text, TlsFiles())
 
 
 def test_certificates(tmp_path: Path) -> None:
     """A file of them means TLS, also on loopback. It must have some."""
     file = tmp_path / "ca.pem"
     file.write_bytes(Authority().certificate)
-    server = parse_server("127.0.0.1:50051", file)
+    server = parse_server("127.0.0.1:50051", TlsFiles(file))
     assert (server.plaintext, server.root_certificates) == (False, file.read_bytes())
     with pytest.raises(BadServer, match="--ca: needs TLS"):
-        parse_server("http://127.0.0.1:50051", file)
+        parse_server("http://127.0.0.1:50051", TlsFiles(file))
     for content in (b"", b"no certificate", b"\xff"):
         file.write_bytes(content)
         with pytest.raises(BadServer, match="must have certificates in PEM"):
-            parse_server("127.0.0.1:50051", file)
+            parse_server("127.0.0.1:50051", TlsFiles(file))
     with pytest.raises(BadServer, match="can't read"):
-        parse_server("127.0.0.1:50051", tmp_path / "none.pem")
+        parse_server("127.0.0.1:50051", TlsFiles(tmp_path / "none.pem"))
+
+
+def test_own_certificates(tmp_path: Path) -> None:
+    """A certificate needs its key, and means TLS on loopback too."""
+    key, chain = Authority().issue("desk.example")
+    files = {"key.pem": key, "cert.pem": chain, "other.pem": Authority().issue()[0], "locked.pem": locked(key)}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    cert = tmp_path / "cert.pem"
+    server = parse_server("127.0.0.1:50051", TlsFiles(cert=cert, key=tmp_path / "key.pem"))
+    assert (server.plaintext, server.certificate_chain, server.private_key) == (False, chain, key)
+    for given in (TlsFiles(cert=cert), TlsFiles(key=tmp_path / "key.pem")):
+        with pytest.raises(BadServer, match="--cert and --key need each other"):
+            parse_server("cinema.example:443", given)
+    for name in ("other.pem", "locked.pem", "cert.pem"):
+        with pytest.raises(BadServer, match="its private key without a password"):
+            parse_server("cinema.example:443", TlsFiles(cert=cert, key=tmp_path / name))
+    with pytest.raises(BadServer, match="--key: can't read"):
+        parse_server("cinema.example:443", TlsFiles(cert=cert, key=tmp_path / "none.pem"))
+    with pytest.raises(BadServer, match="--cert: needs TLS"):
+        parse_server("http://cinema.example:80", TlsFiles(cert=cert, key=tmp_path / "key.pem"))
+
+
+def locked(key: bytes) -> bytes:
+    """Return a private key with a password."""
+    private = serialization.load_pem_private_key(key, None)
+    lock = serialization.BestAvailableEncryption(b"a password")
+    return private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, lock)
 
 
 def test_the_system_s_certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,4 +87,4 @@ def test_the_system_s_certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     file.write_bytes(Authority().certificate)
     monkeypatch.setenv("SSL_CERT_FILE", str(file))
     assert system_roots() == file.read_bytes()
-    assert parse_server("cinema.example:443", None).root_certificates == file.read_bytes()
+    assert parse_server("cinema.example:443", TlsFiles()).root_certificates == file.read_bytes()

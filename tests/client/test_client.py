@@ -56,8 +56,44 @@ async def test_tls(kind: type[Client | AsyncClient], database_url: str, tmp_path
                     await either.call(either.client.catalog.ListMovies, request)
                 assert raised.value.code() is code
             await either.close()
-        with pytest.raises(ValueError, match="root_certificates are for TLS"):
+        with pytest.raises(ValueError, match="are for TLS: leave them out"):
             kind(address, root_certificates=authority.certificate, plaintext=True)
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+async def test_client_certificates(kind: type[Client | AsyncClient], database_url: str, tmp_path: Path) -> None:
+    """A server that asks for one refuses clients without, and those with another authority's."""
+    authority = Authority()
+    files = write(tmp_path, *authority.issue(), client_ca=authority.certificate)
+    async with running(database_url, **files) as app:
+        request = catalog_service_pb2.ListMoviesRequest()
+        for (key, chain), is_served in (
+            (authority.issue("desk.example"), True),
+            (Authority().issue("desk.example"), False),
+            ((None, None), False),
+        ):
+            client = kind(
+                app.server.address,
+                root_certificates=authority.certificate,
+                certificate_chain=chain,
+                private_key=key,
+                timeout=5,
+            )
+            either = Either(client, [])
+            if is_served:
+                await either.call(either.client.catalog.ListMovies, request)
+            else:
+                with pytest.raises(CinemaError) as raised:
+                    await either.call(either.client.catalog.ListMovies, request)
+                assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
+            await either.close()
+    key, chain = authority.issue()
+    with pytest.raises(ValueError, match="need each other"):
+        kind("localhost:1", certificate_chain=chain)
+    with pytest.raises(ValueError, match="need each other"):
+        kind("localhost:1", private_key=key)
+    with pytest.raises(ValueError, match="are for TLS: leave them out"):
+        kind("localhost:1", certificate_chain=chain, private_key=key, plaintext=True)
 
 
 async def test_without_tls_only_on_this_machine(app: App) -> None:

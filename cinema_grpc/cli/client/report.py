@@ -1,12 +1,12 @@
 """`cinema report` of a server."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from cinema_grpc.cli.client.exit_codes import ExitCode
+from cinema_grpc.cli.client.servers import TlsFiles
 from cinema_grpc.cli.client.session import fail, reported, session_with
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def report_of_server(
     server: str,
-    ca: Path | None,
+    files: TlsFiles,
     output: str,
     cinema: str,
     showtime: str,
@@ -32,7 +32,7 @@ def report_of_server(
 
     Args:
         server: The value of --server.
-        ca: The value of --ca.
+        files: The values of --ca, --cert and --key.
         output: "text", "csv" or "json".
         cinema: The identifier of the cinema.
         showtime: Of this showtime alone; "" for all.
@@ -50,7 +50,7 @@ def report_of_server(
     from cinema_grpc.domain.errors import InvalidRequest
 
     with reported(output):
-        session = session_with(server, ca, output)
+        session = session_with(server, files, output)
         with session.client() as client:
             zone = client.catalog.GetCinema(GetCinemaRequest(cinema_id=cinema)).cinema.time_zone
             first_day = from_date or latest_business_day(datetime.now(UTC), zone).isoformat()

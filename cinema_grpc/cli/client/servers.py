@@ -1,4 +1,4 @@
-"""Which server a command calls, and how: the values of --server and --ca."""
+"""Which server a command calls, and how: the values of --server, --ca, --cert and --key."""
 
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -18,6 +18,26 @@ class BadServer(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """Files in PEM that options name. Any of them means TLS.
+
+    Attributes:
+        ca: The certificates to trust; None for those of the system.
+        cert: The certificate to show the server; None for none.
+        key: The private key of `cert`.
+    """
+
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+
+    def given(self) -> list[str]:
+        """Return the options that were given."""
+        files = {"--ca": self.ca, "--cert": self.cert, "--key": self.key}
+        return [option for option, file in files.items() if file is not None]
+
+
+@dataclass(frozen=True, slots=True)
 class Server:
     """A server.
 
@@ -25,11 +45,15 @@ class Server:
         address: HOST:PORT.
         plaintext: Whether to call it without TLS.
         root_certificates: The certificates to trust it by, in PEM; None without TLS, or if the system has none.
+        certificate_chain: The certificate to show it, in PEM; None for none.
+        private_key: The key of that, in PEM; None for none.
     """
 
     address: str
     plaintext: bool
     root_certificates: bytes | None = None
+    certificate_chain: bytes | None = None
+    private_key: bytes | None = None
 
     @property
     def url(self) -> str:
@@ -37,15 +61,15 @@ class Server:
         return f"{PLAINTEXT if self.plaintext else TLS}{self.address}"
 
 
-def parse_server(text: str, ca: Path | None) -> Server:
-    """Return the server of --server and --ca.
+def parse_server(text: str, files: TlsFiles) -> Server:
+    """Return the server of --server, --ca, --cert and --key.
 
     Args:
         text: HOST:PORT, which means TLS unless HOST is loopback; or with http:// for plaintext or https:// for TLS.
-        ca: A file with the certificates to trust, in PEM. Means TLS. None for those of the system.
+        files: The files of the other options.
 
     Raises:
-        BadServer: The text has another form, or the file can't be read or has no certificates.
+        BadServer: The text has another form, or a file can't be read or has other content.
     """
     scheme, address = next(
         ((each, text.removeprefix(each)) for each in (PLAINTEXT, TLS) if text.startswith(each)), ("", text)
@@ -55,11 +79,13 @@ def parse_server(text: str, ca: Path | None) -> Server:
         check_address(address)
     except ValueError as error:
         raise BadServer(f"--server: {error}; http:// or https:// may stand before it") from error
-    if scheme == PLAINTEXT and ca is not None:
-        raise BadServer("--ca: needs TLS, and --server says http://")
-    if scheme == PLAINTEXT or (not scheme and ca is None and _is_loopback(address)):
+    given = files.given()
+    if scheme == PLAINTEXT and given:
+        raise BadServer(f"{given[0]}: needs TLS, and --server says http://")
+    if scheme == PLAINTEXT or (not scheme and not given and _is_loopback(address)):
         return Server(address, plaintext=True)
-    return Server(address, plaintext=False, root_certificates=_read_certificates(ca) if ca else system_roots())
+    roots = _read_certificates(files.ca) if files.ca else system_roots()
+    return Server(address, False, roots, *_read_own_certificate(files))  # noqa: FBT003 (plaintext)
 
 
 def system_roots() -> bytes | None:
@@ -84,11 +110,36 @@ def _is_loopback(address: str) -> bool:
 def _read_certificates(file: Path) -> bytes:
     import ssl
 
+    content = _read("--ca", file)
     try:
-        content = file.read_bytes()
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=content.decode("ascii"))
     except (ssl.SSLError, ValueError) as error:
         raise BadServer(f"--ca: {file} must have certificates in PEM") from error
-    except OSError as error:
-        raise BadServer(f"--ca: can't read {file}: {error.strerror or error}") from error
     return content
+
+
+def _read_own_certificate(files: TlsFiles) -> tuple[bytes | None, bytes | None]:
+    """Return the certificate to show the server, and its key."""
+    import ssl
+
+    if files.cert is None and files.key is None:
+        return None, None
+    if files.cert is None or files.key is None:
+        raise BadServer("--cert and --key need each other")
+    chain, key = _read("--cert", files.cert), _read("--key", files.key)
+    try:
+        # Without a password OpenSSL would ask for that of an encrypted key, which gRPC can't read.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(files.cert, files.key, password="")
+    except (ssl.SSLError, ValueError) as error:
+        raise BadServer(
+            f"--cert, --key: {files.cert} must have a certificate, and {files.key} its private key without a password, "
+            "both in PEM"
+        ) from error
+    return chain, key
+
+
+def _read(option: str, file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise BadServer(f"{option}: can't read {file}: {error.strerror or error}") from error

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from cinema_grpc.cli.client.exit_codes import OF_STATUS, ExitCode
-from cinema_grpc.cli.client.servers import DEFAULT, BadServer, Server, parse_server
+from cinema_grpc.cli.client.servers import DEFAULT, BadServer, Server, TlsFiles, parse_server
 from cinema_grpc.cli.client.token_store import BadTokenFile, SignIn, TokenStore
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ class Session:
         with Client(
             self.server.address,
             root_certificates=self.server.root_certificates,
+            certificate_chain=self.server.certificate_chain,
+            private_key=self.server.private_key,
             plaintext=self.server.plaintext,
             tokens=None if sign_in is None else Tokens(sign_in.access_token, sign_in.refresh_token),
             on_tokens=keep,
@@ -87,6 +89,18 @@ def common_options() -> list[click.Parameter]:
             help="A file of the certificates to trust, in PEM. By default CINEMA_CA, or what the system trusts.",
         ),
         click.Option(
+            ["--cert"],
+            envvar="CINEMA_CERT",
+            type=click.Path(path_type=Path),
+            help="A file of your own certificate, in PEM, if the server asks for one. By default CINEMA_CERT.",
+        ),
+        click.Option(
+            ["--key"],
+            envvar="CINEMA_KEY",
+            type=click.Path(path_type=Path),
+            help="A file of the private key of --cert, in PEM. By default CINEMA_KEY.",
+        ),
+        click.Option(
             ["-o", "--output"], type=click.Choice(OUTPUTS), default="text", help="What to write: text or json."
         ),
     ]
@@ -101,20 +115,21 @@ class ClientCommand(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command. An expected error is written in one line, and becomes the exit code."""
-        server, ca, output = (ctx.params.pop(name) for name in ("server", "ca", "output"))
+        server, output = (ctx.params.pop(name) for name in ("server", "output"))
+        files = TlsFiles(*(ctx.params.pop(name) for name in ("ca", "cert", "key")))
         with reported(output):
             _check_encoding(ctx.params)
-            ctx.params["session"] = session_with(server, ca, output)
+            ctx.params["session"] = session_with(server, files, output)
             return super().invoke(ctx)
 
 
-def session_with(server: str, ca: Path | None, output: str) -> Session:
+def session_with(server: str, files: TlsFiles, output: str) -> Session:
     """Return the session of a command with these options.
 
     Raises:
         BadServer: An option is wrong.
     """
-    return Session(parse_server(server, ca), TokenStore(Path(click.get_app_dir("cinema")) / "sign-ins"), output)
+    return Session(parse_server(server, files), TokenStore(Path(click.get_app_dir("cinema")) / "sign-ins"), output)
 
 
 @contextmanager

@@ -30,17 +30,25 @@ def is_loopback(target: str) -> bool:
 
 
 def credentials(
-    target: str, root_certificates: bytes | None, *, plaintext: bool | None
+    target: str,
+    root_certificates: bytes | None,
+    certificate_chain: bytes | None,
+    private_key: bytes | None,
+    *,
+    plaintext: bool | None,
 ) -> grpc.ChannelCredentials | None:
     """Return the credentials of a channel with TLS; None for one without.
 
     Raises:
-        ValueError: Certificates for a channel without TLS.
+        ValueError: Certificates for a channel without TLS, or a client certificate without its key.
     """
+    if (certificate_chain is None) != (private_key is None):
+        raise ValueError("certificate_chain and private_key need each other.")
+    has_certificates = root_certificates is not None or certificate_chain is not None
     if plaintext is None:
-        plaintext = root_certificates is None and is_loopback(target)
+        plaintext = not has_certificates and is_loopback(target)
     if not plaintext:
-        return grpc.ssl_channel_credentials(root_certificates)
-    if root_certificates is not None:
-        raise ValueError("root_certificates are for TLS: leave them out, or set plaintext=False.")
+        return grpc.ssl_channel_credentials(root_certificates, private_key, certificate_chain)
+    if has_certificates:
+        raise ValueError("root_certificates and certificate_chain are for TLS: leave them out, or set plaintext=False.")
     return None

@@ -45,6 +45,9 @@ class Client(Pages):
     Args:
         target: HOST:PORT, or a name with several addresses, such as `dns:///cinema.example:50051`.
         root_certificates: Certificate authorities in PEM that sign the server's certificate. None: those of gRPC.
+        certificate_chain: The client's own certificate in PEM, for servers that ask for one, with those between it and
+            the server's authority.
+        private_key: The key of `certificate_chain`, in PEM.
         plaintext: Whether to connect without TLS. None: only to an address of this machine.
         tokens: Tokens of an earlier session, to continue it.
         on_tokens: Called with the tokens each time that they change, with None when the session has ended.
@@ -59,12 +62,14 @@ class Client(Pages):
         target: str = "localhost:50051",
         *,
         root_certificates: bytes | None = None,
+        certificate_chain: bytes | None = None,
+        private_key: bytes | None = None,
         plaintext: bool | None = None,
         tokens: Tokens | None = None,
         on_tokens: Callable[[Tokens | None], None] | None = None,
         timeout: float | None = 30.0,
     ) -> None:
-        secure = credentials(target, root_certificates, plaintext=plaintext)
+        secure = credentials(target, root_certificates, certificate_chain, private_key, plaintext=plaintext)
         if secure is None:
             self._channel = grpc.insecure_channel(target, OPTIONS)
         else:

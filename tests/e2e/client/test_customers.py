@@ -9,7 +9,7 @@ from cinema_client import Client, errors
 from cinema_client.cinema.v1.auth_service_pb2 import RefreshTokensRequest
 
 from cinema_grpc.cli.client.exit_codes import ExitCode
-from cinema_grpc.cli.client.servers import parse_server
+from cinema_grpc.cli.client.servers import TlsFiles, parse_server
 from cinema_grpc.cli.client.session import Session
 from cinema_grpc.cli.client.token_store import SignIn, TokenStore
 from tests.e2e.client.shop import ROWS, TWO_THOUSAND, Person, Shop
@@ -38,7 +38,7 @@ class TestSigningIn:
         (file,) = (path for path in customer.folder.rglob("*") if path.is_file())
         sign_in = SignIn(**json.loads(file.read_text()))
         store = TokenStore(file.parent)
-        session = Session(parse_server(customer.shop.address, None), store, "text")
+        session = Session(parse_server(customer.shop.address, TlsFiles()), store, "text")
         with session.client() as client:
             renewed = client.auth.RefreshTokens(RefreshTokensRequest(refresh_token=sign_in.refresh_token)).tokens
         kept = store.load(session.server.url)

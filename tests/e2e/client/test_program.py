@@ -44,6 +44,29 @@ def test_tls(tmp_path: Path) -> None:
             assert ended.stdout == ("No showtimes.\n" if code == ExitCode.OK else "")
 
 
+def test_client_certificates(tmp_path: Path) -> None:
+    """A server that asks for one serves --cert and --key, or CINEMA_CERT and CINEMA_KEY, and refuses others."""
+    authority = Authority()
+    files = write(tmp_path, *authority.issue(), client_ca=authority.certificate)
+    for name, (key, chain) in {"desk": authority.issue("desk.example"), "other": Authority().issue()}.items():
+        (tmp_path / f"{name}.key").write_bytes(key)
+        (tmp_path / f"{name}.pem").write_bytes(chain)
+    own = {"CINEMA_CERT": "desk.pem", "CINEMA_KEY": "desk.key"}
+    settings = {f"CINEMA_{name.upper()}": str(path) for name, path in files.items()}
+    with serving(tmp_path, **settings, **own) as server:  # the client's variables do not disturb a server
+        environment = {"CINEMA_SERVER": server.address, "CINEMA_CA": str(files["tls_client_ca"])}
+        for command, served in ((("showtimes",), ExitCode.OK), (("report", "none"), ExitCode.NOT_FOUND)):
+            for options, variables, code in (
+                (("--cert", "desk.pem", "--key", "desk.key"), {}, served),
+                ((), own, served),
+                (("--cert", "other.pem", "--key", "other.key"), own, ExitCode.UNAVAILABLE),
+                ((), {}, ExitCode.UNAVAILABLE),
+                (("--cert", "desk.pem", "--key", "other.key"), {}, ExitCode.USAGE),
+            ):
+                ended = run_here(tmp_path, *command, *options, **environment, **variables)
+                assert ended.returncode == code, ended.stderr
+
+
 def block(shop: Shop, showtime_id: str, *seats: str) -> None:
     """Block seats of a showtime."""
     with Client(shop.address) as client:
