@@ -22,7 +22,17 @@ CUSTOMER_COMMANDS = {
     "cancel": "buying",
     "bookings": "buying",
 }
-STAFF_COMMANDS = {"sell": "staff", "block": "staff", "find": "staff", "redeem": "staff", "events": "events"}
+STAFF_COMMANDS = {
+    "sell": "staff",
+    "block": "staff",
+    "find": "staff",
+    "void": "corrections",
+    "refunds": "corrections",
+    "settle": "corrections",
+    "redeem": "staff",
+    "reverse": "corrections",
+    "events": "events",
+}
 OTHER_COMMANDS = {"version": "shell", "completion": "shell"}
 """The commands that do without the server's modules, each with its own in `cinema_grpc.cli.client`."""
 CLIENT_COMMANDS: Mapping[str, str] = {**CUSTOMER_COMMANDS, **STAFF_COMMANDS, **OTHER_COMMANDS}

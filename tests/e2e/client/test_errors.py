@@ -7,7 +7,7 @@ from cinema_client.cinema.v1 import booking_pb2, box_office_service_pb2, event_p
 from cinema_client.cinema.v1.catalog_pb2 import SeatRow
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 
-from cinema_grpc.cli.client import arguments, events, staff
+from cinema_grpc.cli.client import arguments, corrections, events, staff
 from cinema_grpc.cli.client.exit_codes import ExitCode
 from cinema_grpc.cli.commands import SALES_GROUPS
 from tests.e2e.client.shop import ROWS, Person, Shop
@@ -57,6 +57,9 @@ class TestErrors:
             (("block", "s", "--release"), "name the SEATS"),
             (("block", "s", "A1"), "--kind"),
             (("block", "s", "A1", "--release", "--kind", "house"), "--kind"),
+            (("void", "b", "--reason", "ill"), "--refund"),
+            (("void", "b", "--refund", "101", "--reason", "ill"), "0<=x<=100"),
+            (("reverse", "code", "--ticket", "t", "--reason", "ill"), "not both"),
             (("showtimes", "--from", "tomorrow"), "must be a date or a time"),
             (("showtimes", "--server", "here"), "must be HOST:PORT"),
             (("seats", "\udce9"), "must be UTF-8"),
@@ -71,6 +74,7 @@ class TestErrors:
     ("enum", "choices"),
     [
         (booking_pb2.BookingStatus, arguments.BOOKING_STATUSES),
+        (booking_pb2.RefundStatus, corrections.REFUND_STATUSES),
         (booking_pb2.Tender, staff.TENDERS),
         (showtime_pb2.SeatBlockKind, staff.BLOCK_KINDS),
         (event_pb2.EventType, events.EVENT_TYPES),

@@ -18,7 +18,7 @@ from cinema_client.cinema.v1.showtime_service_pb2 import SetSeatBlocksRequest
 from cinema_grpc.cli.client.exit_codes import OF_STATUS, ExitCode
 from cinema_grpc.cli.group import CLIENT_COMMANDS
 from tests.certificates import Authority, write
-from tests.e2e.client.shop import Shop
+from tests.e2e.client.shop import Person, Shop
 from tests.e2e.client.watching import watching
 from tests.e2e.conftest import CINEMA, SECONDS, environment, run, run_here, serving
 
@@ -172,27 +172,38 @@ class TestPage:
         shop.new_showtime(
             [SeatRow(label="A", sections=(5,)), SeatRow(label="B", sections=(5,))], timedelta(days=2, hours=1)
         )
-        script = re.search(r"<!-- commands -->\n```sh\n(.*?)```", self.PAGE, re.DOTALL)
+        written = self.paste("commands", shop, tmp_path, DAY=f"{datetime.now(UTC) + timedelta(days=2):%Y-%m-%d}")
+        assert re.findall("^Booking .* is (.*)$", written, re.MULTILINE) == [
+            *("reserved", "confirmed", "confirmed", "cancelled")
+        ]
+
+    def test_its_commands_for_staff_work_as_pasted(self, shop: Shop, clerk: Person) -> None:
+        showtime = shop.new_showtime([SeatRow(label="A", sections=(5,))], timedelta(minutes=30))
+        written = self.paste("staff commands", shop, clerk.folder, SHOWTIME=showtime.showtime_id)
+        assert "Refund of 6.25 EUR for A1: pending" in written
+        assert re.search("^cash, settled .*: from the till *$", written, re.MULTILINE)
+        assert written.endswith("ADMIT seat A2, adult\nReversed. The ticket of seat A2 is valid.\n")
+
+    def paste(self, name: str, shop: Shop, folder: Path, **variables: str) -> str:
+        """Run commands of the page as they stand there, and return what they write."""
+        script = re.search(rf"<!-- {name} -->\n```sh\n(.*?)```", self.PAGE, re.DOTALL)
         assert script is not None
         settings = {
             "CINEMA_SERVER": shop.address,
-            "XDG_CONFIG_HOME": str(tmp_path),
-            "DAY": f"{datetime.now(UTC) + timedelta(days=2):%Y-%m-%d}",
+            "XDG_CONFIG_HOME": str(folder),
             "PATH": f"{CINEMA.parent}:{os.environ['PATH']}",
         }
         ended = subprocess.run(
             ["/bin/sh", "-eux"],
             input=script[1],
-            env=environment(**settings),
+            env=environment(**settings, **variables),
             capture_output=True,
             text=True,
             timeout=2 * SECONDS,
             check=False,
         )
         assert ended.returncode == 0, ended.stderr
-        assert re.findall("^Booking .* is (.*)$", ended.stdout, re.MULTILINE) == [
-            *("reserved", "confirmed", "confirmed", "cancelled")
-        ]
+        return ended.stdout
 
     def test_it_has_all_exit_codes_and_commands(self) -> None:
         codes = dict(re.findall(r"^\| (\d) \| ([A-Z_, a-z]+) \|", self.PAGE, re.MULTILINE))

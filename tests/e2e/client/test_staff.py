@@ -1,6 +1,8 @@
 """`cinema` as the staff call it: the counter, the door, events and the report."""
 
 import json
+import re
+import uuid
 from datetime import UTC, datetime, timedelta
 
 from cinema_grpc.cli.client.exit_codes import ExitCode
@@ -36,6 +38,65 @@ class TestStaff:
         assert clerk.text(*door, stdin=f"{ticket['code']}\n") == "ADMIT seat A1, adult\n"
         assert clerk.fails(ExitCode.REFUSED, *door, ticket["code"]).startswith("cinema: TICKET_ALREADY_REDEEMED: ")
         assert clerk.json(*door, "--ticket", other["ticketId"])["redemption"]["gate"] == "north"
+
+    def test_voiding_and_settling(self, shop: Shop, clerk: Person, customer: Person) -> None:
+        """A part, then the rest, each with a share of its price; refunds at the counter are paid by hand."""
+        showtime = shop.new_showtime(ROWS).showtime_id
+        sale = clerk.json("sell", showtime, "A1", "A2", "--tender", "card-terminal")["booking"]["bookingId"]
+        void = ("void", sale, "--reason", "ill")
+        asked = clerk.run(*void, "a1", "--refund", "30", stdin="n\n")
+        assert (asked.returncode, asked.stdout) == (ExitCode.FAULT, "")
+        assert "Cancel A1 of this booking, and refund 30%?" in asked.stderr
+        part = clerk.json(*void, "a1", "--refund", "30", "--yes")["booking"]
+        assert (part["status"], part["cancelReason"]) == ("BOOKING_STATUS_CONFIRMED", "")
+        (refund,) = part["refunds"]
+        assert (refund["seats"], refund["percent"], refund["amount"]["minorUnits"]) == (["A1"], 30, "375")
+        request_id = ("--request-id", str(uuid.uuid4()))
+        rest = clerk.run(*void, "--refund", "100", *request_id, stdin="y\n")
+        assert "Cancel all seats" in rest.stderr
+        assert " is cancelled\n" in rest.stdout
+        assert clerk.text(*void, "--refund", "100", "-y", *request_id) == rest.stdout
+        assert "BOOKING_NOT_CANCELLABLE" in clerk.fails(ExitCode.REFUSED, *void, "--refund", "100", "-y")
+        assert "ROLE_REQUIRED" in customer.fails(ExitCode.NOT_ALLOWED, *void, "--refund", "100", "-y")
+
+        of_showtime = ("refunds", "--showtime", showtime)
+        assert [each["refund"]["seats"] for each in clerk.json(*of_showtime)["refunds"]] == [["A2"], ["A1"]]
+        assert len(clerk.json(*of_showtime, "--limit", "1")["refunds"]) == 1
+        assert clerk.text(*of_showtime, "--status", "completed") == "No refunds.\n"
+        owed = clerk.text(*of_showtime, "--status", "pending").splitlines()
+        assert [line.split() for line in owed[-3:]] == [
+            [refund["refundId"], "pending", "A1", "3.75", "EUR"],
+            ["booking", sale],
+            ["card", "terminal"],
+        ]
+        settle = ("settle", refund["refundId"], "--note", "in cash")
+        assert "note" in clerk.fails(ExitCode.USAGE, *settle[:-1], "\N{ESCAPE}")
+        settled = clerk.json(*settle, *request_id)["refund"]
+        assert (settled["refund"]["status"], settled["note"]) == ("REFUND_STATUS_COMPLETED", "in cash")
+        assert clerk.json(*settle, *request_id)["refund"] == settled
+        assert "REFUND_NOT_OPEN" in clerk.fails(ExitCode.REFUSED, *settle)
+        paid = clerk.text(*of_showtime, "--status", "completed")
+        assert re.search("^card terminal, settled .*: in cash *$", paid, re.MULTILINE)
+
+    def test_reversing(self, shop: Shop, clerk: Person) -> None:
+        """By the code, as an argument or from a scanner, or by the ticket's identifier."""
+        showtime = shop.new_showtime(ROWS, ahead=timedelta(minutes=30)).showtime_id
+        ticket, _ = clerk.json("sell", showtime, "A1", "A2", "--tender", "cash")["booking"]["tickets"]
+        door = ("redeem", showtime, "--gate", "north", "--ticket", ticket["ticketId"])
+        reverse = ("reverse", "--reason", "wrong gate")
+        by_id = (*reverse, "--ticket", ticket["ticketId"])
+        assert "TICKET_NOT_REDEEMED" in clerk.fails(ExitCode.REFUSED, *by_id)
+        reversed_ = "Reversed. The ticket of seat A1 is valid.\n"
+        clerk.text(*door)
+        assert clerk.text(*reverse, ticket["code"]) == reversed_
+        clerk.text(*door)
+        assert clerk.text(*reverse, stdin=f"{ticket['code']}\r\n") == reversed_
+        clerk.text(*door)
+        request_id = ("--request-id", str(uuid.uuid4()))
+        assert clerk.json(*by_id, *request_id)["ticket"]["status"] == "TICKET_STATUS_VALID"
+        assert clerk.text(*by_id, *request_id) == reversed_
+        line = clerk.fails(ExitCode.NOT_FOUND, *reverse, "no such code")
+        assert line == "cinema: TICKET_NOT_FOUND: no ticket has this code"
 
     def test_blocks(self, shop: Shop, clerk: Person) -> None:
         """They are listed, made, released, and sold with --house."""
