@@ -138,7 +138,8 @@ def report_command(
 
     settings = settings_and_log("critical")  # an error is reported in one line
     check_text(CINEMA=cinema, showtime=showtime, movie=movie, **{"from": from_date, "until": until_date})
-    report = run(report_sales(settings, cinema, showtime, movie, from_date, until_date, by))
+    sales = report_sales(settings, cinema, showtime, movie, from_date, until_date, by, with_titles=output == "text")
+    report = run(sales)
     click.echo(write(report, output), nl=False)
 
 

@@ -3,15 +3,21 @@
 import csv
 import io
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
+from zoneinfo import ZoneInfo
+
+from rich.cells import cell_len
+from rich.text import Text
 
 from cinema_grpc.cli.amounts import major
 from cinema_grpc.domain.business_days import DAY
-from cinema_grpc.domain.sales import SalesLine
+from cinema_grpc.domain.sales import SalesLine, ShowtimeTitle
 
+LONGEST_TITLE = 60
+"""Columns of a terminal."""
 COLUMNS = ("sold", "cancelled", "gross", "refunded", "kept", "complimentary", "conflicts", "on offer")
 
 
@@ -26,6 +32,7 @@ class PrintedReport:
         from_date: The first business day.
         until_date: The day after the last one.
         time_zone: That of the cinema.
+        titles: What people see in place of keys. A key without stands for itself.
     """
 
     lines: Sequence[SalesLine]
@@ -34,6 +41,12 @@ class PrintedReport:
     from_date: date
     until_date: date
     time_zone: str
+    titles: Mapping[str, str] = field(default_factory=dict)
+
+    def with_titles(self, titles: Mapping[str, str | ShowtimeTitle]) -> "PrintedReport":
+        """Return the report with the titles of movies or showtimes, by their identifiers."""
+        zone = ZoneInfo(self.time_zone)
+        return replace(self, titles={key: _title(each, zone) for key, each in titles.items()})
 
 
 def write(printed: PrintedReport, output: str) -> str:
@@ -47,11 +60,13 @@ def write(printed: PrintedReport, output: str) -> str:
 def describe(printed: PrintedReport) -> str:
     """Return the report as a table for people, with amounts in the major unit of their currency."""
     header = [printed.group.replace("-", " "), "currency", *COLUMNS]
-    lines = [_cells(line.key, line) for line in printed.lines]
+    lines = [_cells(printed.titles.get(line.key, line.key), line) for line in printed.lines]
+    if printed.titles:
+        lines.sort(key=lambda cells: cells[:2])
     totals = [_cells("total", line) for line in printed.totals]
     if printed.group != "showtime":
         header, lines, totals = header[:-1], [each[:-1] for each in lines], [each[:-1] for each in totals]
-    widths = [max(map(len, column)) for column in zip(header, *lines, *totals, strict=True)]
+    widths = [max(map(cell_len, column)) for column in zip(header, *lines, *totals, strict=True)]
     last_day = (printed.until_date - DAY).isoformat()
     first_day = printed.from_date.isoformat()
     days = first_day if first_day == last_day else f"{first_day} to {last_day}"
@@ -107,6 +122,16 @@ def _json(line: SalesLine) -> dict[str, Any]:
     }
 
 
+def _title(title: str | ShowtimeTitle, zone: ZoneInfo) -> str:
+    """Return a title as text that is safe to print, and not too wide; that of a showtime begins with its start."""
+    if isinstance(title, ShowtimeTitle):
+        start = title.start_time.astimezone(zone)
+        title = f"{start:%Y-%m-%d %H:%M} {title.auditorium}: {title.movie}"
+    shown = Text("".join(letter if letter.isprintable() else "?" for letter in title))
+    shown.truncate(LONGEST_TITLE, overflow="ellipsis")
+    return shown.plain
+
+
 def _cells(key: str, line: SalesLine) -> list[str]:
     counts = (str(each) for each in (line.seats_sold, line.seats_cancelled))
     amounts = (major(amount, line.currency_code) for amount in (line.gross, line.refunded, line.kept))
@@ -116,8 +141,9 @@ def _cells(key: str, line: SalesLine) -> list[str]:
 
 def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
     """Return the cells of a line: the first two to the left, the others to the right."""
+    blanks = [" " * (width - cell_len(cell)) for cell, width in zip(cells, widths, strict=True)]
     padded = (
-        cell.ljust(width) if number < 2 else cell.rjust(width)
-        for number, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        f"{cell}{blank}" if number < 2 else f"{blank}{cell}"
+        for number, (cell, blank) in enumerate(zip(cells, blanks, strict=True))
     )
     return "  ".join(padded).rstrip()

@@ -3,6 +3,7 @@
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.migrate import REPORTING
 from cinema_grpc.adapters.database.sales_reader import SqlSalesReader
+from cinema_grpc.adapters.database.sales_titles import movie_titles, showtime_titles
 from cinema_grpc.application.sales_report import SalesFilter, SalesReports
 from cinema_grpc.cli.maintenance import check_exists
 from cinema_grpc.cli.report_output import PrintedReport, day_after
@@ -20,6 +21,8 @@ async def report_sales(
     from_date: str | None,
     until_date: str | None,
     by: str,
+    *,
+    with_titles: bool,
 ) -> PrintedReport:
     """Read a report.
 
@@ -31,6 +34,7 @@ async def report_sales(
         from_date: The first business day; None for the latest that is over.
         until_date: The day after the last one; None for the day after the first.
         by: The name of a SalesGroup, in lower case with hyphens.
+        with_titles: Whether to read the titles of movies and showtimes, where lines stand for them.
 
     Raises:
         BadSettings: There is no such database, or its schema is not up to date.
@@ -48,6 +52,12 @@ async def report_sales(
         first, until = parse_period(first_day, until_date or day_after(first_day))
         group = SalesGroup(by.replace("-", "_").upper())
         report = await reports.report(SalesFilter(cinema_id, showtime_id, movie_id), first, until, group)
-        return PrintedReport(report.lines, report.totals, by, first, until, time_zone)
+        printed = PrintedReport(report.lines, report.totals, by, first, until, time_zone)
+        keys = sorted({line.key for line in report.lines})
+        if with_titles and group is SalesGroup.SHOWTIME:
+            return printed.with_titles(await showtime_titles(database, keys))
+        if with_titles and group is SalesGroup.MOVIE:
+            return printed.with_titles(await movie_titles(database, keys))
+        return printed
     finally:
         await database.close()

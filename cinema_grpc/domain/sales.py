@@ -61,6 +61,15 @@ class SalesEvent:
     is_conflict: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class ShowtimeTitle:
+    """What a line with SHOWTIME is about: when it starts, in which auditorium, and the title of its movie."""
+
+    start_time: datetime
+    auditorium: str
+    movie: str
+
+
 @dataclass(slots=True)
 class SalesLine:
     """A sum of events. Amounts are minor units of one currency.

@@ -13,7 +13,7 @@ from cinema.v1.box_office_service_pb2 import SalesLine
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.domain.business_days import DAY, latest_business_day
 from tests.e2e.conftest import run_here
-from tests.store.desk_rows import booking, furnished, refund, seats, write
+from tests.store.desk_rows import START, booking, furnished, refund, seats, write
 
 BERLIN = "Europe/Berlin"
 NOON = datetime(2026, 3, 28, 12, tzinfo=ZoneInfo(BERLIN))
@@ -27,6 +27,17 @@ day         currency  sold  cancelled  gross  refunded   kept  complimentary  co
 
 total       EUR          3          1  17.55     18.00  -5.50              1          0
 total       JPY          1          0    800         0      0              0          0
+"""
+SHOWTIMES = """\
+Sales of 2026-03-28 to 2026-03-30, from 05:00 to 05:00 Europe/Berlin
+
+showtime                      currency  sold  cancelled  gross  refunded   kept  complimentary  conflicts  on offer
+{start} One: A Film  EUR          2          1  17.55     18.00  -5.50              0          0        10
+{start} One: A Film  EUR          1          0   0.00      0.00   0.00              1          0        10
+{start} One: A Film  JPY          1          0    800         0      0              0          0        10
+
+total                         EUR          3          1  17.55     18.00  -5.50              1          0        20
+total                         JPY          1          0    800         0      0              0          0        10
 """
 CSV = """\
 key,currency_code,seats_sold,seats_cancelled,gross,refunded,kept,complimentary_seats,seats_on_offer,entry_conflicts
@@ -70,6 +81,17 @@ def test_a_table_of_days(folder: Path) -> None:
     assert report(folder, "c1", "--from", "2026-03-28") == report(
         folder, "c1", "--from", "2026-03-28", "--until", "2026-03-29"
     )
+
+
+def test_titles(folder: Path) -> None:
+    """People see what was shown when and where, in the cinema's time zone; programs see identifiers."""
+    period = ("c1", "--from", "2026-03-28", "--until", "2026-03-31")
+    start = f"{START.astimezone(ZoneInfo(BERLIN)):%Y-%m-%d %H:%M}"
+    assert report(folder, *period, "--by", "showtime") == SHOWTIMES.format(start=start)
+    assert [line.split()[:3] for line in report(folder, *period, "--by", "movie").splitlines()[3:6]] == [
+        ["A", "Film", "EUR"]
+    ] * 2 + [["A", "Film", "JPY"]]
+    assert '"key": "s1"' in report(folder, *period, "--by", "showtime", "-o", "json")
 
 
 def test_csv(folder: Path) -> None:

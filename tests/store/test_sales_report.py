@@ -9,11 +9,12 @@ import pytest
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.sales_reader import SqlSalesReader
+from cinema_grpc.adapters.database.sales_titles import KEYS_A_QUERY, movie_titles, showtime_titles
 from cinema_grpc.application import sales_report
 from cinema_grpc.application.sales_report import SalesFilter, SalesReport, SalesReports
 from cinema_grpc.domain.errors import CinemaNotFound, InvalidRequest
-from cinema_grpc.domain.sales import SalesGroup, SalesLine
-from tests.store.desk_rows import Rows, booking, furnished, refund, seats, write
+from cinema_grpc.domain.sales import SalesGroup, SalesLine, ShowtimeTitle
+from tests.store.desk_rows import START, Rows, booking, furnished, refund, seats, write
 
 FIRST, UNTIL = date(2026, 3, 27), date(2026, 3, 31)
 OPENING = datetime(2026, 3, 28, 4, tzinfo=UTC)
@@ -206,3 +207,12 @@ async def test_nothing_sold(database: Database) -> None:
     assert await report(database) == SalesReport([], [])
     with pytest.raises(CinemaNotFound):
         await report(database, sales=SalesFilter("none"))
+
+
+async def test_titles(database: Database) -> None:
+    """In parts, of those that there are."""
+    others = [f"other{number}" for number in range(KEYS_A_QUERY)]
+    about = ShowtimeTitle(START, "One", "A Film")
+    assert await showtime_titles(database, ["s1", *others, "s3"]) == {"s1": about, "s3": about}
+    assert await movie_titles(database, ["m2"]) == {"m2": "A Film"}
+    assert await movie_titles(database, []) == {}

@@ -24,7 +24,7 @@ _TABLES = ("simulated_payment", *metadata.tables)
 READING: Rights = dict.fromkeys(("alembic_version", booking_detail.name, *_TABLES), ("SELECT",))
 """Rights for an audit."""
 REPORTING: Rights = dict.fromkeys(
-    ("cinema", "auditorium", "showtime", "booking", "refund", "ticket", "redemption"), ("SELECT",)
+    ("movie", "cinema", "auditorium", "showtime", "booking", "refund", "ticket", "redemption"), ("SELECT",)
 )
 """Rights for a sales report."""
 RECONCILING: Rights = dict.fromkeys(("payment_attempt", "refund", "booking"), ("SELECT",))

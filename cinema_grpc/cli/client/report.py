@@ -1,6 +1,8 @@
 """`cinema report` of a server."""
 
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
@@ -10,11 +12,15 @@ from cinema_grpc.cli.client.servers import TlsFiles
 from cinema_grpc.cli.client.session import fail, reported, session_with
 
 if TYPE_CHECKING:
+    from cinema_client import Client
     from cinema_client.cinema.v1.box_office_service_pb2 import SalesLine as SalesLineMessage
 
-    from cinema_grpc.domain.sales import SalesLine
+    from cinema_grpc.domain.sales import SalesLine, ShowtimeTitle
 
 # ruff: noqa: PLC0415 (see session.py)
+
+MOST_SHOWTIMES, MOST_MOVIES = 4_000, 200
+"""How many are read for their titles. Either takes some 20 to 200 calls."""
 
 
 def report_of_server(
@@ -68,8 +74,51 @@ def report_of_server(
                     group_by=value(SalesGroup, by),
                 )
             )
+            titles = _titles(client, cinema, by, response.lines, first) if output == "text" else {}
     lines, totals = ([_line(each) for each in part] for part in (response.lines, response.totals))
-    click.echo(write(PrintedReport(lines, totals, by, first, until, zone), output), nl=False)
+    printed = PrintedReport(lines, totals, by, first, until, zone).with_titles(titles)
+    click.echo(write(printed, output), nl=False)
+
+
+def _titles(
+    client: "Client", cinema: str, by: str, lines: Iterable["SalesLineMessage"], first: date
+) -> Mapping[str, "str | ShowtimeTitle"]:
+    """Return the titles of movies or showtimes by their identifiers: others stand for themselves."""
+    keys = sorted({line.key for line in lines})
+    if by == "movie":
+        return _movie_titles(client, keys[:MOST_MOVIES])
+    return _showtime_titles(client, cinema, set(keys), first) if by == "showtime" else {}
+
+
+def _movie_titles(client: "Client", movie_ids: Iterable[str]) -> dict[str, str]:
+    from cinema_client.cinema.v1.catalog_service_pb2 import GetMovieRequest
+
+    return {each: client.catalog.GetMovie(GetMovieRequest(movie_id=each)).movie.title for each in movie_ids}
+
+
+def _showtime_titles(client: "Client", cinema: str, missing: set[str], first: date) -> dict[str, "ShowtimeTitle"]:
+    """Look for showtimes in pages of the cinema's list, which have no seats: 200 in the time of one GetShowtime."""
+    from cinema_client.cinema.v1.showtime_service_pb2 import ListShowtimesRequest
+
+    from cinema_grpc.cli.client.arguments import timestamp
+    from cinema_grpc.domain.sales import ShowtimeTitle
+
+    if not missing:
+        return {}
+    # Seats are sold and cancelled until the end of the showtime, which may have begun the day before.
+    since = datetime.combine(first - timedelta(days=2), time(), UTC)
+    request = ListShowtimesRequest(
+        cinema_id=cinema, start_time_from=timestamp(since), include_cancelled=True, page_size=200
+    )
+    found: dict[str, ShowtimeTitle] = {}
+    for each in islice(client.pages(client.showtimes.ListShowtimes, request), MOST_SHOWTIMES):
+        if each.showtime_id in missing:
+            found[each.showtime_id] = ShowtimeTitle(
+                each.start_time.ToDatetime(UTC), each.auditorium_name, each.movie.title
+            )
+            if len(found) == len(missing):
+                break
+    return found
 
 
 def _line(line: "SalesLineMessage") -> "SalesLine":

@@ -4,6 +4,7 @@ import json
 import re
 import uuid
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from cinema_grpc.cli.client.exit_codes import ExitCode
 from tests.e2e.client.shop import ROWS, Person, Shop
@@ -141,6 +142,10 @@ class TestStaff:
         assert text.splitlines()[3].split() == ["CASH", "EUR", "2", "0", "25.00", "0.00", "0.00", "0", "0"]
         (line,) = clerk.json("report", cinema, *period, "--by", "showtime")["lines"]
         assert (line["key"], line["seatsOnOffer"], line["gross"]["minorUnits"]) == (showtime.showtime_id, 20, "2500")
+        shown = clerk.text("report", cinema, *period, "--by", "showtime").splitlines()[3]
+        start = f"{showtime.start_time.ToDatetime(UTC).astimezone(ZoneInfo('Europe/Berlin')):%Y-%m-%d %H:%M}"
+        assert shown.startswith(f"{start} {showtime.auditorium_name}: The [bold]Long[/] Wait  EUR  ")
+        assert clerk.text("report", cinema, *period, "--by", "movie").splitlines()[3].startswith("The [bold]Long[/] W")
         csv = clerk.text("report", cinema, *period, "--by", "day", "--csv")
         assert csv.splitlines()[1].split(",")[1:5] == ["EUR", "2", "0", "2500"]
         assert clerk.text("report", cinema, *period, "--movie", "another", "--csv").count("\n") == 1
