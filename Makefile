@@ -256,10 +256,22 @@ check-yaml:
 	@if command -v kubectl >/dev/null; then kubectl kustomize deploy/kubernetes >$(VENV)/kustomized.yaml \
 		&& $(BIN)/kubernetes-validate --quiet --strict $(VENV)/kustomized.yaml; fi
 
+# Prometheus 3.16. The Go compiler needs some minutes, once.
+PROMTOOL := $(VENV)/promtool
+PROMTOOL_VERSION := v0.316.0
+
+.PHONY: promtool
+promtool: $(PROMTOOL) ## Install promtool with Go, for make check; Debian's package prometheus has it too
+
+$(PROMTOOL): $(VENV)/dependencies-installed
+	@command -v go >/dev/null || { echo "Go is needed to install promtool: https://go.dev/dl" >&2; exit 1; }
+	@GOBIN=$(CURDIR)/$(VENV) go install github.com/prometheus/prometheus/cmd/promtool@$(PROMTOOL_VERSION)
+
 # promtool reads the configuration together with the rules that it names.
 check-alerts:
 	@echo "== $@"
-	@command -v promtool >/dev/null || { echo "The alert rules were not checked: promtool is not installed (Debian: apt-get install prometheus)."; exit 0; }; \
+	@PATH="$(CURDIR)/$(VENV):$$PATH"; \
+	command -v promtool >/dev/null || { echo "The alert rules were not checked: make promtool installs promtool, with Go (Debian: apt-get install prometheus)."; exit 0; }; \
 	folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; cp deploy/compose/prometheus.yaml deploy/prometheus/*.yaml "$$folder"; \
 	promtool --version 2>&1 | head -n 1; \
 	promtool check config "$$folder/prometheus.yaml" >"$$folder/log" || { cat "$$folder/log"; exit 1; }; \

@@ -1,9 +1,11 @@
 """The Grafana dashboard and the alert rules: every expression is valid, and asks for metrics and labels that exist."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from cinema_grpc.transport.errors import REASONS
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 ALERTS = DEPLOY / "prometheus/alerts.yaml"
+PROMTOOL = shutil.which("promtool", path=f"{sys.prefix}{os.pathsep}{os.environ['PATH']}")
 TARGET_LABELS = {"job", "instance"}
 """Labels that Prometheus adds."""
 LABELS = {name: {*each.labels, "le"} for each in METRICS for name in each.series}
@@ -110,10 +113,9 @@ def test_what_is_scraped_is_served() -> None:
     assert f'up{{job="{job["job_name"]}"}}' in ALERTS.read_text()
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed (Debian: prometheus)")
+@pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed: make promtool")
 def test_alerts_with_promtool() -> None:
     """Each alert fires where its problem is, and none at a healthy server."""
-    promtool = shutil.which("promtool") or ""
-    command = [promtool, "test", "rules", str(DEPLOY / "prometheus/alerts.test.yaml")]
+    command = [str(PROMTOOL), "test", "rules", str(DEPLOY / "prometheus/alerts.test.yaml")]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 (a tool)
     assert ended.returncode == 0, ended.stdout + ended.stderr
