@@ -15,6 +15,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -58,17 +59,44 @@ def envoy_settings(port: int, server_port: int) -> str:
     return settings
 
 
-def start(folder: Path, *command: str | Path, **settings: str) -> subprocess.Popen[bytes]:
-    """Start a program that writes into a log file in a folder."""
-    log = folder / f"{Path(command[0]).name}.log"
-    with log.open("wb") as output:
-        return subprocess.Popen(  # noqa: S603 (programs of the environment)
-            command, cwd=folder, env={**os.environ, **settings}, stdin=subprocess.DEVNULL, stdout=output, stderr=output
-        )
+class Program:
+    """A program that runs in a folder, and writes into a log file there."""
+
+    def __init__(self, folder: Path, *command: str | Path, **settings: str) -> None:
+        self._folder = folder
+        self._command = command
+        self._settings = settings
+        self.log = folder / f"{Path(command[0]).name}.log"
+        self.process = self.start()
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start it, also after it was stopped."""
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(  # noqa: S603 (programs of the environment)
+                self._command,
+                cwd=self._folder,
+                env={**os.environ, **self._settings},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        return self.process
+
+    def stop(self) -> None:
+        """Stop it."""
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
 
 
-def start_all(folder: Path, port: int) -> dict[str, subprocess.Popen[bytes]]:
-    """Start the server, and Envoy at a port; return them by the names of their log files."""
+Programs = dict[str, Program]
+
+
+def start_all(folder: Path, port: int) -> Programs:
+    """Start the server, and Envoy at a port; return them by their names."""
     server_port = free_port()
     (folder / "envoy.yaml").write_text(envoy_settings(port, server_port))
     settings = {
@@ -79,8 +107,8 @@ def start_all(folder: Path, port: int) -> dict[str, subprocess.Popen[bytes]]:
     }
     envoy = ("--config-path", "envoy.yaml", "--concurrency", "1", "--disable-hot-restart", "--log-level", "error")
     return {
-        "cinema": start(folder, PROGRAMS / "cinema", "serve", "--demo", **settings),
-        "envoy": start(folder, PROGRAMS / "envoy", *envoy),
+        "cinema": Program(folder, PROGRAMS / "cinema", "serve", "--demo", **settings),
+        "envoy": Program(folder, PROGRAMS / "envoy", *envoy),
     }
 
 
@@ -98,46 +126,41 @@ def answers(api: str) -> bool:
         return False
 
 
-def watch(programs: dict[str, subprocess.Popen[bytes]], folder: Path) -> None:
+def check(programs: Programs) -> None:
     """Raise SystemExit with the end of its log if a program has ended."""
     for name, program in programs.items():
-        if program.poll() is not None:
-            lines = (folder / f"{name}.log").read_text(errors="replace").splitlines()
-            raise SystemExit("\n".join([f"{name} ended with code {program.returncode}", *lines[-5:]]))
+        if program.process.poll() is not None:
+            lines = program.log.read_text(errors="replace").splitlines()
+            raise SystemExit("\n".join([f"{name} ended with code {program.process.returncode}", *lines[-5:]]))
 
 
-def stop(program: subprocess.Popen[bytes]) -> None:
-    """Stop a program."""
-    program.terminate()
-    try:
-        program.wait(20)
-    except subprocess.TimeoutExpired:
-        program.kill()
-        program.wait()
+def watch(programs: Programs) -> None:
+    """Wait until a program ends, or Ctrl-C."""
+    while True:
+        check(programs)
+        time.sleep(0.5)
 
 
-def run(page: ThreadingHTTPServer, folder: Path, stack: ExitStack) -> None:
-    """Build the page, start everything, and watch it until a program ends or Ctrl-C."""
+def run(page: ThreadingHTTPServer, folder: Path, stack: ExitStack, go_on: Callable[[Programs], None]) -> None:
+    """Build the page, start everything, and go on until `go_on` returns or Ctrl-C."""
     port = free_port()
     api = f"http://127.0.0.1:{port}"
     subprocess.run(["npm", "run", "--silent", "build"], cwd=HERE, env={**os.environ, "CINEMA_API": api}, check=True)  # noqa: S607
     programs = start_all(folder, port)
     for program in programs.values():
-        stack.callback(stop, program)
+        stack.callback(program.stop)
     until = time.monotonic() + SECONDS_TO_START
     while not answers(api):
-        watch(programs, folder)
+        check(programs)
         if time.monotonic() > until:
             raise SystemExit(f"The server does not answer after {SECONDS_TO_START} s")
         time.sleep(0.2)
     threading.Thread(target=page.serve_forever, daemon=True).start()
     print(f"http://127.0.0.1:{page.server_port}/ is the page, with demo data. Ctrl-C ends it.", flush=True)
-    while True:
-        watch(programs, folder)
-        time.sleep(0.5)
+    go_on(programs)
 
 
-def main() -> None:
+def main(go_on: Callable[[Programs], None] = watch) -> None:
     """Start everything, print the page's address, and end everything on Ctrl-C."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=8080, help="of the page; 0: any free one (default: 8080)")
@@ -150,7 +173,7 @@ def main() -> None:
             raise SystemExit(f"Port {wanted}: {error.strerror}. Choose another: make demo-web PORT=8081") from None
         stack.callback(page.server_close)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cinema-web-")))
-        run(page, folder, stack)
+        run(page, folder, stack, go_on)
 
 
 if __name__ == "__main__":

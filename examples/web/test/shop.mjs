@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
+import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 
 const PLACES = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
@@ -14,16 +15,28 @@ const PATIENCE = 60_000; // milliseconds; the machine may be busy
 export class Shop {
   #browsers = [];
 
-  /** Start the demo, with settings of the server. */
-  async open(settings = {}) {
+  #lines;
+
+  /** Start the demo, or another program that starts it, with settings of the server. */
+  async open(settings = {}, program = "demo.py") {
     assert.ok(executablePath, "Chromium is needed: apt install chromium, or CHROMIUM=/path/to/it");
     const python = process.env.PYTHON ?? "../../.venv/bin/python";
-    const options = { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, ...settings } };
-    this.demo = spawn(python, ["demo.py", "--port", "0"], options);
-    this.address = await new Promise((resolve, reject) => {
-      this.demo.stdout.on("data", (line) => resolve(/http:\S+/.exec(`${line}`)?.[0]));
-      this.demo.on("exit", (code) => reject(new Error(`the demo ended with code ${code}`)));
-    });
+    const options = { stdio: ["pipe", "pipe", "inherit"], env: { ...process.env, ...settings } };
+    this.demo = spawn(python, [program, "--port", "0"], options);
+    this.#lines = createInterface({ input: this.demo.stdout })[Symbol.asyncIterator]();
+    this.address = /http:\S+/.exec(await this.#read())[0];
+  }
+
+  /** Have test/restarts.py stop or start "cinema" or "envoy". */
+  async tell(order) {
+    this.demo.stdin.write(`${order}\n`);
+    assert.equal(await this.#read(), order);
+  }
+
+  async #read() {
+    const { value, done } = await this.#lines.next();
+    assert.ok(!done, "the demo has ended");
+    return value;
   }
 
   /** Close the browsers, and end the demo as Ctrl-C does. */
@@ -38,9 +51,9 @@ export class Shop {
     return this.demo.kill("SIGINT") ? ended : this.demo.exitCode; // it may have ended before
   }
 
-  /** Open a browser with an empty page. */
-  async newPage(viewport = { width: 1280, height: 800 }) {
-    const browser = await chromium.launch({ executablePath, args: QUIET });
+  /** Open a browser with an empty page, and with further arguments. */
+  async newPage(viewport = { width: 1280, height: 800 }, args = []) {
+    const browser = await chromium.launch({ executablePath, args: [...QUIET, ...args] });
     this.#browsers.push(browser);
     const page = await browser.newPage({ viewport, colorScheme: "light", deviceScaleFactor: 1 });
     page.setDefaultTimeout(PATIENCE);
@@ -55,7 +68,9 @@ export class Shop {
     const shown = await page.locator("#showtime option").allTextContents();
     const free = (text) => Number(/\((\d+) free\)/.exec(text)[1]);
     const [label] = shown.filter((text) => text.includes("Grand Hall")).sort((one, other) => free(one) - free(other));
+    const watched = page.waitForResponse(/WatchSeats$/); // the seats of the showtime before are gone by then
     await page.locator("#showtime").selectOption({ label });
+    await watched;
     await statusOf(page, "E11", "sold");
   }
 }
