@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,5 +124,8 @@ async def _speaks_tls(address: str) -> bool:
             _, writer = await asyncio.open_connection(host.strip("[]"), int(port), ssl=context)
     except (OSError, TimeoutError):
         return False
-    writer.close()
+    # Without a polite end, for which the server may let us wait. uvloop complains of a socket that is open at the end.
+    writer.transport.abort()
+    with suppress(OSError):
+        await writer.wait_closed()
     return True
