@@ -6,6 +6,9 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import pytest
+
+from cinema_grpc.cli.client import report
 from cinema_grpc.cli.client.exit_codes import ExitCode
 from tests.e2e.client.shop import ROWS, Person, Shop
 
@@ -130,6 +133,19 @@ class TestStaff:
         assert clerk.text("events", "--booking", sale).rstrip() == line
         assert len(clerk.text("events", "--cinema", showtime.cinema.cinema_id).splitlines()) == 2
         assert clerk.text("events", "--limit", "1").count("\n") == 1
+
+    def test_a_report_of_more_than_is_looked_up(
+        self, shop: Shop, clerk: Person, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Lines without a title have the identifier."""
+        showtime = shop.new_showtime(ROWS)
+        clerk.text("sell", showtime.showtime_id, "A1", "--tender", "cash")
+        first, last = (f"{datetime.now(UTC) + timedelta(days=days):%Y-%m-%d}" for days in (-2, 2))
+        by = ("report", showtime.cinema.cinema_id, "--from", first, "--until", last, "--by")
+        monkeypatch.setattr(report, "MOST_SHOWTIMES", 0)
+        monkeypatch.setattr(report, "MOST_MOVIES", 0)
+        assert clerk.text(*by, "showtime").splitlines()[3].split()[:2] == [showtime.showtime_id, "EUR"]
+        assert clerk.text(*by, "movie").splitlines()[3].split()[:2] == [showtime.movie.movie_id, "EUR"]
 
     def test_the_report_is_that_of_the_database(self, shop: Shop, clerk: Person, anyone: Person) -> None:
         """By --server or CINEMA_SERVER it is the server's."""
