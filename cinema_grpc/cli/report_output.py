@@ -45,6 +45,8 @@ class PrintedReport:
 
     def with_titles(self, titles: Mapping[str, str | ShowtimeTitle]) -> "PrintedReport":
         """Return the report with the titles of movies or showtimes, by their identifiers."""
+        if not titles:
+            return self
         zone = ZoneInfo(self.time_zone)
         return replace(self, titles={key: _title(each, zone) for key, each in titles.items()})
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # ruff: noqa: PLC0415 (see session.py)
 
 MOST_SHOWTIMES, MOST_MOVIES = 4_000, 200
-"""How many are read for their titles. Either takes some 20 to 200 calls."""
+"""How many are read for their titles: in 20 calls, and in 200."""
 
 
 def report_of_server(
@@ -97,7 +97,7 @@ def _movie_titles(client: "Client", movie_ids: Iterable[str]) -> dict[str, str]:
 
 
 def _showtime_titles(client: "Client", cinema: str, missing: set[str], first: date) -> dict[str, "ShowtimeTitle"]:
-    """Look for showtimes in pages of the cinema's list, which have no seats: 200 in the time of one GetShowtime."""
+    """Look for showtimes in the cinema's list: 200 a call, without their seats."""
     from cinema_client.cinema.v1.showtime_service_pb2 import ListShowtimesRequest
 
     from cinema_grpc.cli.client.arguments import timestamp
