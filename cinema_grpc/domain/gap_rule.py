@@ -14,8 +14,8 @@ and the customer's own seats in them. It follows that:
 - What other customers do after a booking never causes a refusal. It can only prevent one: a seat counts only if it is
   single and free now.
 - In the order of their creation, the gap rule accepts the paid bookings of a customer, or names only seats that another
-  of them has. Only cancelling can leave a single seat, a paid booking or some seats of a hold, since cancelling is never
-  refused.
+  of them has. Only cancelling can leave a single seat, a paid booking or some seats of a hold, since cancelling is
+  never refused.
 
 A pending payment may succeed or fail. If the result depends on that, the next payment waits for it.
 """
