@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from tests.e2e.client.shop import Shop
 from tests.e2e.conftest import CINEMA, SECONDS, environment
 
-
 # A program that is started with SIGINT ignored, as in the background of a shell, would not notice Ctrl-C.
 WITH_CTRL_C = """
 import os, signal, sys
