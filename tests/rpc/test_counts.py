@@ -183,7 +183,7 @@ async def test_refunds_that_are_not_paid_yet(url: str) -> None:
 
 async def test_payments_that_are_not_settled_yet(url: str) -> None:
     clock, provider = FakeClock(), SimulatedPayments(faults=FaultProfile(fail_before=1))
-    async with running(url, clock, provider, metrics_address=ANY_PORT) as app:
+    async with running(url, clock, provider, metrics_address=ANY_PORT, shutdown_seconds=0) as app:
         held = await app.book((await app.showtime()).showtime_id, "A1", "A2")
         assert (await refusal(app.pay(held.booking_id))).reason == "PAYMENT_UNAVAILABLE"
         clock.advance(timedelta(seconds=20))

@@ -164,7 +164,7 @@ class TestRefusals:
 
     async def test_while_it_is_being_paid(self, database_url: str) -> None:
         provider = Provider()
-        async with running(database_url, gateway=provider) as app:
+        async with running(database_url, gateway=provider, shutdown_seconds=0) as app:
             booking = await app.book((await app.showtime()).showtime_id, "A1", "A2", "A3")
             paying = app.pay(booking.booking_id, token="tok_lost")
             assert (await refusal(paying)).reason == "PAYMENT_UNAVAILABLE"

@@ -191,7 +191,7 @@ class TestRefusals:
         assert (await refusal(app.update_hold(held.booking_id, "B3", "B4"))).reason == "SHOWTIME_CANCELLED"
 
     async def test_while_it_is_being_paid(self, database_url: str) -> None:
-        async with running(database_url, gateway=Provider()) as app:
+        async with running(database_url, gateway=Provider(), shutdown_seconds=0) as app:
             booking = await app.book((await app.showtime()).showtime_id, "A1", "A2")
             assert (await refusal(app.pay(booking.booking_id, token="tok_lost"))).reason == "PAYMENT_UNAVAILABLE"
             for call in (
