@@ -25,7 +25,7 @@ async def test_another_customer_is_served_within_two_batches(lend: Lend, tmp_pat
             showtime_id = (await app.showtime()).showtime_id
             await app.book(showtime_id, "A1", "A2", by="cyd")
             flooding, metadata = await app.customer("ada"), await app.customer("bob")
-            queue = app.server._box_office._queue
+            queue = app.server._selling.box_office._queue
             answered: list[str] = []
 
             def waiting() -> int:

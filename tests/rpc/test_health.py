@@ -45,14 +45,14 @@ async def test_the_list_of_all(app: App) -> None:
     listed = (await list_all(HealthListRequest(), timeout=60)).statuses
     assert {*SERVICES} < {*listed}
     assert {each.status for each in listed.values()} == {SERVING}
+    watch = health_pb2_grpc.HealthStub(app.channel).Watch(health_pb2.HealthCheckRequest(), timeout=60)
+    assert (await watch.read()).status == SERVING
     with failing(app.server.database, lambda _statement: True):
-        watch = health_pb2_grpc.HealthStub(app.channel).Watch(health_pb2.HealthCheckRequest(), timeout=60)
-        assert (await watch.read()).status == SERVING
         app.server.watch_storage.wake()
         assert (await watch.read()).status == NOT_SERVING
         listed = (await list_all(HealthListRequest(), timeout=60)).statuses
         assert {each.status for each in listed.values()} == {NOT_SERVING}
-        watch.cancel()
+    watch.cancel()
 
 
 async def test_a_database_file_that_is_gone(tmp_path: Path) -> None:

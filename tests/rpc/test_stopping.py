@@ -47,7 +47,7 @@ async def test_a_call_that_runs_is_finished(database_url: str) -> None:
         showtime = await app.showtime()
         await app.customer()
         calls = [asyncio.create_task(app.book(showtime.showtime_id, f"A{n}", f"A{n + 1}")) for n in (1, 3, 5)]
-        while not app.server._box_office._queue:  # noqa: ASYNC110 (the first call has arrived)
+        while not app.server._selling.box_office._queue:  # noqa: ASYNC110 (the first call has arrived)
             await asyncio.sleep(0)
         await app.server.close()
         results = await asyncio.gather(*calls, return_exceptions=True)
