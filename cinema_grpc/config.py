@@ -1,14 +1,11 @@
 """The settings: environment variables whose names begin with CINEMA_, checked before anything starts."""
 
-import os
-from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cinema_grpc.addresses import check_address
@@ -22,8 +19,6 @@ PREFIX = "CINEMA_"
 SHORTEST_SECRET = 32
 FEWEST_DIFFERENT_BYTES = 8
 """32 random hexadecimal digits have fewer with a probability of 4e-8."""
-TYPO_SIMILARITY = 0.9
-"""Similarity from which an unknown name counts as a typo of a known one, as difflib measures it."""
 SMALLEST_POOL = 8
 """Connections of the box office (one, and four for contended showtimes), and three for the rest."""
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
@@ -282,48 +277,6 @@ def with_port(address: str, port: int) -> str:
     return f"{address.rpartition(':')[0]}:{port}"
 
 
-def read_settings() -> Settings:
-    """Return the settings in the environment.
-
-    Raises:
-        BadSettings: A value is wrong, or a variable has almost the name of a setting.
-    """
-    _check_names(os.environ)
-    _check_encoding(os.environ)
-    try:
-        return Settings()
-    except ValidationError as error:
-        problems = [f"{variable(str(each['loc'][0]))}: {_readable(each['msg'])}" for each in error.errors()]
-        raise BadSettings("; ".join(problems)) from error
-
-
 def variable(field: str) -> str:
     """Return the environment variable of a field of Settings."""
     return f"{PREFIX}{field.upper()}"
-
-
-def _check_names(names: Iterable[str]) -> None:
-    """Refuse misspelled names of settings.
-
-    Other names are allowed: Kubernetes sets CINEMA_PORT and the like for a service that is called cinema.
-    """
-    known = {field.upper() for field in Settings.model_fields}
-    for name in sorted(names):
-        field = name.upper().removeprefix(PREFIX)
-        if name.upper().startswith(PREFIX) and field not in known:
-            for meant in get_close_matches(field, known, n=1, cutoff=TYPO_SIMILARITY):
-                raise BadSettings(f"{name}: is not a setting; {PREFIX}{meant} is")
-
-
-def _check_encoding(environment: Mapping[str, str]) -> None:
-    """Refuse bytes that are not UTF-8. Python keeps them as surrogates, which no log and no database accepts."""
-    for name, value in environment.items():
-        if name.upper().startswith(PREFIX):
-            try:
-                value.encode()
-            except UnicodeEncodeError as error:
-                raise BadSettings(f"{name}: must be UTF-8") from error
-
-
-def _readable(message: str) -> str:
-    return message.removeprefix("Value error, ").replace("Input should be", "must be")

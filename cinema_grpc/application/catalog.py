@@ -17,10 +17,10 @@ from cinema_grpc.application.catalog_rules import (
 )
 from cinema_grpc.application.idempotency import IdempotentCall, ResponseSlot, StoredResponse
 from cinema_grpc.application.ports import CatalogStore, ResponseAlreadyStored
-from cinema_grpc.domain.catalog import FIRST_REVISION, Auditorium, Cinema, ListedShowtime, Movie, check_not_archived
+from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie, new_showtime
 from cinema_grpc.domain.errors import AuditoriumNotFound, CinemaNotFound, FieldViolation, InvalidRequest, MovieNotFound
 from cinema_grpc.domain.money import Money
-from cinema_grpc.domain.pricing import PriceLine, PriceList, single_price
+from cinema_grpc.domain.pricing import PriceLine
 from cinema_grpc.domain.seating import SeatArea, SeatPlan, SeatRow, WheelchairSpace
 from cinema_grpc.domain.terms import SeatGapPolicy
 from cinema_grpc.domain.text import clean
@@ -143,22 +143,8 @@ class Catalog:
         """
 
         def schedule(movie: Movie, cinema: Cinema, auditorium: Auditorium) -> ListedShowtime:
-            check_not_archived(movie, cinema, auditorium)
-            categories = auditorium.categories
-            return ListedShowtime(
-                showtime_id=str(uuid7()),
-                movie=movie,
-                cinema=cinema,
-                auditorium_id=auditorium.auditorium_id,
-                auditorium_name=auditorium.name,
-                start_time=start_time,
-                end_time=start_time + movie.runtime,
-                prices=PriceList(lines, categories) if price is None else single_price(price, categories),
-                seat_gap_policy=seat_gap_policy,
-                total_seats=auditorium.total_seats,
-                available_seats=auditorium.total_seats,
-                revision=FIRST_REVISION,
-            )
+            prices = lines if price is None else price
+            return new_showtime(str(uuid7()), movie, cinema, auditorium, start_time, prices, seat_gap_policy)
 
         async def carry_out(slot: ResponseSlot[ListedShowtime] | None) -> ListedShowtime:
             if violations := await self.showtime_violations(start_time, price, prices):

@@ -43,7 +43,7 @@ class SettingsCommand(click.Command):
 
 def settings_and_log(level: str | None = None) -> "Settings":
     """Read the settings, and set up logging by them."""
-    from cinema_grpc.config import read_settings
+    from cinema_grpc.environment import read_settings
     from cinema_grpc.observability.log import set_up_logging
 
     settings = read_settings()

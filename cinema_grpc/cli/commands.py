@@ -254,7 +254,7 @@ def health_command(address: str | None, ca: Path | None, server_name: str, cert:
     """
     from cinema_grpc.addresses import check_address
     from cinema_grpc.cli.health import Trust, health_of, local_health_address
-    from cinema_grpc.config import read_settings
+    from cinema_grpc.environment import read_settings
 
     if address:
         try:

@@ -61,9 +61,7 @@ def sell(
         positions, seats = choose(showtime.terms, selection, MAXIMUM_SEATS_A_SALE, owner, free=free)
     except SeatsUnavailable as refusal:
         unavailable = refusal.metadata["seats"].split(",")
-        owner = showtime.owner_at(now, house_is_free=True)
-        positions = showtime.terms.seat_plan.positions(unavailable)
-        if house := [seat for seat, position in zip(unavailable, positions, strict=True) if owner(position) is None]:
+        if house := _house_seats(showtime, unavailable, now):
             raise HouseSeatsUnavailable(unavailable, house) from None
         raise
     if not allow_gap:
@@ -86,6 +84,13 @@ def sell(
             sale=sale,
         )
     )
+
+
+def _house_seats(showtime: Showtime, seats: Sequence[str], now: datetime) -> list[str]:
+    """Return those of some seats that only a HOUSE block keeps."""
+    owner = showtime.owner_at(now, house_is_free=True)
+    positions = showtime.terms.seat_plan.positions(seats)
+    return [seat for seat, position in zip(seats, positions, strict=True) if owner(position) is None]
 
 
 def check_running(terms: Terms, now: datetime) -> None:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from cinema_grpc.addresses import check_address
 from cinema_grpc.cli import main
-from cinema_grpc.config import BadSettings, Settings, read_settings
+from cinema_grpc.config import BadSettings, Settings
+from cinema_grpc.environment import read_settings
 from cinema_grpc.key_reload import read_signing_keys
 from cinema_grpc.listening import read_certificates
 from cinema_grpc.payment_provider import read_stripe_key

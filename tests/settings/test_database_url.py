@@ -10,8 +10,9 @@ from asyncpg import connect_utils
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from cinema_grpc.config import BadSettings, read_settings
+from cinema_grpc.config import BadSettings
 from cinema_grpc.database_url import check_database_url, parse_postgresql, sqlite_path, without_secrets
+from cinema_grpc.environment import read_settings
 
 PG = "postgresql+asyncpg://"
 SECRET = "hQ7vZk2mXw9Lr4"
