@@ -9,7 +9,7 @@ from cinema_grpc.application.bookings import Bookings, Encode
 from cinema_grpc.application.box_office.box_office import BoxOffice
 from cinema_grpc.application.box_office.command import Command, Decision
 from cinema_grpc.application.idempotency import IdempotentCall
-from cinema_grpc.application.tickets import RANDOM_TICKETS, TicketIssuer
+from cinema_grpc.application.tickets import TicketIssuer
 from cinema_grpc.domain.account import User
 from cinema_grpc.domain.cancellation import UnitRule, any_amount, void
 from cinema_grpc.domain.claims import Selection
@@ -58,7 +58,7 @@ class Counter:
         box_office: BoxOffice,
         bookings: Bookings,
         find_user: Callable[[str], Awaitable[User | None]],
-        issuer: TicketIssuer = RANDOM_TICKETS,
+        issuer: TicketIssuer,
         unit_of: UnitRule = any_amount,
     ) -> None:
         """Set up.

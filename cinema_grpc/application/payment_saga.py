@@ -28,7 +28,7 @@ from cinema_grpc.application.payment_ports import (
     charge_of,
 )
 from cinema_grpc.application.payment_steps import Payer, ask_provider, store_step
-from cinema_grpc.application.tickets import RANDOM_TICKETS, TicketIssuer
+from cinema_grpc.application.tickets import TicketIssuer
 from cinema_grpc.domain.booking import Booking, CancelCause
 from cinema_grpc.domain.booking_errors import HoldExpired, PaymentDeclined, ShowtimeCancelled
 from cinema_grpc.domain.charging import (
@@ -69,7 +69,7 @@ class PaymentSaga:
     encode: Callable[[Booking], bytes]
     grace: timedelta
     encode_action: Callable[[Booking, ActionRequired], bytes]
-    issuer: TicketIssuer = RANDOM_TICKETS
+    issuer: TicketIssuer
 
     async def carry(self, booking: Booking, attempt: PaymentAttempt, payer: Payer | None = None) -> bytes | None:
         """Carry an attempt from its present state to its end, or until the customer has to act.

@@ -90,7 +90,3 @@ class TicketIssuer:
             return tuple(tickets)
 
         return issue
-
-
-RANDOM_TICKETS = TicketIssuer(RandomCodes())
-"""Issues tickets whose codes are not signed."""

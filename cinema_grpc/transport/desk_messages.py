@@ -13,7 +13,7 @@ from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.payment import RefundStatus
 from cinema_grpc.domain.sale import Tender
 from cinema_grpc.domain.sales import SalesGroup, SalesLine
-from cinema_grpc.transport.door_messages import render_redemption
+from cinema_grpc.transport.door_messages import render_redemption, scanned_code
 from cinema_grpc.transport.parsing import parse_booking_status
 from cinema_grpc.transport.rendering import (
     render_booking,
@@ -30,7 +30,7 @@ def parse_search(request: pb.FindBookingsRequest) -> BookingSearch:
     """Return what to find bookings by."""
     return BookingSearch(
         request.booking_id,
-        request.ticket_code,
+        scanned_code(request.ticket_code),
         request.username,
         request.email,
         request.showtime_id,

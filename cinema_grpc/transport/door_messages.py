@@ -24,9 +24,14 @@ _PLACE = re.compile(r"([0-9]{1,19}) ([^ ]+) ([0-9]{1,4})")
 UNKNOWN = pb.RecordedRedemption(outcome=pb.RECORD_OUTCOME_UNKNOWN_TICKET)
 
 
+def scanned_code(code: str) -> str:
+    """Return a code without the white space around it, such as the line break that many scanners send."""
+    return code.strip() or code
+
+
 def parse_visit(request: pb.RedeemTicketRequest, staff: str) -> Visit:
     """Return a ticket that is shown at a gate."""
-    return Visit(staff, request.showtime_id, clean(request.gate), _scanned(request.code), request.ticket_id)
+    return Visit(staff, request.showtime_id, clean(request.gate), scanned_code(request.code), request.ticket_id)
 
 
 def parse_offline(request: pb.RecordRedemptionsRequest) -> list[OfflineRedemption]:
@@ -38,14 +43,9 @@ def parse_offline(request: pb.RecordRedemptionsRequest) -> list[OfflineRedemptio
     if violations := offline_violations(request):
         raise InvalidRequest(*violations)
     return [
-        OfflineRedemption(_scanned(each.code), parse_moment(each.redeem_time, "redeem_time"), clean(each.gate))
+        OfflineRedemption(scanned_code(each.code), parse_moment(each.redeem_time, "redeem_time"), clean(each.gate))
         for each in request.redemptions
     ]
-
-
-def _scanned(code: str) -> str:
-    """Return a code without the white space around it, such as the line break that many scanners send."""
-    return code.strip() or code
 
 
 def offline_violations(request: pb.RecordRedemptionsRequest) -> list[FieldViolation]:

@@ -1,4 +1,4 @@
-"""Commands, calls with a request_id, and an encoding of responses that tests can decode."""
+"""Commands, calls with a request_id, and an encoding of responses that tests can decode; an issuer of tickets."""
 
 import hashlib
 import pickle
@@ -9,11 +9,14 @@ from typing import cast
 from cinema_grpc.application.box_office.command import Command, Decision
 from cinema_grpc.application.idempotency import IdempotencyKey, IdempotentCall
 from cinema_grpc.application.payment_ports import ActionRequired
+from cinema_grpc.application.tickets import RandomCodes, TicketIssuer
 from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.claims import Selection
 from cinema_grpc.domain.holds import hold
 
 TEN_MINUTES = timedelta(minutes=10)
+RANDOM_TICKETS = TicketIssuer(RandomCodes())
+"""Issues tickets whose codes are not signed."""
 
 
 def encode(booking: Booking) -> bytes:

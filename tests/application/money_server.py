@@ -23,6 +23,7 @@ from cinema_grpc.application.listings import Listings
 from cinema_grpc.application.payment_ports import PaymentGateway
 from cinema_grpc.application.sales_report import SalesReports
 from cinema_grpc.application.scheduling import Scheduling
+from tests.application.commands import RANDOM_TICKETS
 from tests.application.paying import Replica
 
 
@@ -52,7 +53,7 @@ def start_server(url: str, clock: Clock, provider: PaymentGateway, hold_for: tim
     return Server(
         replica,
         bookings,
-        Counter(box_office, bookings, accounts.find),
+        Counter(box_office, bookings, accounts.find, RANDOM_TICKETS),
         Scheduling(box_office, store, cache, listings, hold_for),
         Desk(box_office, reader, SqlDeskReader(database), SqlRefundReader(database), accounts),
         SalesReports(SqlSalesReader(database)),

@@ -15,7 +15,7 @@ from cinema_grpc.application.payment_saga import PaymentSaga
 from cinema_grpc.application.payments import Payments
 from cinema_grpc.application.refunds import Refunds
 from cinema_grpc.domain.booking import Booking
-from tests.application.commands import decode, encode, encode_action
+from tests.application.commands import RANDOM_TICKETS, decode, encode, encode_action
 
 if TYPE_CHECKING:
     from tests.application.conftest import App
@@ -55,7 +55,9 @@ class Replica:
     def __post_init__(self) -> None:
         store = SqlPaymentStore(self.database)
         self.refunds = Refunds(store, self.box_office, self.provider, GRACE)
-        self.payments = Payments(store, PaymentSaga(self.box_office, self.provider, encode, GRACE, encode_action))
+        self.payments = Payments(
+            store, PaymentSaga(self.box_office, self.provider, encode, GRACE, encode_action, RANDOM_TICKETS)
+        )
         self.box_office.on_commit(self.refunds.note_commit)
 
     def pay(

@@ -14,7 +14,7 @@ from cinema_grpc.application.payments import Payments
 from cinema_grpc.application.refunds import Refunds
 from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.money import Money
-from tests.application.commands import TEN_MINUTES, decode, encode, encode_action, idempotent_call
+from tests.application.commands import RANDOM_TICKETS, TEN_MINUTES, decode, encode, encode_action, idempotent_call
 from tests.application.paying import GRACE
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Sales:
 
     async def pay_elsewhere(self, booking: Booking) -> Booking:
         """Repeat a call as after a restart, or at another process."""
-        saga = PaymentSaga(self.app.box_office, self.provider, encode, GRACE, encode_action)
+        saga = PaymentSaga(self.app.box_office, self.provider, encode, GRACE, encode_action, RANDOM_TICKETS)
         payments = Payments(SqlPaymentStore(self.app.database), saga)
         bookings = Bookings(self.app.box_office, self.app.reader, payments, TEN_MINUTES)
         return decode(await bookings.confirm(booking.user_id, booking.booking_id, "tok_visa", confirming()))
@@ -88,7 +88,7 @@ def open_sales(app: "App") -> Sales:
     provider = Provider()
     store = SqlPaymentStore(app.database)
     refunds = Refunds(store, app.box_office, provider, GRACE)
-    payments = Payments(store, PaymentSaga(app.box_office, provider, encode, GRACE, encode_action))
+    payments = Payments(store, PaymentSaga(app.box_office, provider, encode, GRACE, encode_action, RANDOM_TICKETS))
     bookings = Bookings(app.box_office, app.reader, payments, TEN_MINUTES)
     app.box_office.on_commit(refunds.note_commit)
     app.box_office.on_commit(bookings.note_commit)

@@ -18,7 +18,7 @@ from cinema_grpc.domain.booking import BookingStatus
 from cinema_grpc.domain.booking_errors import BookingNotReserved, HoldExpired, PaymentInProgress
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.payment import AttemptStatus, RefundStatus
-from tests.application.commands import TEN_MINUTES, encode, encode_action, idempotent_call
+from tests.application.commands import RANDOM_TICKETS, TEN_MINUTES, encode, encode_action, idempotent_call
 from tests.application.conftest import App
 from tests.application.paying import GRACE, Provider, Replica, Scene
 
@@ -236,7 +236,9 @@ class TestAProviderThatFails:
 
     async def test_a_process_gives_up_after_the_grace(self, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
         """From then on the attempt belongs to recovery."""
-        saga = PaymentSaga(scene.app.box_office, scene.provider, encode, timedelta(seconds=0.05), encode_action)
+        saga = PaymentSaga(
+            scene.app.box_office, scene.provider, encode, timedelta(seconds=0.05), encode_action, RANDOM_TICKETS
+        )
         monkeypatch.setattr(scene.first.payments, "_saga", saga)
         scene.provider.faults = FaultProfile(fail_after=1)
         await fails(scene.first.pay(scene.booking), PaymentUnavailable)

@@ -38,7 +38,7 @@ from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.sale import Tender
 from cinema_grpc.domain.showtime_changes import Impact, ShowtimeChanges
 from cinema_grpc.domain.terms import SeatBlock, SeatBlockKind
-from tests.application.commands import TEN_MINUTES, decode, encode, encode_action
+from tests.application.commands import RANDOM_TICKETS, TEN_MINUTES, decode, encode, encode_action
 from tests.application.conftest import App, open_app
 from tests.application.paying import GRACE
 from tests.database import writing
@@ -154,7 +154,7 @@ def open_desk(app: App, provider: SimulatedPayments) -> Desk:
     database, box_office = app.database, app.box_office
     store = SqlPaymentStore(database)
     refunds = Refunds(store, box_office, provider, GRACE)
-    payments = Payments(store, PaymentSaga(box_office, provider, encode, GRACE, encode_action))
+    payments = Payments(store, PaymentSaga(box_office, provider, encode, GRACE, encode_action, RANDOM_TICKETS))
     bookings = Bookings(box_office, app.reader, payments, TEN_MINUTES)
     listings = Listings(SqlListingsReader(database), app.store, app.cache)
     box_office.on_commit(refunds.note_commit)
@@ -166,7 +166,7 @@ def open_desk(app: App, provider: SimulatedPayments) -> Desk:
     return Desk(
         app,
         bookings,
-        Counter(box_office, bookings, find_user),
+        Counter(box_office, bookings, find_user, RANDOM_TICKETS),
         Scheduling(box_office, app.store, app.cache, listings, TEN_MINUTES),
         listings,
         refunds,

@@ -77,6 +77,8 @@ async def test_find_bookings(app: App) -> None:
     cases: list[tuple[dict[str, Any], list[booking_pb2.Booking]]] = [
         ({"booking_id": first.booking_id}, [first]),
         ({"ticket_code": first.tickets[1].code}, [first]),
+        ({"ticket_code": f" {first.tickets[1].code}\r\n"}, [first]),  # as scanners send it
+        ({"ticket_code": " \n"}, []),
         ({"username": "ADA"}, [second, first]),
         ({"email": "Ada@Example.COM"}, [second, first]),
         ({"username": "ada", "status": booking_pb2.BOOKING_STATUS_CONFIRMED}, [first]),

@@ -148,3 +148,12 @@ async def test_bad_reports(app: App) -> None:
         "redemptions[1].gate",
         "redemptions[2].redeem_time",
     ]
+
+
+async def test_a_malformed_report_records_nothing(app: App) -> None:
+    """The door corrects it, and repeats the whole call."""
+    showtime = await open_showtime(app)
+    first, second = (await sold(app, showtime.showtime_id, "A1", "A2")).tickets
+    refused = await refusal(record(app, offline(first.code), offline(second.code, gate=" ")))
+    assert (refused.reason, refused.fields) == ("INVALID_REQUEST", ["redemptions[1].gate"])
+    assert outcomes(await record(app, offline(first.code), offline(second.code))) == ["ACCEPTED", "ACCEPTED"]

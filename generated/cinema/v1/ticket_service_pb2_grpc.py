@@ -150,9 +150,10 @@ class TicketServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RecordRedemptions(self, request, context):
-        """Records whom doors let in while they were offline. It refuses none of them: the response says what each is. If the
-        call fails, some may be stored. Repeat it: what was stored reads as before with the same request_id, and DUPLICATE
-        with another.
+        """Records whom doors let in while they were offline. It refuses no well-formed redemption: the response says what each
+        is. A malformed one, as with a blank gate, makes the call INVALID_REQUEST, and nothing is stored. If the call fails
+        in another way, some may be stored. Repeat it: what was stored has the same outcome as before with the same
+        request_id, and DUPLICATE with another.
 
         Access: staff.
 

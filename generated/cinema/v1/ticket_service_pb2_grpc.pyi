@@ -71,9 +71,10 @@ class TicketServiceStub:
     - FAILED_PRECONDITION TICKET_NOT_REDEEMED.
     """
     RecordRedemptions: _aio.UnaryUnaryMultiCallable[_ticket_service_pb2.RecordRedemptionsRequest, _ticket_service_pb2.RecordRedemptionsResponse]
-    """Records whom doors let in while they were offline. It refuses none of them: the response says what each is. If the
-    call fails, some may be stored. Repeat it: what was stored reads as before with the same request_id, and DUPLICATE
-    with another.
+    """Records whom doors let in while they were offline. It refuses no well-formed redemption: the response says what each
+    is. A malformed one, as with a blank gate, makes the call INVALID_REQUEST, and nothing is stored. If the call fails
+    in another way, some may be stored. Repeat it: what was stored has the same outcome as before with the same
+    request_id, and DUPLICATE with another.
 
     Access: staff.
 
@@ -180,9 +181,10 @@ class TicketServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ticket_service_pb2.RecordRedemptionsRequest,
         context: _aio.ServicerContext[_ticket_service_pb2.RecordRedemptionsRequest, _abc.Awaitable[_ticket_service_pb2.RecordRedemptionsResponse]],
     ) -> _abc.Awaitable[_ticket_service_pb2.RecordRedemptionsResponse]:
-        """Records whom doors let in while they were offline. It refuses none of them: the response says what each is. If the
-        call fails, some may be stored. Repeat it: what was stored reads as before with the same request_id, and DUPLICATE
-        with another.
+        """Records whom doors let in while they were offline. It refuses no well-formed redemption: the response says what each
+        is. A malformed one, as with a blank gate, makes the call INVALID_REQUEST, and nothing is stored. If the call fails
+        in another way, some may be stored. Repeat it: what was stored has the same outcome as before with the same
+        request_id, and DUPLICATE with another.
 
         Access: staff.
 

@@ -27,6 +27,7 @@ from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.pricing import single_price
 from cinema_grpc.domain.seating import SeatRow
 from cinema_grpc.domain.terms import SeatGapPolicy
+from tests.application.commands import RANDOM_TICKETS
 from tests.builders import NOW, some_terms
 from tests.proofs.simulation.database import Database
 from tests.proofs.simulation.loop import OWNER, Process, SimulatedLoop
@@ -71,7 +72,9 @@ class Office(Process):
         box_office = BoxOffice(store, waiting_tasks=1)
         refunds = Refunds(store, box_office, provider, GRACE)
         self._box_office = box_office
-        self._payments = Payments(store, PaymentSaga(box_office, provider, encode, GRACE, encode_action))
+        self._payments = Payments(
+            store, PaymentSaga(box_office, provider, encode, GRACE, encode_action, RANDOM_TICKETS)
+        )
         self.bookings = Bookings(box_office, store, self._payments, HOLD)
         box_office.on_commit(refunds.note_commit)
         box_office.on_commit(self.bookings.note_commit)

@@ -238,7 +238,7 @@ class FindBookingsRequest(_message.Message):
     booking_id: _builtins.str
     """Identifier of a booking."""
     ticket_code: _builtins.str
-    """Code of a ticket."""
+    """Code of a ticket, as it was read; white space around it is ignored."""
     username: _builtins.str
     """Username of the owner."""
     email: _builtins.str

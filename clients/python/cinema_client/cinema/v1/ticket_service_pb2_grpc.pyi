@@ -88,9 +88,10 @@ class TicketServiceStub:
     - FAILED_PRECONDITION TICKET_NOT_REDEEMED.
     """
     RecordRedemptions: _grpc.UnaryUnaryMultiCallable[_ticket_service_pb2.RecordRedemptionsRequest, _ticket_service_pb2.RecordRedemptionsResponse]
-    """Records whom doors let in while they were offline. It refuses none of them: the response says what each is. If the
-    call fails, some may be stored. Repeat it: what was stored reads as before with the same request_id, and DUPLICATE
-    with another.
+    """Records whom doors let in while they were offline. It refuses no well-formed redemption: the response says what each
+    is. A malformed one, as with a blank gate, makes the call INVALID_REQUEST, and nothing is stored. If the call fails
+    in another way, some may be stored. Repeat it: what was stored has the same outcome as before with the same
+    request_id, and DUPLICATE with another.
 
     Access: staff.
 
@@ -170,9 +171,10 @@ class TicketServiceAsyncStub(TicketServiceStub):
     - FAILED_PRECONDITION TICKET_NOT_REDEEMED.
     """
     RecordRedemptions: _aio.UnaryUnaryMultiCallable[_ticket_service_pb2.RecordRedemptionsRequest, _ticket_service_pb2.RecordRedemptionsResponse]  # type: ignore[assignment]
-    """Records whom doors let in while they were offline. It refuses none of them: the response says what each is. If the
-    call fails, some may be stored. Repeat it: what was stored reads as before with the same request_id, and DUPLICATE
-    with another.
+    """Records whom doors let in while they were offline. It refuses no well-formed redemption: the response says what each
+    is. A malformed one, as with a blank gate, makes the call INVALID_REQUEST, and nothing is stored. If the call fails
+    in another way, some may be stored. Repeat it: what was stored has the same outcome as before with the same
+    request_id, and DUPLICATE with another.
 
     Access: staff.
 
@@ -279,9 +281,10 @@ class TicketServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ticket_service_pb2.RecordRedemptionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ticket_service_pb2.RecordRedemptionsResponse, _abc.Awaitable[_ticket_service_pb2.RecordRedemptionsResponse]]:
-        """Records whom doors let in while they were offline. It refuses none of them: the response says what each is. If the
-        call fails, some may be stored. Repeat it: what was stored reads as before with the same request_id, and DUPLICATE
-        with another.
+        """Records whom doors let in while they were offline. It refuses no well-formed redemption: the response says what each
+        is. A malformed one, as with a blank gate, makes the call INVALID_REQUEST, and nothing is stored. If the call fails
+        in another way, some may be stored. Repeat it: what was stored has the same outcome as before with the same
+        request_id, and DUPLICATE with another.
 
         Access: staff.
 
