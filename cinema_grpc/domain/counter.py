@@ -60,9 +60,7 @@ def sell(
     try:
         positions, seats = choose(showtime.terms, selection, MAXIMUM_SEATS_A_SALE, owner, free=free)
     except SeatsUnavailable as refusal:
-        unavailable = refusal.metadata["seats"].split(",")
-        if house := _house_seats(showtime, unavailable, now):
-            raise HouseSeatsUnavailable(unavailable, house) from None
+        _check_house_seats(showtime, refusal.metadata["seats"].split(","), now)
         raise
     if not allow_gap:
         # What it relies on is not kept: it is paid for at once, so no other payment depends on it.
@@ -86,11 +84,16 @@ def sell(
     )
 
 
-def _house_seats(showtime: Showtime, seats: Sequence[str], now: datetime) -> list[str]:
-    """Return those of some seats that only a HOUSE block keeps."""
+def _check_house_seats(showtime: Showtime, unavailable: Sequence[str], now: datetime) -> None:
+    """Check that HOUSE blocks alone keep none of the seats that a sale can't have.
+
+    Raises:
+        HouseSeatsUnavailable: They keep some.
+    """
     owner = showtime.owner_at(now, house_is_free=True)
-    positions = showtime.terms.seat_plan.positions(seats)
-    return [seat for seat, position in zip(seats, positions, strict=True) if owner(position) is None]
+    positions = showtime.terms.seat_plan.positions(unavailable)
+    if house := [seat for seat, position in zip(unavailable, positions, strict=True) if owner(position) is None]:
+        raise HouseSeatsUnavailable(unavailable, house) from None
 
 
 def check_running(terms: Terms, now: datetime) -> None:

@@ -296,8 +296,3 @@ BREACHES = {
     ),
 }
 """For each rule a statement that breaches it once, or several such statements."""
-CASES = [
-    (rule, statement)
-    for rule, statements in BREACHES.items()
-    for statement in ([statements] if isinstance(statements, str) else statements)
-]

@@ -26,8 +26,7 @@ from tests.application.recording_passwords import RecordingPasswords
 from tests.builders import NOW, FakeClock
 from tests.database import reading
 
-PASSWORD = "correct horse"
-HERE = "192.0.2.1"
+PASSWORD, HERE = "correct horse", "192.0.2.1"
 
 
 @pytest_asyncio.fixture

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cinema_grpc.adapters.database.audit import Books, Report, audit, look_over
 from cinema_grpc.adapters.database.invariants import invariants
-from tests.application.audit_breaches import BREACHES, CASES
+from tests.application.audit_breaches import BREACHES
 from tests.application.audited import a_history
 from tests.application.conftest import App
 from tests.database import reading, writing
@@ -18,6 +18,12 @@ from tests.database import reading, writing
 ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 # ruff: noqa: S608 (SQL that is put together from texts of this file)
+
+CASES = [
+    (rule, statement)
+    for rule, statements in BREACHES.items()
+    for statement in ([statements] if isinstance(statements, str) else statements)
+]
 
 
 async def order(app: App, *statements: str) -> None:

@@ -9,7 +9,7 @@ from cinema_grpc.domain.booking import BookingStatus
 from cinema_grpc.domain.claims import Selection
 from cinema_grpc.domain.errors import CinemaError
 from cinema_grpc.domain.holds import change_seats
-from tests.domain.test_gap_at_payment import SEATS, SECTIONS, STEPS, Box, Step, step
+from tests.domain.gap_box import SEATS, SECTIONS, STEPS, Box, Step, step
 
 CHANGES = st.tuples(st.just("change"), st.integers(0, len(SEATS) - 1), st.integers(1, 3), st.integers(0, 9))
 

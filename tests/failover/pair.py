@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.postgresql import PostgresServer, execute, fetch, find_binaries, free_port, make_tables
+from tests.postgresql import PostgresServer, execute, fetch, free_port, make_tables
+from tests.postgresql_programs import find_binaries
 
 DURABLE = ("shared_buffers=64MB", "max_connections=100", "synchronous_commit=on", "wal_receiver_status_interval=1")
 SECONDS = 60

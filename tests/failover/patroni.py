@@ -14,7 +14,8 @@ import asyncpg
 import pytest
 
 from tests.failover.program import Program
-from tests.postgresql import fetch, find_binaries, free_port, make_tables, unprivileged
+from tests.postgresql import fetch, free_port, make_tables
+from tests.postgresql_programs import find_binaries, unprivileged
 
 SECONDS = 120
 TTL = 20

@@ -17,7 +17,8 @@ from tests.e2e.conftest import run
 from tests.failover.pair import DURABLE
 from tests.failover.program import Program
 from tests.failover.test_promotion import wrong
-from tests.postgresql import PostgresServer, execute, fetch, free_port, unprivileged
+from tests.postgresql import PostgresServer, execute, fetch, free_port
+from tests.postgresql_programs import unprivileged
 from tests.replicas.audit import Log
 from tests.replicas.conftest import a_chain
 

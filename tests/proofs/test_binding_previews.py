@@ -29,13 +29,11 @@ from tests.proofs.desk import (
     Answer,
     Desk,
     SlowProvider,
-    Tables,
     add_showtimes,
-    impact_of,
     open_desks,
-    standing,
     turns,
 )
+from tests.proofs.desk_tables import Tables, impact_of, standing
 
 AT_ONCE = 6
 """How many showtimes are changed at the same time."""

@@ -1,7 +1,7 @@
 """A running server as a test sees it: its stubs, its clock and its users."""
 
 import uuid
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -33,6 +33,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from cinema_grpc.server import CinemaServer
 from tests.builders import NOW, FakeClock
+from tests.rpc.first_answer import FirstAnswer
 
 PASSWORD = "correct horse battery staple"
 ROWS = (("A", (10,)), ("B", (4, 4)))
@@ -68,29 +69,6 @@ def moment(time: datetime) -> Timestamp:
 def new_id() -> str:
     """Make a request_id."""
     return str(uuid.uuid4())
-
-
-class FirstAnswer:
-    """A call of a stream, which is given up when its first answer has come."""
-
-    def __init__(self, call: Any) -> None:
-        self._call = call
-
-    def __await__(self) -> Generator[Any, None, bytes]:
-        return self._read().__await__()
-
-    async def code(self) -> grpc.StatusCode:
-        """Return OK if an answer came, or the status code."""
-        try:
-            await self
-        except grpc.aio.AioRpcError as error:
-            return error.code()
-        return grpc.StatusCode.OK
-
-    async def _read(self) -> bytes:
-        answer: bytes = await self._call.read()
-        self._call.cancel()
-        return answer
 
 
 @dataclass

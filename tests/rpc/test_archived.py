@@ -8,9 +8,9 @@ import pytest
 from cinema.v1 import catalog_service_pb2 as pb
 from cinema.v1 import showtime_pb2
 
+from tests.rpc.catalog_calls import page
 from tests.rpc.conftest import App, refusal
 from tests.rpc.programme import RUNTIME, TOMORROW, Programme, open_programme
-from tests.rpc.test_catalog import page
 from tests.rpc.test_catalog_updates import change, read
 
 Code = grpc.StatusCode

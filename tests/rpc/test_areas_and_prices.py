@@ -10,9 +10,9 @@ from cinema.v1.money_pb2 import Money
 from cinema.v1.showtime_pb2 import PriceLine
 from cinema.v1.showtime_service_pb2 import GetShowtimeRequest, ListShowtimesRequest
 
+from tests.rpc.catalog_calls import enter, read, rows
 from tests.rpc.conftest import App, new_id, refusal
 from tests.rpc.programme import EUR, RUNTIME, TOMORROW, Programme, open_programme
-from tests.rpc.test_catalog import enter, read, rows
 
 Build = Callable[..., Awaitable[catalog_pb2.Auditorium]]
 LAYOUT = rows(("A", (10,)), ("B", (4, 4)))
