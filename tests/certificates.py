@@ -9,7 +9,7 @@ import trustme
 
 
 class Authority:
-    """An authority of its own, whom nobody else trusts."""
+    """A certificate authority for tests."""
 
     def __init__(self) -> None:
         self._authority = trustme.CA(key_type=trustme.KeyType.ECDSA)
@@ -20,7 +20,7 @@ class Authority:
         return self._authority.cert_pem.bytes()
 
     def issue(self, *names: str, days: float = 1, begins: timedelta = timedelta(days=-2)) -> tuple[bytes, bytes]:
-        """Give a private key and its certificate, both in PEM; it is valid for so many days from now.
+        """Return a private key and its certificate, both in PEM; it is valid for so many days from now.
 
         Args:
             names: Whom it is for; this machine if left out.
@@ -37,13 +37,13 @@ class Authority:
         return made.private_key_pem.bytes(), b"".join(each.bytes() for each in made.cert_chain_pems)
 
     def client(self, name: str | None = None, trust: bytes | None = None) -> grpc.ChannelCredentials:
-        """Give what a client trusts servers by, and what it shows them if it has a name."""
+        """Return the credentials of a client: its trusted authority, and its own certificate if it has a name."""
         key, chain = (None, None) if name is None else self.issue(name)
         return grpc.ssl_channel_credentials(trust or self.certificate, key, chain)
 
 
 def write(folder: Path, key: bytes, certificate: bytes, client_ca: bytes | None = None) -> dict[str, Any]:
-    """Write the files of a server, and give its settings."""
+    """Write the files of a server, and return its settings."""
     content = {"tls_key": key, "tls_certificate": certificate, "tls_client_ca": client_ca}
     settings = {}
     for name, each in content.items():

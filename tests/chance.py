@@ -16,7 +16,7 @@ def seed() -> int:
 
 
 def count(usual: int) -> int:
-    """Give how often something is done: as usual, or as CINEMA_TEST_COUNT says."""
+    """Return how often something is done: as usual, or as CINEMA_TEST_COUNT says."""
     return int(os.environ.get(COUNT_VARIABLE, usual))
 
 

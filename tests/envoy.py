@@ -31,7 +31,7 @@ def settings_for(port: int, replicas: list[str]) -> str:
 
 @contextmanager
 def running_envoy(folder: Path, replicas: list[str]) -> Iterator[int]:
-    """Run Envoy in front of replicas, and give its port. It may take a second until it listens."""
+    """Run Envoy in front of replicas; yield its port. It may take a second until it listens."""
     envoy = shutil.which("envoy", path=str(Path(sys.executable).parent))
     assert envoy is not None, "it comes with the development dependencies"
     port = free_port()

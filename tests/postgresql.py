@@ -31,8 +31,8 @@ SPEED = ("fsync=off", "full_page_writes=off", "shared_buffers=64MB", "max_connec
 """Settings of a server whose machine never loses its power."""
 
 TABLES = ["simulated_payment", *(table.name for table in reversed(schema.metadata.sorted_tables))]
-# Whoever still has a transaction open has leaked a connection, which shows as this takes too long. TRUNCATE would make
-# each table a new file, and its indexes too, which takes thirty times as long as to delete the little that is there.
+# A test that has leaked a connection with an open transaction fails here: the lock times out. TRUNCATE would make new
+# files for each table and its indexes, which takes thirty times as long as deleting a few rows.
 EMPTY = f"SET lock_timeout = '10s'; LOCK {', '.join(TABLES)}; " + "; ".join(f"DELETE FROM {name}" for name in TABLES)  # noqa: S608 (our names)
 EMPTY += "; INSERT INTO catalog_revision VALUES (1); INSERT INTO event_feed VALUES (1, 0)"  # as in a new database
 
@@ -61,7 +61,7 @@ for process in processes:
 
 
 def free_port() -> int:
-    """Find a port that nobody listens on."""
+    """Return a free port."""
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         return int(free.getsockname()[1])
 
@@ -131,7 +131,7 @@ class PostgresServer:
         return bool(told.stdout.strip())
 
     def url(self, name: str = "postgres") -> str:
-        """Give the URL of a database, as the settings take it."""
+        """Return the URL of a database, as the settings take it."""
         if self.port is not None:
             return f"postgresql+asyncpg://cinema@127.0.0.1:{self.port}/{name}"
         return f"postgresql+asyncpg://cinema@/{name}?host={self.folder}"
@@ -169,7 +169,7 @@ class PostgresServer:
         subprocess.run([sys.executable, "-ISc", LIMIT_FILES, *numbers], check=True, timeout=SECONDS)  # noqa: S603 (ours)
 
     def processes(self) -> Iterator[int]:
-        """Give the identifiers of its processes, the one that starts the others first."""
+        """Yield the identifiers of its processes, the one that starts the others first."""
         postmaster = int((self.data / "postmaster.pid").read_text().split()[0])
         yield postmaster
         yield from map(int, Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split())
@@ -206,7 +206,7 @@ class Databases:
 
     @contextmanager
     def lend(self) -> Iterator[str]:
-        """Lend a database that has all tables and nothing in them; give its URL."""
+        """Lend a database with empty tables; yield its URL."""
         if not self._free:
             self._made += 1
             name = f"{self._name}_{self._made}"
@@ -239,7 +239,7 @@ async def make_tables(url: str) -> None:
 
 
 def with_database(url: str, name: str) -> str:
-    """Give the URL of another database of the same server."""
+    """Return the URL of another database of the same server."""
     return re.sub(r"(?<=[^/:]/)[^/?]*(?=\?|$)|(?<=:///)[^/?]*(?=\?|$)", name, url, count=1)
 
 
@@ -258,7 +258,7 @@ async def execute(url: str, statements: str) -> None:
 
 
 async def fetch(url: str, query: str, *arguments: Any) -> list[Any]:
-    """Ask."""
+    """Return the rows of a query."""
     connection = await asyncpg.connect(libpq_url(url))
     try:
         return [tuple(row) for row in await connection.fetch(query, *arguments)]

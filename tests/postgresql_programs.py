@@ -52,7 +52,10 @@ def of_wheel() -> list[Path]:
 
 
 def unprivileged(folder: Path) -> list[str]:
-    """Give a folder, if this is root, to a user who is not; give what runs a program as that user."""
+    """Return the beginning of a command line that runs a program without the rights of root; [] if this is not root.
+
+    A folder gets the user of these programs as its owner.
+    """
     if os.geteuid() != 0:
         return []
     known = {each.pw_name for each in pwd.getpwall()}

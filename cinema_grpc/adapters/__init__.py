@@ -1,1 +1,1 @@
-"""The outside world behind the ports: the database, passwords, tokens, payments and the clock."""
+"""What implements the ports: the database, passwords, tokens, payments and the clock."""

@@ -94,7 +94,7 @@ class SimulatedPayments:
         if self._happens(self.faults.fail_after):
             raise ProviderUnavailable
         if self._happens(self.faults.lose_answer):
-            await asyncio.Event().wait()  # for ever
+            await asyncio.Event().wait()  # never returns
 
     def _happens(self, share: float) -> bool:
         return share > 0 and self._chance.random() < share

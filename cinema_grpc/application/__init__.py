@@ -1,1 +1,1 @@
-"""What waits and what decides when: the box office, accounts, the catalog and the background tasks, behind ports."""
+"""The services: the box office, payments, accounts, the catalog, reports and background tasks; and their ports."""

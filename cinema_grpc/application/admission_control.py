@@ -5,7 +5,7 @@ import math
 from cinema_grpc.application.errors import Overloaded
 
 WEIGHT_OF_LATEST = 0.1
-"""So small that one slow round, as of a disk that stalls, refuses no work in a queue that is otherwise fast."""
+"""Small, so that one slow round, such as during a stall of the disk, does not make a fast queue refuse work."""
 
 
 class AdmissionControl:

@@ -5,7 +5,7 @@ from typing import Protocol
 
 SECONDS_BETWEEN_READINGS = 10.0
 MOST_COUNTED = 10_000
-"""More items of a kind are counted as this many, so that a reading stays cheap."""
+"""Maximum count of items of a kind, so that a reading stays cheap."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ class Batcher(Generic[Q, A]):
 
     async def _work(self) -> None:
         try:
-            await asyncio.sleep(0)  # others that are ready come along
+            await asyncio.sleep(0)  # other callers that are ready join the batch
             while batch := list(itertools.islice(iter(self._next, None), self._batch_size)):
                 self._batch_start = time.monotonic()
                 await self._serve_batch(batch)

@@ -15,15 +15,15 @@ from cinema_grpc.domain.pricing import PriceLine, price_violations
 CURRENCIES = frozenset(currency.code for currency in Currency if currency.exponent is not None)
 """The currencies that a price can be in.
 
-A price is counted in minor units. The codes of ISO 4217 that have none name no money that a seat is paid with: precious
-metals such as XAU, units of account such as XDR, XTS for tests and XXX for no currency at all.
+A price is counted in minor units. Codes of ISO 4217 without a minor unit are left out: precious metals such as XAU,
+units of account such as XDR, XTS for tests and XXX for no currency.
 """
 
 PriceRule = Callable[[str, Money], list[FieldViolation]]
-"""Returns what keeps the payment provider from charging a price, given the field that the price is in."""
+"""Returns why the payment provider can't charge a price, given the name of the field with the price; [] if it can."""
 
 NO_TIME_ZONES = frozenset({"Factory", "localtime"})
-"""Names that some machines have among their zones: for a zone that was never set, and for that of the machine."""
+"""Names on some machines that are no zones of IANA: a zone that was never set, and the zone of the machine."""
 
 
 def time_zone_violations(time_zone: str) -> list[FieldViolation]:
@@ -45,7 +45,7 @@ def showtime_violations(
     now: datetime,
     price_rule: PriceRule = any_price,
 ) -> list[FieldViolation]:
-    """Return what is wrong with a new showtime, but for the categories of its auditorium.
+    """Return what is wrong with a new showtime. The categories of its auditorium are not checked.
 
     Args:
         start_time: The start; None is not checked.
@@ -63,7 +63,7 @@ def showtime_violations(
 
 
 def list_violations(prices: Sequence[PriceLine]) -> list[FieldViolation]:
-    """Return what is wrong with the lines of a price list, but for the categories; none are not checked."""
+    """Return what is wrong with the lines of a price list; [] without lines. The categories are not checked."""
     violations = []
     for number, line in enumerate(prices):
         if line.price.currency_code == prices[0].price.currency_code:  # others are violations in any case
@@ -72,7 +72,7 @@ def list_violations(prices: Sequence[PriceLine]) -> list[FieldViolation]:
 
 
 def provider_violations(prices: Sequence[PriceLine], price_rule: PriceRule) -> list[FieldViolation]:
-    """Return what keeps the payment provider from charging the prices of a list."""
+    """Return why the payment provider can't charge the prices of a list; [] if it can."""
     return [
         violation
         for number, line in enumerate(prices)

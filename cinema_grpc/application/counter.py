@@ -68,7 +68,7 @@ class Counter:
             bookings: Knows the showtimes of bookings.
             find_user: Returns a user by identifier, or None.
             issuer: Issues the tickets of what is sold.
-            unit_of: That of the payment provider, which pays refunds of what was not sold here.
+            unit_of: The unit rule of the payment provider, which pays the refunds of online bookings.
         """
         self._box_office = box_office
         self._bookings = bookings

@@ -1,4 +1,4 @@
-"""Hold expiry: sets lapsed holds to EXPIRED. It only tidies: the seats of a lapsed hold are free already."""
+"""Hold expiry: stores lapsed holds as EXPIRED. Nothing waits for this: the seats of a lapsed hold are free already."""
 
 import asyncio
 import random
@@ -39,7 +39,7 @@ class HoldExpiry:
         seen: set[str] = set()
         while showtime_ids := await self._store.showtimes_with_lapsed_holds(SHOWTIMES_A_PASS, skipped):
             seen.update(showtime_ids)
-            random.shuffle(showtime_ids)  # so that replicas rarely meet at one showtime
+            random.shuffle(showtime_ids)  # so that replicas rarely work on one showtime at once
             skipped_before, expired = len(skipped), 0
             for first in range(0, len(showtime_ids), SHOWTIMES_AT_ONCE):
                 start = time.monotonic()

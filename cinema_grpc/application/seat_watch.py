@@ -31,15 +31,15 @@ SECONDS_BETWEEN_QUERIES = 0.2
 """How often other processes' commits are looked for. With the query and the sending it must stay below 0.5 s."""
 SECONDS_BETWEEN_PASSES = 0.2
 SECONDS_BETWEEN_STEPS = 0.02
-"""Least time between two steps of a showtime: each looks at all of its seats."""
+"""Minimum time between two steps of a showtime: a step compares all of its seats."""
 SECONDS_BETWEEN_FRAMES = 14.7
-"""After this time a watcher gets an empty frame, with the pause between two passes within 15 s."""
+"""Time after which a watcher gets an empty frame. Together with the pause between two passes it is below 15 s."""
 FRAMES_A_SECOND = 4_000
 MOST_UNWATCHED = 200
-"""How many showtimes are followed on when their last watcher has gone, so that it may resume without a snapshot."""
+"""Maximum showtimes that are kept after their last watcher has gone, so that it can resume without a snapshot."""
 SECONDS_UNWATCHED = 30.0
 LONGEST_SILENCE = 10.0
-"""Seconds without an answer of a database that others sell in, after which a stream does not go on."""
+"""Seconds without an answer of a shared database, after which a stream ends."""
 TIMER_MARGIN = timedelta(milliseconds=1)
 
 
@@ -128,7 +128,7 @@ class SeatWatch:
             self._leave(watched)
 
     def note_commit(self, updates: Sequence[ShowtimeUpdate]) -> None:
-        """Have the watchers of showtimes that were changed by a commit of this process told."""
+        """Notify the watchers of the showtimes that a commit of this process changed."""
         if not self._watched:
             return
         for update in updates:
@@ -138,7 +138,7 @@ class SeatWatch:
                 self._step_soon(watched)
 
     async def run_pass(self) -> None:
-        """Send empty frames where nothing else was sent, set timers, and forget what is watched no more."""
+        """Send empty frames where nothing else was sent, set timers, and drop showtimes that are no longer watched."""
         time, now = asyncio.get_running_loop().time(), self._now()
         while self._unwatched and next(iter(self._unwatched.values())) <= time - SECONDS_UNWATCHED:
             self._forget_oldest()

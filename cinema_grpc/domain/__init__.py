@@ -1,1 +1,1 @@
-"""The rules of a cinema, as pure functions and plain objects: no clock, no chance, no waiting, no input or output."""
+"""The rules of a cinema, as pure functions and plain objects: no clock, randomness, waiting, input or output."""

@@ -241,7 +241,7 @@ class Booking:
     def cancelled(
         self, chosen: Sequence[BookedSeat], now: datetime, cause: CancelCause, reason: str, refund: Refund | None
     ) -> "Booking":
-        """Return it without seats, CANCELLED if none is left.
+        """Return the booking without some of its seats, CANCELLED if none is left.
 
         Of a RESERVED booking the seats are removed. Those of a CONFIRMED one stay in `seats`, not active, and go with a
         refund.

@@ -106,7 +106,7 @@ def _add_booking(events: list[NewEvent], before: Booking | None, after: Booking)
 
 
 def _add_end_of_hold(events: list[NewEvent], before: Booking | None, after: Booking) -> None:
-    # The seats that it had, should one commit have changed and ended it.
+    # The seats that it had: one commit may have changed and ended it.
     seats = after.seats if before is None else before.seats
     if after.status is BookingStatus.CANCELLED:
         events.append(_about(after, EventType.HOLD_CANCELLED, seats))

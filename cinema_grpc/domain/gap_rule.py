@@ -175,7 +175,7 @@ def _own_positions(plan: SeatPlan, booking: Booking) -> list[int]:
 def _stranded(plan: SeatPlan, booking: Booking, kept: _Kept) -> list[int]:
     """Apply the gap rule to a booking as it was made, with only the `kept` seats of its customer.
 
-    A single seat that it would leave with all of them is due to seats of the booking that were cancelled since.
+    Single seats that it would leave with all seats of the customer do not count: they are due to later cancellations.
     """
     found: list[int] = []
     for reliance in booking.relied_on:

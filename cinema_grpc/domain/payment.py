@@ -8,7 +8,7 @@ from typing import NamedTuple
 from cinema_grpc.domain.money import Money
 
 PAYMENT_TIME = timedelta(minutes=2)
-"""What is left of a hold, at least, when its first charge starts."""
+"""Minimum time until a hold ends when its first charge starts."""
 
 
 class AttemptStatus(Enum):

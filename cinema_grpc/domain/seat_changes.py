@@ -1,7 +1,7 @@
-"""The changes of a showtime's seats: which seats may be other than someone knows who saw them at an earlier moment.
+"""The changes of a showtime's seats: which seats may differ from an earlier state that a client has.
 
-Changes are counted in steps. Each seat has the step at which it changed last, and each revision the step at which it
-was first seen. So one number stands for all that somebody knows, however long ago that was.
+Changes are counted in steps. Each seat has the step of its latest change, and each revision the step at which it was
+first seen. So one number describes the state that a client has, however old it is.
 """
 
 from collections import OrderedDict
@@ -89,7 +89,7 @@ class SeatChanges:
         self.next_lapse = min(self._ends.values(), default=None)
 
     def step_at(self, revision: int) -> int | None:
-        """Return the step of somebody who knows the seats at a revision; None if the difference can't be told."""
+        """Return the step of a client that has the seats at a revision; None if that revision is unknown here."""
         return self._steps.get(revision)
 
     def since(self, step: int | None) -> SeatFrame:
@@ -111,7 +111,7 @@ class SeatChanges:
         self._ends = {position: end for position, end in ends.items() if end > now}
         self.next_lapse = min(self._ends.values(), default=None)
         if revision > self._lost:
-            # Whoever saw this revision may have seen it before holds ended that are not written down as ended.
+            # A client with this revision may have it from before the end of holds that are not stored as EXPIRED yet.
             ended = [self._changed[position] - 1 for position in ends.keys() - self._ends.keys()]
             self._steps[revision] = min([self.step, *ended])
             if len(self._steps) > MOST_REVISIONS:

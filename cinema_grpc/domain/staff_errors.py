@@ -18,7 +18,7 @@ class RefundNotFound(NotFound):
 
 
 class RefundNotOpen(CinemaError):
-    """Nobody has to pay the refund by hand: it is COMPLETED, or the payment provider has it."""
+    """The refund is not one to pay by hand: it is COMPLETED, or the payment provider pays it."""
 
     kind = ErrorKind.RULE_BROKEN
     reason, subject = "REFUND_NOT_OPEN", "refund_id"

@@ -69,7 +69,7 @@ def standing_redemptions(redemptions: Iterable[Redemption]) -> dict[str, Redempt
     """Return the redemptions that tickets are redeemed by, by ticket_id.
 
     That is the one that was ADMITTED. If it was reversed, the next CONFLICT takes its place until that is reversed too:
-    someone was let in all the same.
+    someone was let in with it.
 
     Args:
         redemptions: Oldest record first.

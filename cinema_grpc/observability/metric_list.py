@@ -111,7 +111,9 @@ CACHE_SEATS = Metric("cinema_cache_seats", Kind.GAUGE, "Seats of cached showtime
 CACHE_EVICTIONS = Metric("cinema_cache_evictions_total", Kind.COUNTER, "Showtimes that left the cache.")
 CONNECTIONS = Metric("cinema_database_connections", Kind.GAUGE, "Connections of the pool that are in use.")
 POOL_SIZE = Metric("cinema_database_connections_limit", Kind.GAUGE, "Maximum connections of the pool.")
-WAITING = Metric("cinema_database_waiting", Kind.GAUGE, "Reads and transactions that wait, but for the box office's.")
+WAITING = Metric(
+    "cinema_database_waiting", Kind.GAUGE, "Reads and transactions that wait, except those of the box office."
+)
 
 SERVING = Metric("cinema_serving", Kind.GAUGE, "1 while the health service reports SERVING, else 0.")
 TASK_FAILURES = Metric(

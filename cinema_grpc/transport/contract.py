@@ -20,10 +20,10 @@ from cinema_grpc.transport.health import CHECK, LIST
 from cinema_grpc.transport.validation import Further, request_checks
 
 LARGEST_READ = 64 * 1024
-"""Bytes of the largest response that is no list, the seats of the largest auditorium, but for two that only staff get.
+"""Size in bytes of the seats of the largest auditorium, the largest response that is no list.
 
-Sales reports and seat blocks take what they are larger once they are made, as so few are: a report up to 2 MB by
-showtimes, and a few KB by other keys; blocks up to 2 MB if each seat has one of its own.
+Two responses for staff can be larger: a sales report by showtimes, up to 2 MB, and seat blocks, up to 2 MB if each seat
+has one of its own. They are rare, so memory for the rest is reserved when they are made.
 """
 SERVICES = tuple(
     service

@@ -40,7 +40,7 @@ def parse_search(request: pb.FindBookingsRequest) -> BookingSearch:
 
 
 def search_violations(request: pb.FindBookingsRequest) -> list[FieldViolation]:
-    """Return what is wrong with what to find bookings by, but for single fields; accepts any request."""
+    """Return what is wrong with the combination of criteria; accepts any request."""
     criteria = {name: getattr(request, name) for name in CRITERIA}
     return violations_of(lambda: BookingSearch(**criteria, seat=request.seat).criterion)
 

@@ -66,7 +66,7 @@ def render_place(place: Place) -> str:
 
 
 def parse_place(text: str) -> Place:
-    """Return the place in the door's list that a page token has. Whoever forged the token may have written anything.
+    """Return the place in the door's list that a page token has. The token may be forged, and its text malformed.
 
     Raises:
         InvalidRequest: `render_place` never writes this.

@@ -1,7 +1,7 @@
 """The standard health service, grpc.health.v1: whether the server and each of its services are serving.
 
-gRPC's own servicer notifies one watcher after the other, so a client that never reads would block the others, and the
-shutdown, for ever.
+gRPC's own servicer notifies one watcher after the other, so a client that never reads would block the other watchers
+and the shutdown.
 """
 # ruff: noqa: N802 (the names are those of the protos)
 

@@ -1,7 +1,7 @@
 """The open calls of a pipeline: what they may hold, and the end of those that hold it for too long.
 
 Each call holds a place among the calls, the streams or the watches, and another while it waits for a request message.
-What the places run out of is shared out by client, see `admission`. Twice as often as the shortest timeout, and at
+When places run out, clients share them; see `admission`. Twice as often as the shortest timeout, and at
 least once a second, a sweep looks at all open calls: it ends those whose message is late, resets those whose response
 is not read, and closes connections on which many messages were late.
 """

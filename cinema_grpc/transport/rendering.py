@@ -171,7 +171,7 @@ def render_booking(booking: Booking) -> booking_pb2.Booking:
 def write_booking(booking: Booking, message: booking_pb2.Booking) -> None:
     """Write a booking into an empty message; its tickets were issued when it was confirmed.
 
-    Parts are written where they belong: to make each by itself and copy it there takes twice the time.
+    Parts are written in place: making each by itself and copying it takes twice the time.
     """
     message.booking_id = booking.booking_id
     message.user_id = booking.user_id

@@ -55,7 +55,7 @@ class ShowtimeServicer(showtime_service_pb2_grpc.ShowtimeServiceServicer):
     async def ListShowtimes(self, request: pb.ListShowtimesRequest, _context: object) -> pb.ListShowtimesResponse:
         """Return a page of showtimes.
 
-        Where the caller names no first moment, the first page's present moment stands for it on the later ones too.
+        Without start_time_from, all pages begin at the time of the first one.
         """
         start_from, until = parse_bound(request, "start_time_from"), parse_bound(request, "start_time_until")
         places = (request.movie_id, request.cinema_id, request.auditorium_id)

@@ -109,7 +109,7 @@ BREACHES = {
         "UPDATE showtime SET cancel_time = NULL WHERE showtime_id = 's2'",
         "UPDATE showtime SET cancel_time = start_time WHERE showtime_id = 's1'",
     ),
-    "of a CANCELLED showtime nobody has a seat": (
+    "a CANCELLED showtime has no seats taken": (
         f"UPDATE booking SET showtime_id = 's2' WHERE booking_id = '{HELD}'",
         "UPDATE seat_block SET showtime_id = 's2'",
         "UPDATE seat_claim SET showtime_id = 's2' WHERE seat = 'A6'",

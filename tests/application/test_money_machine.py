@@ -152,7 +152,7 @@ class Machine(Staff):
             if attempt.called_off:
                 assert isinstance(answer, str)
             else:
-                # Whoever settled it, the booking may have been cancelled since.
+                # The booking may have been cancelled since it was settled.
                 late = {"EXPIRED": "HOLD_EXPIRED", "CANCELLED": "SHOWTIME_CANCELLED"}.get(held.status)
                 assert answer == late if held.paid_late else answer.status.value in {"CONFIRMED", "CANCELLED"}
 

@@ -1,4 +1,4 @@
-"""Whoever saw the seats of a showtime at any moment, and gets what has changed since, has the seats as they are now."""
+"""The seats at any earlier moment, with the changes since, are the seats as they are now."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -143,7 +143,7 @@ class TestSteps:
         assert (changes.revision, changes.next_lapse) == (5, None)
 
     def test_revisions_that_a_failover_undid_are_not_known_any_more(self) -> None:
-        """Nor are those below them that were made anew: somebody may have seen either."""
+        """Nor are lower ones that were made again with other seats: clients may have seen either."""
         showtime = a_showtime()
         changes = self.followed(showtime)
         later = a_showtime()

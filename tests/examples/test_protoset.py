@@ -17,7 +17,7 @@ LEADING_COMMENT_OF_FIRST_SERVICE = [6, 0]
 
 @pytest.fixture(scope="module")
 def protoset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file, made anew."""
+    """The file, made by this test."""
     file = tmp_path_factory.mktemp("protoset") / "cinema-v1.binpb"
     make = shutil.which("make")
     assert make is not None

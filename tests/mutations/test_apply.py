@@ -1,4 +1,4 @@
-"""A known bug that can't be put back fails: it would otherwise count as noticed, or as harmless, for ever."""
+"""A known bug that no longer fits the code is an error, since it would not be tested any more."""
 
 from pathlib import Path
 

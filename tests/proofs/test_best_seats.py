@@ -1,4 +1,4 @@
-"""A rush for the best seats: nobody is refused for what another caller took, and the house is full to the last seat."""
+"""A rush for the best seats: no call is refused for what another took, and every seat of the house is sold."""
 
 import asyncio
 from collections import Counter
@@ -79,7 +79,7 @@ async def test_callers_at_once_fill_the_house(
 
 
 async def book(app: App, showtime_id: str, party: Party, under_way: asyncio.Semaphore) -> list[str]:
-    """Ask for ever smaller parties until there are seats for one, and return them; none if the house is full."""
+    """Ask for smaller and smaller parties until one gets seats, and return these; none if the house is full."""
     size = party.size
     while size:
         wanted = BestSeats(
@@ -120,7 +120,7 @@ async def a_house(app: App, rows: int) -> Showtime:
 
 
 async def sign_in(apps: Sequence[App], parties: Sequence[Party]) -> None:
-    """Enter an account for each party, and give each app a token of it."""
+    """Create an account for each party, and set its token in each app."""
     clock = apps[0].clock
     users = [User(each.name, each.name, "Somebody", "", Role.CUSTOMER, clock.now()) for each in parties]
     accounts = [

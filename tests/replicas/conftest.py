@@ -66,7 +66,7 @@ class Replica:
     async def cancel(
         self, by: Metadata, booking_id: str, request_id: str = "", seats: Sequence[str] = ()
     ) -> booking_pb2.Booking:
-        """Give a booking up, or some of its seats."""
+        """Cancel a booking, or some of its seats."""
         request = booking_service_pb2.CancelBookingRequest(booking_id=booking_id, request_id=request_id, seats=seats)
         return (await self.bookings.CancelBooking(request, metadata=by, timeout=DEADLINE)).booking
 

@@ -100,7 +100,7 @@ class App:
         return call(request, metadata=metadata, timeout=DEADLINE)
 
     async def customer(self, name: str = "ada") -> Metadata:
-        """Give the metadata of a customer, who is registered if need be."""
+        """Return the metadata of a customer, who is registered on first use."""
         if name not in self.tokens:
             answer = await self.auth.Register(
                 auth_service_pb2.RegisterRequest(
@@ -111,26 +111,26 @@ class App:
         return self.tokens[name]
 
     async def staff(self) -> Metadata:
-        """Give the metadata of a member of staff."""
+        """Return the metadata of a member of staff."""
         if "staff" not in self.tokens:
             await self.server.accounts.create_staff("staff", PASSWORD, "Staff")
             await self.sign_in("staff")
         return self.tokens["staff"]
 
     async def service(self) -> Metadata:
-        """Give the metadata of a program that reads events."""
+        """Return the metadata of a service account that reads events."""
         if "billing" not in self.tokens:
             await self.server.accounts.create_service("billing", PASSWORD)
             await self.sign_in("billing")
         return self.tokens["billing"]
 
     async def sign_in(self, name: str) -> None:
-        """Get a new token for someone, as the old one expires after an hour."""
+        """Get a new token for a user, since the old one expires after an hour."""
         answer = await self.auth.Login(auth_service_pb2.LoginRequest(username=name, password=PASSWORD))
         self.tokens[name] = (("authorization", f"Bearer {answer.tokens.access_token}"),)
 
     async def pass_time(self, time: timedelta) -> None:
-        """Let time pass, and sign everybody in again."""
+        """Let time pass, and sign all users in again."""
         self.clock.advance(time)
         for name in self.tokens:
             await self.sign_in(name)
@@ -205,12 +205,12 @@ class App:
     async def quote(
         self, booking_id: str, *seats: str, by: str = "ada"
     ) -> booking_service_pb2.GetCancellationQuoteResponse:
-        """Ask what cancelling a booking, or some of its seats, would pay back."""
+        """Return the quote for cancelling a booking, or some of its seats."""
         request = booking_service_pb2.GetCancellationQuoteRequest(booking_id=booking_id, seats=seats)
         return await self.bookings.GetCancellationQuote(request, metadata=await self.customer(by))
 
     async def cancel(self, booking_id: str, *seats: str, by: str = "ada", request_id: str = "") -> booking_pb2.Booking:
-        """Give a booking up, or some of its seats."""
+        """Cancel a booking, or some of its seats."""
         request = booking_service_pb2.CancelBookingRequest(booking_id=booking_id, seats=seats, request_id=request_id)
         answer = await self.bookings.CancelBooking(request, metadata=await self.customer(by), timeout=DEADLINE)
         return answer.booking

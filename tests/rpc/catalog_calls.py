@@ -25,13 +25,13 @@ async def enter(app: App, kind: str, metadata: Any = None, **fields: Any) -> Any
 
 
 async def read(app: App, kind: str, identifier: str) -> Any:
-    """Read one by its identifier, as nobody."""
+    """Read an entry by its identifier without signing in."""
     request = getattr(pb, f"Get{kind}Request")(**{f"{kind.lower()}_id": identifier})
     return getattr(await getattr(app.catalog, f"Get{kind}")(request), kind.lower())
 
 
 async def page(app: App, kind: str, **fields: Any) -> tuple[list[Any], str]:
-    """Read a page of a list, as nobody; give its entries and the next page's token."""
+    """Read a page of a list without signing in; return its entries and the next page's token."""
     answer = await getattr(app.catalog, f"List{kind}s")(getattr(pb, f"List{kind}sRequest")(**fields))
     return list(getattr(answer, f"{kind.lower()}s")), answer.next_page_token
 

@@ -40,7 +40,7 @@ class Programme:
         return answer.showtime
 
     async def page(self, **fields: Any) -> tuple[list[str], str]:
-        """Read a page of the programme, as nobody; give the identifiers on it and the next page's token."""
+        """Read a page of the programme without signing in; return its identifiers and the next page's token."""
         answer = await self.app.showtimes.ListShowtimes(pb.ListShowtimesRequest(**fields))
         return [showtime.showtime_id for showtime in answer.showtimes], answer.next_page_token
 

@@ -104,7 +104,7 @@ class World:
 
     Attributes:
         likely: For the name of a field, values that are sound there, among them identifiers of what exists.
-        callers: The metadata of a customer, of staff and of nobody.
+        callers: The metadata of a customer, of staff, of a service, and without a token.
     """
 
     def __init__(self, app: App, likely: Mapping[str, Sequence[Any]], callers: Sequence[Metadata]) -> None:
@@ -119,7 +119,7 @@ class World:
             self._file.close()
 
     async def version(self) -> object:
-        """Give what changes whenever anything is written to the database."""
+        """Return a value that changes whenever anything is written to the database."""
         if self._file is not None:
             return self._file.execute("PRAGMA data_version").fetchone()
         async with reading(self.app.server.database) as connection:
@@ -161,7 +161,7 @@ async def a_world(app: App) -> World:
 
 
 def staff_values(sold: Booking, voided: Booking) -> dict[str, Sequence[Any]]:
-    """Give what is sound in the fields of what staff do."""
+    """Return sound values for the fields of requests of staff."""
     return {
         "kind": [1, 2],
         "reason": ["", "unwell"],
@@ -192,7 +192,7 @@ def staff_values(sold: Booking, voided: Booking) -> dict[str, Sequence[Any]]:
 
 
 async def refresh_tokens(app: App) -> list[str]:
-    """Sign in, and give a refresh token that was used, its successor, and one that nobody else has."""
+    """Sign in twice; return a used refresh token, its successor, and the unused one of the other session."""
     request = LoginRequest(username="bob", password=PASSWORD)
     used, latest = (await app.auth.Login(request)).tokens, (await app.auth.Login(request)).tokens
     answer = await app.auth.RefreshTokens(RefreshTokensRequest(refresh_token=used.refresh_token))

@@ -248,7 +248,7 @@ class TestCancelling:
 
 class TestOwnership:
     async def test_another_customers_booking(self, app: App) -> None:
-        """Refused before any look at its state; staff are nobody special here."""
+        """Refused before its state is looked at, to staff too."""
         booking = await app.book((await app.showtime()).showtime_id, "A1", "A2")
         for by in ("bob", "staff"):
             for call in (
@@ -262,7 +262,7 @@ class TestOwnership:
         app.clock.advance(timedelta(minutes=10))
         assert (await refusal(app.pay(booking.booking_id, by="bob"))).reason == "NOT_BOOKING_OWNER"
 
-    async def test_nobodys_booking(self, app: App) -> None:
+    async def test_an_unknown_booking(self, app: App) -> None:
         refused = await refusal(app.read("nothing"))
         assert (refused.code, refused.reason) == (grpc.StatusCode.NOT_FOUND, "BOOKING_NOT_FOUND")
         assert refused.metadata == {"booking_id": "nothing"}

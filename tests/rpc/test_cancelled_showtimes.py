@@ -188,7 +188,7 @@ class TestCancelling:
         assert (await programme.create()).start_time == showtime.start_time
 
     async def test_until_its_end(self, app: App) -> None:
-        """Also while it is running, with 100% for those who are in it."""
+        """Also while it is running, with a refund of 100%."""
         showtime = await app.showtime(start=NOW + HOUR)
         other = await app.showtime(start=NOW + HOUR)
         booking = await app.pay((await app.book(showtime.showtime_id, "A1", "A2")).booking_id)

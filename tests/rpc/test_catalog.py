@@ -134,7 +134,7 @@ class TestEntering:
 class TestLayouts:
     @pytest.fixture
     async def build(self, app: App) -> Callable[..., Awaitable[catalog_pb2.Auditorium]]:
-        """Give what enters an auditorium with some rows into one cinema."""
+        """Return a function that creates an auditorium with the given rows in one cinema."""
         cinema_id = (await app.cinema()).cinema_id
 
         async def build(layout: Sequence[catalog_pb2.SeatRow], name: str = "One") -> catalog_pb2.Auditorium:
@@ -193,7 +193,7 @@ class TestLayouts:
 
 class TestOnce:
     async def contents(self, app: App) -> list[tuple[str, dict[str, Any], str]]:
-        """Give one call of each kind, with the field that another call might differ in."""
+        """Return one call of each kind, with a field in which a repeat could differ."""
         cinema_id = (await app.cinema()).cinema_id
         return [
             ("Movie", MOVIE, "title"),

@@ -44,13 +44,13 @@ def person(name: str) -> pb.RegisterRequest:
 
 
 async def signed_in(auth: Auth, name: str) -> str:
-    """Sign somebody in; give the name of the account."""
+    """Sign a new customer in; return the username."""
     answer = await auth.Login(pb.LoginRequest(username=name, password=PASSWORD))
     return answer.user.username
 
 
 class GatedPasswords(Argon2Passwords):
-    """Real hashes, which wait for a gate; a queue that takes 22 of one network while nobody else waits.
+    """Real hashes, which wait for a gate; a queue that takes 22 of one network while no other network waits.
 
     Attributes:
         gate: Lets hashes be made while it is set.
@@ -120,7 +120,7 @@ async def test_registers_of_one_network_do_not_starve_the_sign_ins_of_others(url
 
 
 async def registers(auth: Auth, name: str) -> str:
-    """Try to register somebody; give "OK", or the reason of the refusal."""
+    """Try to register a customer; return "OK", or the reason of the refusal."""
     try:
         await auth.Register(person(name))
     except grpc.aio.AioRpcError as error:
@@ -130,7 +130,7 @@ async def registers(auth: Auth, name: str) -> str:
 
 class TestRegistrations:
     async def test_a_network_makes_so_many_accounts_an_hour(self, database_url: str) -> None:
-        """RetryInfo says when the next hour begins; other networks have their own; those who have accounts sign in."""
+        """RetryInfo says when the next hour begins; other networks are free; customers with accounts sign in."""
         async with (
             running(database_url, registrations_of_address=3) as app,
             channel_from(ELSEWHERE, app.server.address) as channel,

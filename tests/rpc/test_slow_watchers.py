@@ -1,4 +1,4 @@
-"""Watchers that do not read: what they cost, and that they hold up nobody."""
+"""Watchers that do not read: what they cost, and that they delay no other call."""
 
 import asyncio
 from collections.abc import Iterator

@@ -103,7 +103,7 @@ class TestOptions:
         assert answer.options[0].total_price.minor_units == 4_000
 
     async def test_wheelchair_spaces(self, app: App) -> None:
-        """As many as are asked for, with companion seats of these spaces only; nobody else is offered any."""
+        """As many as are asked for, with companion seats of these spaces only; other parties are offered none."""
         showtime_id = (await app.showtime(rows=ROWS, wheelchair_spaces=SPACES)).showtime_id
         assert await suggested(app, showtime_id, 1, wheelchair_spaces=1) == ["A1", "A8"]
         assert await suggested(app, showtime_id, 3, wheelchair_spaces=1, max_options=2) == ["A1 A2 A3", "A6 A7 A8"]

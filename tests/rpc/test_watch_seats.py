@@ -43,7 +43,7 @@ class TestFirstFrame:
         assert [seat.seat for seat in frame.seats] == ["A1", "A2", "B1", "B2"]
 
     async def test_it_is_empty_if_nothing_has_changed(self, app: App) -> None:
-        """Whoever has read a seat map goes on from it."""
+        """A client that has read a seat map resumes from its revision."""
         showtime = await app.showtime()
         async with watching(app, showtime.showtime_id, showtime.revision) as watcher:
             frame = await watcher.frame()
@@ -145,7 +145,7 @@ class TestChanges:
             assert not frame.HasField("next_lapse_time")
 
     async def test_seats_that_are_taken_again_as_soon_as_their_hold_has_ended(self, app: App) -> None:
-        """Whoever saw them free at the old revision, at another server, and resumes here, has to get them."""
+        """A client that saw them free at the old revision, at another server, has to get them when it resumes here."""
         await app.server.expire_holds.stop()
         showtime_id = (await app.showtime()).showtime_id
         await app.book(showtime_id, "A1", "A2")

@@ -1,4 +1,4 @@
-"""TLS to PostgreSQL, as the URL asks for it: who is trusted, and what is said of those who are not."""
+"""TLS to PostgreSQL, as the URL asks for it: which servers are trusted, and the errors for others."""
 
 import shutil
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def server(authorities: Path) -> Iterator[PostgresServer]:
 
 
 def migrate(server: PostgresServer, authorities: Path, host: str, parameters: str) -> tuple[int, str]:
-    """Run `cinema migrate`; give its exit code, and what it says."""
+    """Run `cinema migrate`; return its exit code and its output."""
     url = server.url().replace("127.0.0.1", host) + "?" + parameters.replace("{folder}", str(authorities))
     ended = run_here(authorities, "migrate", CINEMA_DATABASE_URL=url)
     return ended.returncode, ended.stdout + ended.stderr
@@ -60,7 +60,7 @@ def test_the_right_authority(server: PostgresServer, authorities: Path) -> None:
 def test_a_home_folder_that_can_not_be_looked_into(
     server: PostgresServer, authorities: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Keeps nobody from a server, with TLS or without, whose URL asks for nothing that lies there."""
+    """Does not matter for a server whose URL names no file in it, with TLS or without."""
     with closing(PostgresServer(SPEED[:-1], port=free_port())) as without_tls:
         without_tls.start()
         monkeypatch.setenv("HOME", "/" + "x" * 300)  # another user's would not keep root out

@@ -47,7 +47,7 @@ async def test_a_success_forgets_what_failed_there_and_at_the_account(stores: li
     assert [records[subject].known for subject in ALL] == [True, False, False]
 
 
-async def test_successes_and_failures_at_once_get_in_nobodys_way(stores: list[SqlSignInStore]) -> None:
+async def test_successes_and_failures_at_once_do_not_conflict(stores: list[SqlSignInStore]) -> None:
     work = [work for store in stores * 5 for work in (store.add_failure(ALL), store.add_success(HERE, ACCOUNT))]
     await asyncio.gather(*work)
     assert (await failures(stores[0]))[2] == 5 * len(stores)

@@ -18,7 +18,7 @@ SERVING, NOT_SERVING = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERV
 
 
 class Slow:
-    """A context whose writes of NOT_SERVING take many turns of the event loop, or for ever if `turns` is None.
+    """A context whose writes of NOT_SERVING take many turns of the event loop, or never end if `turns` is None.
 
     Attributes:
         written: The statuses that were written.

@@ -19,12 +19,12 @@ async def failure(call: Any) -> grpc.aio.AioRpcError:
 
 
 def trailing(error: grpc.aio.AioRpcError, name: str) -> Any:
-    """Give a value of an error's trailing metadata, or None."""
+    """Return a value of an error's trailing metadata, or None."""
     return (error.trailing_metadata() or {}).get(name)
 
 
 def status_of(error: grpc.aio.AioRpcError) -> Any:
-    """Give the status that an error came with."""
+    """Return the status that an error came with."""
     return Status.FromString(trailing(error, "grpc-status-details-bin"))
 
 
@@ -39,7 +39,7 @@ def details_of(status: Any) -> dict[str, Any]:
 
 
 def reason_of(error: grpc.aio.AioRpcError) -> str:
-    """Give the reason of an error, once it is clear that it says the same everywhere."""
+    """Return the reason of an error; check that its code, message and details agree."""
     status = status_of(error)
     info = details_of(status)["ErrorInfo"]
     assert info.domain == "cinema.v1"
@@ -49,7 +49,7 @@ def reason_of(error: grpc.aio.AioRpcError) -> str:
 
 
 def violations_of(error: grpc.aio.AioRpcError) -> dict[str, str]:
-    """Give the bad fields of a malformed request, and what is wrong with each."""
+    """Return the bad fields of a malformed request, and what is wrong with each."""
     assert reason_of(error) == "INVALID_REQUEST"
     bad = details_of(status_of(error))["BadRequest"]
     return {each.field: each.description for each in bad.field_violations}

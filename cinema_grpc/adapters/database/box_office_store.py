@@ -50,7 +50,7 @@ class SqlBoxOfficeStore:
         waited for. So the transaction, which has locked a row, is committed too, and waits for the standby as that did.
         """
         async with self._database.transaction() as transaction:
-            # The lost transaction has the lock, should the server still be at its commit.
+            # If the server is still committing the lost transaction, that has the lock.
             await transaction.lock([update.showtime_id], wait=True)
             commit_id = await transaction.find_commit(update.showtime_id, update.after.revision)
             if commit_id != update.after.commit_id:

@@ -1,4 +1,4 @@
-"""Connecting to one PostgreSQL server with asyncpg, whatever the home folder of this process is like."""
+"""Connecting to one PostgreSQL server with asyncpg, even if this process can't read its home folder."""
 
 import os
 import socket
@@ -52,7 +52,7 @@ async def connect(url: str, *, timeout: float, **options: Any) -> Connection:  #
 
 
 async def _preferring_tls(url: str, **options: Any) -> Connection:
-    """Connect with TLS or, to a server without it, without, as sslmode=prefer does but for a client certificate."""
+    """Connect with TLS if the server has it, else without, like sslmode=prefer; without a client certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -2,8 +2,8 @@
 
 On PostgreSQL commits leave their events in the outbox. One process at a time, which holds the lock of the feed's row,
 moves them to the feed. It takes what it sees, in whichever order that was committed, so it skips nothing; and it waits
-for no transaction, so nothing stalls it. A commit of a showtime begins after the one before it has ended. So whoever
-sees one sees all before it, and positions follow the revisions.
+for no transaction, so nothing stalls it. A commit of a showtime begins after the one before it has ended. So a process
+that sees one sees all before it, and positions follow the revisions.
 """
 
 from collections.abc import Sequence
@@ -23,8 +23,8 @@ from cinema_grpc.domain.money import Money
 
 MOST_EXAMINED = 5_000
 """How many events a page examines at most, to find those that a filter asks for."""
-NOBODYS = " "
-"""No identifier is this."""
+NO_IDENTIFIER = " "
+"""Equals no identifier."""
 MAXIMUM_POSITION = 2**63 - 1
 _TYPES = {each.value: each for each in EventType}
 _FEED, _EVENT = schema.event_feed.c, schema.event.c
@@ -166,8 +166,8 @@ class SqlEventStore:
 
 
 def _sought(identifier: str) -> str:
-    """Return an identifier to look for; "" for any. With a NUL, which PostgreSQL refuses, it is nobody's."""
-    return NOBODYS if "\0" in identifier else identifier
+    """Return an identifier to look for; "" for any. One with a NUL, which PostgreSQL refuses, finds nothing."""
+    return NO_IDENTIFIER if "\0" in identifier else identifier
 
 
 def _lock(connection: Connection, *, skip_locked: bool) -> bool:

@@ -123,7 +123,7 @@ class PostgresqlDriver:
     ) -> Sequence[RowsAt | Exception]:
         """Run queries one after another on one connection, each in one round trip, or two if it depends on the time.
 
-        To return a connection, take it again and check it costs more than a query.
+        Returning the connection, taking it again and checking it would cost more than a query.
         """
         answers: list[RowsAt | Exception] = []
         async with turn():
@@ -211,9 +211,9 @@ class PostgresqlDriver:
         return None
 
     async def _connect(self, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
-        """Connect to the first server that takes us, beginning with the one that did the last time.
+        """Connect to the first server that accepts, beginning with the one that accepted last.
 
-        Each has its own time: asyncpg, given several, would let one that says nothing use up that of all.
+        Each server has its own time limit. With several servers asyncpg has one, which a silent server would use up.
         """
         failure: Exception | None = None
         for url in self._urls:

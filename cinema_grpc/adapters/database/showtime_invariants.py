@@ -71,7 +71,7 @@ _OF_SHOWTIMES = [
         """,
     ),
     Invariant(
-        "of a CANCELLED showtime nobody has a seat",
+        "a CANCELLED showtime has no seats taken",
         f"""
         SELECT showtime.showtime_id, owned.owner FROM showtime JOIN (
             SELECT booking.showtime_id, booking.booking_id AS owner FROM booking WHERE {KEEPS}

@@ -39,7 +39,7 @@ CACHED_STATEMENTS = 512
 """How many compiled statements a connection keeps: more than there are. The default is 128."""
 PROOF = (
     "BEGIN IMMEDIATE",
-    # The oldest stored response is the first to be deleted, should the process die before it is deleted here.
+    # If the process dies before it is deleted here, retention deletes it first, as the oldest stored response.
     f"""REPLACE INTO stored_response (caller, rpc, request_id, digest, response, create_time)
         VALUES ('', '', '', '', hex(randomblob({PROOF_BYTES // 2})), 0)""",  # noqa: S608 (a constant)
     "COMMIT",
@@ -102,8 +102,8 @@ class SqliteDriver:
     ) -> Sequence[RowsAt | Exception]:
         """Run all queries in one go.
 
-        They do not wait for the connection, but run between the goes of the box office: a go never leaves behind
-        what is written and not committed.
+        They do not wait for the connection, but run between the goes of the box office, none of which ends with
+        uncommitted writes.
         """
         if self._connection is None:
             async with turn(), self.engine.connect():

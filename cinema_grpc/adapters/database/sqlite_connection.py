@@ -36,7 +36,7 @@ def is_busy(error: sqlite3.Error) -> bool:
 
 
 class SqliteConnection(sqlite3.Connection):
-    """A connection that runs functions, and that waits for a lock once in a row.
+    """A connection that runs functions, and that waits for a lock of another process once, not for each statement.
 
     It waits for at most `timeout` seconds, and not again until a transaction is committed. Statements queue for the one
     connection. If each of them waited for the lock, the last would wait for as long as all of them together.
@@ -67,12 +67,12 @@ class SqliteConnection(sqlite3.Connection):
         self.note_commit()
 
     def note_failure(self, error: sqlite3.OperationalError) -> None:
-        """Stop waiting for locks if a statement waited for one in vain."""
+        """Stop waiting for locks if a statement has failed to get one."""
         if is_busy(error):
             self._set_waiting(waits=False)
 
     def note_commit(self) -> None:
-        """Wait for locks again, since all that a transaction needs were acquired."""
+        """Wait for locks again, since a transaction has got all that it needs."""
         if not self._waits:
             self._set_waiting(waits=True)
 

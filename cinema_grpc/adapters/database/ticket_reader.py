@@ -62,7 +62,7 @@ class SqlTicketReader:
         _, found = await self._database.read(_REVISION, showtime_id=searchable(showtime_id))
         if not found:
             return None
-        # Each booking has a ticket at least, and the first may have been listed to its end.
+        # One booking more than tickets: each has a ticket or more, but those of the first may be on earlier pages.
         _, rows = await self._database.read(
             _CHANGED, showtime_id=showtime_id, revision=after.revision, booking_id=after.booking_id, limit=limit + 1
         )

@@ -139,7 +139,7 @@ class BoxOffice:
 
     @property
     def contended_showtimes(self) -> int:
-        """How many showtimes are served apart, since other processes lock them."""
+        """How many showtimes have tasks of their own, since other processes lock them."""
         return len(self._contended)
 
     def _check_wait(self, command: Command[A]) -> None:

@@ -47,7 +47,7 @@ class TokenStore:
             with path.open(encoding="utf-8") as file:
                 if os.name == "posix" and stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
                     raise BadTokenFile(
-                        f"{path}: others can read it: chmod 600 it if nobody did, or delete it and sign in"
+                        f"{path}: other users can read it: run chmod 600 on it, or delete it and sign in again"
                     )
                 return SignIn(**json.load(file))
         except FileNotFoundError:

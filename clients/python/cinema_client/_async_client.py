@@ -99,7 +99,7 @@ class AsyncClient(AsyncPages):
 
     @property
     def tokens(self) -> Tokens | None:
-        """The tokens of the session; None if nobody is signed in."""
+        """The tokens of the session; None if no user is signed in."""
         return self._session.tokens
 
     async def register(self, username: str, password: str, full_name: str, email: str) -> User:

@@ -32,7 +32,7 @@ class Session:
 
     @property
     def tokens(self) -> Tokens | None:
-        """The tokens; None if nobody is signed in."""
+        """The tokens; None if no user is signed in."""
         return self._tokens
 
     def end(self) -> None:

@@ -61,7 +61,7 @@ MUTATIONS = (
         ACTIONS,
     ),
     mutation(
-        "a refund is made anew when Stripe has forgotten its key",
+        "a refund is made again when Stripe has forgotten its key",
         GATEWAY,
         "return next((each for each in made.data if _refund_id(each) == refund.refund_id), None)",
         "return None if made else None",

@@ -70,7 +70,7 @@ class _TicketStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TicketSt
     TICKET_STATUS_VOID: _TicketStatus.ValueType  # 2
     """Its seat, or its booking, was cancelled."""
     TICKET_STATUS_REDEEMED: _TicketStatus.ValueType  # 3
-    """Its holder was let in. It admits no one else. A ticket that becomes VOID later reads VOID."""
+    """Its holder was let in, so it admits no further person. A ticket that becomes VOID later reads VOID."""
 
 class TicketStatus(_TicketStatus, metaclass=_TicketStatusEnumTypeWrapper):
     """Whether a ticket admits its holder."""
@@ -82,7 +82,7 @@ TICKET_STATUS_VALID: TicketStatus.ValueType  # 1
 TICKET_STATUS_VOID: TicketStatus.ValueType  # 2
 """Its seat, or its booking, was cancelled."""
 TICKET_STATUS_REDEEMED: TicketStatus.ValueType  # 3
-"""Its holder was let in. It admits no one else. A ticket that becomes VOID later reads VOID."""
+"""Its holder was let in, so it admits no further person. A ticket that becomes VOID later reads VOID."""
 Global___TicketStatus: _TypeAlias = TicketStatus  # noqa: Y015
 
 class _RefundStatus:

@@ -355,7 +355,7 @@ class PaymentAction(_message.Message):
     """What a customer has to do for a payment, such as to authenticate it with their bank (3-D Secure). Afterwards call
     ConfirmPayment again, with a new request_id and an empty payment_token: it confirms the booking, returns an action
     again, or is PAYMENT_DECLINED. Until then another payment_token is PAYMENT_IN_PROGRESS. If the hold ends first, the
-    payment is called off; money that was taken all the same is refunded in full.
+    payment is called off; money that was still taken is refunded in full.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

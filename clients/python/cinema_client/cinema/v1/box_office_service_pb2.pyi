@@ -459,7 +459,7 @@ class ListedRefund(_message.Message):
     user_id: _builtins.str
     """Identifier of the customer."""
     settled_by: _builtins.str
-    """Identifier of the user who settled it by hand. Empty if nobody did."""
+    """Identifier of the user who settled it by hand. Empty if it was not settled by hand."""
     note: _builtins.str
     """Note of the user who settled it."""
     @_builtins.property

@@ -178,9 +178,7 @@ Global___SeatArea: _TypeAlias = SeatArea  # noqa: Y015
 
 @_typing.final
 class WheelchairSpace(_message.Message):
-    """A space for a wheelchair, and the seats of those who accompany its user. They are sold only to bookings with
-    `wheelchair`.
-    """
+    """A space for a wheelchair, and its companion seats. They are sold only to bookings with `wheelchair`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
