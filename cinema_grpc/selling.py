@@ -57,7 +57,7 @@ class Selling:
         store, cache, box_office: Decide who gets a seat.
         catalog, listings, scheduling, seat_watch, bookings, counter, desk, door, sales_reports: The services.
         payments, refunds: The payments of this process, and what pays refunds.
-        event_store, event_feed: The events, and what gives them positions.
+        event_store, event_feed: The events, and what assigns positions to them.
     """
 
     store: SqlBoxOfficeStore

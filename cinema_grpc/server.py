@@ -41,7 +41,7 @@ class CinemaServer:
         database: The database.
         accounts, account_store, catalog, listings, bookings, counter, scheduling: Services that the demo and the
             commands use.
-        event_feed: Gives positions to events.
+        event_feed: Reads events, and assigns positions to them.
         expire_holds, recover_payments, pay_refunds, delete_expired, delete_events: Background tasks on what is stored.
         watch_keys, watch_storage: Background tasks that react to changes from outside.
     """

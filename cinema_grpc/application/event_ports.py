@@ -63,7 +63,7 @@ class EventStore(Protocol):
     """Stores the event feed. Every method may raise StorageUnavailable."""
 
     async def give_positions(self, limit: int) -> int | None:
-        """Give positions to the events of at most `limit` commits that have none; return how many commits.
+        """Assign positions to the events of at most `limit` commits that have none; return how many commits.
 
         Returns None if another process is doing so.
         """

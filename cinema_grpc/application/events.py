@@ -1,4 +1,4 @@
-"""The event feed: gives positions to events after their commits, and lets consumers read and watch them.
+"""The event feed: assigns positions to events after their commits, and lets consumers read and watch them.
 
 Each process runs the sequencer. It looks for events after a commit of its own, and once a second for those of processes
 that have died.
@@ -16,7 +16,7 @@ from cinema_grpc.application.event_ports import EventFilter, EventPage, EventSto
 
 SECONDS_BETWEEN_PASSES = 0.2
 SECONDS_BETWEEN_GLANCES = 0.1
-"""How often a process with watchers looks for new positions, which any process may have given."""
+"""How often a process with watchers looks for new positions, which any process may have assigned."""
 SECONDS_BETWEEN_LOOKS = 1.0
 """How often a process that commits nothing looks for the events of others."""
 COMMITS_A_PASS = 2_000
@@ -31,7 +31,7 @@ class EventFeed:
     """Reads events, and gives them positions.
 
     Attributes:
-        sequence: Gives positions to events; for databases that don't do so as they commit.
+        sequence: Assigns positions to events, for databases where commits don't.
         follow: Notices new positions while there are watchers.
     """
 
@@ -58,11 +58,11 @@ class EventFeed:
         return self._watchers
 
     def note_commit(self, _updates: Sequence[ShowtimeUpdate]) -> None:
-        """Have the next pass give positions."""
+        """Have the next pass assign positions."""
         self._has_committed = True
 
     async def run_pass(self) -> None:
-        """Give positions to all events that have none, unless another process is doing so.
+        """Assign positions to all events that have none, unless another process is doing so.
 
         Raises:
             StorageUnavailable.

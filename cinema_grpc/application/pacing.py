@@ -35,5 +35,5 @@ class WakePace:
 
 
 def call_later(delay: float, function: Callable[..., None], *args: object) -> None:
-    """Call a function in `delay` seconds, apart from the present call: its log lines are not that call's."""
+    """Call a function in `delay` seconds, in an empty context: its log lines do not belong to the current call."""
     asyncio.get_running_loop().call_later(delay, function, *args, context=Context())

@@ -102,7 +102,7 @@ class OwedRefund:
 
 @dataclass(frozen=True, slots=True)
 class RefundState:
-    """How far the provider is with a refund; `provider_id` is its own identifier, or ""."""
+    """The state of a refund at the provider; `provider_id` is the provider's identifier, or ""."""
 
     status: RefundStatus
     provider_id: str = ""
@@ -146,7 +146,7 @@ class PaymentGateway(Protocol):
         ...
 
     async def refund(self, refund: OwedRefund) -> RefundState:
-        """Give back (part of) what a charge took, once for each refund_id; return how far that is.
+        """Refund a charge or a part of it, once for each refund_id; return the state of the refund.
 
         Raises:
             RefundRefused: It will never be paid.

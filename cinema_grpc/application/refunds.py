@@ -137,7 +137,7 @@ class Refunds:
             return await self._gateway.refund(refund)
 
     async def _store_state(self, refund: OwedRefund, state: RefundState) -> bool:
-        """Store how far the provider is with a refund; return whether that is stored."""
+        """Store the state of a refund at the provider; return whether it is stored."""
         try:
             await self._box_office.execute(
                 Command(

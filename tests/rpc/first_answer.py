@@ -7,7 +7,7 @@ import grpc
 
 
 class FirstAnswer:
-    """A call of a stream, which is given up when its first answer has come."""
+    """A call of a stream, which is cancelled after its first answer."""
 
     def __init__(self, call: Any) -> None:
         self._call = call

@@ -1,4 +1,4 @@
-"""Arbitrary requests to every method over a real channel: whatever comes in, the contract knows the answer."""
+"""Arbitrary requests to every method over a real channel: every answer is one of the contract."""
 
 import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence

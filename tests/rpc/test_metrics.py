@@ -1,4 +1,4 @@
-"""The metrics port, and what somebody has to look into: it is counted there."""
+"""The metrics port, and the counts of what an operator has to look into."""
 
 import asyncio
 import socket

@@ -57,7 +57,7 @@ _GIVE_POSITIONS = text("""
     )
     SELECT count(*) FROM taken
 """)
-"""Runs under the lock. Its snapshot is later than the lock, so it sees the positions that others have given."""
+"""Runs under the lock. Its snapshot is later than the lock, so it sees the positions that others have assigned."""
 
 
 def _latest() -> Any:
@@ -110,7 +110,7 @@ class SqlEventStore:
         self._examined = examined
 
     async def give_positions(self, limit: int) -> int | None:
-        """Give positions to events of at most `limit` commits; return how many, or None if another process does so."""
+        """Assign positions to events of up to `limit` commits; return how many, or None if another process does so."""
         if not self._database.driver.shared:
             return 0  # they have them since they were committed
 

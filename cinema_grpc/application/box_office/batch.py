@@ -125,7 +125,7 @@ def _decide_one(queued: QueuedCommand, decision: Decision, loaded: Loaded, resul
         if call is not None and stored is None and isinstance(answer, bytes):
             result.responses[call.key] = call.store(answer)
     except CinemaError as refusal:
-        # Its frames, and those of what it was raised for, lead to the command: a reference cycle.
+        # Its traceback, and that of its context, refer to the command: a reference cycle.
         refusal.__context__ = None
         return Failed(refusal.with_traceback(None))
     except Exception as error:

@@ -14,7 +14,7 @@ event_feed = Table(
 )
 
 # What commits did to showtimes, until the sequencer gives it positions. Writers insert here and wait for nothing.
-# SQLite, with one writer, gives positions at once and leaves it empty.
+# SQLite, with one writer, assigns positions at once and leaves it empty.
 event_outbox = Table(
     "event_outbox",
     metadata,
