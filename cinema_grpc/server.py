@@ -84,13 +84,9 @@ class CinemaServer:
         self.bookings, self.counter, self.event_feed = selling.bookings, selling.counter, selling.event_feed
         self._backlog = BacklogWatch(SqlBacklogReader(self.database, selling.event_store))
         tasks = build_tasks(settings, self.database, identity, selling, self._tickets.key_reload, self._backlog)
-        self.expire_holds, self.recover_payments, self.pay_refunds = (
-            tasks.expire_holds,
-            tasks.recover_payments,
-            tasks.pay_refunds,
-        )
-        self.delete_expired, self.delete_events = tasks.delete_expired, tasks.delete_events
-        self.watch_keys = tasks.watch_keys
+        self.expire_holds, self.recover_payments = tasks.expire_holds, tasks.recover_payments
+        self.pay_refunds, self.delete_expired = tasks.pay_refunds, tasks.delete_expired
+        self.delete_events, self.watch_keys = tasks.delete_events, tasks.watch_keys
         self.watch_storage = BackgroundTask("storage watch", self._check_storage, SECONDS_BETWEEN_CHECKS)
         self._background = tasks.to_run
         self._application = _application(settings, identity, selling)
