@@ -10,6 +10,8 @@ import click
 import pytest
 
 from cinema_grpc.cli import main
+from cinema_grpc.transport.authentication import Access
+from cinema_grpc.transport.contract import ACCESS
 from tests.certificates import Authority, write
 from tests.e2e.conftest import SECONDS, serving
 
@@ -80,6 +82,23 @@ class TestReadme:
             *("CONFIRMED", "CANCELLED"),
         ]
         assert '"key": "adult"' in ended.stdout
+
+
+def test_the_table_of_methods() -> None:
+    """It has every method, in the column of those who may call it."""
+    columns: dict[str, set[str]] = {"anyone": set(), "signed in": set(), "staff": set()}
+    for service, *cells in re.findall(r"^\| `(\w+Service)` \|(.*)\|(.*)\|(.*)\|$", README, re.MULTILINE):
+        for names, cell in zip(columns.values(), cells, strict=True):
+            names.update(
+                f"/cinema.v1.{service}/{name}"
+                for name in re.findall(r"\b(?:[A-Z][a-z]+){2,}\b|Login|Logout|Register", cell)
+            )
+    callers = {Access.PUBLIC: "anyone", Access.SIGNED_IN: "signed in", Access.CUSTOMER: "signed in"}
+    allowed: dict[str, set[str]] = {"anyone": set(), "signed in": set(), "staff": set()}
+    for name, access in ACCESS.items():
+        if name.startswith("/cinema.v1."):
+            allowed[callers.get(access, "staff")].add(name)
+    assert columns == allowed
 
 
 class TestCommands:
