@@ -88,20 +88,18 @@ MINUTES ?= 60
 soak: $(ENVIRONMENT) ## Sell for MINUTES=60 on each database; memory must stay flat and nothing open
 	@CINEMA_TEST_MINUTES=$(MINUTES) $(BIN)/pytest -m torture -s tests/proofs/test_endurance.py -k soak
 
-DATABASE ?= sqlite
-
 # `make mutations BUG='page token'` runs only bugs with this in their name.
 .PHONY: mutations
 mutations: $(ENVIRONMENT) ## Reintroduce known bugs one at a time in a copy; a test must fail for each: 15 minutes
 	@$(BIN)/python -m tests.mutations $(if $(BUG),'$(BUG)')
 
-# `make bench SCENARIO=create-booking` runs one scenario.
+# `make bench SCENARIO=create-booking` runs one scenario. Without DATABASE it is SQLite, or what the scenario is for.
 .PHONY: bench bench-quick
 bench: $(ENVIRONMENT) $(BENCH_ENVIRONMENT) ## Benchmark against yardsticks, into bench-report: 20 minutes; SCENARIO=create-booking, DATABASE=postgresql
-	@$(BIN)/python -m benchmarks --database $(DATABASE) $(addprefix --scenario ,$(SCENARIO))
+	@$(BIN)/python -m benchmarks $(addprefix --database ,$(DATABASE)) $(addprefix --scenario ,$(SCENARIO))
 
 bench-quick: $(ENVIRONMENT) $(BENCH_ENVIRONMENT) ## Benchmark with fewer calls and without the long scenarios: 3 minutes
-	@$(BIN)/python -m benchmarks --quick --database $(DATABASE) $(addprefix --scenario ,$(SCENARIO))
+	@$(BIN)/python -m benchmarks --quick $(addprefix --database ,$(DATABASE)) $(addprefix --scenario ,$(SCENARIO))
 
 .PHONY: format
 format: $(ENVIRONMENT) ## Format Python code and protos, and apply the linter's fixes

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -30,7 +31,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # or servers would stay behind
     options.report.mkdir(parents=True, exist_ok=True)
     there = [name for name, scenario in SCENARIOS.items() if options.database in scenario.databases]
-    names = options.scenario or [name for name in there if SCENARIOS[name].quick or not options.quick]
+    names = options.scenario or [name for name in there if _runs_by_default(SCENARIOS[name], quick=options.quick)]
     facts: dict[str, str] = {}
     everything: list[Done] = []
     clients = Clients()
@@ -49,11 +50,20 @@ def main() -> int:
             report.write(options.report / "report.md", everything, facts, _command())
     finally:
         clients.close()
-    left_out = [name for name in there if name not in names]
-    if left_out and not options.scenario:
-        CONSOLE.print(f"Left out, since they take long: {', '.join(left_out)}")
+    if not options.scenario:
+        _show_left_out([name for name in there if name not in names])
     CONSOLE.print(f"The report: {options.report / 'report.md'}")
     return int(any(isinstance(done.result, str) for done in everything))
+
+
+def _runs_by_default(scenario: Scenario, *, quick: bool) -> bool:
+    return (scenario.quick or not quick) and not scenario.missing_tools()
+
+
+def _show_left_out(names: Sequence[str]) -> None:
+    for name in names:
+        missing = " and ".join(SCENARIOS[name].missing_tools())
+        CONSOLE.print(f"Left out: {name}, " + (f"which needs {missing}" if missing else "which takes long"))
 
 
 def _measure(name: str, scenario: Scenario, bench: Bench) -> Done:
@@ -89,9 +99,18 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--scenario", action="append", metavar="NAME", choices=SCENARIOS, help="only this one; may be repeated"
     )
-    parser.add_argument("--database", choices=KEEPERS, default="sqlite", help="what the data is kept in [sqlite]")
+    parser.add_argument(
+        "--database", choices=KEEPERS, help="what the data is kept in [the first one that all scenarios are for]"
+    )
     parser.add_argument("--report", type=Path, help="where the report goes [bench-report, or bench-report/postgresql]")
     options = parser.parse_args()
+    named = [SCENARIOS[name] for name in options.scenario or ()]
+    for name in options.scenario or ():
+        if missing := SCENARIOS[name].missing_tools():
+            sys.exit(f"The scenario {name} needs what is not installed: {', '.join(missing)}.")
+    options.database = options.database or next(
+        (each for each in KEEPERS if all(each in scenario.databases for scenario in named)), "sqlite"
+    )
     options.report = options.report or Path("bench-report", "" if options.database == "sqlite" else options.database)
     for name in options.scenario or ():
         if options.database not in SCENARIOS[name].databases:

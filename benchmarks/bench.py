@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,8 +59,12 @@ class Bench:
             BrokeDown: A call was answered by another code.
         """
         load = Load(server.address, calls, in_flight=IN_FLIGHT, seconds=seconds)
+        return self.measure(server, lambda: self.drive(load, code))
+
+    def measure(self, server: Server, make_calls: Callable[[], list[Sample]]) -> Measured:
+        """Measure the server while calls are made."""
         before, before_in_database = server.cpu_seconds(), self.databases.cpu_seconds()
-        samples = self.drive(load, code)
+        samples = make_calls()
         in_database = self.databases.cpu_seconds() - before_in_database
         return Measured(samples, server.cpu_seconds() - before, server.memory_mib(), in_database)
 

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parent.parent
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 BYTES_A_PAGE = os.sysconf("SC_PAGE_SIZE")
 SECONDS_TO_START = 60.0
+YARDSTICK = (sys.executable, "-m", "benchmarks.yardsticks")
 
 
 class ServerFailed(Exception):
@@ -87,7 +88,7 @@ def ours(database_url: str, **settings: object) -> Iterator[Server]:
         "CINEMA_UNPAID_HOLDS_PER_SHOWTIME": "0",
         **{f"CINEMA_{name.upper()}": str(value) for name, value in settings.items()},
     }
-    with _running(["-m", "cinema_grpc", "serve"], environment) as server:
+    with running([sys.executable, "-m", "cinema_grpc", "serve"], environment) as server:
         yield server
 
 
@@ -105,26 +106,26 @@ def replicas(number: int, database_url: str) -> Iterator[Replicas]:
 def empty(answers: Mapping[str, bytes]) -> Iterator[Server]:
     """Run the yardstick that does nothing but give ready-made answers, by method."""
     texts = {method: base64.b64encode(answer).decode() for method, answer in answers.items()}
-    with _running(["-m", "benchmarks.yardsticks", "empty"], {}, json.dumps(texts)) as server:
+    with running([*YARDSTICK, "empty"], {}, json.dumps(texts)) as server:
         yield server
 
 
 @contextmanager
 def textbook(database_url: str) -> Iterator[Server]:
     """Run the yardstick that books as people usually write it."""
-    with _running(["-m", "benchmarks.yardsticks", "textbook"], {}, json.dumps(database_url)) as server:
+    with running([*YARDSTICK, "textbook"], {}, json.dumps(database_url)) as server:
         yield server
 
 
 @contextmanager
-def _running(arguments: Sequence[str], settings: Mapping[str, str], said: str = "") -> Iterator[Server]:
-    """Run Python until the body is done; `said` goes to its standard input."""
+def running(command: Sequence[str | Path], settings: Mapping[str, str], said: str = "") -> Iterator[Server]:
+    """Run a server until the body is done; `said` goes to its standard input."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("CINEMA_")}
     with TemporaryFile("w+") as log, TemporaryFile("w+") as standard_input:
         standard_input.write(said)
         standard_input.seek(0)
         with subprocess.Popen(
-            [sys.executable, *arguments],
+            command,
             env={**inherited, **settings},
             cwd=ROOT,
             stdin=standard_input,

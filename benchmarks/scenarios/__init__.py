@@ -1,5 +1,6 @@
 """The scenarios, by name, in the order in which they run."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from benchmarks.scenarios import (
     changes,
     create_booking,
     event_feed,
+    go,
     logins,
     memory,
     mixed,
@@ -34,12 +36,18 @@ class Scenario:
     Attributes:
         quick: Whether a quick run does it too.
         databases: Which kinds of databases it is for.
+        tools: Programs that it needs besides, which not every machine has.
     """
 
     title: str
     run: Callable[[Bench], Result]
     quick: bool = True
     databases: Sequence[str] = tuple(KEEPERS)
+    tools: Sequence[str] = ()
+
+    def missing_tools(self) -> list[str]:
+        """List the programs that it needs and this machine does not have."""
+        return [tool for tool in self.tools if not shutil.which(tool)]
 
 
 SCENARIOS = {
@@ -61,4 +69,7 @@ SCENARIOS = {
     "memory": Scenario("Memory over 200,000 bookings", memory.run, quick=False),
     "overload": Scenario("Offered more than the top rate", overload.run),
     "replicas": Scenario("Two replicas against one", replicas.run, databases=("postgresql",)),
+    "go": Scenario(
+        "CreateBooking, against the textbook in Go", go.run, quick=False, databases=("postgresql",), tools=("go",)
+    ),
 }

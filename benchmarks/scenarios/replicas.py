@@ -39,7 +39,7 @@ def run(bench: Bench) -> Result:
     for what, original in houses.items():
         for kind in interleaved(KINDS, rounds):
             data = original.copy()
-            made = bookings(data, 0, spread + 2_000) if what == SPREAD else _one_by_one(data, pairs)
+            made = bookings(data, 0, spread + 2_000) if what == SPREAD else one_by_one(data, pairs)
             warm_up = 2_000 if what == SPREAD else pairs
             with servers.replicas(1 + KINDS.index(kind), data.database.url) as running:
                 for address in running.address.split(","):  # each has met all customers
@@ -47,13 +47,13 @@ def run(bench: Bench) -> Result:
                     must_answer(bench.clients.start(pour, Flood(address, met, in_flight=IN_FLIGHT)).result())
                 _pour(bench, running, made[:warm_up])
                 measured[what][kind].append(_pour(bench, running, made[warm_up:]))
-            _audit(data.database, len(made))
+            audit(data.database, len(made))
             data.database.drop()
     tables = [costs({f"{what}, {kind}": measured[what][kind] for what in measured for kind in KINDS}, "bookings")]
     return Result(METHOD, _targets(measured), tables)
 
 
-def _one_by_one(data: SampleData, pairs: int) -> list[Call]:
+def one_by_one(data: SampleData, pairs: int) -> list[Call]:
     """Book all pairs of one showtime after the other, each pair once, near ones at about the same time."""
     return [
         call for number in range(len(data.showtime_ids)) for call in bookings(data.part(number, number + 1), 0, pairs)
@@ -61,15 +61,11 @@ def _one_by_one(data: SampleData, pairs: int) -> list[Call]:
 
 
 def _pour(bench: Bench, server: Server, calls: Sequence[Call]) -> Measured:
-    before, before_in_database = server.cpu_seconds(), bench.databases.cpu_seconds()
-    samples = must_answer(
-        bench.clients.start(pour, Flood(server.address, calls, in_flight=IN_FLIGHT)).result(),
-    )
-    in_database = bench.databases.cpu_seconds() - before_in_database
-    return Measured(samples, server.cpu_seconds() - before, server.memory_mib(), in_database)
+    flood = Flood(server.address, calls, in_flight=IN_FLIGHT)
+    return bench.measure(server, lambda: must_answer(bench.clients.start(pour, flood).result()))
 
 
-def _audit(database: KeptDatabase, bookings_made: int) -> None:
+def audit(database: KeptDatabase, bookings_made: int) -> None:
     """Check that the database has each booking that was acknowledged, and each of its seats once.
 
     Raises:
