@@ -73,7 +73,7 @@ $(STRIPE_MOCK): $(VENV)/dependencies-installed
 	@GOBIN=$(CURDIR)/$(VENV) go install github.com/stripe/stripe-mock@$(STRIPE_MOCK_VERSION)
 
 .PHONY: test-examples
-test-examples: $(ENVIRONMENT) ## Generate, build and run the examples against a server, in each language that is installed
+test-examples: $(ENVIRONMENT) $(BENCH_ENVIRONMENT) ## Generate, build and run the examples against a server, in each language that is installed
 	@$(BIN)/pytest -m examples tests/examples
 
 # CHROMIUM=/path/to/chromium chooses another one; PICTURES=docs/images takes screenshots.
@@ -100,6 +100,12 @@ bench: $(ENVIRONMENT) $(BENCH_ENVIRONMENT) ## Benchmark against yardsticks, into
 
 bench-quick: $(ENVIRONMENT) $(BENCH_ENVIRONMENT) ## Benchmark with fewer calls and without the long scenarios: 3 minutes
 	@$(BIN)/python -m benchmarks --quick $(addprefix --database ,$(DATABASE)) $(addprefix --scenario ,$(SCENARIO))
+
+# With DATABASE=postgresql the report is in a folder of its own.
+.PHONY: on-sale-plot
+on-sale-plot: ## Benchmark the on-sale, and draw the seats sold for the README: docs/on-sale.svg; DATABASE=postgresql
+	@$(MAKE) bench SCENARIO=on-sale
+	@cp bench-report/$(filter-out sqlite,$(DATABASE))/seats-sold.svg docs/on-sale.svg
 
 .PHONY: format
 format: $(ENVIRONMENT) ## Format Python code and protos, and apply the linter's fixes

@@ -1,9 +1,11 @@
-"""Draws an on-sale as an SVG that reads on light and on dark paper."""
+"""Draws an on-sale as SVG that reads on light and on dark paper."""
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.buyers import REFUSED, Try
@@ -24,6 +26,7 @@ STYLE = {
     "legend.frameon": False,
 }
 BINS = 80
+POINTS = 200
 
 
 def draw_sale(path: Path, tries: Sequence[Try], begin: float) -> None:
@@ -52,9 +55,42 @@ def draw_sale(path: Path, tries: Sequence[Try], begin: float) -> None:
         latency.set_xlabel("seconds since the sale began")
         latency.legend()
         for axes in (sold, answers, latency):
-            axes.set_ylim(bottom=0)
-            axes.grid(color=INK, alpha=0.25, linewidth=0.5)
-        figure.savefig(path, format="svg", transparent=True, metadata={"Date": None})
+            _finish(axes)
+        _save(figure, path)
+
+
+def draw_seats_sold(path: Path, sales: Mapping[str, Sequence[float]]) -> None:
+    """Draw the seats that several sales had sold over time, in one plot.
+
+    Args:
+        path: The file to write.
+        sales: For each sale, by its name in the legend, when each pair was sold, in seconds since its beginning.
+    """
+    end = max(moment for moments in sales.values() for moment in moments)
+    times = [end * number / POINTS for number in range(POINTS + 1)]
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(8, 3.5), layout="constrained")
+        sold = figure.subplots()
+        for (name, moments), color in zip(sales.items(), (BLUE, ORANGE), strict=False):
+            ordered = sorted(moments)
+            seats = [2 * bisect_right(ordered, time) for time in times]
+            sold.plot(times, seats, color=color, linewidth=2, label=name)
+        sold.set_ylabel("seats sold")
+        sold.set_xlabel("seconds since the sale began")
+        sold.set_xlim(0, end)
+        sold.yaxis.set_major_formatter("{x:,.0f}")
+        sold.legend()
+        _finish(sold)
+        _save(figure, path)
+
+
+def _finish(axes: Axes) -> None:
+    axes.set_ylim(bottom=0)
+    axes.grid(color=INK, alpha=0.25, linewidth=0.5)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    figure.savefig(path, format="svg", transparent=True, metadata={"Date": None})
 
 
 def _seconds(tries: Sequence[Try], share: float) -> float:

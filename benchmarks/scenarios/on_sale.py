@@ -5,6 +5,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks import calls, sample, servers
 from benchmarks.bench import OK, Bench, BrokeDown, interleaved
@@ -49,6 +50,11 @@ class Sale:
         return [each for each in self.tries if each.code == 0]
 
     @property
+    def moments(self) -> list[float]:
+        """When each pair was sold, in seconds since the beginning, in order."""
+        return sorted(each.start + each.seconds - self.begin for each in self.sold)
+
+    @property
     def seconds(self) -> float:
         """From the beginning to the last pair sold."""
         return self._seconds_to_sell(len(self.sold))
@@ -60,7 +66,7 @@ class Sale:
         return 2 * most / self._seconds_to_sell(most)
 
     def _seconds_to_sell(self, pairs: int) -> float:
-        return sorted(each.start + each.seconds for each in self.sold)[pairs - 1] - self.begin
+        return self.moments[pairs - 1]
 
     def waits(self) -> list[float]:
         """Tell how long buyers waited for each decision, from when they first asked for it, in seconds, sorted."""
@@ -107,12 +113,19 @@ def run(bench: Bench) -> Result:
         if kind == "ours":
             _audit(data, sales[kind][-1])
         data.database.drop()
-    from benchmarks.picture import draw_sale  # noqa: PLC0415 (nothing else needs what only `make bench` installs)
-
-    picture = bench.report_folder / "on-sale.svg"
-    draw_sale(picture, sales["ours"][-1].tries, sales["ours"][-1].begin)
+    pictures = _draw(bench.report_folder, {kind: rounds[-1] for kind, rounds in sales.items()})
     targets = _targets(sales, refused, 6.0 if bench.databases.kind == "sqlite" else 3.0)
-    return Result(METHOD, targets, [_table(sales), costs(refused, "a refusal")], [picture])
+    return Result(METHOD, targets, [_table(sales), costs(refused, "a refusal")], pictures)
+
+
+def _draw(folder: Path, sales: Mapping[str, Sale]) -> list[Path]:
+    from benchmarks.picture import draw_sale, draw_seats_sold  # noqa: PLC0415 (needs what only `make bench` installs)
+
+    details, seats_sold = folder / "on-sale.svg", folder / "seats-sold.svg"
+    draw_sale(details, sales["ours"].tries, sales["ours"].begin)
+    names = {"ours": "Cinema gRPC", "textbook": "textbook: one transaction per request"}
+    draw_seats_sold(seats_sold, {names[kind]: sale.moments for kind, sale in sales.items()})
+    return [details, seats_sold]
 
 
 def _wanted(pairs: Sequence[Seats], buyers: int, chance: random.Random) -> list[list[Seats]]:
