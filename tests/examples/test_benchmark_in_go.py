@@ -17,6 +17,7 @@ from benchmarks.calls import CREATE_BOOKING
 from benchmarks.databases import PostgresqlDatabase
 from benchmarks.load import Load, codes
 from benchmarks.sample import SEAT_PRICE, SampleData
+from benchmarks.scenarios import SCENARIOS
 from benchmarks.scenarios.create_booking import bookings
 from benchmarks.scenarios.replicas import audit
 from benchmarks.servers import ROOT, Server
@@ -130,3 +131,15 @@ def test_the_database_is_one_that_all_scenarios_are_for(
     """So that `make bench SCENARIO=go` needs no DATABASE."""
     monkeypatch.setattr(sys, "argv", ["benchmarks", *arguments])
     assert __main__._options().database == database
+
+
+def test_a_run_of_everything_leaves_out_what_lacks_a_tool(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And says so at the end."""
+    scenario = SCENARIOS["go"]
+    assert __main__._runs_by_default(scenario, quick=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert not __main__._runs_by_default(scenario, quick=False)
+    __main__._show_left_out(["go", "memory"])
+    assert capsys.readouterr().out == "Left out: go, which needs go\nLeft out: memory, which takes long\n"
