@@ -1,5 +1,6 @@
 """An on-sale: everybody wants seats of one showtime at once, until it is sold out."""
 
+import json
 import random
 import time
 from collections import Counter, defaultdict
@@ -178,7 +179,7 @@ def _audit(data: SampleData, sale: Sale) -> None:
     answered = Counter(seat for each in sale.sold for seat in sale.pair(each))
     of_showtime = f"WHERE showtime_id = '{showtime_id}'"
     rows = data.database.ask(f"SELECT seats FROM booking {of_showtime}")  # noqa: S608 (an identifier of ours)
-    booked = Counter(seat for (seats,) in rows for seat in seats.split(","))
+    booked = Counter(seat for (seats,) in rows for seat, *_ in json.loads(seats))
     claimed = Counter(seat for (seat,) in data.database.ask(f"SELECT seat FROM seat_claim {of_showtime}"))  # noqa: S608
     ((taken,),) = data.database.ask(f"SELECT taken_seats FROM showtime {of_showtime}")  # noqa: S608
     if not (answered == booked == claimed and taken == claimed.total() and max(answered.values()) == 1):

@@ -41,6 +41,7 @@ ROWS_AND_WRITERS = " UNION ALL ".join(
     for table in schema.metadata.tables
 )
 LARGEST_REQUEST = 1024**2
+LONG = pytest.param("postgresql", marks=pytest.mark.torture)
 EXAMPLES = settings(max_examples=3, deadline=None)
 
 INT32 = st.sampled_from([0, 1, -1, 3, 199, 201, 2**31 - 1, -(2**31)]) | st.integers(-(2**31), 2**31 - 1)
@@ -127,9 +128,7 @@ class World:
             return (await connection.exec_driver_sql(ROWS_AND_WRITERS)).all()
 
 
-@pytest_asyncio.fixture(
-    scope="module", loop_scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.torture)]
-)
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["sqlite", LONG])
 async def world(
     request: pytest.FixtureRequest, lend: Lend, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[World]:
