@@ -36,11 +36,12 @@ class Call:
 
 @dataclass
 class Proxy(grpc.GenericRpcHandler):
-    """What was called, and what comes next."""
+    """What was called, what comes next, and what calls of a method wait for before they go on."""
 
     channel: grpc.aio.Channel
     calls: list[Call] = field(default_factory=list)
     faults: list[Fault | Status] = field(default_factory=list)
+    gates: dict[str, asyncio.Event] = field(default_factory=dict)
     address: str = ""
 
     def of(self, method: str) -> list[Call]:
@@ -56,6 +57,8 @@ class Proxy(grpc.GenericRpcHandler):
         async def forward(request: bytes, context: Any) -> AsyncIterator[bytes]:
             metadata = tuple((key, value) for key, value in context.invocation_metadata() if key == "authorization")
             self.calls.append(Call(path.rpartition("/")[2], request, dict(metadata).get("authorization", "")))
+            if gate := self.gates.get(self.calls[-1].method):
+                await gate.wait()
             fault = self.faults.pop(0) if self.faults else None
             if isinstance(fault, Status):
                 details = (("grpc-status-details-bin", fault.SerializeToString()),) if fault.details else ()

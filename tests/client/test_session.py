@@ -64,6 +64,24 @@ async def test_a_session_that_has_ended(app: App, either: Either) -> None:
     assert either.token_changes[-1] is None
 
 
+@pytest.mark.parametrize("later", [HOUR, timedelta(days=31)])
+async def test_a_refresh_that_ends_late(app: App, proxy: Proxy, either: Either, later: timedelta) -> None:
+    """Whoever has signed in meanwhile stays signed in, whether it succeeds or finds that its session has ended."""
+    await either.sign_in(app, "ada")
+    app.clock.advance(later)
+    gate = proxy.gates["RefreshTokens"] = asyncio.Event()
+    waiting = asyncio.create_task(either.who_am_i())
+    while not proxy.of("RefreshTokens"):  # noqa: ASYNC110 (a proxy has no event)
+        await asyncio.sleep(0.01)
+    await either.sign_in(app, "bob")
+    tokens = either.client.tokens
+    gate.set()
+    await asyncio.wait([waiting])
+    assert either.client.tokens == either.token_changes[-1] == tokens
+    assert await either.who_am_i() == "bob"
+    assert isinstance(waiting.exception(), errors.RefreshTokenInvalid | None)
+
+
 async def test_a_session_continues_in_another_client(app: App, proxy: Proxy, either: Either) -> None:
     await either.sign_in(app)
     kept = Tokens(either.client.tokens.access_token, either.client.tokens.refresh_token)

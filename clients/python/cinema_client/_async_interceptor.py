@@ -58,7 +58,7 @@ class AsyncInterceptor(aio.UnaryUnaryClientInterceptor):
                 try:
                     await self._refresh_tokens(expired.refresh_token)
                 except errors.RefreshTokenInvalid:
-                    self._session.end()
+                    self._session.end(expired)
                     raise
 
 

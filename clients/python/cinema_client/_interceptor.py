@@ -69,7 +69,7 @@ class Interceptor(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterc
                 try:
                     self._refresh_tokens(expired.refresh_token)
                 except errors.RefreshTokenInvalid:
-                    self._session.end()
+                    self._session.end(expired)
                     raise
 
 
