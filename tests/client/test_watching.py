@@ -157,3 +157,18 @@ async def test_events_outlast_the_access_token(app: App, proxy: Proxy, either: E
     assert second.next_position >= first.next_position
     assert len(proxy.of("RefreshTokens")) == 1
     await either.stop(frames)
+
+
+async def test_events_outlast_a_refresh_that_fails(app: App, proxy: Proxy, either: Either) -> None:
+    """A server that goes down as the access token expires delays the stream: only the first connection may fail."""
+    showtime = await app.showtime()
+    await either.sign_in(app, "billing")
+    frames = either.client.watch_events()
+    await either.take(frames, 1)
+    app.clock.advance(timedelta(minutes=61))
+    proxy.faults = [LOST] * 8  # a call is made five times
+    waiting = asyncio.create_task(either.take(frames, 1))
+    await app.book(showtime.showtime_id, "A1", "A2")
+    await waiting
+    assert len(proxy.of("RefreshTokens")) > 5
+    await either.stop(frames)

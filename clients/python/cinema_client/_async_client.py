@@ -183,11 +183,18 @@ class AsyncClient(AsyncPages):
             except errors.TokenExpired:
                 if tokens is None:
                     raise
-                await self._interceptor.refresh(tokens)
+                await self._renew(tokens, resumption)
             except CinemaError as error:
                 await asyncio.sleep(resumption.after(error))
             finally:
                 stream.cancel()
+
+    async def _renew(self, expired: Tokens, resumption: Resumption) -> None:
+        """Get new tokens for a stream; wait, if they can't be had now."""
+        try:
+            await self._interceptor.refresh(expired)
+        except CinemaError as error:
+            await asyncio.sleep(resumption.after(error))
 
     async def _refresh(self, refresh_token: str) -> None:
         await self.auth.RefreshTokens(RefreshTokensRequest(refresh_token=refresh_token))

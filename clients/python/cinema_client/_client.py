@@ -177,7 +177,7 @@ class Client(Pages):
             except errors.TokenExpired:
                 if tokens is None:
                     raise
-                self._interceptor.refresh(tokens)
+                self._renew(tokens, resumption)
             except CinemaError as error:
                 time.sleep(resumption.pause() if watchdog.has_cancelled else resumption.after(error))
             else:
@@ -185,6 +185,13 @@ class Client(Pages):
             finally:
                 watchdog.stop()
                 stream.cancel()
+
+    def _renew(self, expired: Tokens, resumption: Resumption) -> None:
+        """Get new tokens for a stream; wait, if they can't be had now."""
+        try:
+            self._interceptor.refresh(expired)
+        except CinemaError as error:
+            time.sleep(resumption.after(error))
 
     def _refresh(self, refresh_token: str) -> None:
         self.auth.RefreshTokens(RefreshTokensRequest(refresh_token=refresh_token))
