@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cinema_grpc.cli.client.token_store import BadTokenFile, SignIn, TokenStore
+from cinema_grpc.cli.client.token_store import BadTokenFile, SharedSignIn, SignIn, TokenStore
 
 ADA = SignIn("ada", "access", "refresh")
 URL = "https://cinema.example:443"
@@ -49,3 +49,46 @@ def test_a_damaged_file_is_named(store: TokenStore, content: str) -> None:
     store.path(URL).write_bytes(content.encode(errors="surrogateescape"))
     with pytest.raises(BadTokenFile, match="is damaged: delete it and sign in again"):
         store.load(URL)
+
+
+class TestSharing:
+    """Two commands with one sign-in, such as one that watches and one that sells."""
+
+    @pytest.fixture
+    def watching(self, store: TokenStore) -> SharedSignIn:
+        """What a command holds since it began."""
+        store.save(URL, ADA)
+        shared = SharedSignIn.of(store, URL)
+        assert shared is not None
+        return shared
+
+    def test_it_is_renewed_in_turns(self, store: TokenStore, watching: SharedSignIn) -> None:
+        renewed = SignIn("ada", "access 2", "refresh 2")
+        store.save(URL, renewed)
+        assert watching.newer() == renewed
+        watching.keep(("access 3", "refresh 3"))
+        assert store.load(URL) == SignIn("ada", "access 3", "refresh 3") == watching.newer()
+
+    def test_it_is_renewed_at_once(self, store: TokenStore, watching: SharedSignIn) -> None:
+        """The server then gives both the same refresh token."""
+        store.save(URL, SignIn("ada", "access 2", "refresh 2"))
+        watching.keep(("access 2b", "refresh 2"))
+        assert store.load(URL) == SignIn("ada", "access 2b", "refresh 2")
+
+    @pytest.mark.parametrize("meanwhile", [None, SignIn("bob", "a", "r")])
+    @pytest.mark.parametrize("tokens", [None, ("access 2", "refresh 2")])
+    def test_another_sign_in_stays(
+        self, store: TokenStore, watching: SharedSignIn, meanwhile: SignIn | None, tokens: tuple[str, str] | None
+    ) -> None:
+        """A command that was begun before it does not bring its own user back, nor sign the new one out."""
+        store.delete(URL)
+        if meanwhile:
+            store.save(URL, meanwhile)
+        assert watching.newer() is None
+        watching.keep(tokens)
+        assert store.load(URL) == meanwhile
+
+    def test_it_ends(self, store: TokenStore, watching: SharedSignIn) -> None:
+        watching.keep(None)
+        assert store.load(URL) is None
+        assert SharedSignIn.of(store, URL) is None

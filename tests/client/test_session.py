@@ -93,6 +93,28 @@ async def test_a_session_continues_in_another_client(app: App, proxy: Proxy, eit
     await other.close()
 
 
+async def test_clients_that_share_a_session(app: App, proxy: Proxy, either: Either) -> None:
+    """Each uses what the other has got, also if that has expired: no token that was used before ends the session."""
+    kept: list[Tokens] = []
+    make = type(either.client)
+    await either.sign_in(app)
+    sharing = {"on_tokens": kept.append, "newer_tokens": lambda: kept[-1] if kept else None}
+    one, other = (Either(make(proxy.address, tokens=either.client.tokens, **sharing), []) for _ in range(2))
+    for later in (HOUR, HOUR, 2 * HOUR):
+        app.clock.advance(later)
+        assert await one.who_am_i() == "ada"
+    assert await other.who_am_i() == "ada"
+    assert len(proxy.of("RefreshTokens")) == 3
+    app.clock.advance(HOUR)
+    assert await one.who_am_i() == "ada"
+    app.clock.advance(HOUR)
+    assert await other.who_am_i() == "ada"
+    assert len(proxy.of("RefreshTokens")) == 5
+    assert one.client.tokens != other.client.tokens == kept[-1]
+    await one.close()
+    await other.close()
+
+
 async def test_a_new_password_begins_a_new_session(app: App, either: Either) -> None:
     """Which the client goes on with: the old refresh token is good no more."""
     await either.sign_in(app)

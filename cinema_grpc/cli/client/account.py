@@ -25,7 +25,7 @@ def login(session: Session, username: str) -> None:
     in your configuration folder, readable by you alone, for each server.
     """
     password = _password(new=False)
-    with session.client() as client:
+    with session.client(anonymous=True) as client:
         _keep(session, client.login(username, password), client)
 
 
@@ -39,7 +39,7 @@ def register(session: Session, username: str, full_name: str | None, email: str)
     Prompts for the password unless the environment variable CINEMA_PASSWORD has it.
     """
     password = _password(new=True)
-    with session.client() as client:
+    with session.client(anonymous=True) as client:
         _keep(session, client.register(username, password, full_name or username, email), client)
 
 

@@ -12,7 +12,7 @@ import click
 
 from cinema_grpc.cli.client.exit_codes import OF_STATUS, ExitCode
 from cinema_grpc.cli.client.servers import DEFAULT, BadServer, Server, TlsFiles, parse_server
-from cinema_grpc.cli.client.token_store import BadTokenFile, SignIn, TokenStore
+from cinema_grpc.cli.client.token_store import BadTokenFile, SharedSignIn, SignIn, TokenStore
 
 if TYPE_CHECKING:
     from cinema_client import CinemaError, Client, Tokens
@@ -37,17 +37,21 @@ class Session:
     output: str
 
     @contextmanager
-    def client(self) -> Iterator["Client"]:
-        """Open a client of the server, signed in if there are tokens for it. New tokens are kept as they come."""
+    def client(self, *, anonymous: bool = False) -> Iterator["Client"]:
+        """Open a client of the server, signed in if there are tokens for it. New tokens are kept as they come.
+
+        An `anonymous` one does without kept tokens, and keeps none.
+        """
         from cinema_client import Client, Tokens
 
-        sign_in = self.store.load(self.server.url)
+        shared = None if anonymous else SharedSignIn.of(self.store, self.server.url)
 
         def keep(tokens: "Tokens | None") -> None:
-            if tokens is None:
-                self.store.delete(self.server.url)
-            elif sign_in is not None:
-                self.keep(sign_in.username, tokens)
+            if shared is not None:
+                shared.keep(None if tokens is None else (tokens.access_token, tokens.refresh_token))
+
+        def tokens_of(sign_in: SignIn | None) -> "Tokens | None":
+            return None if sign_in is None else Tokens(sign_in.access_token, sign_in.refresh_token)
 
         with Client(
             self.server.address,
@@ -55,8 +59,9 @@ class Session:
             certificate_chain=self.server.certificate_chain,
             private_key=self.server.private_key,
             plaintext=self.server.plaintext,
-            tokens=None if sign_in is None else Tokens(sign_in.access_token, sign_in.refresh_token),
+            tokens=None if shared is None else tokens_of(shared.held),
             on_tokens=keep,
+            newer_tokens=None if shared is None else lambda: tokens_of(shared.newer()),
         ) as client:
             yield client
 

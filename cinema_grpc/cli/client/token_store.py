@@ -70,3 +70,43 @@ class TokenStore:
     def delete(self, url: str) -> None:
         """Forget the sign-in to a server, if there is one."""
         self.path(url).unlink(missing_ok=True)
+
+
+@dataclass(slots=True)
+class SharedSignIn:
+    """The sign-in that a command calls with. Other commands may renew, end or replace it meanwhile.
+
+    Attributes:
+        store: Where it is kept.
+        url: The server.
+        held: What the command holds of it: as it was last found or kept.
+    """
+
+    store: TokenStore
+    url: str
+    held: SignIn
+
+    @classmethod
+    def of(cls, store: TokenStore, url: str) -> "SharedSignIn | None":
+        """Return the sign-in to a server; None if there is none."""
+        found = store.load(url)
+        return None if found is None else cls(store, url, found)
+
+    def newer(self) -> SignIn | None:
+        """Return the sign-in as another command has kept it; None if that has ended it, or was given another user."""
+        found = self.store.load(self.url)
+        if found is None or found.username != self.held.username:
+            return None
+        self.held = found
+        return found
+
+    def keep(self, tokens: tuple[str, str] | None) -> None:
+        """Keep a new access token and refresh token, or None after the end; unless another command was faster."""
+        found, held = self.store.load(self.url), self.held
+        if tokens is None:
+            if found == held:
+                self.store.delete(self.url)
+            return
+        self.held = SignIn(held.username, *tokens)
+        if found == held or (found is not None and found.refresh_token == self.held.refresh_token):
+            self.store.save(self.url, self.held)

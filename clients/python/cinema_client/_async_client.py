@@ -51,6 +51,8 @@ class AsyncClient(AsyncPages):
         plaintext: Whether to connect without TLS. None: only to an address of this machine.
         tokens: Tokens of an earlier session, to continue it.
         on_tokens: Called with the tokens each time that they change, with None when the session has ended.
+        newer_tokens: Called before a refresh. Returns the tokens that somebody else who shares the session has got in
+            place of those that have expired, or None if there are none.
         timeout: Seconds for a call, its repeats included; None for no limit. Streams have none.
 
     Attributes:
@@ -67,9 +69,10 @@ class AsyncClient(AsyncPages):
         plaintext: bool | None = None,
         tokens: Tokens | None = None,
         on_tokens: Callable[[Tokens | None], None] | None = None,
+        newer_tokens: Callable[[], Tokens | None] | None = None,
         timeout: float | None = 30.0,
     ) -> None:
-        self._session = Session(tokens, on_tokens)
+        self._session = Session(tokens, on_tokens, newer_tokens)
         self._interceptor = AsyncInterceptor(self._session, timeout, self._refresh)
         interceptors = (self._interceptor, AsyncStreamInterceptor(self._session))
         secure = credentials(target, root_certificates, certificate_chain, private_key, plaintext=plaintext)

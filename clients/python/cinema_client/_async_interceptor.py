@@ -54,7 +54,7 @@ class AsyncInterceptor(aio.UnaryUnaryClientInterceptor):
     async def refresh(self, expired: Tokens) -> None:
         """Get new tokens, unless another task already has."""
         async with self._refreshing:
-            if self._session.tokens == expired:
+            if not self._session.has_replaced(expired):
                 try:
                     await self._refresh_tokens(expired.refresh_token)
                 except errors.RefreshTokenInvalid:

@@ -14,6 +14,8 @@ from cinema_client._methods import METHODS
 from cinema_client._session import Session, Tokens
 
 MOST_ATTEMPTS = 5
+MOST_RENEWALS = 2
+"""How often a call may find its tokens expired: those that somebody else got in their place may have, too."""
 FIRST_BACKOFF_SECONDS = 0.05
 LONGEST_BACKOFF_SECONDS = 1.0
 BACKOFF_FACTOR = 3.0
@@ -57,7 +59,7 @@ class Attempts:
         self._session = session
         self._tokens: Tokens | None = None
         self._attempts = 0
-        self._refreshed = False
+        self._renewals = 0
         self.request = with_request_id(request) if self._method.takes_request_id else request
 
     @property
@@ -80,8 +82,8 @@ class Attempts:
             CinemaError: The call must not be repeated, or there is no time left to.
         """
         error = typed(failed, getattr(self.request, "request_id", ""))
-        if isinstance(error, errors.TokenExpired) and self._tokens is not None and not self._refreshed:
-            self._refreshed = True
+        if isinstance(error, errors.TokenExpired) and self._tokens is not None and self._renewals < MOST_RENEWALS:
+            self._renewals += 1
             return Repeat(refresh=self._tokens)
         delay = self._delay(error)
         if delay is None or self._attempts >= MOST_ATTEMPTS:

@@ -51,6 +51,8 @@ class Client(Pages):
         plaintext: Whether to connect without TLS. None: only to an address of this machine.
         tokens: Tokens of an earlier session, to continue it.
         on_tokens: Called with the tokens each time that they change, with None when the session has ended.
+        newer_tokens: Called before a refresh. Returns the tokens that somebody else who shares the session has got in
+            place of those that have expired, or None if there are none.
         timeout: Seconds for a call, its repeats included; None for no limit. Streams have none.
 
     Attributes:
@@ -67,6 +69,7 @@ class Client(Pages):
         plaintext: bool | None = None,
         tokens: Tokens | None = None,
         on_tokens: Callable[[Tokens | None], None] | None = None,
+        newer_tokens: Callable[[], Tokens | None] | None = None,
         timeout: float | None = 30.0,
     ) -> None:
         secure = credentials(target, root_certificates, certificate_chain, private_key, plaintext=plaintext)
@@ -74,7 +77,7 @@ class Client(Pages):
             self._channel = grpc.insecure_channel(target, OPTIONS)
         else:
             self._channel = grpc.secure_channel(target, secure, OPTIONS)
-        self._session = Session(tokens, on_tokens)
+        self._session = Session(tokens, on_tokens, newer_tokens)
         self._interceptor = Interceptor(self._session, timeout, self._refresh)
         channel = grpc.intercept_channel(self._channel, self._interceptor)
         self.auth = AuthServiceStub(channel)

@@ -65,7 +65,7 @@ class Interceptor(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterc
     def refresh(self, expired: Tokens) -> None:
         """Get new tokens, unless another thread already has."""
         with self._refreshing:
-            if self._session.tokens == expired:
+            if not self._session.has_replaced(expired):
                 try:
                     self._refresh_tokens(expired.refresh_token)
                 except errors.RefreshTokenInvalid:

@@ -21,15 +21,28 @@ class Tokens:
 class Session:
     """The tokens that calls are sent with. They change with each sign-in, refresh and sign-out."""
 
-    def __init__(self, tokens: Tokens | None, on_tokens: Callable[[Tokens | None], None] | None) -> None:
+    def __init__(
+        self,
+        tokens: Tokens | None,
+        on_tokens: Callable[[Tokens | None], None] | None,
+        newer_tokens: Callable[[], Tokens | None] | None,
+    ) -> None:
         self._tokens = tokens
         self._on_tokens = on_tokens
+        self._newer_tokens = newer_tokens
         self._lock = threading.RLock()  # on_tokens is called with each change in order, and may ask for the tokens
 
     @property
     def tokens(self) -> Tokens | None:
         """The tokens; None if no user is signed in."""
         return self._tokens
+
+    def has_replaced(self, expired: Tokens) -> bool:
+        """Return whether other tokens are there in place of these, if need be those that somebody else has got."""
+        with self._lock:
+            if self._tokens == expired and self._newer_tokens is not None:
+                self._tokens = self._newer_tokens() or expired
+            return self._tokens != expired
 
     def end(self, ended: Tokens) -> None:
         """Forget these tokens, unless others have replaced them."""

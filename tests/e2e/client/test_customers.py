@@ -45,6 +45,27 @@ class TestSigningIn:
         assert kept == SignIn(sign_in.username, renewed.access_token, renewed.refresh_token)
         assert customer.text("bookings") == "No bookings.\n"
 
+    def test_a_long_command_uses_what_others_have_renewed(self, customer: Person) -> None:
+        """Its own refresh token was used by another command, so it would end the session."""
+        (file,) = (path for path in customer.folder.rglob("*") if path.is_file())
+        sign_in = SignIn(**json.loads(file.read_text()))
+        session = Session(parse_server(customer.shop.address, TlsFiles()), TokenStore(file.parent), "text")
+        with session.client() as long, session.client() as short:
+            again = short.auth.RefreshTokens(RefreshTokensRequest(refresh_token=sign_in.refresh_token)).tokens
+            short.auth.RefreshTokens(RefreshTokensRequest(refresh_token=again.refresh_token))
+            held = long.tokens
+            assert held is not None
+            long._interceptor.refresh(held)  # as after TOKEN_EXPIRED
+            assert held != long.tokens == short.tokens
+
+    def test_login_needs_no_good_tokens(self, customer: Person) -> None:
+        """Those of another user are not sent, and damaged ones are replaced."""
+        (file,) = (path for path in customer.folder.rglob("*") if path.is_file())
+        file.write_text(json.dumps({"username": "eve", "access_token": "two\nlines", "refresh_token": "none"}))
+        assert "INTERNAL" in customer.fails(ExitCode.FAULT, "bookings")
+        customer.sign_in("customer")
+        assert customer.text("bookings") == "No bookings.\n"
+
     def test_a_prompt_for_the_password(self, anyone: Person) -> None:
         """On standard error, so that JSON stays JSON."""
         password = anyone.shop.passwords["customer"]
