@@ -112,6 +112,12 @@ def test_a_row_goes_on_in_the_next_line() -> None:
     ]
 
 
+@pytest.mark.parametrize("width", [1, 8])
+def test_a_terminal_that_is_too_narrow(width: int) -> None:
+    """There is no room for a seat beside the numbers; lines are cut then, and the drawing ends."""
+    assert len(draw(auditorium({"A": (10, 10)}), {}, width).splitlines()) > 20
+
+
 def test_colours() -> None:
     """A free seat has the colour of its category, a taken one that of its status. NO_COLOR leaves the text alone."""
     coloured = draw(STUDIO, taken(), **COLOURS)

@@ -123,7 +123,7 @@ class SeatMap:
                 grid.add_row(row.label, self._cells(row.label, row.sections), row.label)
             return grid
         room = self.width - self._label_width - 1 - 2 * (len(str(max(row.seats for row in self.house.rows))) + 1)
-        folded = {row.label: list(_folded(row.sections, room)) for row in self.house.rows}
+        folded = {row.label: list(_folded(row.sections, max(room, 1))) for row in self.house.rows}
         is_whole = all(len(lines) == 1 for lines in folded.values())
         grid.add_column(justify="right", style="dim")
         grid.add_column(justify="center" if is_whole else "left", no_wrap=True)
