@@ -129,7 +129,7 @@ def _title(title: str | ShowtimeTitle, zone: ZoneInfo) -> str:
     if isinstance(title, ShowtimeTitle):
         start = title.start_time.astimezone(zone)
         title = f"{start:%Y-%m-%d %H:%M} {title.auditorium}: {title.movie}"
-    shown = Text("".join(letter if letter.isprintable() else "?" for letter in title))
+    shown = Text(_plain(title))
     shown.truncate(LONGEST_TITLE, overflow="ellipsis")
     return shown.plain
 
@@ -138,7 +138,12 @@ def _cells(key: str, line: SalesLine) -> list[str]:
     counts = (str(each) for each in (line.seats_sold, line.seats_cancelled))
     amounts = (major(amount, line.currency_code) for amount in (line.gross, line.refunded, line.kept))
     more = (str(each) for each in (line.complimentary_seats, line.entry_conflicts, line.seats_on_offer))
-    return [key, line.currency_code, *counts, *amounts, *more]
+    return [_plain(key), line.currency_code, *counts, *amounts, *more]
+
+
+def _plain(text: str) -> str:
+    """Return a text without characters that a terminal might obey."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -8,7 +8,7 @@ from cinema_client.cinema.v1 import catalog_pb2, catalog_service_pb2, showtime_p
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from cinema_grpc.cli.client.output import clock
+from cinema_grpc.cli.client.output import clock, plain
 from cinema_grpc.cli.client.seat_map import MARKS, UNKNOWN, House, SeatMap, areas
 from cinema_grpc.cli.client.showtimes import heading
 
@@ -97,4 +97,4 @@ class Board:
 def _names(seats: Sequence[str], status: int) -> str:
     mark = MARKS.get(status, UNKNOWN)
     word = "free" if status == showtime_pb2.SEAT_STATUS_AVAILABLE else mark.name
-    return f"{' '.join(seats) if len(seats) <= MOST_NAMED else f'{len(seats)} seats'} {word}"
+    return f"{plain(' '.join(seats)) if len(seats) <= MOST_NAMED else f'{len(seats)} seats'} {word}"

@@ -34,12 +34,12 @@ def draw_booking(booking: booking_pb2.Booking) -> RenderableType:
         ticket = tickets.get(seat.seat)
         cancelled = "cancelled" if seat.status == booking_pb2.BOOKED_SEAT_STATUS_CANCELLED else ""
         status = name(booking_pb2.TicketStatus, ticket.status).lower() if ticket else cancelled
-        proof = f" ({plain(seat.proof)})" if seat.proof else ""
+        proof = f" ({seat.proof})" if seat.proof else ""
         seats.add_row(seat.seat, f"{seat.ticket_type}{proof}", money(seat.price), status)
     parts.append(seats)
     for refund in booking.refunds:
         status = name(booking_pb2.RefundStatus, refund.status).lower()
-        parts.append(Text(f"Refund of {money(refund.amount)} for {' '.join(refund.seats)}: {status}"))
+        parts.append(Text(plain(f"Refund of {money(refund.amount)} for {' '.join(refund.seats)}: {status}")))
     return Group(*parts)
 
 

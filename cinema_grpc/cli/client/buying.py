@@ -137,7 +137,7 @@ def bookings(session: Session, booking: str | None, showtime: str, status: str |
             session.show(response, lambda: draw_booking(response.booking))
             if session.output == "text":
                 for ticket in response.booking.tickets:
-                    click.echo(f"{ticket.seat}: {plain(ticket.code)}")  # on one line: spaces and all belong to it
+                    click.echo(plain(f"{ticket.seat}: {ticket.code}"))  # on one line: spaces and all belong to it
             return
         request = ListBookingsRequest(
             showtime_id=showtime, status=value(BookingStatus, status or "unspecified"), page_size=min(limit, 200)

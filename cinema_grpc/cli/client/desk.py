@@ -22,16 +22,16 @@ def draw_blocks(blocks: Iterable[showtime_pb2.SeatBlock]) -> RenderableType:
     for each in blocks:
         kind = name(showtime_pb2.SeatBlockKind, each.kind).replace("_", " ").lower()
         until = moment(each.release_time) if each.HasField("release_time") else ""
-        list_.add_row(" ".join(each.seats), kind, until, plain(each.reason))
+        list_.add_row(" ".join(each.seats), kind, until, each.reason)
     return list_ if list_.rows else Text("No seats are blocked.")
 
 
 def draw_redeemed(response: ticket_service_pb2.RedeemTicketResponse) -> RenderableType:
     """Return whom to let in."""
     ticket = response.ticket
-    proof = f", ask for: {plain(ticket.proof)}" if ticket.proof else ""
+    proof = f", ask for: {ticket.proof}" if ticket.proof else ""
     admit = "ADMIT" if response.HasField("redemption") else "VALID, not redeemed"
-    return Text.assemble((admit, "bold green"), f" seat {ticket.seat}, {ticket.ticket_type}{proof}")
+    return Text.assemble((admit, "bold green"), plain(f" seat {ticket.seat}, {ticket.ticket_type}{proof}"))
 
 
 def draw_reversed(ticket: ticket_pb2.DoorTicket) -> RenderableType:

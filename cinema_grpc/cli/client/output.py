@@ -45,6 +45,14 @@ def show_json(message: Message, indent: int | None = 2) -> None:
     sys.stdout.flush()
 
 
+class PlainTable(Table):
+    """A table whose cells, other than renderables, are made plain: most hold texts of the server's."""
+
+    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
+        """Add a row."""
+        super().add_row(*(plain(cell) if isinstance(cell, str) else cell for cell in cells), **options)
+
+
 def table(*columns: str, right: str = "") -> Table:
     """Return an empty table without borders.
 
@@ -52,7 +60,7 @@ def table(*columns: str, right: str = "") -> Table:
         columns: The headers.
         right: Those of the columns that are aligned to the right, separated by spaces.
     """
-    empty = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    empty = PlainTable(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
         empty.add_column(column, justify="right" if column in right.split() else "left", overflow="fold")
     return empty
@@ -87,7 +95,7 @@ def zone_of(name: str) -> tzinfo:
     """Return a time zone by its IANA name; UTC if this machine does not know it."""
     try:
         return ZoneInfo(name)
-    except (ValueError, OSError):
+    except (KeyError, ValueError, OSError):
         return UTC
 
 

@@ -9,7 +9,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from cinema_grpc.cli.client.output import money, table
+from cinema_grpc.cli.client.output import money, plain, table
 
 GAP = 2
 """Columns of an aisle."""
@@ -120,7 +120,8 @@ class SeatMap:
             grid.add_column(style="bold")
             grid.add_row("", Rule("screen", style="dim"), "")
             for row in self.house.rows:
-                grid.add_row(row.label, self._cells(row.label, row.sections), row.label)
+                label = plain(row.label)
+                grid.add_row(label, self._cells(row.label, row.sections), label)
             return grid
         room = self.width - self._label_width - 1 - 2 * (len(str(max(row.seats for row in self.house.rows))) + 1)
         folded = {row.label: list(_folded(row.sections, max(room, 1))) for row in self.house.rows}
@@ -132,7 +133,7 @@ class SeatMap:
         for label, lines in folded.items():
             for number, sections in enumerate(lines):
                 first, last = sections[0].start, sections[-1].stop - 1
-                grid.add_row("" if number else label, str(first), self._cells(label, sections), str(last))
+                grid.add_row("" if number else plain(label), str(first), self._cells(label, sections), str(last))
         return grid
 
     def legend(self) -> Text:
@@ -190,7 +191,7 @@ def areas(house: House, statuses: Mapping[str, int], showtime: showtime_pb2.Show
         currency = f" {lines[0].price.currency_code}" if lines else ""
         prices = ", ".join(f"{line.ticket_type} {money(line.price).removesuffix(currency)}" for line in lines)
         where = ", ".join(_where(house, category))
-        list_.add_row(Text(category, style=house.style(category)), str(free), where, prices + currency)
+        list_.add_row(Text(plain(category), style=house.style(category)), str(free), where, prices + currency)
     return list_
 
 
