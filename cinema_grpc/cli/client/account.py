@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cinema_grpc.cli.client.session import ClientCommand, Session
+from cinema_grpc.cli.client.session import ClientCommand, Session, checked
 
 if TYPE_CHECKING:
     from cinema_client import Client
@@ -73,4 +73,6 @@ def _keep(session: Session, user: "User", client: "Client") -> None:
 def _password(*, new: bool) -> str:
     """Return the password in the environment, or the one that a prompt asks for."""
     given = os.environ.get(PASSWORD_VARIABLE)
-    return given or str(click.prompt("Password", hide_input=True, confirmation_prompt=new, err=True))
+    return checked(
+        "password", given or str(click.prompt("Password", hide_input=True, confirmation_prompt=new, err=True))
+    )

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+MOST_LISTED = 1_000_000
 BOOKING_STATUSES = ("reserved", "confirmed", "cancelled", "expired")
 
 
@@ -69,7 +70,7 @@ def limit(default: int) -> Callable[[F], F]:
     """Add --limit to a command that lists something."""
     return click.option(
         "--limit",
-        type=click.IntRange(min=1),
+        type=click.IntRange(1, MOST_LISTED),
         default=default,
         metavar="N",
         help=f"How many to list at most. By default {default}.",

@@ -1,6 +1,5 @@
 """`cinema void`, `refunds`, `settle` and `reverse`: what the staff put right."""
 
-import sys
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -8,7 +7,7 @@ import click
 
 from cinema_grpc.cli.client.arguments import limit, request_id
 from cinema_grpc.cli.client.exit_codes import ExitCode
-from cinema_grpc.cli.client.session import ClientCommand, Session, fail
+from cinema_grpc.cli.client.session import ClientCommand, Session, fail, read_code
 
 if TYPE_CHECKING:
     from cinema_client import Client
@@ -112,7 +111,7 @@ def reverse(session: Session, code: str | None, ticket: str, reason: str, reques
     from cinema_grpc.cli.client.desk import draw_reversed
 
     if code is None and not ticket:
-        code = sys.stdin.readline()
+        code = read_code()
     elif code is not None and ticket:
         raise click.UsageError("give a CODE or --ticket, not both")
     with session.client() as client:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # ruff: noqa: PLC0415 (see session.py)
 
+LAST_POSITION = 2**63 - 1
 EVENT_TYPES = (
     *("showtime-created", "showtime-updated", "showtime-cancelled", "seats-held", "hold-changed", "hold-cancelled"),
     *("hold-expired", "booking-confirmed", "seats-cancelled", "seat-blocks-changed", "refund-owed", "refund-completed"),
@@ -26,7 +27,10 @@ EVENT_TYPES = (
 
 @click.command("events", cls=ClientCommand)
 @click.option(
-    "--after", type=click.IntRange(min=0), metavar="N", help="Those after this position. By default all kept."
+    "--after",
+    type=click.IntRange(0, LAST_POSITION),
+    metavar="N",
+    help="Those after this position. By default all kept.",
 )
 @click.option("--type", "types", type=click.Choice(EVENT_TYPES), multiple=True, help="Only of this type. Repeatable.")
 @click.option("--showtime", default="", metavar="ID", help="Only events of this showtime.")

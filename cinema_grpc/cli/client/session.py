@@ -206,11 +206,32 @@ def _message(failure: "CinemaError", code: ExitCode) -> str:
     return failure.message
 
 
+def read_code() -> str:
+    """Return the code of a ticket: the first line of standard input.
+
+    Raises:
+        BadServer: The line is not UTF-8.
+    """
+    try:
+        return checked("CODE", sys.stdin.readline().strip())
+    except UnicodeDecodeError as error:
+        raise BadServer("CODE: must be UTF-8") from error
+
+
+def checked(name: str, text: str) -> str:
+    """Return a text of the caller's, unless it has bytes that are not UTF-8.
+
+    Raises:
+        BadServer: It has. Python keeps them as surrogates, which no message can hold.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise BadServer(f"{name}: must be UTF-8") from error
+    return text
+
+
 def _check_encoding(arguments: dict[str, Any]) -> None:
-    """Refuse bytes that are not UTF-8. Python keeps them as surrogates, which no message can hold."""
     for name, given in arguments.items():
         for text in given if isinstance(given, tuple) else (given,):
-            try:
-                str(text).encode()
-            except UnicodeEncodeError as error:
-                raise BadServer(f"{name}: must be UTF-8") from error
+            checked(name, str(text))

@@ -1,13 +1,12 @@
 """`cinema sell`, `block`, `find` and `redeem`: what the staff do for customers."""
 
-import sys
 from datetime import datetime
 from itertools import islice
 
 import click
 
 from cinema_grpc.cli.client.arguments import BOOKING_STATUSES, Moment, limit, request_id, seat_choices, timestamp
-from cinema_grpc.cli.client.session import ClientCommand, Session
+from cinema_grpc.cli.client.session import ClientCommand, Session, read_code
 
 # ruff: noqa: PLC0415 (see session.py)
 
@@ -183,7 +182,7 @@ def redeem(
     from cinema_grpc.cli.client.desk import draw_redeemed
 
     if code is None and not ticket:
-        code = sys.stdin.readline().rstrip("\r\n")
+        code = read_code()
     request = RedeemTicketRequest(
         code=code or "", ticket_id=ticket, showtime_id=showtime, gate=gate, validate_only=check, request_id=request_id
     )

@@ -1,6 +1,8 @@
 """Errors of `cinema` as a client: one line, and an exit code by their kind."""
 
 import json
+import subprocess
+from pathlib import Path
 
 import pytest
 from cinema_client.cinema.v1 import booking_pb2, box_office_service_pb2, event_pb2, showtime_pb2
@@ -11,6 +13,7 @@ from cinema_grpc.cli.client import arguments, corrections, events, staff
 from cinema_grpc.cli.client.exit_codes import ExitCode
 from cinema_grpc.cli.commands import SALES_GROUPS
 from tests.e2e.client.shop import ROWS, Person, Shop
+from tests.e2e.conftest import CINEMA, SECONDS, environment
 
 
 class TestErrors:
@@ -63,11 +66,34 @@ class TestErrors:
             (("showtimes", "--from", "tomorrow"), "must be a date or a time"),
             (("showtimes", "--server", "here"), "must be HOST:PORT"),
             (("seats", "\udce9"), "must be UTF-8"),
+            (("events", "--after", str(2**63)), "--after"),
+            (("showtimes", "--limit", str(2**63)), "--limit"),
         ],
     )
     def test_usage(self, anyone: Person, options: tuple[str, ...], hint: str) -> None:
         ended = anyone.run(*options)
         assert (ended.returncode, hint in ended.stderr) == (ExitCode.USAGE, True), ended.stderr
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+@pytest.mark.parametrize(
+    ("command", "variables"),
+    [
+        (("redeem", "s", "--gate", "north"), {}),
+        (("reverse", "--reason", "ill"), {}),
+        (("login", "ada"), {"CINEMA_PASSWORD": "\udcff"}),
+    ],
+)
+def test_bytes_that_are_not_utf8(
+    tmp_path: Path, command: tuple[str, ...], variables: dict[str, str], locale: str
+) -> None:
+    """Such as what a scanner writes that is set up for another encoding: refused before anything is called."""
+    settings = environment(LC_ALL=locale, XDG_CONFIG_HOME=str(tmp_path), CINEMA_SERVER="127.0.0.1:9", **variables)
+    ended = subprocess.run(  # noqa: S603 (our own program)
+        [CINEMA, *command], env=settings, input=b"\xff\n", capture_output=True, timeout=SECONDS, check=False
+    )
+    assert (ended.returncode, ended.stderr.count(b"\n")) == (ExitCode.USAGE, 1), ended.stderr
+    assert b": must be UTF-8" in ended.stderr
 
 
 @pytest.mark.parametrize(
