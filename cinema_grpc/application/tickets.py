@@ -49,8 +49,10 @@ class RandomCodes:
     """Codes of 128 random bits, which only this service can check. Fulfils TicketCodes."""
 
     def issue(self, _admission: Admission) -> str:
-        """Return a new code."""
-        return secrets.token_urlsafe(16)
+        """Return a new code. None begins with "-", which commands such as `cinema redeem` would take for an option."""
+        while (code := secrets.token_urlsafe(16)).startswith("-"):
+            pass
+        return code
 
     def is_genuine(self, _code: str) -> bool:
         """Return False: no code has a signature."""

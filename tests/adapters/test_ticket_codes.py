@@ -19,7 +19,7 @@ from cinema_grpc.adapters.ticket_codes import (
     read_content,
     write_content,
 )
-from cinema_grpc.application.tickets import Admission
+from cinema_grpc.application.tickets import Admission, RandomCodes
 from tests.adapters.forgeries import P256, signing_key
 from tests.adapters.ticket_vectors import CURRENT, EARLIER, FILE, SHOWTIME, START, TICKET, vectors
 
@@ -29,6 +29,7 @@ VALID, FORGERIES = VECTORS["valid"], VECTORS["forgeries"]
 TYPES = st.from_regex(r"\A[a-z][a-z0-9-]{0,31}\Z")
 SEATS = st.from_regex(r"\A[A-Z]{1,2}[1-9][0-9]{0,2}\Z")
 SIGNER = b"\x12\x34"
+ADMISSION = Admission(TICKET, SHOWTIME, "A1", START, "adult")
 
 
 def test_the_vectors_are_up_to_date() -> None:
@@ -103,6 +104,11 @@ def test_every_code_fits_a_qr_code_of_version_7(
     assert code == code.strip()
     picture = segno.make_qr(code, error="m", boost_error=False)
     assert (picture.mode, int(picture.version) <= 7) == ("alphanumeric", True)
+
+
+def test_no_random_code_looks_like_an_option() -> None:
+    """Where there are no keys: `cinema redeem SHOWTIME -X...` would be taken for one."""
+    assert not any(RandomCodes().issue(ADMISSION).startswith("-") for _ in range(2_000))
 
 
 def test_no_first_or_last_character_is_a_space() -> None:
