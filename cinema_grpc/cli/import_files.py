@@ -78,7 +78,7 @@ def read_rows(file: Path, problems: list[Problem]) -> Iterator[Row]:
 
 def _json_rows(file: Path, text: str, problems: list[Problem]) -> Iterator[Row]:
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=_to_fields)
     except (ValueError, RecursionError) as error:
         raise BadSettings(f"{file}: is no JSON: {error}") from error
     if not isinstance(content, dict) or not content.keys() <= NEEDED.keys():
@@ -92,6 +92,16 @@ def _json_rows(file: Path, text: str, problems: list[Problem]) -> Iterator[Row]:
                 yield Row(kind, place, fields)
             else:
                 problems.append(Problem(place, "", "must be an object"))
+
+
+def _to_fields(pairs: list[tuple[str, Any]]) -> Fields:
+    """Return an object of JSON. Python would keep the last of several fields with one name, and drop the others."""
+    fields: Fields = {}
+    for name, value in pairs:
+        if name in fields:
+            raise ValueError(f"an object has {name!r} more than once")
+        fields[name] = value
+    return fields
 
 
 def _csv_rows(file: Path, text: str, problems: list[Problem]) -> Iterator[Row]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import MAXYEAR, MINYEAR, datetime
 from types import MappingProxyType
 from typing import Any
 
@@ -21,6 +21,7 @@ from cinema_grpc.application.catalog_rules import time_zone_violations
 from cinema_grpc.cli.import_files import NEEDED, OPTIONAL, Row
 from cinema_grpc.domain.errors import FieldViolation, InvalidRequest, violations_of
 from cinema_grpc.domain.seating import SeatPlan
+from cinema_grpc.domain.text import NAME
 from cinema_grpc.transport.parsing import (
     parse_price,
     parse_price_lines,
@@ -123,6 +124,8 @@ def _field_violations(row: Row) -> list[FieldViolation]:
         value = row.fields.get(name)
         if not isinstance(value, str) or not value.strip():
             violations.append(FieldViolation(name, f"must be the {'title' if name == 'movie' else 'name'} of a {name}"))
+        elif (problem := NAME.problem(value)) is not None:  # the database could not be asked for it
+            violations.append(FieldViolation(name, problem))
     return violations
 
 
@@ -130,9 +133,10 @@ def _start_time(value: object) -> datetime | None:
     if not isinstance(value, str) or len(value.strip()) < len("2026-05-01T20:30"):
         return None
     try:
-        return datetime.fromisoformat(value.strip())
+        found = datetime.fromisoformat(value.strip())
     except ValueError:
         return None
+    return found if MINYEAR < found.year < MAXYEAR else None  # days are added and taken away
 
 
 def _add_movie(wanted: Wanted, row: Row, request: Any, _: datetime | None) -> None:

@@ -151,6 +151,13 @@ BAD: tuple[tuple[str, str, str, str], ...] = (
         "showtimes.csv row 4: price: must be an amount and its currency alone",
     ),
     ("showtimes.csv", f"{DAY} 20:30,,", f"{DAY},,", "showtimes.csv row 2: start_time: must be a date and a time"),
+    (
+        "showtimes.csv",
+        f"{DAY} 20:30,,",
+        "0001-01-01 20:30,,",
+        "showtimes.csv row 2: start_time: must be a date and a time",
+    ),
+    ("showtimes.csv", "Orbit of Two", "Orbit\0", "showtimes.csv row 2: movie: must be 1 to 200 characters"),
     ("showtimes.csv", f"{DAY} 20:30,,", "2026-01-01 20:30,,", "showtimes.csv row 2: start_time: must be in the future"),
     (
         "showtimes.csv",
@@ -223,6 +230,8 @@ def test_archived_entries_and_names_that_two_have(folder: Path) -> None:
         ("x.json", "{", "is no JSON"),
         ("x.json", "[]", "must be an object with the lists movies, cinemas, auditoriums, showtimes"),
         ("x.json", '{"movies": {}}', "movies must be a list"),
+        ("x.json", '{"movies": [], "movies": []}', "an object has 'movies' more than once"),
+        ("x.json", '{"movies": [{"title": "A", "title": "B"}]}', "an object has 'title' more than once"),
         ("missing.csv", None, "No such file"),
     ],
 )
@@ -242,6 +251,10 @@ def test_files_that_can_not_be_used(tmp_path: Path, name: str, content: str | by
         ({"movies": [{"titel": "X"}]}, "x.json movies row 1: titel: is no field of movies, which have rating, runtime"),
         ({"movies": [{"title": 5, "runtime": "100s"}]}, "x.json movies row 1: title: "),
         ({"movies": [{"title": "X"}]}, "x.json movies row 1: runtime: "),
+        (
+            {"showtimes": [{"movie": "\ud800", "cinema": "C", "auditorium": "A", "start_time": "2026-05-01 20:30"}]},
+            "x.json showtimes row 1: movie: must be 1 to 200 characters, not blank, without control characters",
+        ),
     ],
 )
 def test_rows_of_json(tmp_path: Path, rows: dict[str, Any], problem: str) -> None:
