@@ -1,5 +1,6 @@
 """The group of all commands: it loads those of the client when they are asked for, and reports errors in one line."""
 
+import io
 import os
 import sys
 from collections.abc import Mapping
@@ -49,7 +50,9 @@ class AllCommands(click.Group):
     """
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command."""
+        """Run the command. A letter that the terminal's encoding does not have is written as a question mark."""
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")
         try:
             return super().invoke(ctx)
         except OSError as error:

@@ -44,6 +44,18 @@ def test_tls(tmp_path: Path) -> None:
             assert ended.stdout == ("No showtimes.\n" if code == ExitCode.OK else "")
 
 
+def test_letters_that_the_terminal_does_not_have(shop: Shop, anyone: Person, clerk: Person) -> None:
+    """They are question marks, so that the rest can be read; JSON needs none of them."""
+    options = ("--email", "zoe@example.com", "--full-name", "Zoë 映画")
+    assert anyone.run("register", "zoe", *options, CINEMA_PASSWORD="a long private one").returncode == 0
+    anyone.text("book", shop.new_showtime(ROWS).showtime_id, "A1")
+    settings = {"CINEMA_SERVER": shop.address, "XDG_CONFIG_HOME": str(clerk.folder), "PYTHONIOENCODING": "ascii"}
+    ended = run(clerk.folder, "find", "--username", "zoe", **settings)
+    assert (ended.returncode, "Zo? ??" in ended.stdout, ended.stderr) == (0, True, "")
+    ended = run(clerk.folder, "find", "--username", "zoe", "-o", "json", **settings)
+    assert json.loads(ended.stdout)["bookings"][0]["customer"]["fullName"] == "Zoë 映画"
+
+
 def test_client_certificates(tmp_path: Path) -> None:
     """A server that asks for one serves --cert and --key, or CINEMA_CERT and CINEMA_KEY, and refuses others."""
     authority = Authority()
