@@ -20,12 +20,14 @@ from cinema_grpc.transport.health_list import HealthListRequest, HealthListRespo
 SERVICE = "grpc.health.v1.Health"
 CHECK, LIST = f"/{SERVICE}/Check", f"/{SERVICE}/List"
 OVERALL = ""
+LIVENESS = "liveness"
+"""The name for probes that restart a process which does not answer: it is always SERVING, and not listed."""
 SECONDS_TO_NOTIFY = 1.0
 """Longest wait for a status to be written to all watchers; one that does not read may miss it."""
 
 
 class Health:
-    """Servicer of grpc.health.v1.Health. Nothing is serving until `set_serving`."""
+    """Servicer of grpc.health.v1.Health. Nothing but LIVENESS is serving until `set_serving`."""
 
     def __init__(self, services: Iterable[str]) -> None:
         """Set up.
@@ -52,9 +54,10 @@ class Health:
 
     async def Check(self, request: Any, context: Context) -> Any:
         """Return the status of a service."""
-        if request.service not in self._names:
+        status = self._status_of(request.service)
+        if status == HealthCheckResponse.SERVICE_UNKNOWN:
             await context.abort(StatusCode.NOT_FOUND, "there is no service of this name")
-        return HealthCheckResponse(status=self._status)
+        return HealthCheckResponse(status=status)
 
     async def List(self, _request: object, _context: object) -> Any:
         """Return the status of the server and of each service."""
@@ -65,7 +68,7 @@ class Health:
         written = None
         while True:
             change = self._change
-            status = self._status if request.service in self._names else HealthCheckResponse.SERVICE_UNKNOWN
+            status = self._status_of(request.service)
             if status != written:
                 self._notifying.add(context)
                 try:
@@ -75,6 +78,11 @@ class Health:
                 written = status
                 continue  # it may have changed since
             await change.wait()
+
+    def _status_of(self, name: str) -> HealthCheckResponse.ServingStatus.ValueType:
+        if name == LIVENESS:
+            return HealthCheckResponse.SERVING
+        return self._status if name in self._names else HealthCheckResponse.SERVICE_UNKNOWN
 
 
 def health_handlers(service_health: Health) -> dict[str, Handler]:

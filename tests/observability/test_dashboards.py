@@ -17,6 +17,7 @@ import yaml
 from cinema_grpc.observability.metric_list import METRICS
 from cinema_grpc.transport.contract import SERVICES
 from cinema_grpc.transport.errors import REASONS
+from cinema_grpc.transport.health import LIVENESS
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 ALERTS = DEPLOY / "prometheus/alerts.yaml"
@@ -111,6 +112,16 @@ def test_what_is_scraped_is_served() -> None:
     replica = yaml.safe_load((DEPLOY / "compose/compose.yaml").read_text())["services"][targets["names"][0]]
     assert replica["environment"]["CINEMA_METRICS_ADDRESS"] == f"0.0.0.0:{targets['port']}"
     assert f'up{{job="{job["job_name"]}"}}' in ALERTS.read_text()
+
+
+def test_what_is_probed_is_served() -> None:
+    """Kubernetes asks at the address for health checks, by gRPC: it finds a process that hangs and accepts calls."""
+    deployment, *_ = yaml.safe_load_all((DEPLOY / "kubernetes/cinema.yaml").read_text())
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    (port,) = (each["containerPort"] for each in container["ports"] if each["name"] == "health")
+    assert {"name": "CINEMA_HEALTH_ADDRESS", "value": f"0.0.0.0:{port}"} in container["env"]
+    probes = [container[f"{kind}Probe"]["grpc"] for kind in ("startup", "readiness", "liveness")]
+    assert probes == [{"port": port}, {"port": port}, {"port": port, "service": LIVENESS}]
 
 
 @pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed: make promtool")

@@ -31,6 +31,8 @@ async def test_storage_that_fails_and_comes_back(app: App) -> None:
         app.server.watch_storage.wake()
         assert (await watch.read()).status == NOT_SERVING
         assert await statuses(app) == {NOT_SERVING}
+        live = health_pb2.HealthCheckRequest(service="liveness")  # a restart would not help
+        assert (await health_pb2_grpc.HealthStub(app.channel).Check(live)).status == SERVING
     app.server.watch_storage.wake()
     assert (await watch.read()).status == SERVING
     assert await statuses(app) == {SERVING}
