@@ -12,6 +12,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from cinema_grpc.config import BadSettings, Settings, variable
 
 TIMEOUT_SECONDS = 5.0
+DIRECT = [("grpc.enable_http_proxy", 0)]
+"""By no proxy, whatever `http_proxy` says: its health, and its loopback addresses, are not those that are meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,8 @@ class Trust:
         """
         own = [None if each is None else each.read_bytes() for each in (self.key, self.certificate)]
         credentials = grpc.ssl_channel_credentials(self.ca.read_bytes(), *own)
-        options = [("grpc.ssl_target_name_override", self.server_name)] if self.server_name else []
-        return grpc.aio.secure_channel(address, credentials, options)
+        named = [("grpc.ssl_target_name_override", self.server_name)] if self.server_name else []
+        return grpc.aio.secure_channel(address, credentials, [*DIRECT, *named])
 
 
 async def health_of(address: str, trust: Trust | None = None) -> str:
@@ -51,7 +53,7 @@ async def health_of(address: str, trust: Trust | None = None) -> str:
     Raises:
         OSError: A file of `trust` can't be read.
     """
-    async with grpc.aio.insecure_channel(address) if trust is None else trust.channel(address) as channel:
+    async with grpc.aio.insecure_channel(address, DIRECT) if trust is None else trust.channel(address) as channel:
         try:
             response = await health_pb2_grpc.HealthStub(channel).Check(
                 health_pb2.HealthCheckRequest(), timeout=TIMEOUT_SECONDS

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import pytest
-from cinema_client import AsyncClient, Client, _async_client, _channel, _client
+from cinema_client import AsyncClient, Client, _channel
 from cinema_client._watching import LONGEST_SILENCE_SECONDS
 from cinema_client.cinema.v1 import catalog_service_pb2
 
@@ -79,8 +79,7 @@ async def test_a_connection_that_is_lost_without_a_word(
     """Pings find it, and the stream goes on over another one. Here they come sooner than the client's."""
     shorter = {"grpc.keepalive_time_ms": 1_000, "grpc.http2.ping_timeout_ms": 2_000}
     options = tuple((name, shorter.get(name, value)) for name, value in _channel.OPTIONS)
-    for module in (_client, _async_client):
-        monkeypatch.setattr(module, "OPTIONS", options)
+    monkeypatch.setattr(_channel, "OPTIONS", options)
     showtime = await app.showtime()
     async with cable(app.server.address) as laid:
         either = Either(kind(laid.address), [])
@@ -104,4 +103,20 @@ async def test_calls_go_to_all_addresses_of_a_name(kind: type[Client | AsyncClie
         while not (one.calls and other.calls):
             await either.call(either.client.catalog.ListMovies, catalog_service_pb2.ListMoviesRequest())
             assert len(one.calls) + len(other.calls) < 1_000
+        await either.close()
+
+
+@KINDS
+async def test_no_proxy_between_programs_of_one_machine(
+    kind: type[Client | AsyncClient], app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is sent without TLS stays on it, although a proxy is set up for all else, and there is nothing at it."""
+    monkeypatch.delenv("no_grpc_proxy", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    for name in ("grpc_proxy", "https_proxy", "http_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    port = app.server.address.rpartition(":")[2]
+    for target in (app.server.address, f"localhost:{port}", f"dns:///127.0.0.1:{port}"):
+        either = Either(kind(target, timeout=10), [])
+        await either.call(either.client.catalog.ListMovies, catalog_service_pb2.ListMoviesRequest())
         await either.close()

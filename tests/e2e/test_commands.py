@@ -136,7 +136,8 @@ class TestHealth:
         with serving(tmp_path, CINEMA_LISTEN_ADDRESS="0.0.0.0:0", CINEMA_PLAINTEXT="yes") as server:
             port = server.address.rpartition(":")[2]
             assert run_here(tmp_path, "health", f"127.0.0.1:{port}").returncode == 0
-            asked = run(tmp_path, "health", CINEMA_LISTEN_ADDRESS=f"0.0.0.0:{port}")
+            proxies = dict.fromkeys(("grpc_proxy", "http_proxy"), "http://127.0.0.1:9")  # it is asked without them
+            asked = run(tmp_path, "health", CINEMA_LISTEN_ADDRESS=f"0.0.0.0:{port}", no_proxy="", **proxies)
             assert asked.stdout == f"127.0.0.1:{port} is SERVING\n"
         asked = run_here(tmp_path, "health", f"127.0.0.1:{port}")
         assert asked.returncode == 1

@@ -10,7 +10,7 @@ from grpc import aio
 
 from cinema_client import errors
 from cinema_client._async_interceptor import AsyncInterceptor, AsyncStreamInterceptor
-from cinema_client._channel import OPTIONS, credentials
+from cinema_client._channel import credentials, options
 from cinema_client._error import CinemaError
 from cinema_client._pages import AsyncPages
 from cinema_client._session import Session, Tokens
@@ -77,9 +77,9 @@ class AsyncClient(AsyncPages):
         interceptors = (self._interceptor, AsyncStreamInterceptor(self._session))
         secure = credentials(target, root_certificates, certificate_chain, private_key, plaintext=plaintext)
         if secure is None:
-            self._channel = aio.insecure_channel(target, OPTIONS, interceptors=interceptors)
+            self._channel = aio.insecure_channel(target, options(target), interceptors=interceptors)
         else:
-            self._channel = aio.secure_channel(target, secure, OPTIONS, interceptors=interceptors)
+            self._channel = aio.secure_channel(target, secure, options(target), interceptors=interceptors)
         self.auth = AuthServiceStub(self._channel)
         self.catalog = CatalogServiceStub(self._channel)
         self.showtimes = ShowtimeServiceStub(self._channel)

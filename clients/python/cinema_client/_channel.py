@@ -18,6 +18,15 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
 """Options of every channel: calls go to all addresses of a name in turn."""
 
 
+def options(target: str) -> tuple[tuple[str, Any], ...]:
+    """Return the options of a channel to a target.
+
+    One to this machine goes through no proxy of HTTP, whatever `http_proxy` says: what is sent without TLS would leave
+    the machine, and reach a server on that of the proxy.
+    """
+    return (*OPTIONS, ("grpc.enable_http_proxy", 0)) if is_loopback(target) else OPTIONS
+
+
 def is_loopback(target: str) -> bool:
     """Return whether a target, such as `localhost:50051` or `dns:///[::1]:50051`, is this machine."""
     host = urlsplit(f"//{target.rpartition('/')[2]}").hostname or ""

@@ -9,7 +9,7 @@ import grpc
 from google.protobuf.message import Message
 
 from cinema_client import errors
-from cinema_client._channel import OPTIONS, credentials
+from cinema_client._channel import credentials, options
 from cinema_client._error import CinemaError
 from cinema_client._interceptor import Interceptor
 from cinema_client._pages import Pages
@@ -74,9 +74,9 @@ class Client(Pages):
     ) -> None:
         secure = credentials(target, root_certificates, certificate_chain, private_key, plaintext=plaintext)
         if secure is None:
-            self._channel = grpc.insecure_channel(target, OPTIONS)
+            self._channel = grpc.insecure_channel(target, options(target))
         else:
-            self._channel = grpc.secure_channel(target, secure, OPTIONS)
+            self._channel = grpc.secure_channel(target, secure, options(target))
         self._session = Session(tokens, on_tokens, newer_tokens)
         self._interceptor = Interceptor(self._session, timeout, self._refresh)
         channel = grpc.intercept_channel(self._channel, self._interceptor)
