@@ -88,6 +88,14 @@ class TestSharing:
         watching.keep(tokens)
         assert store.load(URL) == meanwhile
 
+    def test_what_could_not_be_kept_is_not_asked_for(self, store: TokenStore, watching: SharedSignIn) -> None:
+        """The server would take the old tokens for stolen ones, once the new ones were lost."""
+        store.delete(URL)
+        store.folder.rmdir()
+        store.folder.write_text("this is no folder")
+        with pytest.raises(BadTokenFile, match="can't be used for tokens"):
+            watching.newer()
+
     def test_it_ends(self, store: TokenStore, watching: SharedSignIn) -> None:
         watching.keep(None)
         assert store.load(URL) is None

@@ -24,6 +24,7 @@ def login(session: Session, username: str) -> None:
     Prompts for the password unless the environment variable CINEMA_PASSWORD has it. The tokens of the session are kept
     in your configuration folder, readable by you alone, for each server.
     """
+    session.store.prepare()
     password = _password(new=False)
     with session.client(anonymous=True) as client:
         _keep(session, client.login(username, password), client)
@@ -38,6 +39,7 @@ def register(session: Session, username: str, full_name: str | None, email: str)
 
     Prompts for the password unless the environment variable CINEMA_PASSWORD has it.
     """
+    session.store.prepare()
     password = _password(new=True)
     with session.client(anonymous=True) as client:
         _keep(session, client.register(username, password, full_name or username, email), client)

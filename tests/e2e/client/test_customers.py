@@ -84,6 +84,15 @@ class TestSigningIn:
         file.chmod(0o640)
         assert "chmod 600" in customer.fails(ExitCode.USAGE, "bookings")
 
+    def test_a_folder_that_can_not_be_used(self, anyone: Person) -> None:
+        """Before a session is begun that could not be kept, and as JSON if that is asked for."""
+        (anyone.folder / "cinema").write_text("this is no folder")
+        login = ("login", "customer")
+        line = anyone.fails(ExitCode.USAGE, *login)  # without a prompt
+        assert line == f"cinema: {anyone.folder / 'cinema' / 'sign-ins'}: can't be used for tokens: Not a directory"
+        error = json.loads(anyone.fails(ExitCode.USAGE, "showtimes", "-o", "json"))
+        assert "can't be used for tokens" in error["message"]
+
 
 class TestBuying:
     def test_from_the_list_to_the_refund(self, shop: Shop, anyone: Person, customer: Person) -> None:
