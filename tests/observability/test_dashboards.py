@@ -107,6 +107,8 @@ def test_what_is_scraped_is_served() -> None:
     port = pod["metadata"]["annotations"]["prometheus.io/port"]
     assert {"name": "CINEMA_METRICS_ADDRESS", "value": f"0.0.0.0:{port}"} in container["env"]
     assert {"name": "metrics", "containerPort": int(port)} in container["ports"]
+    (ingress,) = yaml.safe_load((DEPLOY / "kubernetes/network-policy.yaml").read_text())["spec"]["ingress"]
+    assert {"protocol": "TCP", "port": "metrics"} in ingress["ports"]
     (job,) = yaml.safe_load((DEPLOY / "compose/prometheus.yaml").read_text())["scrape_configs"]
     (targets,) = job["dns_sd_configs"]
     replica = yaml.safe_load((DEPLOY / "compose/compose.yaml").read_text())["services"][targets["names"][0]]
