@@ -5,6 +5,7 @@ A batch is a span with a link to each call that it serves, and a child of the fi
 SQL as well.
 """
 
+import logging
 import os
 import threading
 import time
@@ -37,6 +38,12 @@ SERVICE_NAME = "cinema-grpc"
 """The name of the service unless OTEL_SERVICE_NAME or OTEL_RESOURCE_ATTRIBUTES has one."""
 PROTOCOL_VARIABLES = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 PROTOCOL = "http/protobuf"
+UNREAD = "baggage"
+"""Metadata that nothing here reads. To parse 16 KiB of it takes a millisecond, and its warnings quote it."""
+LONGEST_VALUE = 512
+"""Maximum characters of metadata with a trace: so much of a `tracestate` has to be kept by W3C's Trace Context."""
+QUOTING_LOGGERS = ("opentelemetry.trace.span", "opentelemetry.trace.propagation.tracecontext")
+"""OpenTelemetry's loggers whose warnings quote what a client sent."""
 SECONDS_TO_SEND_LAST = 2.0
 """How long a server that stops waits for its last spans to be sent."""
 SERVER_FAULTS = frozenset(
@@ -73,6 +80,8 @@ class Tracing:
             resource = resource.merge(Resource({"service.name": SERVICE_NAME}))
         # Its own hook at exit would wait for half a minute if the spans can't be sent.
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+        for name in QUOTING_LOGGERS:
+            logging.getLogger(name).setLevel(logging.ERROR)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("cinema_grpc", __version__)
 
@@ -80,11 +89,10 @@ class Tracing:
         """Begin the span of a call, as the current one of its task; health checks and reflection have none."""
         if call.method.startswith(QUIET_SERVICES):
             return
-        carrier = {name: value for name, value in call.metadata if isinstance(value, str)}
         service, _, method = call.method.removeprefix("/").rpartition("/")
         span = self._tracer.start_span(
             f"{service}/{method}",
-            propagate.extract(carrier),
+            propagate.extract(_carrier(call)),
             SpanKind.SERVER,
             {
                 "rpc.system": "grpc",
@@ -204,6 +212,15 @@ class _TracedTransaction:
     ) -> None:
         with self._tracing.statement("commit", self._system):
             await self._transaction.commit(updates, responses, now)
+
+
+def _carrier(call: Call) -> dict[str, str]:
+    """Return the metadata in which a caller may have sent its trace. Any client can write it."""
+    return {
+        name: value
+        for name, value in call.metadata
+        if isinstance(value, str) and name != UNREAD and len(value) <= LONGEST_VALUE
+    }
 
 
 def _below(call: SpanContext) -> context.Context:

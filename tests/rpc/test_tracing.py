@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cinema.v1 import booking_service_pb2, showtime_pb2
+from cinema.v1 import auth_service_pb2, booking_service_pb2, showtime_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
 
@@ -112,6 +112,23 @@ async def test_log_lines_have_the_trace(collector: Collector, url: str) -> None:
             await app.server.close()  # which writes the last lines
     assert collector.endpoint
     assert {line.get("trace_id") for line in logs if line["event"] == "call"} == {TRACE}
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [("baggage", "k=" + "x" * 9_000), ("baggage", "="), ("tracestate", "no state"), ("tracestate", "k=" + "v" * 600)],
+)
+async def test_no_client_writes_into_the_log(
+    collector: Collector, url: str, caplog: pytest.LogCaptureFixture, metadata: tuple[str, str]
+) -> None:
+    """OpenTelemetry would warn of bad metadata, and quote it, for clients that are not signed in too."""
+    async with running(url, tracing=True) as app:
+        await app.auth.ListSigningKeys(
+            auth_service_pb2.ListSigningKeysRequest(), metadata=(*CALLER, metadata), timeout=DEADLINE
+        )
+    assert [each.getMessage() for each in caplog.records if metadata[1][:8] in each.getMessage()] == []
+    (call,) = collector.named("cinema.v1.AuthService/ListSigningKeys")
+    assert call.trace_id.hex() == TRACE
 
 
 async def test_what_is_not_traced(collector: Collector, url: str) -> None:
