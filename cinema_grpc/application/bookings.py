@@ -149,7 +149,7 @@ class Bookings:
         """Return what cancelling some seats of a booking now, or all, would pay back.
 
         Raises:
-            BookingNotFound, NotBookingOwner, BookingNotCancellable, SeatNotInBooking.
+            BookingNotFound, NotBookingOwner, and what cancellation.quote raises.
         """
         found = await self._find(user_id, booking_id)
         return quote(found.booking, found.start_time, found.moves, seats, found.now)
@@ -165,7 +165,7 @@ class Bookings:
         """Cancel some seats of a booking, or all, and return the response, or the stored one for a repeated call.
 
         Raises:
-            BookingNotFound, NotBookingOwner, BookingNotCancellable, SeatNotInBooking, PaymentInProgress.
+            BookingNotFound, and what Showtime.cancel raises.
         """
         showtime_id = await self.showtime_of(booking_id)
         refund_id = str(uuid_utils.uuid7())

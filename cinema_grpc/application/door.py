@@ -135,7 +135,8 @@ class Door:
         named = self.codes.seat_of(visit.code)
         if named is not None and named[0] == visit.showtime_id:
             seat = named[1]
-            # A ticket whose booking keeps its seat needs no search: of RedeemTicket's CPU time, that is a tenth.
+            # A ticket whose booking keeps its seat needs no search: of RedeemTicket's CPU time, that is a tenth. The
+            # whole code is compared with the stored one, so its signature need not be checked.
             with suppress(CodeNotFound, ShowtimeNotFound):
                 return await self._box_office.execute(
                     Command(
@@ -264,7 +265,7 @@ def _at_seat(showtime: Showtime, seat: str, code: str) -> IssuedTicket:
     """Return the ticket with a code, of the booking that keeps a seat.
 
     Raises:
-        TicketNotFound.
+        CodeNotFound.
     """
     booking = showtime.booking_of(seat)
     if booking is not None:

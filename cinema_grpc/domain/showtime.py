@@ -200,8 +200,8 @@ class Showtime:
         """Cancel a booking, or some of its seats: they are free, and the policy says how much is owed back.
 
         Raises:
-            BookingNotFound, NotBookingOwner, BookingNotCancellable, SeatNotInBooking.
-            PaymentInProgress: A charge is under way.
+            BookingNotFound, NotBookingOwner.
+            BookingNotCancellable, SeatNotInBooking, TicketAlreadyRedeemed, PaymentInProgress: See cancellation.cancel.
         """
         booking = self.booking(booking_id, user_id)
         return self.put(cancel(booking, self.terms, seats, refund_id, now))
