@@ -1,6 +1,7 @@
 """Checks of requests by the domain, beyond the rules in the protos.
 
-They also run for a request that breaks the rules of the protos, so that the error names every bad field.
+They run only for a request that breaks the rules of the protos, so that the error names every bad field. For any other
+the method makes the same checks by itself: what stands here alone is never enforced.
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,7 +46,7 @@ from cinema_grpc.transport.validation import Further
 
 
 def further_checks(accounts: Accounts, catalog: Catalog) -> Mapping[str, Further]:
-    """Return, by full name of the method, the checks of the domain that a method makes by itself for valid requests."""
+    """Return, by full name of the method, the checks of the domain that a method makes by itself for other requests."""
 
     async def register(request: auth_service_pb2.RegisterRequest) -> Sequence[FieldViolation]:
         return accounts.violations(request.username, request.password, request.full_name, request.email)
