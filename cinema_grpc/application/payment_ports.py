@@ -169,8 +169,8 @@ class PaymentStore(Protocol):
     """Finds what is not settled.
 
     A method takes at most `limit` items that are due and at least `grace` old, the longest due first. Each is due again
-    after `backoff(tries)`. So processes rarely take the same item, and one that dies leaves its items to the next.
-    Any method may raise StorageUnavailable.
+    after `backoff(tries)`, or sooner if a customer has to act. So processes rarely take the same item, and one that
+    dies leaves its items to the next. Any method may raise StorageUnavailable.
     """
 
     async def take_attempts(

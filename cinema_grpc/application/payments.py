@@ -1,6 +1,7 @@
 """ConfirmPayment opens a payment attempt and awaits its end; recovery finds attempts left open, and carries them on.
 
-Attempts are left open by a process that died, or whose provider did not answer in time.
+Attempts are left open by a process that died, by a provider that did not answer in time, or by a customer who has to
+act.
 """
 
 import asyncio

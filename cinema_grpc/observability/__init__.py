@@ -1,1 +1,1 @@
-"""What an operator sees of a running server: log lines and metrics."""
+"""What an operator sees of a running server: log lines, metrics and traces."""

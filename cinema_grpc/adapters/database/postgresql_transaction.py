@@ -1,4 +1,4 @@
-"""A transaction of the box office on PostgreSQL, in five round trips: begin, lock, load, write, commit."""
+"""A transaction of the box office on PostgreSQL: begin, lock, load, release if it has to, write, commit."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
