@@ -1,9 +1,8 @@
 """An import of movies, cinemas, auditoriums and showtimes: what the files want, what is there, and what to create."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
 from cinema_grpc.domain.money import Money
@@ -124,20 +123,3 @@ class Plan:
     auditoriums: list[Auditorium] = field(default_factory=list)
     showtimes: list[ListedShowtime] = field(default_factory=list)
     unchanged: int = 0
-
-
-class ImportStore(Protocol):
-    """Carries out imports."""
-
-    async def carry_out(self, wanted: Wanted, decide: Callable[[Existing, datetime], Plan], *, write: bool) -> Plan:
-        """Plan an import and create its entries, in one transaction.
-
-        Args:
-            wanted: The entries of the files, which say what to read.
-            decide: Returns the plan, by what is there and the time by the clock that decides.
-            write: Whether to create the entries, if the plan has no problems.
-
-        Raises:
-            StorageUnavailable: Nothing was created, or everything: repeat it.
-        """
-        ...

@@ -38,7 +38,7 @@ _MOVIE, _CINEMA, _AUDITORIUM, _SHOWTIME = (
 
 
 class SqlImportStore:
-    """Carries out imports. Fulfils ImportStore."""
+    """Carries out imports."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
