@@ -223,7 +223,7 @@ class Payments:
 
 
 def _is_free(booking: Booking) -> bool:
-    """Return whether a booking costs nothing; one that costs more needs a token, unless its customer has acted.
+    """Return whether a booking costs nothing; one that costs more needs a token, unless its customer was asked to act.
 
     Raises:
         InvalidRequest: It needs a token.
