@@ -1,7 +1,7 @@
 """The event feed: assigns positions to events after their commits, and lets consumers read and watch them.
 
-Each process runs the sequencer. It looks for events after a commit of its own, and once a second for those of processes
-that have died.
+On PostgreSQL each process runs the sequencer. It looks for events after a commit of its own box office, and once a
+second for the others: of new showtimes, which the catalog commits, and of processes that have died.
 """
 
 import asyncio
