@@ -124,7 +124,9 @@ def build_selling(
         store=store,
         cache=cache,
         box_office=box_office,
-        catalog=Catalog(SqlCatalogStore(database, listings.forget_catalog_revision), price_rule),
+        catalog=Catalog(
+            SqlCatalogStore(database, listings.forget_catalog_revision), price_rule, event_feed.note_commit
+        ),
         listings=listings,
         scheduling=Scheduling(box_office, store, cache, listings, hold_for, price_rule),
         seat_watch=seat_watch,

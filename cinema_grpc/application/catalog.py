@@ -48,10 +48,16 @@ class Catalog:
     They have the archived entries only if `archived`.
     """
 
-    def __init__(self, store: CatalogStore, price_rule: PriceRule = any_price) -> None:
-        """Keep the catalog in a store; `price_rule` is that of the payment provider."""
+    def __init__(
+        self, store: CatalogStore, price_rule: PriceRule = any_price, note_showtime: Callable[[], None] = lambda: None
+    ) -> None:
+        """Keep the catalog in a store.
+
+        `price_rule` is that of the payment provider; `note_showtime` is called when a showtime was created.
+        """
         self._store = store
         self._price_rule = price_rule
+        self._note_showtime = note_showtime
         time_zones()  # reads them now, not during a call
 
     async def create_movie(
@@ -149,7 +155,9 @@ class Catalog:
         async def carry_out(slot: ResponseSlot[ListedShowtime] | None) -> ListedShowtime:
             if violations := await self.showtime_violations(start_time, price, prices):
                 raise InvalidRequest(*violations)
-            return await self._store.add_showtime(movie_id, auditorium_id, schedule, slot)
+            created = await self._store.add_showtime(movie_id, auditorium_id, schedule, slot)
+            self._note_showtime()
+            return created
 
         lines = [replace(line, proof=clean(line.proof)) for line in prices]
         return await self._change(call, encode, carry_out)

@@ -57,7 +57,7 @@ class EventFeed:
         """How many watches are open."""
         return self._watchers
 
-    def note_commit(self, _updates: Sequence[ShowtimeUpdate]) -> None:
+    def note_commit(self, _updates: Sequence[ShowtimeUpdate] = ()) -> None:
         """Have the next pass assign positions."""
         self._has_committed = True
 

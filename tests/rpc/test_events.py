@@ -285,3 +285,16 @@ async def _end_of(stream: Any) -> str:
 async def _drain(stream: Any) -> None:
     while await stream.read() is not grpc.aio.EOF:
         pass
+
+
+async def test_a_new_showtime_is_in_the_next_pass(postgresql_url: str) -> None:
+    """As a change by the box office is: the sequencer does not wait for its look at the commits of other processes."""
+    async with running(postgresql_url) as app:
+        await app.server.event_feed.sequence.stop()
+        await app.movie()
+        await app.server.event_feed.run_pass()
+        showtime = await app.showtime()
+        await app.server.event_feed.run_pass()
+        assert [(TYPES[each.type], each.showtime_id) for each in (await read(app)).events] == [
+            ("SHOWTIME_CREATED", showtime.showtime_id)
+        ]
