@@ -47,7 +47,7 @@ logger = structlog.get_logger()
 A = TypeVar("A")
 
 WAITING = b""
-"""What `carry` returns instead of a response while a payment waits for its customer, who has the response already."""
+"""What `carry` returns in recovery while a payment waits for its customer, whose response is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +75,8 @@ class PaymentSaga:
         """Carry an attempt from its present state to its end, or until the customer has to act.
 
         Returns:
-            The response to its call, if the booking is CONFIRMED or the customer has to act; WAITING if the customer
-            was asked before; None if the attempt is VOIDED.
+            The response to its call, if the booking is CONFIRMED or the customer has to act; in recovery WAITING
+            if the customer has to act; None if the attempt is VOIDED.
 
         Args:
             booking: The booking.
@@ -153,7 +153,8 @@ class PaymentSaga:
         if isinstance(outcome, Declined):
             return await self._settle_decline(booking, charge, attempt, payer, outcome)
         if isinstance(outcome, ActionRequired):
-            return await self._ask_customer(booking, attempt, payer, outcome)
+            asked = await self._ask_customer(booking, attempt, payer, outcome)
+            return WAITING if payer is None and asked is not None else asked
         return None
 
     async def _waits(self, booking: Booking, attempt_id: str) -> bool:
