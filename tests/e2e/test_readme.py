@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -82,6 +83,26 @@ class TestReadme:
             *("CONFIRMED", "CANCELLED"),
         ]
         assert '"key": "adult"' in ended.stdout
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
+def test_the_offline_check_works_as_pasted(demo_folder: Path) -> None:
+    """Of docs/tickets.md, with a ticket that the README's calls buy."""
+    page = (PROJECT / "docs/tickets.md").read_text()
+    scripts = [
+        re.search(rf"<!-- {name} -->\n```sh\n(.*?)```", text, re.DOTALL)
+        for name, text in (("six calls", README), ("offline check", page))
+    ]
+    assert all(scripts)
+    (demo_folder / "examples").symlink_to(PROJECT / "examples")
+    with serving(demo_folder, "--demo") as server:
+        buying, checking = (each[1].replace("127.0.0.1:50051", server.address) for each in scripts if each)
+        bought = paste(demo_folder, f'{buying}\necho "$SHOWTIME"').stdout
+        code = re.findall('"code": "(.*)"', bought)[0]
+        (demo_folder / "codes.txt").write_text(f"{code}\n{code[::-1]}\n")
+        ended = paste(demo_folder, f"SHOWTIME={bought.split()[-1]}\n{checking}")
+    admitted, forged = ended.stdout.splitlines()
+    assert (admitted[:9], forged) == ("ADMIT B1 ", "FORGED")
 
 
 def test_the_table_of_methods() -> None:
