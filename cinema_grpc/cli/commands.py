@@ -120,8 +120,9 @@ def report_command(
 ) -> None:
     """Report what a cinema sold and refunded, by business days from 05:00 to 05:00 in its time zone.
 
-    CINEMA is its cinema_id. Dates are written as 2026-05-01; a report has at most 400 days. Seats count as sold when
-    they are paid for, and as cancelled when they are cancelled. Changes nothing.
+    CINEMA is its cinema_id, which `cinema showtimes -o json` shows. Dates are written as 2026-05-01; a report has at
+    most 400 days. Seats count as sold when they are paid for, and as cancelled when they are cancelled. Changes
+    nothing.
 
     With --server or CINEMA_SERVER, asks that server; sign in as staff first. Otherwise reads the database, also while
     servers run.
@@ -235,8 +236,9 @@ def import_command(files: tuple[Path, ...], dry_run: bool) -> None:  # noqa: FBT
     """
     from cinema_grpc.cli.import_catalog import describe, import_catalog
 
-    plan = run(import_catalog(settings_and_log(), files, dry_run=dry_run))
-    print_lines(describe(plan, dry_run=dry_run), err=bool(plan.problems))
+    settings = settings_and_log()
+    plan = run(import_catalog(settings, files, dry_run=dry_run))
+    print_lines(describe(plan, settings.database_url, dry_run=dry_run), err=bool(plan.problems))
     sys.exit(1 if plan.problems else 0)
 
 

@@ -13,6 +13,7 @@ from cinema_grpc.cli.import_files import read_rows
 from cinema_grpc.cli.import_rows import RowReader
 from cinema_grpc.cli.maintenance import check_exists
 from cinema_grpc.config import BadSettings, Settings
+from cinema_grpc.database_url import without_secrets
 from cinema_grpc.payment_provider import build_provider
 from cinema_grpc.storage import bring_up_to_date
 
@@ -56,8 +57,8 @@ async def import_catalog(settings: Settings, files: Sequence[Path], *, dry_run: 
         await database.close()
 
 
-def describe(plan: Plan, *, dry_run: bool) -> str:
-    """Return what an import came to, in a line for each problem, and one at the end."""
+def describe(plan: Plan, database_url: str, *, dry_run: bool) -> str:
+    """Return what an import into a database came to, in a line for each problem, and one at the end."""
     if plan.problems:
         lines = [": ".join(filter(None, (each.place, each.field, each.description))) for each in plan.problems]
         number = len(lines)
@@ -65,4 +66,5 @@ def describe(plan: Plan, *, dry_run: bool) -> str:
     kinds = (plan.movies, "movies"), (plan.cinemas, "cinemas"), (plan.auditoriums, "auditoriums")
     counts = "".join(f"{len(entries):,} {kind}, " for entries, kind in kinds)
     verb = "Would create" if dry_run else "Created"
-    return f"{verb} {counts}{len(plan.showtimes):,} showtimes; {plan.unchanged:,} rows were there already."
+    created = f"{verb} {counts}{len(plan.showtimes):,} showtimes in {without_secrets(database_url)}"
+    return f"{created}; {plan.unchanged:,} rows were there already."

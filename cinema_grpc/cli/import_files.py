@@ -129,8 +129,12 @@ def _kind_of(file: Path, header: list[str]) -> str:
     for kind, needed in NEEDED.items():
         if needed <= columns <= needed | OPTIONAL[kind] and len(columns) == len(header):
             return kind
-    known = (f"{', '.join(sorted(needed))} ({', '.join(sorted(OPTIONAL[kind]))})" for kind, needed in NEEDED.items())
-    raise BadSettings(f"{file}: the first line must name the columns, separated by commas: {' or '.join(known)}")
+    known = "; or ".join(
+        f"for {kind} {', '.join(sorted(needed))}"
+        + (f", if wanted {', '.join(sorted(OPTIONAL[kind]))}" if OPTIONAL[kind] else "")
+        for kind, needed in NEEDED.items()
+    )
+    raise BadSettings(f"{file}: the first line must name the columns, separated by commas: {known}")
 
 
 def _read_cells(place: str, cells: Mapping[str, str]) -> tuple[Fields, list[Problem]]:

@@ -15,6 +15,7 @@ from cinema.v1 import showtime_service_pb2, showtime_service_pb2_grpc
 from tests.e2e.conftest import SECONDS, run, run_here, serving
 
 PROJECT = Path(__file__).parents[2]
+DATABASE = "sqlite+aiosqlite:///cinema.db"
 DAY = datetime.now(UTC).date() + timedelta(days=30)
 FILES = {
     "movies.csv": (
@@ -70,13 +71,13 @@ class TestImport:
     def test_what_is_missing_is_created_once(self, folder: Path) -> None:
         """A repetition changes nothing; a further row is added. The audit finds nothing wrong."""
         ended = import_(folder)
-        created = "Created 2 movies, 2 cinemas, 2 auditoriums, 3 showtimes; 0 rows were there already.\n"
+        created = f"Created 2 movies, 2 cinemas, 2 auditoriums, 3 showtimes in {DATABASE}; 0 rows were there already.\n"
         assert (ended.returncode, ended.stdout, ended.stderr) == (0, created, "")
         assert counts(folder) == (2, 2, 2, 3, 3, 3)
-        assert import_(folder).stdout.endswith(" 0 showtimes; 9 rows were there already.\n")
+        assert import_(folder).stdout.endswith(f" 0 showtimes in {DATABASE}; 9 rows were there already.\n")
         with (folder / "showtimes.csv").open("a") as file:
             file.write(f"Orbit of Two,Harbor,Room,{DAY} 10:00,1200 JPY,,\n")
-        assert import_(folder).stdout.endswith(" 1 showtimes; 9 rows were there already.\n")
+        assert import_(folder).stdout.endswith(f" 1 showtimes in {DATABASE}; 9 rows were there already.\n")
         assert counts(folder) == (2, 2, 2, 4, 4, 4)
         assert run_here(folder, "audit").returncode == 0
 
@@ -103,13 +104,13 @@ class TestImport:
         page = (PROJECT / "docs/operations.md").read_text().partition("## Import\n")[2].partition("\n## ")[0]
         (example,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
         (folder / "programme.json").write_text(example)
-        assert " 1 auditoriums, 1 showtimes;" in import_(folder, str(folder / "programme.json")).stdout
+        assert " 1 auditoriums, 1 showtimes in " in import_(folder, str(folder / "programme.json")).stdout
         auditoriums, showtimes = re.findall(r"```csv\n(.*?)```", page, re.DOTALL)
         (folder / "auditoriums.csv").write_text(auditoriums)
         (folder / "showtimes.csv").write_text(showtimes)
         names = [str(folder / each) for each in ("auditoriums.csv", "showtimes.csv")]
         ended = import_(folder, *names)
-        assert " 1 auditoriums, 1 showtimes;" in ended.stdout, ended.stderr
+        assert " 1 auditoriums, 1 showtimes in " in ended.stdout, ended.stderr
 
 
 BAD: tuple[tuple[str, str, str, str], ...] = (
@@ -224,7 +225,12 @@ def test_archived_entries_and_names_that_two_have(folder: Path) -> None:
     ("name", "content", "problem"),
     [
         ("movies.txt", "title", "must be a .csv or a .json file"),
-        ("movies.csv", "titel,runtime_minutes\n", "the first line must name the columns, separated by commas"),
+        (
+            "movies.csv",
+            "titel,runtime_minutes\n",
+            ": for movies runtime_minutes, title, if wanted rating",
+        ),
+        ("cinemas.csv", "name;time_zone\n", "; or for cinemas name, time_zone; or for auditoriums"),
         ("movies.csv", 'title,runtime_minutes\n"a,1\n', "is no CSV"),
         ("movies.csv", b"title,runtime_minutes\n\xff,1\n", "must be UTF-8"),
         ("x.json", "{", "is no JSON"),
