@@ -56,6 +56,12 @@ def keep(settings: Settings, demo: DemoSecrets) -> Path | None:
     return path
 
 
+def kept(settings: Settings) -> Path | None:
+    """Return the file with the secrets of an earlier start; None if there is none."""
+    path = _path(settings)
+    return path if path is not None and path.exists() else None
+
+
 def _path(settings: Settings) -> Path | None:
     url = make_url(settings.database_url)
     is_file = url.get_backend_name() == "sqlite" and url.database

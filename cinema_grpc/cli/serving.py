@@ -12,7 +12,7 @@ from cinema_grpc import __version__
 from cinema_grpc.adapters.database.migrate import SELLING
 from cinema_grpc.cli import demo
 from cinema_grpc.cli.demo_calls import Demo, describe, tools_for
-from cinema_grpc.cli.demo_secrets import DemoSecrets, keep, read_or_make
+from cinema_grpc.cli.demo_secrets import DemoSecrets, keep, kept, read_or_make
 from cinema_grpc.cli.exit_timer import NOT_CLEAN, SECONDS_BEYOND_GRACE, ExitTimer
 from cinema_grpc.cli.maintenance import migrate_database
 from cinema_grpc.cli.workers import Workers, metrics_address_of
@@ -157,9 +157,11 @@ def _log_start(server: CinemaServer, settings: Settings) -> None:
 
 def _show_demo(server: CinemaServer, settings: Settings, secrets: DemoSecrets, filled: Demo | None) -> None:
     if filled is None:
+        earlier = kept(settings)
         logger.warning(
-            "the database holds other data than the demo's: --demo leaves it alone; leave --demo out to serve this "
-            f"data, or name another database, as in {PREFIX}DATABASE_URL=sqlite+aiosqlite:///demo.db"
+            "the database holds other data than the demo's, which is served as it is: --demo leaves it alone; for the "
+            f"demo, name another database, as in {PREFIX}DATABASE_URL=sqlite+aiosqlite:///demo.db",
+            **({"passwords_of_an_earlier_demo": str(earlier)} if earlier else {}),
         )
         return
     try:

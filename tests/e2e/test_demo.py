@@ -1,5 +1,6 @@
 """`cinema serve --demo` fills an empty database once, and leaves other data alone."""
 
+import json
 import socket
 import sqlite3
 import stat
@@ -116,10 +117,22 @@ class TestDemo:
         with serving(tmp_path, "--demo") as server:
             line = server.wait_for("--demo leaves it alone")
             assert "name another database, as in CINEMA_DATABASE_URL=sqlite+aiosqlite:///demo.db" in line
+            assert "passwords" not in line
         assert not (tmp_path / "cinema.db-demo").exists()
         with sqlite3.connect(tmp_path / "cinema.db") as connection:
             assert connection.execute("SELECT count(*) FROM account").fetchone()[0] == 1
         connection.close()
+
+    async def test_a_demo_with_a_cinema_of_ones_own(self, demo_folder: Path) -> None:
+        """It is left alone, and the log says where the passwords are, which still hold."""
+        with sqlite3.connect(demo_folder / "cinema.db") as connection:
+            connection.execute("INSERT INTO cinema VALUES ('c', 'A House', 'UTC', 0, 0)")
+        connection.close()
+        with serving(demo_folder, "--demo") as server:
+            assert '"passwords_of_an_earlier_demo":"cinema.db-demo"' in server.wait_for("--demo leaves it alone")
+            await _sign_in(
+                server.address, json.loads((demo_folder / "cinema.db-demo").read_text())["customer_password"]
+            )
 
 
 async def _sign_in(address: str, password: str) -> str:
