@@ -5,15 +5,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cinema_grpc.cli.client.session import ClientCommand, Session, checked
+from cinema_grpc.cli.client.session import PASSWORD_VARIABLE, ClientCommand, Session, checked
 
 if TYPE_CHECKING:
     from cinema_client import Client
     from cinema_client.cinema.v1.user_pb2 import User
 
 # ruff: noqa: PLC0415 (see session.py)
-
-PASSWORD_VARIABLE = "CINEMA_PASSWORD"  # noqa: S105 (its name, not a password)
 
 
 @click.command("login", cls=ClientCommand)

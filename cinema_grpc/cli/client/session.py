@@ -1,6 +1,7 @@
 """A command that calls a server: its common options, the tokens it calls with, and how it reports errors."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 # ruff: noqa: PLC0415 (what calls is imported when a command calls: `cinema --help` and completion must be fast)
 
 OUTPUTS = ("text", "json")
+PASSWORD_VARIABLE = "CINEMA_PASSWORD"  # noqa: S105 (its name, not a password)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,11 +200,15 @@ def _message(failure: "CinemaError", code: ExitCode) -> str:
     """Return what went wrong and what to do about it, where the server can't know it."""
     if code is ExitCode.SIGN_IN and failure.reason != "BAD_CREDENTIALS":
         return "you are not signed in to this server, or no longer: use cinema login USERNAME"
+    if failure.reason == "BAD_CREDENTIALS" and os.environ.get(PASSWORD_VARIABLE):
+        return f"{failure.message} (the password is that of {PASSWORD_VARIABLE}; unset it to be asked)"
     if code is ExitCode.UNAVAILABLE and failure.request_id:
         return (
             f"{failure.message} (whether it was carried out is unknown; repeating the command with --request-id "
             f"{failure.request_id} does it once)"
         )
+    if failure.code().name == "UNAVAILABLE" and not failure.reason:  # gRPC's own error: no server answered
+        return f"{failure.message} (does a server run there? --server or CINEMA_SERVER names another)"
     return failure.message
 
 

@@ -24,7 +24,9 @@ class TestErrors:
         sale = clerk.json("sell", showtime, "A1", "--tender", "cash")["booking"]["bookingId"]
         assert "seats" in customer.fails(ExitCode.USAGE, "book", showtime, "??")
         assert "TOKEN_MISSING" in anyone.fails(ExitCode.SIGN_IN, "book", showtime, "A2")
-        assert "BAD_CREDENTIALS" in anyone.fails(ExitCode.SIGN_IN, "login", "clerk", CINEMA_PASSWORD="wrong")
+        line = anyone.fails(ExitCode.SIGN_IN, "login", "clerk", CINEMA_PASSWORD="wrong")
+        assert line.startswith("cinema: BAD_CREDENTIALS: ")
+        assert line.endswith("(the password is that of CINEMA_PASSWORD; unset it to be asked)")
         assert "NOT_BOOKING_OWNER" in customer.fails(ExitCode.NOT_ALLOWED, "bookings", sale)
         assert "ROLE_REQUIRED" in customer.fails(ExitCode.NOT_ALLOWED, "sell", showtime, "A2", "--tender", "cash")
         assert "SHOWTIME_NOT_FOUND" in anyone.fails(ExitCode.NOT_FOUND, "seats", "none")
@@ -37,8 +39,10 @@ class TestErrors:
         assert "PAYMENT_DECLINED" in customer.fails(ExitCode.REFUSED, "pay", booking, "--token", "tok_declined")
 
     def test_no_server(self, customer: Person) -> None:
-        """A change says how to repeat it."""
-        assert "UNAVAILABLE" in customer.fails(ExitCode.UNAVAILABLE, "showtimes", "--server", "127.0.0.1:9")
+        """A change says how to repeat it; other calls, what to look at."""
+        line = customer.fails(ExitCode.UNAVAILABLE, "showtimes", "--server", "127.0.0.1:9")
+        assert line.startswith("cinema: UNAVAILABLE: ")
+        assert line.endswith("(does a server run there? --server or CINEMA_SERVER names another)")
         line = customer.fails(ExitCode.UNAVAILABLE, "book", "s", "A1", CINEMA_SERVER="127.0.0.1:9")
         assert "--request-id " in line
 
