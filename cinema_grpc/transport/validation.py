@@ -53,6 +53,9 @@ ALTERNATIVES: Mapping[str, Sequence[str]] = {
 SHORT = 1_000
 """Requests up to this many bytes may keep unknown fields while they wait."""
 
+EMPTY = "must be at least 1 characters"
+"""What protovalidate says of an empty text with `min_len: 1`."""
+
 VALIDATOR = Validator()
 """Caches compiled rules, for all servers of the process."""
 
@@ -129,7 +132,7 @@ def _reader(request_type: Descriptor) -> Callable[[bytes], tuple[Message, Sequen
         if not (ambiguous or overlong or broken or others):
             return message, ()
         # There may be thousands of violations; the error has room for few.
-        described = _fields_in_turn([FieldViolation(_path(each), str(each.proto.message)) for each in broken])
+        described = _fields_in_turn([FieldViolation(_path(each), _description(each)) for each in broken])
         return message, _merged(ambiguous, overlong, described[: MOST_VIOLATIONS + 1], others)
 
     VALIDATOR.collect_violations(message_class())
@@ -148,6 +151,11 @@ async def _refuse(request: Any, violations: Sequence[FieldViolation], *, further
         query = query_of(request, principal.user_id if principal else "")
         more = [*more, *violations_of(lambda: decode(query, request.page_token))]
     raise InvalidRequest(*_fields_in_turn(_merged(violations, more)))
+
+
+def _description(violation: Violation) -> str:
+    text = str(violation.proto.message)
+    return "must not be empty" if text == EMPTY else text
 
 
 def _path(violation: Violation) -> str:
