@@ -128,9 +128,10 @@ class TestCommands:
         """They exist, and take the arguments that the pages give them."""
         command_line = re.split(r" [>|] ", line.replace("$DAY", "2026-05-01"))[0]
         name, *arguments = shlex.split(command_line, comments=True)[1:]
-        command = main.get_command(click.Context(main), name)
+        program = click.Context(main, **main.context_settings)
+        command = main.get_command(program, name)
         assert command is not None
-        command.make_context(name, arguments)
+        command.make_context(name, arguments, parent=program)  # commands keep their help option: it must know -h
 
     def test_of_make(self) -> None:
         """Each target exists."""
