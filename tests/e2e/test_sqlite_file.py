@@ -1,8 +1,10 @@
 """The file of an SQLite database: whose it is, who may read it, and that one server has it, by whatever name."""
 
 import os
+import signal
 import sqlite3
 import subprocess
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -14,13 +16,20 @@ from tests.e2e.conftest import CINEMA, SECONDS, SECRET, environment, run, run_he
 
 COMMANDS = (("serve",), ("serve", "--no-migrate"), ("migrate",), ("audit",), ("create-staff", "ada"))
 PASSWORD = "a long and private one"
+SECONDS_TO_REFUSE = 20
 
 
 def refused(folder: Path, *arguments: str, url: str = "sqlite+aiosqlite:///cinema.db") -> str:
     """Run a command that can't do its work; return the one line that says why."""
     settings = {"CINEMA_JWT_SECRET": SECRET, "CINEMA_STAFF_PASSWORD": PASSWORD, "CINEMA_DATABASE_URL": url}
     settings["CINEMA_LISTEN_ADDRESS"] = "127.0.0.1:0"
-    ended = run_here(folder, *arguments, **settings)
+    # A server that serves after all would go on for ever.
+    stop = threading.Timer(SECONDS_TO_REFUSE, os.kill, (os.getpid(), signal.SIGTERM))
+    stop.start()
+    try:
+        ended = run_here(folder, *arguments, **settings)
+    finally:
+        stop.cancel()
     assert (ended.returncode, ended.stdout) == (2, "")
     (line,) = ended.stderr.splitlines()
     assert line.startswith("cinema: CINEMA_DATABASE_URL: ")
