@@ -118,6 +118,15 @@ class TestTable:
         box.cancel("rival", by="bob")
         box.pay("b2")
 
+    def test_another_customer_leaves_beside_all_but_one(self) -> None:
+        """A2 and A3 would be all but one of A1 to A3, if A1 had been free when they were booked beside A4."""
+        box = Box()
+        box.hold("rival", "A1", by="bob")
+        box.hold("b1", "A4")
+        box.hold("b2", "A2", "A3")
+        box.cancel("rival", by="bob")
+        box.pay("b2")
+
     def test_allowed_gaps(self) -> None:
         box = Box(policy=SeatGapPolicy.ALLOW)
         for number in (1, 2, 3):
