@@ -94,6 +94,7 @@ async def test_a_repeat_gets_the_same_response(app: App) -> None:
     first = await record(app, *reports, request_id=request_id)
     assert outcomes(first) == ["ACCEPTED"] * 6
     assert await record(app, *reports, request_id=request_id) == first
+    app.clock.advance(MINUTE)
     assert outcomes(await record(app, *reports)) == ["DUPLICATE"] * 6
     assert (await refusal(record(app, *reports[1:], request_id=request_id))).reason == "REQUEST_ID_REUSED"
 
