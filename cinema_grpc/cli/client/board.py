@@ -44,15 +44,9 @@ class Board:
     news: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(
-        cls, response: showtime_service_pb2.GetShowtimeResponse, auditorium: catalog_pb2.Auditorium | None
-    ) -> "Board":
+    def of(cls, response: showtime_service_pb2.GetShowtimeResponse, auditorium: catalog_pb2.Auditorium) -> "Board":
         """Return the board of a showtime as it was read."""
-        return cls(
-            response.showtime,
-            House(auditorium or catalog_pb2.Auditorium()),
-            {each.seat: each.status for each in response.seats},
-        )
+        return cls(response.showtime, House(auditorium), {each.seat: each.status for each in response.seats})
 
     def apply(self, frame: showtime_service_pb2.WatchSeatsResponse) -> str:
         """Take in a frame.

@@ -1,5 +1,6 @@
 """`cinema showtimes`, `seats` and `suggest`: what is shown, and which seats are free."""
 
+from contextlib import suppress
 from datetime import datetime
 from itertools import islice
 
@@ -62,8 +63,9 @@ def seats(session: Session, showtime: str) -> None:
 
     with session.client() as client:
         response = client.showtimes.GetShowtime(GetShowtimeRequest(showtime_id=showtime))
-        auditorium = None if session.output == "json" else auditorium_of(client, response.showtime)
-    session.show(response, lambda: Board.of(response, auditorium).draw(console().width))
+        session.show(
+            response, lambda: Board.of(response, auditorium_of(client, response.showtime)).draw(console().width)
+        )
 
 
 @click.command("watch", cls=ClientCommand)
@@ -73,8 +75,6 @@ def watch(session: Session, showtime: str) -> None:
 
     In a pipe, and with -o json, each change is a line. Ends when the showtime does. A lost connection is resumed.
     """
-    from contextlib import suppress
-
     from cinema_grpc.cli.client.watching import watch_seats
 
     with suppress(KeyboardInterrupt), session.client() as client:
