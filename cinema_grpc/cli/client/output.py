@@ -1,6 +1,5 @@
 """What commands write: drawings and tables for people, JSON for programs."""
 
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
 from typing import Any
@@ -42,7 +41,6 @@ def show(output: str, message: Message, draw: Callable[[], RenderableType]) -> N
 def show_json(message: Message, indent: int | None = 2) -> None:
     """Write a message in the JSON form of proto3, with all fields; on one line if `indent` is None."""
     click.echo(MessageToJson(message, indent=indent, always_print_fields_with_no_presence=True))
-    sys.stdout.flush()
 
 
 class PlainTable(Table):

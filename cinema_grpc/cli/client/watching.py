@@ -33,7 +33,6 @@ def watch_seats(client: "Client", showtime_id: str, output: str) -> None:
         for frame in frames:
             if change := board.apply(frame):
                 screen.print(f"{clock()} {change}; {frame.available_seats} free", soft_wrap=True)
-                screen.file.flush()
         return
     with Live(board.draw(screen.width), console=screen, auto_refresh=False) as live:
         for frame in frames:
