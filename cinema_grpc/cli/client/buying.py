@@ -140,7 +140,7 @@ def bookings(session: Session, booking: str | None, showtime: str, status: str |
                     click.echo(plain(f"{ticket.seat}: {ticket.code}"))  # on one line: spaces and all belong to it
             return
         request = ListBookingsRequest(
-            showtime_id=showtime, status=value(BookingStatus, status or "unspecified"), page_size=min(limit, 200)
+            showtime_id=showtime, status=value(BookingStatus, status or "unspecified"), page_size=limit
         )
         found = list(islice(client.pages(client.bookings.ListBookings, request), limit))
     session.show(ListBookingsResponse(bookings=found), lambda: draw_bookings(found))

@@ -69,7 +69,7 @@ def refunds(session: Session, showtime: str, status: str | None, limit: int) -> 
     from cinema_grpc.cli.client.output import value
 
     request = ListRefundsRequest(
-        showtime_id=showtime, status=value(RefundStatus, status or "unspecified"), page_size=min(limit, 200)
+        showtime_id=showtime, status=value(RefundStatus, status or "unspecified"), page_size=limit
     )
     with session.client() as client:
         found = list(islice(client.pages(client.box_office.ListRefunds, request), limit))

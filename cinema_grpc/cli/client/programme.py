@@ -41,7 +41,7 @@ def showtimes(
         auditorium_id=auditorium,
         start_time_from=timestamp(start_from),
         start_time_until=timestamp(start_until),
-        page_size=min(limit, 200),
+        page_size=limit,
         include_cancelled=cancelled,
     )
     with session.client() as client:

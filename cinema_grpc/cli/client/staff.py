@@ -149,7 +149,7 @@ def find(
         showtime_id=showtime,
         seat=seat.upper(),
         status=value(BookingStatus, status or "unspecified"),
-        page_size=min(limit, 200),
+        page_size=limit,
     )
     with session.client() as client:
         found = list(islice(client.pages(client.box_office.FindBookings, request), limit))
