@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from cinema_client.cinema.v1 import catalog_pb2, showtime_pb2
 from rich.console import RenderableType
@@ -81,7 +82,7 @@ class House:
         return self._styles.get(category, "green")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, for cached_property
 class SeatMap:
     """A drawing of the seats, as wide as there is room.
 
@@ -100,7 +101,7 @@ class SeatMap:
     width: int
     changed: Collection[str] = frozenset()
 
-    @property
+    @cached_property
     def digits(self) -> int:
         """The digits of the highest seat number if free seats are drawn as numbers, or 0."""
         digits = len(str(max(row.seats for row in self.house.rows)))
