@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cinema_grpc.cli.group import refuse
+from cinema_grpc.cli.printing import plain, refuse
 
 if TYPE_CHECKING:
     from cinema_grpc.config import Settings
@@ -75,6 +75,6 @@ def check_text(**arguments: str | None) -> None:
 
 
 def print_lines(text: str, *, err: bool = False) -> None:
-    """Write lines of printable text to standard output or standard error: files and servers may hold escape codes."""
+    """Write lines of plain text to standard output or standard error."""
     for line in text.splitlines():
-        click.echo("".join(letter if letter.isprintable() else "?" for letter in line), err=err)
+        click.echo(plain(line), err=err)

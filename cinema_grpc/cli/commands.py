@@ -13,7 +13,8 @@ import click
 
 from cinema_grpc import __version__
 from cinema_grpc.cli.command import SettingsCommand, check_text, print_lines, run, settings_and_log
-from cinema_grpc.cli.group import AllCommands, refuse
+from cinema_grpc.cli.group import AllCommands
+from cinema_grpc.cli.printing import refuse
 
 if TYPE_CHECKING:
     from cinema_grpc.domain.account import User

@@ -6,9 +6,10 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib import import_module
-from typing import NoReturn
 
 import click
+
+from cinema_grpc.cli.printing import refuse
 
 CUSTOMER_COMMANDS = {
     "register": "account",
@@ -35,10 +36,8 @@ STAFF_COMMANDS = {
     "events": "events",
 }
 OTHER_COMMANDS = {"version": "shell", "completion": "shell"}
-"""The commands that do without the server's modules, each with its own in `cinema_grpc.cli.client`."""
 CLIENT_COMMANDS: Mapping[str, str] = {**CUSTOMER_COMMANDS, **STAFF_COMMANDS, **OTHER_COMMANDS}
-
-
+"""The commands that do without the server's modules, each with its own in `cinema_grpc.cli.client`."""
 LONGEST_SENTENCE = 200
 """More letters than the first sentence of any command's help has, so that it is shown whole."""
 
@@ -109,10 +108,3 @@ def _discard_output() -> None:
     """Redirect standard output to /dev/null, so that the flush at exit does not fail a second time."""
     with suppress(OSError, ValueError):  # standard output is not a file in tests
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def refuse(message: str) -> NoReturn:
-    """Write one line of printable text to standard error, and exit with 2."""
-    line = "".join(letter if letter.isprintable() else "?" for letter in " ".join(message.split()))
-    click.echo(f"cinema: {line}", err=True)
-    sys.exit(2)

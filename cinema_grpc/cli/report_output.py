@@ -13,6 +13,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from cinema_grpc.cli.amounts import major
+from cinema_grpc.cli.printing import plain
 from cinema_grpc.domain.business_days import DAY
 from cinema_grpc.domain.sales import SalesLine, ShowtimeTitle
 
@@ -129,7 +130,7 @@ def _title(title: str | ShowtimeTitle, zone: ZoneInfo) -> str:
     if isinstance(title, ShowtimeTitle):
         start = title.start_time.astimezone(zone)
         title = f"{start:%Y-%m-%d %H:%M} {title.auditorium}: {title.movie}"
-    shown = Text(_plain(title))
+    shown = Text(plain(title))
     shown.truncate(LONGEST_TITLE, overflow="ellipsis")
     return shown.plain
 
@@ -138,12 +139,7 @@ def _cells(key: str, line: SalesLine) -> list[str]:
     counts = (str(each) for each in (line.seats_sold, line.seats_cancelled))
     amounts = (major(amount, line.currency_code) for amount in (line.gross, line.refunded, line.kept))
     more = (str(each) for each in (line.complimentary_seats, line.entry_conflicts, line.seats_on_offer))
-    return [_plain(key), line.currency_code, *counts, *amounts, *more]
-
-
-def _plain(text: str) -> str:
-    """Return a text without characters that a terminal might obey."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+    return [plain(key), line.currency_code, *counts, *amounts, *more]
 
 
 def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:

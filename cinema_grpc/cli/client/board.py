@@ -8,9 +8,10 @@ from cinema_client.cinema.v1 import catalog_pb2, catalog_service_pb2, showtime_p
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from cinema_grpc.cli.client.output import clock, plain
+from cinema_grpc.cli.client.output import clock
 from cinema_grpc.cli.client.seat_map import MARKS, UNKNOWN, House, SeatMap, areas
 from cinema_grpc.cli.client.showtimes import heading
+from cinema_grpc.cli.printing import plain
 
 if TYPE_CHECKING:
     from cinema_client import Client

@@ -6,7 +6,8 @@ from cinema_client.cinema.v1 import booking_pb2, booking_service_pb2, box_office
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from cinema_grpc.cli.client.output import lines, moment, money, name, plain, table
+from cinema_grpc.cli.client.output import lines, moment, money, name, table
+from cinema_grpc.cli.printing import plain
 
 STYLES = {
     booking_pb2.BOOKING_STATUS_RESERVED: "yellow",

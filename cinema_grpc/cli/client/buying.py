@@ -8,6 +8,7 @@ import click
 from cinema_grpc.cli.client.arguments import BOOKING_STATUSES, limit, request_id, seat_choices
 from cinema_grpc.cli.client.exit_codes import ExitCode
 from cinema_grpc.cli.client.session import ClientCommand, Session, fail
+from cinema_grpc.cli.printing import plain
 
 if TYPE_CHECKING:
     from cinema_client import Client
@@ -129,7 +130,7 @@ def bookings(session: Session, booking: str | None, showtime: str, status: str |
     from cinema_client.cinema.v1.booking_service_pb2 import GetBookingRequest, ListBookingsRequest, ListBookingsResponse
 
     from cinema_grpc.cli.client.bookings import draw_booking, draw_bookings
-    from cinema_grpc.cli.client.output import plain, value
+    from cinema_grpc.cli.client.output import value
 
     with session.client() as client:
         if booking is not None:

@@ -13,7 +13,8 @@ from cinema_client.cinema.v1 import (
 from rich.console import RenderableType
 from rich.text import Text
 
-from cinema_grpc.cli.client.output import moment, money, name, plain, table
+from cinema_grpc.cli.client.output import moment, money, name, table
+from cinema_grpc.cli.printing import plain
 
 
 def draw_blocks(blocks: Iterable[showtime_pb2.SeatBlock]) -> RenderableType:

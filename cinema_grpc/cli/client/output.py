@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cinema_grpc.cli.amounts import major
+from cinema_grpc.cli.printing import plain
 
 JSON = "json"
 
@@ -62,11 +63,6 @@ def table(*columns: str, right: str = "") -> Table:
     for column in columns:
         empty.add_column(column, justify="right" if column in right.split() else "left", overflow="fold")
     return empty
-
-
-def plain(text: str) -> str:
-    """Return a text of the server's without characters that a terminal might obey."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def money(amount: Money) -> str:

@@ -10,7 +10,8 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from cinema_grpc.cli.client.output import money, plain, table
+from cinema_grpc.cli.client.output import money, table
+from cinema_grpc.cli.printing import plain
 
 GAP = 2
 """Columns of an aisle."""

@@ -14,6 +14,7 @@ import click
 from cinema_grpc.cli.client.exit_codes import OF_STATUS, ExitCode
 from cinema_grpc.cli.client.servers import DEFAULT, BadServer, Server, TlsFiles, parse_server
 from cinema_grpc.cli.client.token_store import BadTokenFile, SharedSignIn, SignIn, TokenStore
+from cinema_grpc.cli.printing import refuse
 
 if TYPE_CHECKING:
     from cinema_client import CinemaError, Client, Tokens
@@ -178,12 +179,10 @@ def fail(
         metadata: That of the contract's error.
         request_id: That of the call, if it has one.
     """
-    if output == "json":
-        error = {"exitCode": int(code), "reason": reason, "message": message}
-        click.echo(json.dumps({**error, "metadata": dict(metadata or {}), "requestId": request_id}), err=True)
-    else:
-        line = " ".join(f"{reason}: {message}".removeprefix(": ").split())
-        click.echo(f"cinema: {''.join(letter if letter.isprintable() else '?' for letter in line)}", err=True)
+    if output != "json":
+        refuse(f"{reason}: {message}" if reason else message, code)
+    error = {"exitCode": int(code), "reason": reason, "message": message}
+    click.echo(json.dumps({**error, "metadata": dict(metadata or {}), "requestId": request_id}), err=True)
     sys.exit(code)
 
 

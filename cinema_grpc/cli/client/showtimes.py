@@ -7,7 +7,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cinema_grpc.cli.client.output import moment, money, name, plain, table, zone_of
+from cinema_grpc.cli.client.output import moment, money, name, table, zone_of
+from cinema_grpc.cli.printing import plain
 
 
 def draw_showtimes(showtimes: Iterable[showtime_pb2.Showtime]) -> RenderableType:
