@@ -71,10 +71,8 @@ def parse_server(text: str, files: TlsFiles) -> Server:
     Raises:
         BadServer: The text has another form, or a file can't be read or has other content.
     """
-    scheme, address = next(
-        ((each, text.removeprefix(each)) for each in (PLAINTEXT, TLS) if text.startswith(each)), ("", text)
-    )
-    address = address.removesuffix("/") if scheme else address
+    scheme = next(filter(text.startswith, (PLAINTEXT, TLS)), "")
+    address = text.removeprefix(scheme).removesuffix("/" if scheme else "")
     try:
         check_address(address)
     except ValueError as error:
