@@ -11,6 +11,7 @@ from subprocess import PIPE
 
 import structlog
 
+from cinema_grpc.addresses import LARGEST_PORT
 from cinema_grpc.cli.exit_timer import NOT_CLEAN, SECONDS_BEYOND_GRACE
 from cinema_grpc.config import BadSettings, Settings, variable, with_port
 
@@ -23,7 +24,6 @@ SECONDS_OF_GOOD_HEALTH = 60.0
 """Lifetime of a worker after which its death counts as the first one again."""
 SECONDS_UNTIL_KILLED = SECONDS_BEYOND_GRACE + 2.0
 """Time for workers to end beyond that for open calls. Their own exit timer runs out before, unless they are frozen."""
-LARGEST_PORT = 65_535
 CANNOT_START = 2
 """The exit code of a server with a wrong setting, or whose database is not available at its start."""
 
