@@ -45,19 +45,17 @@ class Tools:
 def tools_for(address: str, settings: Settings) -> Tools:
     """Return how a server with these settings is called from its own machine."""
     address, certificate = on_this_machine(address), settings.tls_certificate
-    plain = certificate is None
-    buf, grpcurl = ["--protocol grpc"], []
     if certificate is None:
-        buf.append("--http2-prior-knowledge")
-        grpcurl.append("-plaintext")
+        scheme, buf, grpcurl = "http", ["--http2-prior-knowledge"], ["-plaintext"]
     else:
-        buf += [f"--cacert {certificate}", *_server_name("--servername", certificate)]
-        grpcurl += [f"-cacert {certificate}", *_server_name("-servername", certificate)]
+        scheme = "https"
+        buf = [f"--cacert {certificate}", *_server_name("--servername", certificate)]
+        grpcurl = [f"-cacert {certificate}", *_server_name("-servername", certificate)]
     if not settings.with_reflection:
         buf.append("--schema .")
         grpcurl.append("-import-path protos -import-path third_party")
         grpcurl += [f"-proto cinema/v1/{each}_service.proto" for each in SERVICES]
-    return Tools(address, f"{'http' if plain else 'https'}://{address}", " ".join(buf), " ".join(grpcurl))
+    return Tools(address, f"{scheme}://{address}", " ".join(buf), " ".join(grpcurl))
 
 
 def describe(tools: Tools, demo: Demo, payment_token: str, kept_in: Path | None) -> str:
@@ -83,7 +81,7 @@ Paste this into another terminal in this folder. It calls the server with buf fr
 
 call() {{
   method=$1 data=$2; shift 2
-  .venv/bin/buf curl {tools.buf} "$@" -d "$data" "{tools.url}/cinema.v1.$method"
+  .venv/bin/buf curl --protocol grpc {tools.buf} "$@" -d "$data" "{tools.url}/cinema.v1.$method"
 }}
 value() {{ sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p" | head -n 1; }}
 
