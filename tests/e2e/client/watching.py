@@ -32,9 +32,8 @@ def watching(
     try:
         yield process
         process.send_signal(signal.SIGINT)
-        assert process.wait(SECONDS) == 0
         assert process.stderr is not None
-        assert process.stderr.read() == ""
+        assert (process.wait(SECONDS), process.stderr.read()) == (0, "")
     finally:
         process.kill()
         process.communicate()
