@@ -160,7 +160,7 @@ async def test_events_outlast_the_access_token(app: App, proxy: Proxy, either: E
 
 
 async def test_events_outlast_a_refresh_that_fails(app: App, proxy: Proxy, either: Either) -> None:
-    """A server that goes down as the access token expires delays the stream: only the first connection may fail."""
+    """A server that goes down as the access token expires delays the stream, and does not end it."""
     showtime = await app.showtime()
     await either.sign_in(app, "billing")
     frames = either.client.watch_events()

@@ -51,8 +51,8 @@ class AsyncClient(AsyncPages):
         plaintext: Whether to connect without TLS. None: only to an address of this machine.
         tokens: Tokens of an earlier session, to continue it.
         on_tokens: Called with the tokens each time that they change, with None when the session has ended.
-        newer_tokens: Called before a refresh. Returns the tokens that somebody else who shares the session has got in
-            place of those that have expired, or None if there are none.
+        newer_tokens: Called before a refresh. Returns the tokens that another client of the session has got in place of
+            those that have expired, or None if there are none.
         timeout: Seconds for a call, its repeats included; None for no limit. Streams have none.
 
     Attributes:
@@ -122,7 +122,8 @@ class AsyncClient(AsyncPages):
     async def watch_seats(self, showtime_id: str, after_revision: int = 0) -> AsyncIterator[WatchSeatsResponse]:
         """Return what happens to the seats of a showtime, frame by frame, until it has ended or is cancelled.
 
-        A lost stream is resumed where it ended, for as long as it takes. Only the first connection may fail.
+        A lost stream is resumed where it ended, for as long as it takes. It fails only if its first connection does, or
+        if another stream would end in the same way, such as after the end of the session.
 
         Args:
             showtime_id: The showtime.
@@ -144,7 +145,8 @@ class AsyncClient(AsyncPages):
     ) -> AsyncIterator[WatchEventsResponse]:
         """Return events as they happen, frame by frame. For staff and services.
 
-        A lost stream is resumed where it ended, for as long as it takes. Only the first connection may fail.
+        A lost stream is resumed where it ended, for as long as it takes. It fails only if its first connection does, or
+        if another stream would end in the same way, such as after the end of the session.
 
         Args:
             after_position: The `next_position` of the last frame that the caller has dealt with; 0 to begin.

@@ -15,7 +15,7 @@ from cinema_client._session import Session, Tokens
 
 MOST_ATTEMPTS = 5
 MOST_RENEWALS = 2
-"""How often a call may find its tokens expired: those that somebody else got in their place may have, too."""
+"""How often a call may find its tokens expired: those that another client got in their place may have, too."""
 FIRST_BACKOFF_SECONDS = 0.05
 LONGEST_BACKOFF_SECONDS = 1.0
 BACKOFF_FACTOR = 3.0

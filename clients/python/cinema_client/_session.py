@@ -38,7 +38,7 @@ class Session:
         return self._tokens
 
     def has_replaced(self, expired: Tokens) -> bool:
-        """Return whether other tokens are there in place of these, if need be those that somebody else has got."""
+        """Return whether other tokens are there in place of these, if need be those that another client has got."""
         with self._lock:
             if self._tokens == expired and self._newer_tokens is not None:
                 self._tokens = self._newer_tokens() or expired
