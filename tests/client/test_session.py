@@ -66,7 +66,7 @@ async def test_a_session_that_has_ended(app: App, either: Either) -> None:
 
 @pytest.mark.parametrize("later", [HOUR, timedelta(days=31)])
 async def test_a_refresh_that_ends_late(app: App, proxy: Proxy, either: Either, later: timedelta) -> None:
-    """Whoever has signed in meanwhile stays signed in, whether it succeeds or finds that its session has ended."""
+    """A user who has signed in meanwhile stays signed in, whether the refresh succeeds or its session has ended."""
     await either.sign_in(app, "ada")
     app.clock.advance(later)
     gate = proxy.gates["RefreshTokens"] = asyncio.Event()
@@ -84,7 +84,7 @@ async def test_a_refresh_that_ends_late(app: App, proxy: Proxy, either: Either, 
 
 async def test_a_session_continues_in_another_client(app: App, proxy: Proxy, either: Either) -> None:
     await either.sign_in(app)
-    kept = Tokens(either.client.tokens.access_token, either.client.tokens.refresh_token)
+    kept = either.client.tokens
     other = Either(type(either.client)(proxy.address, tokens=kept), [])
     assert await other.who_am_i() == "ada"
     app.clock.advance(HOUR)
