@@ -24,14 +24,12 @@ class Cable:
 
     target: str
     address: str = ""
-    is_whole: asyncio.Event = field(default_factory=asyncio.Event)
+    cuts: int = 0
     connections: list[asyncio.Task[None]] = field(default_factory=list)
 
     def cut(self) -> None:
         """Cut what is connected now. Later connections work."""
-        self.is_whole.clear()
-        self.is_whole = asyncio.Event()
-        self.is_whole.set()
+        self.cuts += 1
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry a connection, in both directions."""
@@ -40,27 +38,25 @@ class Cable:
         self.connections.append(task)
         host, port = self.target.split(":")
         far_reader, far_writer = await asyncio.open_connection(host, int(port))
-        is_whole = self.is_whole
+        cuts = self.cuts
         with suppress(asyncio.CancelledError):  # asyncio complains of tasks of a server that are cancelled
-            await asyncio.gather(_carry(reader, far_writer, is_whole), _carry(far_reader, writer, is_whole))
+            await asyncio.gather(self._carry(reader, far_writer, cuts), self._carry(far_reader, writer, cuts))
 
-
-async def _carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter, is_whole: asyncio.Event) -> None:
-    try:
-        while data := await source.read(65_536):
-            if is_whole.is_set():
-                sink.write(data)
-    except ConnectionError:
-        pass
-    finally:
-        sink.transport.abort()
+    async def _carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, cuts: int) -> None:
+        try:
+            while data := await source.read(65_536):
+                if self.cuts == cuts:
+                    sink.write(data)
+        except ConnectionError:
+            pass
+        finally:
+            sink.transport.abort()
 
 
 @asynccontextmanager
 async def cable(target: str) -> AsyncIterator[Cable]:
     """Lay a cable to a server."""
     laid = Cable(target)
-    laid.is_whole.set()
     server = await asyncio.start_server(laid.accept, "127.0.0.1", 0)
     laid.address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
