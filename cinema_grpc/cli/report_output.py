@@ -1,11 +1,11 @@
-"""What `cinema report` writes: a table, CSV or JSON."""
+"""The days of `cinema report`, and what it writes: a table, CSV or JSON."""
 
 import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,7 +14,7 @@ from rich.text import Text
 
 from cinema_grpc.cli.amounts import major
 from cinema_grpc.cli.printing import plain
-from cinema_grpc.domain.business_days import DAY
+from cinema_grpc.domain.business_days import DAY, latest_business_day, parse_period
 from cinema_grpc.domain.sales import SalesLine, ShowtimeTitle
 
 LONGEST_TITLE = 60
@@ -99,7 +99,23 @@ def to_csv(printed: PrintedReport) -> str:
     return text.getvalue()
 
 
-def day_after(text: str) -> str:
+def reported_days(from_date: str | None, until_date: str | None, now: datetime, time_zone: str) -> tuple[date, date]:
+    """Return the first day of a report and the day after the last one.
+
+    Args:
+        from_date: The first day; None for the latest that is over.
+        until_date: The day after the last one; None for the day after the first.
+        now: The present time.
+        time_zone: That of the cinema.
+
+    Raises:
+        InvalidRequest: A text is no date, or the period is not of 1 to 400 days.
+    """
+    first = from_date or latest_business_day(now, time_zone).isoformat()
+    return parse_period(first, until_date or _day_after(first))
+
+
+def _day_after(text: str) -> str:
     """Return the next day, or the text itself if it is no date, so that `parse_period` refuses it."""
     try:
         return (date.fromisoformat(text) + DAY).isoformat()

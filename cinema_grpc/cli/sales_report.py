@@ -6,9 +6,8 @@ from cinema_grpc.adapters.database.sales_reader import SqlSalesReader
 from cinema_grpc.adapters.database.sales_titles import movie_titles, showtime_titles
 from cinema_grpc.application.sales_report import SalesFilter, SalesReports
 from cinema_grpc.cli.maintenance import check_exists
-from cinema_grpc.cli.report_output import PrintedReport, day_after
+from cinema_grpc.cli.report_output import PrintedReport, reported_days
 from cinema_grpc.config import Settings
-from cinema_grpc.domain.business_days import latest_business_day, parse_period
 from cinema_grpc.domain.sales import SalesGroup
 from cinema_grpc.storage import bring_up_to_date
 
@@ -48,8 +47,7 @@ async def report_sales(
         await bring_up_to_date(database, REPORTING, with_migration=False)
         reports = SalesReports(SqlSalesReader(database))
         time_zone = await reports.time_zone(cinema_id)
-        first_day = from_date or latest_business_day(await database.now(), time_zone).isoformat()
-        first, until = parse_period(first_day, until_date or day_after(first_day))
+        first, until = reported_days(from_date, until_date, await database.now(), time_zone)
         group = SalesGroup(by.replace("-", "_").upper())
         report = await reports.report(SalesFilter(cinema_id, showtime_id, movie_id), first, until, group)
         printed = PrintedReport(report.lines, report.totals, by, first, until, time_zone)

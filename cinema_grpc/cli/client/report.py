@@ -51,17 +51,15 @@ def report_of_server(
     from cinema_client.cinema.v1.catalog_service_pb2 import GetCinemaRequest
 
     from cinema_grpc.cli.client.output import value
-    from cinema_grpc.cli.report_output import PrintedReport, day_after, write
-    from cinema_grpc.domain.business_days import latest_business_day, parse_period
+    from cinema_grpc.cli.report_output import PrintedReport, reported_days, write
     from cinema_grpc.domain.errors import InvalidRequest
 
     with reported(output):
         session = session_with(server, files, output)
         with session.client() as client:
             zone = client.catalog.GetCinema(GetCinemaRequest(cinema_id=cinema)).cinema.time_zone
-            first_day = from_date or latest_business_day(datetime.now(UTC), zone).isoformat()
             try:
-                first, until = parse_period(first_day, until_date or day_after(first_day))
+                first, until = reported_days(from_date, until_date, datetime.now(UTC), zone)
             except InvalidRequest as error:
                 fail(output, ExitCode.USAGE, str(error))
             response = client.box_office.GetSalesReport(
