@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from cinema_grpc.cli.client.servers import BadServer, TlsFiles, parse_server, system_roots
+from cinema_grpc.cli.client.servers import BadInput, TlsFiles, parse_server, system_roots
 from tests.certificates import Authority
 
 
@@ -33,7 +33,7 @@ def test_plaintext_only_to_loopback(text: str, url: str) -> None:
     "text", ["", "cinema.example", "cinema.example:", "::1:50051", "ftp://cinema.example:21", "a b:1"]
 )
 def test_other_forms_are_refused(text: str) -> None:
-    with pytest.raises(BadServer, match=r"--server: must be HOST:PORT, .*; http:// or https:// may stand before it"):
+    with pytest.raises(BadInput, match=r"--server: must be HOST:PORT, .*; http:// or https:// may stand before it"):
         parse_server(text, TlsFiles())
 
 
@@ -43,13 +43,13 @@ def test_certificates(tmp_path: Path) -> None:
     file.write_bytes(Authority().certificate)
     server = parse_server("127.0.0.1:50051", TlsFiles(file))
     assert (server.plaintext, server.root_certificates) == (False, file.read_bytes())
-    with pytest.raises(BadServer, match="--ca: needs TLS"):
+    with pytest.raises(BadInput, match="--ca: needs TLS"):
         parse_server("http://127.0.0.1:50051", TlsFiles(file))
     for content in (b"", b"no certificate", b"\xff"):
         file.write_bytes(content)
-        with pytest.raises(BadServer, match="must have certificates in PEM"):
+        with pytest.raises(BadInput, match="must have certificates in PEM"):
             parse_server("127.0.0.1:50051", TlsFiles(file))
-    with pytest.raises(BadServer, match="can't read"):
+    with pytest.raises(BadInput, match="can't read"):
         parse_server("127.0.0.1:50051", TlsFiles(tmp_path / "none.pem"))
 
 
@@ -63,14 +63,14 @@ def test_own_certificates(tmp_path: Path) -> None:
     server = parse_server("127.0.0.1:50051", TlsFiles(cert=cert, key=tmp_path / "key.pem"))
     assert (server.plaintext, server.certificate_chain, server.private_key) == (False, chain, key)
     for given in (TlsFiles(cert=cert), TlsFiles(key=tmp_path / "key.pem")):
-        with pytest.raises(BadServer, match="--cert and --key need each other"):
+        with pytest.raises(BadInput, match="--cert and --key need each other"):
             parse_server("cinema.example:443", given)
     for name in ("other.pem", "locked.pem", "cert.pem"):
-        with pytest.raises(BadServer, match="its private key without a password"):
+        with pytest.raises(BadInput, match="its private key without a password"):
             parse_server("cinema.example:443", TlsFiles(cert=cert, key=tmp_path / name))
-    with pytest.raises(BadServer, match="--key: can't read"):
+    with pytest.raises(BadInput, match="--key: can't read"):
         parse_server("cinema.example:443", TlsFiles(cert=cert, key=tmp_path / "none.pem"))
-    with pytest.raises(BadServer, match="--cert: needs TLS"):
+    with pytest.raises(BadInput, match="--cert: needs TLS"):
         parse_server("http://cinema.example:80", TlsFiles(cert=cert, key=tmp_path / "key.pem"))
 
 

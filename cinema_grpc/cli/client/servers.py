@@ -13,8 +13,8 @@ PLAINTEXT, TLS = "http://", "https://"
 # ruff: noqa: PLC0415 (loading ssl takes longer than all else here, and most commands do without)
 
 
-class BadServer(ValueError):
-    """The server or the certificates that a command was given can't be used."""
+class BadInput(ValueError):
+    """What a command was given can't be used: an option, an argument, or a line of standard input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +69,17 @@ def parse_server(text: str, files: TlsFiles) -> Server:
         files: The files of the other options.
 
     Raises:
-        BadServer: The text has another form, or a file can't be read or has other content.
+        BadInput: The text has another form, or a file can't be read or has other content.
     """
     scheme = next(filter(text.startswith, (PLAINTEXT, TLS)), "")
     address = text.removeprefix(scheme).removesuffix("/" if scheme else "")
     try:
         check_address(address)
     except ValueError as error:
-        raise BadServer(f"--server: {error}; http:// or https:// may stand before it") from error
+        raise BadInput(f"--server: {error}; http:// or https:// may stand before it") from error
     given = files.given()
     if scheme == PLAINTEXT and given:
-        raise BadServer(f"{given[0]}: needs TLS, and --server says http://")
+        raise BadInput(f"{given[0]}: needs TLS, and --server says http://")
     if scheme == PLAINTEXT or (not scheme and not given and _is_loopback(address)):
         return Server(address, plaintext=True)
     roots = _read_certificates(files.ca) if files.ca else system_roots()
@@ -112,7 +112,7 @@ def _read_certificates(file: Path) -> bytes:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=content.decode("ascii"))
     except (ssl.SSLError, ValueError) as error:
-        raise BadServer(f"--ca: {file} must have certificates in PEM") from error
+        raise BadInput(f"--ca: {file} must have certificates in PEM") from error
     return content
 
 
@@ -123,13 +123,13 @@ def _read_own_certificate(files: TlsFiles) -> tuple[bytes | None, bytes | None]:
     if files.cert is None and files.key is None:
         return None, None
     if files.cert is None or files.key is None:
-        raise BadServer("--cert and --key need each other")
+        raise BadInput("--cert and --key need each other")
     chain, key = _read("--cert", files.cert), _read("--key", files.key)
     try:
         # Without a password OpenSSL would ask for that of an encrypted key, which gRPC can't read.
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(files.cert, files.key, password="")
     except (ssl.SSLError, ValueError) as error:
-        raise BadServer(
+        raise BadInput(
             f"--cert, --key: {files.cert} must have a certificate, and {files.key} its private key without a password, "
             "both in PEM"
         ) from error
@@ -140,4 +140,4 @@ def _read(option: str, file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise BadServer(f"{option}: can't read {file}: {error.strerror or error}") from error
+        raise BadInput(f"{option}: can't read {file}: {error.strerror or error}") from error

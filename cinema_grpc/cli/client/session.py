@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from cinema_grpc.cli.client.exit_codes import OF_STATUS, ExitCode
-from cinema_grpc.cli.client.servers import DEFAULT, BadServer, Server, TlsFiles, parse_server
+from cinema_grpc.cli.client.servers import DEFAULT, BadInput, Server, TlsFiles, parse_server
 from cinema_grpc.cli.client.token_store import BadTokenFile, SharedSignIn, SignIn, TokenStore
 from cinema_grpc.cli.printing import refuse
 
@@ -135,7 +135,7 @@ def session_with(server: str, files: TlsFiles, output: str) -> Session:
     """Return the session of a command with these options.
 
     Raises:
-        BadServer: An option is wrong.
+        BadInput: An option is wrong.
     """
     return Session(parse_server(server, files), TokenStore(Path(click.get_app_dir("cinema")) / "sign-ins"), output)
 
@@ -145,7 +145,7 @@ def reported(output: str) -> Iterator[None]:
     """Write an expected error in one line to standard error, and exit with its code; as JSON if `output` says so."""
     try:
         yield
-    except (BadServer, BadTokenFile) as error:
+    except (BadInput, BadTokenFile) as error:
         fail(output, ExitCode.USAGE, str(error))
     except Exception as error:
         if (failure := _failure_of(error)) is None:
@@ -215,24 +215,24 @@ def read_code() -> str:
     """Return the code of a ticket: the first line of standard input.
 
     Raises:
-        BadServer: The line is not UTF-8.
+        BadInput: The line is not UTF-8.
     """
     try:
         return checked("CODE", sys.stdin.readline().strip())
     except UnicodeDecodeError as error:
-        raise BadServer("CODE: must be UTF-8") from error
+        raise BadInput("CODE: must be UTF-8") from error
 
 
 def checked(name: str, text: str) -> str:
     """Return a text of the caller's, unless it has bytes that are not UTF-8.
 
     Raises:
-        BadServer: It has. Python keeps them as surrogates, which no message can hold.
+        BadInput: It has. Python keeps them as surrogates, which no message can hold.
     """
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise BadServer(f"{name}: must be UTF-8") from error
+        raise BadInput(f"{name}: must be UTF-8") from error
     return text
 
 
