@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -10,13 +10,38 @@ from cinema_client.cinema.v1 import catalog_pb2, showtime_pb2
 from rich.console import Console, RenderableType
 
 from cinema_grpc.cli.client.seat_map import House, SeatMap, areas
-from tests.cli.houses import all_free, auditorium, labels, letters
 
 HELD, SOLD, BLOCKED = (
     showtime_pb2.SEAT_STATUS_HELD,
     showtime_pb2.SEAT_STATUS_SOLD,
     showtime_pb2.SEAT_STATUS_BLOCKED,
 )
+
+
+def auditorium(rows: Mapping[str, Sequence[int]], **more: object) -> catalog_pb2.Auditorium:
+    """Return an auditorium of rows with the lengths of their sections."""
+    made = catalog_pb2.Auditorium(**more)  # type: ignore[arg-type]
+    for label, sections in rows.items():
+        made.rows.add(label=label, sections=sections)
+    return made
+
+
+def labels(house: catalog_pb2.Auditorium) -> Iterable[str]:
+    """Return the labels of all seats."""
+    return (f"{row.label}{number}" for row in house.rows for number in range(1, sum(row.sections) + 1))
+
+
+def all_free(house: catalog_pb2.Auditorium) -> dict[str, int]:
+    """Return the status of each seat, if all are free."""
+    return dict.fromkeys(labels(house), showtime_pb2.SEAT_STATUS_AVAILABLE)
+
+
+def letters(count: int) -> list[str]:
+    """Return so many row labels: A to Z, then AA to AZ, and so on."""
+    single = [chr(ord("A") + number) for number in range(26)]
+    return [*single, *(f"{first}{second}" for first in single for second in single)][:count]
+
+
 STUDIO = auditorium(
     {"A": (2, 3), "B": (3, 4), "C": (10, 1)},
     areas=[
