@@ -10,7 +10,7 @@ A = TypeVar("A")
 
 REFUSED = b""
 """Stored instead of a response for a call that was refused although it had an effect: its money went back. A repeat is
-carried out again, and refused again by the state that it finds."""
+carried out again, and refused again by the state that it finds. No response is empty."""
 
 
 class IdempotencyKey(NamedTuple):

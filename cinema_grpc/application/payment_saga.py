@@ -46,8 +46,9 @@ logger = structlog.get_logger()
 
 A = TypeVar("A")
 
-WAITING = b""
-"""What `carry` returns in recovery while a payment waits for its customer, whose response is stored."""
+
+class WaitsForCustomer(Exception):
+    """The customer has to act before the payment can go on, and the response that says so is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +76,8 @@ class PaymentSaga:
         """Carry an attempt from its present state to its end, or until the customer has to act.
 
         Returns:
-            The response to its call, if the booking is CONFIRMED or the customer has to act; in recovery WAITING
-            if the customer has to act; None if the attempt is VOIDED.
+            The response to its call, if the booking is CONFIRMED or the customer has to act; None if the attempt is
+            VOIDED.
 
         Args:
             booking: The booking.
@@ -88,6 +89,7 @@ class PaymentSaga:
             HoldExpired, ShowtimeCancelled: The charge came too late, and its refund is stored.
             PaymentUnavailable: With a `payer`: recovery has to go on.
             HoldExpired, BookingNotReserved, SalesClosed, PaymentInProgress: Another process called the attempt off.
+            WaitsForCustomer: Without a `payer`.
             Exception: Without a `payer`: the provider or the database failed.
         """
         attempt_id, charge = attempt.attempt_id, charge_of(booking, attempt)
@@ -149,12 +151,14 @@ class PaymentSaga:
         if isinstance(outcome, Taken):
             return await self._settle_charge(booking, attempt, payer)
         if attempt.action and payer is None and await self._waits(booking, attempt.attempt_id):
-            return WAITING  # the customer's next call gets the outcome, and the reason of a decline
+            raise WaitsForCustomer  # the customer's next call gets the outcome, and the reason of a decline
         if isinstance(outcome, Declined):
             return await self._settle_decline(booking, charge, attempt, payer, outcome)
         if isinstance(outcome, ActionRequired):
             asked = await self._ask_customer(booking, attempt, payer, outcome)
-            return WAITING if payer is None and asked is not None else asked
+            if payer is None and asked is not None:
+                raise WaitsForCustomer
+            return asked
         return None
 
     async def _waits(self, booking: Booking, attempt_id: str) -> bool:

@@ -16,7 +16,7 @@ from cinema_grpc.application.box_office.command import Command, Decision
 from cinema_grpc.application.errors import CommitOutcomeUnknown, PaymentUnavailable, ShuttingDown
 from cinema_grpc.application.idempotency import IdempotencyKey, IdempotentCall, request_text
 from cinema_grpc.application.payment_ports import OpenAttempt, PaymentStore
-from cinema_grpc.application.payment_saga import WAITING, PaymentSaga
+from cinema_grpc.application.payment_saga import PaymentSaga, WaitsForCustomer
 from cinema_grpc.application.payment_steps import Payer
 from cinema_grpc.application.retry_policy import BATCH_SIZE, MAXIMUM_TRIES, PROVIDER_SECONDS, backoff
 from cinema_grpc.domain.booking import Booking
@@ -206,8 +206,8 @@ class Payments:
             if unsettled is None:
                 return
             response = await self._saga.carry(booking, unsettled)
-            if response == WAITING:
-                return
+        except WaitsForCustomer:
+            return
         except (PaymentDeclined, HoldExpired, ShowtimeCancelled) as end:
             logger.info("an open payment is settled", **context, outcome=end.reason)
         except Exception as error:  # noqa: BLE001 (an attempt that fails must not stop the others)
