@@ -15,9 +15,9 @@ import uuid_utils
 from cinema_grpc.application.box_office.box_office import BoxOffice
 from cinema_grpc.application.box_office.command import Command, Decision
 from cinema_grpc.application.box_office.preview import Preview
+from cinema_grpc.application.door_ports import IssuedTicket, ListedTickets, Place, TicketReader
 from cinema_grpc.application.idempotency import IdempotentCall
 from cinema_grpc.application.ports import BookingReader
-from cinema_grpc.application.ticket_reader import IssuedTicket, ListedTickets, Place, TicketReader
 from cinema_grpc.application.tickets import TicketCodes
 from cinema_grpc.domain.booking_errors import NotBookingOwner
 from cinema_grpc.domain.door import (

@@ -8,7 +8,7 @@ from cinema.v1 import ticket_pb2
 from cinema.v1 import ticket_service_pb2 as pb
 
 from cinema_grpc.application.door import OfflineRedemption, RecordedRedemption, Visit
-from cinema_grpc.application.ticket_reader import Place
+from cinema_grpc.application.door_ports import Place
 from cinema_grpc.domain.door import DoorTicket, RecordOutcome
 from cinema_grpc.domain.errors import FieldViolation, InvalidRequest, violations_of
 from cinema_grpc.domain.text import GATE, clean

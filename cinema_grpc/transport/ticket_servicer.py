@@ -7,7 +7,7 @@ from cinema.v1 import ticket_service_pb2 as pb
 from cinema.v1 import ticket_service_pb2_grpc
 
 from cinema_grpc.application.door import Door
-from cinema_grpc.application.ticket_reader import Place
+from cinema_grpc.application.door_ports import Place
 from cinema_grpc.domain.account import Role
 from cinema_grpc.domain.door import DoorTicket
 from cinema_grpc.transport import security_log

@@ -9,8 +9,8 @@ from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.sales_reader import SqlSalesReader
 from cinema_grpc.adapters.database.ticket_reader import SqlTicketReader
+from cinema_grpc.application.door_ports import Place
 from cinema_grpc.application.sales_report import SalesFilter, SalesReports
-from cinema_grpc.application.ticket_reader import Place
 from cinema_grpc.domain.sales import SalesGroup
 from tests.builders import NOW
 from tests.store.desk_rows import booking, furnished, write

@@ -11,7 +11,7 @@ from cinema_grpc.adapters.database.booking_rows import COLUMNS, read_booking
 from cinema_grpc.adapters.database.column_types import searchable
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.statements import Query
-from cinema_grpc.application.ticket_reader import IssuedTicket, ListedTickets, Place
+from cinema_grpc.application.door_ports import IssuedTicket, ListedTickets, Place
 from cinema_grpc.domain.door import DoorTicket, door_tickets
 
 _TICKET, _BOOKING = schema.ticket.c, schema.booking.c

@@ -1,4 +1,4 @@
-"""Reading tickets for the door."""
+"""Ports of the door: reading tickets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
