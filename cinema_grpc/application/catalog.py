@@ -17,10 +17,10 @@ from cinema_grpc.application.catalog_rules import (
 )
 from cinema_grpc.application.idempotency import IdempotentCall, ResponseSlot, StoredResponse
 from cinema_grpc.application.ports import CatalogStore, ResponseAlreadyStored
-from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie, new_showtime
+from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie, check_not_archived, new_showtime
 from cinema_grpc.domain.errors import AuditoriumNotFound, CinemaNotFound, FieldViolation, InvalidRequest, MovieNotFound
 from cinema_grpc.domain.money import Money
-from cinema_grpc.domain.pricing import PriceLine
+from cinema_grpc.domain.pricing import PriceLine, PriceList, single_price
 from cinema_grpc.domain.seating import SeatArea, SeatPlan, SeatRow, WheelchairSpace
 from cinema_grpc.domain.terms import SeatGapPolicy
 from cinema_grpc.domain.text import clean
@@ -149,8 +149,10 @@ class Catalog:
         """
 
         def schedule(movie: Movie, cinema: Cinema, auditorium: Auditorium) -> ListedShowtime:
-            prices = lines if price is None else price
-            return new_showtime(str(uuid7()), movie, cinema, auditorium, start_time, prices, seat_gap_policy)
+            check_not_archived(movie, cinema, auditorium)
+            categories = auditorium.categories
+            made = PriceList(lines, categories) if price is None else single_price(price, categories)
+            return new_showtime(str(uuid7()), movie, cinema, auditorium, start_time, made, seat_gap_policy)
 
         async def carry_out(slot: ResponseSlot[ListedShowtime] | None) -> ListedShowtime:
             if violations := await self.showtime_violations(start_time, price, prices):

@@ -99,7 +99,10 @@ class ExistingShowtime:
 
 @dataclass(frozen=True, slots=True)
 class Existing:
-    """What is there: all entries that are not archived, and the showtimes of `auditoriums` that have not ended."""
+    """What is there of what the files name: movies and cinemas that are not archived, and all auditoriums of these.
+
+    Of the auditoriums' showtimes it has those that the files may mean or overlap.
+    """
 
     movies: Sequence[Movie]
     cinemas: Sequence[Cinema]

@@ -16,7 +16,7 @@ from uuid_utils import uuid7
 
 from cinema_grpc.application.catalog_import import Existing, ExistingShowtime, Plan, Problem, Wanted, WantedShowtime
 from cinema_grpc.application.catalog_rules import PriceRule, showtime_violations
-from cinema_grpc.domain.catalog import FIRST_REVISION, TIME_BETWEEN_SHOWTIMES, Auditorium, Cinema, ListedShowtime, Movie
+from cinema_grpc.domain.catalog import TIME_BETWEEN_SHOWTIMES, Auditorium, Cinema, ListedShowtime, Movie, new_showtime
 from cinema_grpc.domain.errors import FieldViolation, InvalidRequest, rfc3339
 from cinema_grpc.domain.pricing import PriceList, single_price
 from cinema_grpc.domain.text import clean
@@ -104,7 +104,7 @@ class _Planner:
         elif violations := showtime_violations(start_time, row.price, row.prices, self._now, self._price_rule):
             self._refuse(row.place, violations)
         elif (prices := self._prices(row, auditorium)) is not None:
-            showtime = _showtime(movie, cinema, auditorium, start_time, prices, row)
+            showtime = new_showtime(str(uuid7()), movie, cinema, auditorium, start_time, prices, row.seat_gap_policy)
             self.plan.showtimes.append(showtime)
             self._places_of_showtimes[showtime.showtime_id] = row.place
 
@@ -207,25 +207,6 @@ def _by_key(entries: Iterable[E], key: Callable[[E], Hashable]) -> dict[Hashable
 
 def _differing(there: E, entry: E, fields: Iterable[str]) -> list[str]:
     return [field for field in fields if getattr(there, field) != getattr(entry, field)]
-
-
-def _showtime(
-    movie: Movie, cinema: Cinema, auditorium: Auditorium, start_time: datetime, prices: PriceList, row: WantedShowtime
-) -> ListedShowtime:
-    return ListedShowtime(
-        showtime_id=str(uuid7()),
-        movie=movie,
-        cinema=cinema,
-        auditorium_id=auditorium.auditorium_id,
-        auditorium_name=auditorium.name,
-        start_time=start_time,
-        end_time=start_time + movie.runtime,
-        prices=prices,
-        seat_gap_policy=row.seat_gap_policy,
-        total_seats=auditorium.total_seats,
-        available_seats=auditorium.total_seats,
-        revision=FIRST_REVISION,
-    )
 
 
 def _overlap(

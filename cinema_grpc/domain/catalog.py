@@ -1,12 +1,11 @@
 """Movies, cinemas, auditoriums and listed showtimes."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cinema_grpc.domain.errors import Archived, FieldViolation, InvalidRequest, ShowtimeOverlap, rfc3339
 from cinema_grpc.domain.money import Money
-from cinema_grpc.domain.pricing import LARGEST_PRICE, PriceLine, PriceList, single_price
+from cinema_grpc.domain.pricing import LARGEST_PRICE, PriceList
 from cinema_grpc.domain.seating import SeatArea, SeatPlan, SeatRow, WheelchairSpace
 from cinema_grpc.domain.terms import SeatGapPolicy, ShowtimeStatus
 
@@ -103,7 +102,7 @@ def new_showtime(
     cinema: Cinema,
     auditorium: Auditorium,
     start_time: datetime,
-    prices: Money | Sequence[PriceLine],
+    prices: PriceList,
     seat_gap_policy: SeatGapPolicy,
 ) -> ListedShowtime:
     """Return a new showtime, which ends after the runtime of its movie.
@@ -114,15 +113,9 @@ def new_showtime(
         cinema: The cinema of the auditorium.
         auditorium: Where it is shown.
         start_time: Its start.
-        prices: The price of every seat, or the lines of a price list.
+        prices: The prices of its seats.
         seat_gap_policy: Whether a booking may strand a single seat.
-
-    Raises:
-        Archived: The movie, the cinema or the auditorium is archived.
-        InvalidRequest: The seats can't be sold at these prices.
     """
-    check_not_archived(movie, cinema, auditorium)
-    categories = auditorium.categories
     return ListedShowtime(
         showtime_id=showtime_id,
         movie=movie,
@@ -131,7 +124,7 @@ def new_showtime(
         auditorium_name=auditorium.name,
         start_time=start_time,
         end_time=start_time + movie.runtime,
-        prices=single_price(prices, categories) if isinstance(prices, Money) else PriceList(prices, categories),
+        prices=prices,
         seat_gap_policy=seat_gap_policy,
         total_seats=auditorium.total_seats,
         available_seats=auditorium.total_seats,
