@@ -6,7 +6,7 @@ The server counts in plain numbers. They are read when Prometheus asks, in a thr
 import itertools
 import socket
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from http.server import ThreadingHTTPServer
 from socketserver import TCPServer
@@ -62,13 +62,11 @@ class _SourceCollector(Collector):
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
 
-    def describe(self) -> Iterable[PrometheusMetric]:
-        """Return nothing: the registry would collect all metrics to learn their names."""
-        return ()
-
     def collect(self) -> Iterable[PrometheusMetric]:
         """Read all metrics."""
-        families: dict[Metric, Any] = {each: FAMILIES[each.kind](each) for each in METRICS}
+        families: dict[Metric, Any] = {
+            each: FAMILIES[each.kind](each.name, each.meaning, labels=each.labels) for each in METRICS
+        }
         for metric, value, labels in self._sources.read():
             if isinstance(value, Distribution):
                 families[metric].add_metric(labels, _buckets(value), value.total)
@@ -77,10 +75,10 @@ class _SourceCollector(Collector):
         return families.values()
 
 
-FAMILIES: Mapping[Kind, Callable[[Metric], PrometheusMetric]] = {
-    Kind.COUNTER: lambda each: CounterMetricFamily(each.name, each.meaning, labels=each.labels),
-    Kind.GAUGE: lambda each: GaugeMetricFamily(each.name, each.meaning, labels=each.labels),
-    Kind.HISTOGRAM: lambda each: HistogramMetricFamily(each.name, each.meaning, labels=each.labels),
+FAMILIES: Mapping[Kind, type[Any]] = {
+    Kind.COUNTER: CounterMetricFamily,
+    Kind.GAUGE: GaugeMetricFamily,
+    Kind.HISTOGRAM: HistogramMetricFamily,
 }
 
 
