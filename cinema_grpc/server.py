@@ -42,8 +42,8 @@ class CinemaServer:
         accounts, account_store, catalog, listings, bookings, counter, scheduling: Services that the demo and the
             commands use.
         event_feed: Reads events, and assigns positions to them.
-        expire_holds, recover_payments, pay_refunds, delete_expired, delete_events: Background tasks on what is stored.
-        watch_keys, watch_storage: Background tasks that react to changes from outside.
+        tasks: The background tasks, but for the next one.
+        watch_storage: Keeps the reported health up to date.
     """
 
     def __init__(
@@ -72,7 +72,6 @@ class CinemaServer:
         self._passwords = passwords or Argon2Passwords(longest_wait=longest_wait)
         identity = build_identity(settings, jwt_secret, self.database, clock or SystemClock(), self._passwords)
         self.accounts, self.account_store = identity.accounts, identity.account_store
-        self._key_reload = identity.key_reload
         self._tickets = build_tickets(settings, jwt_secret)
         self._instruments = Instruments(settings)
         self._provider = build_provider(settings, self.database) if gateway is None else PaymentProvider(gateway)
@@ -83,12 +82,8 @@ class CinemaServer:
         self.catalog, self.listings, self.scheduling = selling.catalog, selling.listings, selling.scheduling
         self.bookings, self.counter, self.event_feed = selling.bookings, selling.counter, selling.event_feed
         self._backlog = BacklogWatch(SqlBacklogReader(self.database, selling.event_store))
-        tasks = build_tasks(settings, self.database, identity, selling, self._tickets.key_reload, self._backlog)
-        self.expire_holds, self.recover_payments = tasks.expire_holds, tasks.recover_payments
-        self.pay_refunds, self.delete_expired = tasks.pay_refunds, tasks.delete_expired
-        self.delete_events, self.watch_keys = tasks.delete_events, tasks.watch_keys
+        self.tasks = build_tasks(settings, self.database, identity, selling, self._tickets.key_reload, self._backlog)
         self.watch_storage = BackgroundTask("storage watch", self._check_storage, SECONDS_BETWEEN_CHECKS)
-        self._background = tasks.to_run
         self._application = _application(settings, identity, selling)
         self._server: Server | None = None
         self._alone = ExitStack()
@@ -126,7 +121,7 @@ class CinemaServer:
         await bring_up_to_date(self.database, SELLING, with_migration=with_migration)
         await self._provider.check()
         self._selling.box_office.start()
-        for task in self._background:
+        for task in self.tasks.to_run:
             task.start()
 
     async def listen(self, *, shared_port: bool = False) -> None:
@@ -192,7 +187,7 @@ class CinemaServer:
             last_to_first.callback(self._passwords.close)
             last_to_first.callback(self._instruments.close)
             last_to_first.push_async_callback(self._selling.box_office.stop)
-            for task in self._background:
+            for task in self.tasks.to_run:
                 last_to_first.push_async_callback(task.stop)
             # Payments stop a moment before the calls that wait for them, so that these get SHUTTING_DOWN.
             last_to_first.push_async_callback(self._selling.payments.stop, 0.9 * grace)
@@ -218,7 +213,7 @@ class CinemaServer:
             seat_watch=self._selling.seat_watch,
             cache=self._selling.cache,
             database=self.database,
-            tasks=[*self._background, self.watch_storage],
+            tasks=[*self.tasks.to_run, self.watch_storage],
         )
 
 

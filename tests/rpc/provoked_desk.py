@@ -46,7 +46,7 @@ async def position_trimmed(app: App) -> Refusal:
         if page.events:
             break
     app.clock.advance(timedelta(days=31))
-    await app.server.delete_events._run_pass()
+    await app.server.tasks.delete_events._run_pass()
     await app.sign_in("staff")
     return await refusal(app.events.ListEvents(request, metadata=await app.staff()))
 

@@ -262,13 +262,13 @@ class Round:
         """Do what the server does by itself."""
         server = self.app.server
         for task in (
-            server.expire_holds,
-            server.recover_payments,
-            server.pay_refunds,
-            server.delete_expired,
+            server.tasks.expire_holds,
+            server.tasks.recover_payments,
+            server.tasks.pay_refunds,
+            server.tasks.delete_expired,
             server.event_feed.sequence,
             server.event_feed.follow,
-            server.delete_events,
+            server.tasks.delete_events,
         ):
             await task.stop()
             await task._run_pass()

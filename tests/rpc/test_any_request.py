@@ -155,7 +155,12 @@ async def a_world(app: App) -> World:
         **staff_values(sold, voided),
     }
     feed = app.server.event_feed
-    for task in (app.server.pay_refunds, app.server.delete_expired, app.server.delete_events, feed.sequence):
+    for task in (
+        app.server.tasks.pay_refunds,
+        app.server.tasks.delete_expired,
+        app.server.tasks.delete_events,
+        feed.sequence,
+    ):
         await task.stop()  # so that nothing is written but by calls
     return World(app, likely, [await app.customer(), await app.staff(), await app.service(), ()])
 

@@ -124,7 +124,7 @@ async def test_a_refusal_leaves_nothing_for_the_garbage_collector(app: App) -> N
 class TestLapsing:
     async def test_a_lapsed_hold_reads_expired_and_is_free(self, app: App) -> None:
         """At its end, to the microsecond, with the task that writes it down stopped."""
-        await app.server.expire_holds.stop()
+        await app.server.tasks.expire_holds.stop()
         showtime = await app.showtime()
         booking = await app.book(showtime.showtime_id, "A1", "A2")
         app.clock.advance(TEN_MINUTES - MICROSECOND)
@@ -144,10 +144,10 @@ class TestLapsing:
         showtime = await app.showtime()
         await app.book(showtime.showtime_id, "A1", "A2")
         app.clock.advance(TEN_MINUTES)
-        app.server.expire_holds.wake()
+        app.server.tasks.expire_holds.wake()
         request = showtime_service_pb2.GetShowtimeRequest(showtime_id=showtime.showtime_id)
         while (await app.showtimes.GetShowtime(request)).showtime.revision < 3:
-            app.server.expire_holds.wake()
+            app.server.tasks.expire_holds.wake()
 
 
 class TestConfirmPayment:
@@ -215,7 +215,7 @@ class TestCancelling:
         await app.pay(booking.booking_id)
         await app.cancel(booking.booking_id)
         while (await app.read(booking.booking_id)).refund.status != pb.REFUND_STATUS_COMPLETED:
-            app.server.pay_refunds.wake()
+            app.server.tasks.pay_refunds.wake()
 
     async def test_a_hold_costs_nothing(self, app: App) -> None:
         booking = await app.book((await app.showtime()).showtime_id, "A1", "A2")

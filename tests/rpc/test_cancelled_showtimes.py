@@ -23,7 +23,7 @@ REASON = "the projector is broken"
 
 async def a_full_house(app: App) -> tuple[str, dict[str, pb.Booking]]:
     """Put a showtime on, at 999 a seat, with a booking in each state; return its identifier and the bookings."""
-    await app.server.expire_holds.stop()
+    await app.server.tasks.expire_holds.stop()
     showtime_id = (await app.showtime(price=999)).showtime_id
     bookings = {"expired": await app.book(showtime_id, "B7", "B8")}
     app.clock.advance(timedelta(minutes=10))
@@ -74,7 +74,7 @@ class TestPreview:
     async def test_it_binds(self, app: App) -> None:
         """Executed with its revision, the cancellation has the impact that it showed."""
         showtime_id, _ = await a_full_house(app)
-        await app.server.expire_holds._run_pass()  # writes down the hold that has lapsed
+        await app.server.tasks.expire_holds._run_pass()  # writes down the hold that has lapsed
         preview = await app.cancel_showtime(showtime_id, validate_only=True)
         done = await app.cancel_showtime(showtime_id, expected_revision=preview.showtime.revision)
         assert done.impact == preview.impact
@@ -82,7 +82,7 @@ class TestPreview:
 
     async def test_or_nothing_is_done(self, app: App) -> None:
         """After a booking, a payment, a change of blocks, or the lapse of a hold, written down or not."""
-        await app.server.expire_holds.stop()
+        await app.server.tasks.expire_holds.stop()
         showtime_id = (await app.showtime()).showtime_id
         booking = await app.book(showtime_id, "A1", "A2")
         other = await app.book(showtime_id, "A5", "A6", by="bob")
@@ -121,7 +121,7 @@ class TestPreview:
 class TestCancelling:
     async def test_every_booking_that_keeps_seats(self, app: App) -> None:
         """Is CANCELLED because of the showtime; what was paid and not refunded yet is owed back."""
-        await app.server.pay_refunds.stop()
+        await app.server.tasks.pay_refunds.stop()
         showtime_id, bookings = await a_full_house(app)
         app.clock.advance(timedelta(minutes=1))
         now = app.clock.now()
@@ -157,7 +157,7 @@ class TestCancelling:
                 while (
                     len(waiting := (await app.box_office.ListRefunds(request, metadata=await app.staff())).refunds) > 1
                 ):
-                    app.server.pay_refunds.wake()
+                    app.server.tasks.pay_refunds.wake()
             assert sorted(provider.refunds) == [500, 1_998, 2_497]
             assert waiting[0].sale.channel == pb.SALE_CHANNEL_COUNTER
 
@@ -246,7 +246,7 @@ class TestAfterwards:
             assert (read.refund.percent, read.refund.amount.minor_units) == (100, 2_500)
             async with asyncio.timeout(30):
                 while provider.refunds != [2_500]:
-                    app.server.pay_refunds.wake()
+                    app.server.tasks.pay_refunds.wake()
                     await asyncio.sleep(0.01)
 
 

@@ -76,7 +76,7 @@ class TestSelling:
         assert (await refusal(app.read(sold.booking_id, by="staff"))).reason == "NOT_BOOKING_OWNER"
         assert (await app.quote(sold.booking_id, "A1")).refund_amount.minor_units == 1_200
         kept = await app.cancel(sold.booking_id, "A1")
-        await app.server.pay_refunds._run_pass()
+        await app.server.tasks.pay_refunds._run_pass()
         assert (await app.read(sold.booking_id)).refund.status == pb.REFUND_STATUS_PENDING
         request = box_office_service_pb2.SettleRefundRequest(refund_id=kept.refund.refund_id, note="in cash")
         await app.box_office.SettleRefund(request, metadata=await app.staff())
@@ -101,7 +101,7 @@ class TestSelling:
         async with running(database_url, gateway=provider) as app:
             sold = await app.sell((await a_showtime(app)).showtime_id, "A1", "A2")
             await app.void(sold.booking_id)
-            await app.server.pay_refunds._run_pass()
+            await app.server.tasks.pay_refunds._run_pass()
         assert (provider.charges, provider.refunds) == ([], [])
 
     async def test_a_hundred_seats(self, app: App) -> None:

@@ -135,7 +135,7 @@ async def test_sales(app: App) -> None:
     await app.cancel(held.booking_id)
     await app.book(showtime.showtime_id, "B1", "B2")
     app.clock.advance(timedelta(minutes=11))
-    app.server.expire_holds.wake()
+    app.server.tasks.expire_holds.wake()
     await until(app, "cinema_booking_events_total", 1, type="HOLD_EXPIRED")
     found = await until(app, "cinema_booking_events_total", 1, type="REFUND_COMPLETED")
     events = {
@@ -174,7 +174,7 @@ async def test_refunds_that_are_not_paid_yet(url: str) -> None:
         assert found.value("cinema_refunds_pending_oldest_seconds") == 90
         provider.faults = FaultProfile()
         clock.advance(timedelta(hours=1))
-        app.server.pay_refunds.wake()
+        app.server.tasks.pay_refunds.wake()
         await until(app, "cinema_booking_events_total", 1, type="REFUND_COMPLETED")
         await app.server._backlog.run_pass()
         found = await read(app)

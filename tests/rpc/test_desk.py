@@ -183,7 +183,7 @@ async def test_a_refund_that_the_provider_did_not_pay(database_url: str) -> None
         async with asyncio.timeout(60):
             while not (failed := await refunds(app, status=FAILED, showtime_id=showtime_id)):
                 await app.pass_time(timedelta(hours=1))
-                app.server.pay_refunds.wake()
+                app.server.tasks.pay_refunds.wake()
                 await asyncio.sleep(0.01)
         assert [each.sale.channel for each in failed] == [booking_pb2.SALE_CHANNEL_ONLINE]
         settled = await settle(app, refund_id, "by bank transfer")

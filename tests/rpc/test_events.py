@@ -78,11 +78,11 @@ async def a_story(app: App) -> showtime_pb2.Showtime:
     await app.void(sold.booking_id, "A9", percent=0)
     await app.book(at, "A6", "A7", by="bob")
     await app.pass_time(timedelta(minutes=10))
-    await app.server.expire_holds._run_pass()
+    await app.server.tasks.expire_holds._run_pass()
     await app.update_showtime(at, changes={"start_time": moment(NOW + timedelta(days=3))})
-    await app.server.pay_refunds._run_pass()
+    await app.server.tasks.pay_refunds._run_pass()
     await app.cancel_showtime(at)
-    await app.server.pay_refunds._run_pass()
+    await app.server.tasks.pay_refunds._run_pass()
     return showtime
 
 

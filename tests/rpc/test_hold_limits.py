@@ -36,7 +36,7 @@ async def test_seats_on_hold_over_all_showtimes(database_url: str) -> None:
         await app.cancel(first.booking_id)
         await app.book(two, "A2", "A3", "A4")
         assert (await refusal(app.book(one, "A1"))).reason == "HOLD_LIMIT"
-        await app.server.expire_holds.stop()
+        await app.server.tasks.expire_holds.stop()
         app.clock.advance(TEN_MINUTES)
         await app.book(one, "A1", "A2", "A3", "A4")
 
@@ -73,7 +73,7 @@ async def test_after_three_unpaid_holds_the_next_waits(database_url: str) -> Non
         for _ in range(2):
             await app.cancel((await app.book(one, "A1")).booking_id)
         await app.book(one, "A1")
-        await app.server.expire_holds.stop()
+        await app.server.tasks.expire_holds.stop()
         app.clock.advance(TEN_MINUTES)
         refused = await refusal(app.book(one, "A1"))
         assert (refused.code, refused.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_ATTEMPTS")

@@ -33,7 +33,7 @@ class TestListBookings:
 
     async def test_filters(self, app: App) -> None:
         """By showtime and by status, which reads as it is now: a lapsed hold is EXPIRED."""
-        await app.server.expire_holds.stop()
+        await app.server.tasks.expire_holds.stop()
         one, other = await app.showtime(), await app.showtime()
         lapsed = await app.book(one.showtime_id, "A1", "A2")
         paid = await app.book(one.showtime_id, "A3", "A4")

@@ -48,7 +48,7 @@ async def test_a_refund_that_is_given_up(url: str) -> None:
         await app.pay(held.booking_id)
         provider.faults = FaultProfile(fail_before=1)
         await app.cancel(held.booking_id)
-        assert await hours_until_counted(app, clock, app.server.pay_refunds, "cinema_refunds_given_up_total") > 1
+        assert await hours_until_counted(app, clock, app.server.tasks.pay_refunds, "cinema_refunds_given_up_total") > 1
 
 
 async def test_a_payment_that_can_not_be_settled(url: str) -> None:
@@ -56,7 +56,7 @@ async def test_a_payment_that_can_not_be_settled(url: str) -> None:
     async with running(url, clock, provider, metrics_address=ANY_PORT, payment_grace_seconds=0.05) as app:
         held = await app.book((await app.showtime()).showtime_id, "A1", "A2")
         assert (await refusal(app.pay(held.booking_id))).reason == "PAYMENT_UNAVAILABLE"
-        task = app.server.recover_payments
+        task = app.server.tasks.recover_payments
         assert await hours_until_counted(app, clock, task, "cinema_payments_overdue_total") > 1
 
 

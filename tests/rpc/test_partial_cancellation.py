@@ -30,7 +30,7 @@ def seats_of(booking: pb.Booking) -> dict[str, int]:
 class TestPaidBookings:
     async def test_a_part_leaves_the_rest_as_it_is(self, app: App) -> None:
         """Its ticket is void and the seat is free; the total stays, and a later refund has only the rest."""
-        await app.server.pay_refunds.stop()
+        await app.server.tasks.pay_refunds.stop()
         booking = await bought(app, "A1", "A2", "A3")
         app.clock.advance(timedelta(minutes=1))
         kept = await app.cancel(booking.booking_id, "A2")
@@ -92,7 +92,7 @@ class TestPaidBookings:
             while {each.status for each in (await app.read(booking.booking_id)).refunds} != {
                 pb.REFUND_STATUS_COMPLETED
             }:
-                app.server.pay_refunds.wake()
+                app.server.tasks.pay_refunds.wake()
         assert (provider.charges, provider.refunds) == ([999], [333, 333])
 
     async def test_a_freed_seat_can_be_sold_again(self, app: App) -> None:

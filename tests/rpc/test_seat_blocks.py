@@ -89,7 +89,7 @@ class TestBlocking:
 
     async def test_taken_seats_are_all_named(self, app: App) -> None:
         """Held and sold ones; nothing is blocked or released then. A lapsed hold is no obstacle."""
-        await app.server.expire_holds.stop()
+        await app.server.tasks.expire_holds.stop()
         showtime_id = (await app.showtime()).showtime_id
         await app.block(showtime_id, "B8")
         await app.book(showtime_id, "A1", "A2")
@@ -166,7 +166,7 @@ class TestRefusals:
 class TestRelease:
     async def test_to_the_microsecond_without_any_task(self, app: App) -> None:
         """In the seat map, in lists, for claims; and the block is gone from its list."""
-        await app.server.expire_holds.stop()
+        await app.server.tasks.expire_holds.stop()
         showtime_id, until = (await app.showtime()).showtime_id, NOW + HOUR
         await app.block(showtime_id, "A1", "A2", until=until)
         await app.block(showtime_id, "B1", "B2")
@@ -185,7 +185,7 @@ class TestRelease:
 
     async def test_a_seat_of_it_is_claimed(self, app: App) -> None:
         """The others of the block are free too."""
-        await app.server.expire_holds.stop()
+        await app.server.tasks.expire_holds.stop()
         showtime_id = (await app.showtime()).showtime_id
         await app.block(showtime_id, "A1", "A2", "A3", "A4", until=NOW + HOUR)
         await app.pass_time(HOUR)
@@ -204,12 +204,12 @@ class TestRelease:
         await app.pass_time(HOUR)
         async with asyncio.timeout(30):
             while (await app.read_showtime(showtime_id)).revision == blocked.showtime.revision:
-                app.server.expire_holds.wake()
+                app.server.tasks.expire_holds.wake()
         assert await app.seat_states(showtime_id) == {}
         assert (await listed(app))[0].available_seats == 18
 
     async def test_a_lapsed_block_may_be_blocked_again(self, app: App) -> None:
-        await app.server.expire_holds.stop()
+        await app.server.tasks.expire_holds.stop()
         showtime_id = (await app.showtime()).showtime_id
         await app.block(showtime_id, "A1", "A2", until=NOW + HOUR)
         await app.pass_time(HOUR)

@@ -140,7 +140,7 @@ class TestFreeBookings:
             cancelled = await app.cancel(paid.booking_id)
             assert (cancelled.refund.amount.minor_units, cancelled.refund.percent) == (0, 100)
             assert cancelled.refund.status == pb.REFUND_STATUS_COMPLETED
-            await app.server.pay_refunds._run_pass()
+            await app.server.tasks.pay_refunds._run_pass()
         assert (provider.charges, provider.refunds) == ([], [])
 
     async def test_a_booking_that_costs_something_needs_a_token(self, app: App) -> None:

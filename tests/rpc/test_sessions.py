@@ -228,7 +228,7 @@ class TestChangePassword:
 
 async def test_lapsed_sessions_are_deleted(app: App) -> None:
     """In small batches, and no others."""
-    await app.server.delete_expired.stop()
+    await app.server.tasks.delete_expired.stop()
     await register(app)
     for _ in range(4):
         await login(app)

@@ -202,7 +202,7 @@ class TestGetShowtime:
     async def test_the_count_and_the_revision_go_with_the_seats(self, programme: Programme) -> None:
         """Free seats are counted as shown, here and in the list; the revision grows with each change."""
         app, showtime_id = programme.app, (await programme.create()).showtime_id
-        await app.server.pay_refunds.stop()  # which changes the booking once more when it comes to it
+        await app.server.tasks.pay_refunds.stop()  # which changes the booking once more when it comes to it
         revisions, free = [], []
 
         async def look() -> None:
@@ -229,7 +229,7 @@ class TestGetShowtime:
     async def test_a_hold_that_is_over_is_free_at_once(self, programme: Programme) -> None:
         """In both counts, with the task that writes it down stopped; then the revision has not grown yet."""
         app, showtime_id = programme.app, (await programme.create()).showtime_id
-        await app.server.expire_holds.stop()
+        await app.server.tasks.expire_holds.stop()
         await app.book(showtime_id, "A1", "A2")
         revision = (await get(app, showtime_id)).showtime.revision
         app.clock.advance(timedelta(minutes=10))

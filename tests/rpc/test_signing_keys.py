@@ -96,7 +96,7 @@ async def test_a_rotation_fails_no_call(database_url: str, folder: Path) -> None
         for step, kids in zip(steps, expected, strict=True):
             put(folder, **step)
             for app in (one, other):
-                await app.server._key_reload.run_pass()
+                await app.server.tasks.watch_keys._run_pass()
                 assert [key.kid for key in await published(app)] == kids
                 await app.sign_in("ada")
                 tokens.append(app.tokens["ada"])
@@ -128,13 +128,13 @@ async def test_changed_keys_are_read_again(database_url: str, folder: Path) -> N
     """By the server itself. While they are invalid, the old ones stay in use."""
     async with running(database_url, secret=None, signing_keys=folder) as app:
         put(folder, a=pem(P256), b=public_pem(ED25519))
-        app.server.watch_keys.wake()
+        app.server.tasks.watch_keys.wake()
         async with asyncio.timeout(30):
             while [key.kid for key in await published(app)] != [NEW, OLD]:
                 pass
         put(folder, a=pem(P256)[:50])
         with pytest.raises(BadSettings, match=r"CINEMA_SIGNING_KEYS: .*no key in PEM"):
-            await app.server._key_reload.run_pass()
+            await app.server.tasks.watch_keys._run_pass()
         app.clock.advance(timedelta(hours=1))
         await app.customer()
         await app.sign_in("ada")

@@ -111,7 +111,7 @@ async def test_a_refund_that_fails_later_is_in_the_list(app: App, stripe: Stripe
         request = box_office_service_pb2.ListRefundsRequest(status=status)
         async with asyncio.timeout(30):
             while not (refunds := (await desk.ListRefunds(request, metadata=await app.staff())).refunds):
-                app.server.pay_refunds.wake()
+                app.server.tasks.pay_refunds.wake()
                 await asyncio.sleep(0.01)
         return refunds[0].refund
 
@@ -141,7 +141,7 @@ async def test_percents_that_stripe_can_not_pay_back(app: App, stripe: StripeSer
         assert (await app.void(held.booking_id, seat, percent=percent)).refund.percent == percent
     async with asyncio.timeout(30):
         while len(stripe.account.refunds) < 2:
-            app.server.pay_refunds.wake()
+            app.server.tasks.pay_refunds.wake()
             await asyncio.sleep(0.01)
     assert sorted(each["amount"] for each in stripe.account.refunds.values()) == [340, 630]
 

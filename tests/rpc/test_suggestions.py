@@ -139,7 +139,7 @@ class TestState:
         await app.book(showtime_id, "A1", "A2")
         await app.block(showtime_id, "A3", until=NOW + timedelta(minutes=20))
         assert await suggested(app, showtime_id, 2) == []
-        await app.server.expire_holds.stop()  # so that nothing is written down
+        await app.server.tasks.expire_holds.stop()  # so that nothing is written down
         app.clock.advance(timedelta(minutes=10))
         answer = await suggest(app, showtime_id, 2)
         assert (answer.revision, [list(each.seats) for each in answer.options]) == (3, [["A1", "A2"]])

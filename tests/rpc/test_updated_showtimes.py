@@ -138,7 +138,7 @@ class TestStart:
         assert (await app.read(booking.booking_id)).hold_expire_time == moment(NOW + 10 * MINUTE)
         await move(app, showtime_id, NOW + 5 * MINUTE)
         assert (await app.read(booking.booking_id)).hold_expire_time == moment(NOW + 5 * MINUTE)
-        await app.server.expire_holds.stop()
+        await app.server.tasks.expire_holds.stop()
         app.clock.advance(5 * MINUTE)
         assert (await app.read(booking.booking_id)).status == pb.BOOKING_STATUS_EXPIRED
         assert await app.seat_states(showtime_id) == {}

@@ -26,7 +26,7 @@ async def bought(app: App, *seats: str, price: int = 333) -> pb.Booking:
 class TestPaidBookings:
     async def test_a_part_and_the_rest(self, app: App) -> None:
         """Each part at a percent of its own; the last one cancels the booking, with its reason."""
-        await app.server.pay_refunds.stop()
+        await app.server.tasks.pay_refunds.stop()
         booking = await bought(app, "A1", "A2", "A3", price=1_000)
         kept = await app.void(booking.booking_id, "A3", "A2", percent=30, reason="spilled")
         assert kept.status == pb.BOOKING_STATUS_CONFIRMED
@@ -71,7 +71,7 @@ class TestPaidBookings:
             for booking in (online, counter):
                 await app.void(booking.booking_id, percent=50)
             while (await app.read(online.booking_id)).refund.status != pb.REFUND_STATUS_COMPLETED:
-                app.server.pay_refunds.wake()
+                app.server.tasks.pay_refunds.wake()
             assert provider.refunds == [333]
             assert (await app.read(counter.booking_id, by="staff")).refund.status == pb.REFUND_STATUS_PENDING
 

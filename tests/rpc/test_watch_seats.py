@@ -59,7 +59,7 @@ class TestFirstFrame:
                 assert (frame.snapshot, len(frame.seats)) == (True, 18), unknown
 
     async def test_a_hold_that_has_ended_since_is_in_it_though_the_revision_is_the_same(self, app: App) -> None:
-        await app.server.expire_holds.stop()  # it would write that down
+        await app.server.tasks.expire_holds.stop()  # it would write that down
         showtime_id = (await app.showtime()).showtime_id
         await app.book(showtime_id, "A1", "A2")
         revision = (await app.read_showtime(showtime_id)).revision
@@ -130,7 +130,7 @@ class TestChanges:
 
     async def test_holds_and_blocks_end_at_their_moment(self, app: App) -> None:
         """The revision stays until that is written down."""
-        await app.server.expire_holds.stop()
+        await app.server.tasks.expire_holds.stop()
         showtime_id = (await app.showtime()).showtime_id
         await app.block(showtime_id, "B1", "B2", until=NOW + timedelta(minutes=20))
         await app.book(showtime_id, "A1", "A2")
@@ -146,7 +146,7 @@ class TestChanges:
 
     async def test_seats_that_are_taken_again_as_soon_as_their_hold_has_ended(self, app: App) -> None:
         """A client that saw them free at the old revision, at another server, has to get them when it resumes here."""
-        await app.server.expire_holds.stop()
+        await app.server.tasks.expire_holds.stop()
         showtime_id = (await app.showtime()).showtime_id
         await app.book(showtime_id, "A1", "A2")
         async with watching(app, showtime_id) as watcher:
