@@ -57,8 +57,9 @@ class SeatsUnavailable(CinemaError):
     reason, subject = "SEATS_UNAVAILABLE", "seats"
     template = "these seats are taken: {seats}; choose others"
 
-    def __init__(self, seats: Sequence[str]) -> None:
-        super().__init__(seats=seats)
+    def __init__(self, seats: Sequence[str], **others: Sequence[str]) -> None:
+        super().__init__(seats=seats, **others)
+        self.seats = seats
 
 
 class HouseSeatsUnavailable(SeatsUnavailable):
@@ -70,7 +71,7 @@ class HouseSeatsUnavailable(SeatsUnavailable):
     )
 
     def __init__(self, seats: Sequence[str], house_seats: Sequence[str]) -> None:
-        CinemaError.__init__(self, seats=seats, house_seats=house_seats)
+        super().__init__(seats, house_seats=house_seats)
 
 
 class NoSeatsTogether(CinemaError):

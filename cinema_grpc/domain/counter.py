@@ -60,7 +60,7 @@ def sell(
     try:
         positions, seats = choose(showtime.terms, selection, MAXIMUM_SEATS_A_SALE, owner, free=free)
     except SeatsUnavailable as refusal:
-        _check_house_seats(showtime, refusal.metadata["seats"].split(","), now)
+        _check_house_seats(showtime, refusal.seats, now)
         raise
     if not allow_gap:
         # What it relies on is not kept: it is paid for at once, so no other payment depends on it.
