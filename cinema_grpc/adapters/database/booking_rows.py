@@ -22,7 +22,6 @@ from cinema_grpc.adapters.database.terms_rows import add_terms
 from cinema_grpc.application.box_office.store import ShowtimeUpdate
 from cinema_grpc.application.idempotency import IdempotencyKey, StoredResponse
 from cinema_grpc.domain.booking import SEAT_KEEPING, BookedSeat, Booking, BookingStatus, CancelCause, Reliance
-from cinema_grpc.domain.events import events_of
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.sale import Sale, Tender
 from cinema_grpc.domain.ticket import Ticket
@@ -170,8 +169,8 @@ def _add_showtime(rows: Mapping[str, list[_Row]], update: ShowtimeUpdate) -> Non
             "decide_time": latest_time,
         }
     )
-    if events := events_of(update.changes, update.terms):
-        rows["outbox"].append(outbox_row(update.showtime_id, revision, latest_time, events))
+    if update.events:
+        rows["outbox"].append(outbox_row(update.showtime_id, revision, latest_time, update.events))
 
 
 def _add_booking(rows: Mapping[str, list[_Row]], before: Booking | None, after: Booking, revision: int) -> None:

@@ -10,6 +10,7 @@ from cinema_grpc.application.box_office.command import Batch, Decision, Done, Fa
 from cinema_grpc.application.box_office.store import Loaded, LoadRequest, ShowtimeUpdate, Version, new_commit_id
 from cinema_grpc.application.idempotency import REFUSED, IdempotencyKey, StoredResponse
 from cinema_grpc.domain.errors import CinemaError, ShowtimeNotFound
+from cinema_grpc.domain.events import events_of
 from cinema_grpc.domain.showtime import Change
 from cinema_grpc.domain.terms import ShowtimeStatus, Slot, Terms
 
@@ -94,7 +95,8 @@ def decide(batch: Batch, cached: Mapping[str, CachedShowtime], loaded: Loaded) -
         terms = None if showtime.terms_before is None else (showtime.terms_before, showtime.terms)
         if changes or terms:
             version = Version(version.revision + 1, commit_id)
-            update = ShowtimeUpdate(showtime_id, found.version, version, now, showtime.taken, changes, terms)
+            events = events_of(changes, terms)
+            update = ShowtimeUpdate(showtime_id, found.version, version, now, showtime.taken, changes, terms, events)
             result.updates.append(update)
             holds.count(changes, now)
         if before is None or before.version != version:

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 
 from cinema_grpc.application.idempotency import IdempotencyKey, StoredResponse
 from cinema_grpc.domain.booking import Booking
+from cinema_grpc.domain.events import NewEvent
 from cinema_grpc.domain.showtime import Change
 from cinema_grpc.domain.terms import Slot, Terms
 
@@ -111,6 +112,7 @@ class ShowtimeUpdate:
 
     Attributes:
         terms: Before and after; None if they did not change.
+        events: What the feed says of it.
     """
 
     showtime_id: str
@@ -119,7 +121,8 @@ class ShowtimeUpdate:
     latest_time: datetime
     taken_seats: int
     changes: Sequence[Change]
-    terms: tuple[Terms, Terms] | None = None
+    terms: tuple[Terms, Terms] | None
+    events: Sequence[NewEvent]
 
 
 class Transaction(Protocol):

@@ -168,10 +168,10 @@ MUTATIONS = (
         "tests/rpc/test_counts.py::test_calls_by_code",
     ),
     mutation(
-        "metrics: expired holds are not counted",
+        "metrics: an event counts as one seat",
         "cinema_grpc/application/sales_counts.py",
-        "            if others or update.terms is not None:\n",
-        "            if update.terms is not None:\n",
+        "+= len(event.seats)",
+        "+= 1",
         "tests/rpc/test_counts.py::test_sales",
     ),
     mutation(
