@@ -7,12 +7,12 @@ from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.retention_store import SqlRetentionStore
 from cinema_grpc.application import events, expiry, payments, retention
 from cinema_grpc.application.background import BackgroundTask
-from cinema_grpc.application.backlog import SECONDS_BETWEEN_READINGS, BacklogWatch
+from cinema_grpc.application.backlog import SECONDS_BETWEEN_READINGS
 from cinema_grpc.application.expiry import HoldExpiry
 from cinema_grpc.application.principals import SECONDS_BETWEEN_REVOCATIONS
 from cinema_grpc.config import Settings
 from cinema_grpc.identity import Identity
-from cinema_grpc.key_reload import SECONDS_BETWEEN_RELOADS, KeyReload
+from cinema_grpc.key_reload import SECONDS_BETWEEN_RELOADS
 from cinema_grpc.selling import Selling
 
 
@@ -35,14 +35,7 @@ class BackgroundTasks:
     to_run: list[BackgroundTask]
 
 
-def build_tasks(
-    settings: Settings,
-    database: Database,
-    identity: Identity,
-    selling: Selling,
-    ticket_keys: KeyReload,
-    backlog: BacklogWatch,
-) -> BackgroundTasks:
+def build_tasks(settings: Settings, database: Database, identity: Identity, selling: Selling) -> BackgroundTasks:
     """Build the background tasks. None runs before it is started."""
     expire = HoldExpiry(selling.store, selling.box_office).run_pass
     expire_holds = BackgroundTask("hold expiry", expire, expiry.SECONDS_BETWEEN_PASSES)
@@ -63,9 +56,9 @@ def build_tasks(
     if settings.signing_keys is not None:
         to_run.append(watch_keys)
     if settings.ticket_keys is not None:
-        to_run.append(BackgroundTask("ticket keys", ticket_keys.run_pass, SECONDS_BETWEEN_RELOADS))
+        to_run.append(BackgroundTask("ticket keys", selling.tickets.key_reload.run_pass, SECONDS_BETWEEN_RELOADS))
     if settings.metrics_address is not None:
-        to_run.append(BackgroundTask("backlog", backlog.run_pass, SECONDS_BETWEEN_READINGS))
+        to_run.append(BackgroundTask("backlog", selling.backlog.run_pass, SECONDS_BETWEEN_READINGS))
     return BackgroundTasks(
         expire_holds, recover_payments, selling.refunds.task, delete_expired, delete_events, watch_keys, to_run
     )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from cinema_grpc.adapters.database.account_store import SqlAccountStore
+from cinema_grpc.adapters.database.backlog_reader import SqlBacklogReader
 from cinema_grpc.adapters.database.booking_reader import SqlBookingReader
 from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
 from cinema_grpc.adapters.database.catalog_store import SqlCatalogStore
@@ -16,6 +17,7 @@ from cinema_grpc.adapters.database.refund_reader import SqlRefundReader
 from cinema_grpc.adapters.database.sales_reader import SqlSalesReader
 from cinema_grpc.adapters.database.ticket_reader import SqlTicketReader
 from cinema_grpc.adapters.ticket_codes import SignedCodes
+from cinema_grpc.application.backlog import BacklogWatch
 from cinema_grpc.application.bookings import Bookings
 from cinema_grpc.application.box_office.box_office import BoxOffice
 from cinema_grpc.application.box_office.cache import ShowtimeCache
@@ -58,6 +60,8 @@ class Selling:
         catalog, listings, scheduling, seat_watch, bookings, counter, desk, door, sales_reports: The services.
         payments, refunds: The payments of this process, and what pays refunds.
         event_store, event_feed: The events, and what assigns positions to them.
+        tickets: The codes of tickets, and their keys.
+        backlog: What waits in the database, for metrics.
     """
 
     store: SqlBoxOfficeStore
@@ -76,6 +80,8 @@ class Selling:
     refunds: Refunds
     event_store: SqlEventStore
     event_feed: EventFeed
+    tickets: Tickets
+    backlog: BacklogWatch
 
 
 def build_tickets(settings: Settings, jwt_secret: bytes | None) -> Tickets:
@@ -139,4 +145,6 @@ def build_selling(
         refunds=refunds,
         event_store=event_store,
         event_feed=event_feed,
+        tickets=tickets,
+        backlog=BacklogWatch(SqlBacklogReader(database, event_store)),
     )

@@ -6,13 +6,11 @@ from contextlib import AsyncExitStack, ExitStack
 import structlog
 
 from cinema_grpc.adapters.clock import SystemClock
-from cinema_grpc.adapters.database.backlog_reader import SqlBacklogReader
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.migrate import SELLING
 from cinema_grpc.adapters.database.sole_server import FileInUse, lock_file
 from cinema_grpc.adapters.passwords import Argon2Passwords
 from cinema_grpc.application.background import BackgroundTask
-from cinema_grpc.application.backlog import BacklogWatch
 from cinema_grpc.application.change_limit import ChangeLimit
 from cinema_grpc.application.clock import Clock
 from cinema_grpc.application.payment_ports import PaymentGateway
@@ -72,17 +70,14 @@ class CinemaServer:
         self._passwords = passwords or Argon2Passwords(longest_wait=longest_wait)
         identity = build_identity(settings, jwt_secret, self.database, clock or SystemClock(), self._passwords)
         self.accounts, self.account_store = identity.accounts, identity.account_store
-        self._tickets = build_tickets(settings, jwt_secret)
+        tickets = build_tickets(settings, jwt_secret)
         self._instruments = Instruments(settings)
         self._provider = build_provider(settings, self.database) if gateway is None else PaymentProvider(gateway)
-        selling = build_selling(
-            settings, self.database, self.account_store, self._tickets, self._provider, self._instruments
-        )
+        selling = build_selling(settings, self.database, self.account_store, tickets, self._provider, self._instruments)
         self._selling = selling
         self.catalog, self.listings, self.scheduling = selling.catalog, selling.listings, selling.scheduling
         self.bookings, self.counter, self.event_feed = selling.bookings, selling.counter, selling.event_feed
-        self._backlog = BacklogWatch(SqlBacklogReader(self.database, selling.event_store))
-        self.tasks = build_tasks(settings, self.database, identity, selling, self._tickets.key_reload, self._backlog)
+        self.tasks = build_tasks(settings, self.database, identity, selling)
         self.watch_storage = BackgroundTask("storage watch", self._check_storage, SECONDS_BETWEEN_CHECKS)
         self._application = _application(settings, identity, selling)
         self._server: Server | None = None
@@ -208,7 +203,7 @@ class CinemaServer:
             box_office=self._selling.box_office,
             sales=self._instruments.sales,
             problems=self._instruments.problems,
-            backlog=self._backlog,
+            backlog=self._selling.backlog,
             event_feed=self.event_feed,
             seat_watch=self._selling.seat_watch,
             cache=self._selling.cache,

@@ -168,7 +168,7 @@ async def test_refunds_that_are_not_paid_yet(url: str) -> None:
         provider.faults = FaultProfile(fail_before=1)
         await app.cancel(held.booking_id)
         clock.advance(timedelta(seconds=90))
-        await app.server._backlog.run_pass()
+        await app.server._selling.backlog.run_pass()
         found = await read(app)
         assert found.value("cinema_refunds_pending") == 1
         assert found.value("cinema_refunds_pending_oldest_seconds") == 90
@@ -176,7 +176,7 @@ async def test_refunds_that_are_not_paid_yet(url: str) -> None:
         clock.advance(timedelta(hours=1))
         app.server.tasks.pay_refunds.wake()
         await until(app, "cinema_booking_events_total", 1, type="REFUND_COMPLETED")
-        await app.server._backlog.run_pass()
+        await app.server._selling.backlog.run_pass()
         found = await read(app)
         assert found.value("cinema_refunds_pending") == found.value("cinema_refunds_pending_oldest_seconds") == 0
 
@@ -187,7 +187,7 @@ async def test_payments_that_are_not_settled_yet(url: str) -> None:
         held = await app.book((await app.showtime()).showtime_id, "A1", "A2")
         assert (await refusal(app.pay(held.booking_id))).reason == "PAYMENT_UNAVAILABLE"
         clock.advance(timedelta(seconds=20))
-        await app.server._backlog.run_pass()
+        await app.server._selling.backlog.run_pass()
         found = await read(app)
         assert found.value("cinema_payments_unsettled") == 1
         assert found.value("cinema_payments_unsettled_oldest_seconds") == 20
@@ -195,7 +195,7 @@ async def test_payments_that_are_not_settled_yet(url: str) -> None:
 
 async def test_the_event_feed(app: App) -> None:
     await app.book((await app.showtime()).showtime_id, "A1", "A2")
-    await app.server._backlog.run_pass()
+    await app.server._selling.backlog.run_pass()
     found = await read(app)
     assert found.value("cinema_event_feed_position") == 2  # SHOWTIME_CREATED, SEATS_HELD
     assert found.value("cinema_event_feed_waiting_commits") == found.value("cinema_event_feed_lag_seconds") == 0

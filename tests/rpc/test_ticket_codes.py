@@ -72,7 +72,7 @@ async def test_a_rotation(database_url: str, tmp_path: Path) -> None:
         codes: list[str] = []
         for number, (step, seats) in enumerate(zip(steps, (("A1", "A2"), ("A3", "A4"), ("A5", "A6")), strict=True)):
             file.write_bytes(step)
-            await app.server._tickets.key_reload.run_pass()
+            await app.server._selling.tickets.key_reload.run_pass()
             codes += [ticket.code for ticket in (await sold(app, showtime_id, *seats)).tickets]
             for code in codes if number < 2 else codes[2:]:
                 assert verified(code, await published(app))
@@ -128,7 +128,7 @@ async def test_unfit_keys_prevent_the_start(database_url: str, tmp_path: Path, k
 async def test_a_signed_code_of_no_ticket(app: App) -> None:
     """As one of a ticket whose commit was lost in a failover."""
     showtime_id = (await open_showtime(app)).showtime_id
-    codes = app.server._tickets.codes
+    codes = app.server._selling.tickets.codes
     code = codes.issue(Admission(str(uuid4()), showtime_id, "A1", START, "standard"))
     assert (await refusal(redeem(app, showtime_id, code=code))).reason == "TICKET_NOT_FOUND"
 
