@@ -1,6 +1,7 @@
 """Traces as a collector gets them: a call, its wait in the queue, its batch, and the batch's SQL."""
 
 import asyncio
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -167,11 +168,12 @@ async def test_nothing_is_sent_unasked(collector: Collector, url: str) -> None:
 
 
 async def test_a_collector_that_does_not_answer_delays_no_shutdown(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
-    async with running(url, tracing=True) as app:
-        await app.showtime()
-        start = time.monotonic()
-        await app.server.close()
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # it accepts connections, and never reads
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        async with running(url, tracing=True) as app:
+            await app.showtime()
+            start = time.monotonic()
+            await app.server.close()
     assert time.monotonic() - start < tracing.SECONDS_TO_SEND_LAST + 5
 
 
