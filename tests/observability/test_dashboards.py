@@ -13,10 +13,12 @@ from typing import Any
 import promql_parser
 import pytest
 import yaml
+from grpc import StatusCode
 
+from cinema_grpc.domain.events import EventType
 from cinema_grpc.observability.metric_list import METRICS
+from cinema_grpc.observability.readings import code_name
 from cinema_grpc.transport.contract import SERVICES
-from cinema_grpc.transport.errors import REASONS
 from cinema_grpc.transport.health import LIVENESS
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -77,11 +79,19 @@ def test_all_metrics_are_shown() -> None:
     }
 
 
-def test_values_of_labels_exist() -> None:
-    methods = {method.name for service in SERVICES for method in service.methods}
-    for text in expressions():
-        assert set(re.findall(r'grpc_method="(\w+)"', text)) <= methods
-        assert set(re.findall(r'reason="(\w+)"', text)) <= REASONS
+@pytest.mark.parametrize(
+    ("label", "known"),
+    [
+        ("grpc_method", {method.name for service in SERVICES for method in service.methods}),
+        ("grpc_code", {code_name(code.name) for code in StatusCode}),
+        ("type", {each.value for each in EventType}),
+    ],
+)
+def test_values_of_labels_exist(label: str, known: set[str]) -> None:
+    found = [re.findall(rf'\b{label}=~?"([\w|]+)"', text) for text in expressions()]
+    used = {value for values in found for each in values for value in each.split("|")}
+    assert used
+    assert used <= known
 
 
 def test_panels_have_a_place_of_their_own() -> None:
