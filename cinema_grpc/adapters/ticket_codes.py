@@ -1,6 +1,7 @@
 """The codes of tickets: signed with Ed25519, and written in base45 for a QR code of version 7. See docs/tickets.md."""
 
 import re
+import secrets
 import string
 import struct
 from base64 import urlsafe_b64decode
@@ -13,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from cinema_grpc.adapters.signing_keys import SigningKey
 from cinema_grpc.application.account_ports import JsonWebKey
-from cinema_grpc.application.tickets import Admission, RandomCodes
+from cinema_grpc.application.tickets import Admission
 
 CONTEXT = b"cinema.v1 ticket\0"
 """What is signed begins with it, so that no signature of a ticket is one of anything else."""
@@ -63,7 +64,6 @@ class SignedCodes:
         if keys and not isinstance(self._private, Ed25519PrivateKey):
             raise ValueError("the first key has no private part")
         self._keys = tuple(keys)
-        self._random = RandomCodes()
 
     def public_keys(self) -> list[JsonWebKey]:
         """Return the public keys, the signing one first."""
@@ -72,7 +72,7 @@ class SignedCodes:
     def issue(self, admission: Admission) -> str:
         """Return the code of a ticket."""
         if not isinstance(self._private, Ed25519PrivateKey):
-            return self._random.issue(admission)
+            return random_code()
         content = write_content(admission, key_id(self._keys[0].kid))
         return encode_base45(content + self._private.sign(CONTEXT + content))
 
@@ -96,6 +96,16 @@ class SignedCodes:
         content, signature = data[:-SIGNATURE_BYTES], data[-SIGNATURE_BYTES:]
         signer = content[1 + SEAT_BYTES :][:KEY_ID_BYTES]
         return any(_verifies(key, content, signature) for key in self._keys if key_id(key.kid) == signer)
+
+
+def random_code() -> str:
+    """Return a code of 128 random bits, which only this service can check.
+
+    None begins with "-", which commands such as `cinema redeem` would take for an option.
+    """
+    while (code := secrets.token_urlsafe(16)).startswith("-"):
+        pass
+    return code
 
 
 def key_id(kid: str) -> bytes:

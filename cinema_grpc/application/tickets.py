@@ -1,6 +1,5 @@
 """Issuing tickets: an identifier and a code for each seat that is sold."""
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -43,27 +42,6 @@ class TicketCodes(Protocol):
     def public_keys(self) -> list[JsonWebKey]:
         """Return the keys that verify codes, the signing one first; none if codes are not signed."""
         ...
-
-
-class RandomCodes:
-    """Codes of 128 random bits, which only this service can check. Fulfils TicketCodes."""
-
-    def issue(self, _admission: Admission) -> str:
-        """Return a new code. None begins with "-", which commands such as `cinema redeem` would take for an option."""
-        while (code := secrets.token_urlsafe(16)).startswith("-"):
-            pass
-        return code
-
-    def is_genuine(self, _code: str) -> bool:
-        """Return False: no code has a signature."""
-        return False
-
-    def seat_of(self, _code: str) -> None:
-        """Return None: a code names no seat."""
-
-    def public_keys(self) -> list[JsonWebKey]:
-        """Return no keys."""
-        return []
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,17 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import cast
 
+from cinema_grpc.adapters.ticket_codes import SignedCodes
 from cinema_grpc.application.box_office.command import Command, Decision
 from cinema_grpc.application.idempotency import IdempotencyKey, IdempotentCall
 from cinema_grpc.application.payment_ports import ActionRequired
-from cinema_grpc.application.tickets import RandomCodes, TicketIssuer
+from cinema_grpc.application.tickets import TicketIssuer
 from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.claims import Selection
 from cinema_grpc.domain.holds import hold
 
 TEN_MINUTES = timedelta(minutes=10)
-RANDOM_TICKETS = TicketIssuer(RandomCodes())
+RANDOM_TICKETS = TicketIssuer(SignedCodes(()))
 """Issues tickets whose codes are not signed."""
 
 
