@@ -106,7 +106,7 @@ def test_the_offline_check_works_as_pasted(demo_folder: Path) -> None:
 
 
 def test_the_table_of_methods() -> None:
-    """It has every method, in the column of those who may call it."""
+    """Each method is in the column that its access rule says."""
     columns: dict[str, set[str]] = {"anyone": set(), "signed in": set(), "staff": set()}
     for service, *cells in re.findall(r"^\| `(\w+Service)` \|(.*)\|(.*)\|(.*)\|$", README, re.MULTILINE):
         for names, cell in zip(columns.values(), cells, strict=True):
