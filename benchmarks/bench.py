@@ -115,7 +115,7 @@ def must_answer(samples: list[Sample], code: StatusCode = OK) -> list[Sample]:
 
 
 def shed_is_never(samples: list[Sample]) -> list[Sample]:
-    """Give the samples back, those of calls that were shed as if they took for ever; all others must have succeeded.
+    """Return the samples, those of shed calls with an infinite time; all others must have succeeded.
 
     Raises:
         BrokeDown: One failed otherwise.

@@ -39,7 +39,7 @@ class KeptDatabase(Protocol):
         ...
 
     def drop(self) -> None:
-        """Remove it; nobody may use it any more."""
+        """Remove it, after its last use."""
         ...
 
     def size(self) -> int:
@@ -51,7 +51,7 @@ class KeptDatabase(Protocol):
         ...
 
     def fill(self, bulk: Bulk) -> None:
-        """Write many rows quickly; nobody else may be at work here."""
+        """Write many rows quickly; no other connection may use it meanwhile."""
         ...
 
     def settle(self) -> None:
@@ -142,11 +142,11 @@ class SqliteFiles:
         return SqliteFile(self.folder / f"{name}.db")
 
     def cpu_seconds(self) -> float:
-        """Tell nothing: SQLite works in the process of whoever uses it."""
+        """Return 0: SQLite works in the server's own process."""
         return 0.0
 
     def close(self) -> None:
-        """Leave the folder to whoever made it."""
+        """Do nothing: the caller removes the folder."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,8 +64,8 @@ class Sample(NamedTuple):
 
     Attributes:
         number: Which of the load's calls it was.
-        start: When it was sent, or in an open loop when it was due: whatever keeps it from being sent on time counts as
-            waiting. In seconds by the machine's monotonic clock, which all processes share.
+        start: When it was sent, or in an open loop when it was due, so a delay in sending counts as waiting. In seconds
+            by the machine's monotonic clock, which all processes share.
         seconds: From `start` to the answer.
         code: The number of its gRPC status.
         answer: Empty unless it was asked for.

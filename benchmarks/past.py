@@ -13,7 +13,7 @@ from cinema_grpc.application.box_office.store import new_commit_id
 
 BOOKINGS_A_SHOWTIME = 250
 PAID_A_SHOWTIME = 60
-"""Each of them has a pair of seats, a payment and two tickets; the others were holds that nobody paid for."""
+"""Each of them has a pair of seats, a payment and two tickets; the others were holds without a payment."""
 SHOWTIMES_AT_ONCE = 200
 COLUMNS = {
     "showtime": "showtime_id movie_id auditorium_id cinema_id start_time end_time currency_code prices "

@@ -86,7 +86,7 @@ def furnish(
     showtimes: int,
     customers: int,
     rows: Sequence[SeatRow] = ROWS,
-    password_hash: str = "none: nobody signs in",  # noqa: S107 (a hash)
+    password_hash: str = "none: no customer signs in",  # noqa: S107 (a hash)
 ) -> SampleData:
     """Fill an empty database with showtimes from two days ahead on, none of whose seats is taken."""
     now = datetime.now(UTC)

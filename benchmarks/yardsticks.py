@@ -199,7 +199,7 @@ async def serve(kind: str) -> None:
     server.add_generic_rpc_handlers([_ByName(handlers)])
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    print(json.dumps({"address": f"127.0.0.1:{port}"}), flush=True)  # noqa: T201 (whoever started it reads this)
+    print(json.dumps({"address": f"127.0.0.1:{port}"}), flush=True)  # noqa: T201 (read by the process that started this one)
     await server.wait_for_termination()
 
 

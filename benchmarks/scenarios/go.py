@@ -19,7 +19,7 @@ METHOD = (
     "`benchmarks/go/textbook`: it locks the showtime, looks for claims of the seats, inserts booking, claims and "
     "`request_id`, counts the taken seats, and commits, one statement after the other. It asks for no token and does "
     "not apply the gap rule, and has neither prices nor a log of commits, which is in its favour. Server, PostgreSQL "
-    "and client run on whichever processors there are. Each booking that was acknowledged is counted by SQL."
+    "and client share all processors. Each booking that was acknowledged is counted by SQL."
 )
 
 

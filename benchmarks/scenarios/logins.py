@@ -16,7 +16,7 @@ from cinema_grpc.adapters.passwords import Argon2Passwords
 
 LOGINS_A_SECOND = 8
 SECONDS_TO_START = 30.0
-PASSWORD = "a long and private one"  # noqa: S105 (of nobody)
+PASSWORD = "a long and private one"  # noqa: S105 (of made-up users)
 METHOD = (
     "GetShowtime of 300 seats over 400 showtimes comes at half of what the server reached with 128 calls in flight: "
     "for some seconds by itself, and for as many while 8 people a second sign in, whose passwords are hashed as by "

@@ -30,10 +30,9 @@ METHOD = (
     "after the third. A buyer whose call is shed repeats it when told to, or after a second; the time to a decision "
     "counts from the first call. All have called once before. *Textbook* is stopped after a few seconds, in which "
     "nearly every try still finds its seats free: that is in its favour. *A refusal*: when all is sold, calls for "
-    "seats that are "
-    "gone, 128 in flight.\n\n"
-    "What was sold is checked by the answers and, when the server has ended, by SQL. Who came earlier can be told "
-    "from outside where one was refused before the other had even asked: whoever lost to a later one so is counted."
+    "seats that are gone, 128 in flight.\n\n"
+    "What was sold is checked by the answers and, when the server has ended, by SQL. A buyer who was refused a pair "
+    "before its later owner had even asked for it counts as overtaken."
 )
 
 

@@ -26,7 +26,7 @@ METHOD = (
     "CreateBooking of two seats in 400 showtimes. Holds last 3 seconds, so that there are always pairs to be had, and "
     "memory has come to rest. The top rate is what the server reached just before with 128 calls in flight, and "
     "normal is its p99 at half of that. Then calls come at a fixed rate for some seconds, whether or not they are "
-    "answered; nobody retries. *Admitted* are those that were decided: booked, or refused because the pair was held "
+    "answered; none is retried. *Admitted* are those that were decided: booked, or refused because the pair was held "
     "just then. Goodput is how many of them were answered a second while calls came in. All others were shed, by the "
     "program (RESOURCE_EXHAUSTED) or within gRPC (CANCELLED). Memory is flat if its peak in the second half of the "
     "flood is no more than 1.1 times that in the first."

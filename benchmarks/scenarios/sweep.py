@@ -1,4 +1,4 @@
-"""Holds that nobody paid for lapse all at once and are written down as over: while others buy, and by themselves."""
+"""Unpaid holds end all at once and are stored as EXPIRED: while others buy, and by themselves."""
 
 import time
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ METHOD = (
     "400 showtimes of 500 seats, with holds of one seat each that lapse within one second. *While selling*: bookings "
     "of two other seats come at half the top rate (measured before, 128 in flight), for some seconds until the holds "
     "lapse, and on while they are swept. A call's time counts from when it was due, and the target is for the p99 of a "
-    "second: the middle one of all. What was swept is counted when the selling ends. *By itself*: nobody calls, and "
+    "second: the middle one of all. What was swept is counted when the selling ends. *By itself*: without calls, "
     "the server's CPU time is divided by the number of holds. When all are written down is seen in the database."
 )
 

@@ -1,4 +1,4 @@
-"""An on-sale of one showtime that 1,000 watch, against one that nobody watches."""
+"""An on-sale of one showtime with 1,000 watchers, against one without."""
 
 import random
 import time
@@ -20,8 +20,8 @@ CONNECTIONS = 4
 SECONDS_TO_OPEN = 5.0
 SECONDS_AT_MOST = 120.0
 METHOD = (
-    "One showtime of 2,000 seats, and 1,000 buyers who all begin at the same moment; each holds a pair that nobody "
-    "else asks for, on 4 connections. Watchers have their first frame before that, on 4 other connections; one more "
+    "One showtime of 2,000 seats, and 1,000 buyers who all begin at the same moment; each holds a pair that no "
+    "other asks for, on 4 connections. Watchers have their first frame before that, on 4 other connections; one more "
     "never reads. The lag is from a buyer's answer to the frame with as few available seats as then, at one of the "
     "watchers. Buyers and watchers share the machine with the server."
 )

@@ -42,7 +42,7 @@ def buy(address: str) -> None:
             client.bookings.CreateBooking(CreateBookingRequest(showtime_id=showtime.showtime_id, seats=seats))
             raise AssertionError("the seats were sold twice")
         except errors.SeatsUnavailable as error:
-            print(f"another booking has {', '.join(error.seats)}")  # noqa: T201
+            print(f"refused to sell again: {', '.join(error.seats)}")  # noqa: T201
         payment = ConfirmPaymentRequest(booking_id=booking.booking_id, payment_token="tok_visa")
         assert client.bookings.ConfirmPayment(payment).booking.status == BOOKING_STATUS_CONFIRMED
         print(f"bought {', '.join(seats)} of {len(showtimes)} showtimes' last")  # noqa: T201 (this is a program)

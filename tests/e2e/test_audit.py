@@ -1,4 +1,4 @@
-"""`cinema audit`, as whoever watches over a cinema calls it."""
+"""`cinema audit`, as an operator calls it."""
 
 import json
 import sqlite3

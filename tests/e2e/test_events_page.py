@@ -15,7 +15,7 @@ PAGE = Path(__file__).parents[2] / "docs/events.md"
 
 
 class Enough(Exception):
-    """Ends the consumer, which else goes on for ever."""
+    """Ends the consumer, which has no end of its own."""
 
 
 def consumer() -> Any:

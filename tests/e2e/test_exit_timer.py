@@ -1,4 +1,4 @@
-"""A server exits in bounded time after SIGTERM, whatever hangs. Its exit code then is not 0."""
+"""A server exits in bounded time after SIGTERM, even if a part of it hangs. Its exit code then is not 0."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""The file of an SQLite database: whose it is, who may read it, and that one server has it, by whatever name."""
+"""The file of an SQLite database: whose it is, who may read it, and that one server has it, under any name."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ def refused(folder: Path, *arguments: str, url: str = "sqlite+aiosqlite:///cinem
     """Run a command that can't do its work; return the one line that says why."""
     settings = {"CINEMA_JWT_SECRET": SECRET, "CINEMA_STAFF_PASSWORD": PASSWORD, "CINEMA_DATABASE_URL": url}
     settings["CINEMA_LISTEN_ADDRESS"] = "127.0.0.1:0"
-    # A server that serves after all would go on for ever.
+    # Without this, a server that is not refused would never end.
     stop = threading.Timer(SECONDS_TO_REFUSE, os.kill, (os.getpid(), signal.SIGTERM))
     stop.start()
     try:
