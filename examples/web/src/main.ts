@@ -71,6 +71,7 @@ async function listBookings(): Promise<void> {
     const shown = own.filter(({ status }) => status === BookingStatus.RESERVED || status === BookingStatus.CONFIRMED);
     cards.push(...shown.map((booking) => new BookingCard(booking, show)));
   }
+  byId("bookings").replaceChildren(...cards.map(({ element }) => element));
   show();
 }
 
@@ -202,7 +203,6 @@ function show(): void {
   const button = byId<HTMLButtonElement>("hold");
   button.disabled = holding || seats.length === 0;
   button.textContent = seats.length === 0 ? "Choose seats" : `Hold for ${money({ ...prices[0]!, minorUnits: total })}`;
-  byId("bookings").replaceChildren(...cards.map(({ element }) => element));
 }
 
 function choiceOf(seat: string): HTMLElement {

@@ -44,6 +44,7 @@ test("two browsers race for seats", async (t) => {
     winner = await Promise.any([ada, bob].map((page) => card(page).waitFor().then(() => page)));
     loser = winner === ada ? bob : ada;
     await card(winner).getByText("On hold: C6 and C7").waitFor();
+    await card(winner).locator("select:focus").waitFor();
     await words(loser).getByText("Somebody was faster: C6 and C7 just went.").waitFor();
     await Promise.all([statusOf(winner, "C6", "mine"), statusOf(loser, "C6", "held"), statusOf(loser, "C7", "held")]);
     assert.equal(await card(loser).count(), 0);
