@@ -26,7 +26,7 @@ pytestmark = pytest.mark.examples
 SHOWTIMES, PAIRS = 3, 150
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def built() -> None:
     """Both programs, made from the sources."""
     if not shutil.which("go"):
@@ -42,7 +42,7 @@ def data(postgresql_url: str) -> SampleData:
 
 
 @pytest.fixture
-def textbook(data: SampleData) -> Iterator[Server]:
+def textbook(built: None, data: SampleData) -> Iterator[Server]:  # noqa: ARG001 (needs the programs)
     """The server in Go."""
     with golang.textbook(data.database.url) as server:
         yield server
@@ -89,6 +89,7 @@ def test_the_client_keeps_no_more_calls_in_flight_than_told(data: SampleData, te
         assert max(running) == in_flight
 
 
+@pytest.mark.usefixtures("built")
 def test_the_sources_are_formatted_and_vetted() -> None:
     """As gofmt and go vet have it."""
     for command in (["gofmt", "-l", "textbook", "load"], ["go", "vet", "./textbook", "./load"]):
@@ -98,17 +99,13 @@ def test_the_sources_are_formatted_and_vetted() -> None:
 
 def test_the_scenario_says_that_go_is_missing(tmp_path: Path) -> None:
     """On one line, and runs nothing."""
-    command: list[str | Path] = [
-        sys.executable,
-        "-m",
-        "benchmarks",
-        "--scenario",
-        "go",
-        "--report",
-        tmp_path / "report",
-    ]
     ended = subprocess.run(  # noqa: S603 (a command of ours)
-        command, cwd=ROOT, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "benchmarks", "--scenario", "go", "--report", tmp_path / "report"],
+        cwd=ROOT,
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr == "The scenario go needs what is not installed: go.\n"
@@ -133,6 +130,7 @@ def test_the_database_is_one_that_all_scenarios_are_for(
     assert __main__._options().database == database
 
 
+@pytest.mark.usefixtures("built")
 def test_a_run_of_everything_leaves_out_what_lacks_a_tool(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -42,16 +42,8 @@ def test_it_has_every_service_with_its_comment_and_all_imports(protoset: Path) -
 def test_buf_calls_a_server_without_reflection_by_it(protoset: Path, address: str) -> None:
     """The call of docs/clients.md; without the descriptor set it fails."""
     url = f"http://{address}/cinema.v1.ShowtimeService/ListShowtimes"
-    call: list[str | Path] = [
-        BUF,
-        "curl",
-        "--protocol",
-        "grpc",
-        "--http2-prior-knowledge",
-        "-d",
-        '{"page_size": 3}',
-        url,
-    ]
+    options = ("--protocol", "grpc", "--http2-prior-knowledge", "-d", '{"page_size": 3}')
+    call: list[str | Path] = [BUF, "curl", *options, url]
     without = subprocess.run(call, capture_output=True, text=True, timeout=SECONDS, check=False)  # noqa: S603
     by_schema = [*call, "--schema", protoset]
     ended = subprocess.run(by_schema, capture_output=True, text=True, timeout=SECONDS, check=False)  # noqa: S603
