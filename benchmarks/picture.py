@@ -64,16 +64,15 @@ def draw_seats_sold(path: Path, sales: Mapping[str, Sequence[float]]) -> None:
 
     Args:
         path: The file to write.
-        sales: For each sale, by its name in the legend, when each pair was sold, in seconds since its beginning.
+        sales: For each sale, by its name in the legend, when each pair was sold: seconds since its beginning, in order.
     """
-    end = max(moment for moments in sales.values() for moment in moments)
+    end = max(moments[-1] for moments in sales.values())
     times = [end * number / POINTS for number in range(POINTS + 1)]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8, 3.5), layout="constrained")
         sold = figure.subplots()
         for (name, moments), color in zip(sales.items(), (BLUE, ORANGE), strict=False):
-            ordered = sorted(moments)
-            seats = [2 * bisect_right(ordered, time) for time in times]
+            seats = [2 * bisect_right(moments, time) for time in times]
             sold.plot(times, seats, color=color, linewidth=2, label=name)
         sold.set_ylabel("seats sold")
         sold.set_xlabel("seconds since the sale began")

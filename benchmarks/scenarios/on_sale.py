@@ -57,16 +57,13 @@ class Sale:
     @property
     def seconds(self) -> float:
         """From the beginning to the last pair sold."""
-        return self._seconds_to_sell(len(self.sold))
+        return self.moments[-1]
 
     @property
     def seats_a_second(self) -> float:
         """How quickly nine tenths were sold; when somebody happens to ask for the last pairs is a matter of luck."""
         most = max(len(self.sold) * 9 // 10, 1)
-        return 2 * most / self._seconds_to_sell(most)
-
-    def _seconds_to_sell(self, pairs: int) -> float:
-        return self.moments[pairs - 1]
+        return 2 * most / self.moments[most - 1]
 
     def waits(self) -> list[float]:
         """Tell how long buyers waited for each decision, from when they first asked for it, in seconds, sorted."""
@@ -189,7 +186,7 @@ def _audit(data: SampleData, sale: Sale) -> None:
 
 
 def _overtaken(sale: Sale) -> int:
-    """Count those who came earlier than the one who got the pair, and were refused it."""
+    """Count the refusals of a pair that came before its later owner had asked for it."""
     refused: dict[Seats, list[Try]] = defaultdict(list)
     for each in sale.tries:
         if each.code == REFUSED.value[0]:
