@@ -116,7 +116,7 @@ class SqliteFile:
             return connection.execute(query).fetchall()
 
     def fill(self, bulk: Bulk) -> None:
-        """Write without a journal: if this is broken off, the file is made anew."""
+        """Write without a journal: if this is interrupted, the file is made again."""
         with closing(sqlite3.connect(self.path)) as connection, connection:
             for pragma in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -1000000"):
                 connection.execute(f"PRAGMA {pragma}").close()

@@ -17,7 +17,7 @@ METHOD = (
     "400, and each of these is read. 200,000 bookings follow in those 400, 128 in flight; holds last 5 seconds, so "
     "that the seats come free again and again. By the 60,000th each seat has been held once: from then on the server "
     "has no more to remember than before. Last all 2,000 showtimes are touched, which together have three times "
-    "as many seats as the server keeps at hand. Memory is what is resident after each step."
+    "as many seats as the server caches. Memory is what is resident after each step."
 )
 
 

@@ -161,7 +161,7 @@ def _sell_and_sweep(
         selling = bench.clients.start(drive, Load(server.address, made, rate=rate))
         start, cpu = _wait_until(lapse_time), server.cpu_seconds()
         samples = shed_is_never(selling.result())
-        # It is not asked before, as to ask would hold up those who sell.
+        # Not before: the query would slow down the bookings.
         ((left,),) = data.database.ask(f"SELECT count(*) FROM booking WHERE {_lapsed(lapse_time)}")  # noqa: S608 (ours)
         sweep = Sweep(holds - left, start, time.monotonic(), server.cpu_seconds() - cpu)
         _wait_for_all(data, lapse_time, holds)

@@ -33,9 +33,9 @@ SECONDS = 60
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """Give the environment of a process: ours, without settings of the program's and of what measures it, and these.
+    """Return the environment of a process: ours and `settings`, without our variables of the program and of coverage.
 
-    There are no limits on holds unless these set them, since the customers of load tests stand for many each.
+    The limits on holds are off unless `settings` has them, since each customer of the load tests stands for many.
     """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("CINEMA_", "COVERAGE_"))}
     return {
@@ -49,7 +49,7 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 def measured() -> dict[str, str]:
-    """Give the settings by which what a process runs through counts as coverage; it takes half as long again."""
+    """Return the settings by which a process counts in the coverage; it then takes half as long again."""
     return {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
 
 
@@ -111,7 +111,7 @@ class Serving:
         return self.wait_for('"serving"').split('"address":"')[1].split('"')[0]
 
     def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> int:
-        """Send a signal and give the exit code."""
+        """Send a signal and return the exit code."""
         self.process.send_signal(with_signal)
         return self.process.wait(timeout=SECONDS)
 
@@ -169,7 +169,7 @@ def demo_folder(demo_database: Path, tmp_path: Path) -> Path:
 
 
 async def book(server: Serving) -> tuple[str, booking_pb2.Booking]:
-    """Register, hold two seats, and give the access token and the booking."""
+    """Register, hold two seats, and return the access token and the booking."""
     async with grpc.aio.insecure_channel(server.address) as channel:
         registered = await auth_service_pb2_grpc.AuthServiceStub(channel).Register(
             auth_service_pb2.RegisterRequest(
