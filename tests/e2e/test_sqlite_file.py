@@ -23,13 +23,15 @@ def refused(folder: Path, *arguments: str, url: str = "sqlite+aiosqlite:///cinem
     """Run a command that can't do its work; return the one line that says why."""
     settings = {"CINEMA_JWT_SECRET": SECRET, "CINEMA_STAFF_PASSWORD": PASSWORD, "CINEMA_DATABASE_URL": url}
     settings["CINEMA_LISTEN_ADDRESS"] = "127.0.0.1:0"
-    # Without this, a server that is not refused would never end.
+    # Ends a server that is not refused. Anything else ignores the signal, which would end the tests.
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     stop = threading.Timer(SECONDS_TO_REFUSE, os.kill, (os.getpid(), signal.SIGTERM))
     stop.start()
     try:
         ended = run_here(folder, *arguments, **settings)
     finally:
         stop.cancel()
+        signal.signal(signal.SIGTERM, before)
     assert (ended.returncode, ended.stdout) == (2, "")
     (line,) = ended.stderr.splitlines()
     assert line.startswith("cinema: CINEMA_DATABASE_URL: ")
