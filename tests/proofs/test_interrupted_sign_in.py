@@ -22,7 +22,7 @@ NEW_PASSWORD = "another long and private one"
 
 
 def person(number: int) -> pb.RegisterRequest:
-    """Make somebody up."""
+    """Make a user of any name."""
     return pb.RegisterRequest(
         username=f"person{number}", password=PASSWORD, full_name=f"Person {number}", email=f"person{number}@example.com"
     )

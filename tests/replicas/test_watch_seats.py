@@ -17,7 +17,7 @@ from tests.replicas.conftest import Chain, Replica
 from tests.replicas.watchers import Truth, Watcher, look
 
 GONE = {grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED}
-"""What a buyer goes on after: somebody has the seats, or the replica is killed or was frozen."""
+"""What a buyer goes on after: another has the seats, or the replica is killed or was frozen."""
 WITHIN = 0.5
 
 

@@ -37,7 +37,7 @@ def url(lend: Lend, tmp_path: Path) -> Iterator[str]:
 
 
 def person(name: str) -> pb.RegisterRequest:
-    """Make the request that registers somebody."""
+    """Make the request that registers a user."""
     return pb.RegisterRequest(
         username=name, password=PASSWORD, full_name="Somebody", email=f"{name}@example.com".lower()
     )

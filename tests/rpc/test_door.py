@@ -170,7 +170,7 @@ class TestReversing:
         assert refused.metadata["gate"] == "south"
 
     async def test_someone_was_let_in_elsewhere(self, app: App) -> None:
-        """The conflict takes the place of what was reversed: no refund for a seat that somebody sits on."""
+        """The conflict takes the place of what was reversed: no refund for a seat that another guest sits on."""
         showtime = await open_showtime(app)
         booking = await sold(app, showtime.showtime_id, "A1", "A2")
         ticket = booking.tickets[0]
