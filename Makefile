@@ -138,12 +138,18 @@ generate: $(ENVIRONMENT) ## Regenerate generated/ and the client's stubs from th
 	@rm -rf $(VENV)/client && $(BIN)/python clients/python/generate.py $(VENV)/client
 	@rm -rf $(client_package)/cinema && cp -R $(VENV)/client/. $(client_package)
 
-PROTOSET ?= dist/cinema-v1.binpb
+DIST := dist
+PROTOSET ?= $(DIST)/cinema-v1.binpb
 
 .PHONY: protoset
 protoset: $(ENVIRONMENT) ## Write a descriptor set with comments, for tools without reflection: dist/cinema-v1.binpb
 	@mkdir -p $(dir $(PROTOSET))
 	@$(BIN)/buf build --as-file-descriptor-set --output $(PROTOSET)
+
+.PHONY: dist
+dist: protoset ## Build what a release has, into dist: the wheels of server and client, and the descriptor set
+	@cd clients/python && $(abspath $(BIN))/python -m hatchling build --target wheel --directory $(abspath $(DIST))
+	@$(BIN)/python -m hatchling build --target wheel --directory $(abspath $(DIST))
 
 .PHONY: reference
 reference: $(ENVIRONMENT) ## Regenerate docs/reference.md from the settings and the errors
