@@ -256,6 +256,8 @@ class SeatWatch:
         if self._versions is not None:  # another process may have extended the hold, or sold its seats
             self._reload_soon(watched)
             return
+        if watched.is_due:  # a commit that the watchers do not see yet may have been a payment for the hold
+            return
         now, step = self._now(), watched.changes.step
         watched.changes.lapse(now)
         if watched.changes.step != step or watched.is_over(now):

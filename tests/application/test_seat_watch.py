@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from cinema.v1 import showtime_pb2
 from cinema.v1 import showtime_service_pb2 as pb
 
 from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
@@ -162,6 +163,31 @@ async def test_before_a_hold_ends_others_are_asked(app: App, watch: SeatWatch, w
     revision, seats = await task
     assert revision == 4
     assert set(seats) == {"A1", "A2"}
+
+
+async def test_a_hold_that_was_cancelled_a_moment_before_its_end_frees_no_seats_of_the_next_one(
+    app: App, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a process that sells alone, before the step that shows the watchers the last commits."""
+    listings = Listings(SqlListingsReader(app.database), store, app.cache)
+    watch = SeatWatch(listings, app.cache, encode_frame, app.clock)
+    app.box_office.on_commit(watch.note_commit)
+    held = await app.hold("A1", "A2")
+    async with aclosing(watch.frames("s1", 0)) as stream:
+        await anext(stream)
+        await app.hold("A3", "A4")
+        assert await frame(stream) == (2, ["A3", "A4"])
+        task = asyncio.create_task(anext(stream))
+        monkeypatch.setattr(seat_watch, "SECONDS_BETWEEN_STEPS", 0.2)
+        app.clock.advance(TEN_MINUTES - timedelta(microseconds=1))
+        await app.box_office.execute(cancel_command(held))
+        await app.hold("A1", "A2", by="bob")
+        app.clock.advance(timedelta(microseconds=1))
+        await watch.run_pass()
+        found = pb.WatchSeatsResponse.FromString(await task)
+    assert found.revision == 4
+    statuses = {each.seat: each.status for each in found.seats}
+    assert (statuses["A1"], statuses["A2"]) == (showtime_pb2.SEAT_STATUS_HELD, showtime_pb2.SEAT_STATUS_HELD)
 
 
 async def test_an_idle_stream_gets_empty_frames(
