@@ -17,7 +17,7 @@ from cinema_grpc.domain.booking_errors import NotBookingOwner
 from cinema_grpc.domain.cancellation import CancellationQuote, quote
 from cinema_grpc.domain.claims import BestSeats, Selection
 from cinema_grpc.domain.errors import BookingNotFound
-from cinema_grpc.domain.holds import NO_LIMITS, change_seats, extended, hold
+from cinema_grpc.domain.holds import NO_LIMITS, change_seats, hold, renewed
 from cinema_grpc.domain.unpaid_holds import HoldLimits
 
 CACHED_SHOWTIME_IDS = 20_000
@@ -94,7 +94,7 @@ class Bookings:
             The response, or the stored one for a repeated call.
 
         Raises:
-            BookingNotFound, and what holds.change_seats and holds.extended raise.
+            BookingNotFound, and what holds.change_seats and holds.renewed raise.
         """
         showtime_id = await self.showtime_of(booking_id)
 
@@ -102,13 +102,13 @@ class Bookings:
             showtime, now = decision.showtime, decision.now
             booking = showtime.booking(booking_id, user_id)
             booking.check_payable(showtime.terms, now)
-            longer = extended(booking, showtime.terms, self._hold_for, now) if extend else booking
+            longer = renewed(booking, showtime.terms, self._hold_for, now) if extend else booking
             if selection is not None:
                 elsewhere = self._elsewhere(decision, user_id)
                 booking = change_seats(showtime, booking_id, user_id, selection, now, self._limits, elsewhere)
             if extend:
-                end, renewed = longer.hold_expire_time, longer.hold_renewed
-                booking = showtime.put(replace(booking, hold_expire_time=end, hold_renewed=renewed))
+                end = longer.hold_expire_time
+                booking = showtime.put(replace(booking, hold_expire_time=end, hold_renewed=longer.hold_renewed))
             return encode(booking)
 
         command = Command(

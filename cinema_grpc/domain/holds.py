@@ -105,7 +105,7 @@ def change_seats(
     return showtime.put(replace(booking, seats=seats, relied_on=relied_on))
 
 
-def extended(booking: Booking, terms: Terms, hold_for: timedelta, now: datetime) -> Booking:
+def renewed(booking: Booking, terms: Terms, hold_for: timedelta, now: datetime) -> Booking:
     """Return a RESERVED booking with its hold extended, once.
 
     It then ends `hold_for` from now, at most twice that after the booking was made, and never past the start. An

@@ -22,7 +22,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def extend(showtime: Showtime, after: timedelta) -> Booking:
-    return showtime.update("b1", holds.extended, showtime.terms, TEN_MINUTES, NOW + after)
+    return showtime.update("b1", holds.renewed, showtime.terms, TEN_MINUTES, NOW + after)
 
 
 @pytest.mark.parametrize("after", [MICROSECOND, 5 * MINUTE, TEN_MINUTES - MICROSECOND])

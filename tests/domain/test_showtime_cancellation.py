@@ -15,7 +15,7 @@ from cinema_grpc.domain.booking_errors import (
 from cinema_grpc.domain.cancellation import void
 from cinema_grpc.domain.claims import Selection
 from cinema_grpc.domain.counter import sell
-from cinema_grpc.domain.holds import change_seats, extended
+from cinema_grpc.domain.holds import change_seats, renewed
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.payment import AttemptStatus, Refund, RefundStatus
 from cinema_grpc.domain.sale import Sale, Tender
@@ -226,7 +226,7 @@ def test_afterwards_nothing_is_held_paid_or_sold() -> None:
     with pytest.raises(ShowtimeCancelled):
         change_seats(showtime, "b2", "ada", Selection(["B3", "B4"]), NOW)
     with pytest.raises(ShowtimeCancelled):
-        extended(showtime.booking("b2"), showtime.terms, TEN_MINUTES, NOW)
+        renewed(showtime.booking("b2"), showtime.terms, TEN_MINUTES, NOW)
     with pytest.raises(ShowtimeCancelled):
         sell(showtime, "b3", "ada", Selection(["A3", "A4"]), Sale(Tender.CASH, "staff", ""), issue, NOW)
     with pytest.raises(ShowtimeCancelled):

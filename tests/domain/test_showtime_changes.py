@@ -7,7 +7,7 @@ import pytest
 from cinema_grpc.domain.booking import Booking, BookingStatus
 from cinema_grpc.domain.booking_errors import HoldExpired, SalesClosed, ShowtimeCancelled, ShowtimeEnded
 from cinema_grpc.domain.errors import InvalidRequest, ShowtimeOverlap
-from cinema_grpc.domain.holds import extended
+from cinema_grpc.domain.holds import renewed
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.pricing import STANDARD, PriceLine, PriceList, single_price
 from cinema_grpc.domain.showtime import Showtime
@@ -131,7 +131,7 @@ class TestHoldsOfAMovedShowtime:
         """It was extended up to the old start, which was more than ten minutes after the booking was made."""
         showtime = a_showtime(start_time=NOW + 15 * MINUTE)
         hold(showtime, "A1", "A2")
-        showtime.update("b1", extended, showtime.terms, TEN_MINUTES, NOW + 9 * MINUTE)
+        showtime.update("b1", renewed, showtime.terms, TEN_MINUTES, NOW + 9 * MINUTE)
         move(showtime, NOW + HOUR, after=12 * MINUTE)
         booking = showtime.booking("b1")
         assert booking.as_of(NOW + 12 * MINUTE).status is BookingStatus.RESERVED

@@ -119,7 +119,7 @@ class Selling(RuleBasedStateMachine):
     @rule(pick=PICKS)
     def extend(self, pick: int) -> None:
         name = self.restored(pick)
-        self.command(lambda each: each.update(name, holds.extended, each.terms, TEN_MINUTES, self.now))
+        self.command(lambda each: each.update(name, holds.renewed, each.terms, TEN_MINUTES, self.now))
 
     @rule(pick=PICKS, customer=CUSTOMERS)
     def open_payment(self, pick: int, customer: str) -> None:
