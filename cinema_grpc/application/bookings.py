@@ -70,12 +70,12 @@ class Bookings:
         """
         booking_id = str(uuid_utils.uuid7())
 
-        def create(decision: Decision) -> bytes:
+        def change(decision: Decision) -> bytes:
             elsewhere = self._elsewhere(decision, user_id)
             showtime, now = decision.showtime, decision.now
             return encode(hold(showtime, booking_id, user_id, selection, self._hold_for, now, self._limits, elsewhere))
 
-        command = Command(showtime_id, create, caller=user_id, account=self._account(user_id), idempotency=call)
+        command = Command(showtime_id, change, caller=user_id, account=self._account(user_id), idempotency=call)
         return await self._box_office.execute(command)
 
     async def update_hold(
@@ -98,7 +98,7 @@ class Bookings:
         """
         showtime_id = await self.showtime_of(booking_id)
 
-        def update(decision: Decision) -> bytes:
+        def change(decision: Decision) -> bytes:
             showtime, now = decision.showtime, decision.now
             booking = showtime.booking(booking_id, user_id)
             booking.check_payable(showtime.terms, now)
@@ -113,7 +113,7 @@ class Bookings:
 
         command = Command(
             showtime_id,
-            update,
+            change,
             caller=user_id,
             booking_id=booking_id,
             account=self._account(user_id),
@@ -170,10 +170,10 @@ class Bookings:
         showtime_id = await self.showtime_of(booking_id)
         refund_id = str(uuid_utils.uuid7())
 
-        def cancel(decision: Decision) -> bytes:
+        def change(decision: Decision) -> bytes:
             return encode(decision.showtime.cancel(booking_id, user_id, refund_id, decision.now, seats))
 
-        command = Command(showtime_id, cancel, caller=user_id, booking_id=booking_id, idempotency=call)
+        command = Command(showtime_id, change, caller=user_id, booking_id=booking_id, idempotency=call)
         return await self._box_office.execute(command)
 
     def note_commit(self, updates: Sequence[ShowtimeUpdate]) -> None:
