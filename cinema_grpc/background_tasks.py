@@ -9,7 +9,7 @@ from cinema_grpc.application import events, expiry, payments, retention
 from cinema_grpc.application.background import BackgroundTask
 from cinema_grpc.application.backlog import SECONDS_BETWEEN_READINGS
 from cinema_grpc.application.expiry import HoldExpiry
-from cinema_grpc.application.principals import SECONDS_BETWEEN_REVOCATIONS
+from cinema_grpc.application.principals import SECONDS_BETWEEN_EVICTIONS
 from cinema_grpc.config import Settings
 from cinema_grpc.identity import Identity
 from cinema_grpc.key_reload import SECONDS_BETWEEN_RELOADS
@@ -52,7 +52,7 @@ def build_tasks(settings: Settings, database: Database, identity: Identity, sell
     if database.driver.shared:
         to_run.append(selling.event_feed.sequence)
     evict = identity.accounts.principals.evict_revoked
-    to_run.append(BackgroundTask("disabled accounts", evict, SECONDS_BETWEEN_REVOCATIONS))
+    to_run.append(BackgroundTask("disabled accounts", evict, SECONDS_BETWEEN_EVICTIONS))
     if settings.signing_keys is not None:
         to_run.append(watch_keys)
     if settings.ticket_keys is not None:

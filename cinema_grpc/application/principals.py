@@ -8,7 +8,7 @@ from cinema_grpc.application.errors import TokenInvalid
 from cinema_grpc.domain.account import User
 
 CACHED_USERS = 10_000
-SECONDS_BETWEEN_REVOCATIONS = 1.5
+SECONDS_BETWEEN_EVICTIONS = 1.5
 """Seconds between two evictions of revoked users. A server refuses a revoked access token within two of them."""
 
 
