@@ -93,7 +93,7 @@ class SeatWatch:
         self._reload_task = BackgroundTask("seat reloads", self.reload, SECONDS_BETWEEN_PASSES)
         self.tasks = [BackgroundTask("seat watch", self.run_pass, SECONDS_BETWEEN_PASSES), self._reload_task]
         if versions is not None:
-            self.tasks.append(BackgroundTask("seat revisions", self.catch_up, SECONDS_BETWEEN_QUERIES))
+            self.tasks.append(BackgroundTask("seat revisions", self.look_for_commits, SECONDS_BETWEEN_QUERIES))
 
     @property
     def watchers(self) -> int:
@@ -161,7 +161,7 @@ class SeatWatch:
         while self._outdated:
             await asyncio.gather(*map(self._reload, [*self._outdated]))
 
-    async def catch_up(self) -> None:
+    async def look_for_commits(self) -> None:
         """Find out what other processes have committed to watched showtimes.
 
         Raises:

@@ -93,10 +93,10 @@ async def test_one_query_finds_what_others_committed_to_all_watched_showtimes(
     async with app.other_process() as other:
         await other.hold("A1", "A2", at="s2")
     store.queries = store.loads = 0
-    await watch.catch_up()
+    await watch.look_for_commits()
     assert await tasks[1] == (1, ["A1", "A2"])
     assert (store.queries, store.loads) == (1, 1)
-    await watch.catch_up()
+    await watch.look_for_commits()
     assert (store.queries, store.loads) == (2, 1)
     assert not tasks[0].done()
     assert not tasks[2].done()
@@ -106,7 +106,7 @@ async def test_one_query_finds_what_others_committed_to_all_watched_showtimes(
 
 
 async def test_nothing_is_queried_while_nobody_watches(watch: SeatWatch, store: Store) -> None:
-    await watch.catch_up()
+    await watch.look_for_commits()
     await watch.run_pass()
     assert (store.queries, store.loads) == (0, 0)
 
@@ -209,9 +209,9 @@ async def test_a_stream_does_not_go_on_without_news_of_the_database(
     task = await waits(await watched())
     monkeypatch.setattr(seat_watch, "SECONDS_BETWEEN_FRAMES", 0.0)
     monkeypatch.setattr(seat_watch, "LONGEST_SILENCE", 0.0)
-    await watch.catch_up()
+    await watch.look_for_commits()
     with failing(app.database, lambda _statement: True), pytest.raises(StorageUnavailable):
-        await watch.catch_up()
+        await watch.look_for_commits()
     await watch.run_pass()
     with pytest.raises(StorageUnavailable):
         await task
@@ -239,7 +239,7 @@ async def test_a_failover_that_undid_commits(app: App, watch: SeatWatch, watched
     assert await frame(stream) == (1, ["A1", "A2"])
     await app.restore()
     task = await waits(stream)
-    await watch.catch_up()
+    await watch.look_for_commits()
     assert await task == (0, ["A1", "A2"])
 
 
