@@ -23,8 +23,7 @@ from cinema_grpc.application.box_office.store import ShowtimeUpdate, Version
 from cinema_grpc.application.clock import Clock
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.listings import Listings
-from cinema_grpc.application.pacing import WakePace, call_later
-from cinema_grpc.application.watched_showtime import WatchedShowtime
+from cinema_grpc.application.watched_showtime import WakePace, WatchedShowtime, call_later
 from cinema_grpc.domain.seat_changes import SeatFrame
 
 SECONDS_BETWEEN_QUERIES = 0.2

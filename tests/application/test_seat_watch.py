@@ -13,11 +13,11 @@ from cinema.v1 import showtime_service_pb2 as pb
 
 from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
 from cinema_grpc.adapters.database.listings_reader import SqlListingsReader
-from cinema_grpc.application import pacing, seat_watch
+from cinema_grpc.application import seat_watch
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.listings import Listings
-from cinema_grpc.application.pacing import WakePace
 from cinema_grpc.application.seat_watch import SeatWatch
+from cinema_grpc.application.watched_showtime import AT_ONCE, WakePace
 from cinema_grpc.transport.seat_maps import encode_frame
 from tests.application.commands import TEN_MINUTES, cancel_command
 from tests.application.conftest import App
@@ -246,13 +246,13 @@ async def test_a_failover_that_undid_commits(app: App, watch: SeatWatch, watched
 class TestPace:
     async def test_a_few_are_woken_at_once_and_the_others_in_turn(self) -> None:
         loop = asyncio.get_running_loop()
-        futures = [loop.create_future() for _ in range(3 * pacing.AT_ONCE)]
+        futures = [loop.create_future() for _ in range(3 * AT_ONCE)]
         begin = loop.time()
         WakePace(a_second=1_000).wake(futures)
-        assert [each.done() for each in futures] == [*[True] * pacing.AT_ONCE, *[False] * 2 * pacing.AT_ONCE]
+        assert [each.done() for each in futures] == [*[True] * AT_ONCE, *[False] * 2 * AT_ONCE]
         await futures[-1]
         assert all(each.done() for each in futures)
-        assert loop.time() - begin >= 2 * pacing.AT_ONCE / 1_000
+        assert loop.time() - begin >= 2 * AT_ONCE / 1_000
 
     async def test_one_whose_client_has_hung_up_is_skipped(self) -> None:
         gone, left = (asyncio.get_running_loop().create_future() for _ in range(2))
