@@ -5,9 +5,9 @@ from enum import Enum
 from types import MappingProxyType
 
 from cinema_grpc.application.account_ports import AccessTokens
-from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.application.change_limit import ChangeLimit
 from cinema_grpc.application.errors import RoleRequired, TokenInvalid, TokenMissing
+from cinema_grpc.application.principals import Principals
 from cinema_grpc.domain.account import Role
 from cinema_grpc.domain.errors import CinemaError
 from cinema_grpc.transport import security_log
@@ -43,7 +43,7 @@ class Authentication:
     def __init__(
         self,
         tokens: AccessTokens,
-        accounts: Accounts,
+        principals: Principals,
         access: Mapping[str, Access],
         change_limit: ChangeLimit | None = None,
     ) -> None:
@@ -51,13 +51,13 @@ class Authentication:
 
         Args:
             tokens: Verifies access tokens.
-            accounts: Checks that principals exist and are not disabled.
+            principals: Checks that users exist and that their tokens were not revoked.
             access: Access by full name of the method.
             change_limit: Limits the changes of customers; None for no limit.
         """
         self._change_limit = change_limit
         self._tokens = tokens
-        self._accounts = accounts
+        self._principals = principals
         self._access = access
 
     async def check(self, call: Call, *, changes: bool) -> None:
@@ -75,7 +75,7 @@ class Authentication:
         if access is None:
             raise LookupError(f"no access is declared for {call.method}")
         principal = self._tokens.read(_bearer_token(call.metadata))
-        await self._accounts.principals.check(principal)
+        await self._principals.check(principal)
         call.principal = principal
         if principal.role not in (roles := _ROLES[access]):
             raise RoleRequired(*roles)
@@ -90,10 +90,13 @@ class Authentication:
         Raises:
             TokenInvalid, TokenExpired.
         """
-        await self._accounts.principals.check(self._tokens.read(_bearer_token(call.metadata)))
+        await self._principals.check(self._tokens.read(_bearer_token(call.metadata)))
 
     def is_signed_in(self, call: Call) -> bool:
-        """Return whether the call has a valid access token for a method that needs one; reads no database."""
+        """Return whether the call has a valid access token for a method that needs one. Reads no database.
+
+        For the reserved places alone: whether the call may run is decided by `check`.
+        """
         if self._access.get(call.method, Access.PUBLIC) is Access.PUBLIC:
             return False
         try:

@@ -188,7 +188,8 @@ def build(
         CannotListen: An address is taken or does not belong to this machine.
     """
     service_health = health.Health(service.full_name for service in SERVICES)
-    authentication = Authentication(application.tokens, application.accounts, ACCESS, application.change_limit)
+    principals = application.accounts.principals
+    authentication = Authentication(application.tokens, principals, ACCESS, application.change_limit)
     probe_handlers = health.health_handlers(service_health)
     handlers = probe_handlers | _contract_handlers(application, authentication, limits.largest_page_bytes)
     if reflection:

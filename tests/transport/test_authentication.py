@@ -84,7 +84,7 @@ async def app(database_url: str, serve: Serve) -> AsyncIterator[App]:
     methods[GET_BOOKING] = grpc.unary_unary_rpc_method_handler(anyone, pb.GetBookingRequest.FromString)
     table = TABLE | {GET_BOOKING: Access.STAFF}
     traits = {name: MethodTraits(check) for name, check in request_checks(SERVICES).items()}
-    authentication = Authentication(tokens, accounts, table)
+    authentication = Authentication(tokens, accounts.principals, table)
     channel = await serve(CallPipeline(methods, authentication=authentication, traits=traits))
     yield App(accounts, tokens, clock, channel)
     hasher.close()
@@ -209,7 +209,7 @@ async def test_a_public_method_has_no_principal(serve: Serve, app: App) -> None:
     async def who(_request: object, _context: object) -> bytes:
         return principal().user_id.encode()
 
-    authentication = Authentication(app.tokens, app.accounts, TABLE)
+    authentication = Authentication(app.tokens, app.accounts.principals, TABLE)
     methods: dict[str, Handler] = {PUBLIC: grpc.unary_unary_rpc_method_handler(who)}
     channel = await serve(CallPipeline(methods, authentication=authentication))
     assert reason_of(await failure(channel.unary_unary(PUBLIC)(b""))) == "INTERNAL_ERROR"
