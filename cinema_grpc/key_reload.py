@@ -83,7 +83,9 @@ class KeyReload:
         self._keys = keys
 
     async def run_pass(self) -> None:
-        """Use the keys on the disk, if they have changed. On an error the previous keys stay in use.
+        """Use the keys on the disk, if they have changed: another key has another `kid`.
+
+        On an error the previous keys stay in use.
 
         Raises:
             BadSettings: The keys can't be read or used.

@@ -64,7 +64,7 @@ class JwtAccessTokens:
 
         Args:
             secret: At least 32 bytes, as RFC 7518 demands; None for none. It signs if there are no key pairs.
-            clock: The clock for issue and expiry.
+            clock: The clock for issue and expiry; a server uses its machine's.
             lifetime: Lifetime of a token, in whole seconds.
             keys: Key pairs, the signing one first.
 

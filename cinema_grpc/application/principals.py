@@ -9,11 +9,12 @@ from cinema_grpc.domain.account import User
 
 CACHED_USERS = 10_000
 SECONDS_BETWEEN_EVICTIONS = 1.5
-"""Seconds between two evictions of revoked users. A server refuses a revoked access token within two of them."""
+"""Seconds between two evictions of revoked users. A server refuses a revoked access token within two of them, while it
+reaches the database."""
 
 
 class Principals:
-    """Checks principals, with a cache of users whose access tokens are all valid; disables and enables accounts."""
+    """Checks principals, with a cache of users that were never disabled; disables and enables accounts."""
 
     def __init__(self, store: AccountStore, security_log: SecurityLog) -> None:
         self._store = store
@@ -21,7 +22,7 @@ class Principals:
         self._cached: OrderedDict[str, None] = OrderedDict()  # by user_id, least recently used first
 
     async def user(self, user_id: str) -> User:
-        """Return the user that an access token names.
+        """Return the user that an access token names, and cache it.
 
         Raises:
             TokenInvalid: The user does not exist, or the account is disabled.
@@ -48,7 +49,10 @@ class Principals:
             self._refuse_token(user)
 
     def cache(self, user: User) -> None:
-        """Cache a user, unless the account was ever disabled: then each access token must be checked by its time."""
+        """Cache a user, whose access tokens then pass without a read.
+
+        A user who was ever disabled is not cached: each token must be compared with `revoke_time`.
+        """
         if user.revoke_time is not None:
             return
         self._cached[user.user_id] = None
