@@ -130,7 +130,7 @@ class PostgresqlDriver:
             while len(answers) < len(reads):  # a connection that is lost fails one read, not those after it
                 try:
                     async with self.engine.connect() as connection:
-                        answers += await _read_on(_driver_of(connection), reads[len(answers) :], clock)
+                        answers += await _read_on(_asyncpg_of(connection), reads[len(answers) :], clock)
                 except Exception as error:  # noqa: BLE001 (as in `_read_on`)
                     answers += [error] * (len(reads) - len(answers))
         return answers
@@ -146,12 +146,12 @@ class PostgresqlDriver:
     async def transaction(self, clock: Clock | None) -> AsyncIterator["PostgresqlTransaction"]:
         """Open a transaction of the box office."""
         async with self.engine.connect() as connection:
-            driver, info = _driver_of(connection), _checked_out(connection).info
+            raw, info = _asyncpg_of(connection), _checked_out(connection).info
             try:
                 if PREPARED not in info:
-                    await prepare(driver)
+                    await prepare(raw)
                     info[PREPARED] = True
-                yield PostgresqlTransaction(driver, clock)
+                yield PostgresqlTransaction(raw, clock)
             finally:
                 await _roll_back(connection)
 
@@ -169,15 +169,15 @@ class PostgresqlDriver:
             OSError: It does not.
         """
         async with self.engine.connect() as connection:
-            driver = _driver_of(connection)
-            if await driver.fetchval("SHOW transaction_read_only") == "on":
+            raw = _asyncpg_of(connection)
+            if await raw.fetchval("SHOW transaction_read_only") == "on":
                 await connection.invalidate()  # `dispose` closes only those that are not in use
                 await self.engine.dispose()
                 raise ConnectionError("the database server is read-only, as a standby is")
             if by_writing:
-                async with driver.transaction():
-                    await driver.execute("SET LOCAL temp_tablespaces = ''")  # the disk that bookings are written to
-                    await driver.execute(PROOF)
+                async with raw.transaction():
+                    await raw.execute("SET LOCAL temp_tablespaces = ''")  # the disk that bookings are written to
+                    await raw.execute(PROOF)
 
     async def check_fitness(self, rights: Rights) -> None:
         """Check that the database can store any text, and that the user has rights.
@@ -186,7 +186,7 @@ class PostgresqlDriver:
             OSError: It can't, or the user lacks some; the message names what is missing.
         """
         async with self.engine.connect() as connection:
-            await check_fitness(_driver_of(connection), rights)
+            await check_fitness(_asyncpg_of(connection), rights)
 
     def now(self, connection: Connection) -> datetime:
         """Return the server's time."""
@@ -234,10 +234,10 @@ class PostgresqlDriver:
         raise failure or OSError("the URL names no server")
 
 
-def _driver_of(connection: AsyncConnection) -> "asyncpg.Connection[asyncpg.Record]":
-    driver = _checked_out(connection).driver_connection
-    assert isinstance(driver, asyncpg.Connection)  # noqa: S101 (for mypy: the engine is made above)
-    return driver
+def _asyncpg_of(connection: AsyncConnection) -> "asyncpg.Connection[asyncpg.Record]":
+    raw = _checked_out(connection).driver_connection
+    assert isinstance(raw, asyncpg.Connection)  # noqa: S101 (for mypy: the engine is made above)
+    return raw
 
 
 def _checked_out(connection: AsyncConnection) -> PoolProxiedConnection:
@@ -253,38 +253,38 @@ async def _roll_back(connection: AsyncConnection) -> None:
     if connection.invalidated:
         return  # SQLAlchemy has noticed that it is lost
     try:
-        driver = _driver_of(connection)
-        if driver.is_in_transaction() or driver.is_closed():
-            await driver.execute("ROLLBACK")
+        raw = _asyncpg_of(connection)
+        if raw.is_in_transaction() or raw.is_closed():
+            await raw.execute("ROLLBACK")
     except Exception:  # noqa: BLE001 (whatever it was, the connection is not used again)
         await connection.invalidate()
 
 
 async def _read_on(
-    driver: "asyncpg.Connection[asyncpg.Record]", reads: Sequence[Read], clock: Clock | None
+    raw: "asyncpg.Connection[asyncpg.Record]", reads: Sequence[Read], clock: Clock | None
 ) -> list[RowsAt | Exception]:
     """Run queries on a connection until it is lost; at least one."""
     answers: list[RowsAt | Exception] = []
     for each in reads:
         try:
-            answers.append(await _read(driver, each, clock.now() if clock else None))
+            answers.append(await _read(raw, each, clock.now() if clock else None))
         except Exception as error:  # noqa: BLE001 (it is one caller's, and the others get their answers)
             answers.append(error)
-            if driver.is_closed():
+            if raw.is_closed():
                 break
     return answers
 
 
-async def _read(driver: "asyncpg.Connection[asyncpg.Record]", read: Read, now: datetime | None) -> RowsAt:
+async def _read(raw: "asyncpg.Connection[asyncpg.Record]", read: Read, now: datetime | None) -> RowsAt:
     query = read.query
     if isinstance(query, str):
         parameters = {"now": None if now is None else microseconds(now), **read.parameters}
         statement = STATEMENTS[query]
-        return RowsAt(None, [tuple(row) for row in await driver.fetch(statement.text, *statement.values(parameters))])
+        return RowsAt(None, [tuple(row) for row in await raw.fetch(statement.text, *statement.values(parameters))])
     if query.timed and now is None:
-        now = moment(await driver.fetchval(STATEMENTS["clock"].text))
+        now = moment(await raw.fetchval(STATEMENTS["clock"].text))
     values = query.postgresql.values({**read.parameters, "now": None if now is None else microseconds(now)})
     found = f"SELECT {CLOCK_BEFORE}, ARRAY(SELECT found FROM ({query.postgresql.text}) AS found)"  # noqa: S608 (ours)
-    (record,) = await driver.fetch(found, *(searchable(each) if isinstance(each, str) else each for each in values))
+    (record,) = await raw.fetch(found, *(searchable(each) if isinstance(each, str) else each for each in values))
     server_time, rows = record
     return RowsAt(now or moment(server_time), query.convert(rows))

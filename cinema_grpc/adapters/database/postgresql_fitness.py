@@ -11,19 +11,19 @@ LACKING = """SELECT wanted.name, wanted.privilege FROM unnest($1::text[], $2::te
         ELSE coalesce(has_table_privilege(to_regclass(wanted.name)::oid, wanted.privilege), false) END"""
 
 
-async def check_fitness(driver: "asyncpg.Connection[asyncpg.Record]", rights: Rights) -> None:
+async def check_fitness(raw: "asyncpg.Connection[asyncpg.Record]", rights: Rights) -> None:
     """Check that a database can store any text, and that its user has rights.
 
     Raises:
         OSError: It can't, or the user lacks some; the message names what is missing.
     """
-    for name, encoding in await driver.fetch(ENCODINGS):
+    for name, encoding in await raw.fetch(ENCODINGS):
         if encoding != "UTF8":
             raise OSError(f"the database's {name} is {encoding} and has to be UTF8")
     wanted = [(name, privilege) for name, privileges in rights.items() for privilege in privileges]
     lacking: dict[str, list[str]] = {}
-    for name, privilege in await driver.fetch(LACKING, *map(list, zip(*wanted, strict=True))) if wanted else ():
+    for name, privilege in await raw.fetch(LACKING, *map(list, zip(*wanted, strict=True))) if wanted else ():
         lacking.setdefault(name or "the database", []).append(privilege)
     if lacking:
         what = "; ".join(f"{', '.join(privileges)} on {name}" for name, privileges in lacking.items())
-        raise PermissionError(f"the role {await driver.fetchval('SELECT current_user')} lacks {what}")
+        raise PermissionError(f"the role {await raw.fetchval('SELECT current_user')} lacks {what}")
