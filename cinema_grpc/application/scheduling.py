@@ -174,7 +174,7 @@ class Scheduling:
             impact = update_showtime(decision.showtime, changes, decision.slots, self._hold_for, decision.now)
             return encode(shown if execution.validate_only else _as_decided(listed, decision), impact)
 
-        command = Command(showtime_id, change, execution.staff, slots=span, idempotency=execution.call)
+        command = Command(showtime_id, change, execution.staff, span=span, idempotency=execution.call)
         return await self._run(command, execution)
 
     async def _run(self, command: Command[bytes], execution: Execution) -> bytes:

@@ -87,8 +87,8 @@ class SqlTransaction:
 
     async def load(self, request: LoadRequest) -> Loaded:
         """Load showtimes and what else a batch needs."""
-        if request.slots:
-            await self._transaction.lock_auditoriums([*map(searchable, request.slots)])
+        if request.spans:
+            await self._transaction.lock_auditoriums([*map(searchable, request.spans)])
         return _read_loaded(await self._transaction.load(_parameters(request)))
 
     async def commit(
@@ -109,7 +109,7 @@ def _parameters(request: LoadRequest) -> dict[str, Any]:
     ]
     spans = [
         {"showtime_id": searchable(each), "after": microseconds(start), "before": microseconds(end)}
-        for each, (start, end) in request.slots.items()
+        for each, (start, end) in request.spans.items()
     ]
     return {
         "showtimes": to_json(known),

@@ -61,7 +61,7 @@ def _spans(batch: Batch) -> dict[str, tuple[datetime, datetime]]:
     asked = {
         showtime_id: spans
         for showtime_id, commands in batch.items()
-        if (spans := [each.command.slots for each in commands if each.command.slots is not None])
+        if (spans := [each.command.span for each in commands if each.command.span is not None])
     }
     return {each: (min(span[0] for span in spans), max(span[1] for span in spans)) for each, spans in asked.items()}
 

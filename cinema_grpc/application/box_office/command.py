@@ -91,7 +91,7 @@ class Command(Generic[A]):
         caller: The user, for the limit of places in the queue; "" for the server itself.
         booking_id: A booking that the change needs and that may keep no seats.
         account: A user whose holds in other showtimes the change asks for.
-        slots: The span of time in which the change asks for the slots of the auditorium.
+        span: The span of time in which the change asks for the slots of the auditorium.
         idempotency: If set, a stored response is returned instead, and a response is stored.
         priority: How it waits.
     """
@@ -101,7 +101,7 @@ class Command(Generic[A]):
     caller: str = ""
     booking_id: str = ""
     account: str = ""
-    slots: tuple[datetime, datetime] | None = None
+    span: tuple[datetime, datetime] | None = None
     idempotency: IdempotentCall | None = None
     priority: Priority = Priority.NORMAL
 

@@ -30,10 +30,10 @@ class Preview:
             ShowtimeNotFound, and what the command raises.
         """
         showtime_id, cached = command.showtime_id, self.cache.get(command.showtime_id)
-        slots = {} if command.slots is None else {showtime_id: command.slots}
+        spans = {} if command.span is None else {showtime_id: command.span}
         known = None if cached is None else cached.version
         booking_ids = {command.booking_id} if command.booking_id else ()
-        loaded = await self.store.load(LoadRequest({showtime_id: known}, booking_ids, slots=slots))
+        loaded = await self.store.load(LoadRequest({showtime_id: known}, booking_ids, spans=spans))
         found = loaded.showtimes.get(showtime_id)
         if found is None:
             raise ShowtimeNotFound(showtime_id)

@@ -47,7 +47,7 @@ class LoadRequest:
         booking_ids: Bookings that are needed though they may keep no seats.
         keys: Of stored responses.
         accounts: Users whose holds in all showtimes are needed.
-        slots: By showtime, the span of time in which the slots of its auditorium are needed. No other transaction may
+        spans: By showtime, the span of time in which the slots of its auditorium are needed. No other transaction may
             change these until this one ends.
     """
 
@@ -55,7 +55,7 @@ class LoadRequest:
     booking_ids: Collection[str] = ()
     keys: Collection[IdempotencyKey] = ()
     accounts: Collection[str] = ()
-    slots: Mapping[str, tuple[datetime, datetime]] = field(default_factory=dict)
+    spans: Mapping[str, tuple[datetime, datetime]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,7 +169,7 @@ MUTATIONS = (
     mutation(
         "showtimes are moved in an auditorium that is not locked",
         f"{DATABASE}/box_office_store.py",
-        "            await self._transaction.lock_auditoriums([*map(searchable, request.slots)])\n",
+        "            await self._transaction.lock_auditoriums([*map(searchable, request.spans)])\n",
         "            pass\n",
         "tests/application/test_scheduling.py::test_neighbours_that_are_moved_at_two_processes_at_once",
     ),
