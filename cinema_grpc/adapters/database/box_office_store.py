@@ -137,19 +137,19 @@ def _read_loaded(row: Row) -> Loaded:
     for showtime_id, other_id, start_time, end_time in slots:
         slots_of.setdefault(showtime_id, []).append(Slot(other_id, moment(start_time), moment(end_time)))
     return Loaded(
-        moment(now),
-        {
+        now=moment(now),
+        showtimes={
             showtime_id: LoadedShowtime(
-                Version(revision, commit_id),
-                moment(latest_time),
-                not is_known,
-                terms_of.get(showtime_id),
-                bookings_of.get(showtime_id, ()),
-                slots_of.get(showtime_id, ()),
+                version=Version(revision, commit_id),
+                latest_time=moment(latest_time),
+                complete=not is_known,
+                terms=terms_of.get(showtime_id),
+                bookings=bookings_of.get(showtime_id, ()),
+                slots=slots_of.get(showtime_id, ()),
             )
             for showtime_id, revision, commit_id, latest_time, is_known in showtimes
         },
-        {stored.key: stored for stored in map(read_response, responses)},
-        holds_of,
-        catalog_revision,
+        responses={stored.key: stored for stored in map(read_response, responses)},
+        holds=holds_of,
+        catalog_revision=catalog_revision,
     )

@@ -44,15 +44,15 @@ def load_request(batch: Batch, cached: Mapping[str, CachedShowtime]) -> LoadRequ
     """Return what a batch needs of the store."""
     commands = [queued.command for some in batch.values() for queued in some]
     return LoadRequest(
-        {each: cached[each].version if each in cached else None for each in batch},
-        {
+        showtimes={each: cached[each].version if each in cached else None for each in batch},
+        booking_ids={
             each.booking_id
             for each in commands
             if each.booking_id and not _has(cached, each.showtime_id, each.booking_id)
         },
-        {each.idempotency.key for each in commands if each.idempotency is not None},
-        {each.account for each in commands if each.account},
-        _spans(batch),
+        keys={each.idempotency.key for each in commands if each.idempotency is not None},
+        accounts={each.account for each in commands if each.account},
+        spans=_spans(batch),
     )
 
 
@@ -85,7 +85,7 @@ def decide(batch: Batch, cached: Mapping[str, CachedShowtime], loaded: Loaded) -
             continue
         now = max(loaded.now, found.latest_time)
         before = cached.get(showtime_id)
-        showtime = catch_up(before, found)
+        showtime = catch_up(before, found)  # never the cached object: the commands change it
         slots = _slots(showtime.terms, found.slots, result.updates) if found.slots or result.updates else ()
         decision = Decision(showtime, found.version.revision, now, holds.elsewhere, slots)
         for queued in commands:
@@ -95,11 +95,19 @@ def decide(batch: Batch, cached: Mapping[str, CachedShowtime], loaded: Loaded) -
         terms = None if showtime.terms_before is None else (showtime.terms_before, showtime.terms)
         if changes or terms:
             version = Version(version.revision + 1, commit_id)
-            events = events_of(changes, terms)
-            update = ShowtimeUpdate(showtime_id, found.version, version, now, showtime.taken, changes, terms, events)
+            update = ShowtimeUpdate(
+                showtime_id=showtime_id,
+                before=found.version,
+                after=version,
+                latest_time=now,
+                taken_seats=showtime.taken,
+                changes=changes,
+                terms=terms,
+                events=events_of(changes, terms),
+            )
             result.updates.append(update)
             holds.count(changes, now)
-        if before is None or before.version != version:
+        if before is None or before.version != version:  # else the cache has this version already
             showtime.mark_stored()
             result.states.append(CachedShowtime(showtime, version))
     return result

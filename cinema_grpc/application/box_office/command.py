@@ -34,7 +34,7 @@ class Decision:
 
     Attributes:
         showtime: The showtime, which the change may change.
-        now: The time of the transaction.
+        now: The time of the decision: read after the lock, and never before the showtime's last decision.
         slots: Of other showtimes in the auditorium, in the span that the command asked for.
     """
 
