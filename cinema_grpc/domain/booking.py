@@ -59,6 +59,8 @@ class CancelCause(Enum):
 class BookedSeat(NamedTuple):
     """A seat as it was claimed: its price, category and ticket type, and what the door asks for.
 
+    Rows and events take its fields by their order.
+
     Attributes:
         active: False once it was sold and then cancelled apart from other seats of the booking.
     """
@@ -96,8 +98,8 @@ class Booking:
 
     Attributes:
         seats: At least one, in row order, all priced in one currency.
-        hold_extended: Whether a charge was ever opened, which extends the hold once. Only such bookings, and those sold
-            at the counter, have payment attempts, tickets or refunds.
+        hold_extended: Whether a charge was ever opened, which extends the hold once, or it was sold at the counter.
+            Only such bookings have payment attempts, tickets, refunds or redemptions.
         hold_renewed: Whether its owner has extended the hold.
         payment: The latest attempt to charge.
         refunds: Oldest first.

@@ -62,8 +62,8 @@ def choose(
         most: Maximum number of seats.
         owner: Returns what has a position now, or None.
         free: Whether the seats cost nothing.
-        claimed: Seats that the booking has already. One that stays with its ticket type keeps the price at which it was
-            claimed, even if that ticket type is no longer offered.
+        claimed: Seats that the booking has already. A seat that keeps its ticket type keeps its price, even if that
+            ticket type is no longer offered.
 
     Raises:
         InvalidRequest: Not 1 to `most` different seats.

@@ -1,10 +1,11 @@
-"""The gap rule at payment: a booking must not depend on holds that its customer never pays for.
+"""The gap rule, at booking (`check_hold`) and again at payment (`check_payment`).
 
-At booking, the gap rule counts the customer's own bookings as taken (`SeatPlan.stranded`). So a customer could hold A1,
-A2 and A3 in three bookings and pay only for A1 and A3. Therefore a payment applies the rule again:
+A booking must not depend on holds that its customer never pays for. At booking, the rule counts the customer's own
+bookings as taken (`SeatPlan.stranded`). So a customer could hold A1, A2 and A3 in three bookings and pay only for A1
+and A3. Therefore a payment applies the rule again:
 
-    A payment is refused if it leaves a single seat that the gap rule would have refused, had the customer made only the
-    paid bookings, in the same order, each with the seats of other customers as they were at that booking.
+    Suppose that the customer had made only the paid bookings, in the same order, each beside the seats that other
+    customers had at that time. A payment is refused if it leaves a single seat that the rule would have refused then.
 
 `Booking.relied_on` records what this needs: the stretches of seats around the booking without other customers' seats,
 and the customer's own seats in them. It follows that:

@@ -63,7 +63,7 @@ class SeatChanges:
 
         A version with a lower revision, or another commit, stands for commits that were lost: a failover undid them.
         """
-        self.lapse(now)  # else a seat that was taken again since its hold ended would seem unchanged
+        self.lapse(now)  # else a seat that was held, became free and was held again would look unchanged
         if (revision, commit_id) == (self.revision, self.commit_id):
             return
         if revision <= self.revision:
@@ -78,7 +78,7 @@ class SeatChanges:
         self._take_over(showtime, revision, commit_id, now)
 
     def lapse(self, now: datetime) -> None:
-        """Let holds and blocks end that do at `now` or before. It takes a step if any did."""
+        """Free the seats of holds and blocks that have ended by `now`. It takes a step if any did."""
         if self.next_lapse is None or now < self.next_lapse:
             return
         self.step += 1
@@ -111,7 +111,8 @@ class SeatChanges:
         self._ends = {position: end for position, end in ends.items() if end > now}
         self.next_lapse = min(self._ends.values(), default=None)
         if revision > self._lost:
-            # A client with this revision may have it from before the end of holds that are not stored as EXPIRED yet.
+            # A client may have read this revision before these holds and blocks ended, and still show their seats as
+            # taken. So its step is before their end, and it gets them again.
             ended = [self._changed[position] - 1 for position in ends.keys() - self._ends.keys()]
             self._steps[revision] = min([self.step, *ended])
             if len(self._steps) > MOST_REVISIONS:

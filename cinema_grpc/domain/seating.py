@@ -1,4 +1,4 @@
-"""The seats of an auditorium: labels, order and adjacency, and the gap rule at booking."""
+"""The seats of an auditorium: labels, order and adjacency, and, for the gap rule, which seats a choice strands."""
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass

@@ -99,7 +99,10 @@ class Showtime:
 
     @property
     def taken(self) -> int:
-        """The number of seats that bookings and blocks keep, including lapsed ones that are not written down yet."""
+        """The number of seats that bookings and blocks keep.
+
+        Those of a lapsed hold count until it is EXPIRED, those of a lapsed block until it is dropped.
+        """
         return len(self._owners) + len(self._blocks)
 
     def seats(self, now: datetime) -> list[SeatStatus]:
@@ -221,7 +224,7 @@ class Showtime:
         return self.put(step(self.booking(booking_id), *args, **kwargs))
 
     def expire(self, limit: int, now: datetime) -> int:
-        """Set lapsed holds to EXPIRED, the longest lapsed first, at most `limit`, and drop lapsed blocks.
+        """Set lapsed holds to EXPIRED, the longest lapsed first, at most `limit`, and drop all lapsed blocks.
 
         Returns:
             How many holds and blocks.

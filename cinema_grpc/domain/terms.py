@@ -52,7 +52,7 @@ class SeatBlock:
 
     Attributes:
         seats: Their labels, in row order; at least one.
-        release_time: From then on they are free, also before anything has written that down; None for never.
+        release_time: From then on they are free, even while the block is still stored; None for never.
         created_by: The user_id of the staff.
     """
 

@@ -194,7 +194,7 @@ def _page_query(places: frozenset[str], *, from_now: bool, until: bool, cancelle
         fixed["auditorium_id"] = of_cinema.scalar_subquery()
         del fixed["cinema_id"]
     columns, values = [_SHOWTIME[place] for place in fixed], list(fixed.values())
-    now = bindparam("now", type_=BigInteger)
+    now = bindparam("now", type_=BigInteger)  # the database supplies it, see Query
     start, showtime_id = bindparam("after_start", type_=BigInteger), bindparam("after_id", type_=Text)
     after: list[Any] = [start, showtime_id]
     if from_now:
@@ -223,7 +223,7 @@ def _page_query(places: frozenset[str], *, from_now: bool, until: bool, cancelle
 
 
 def _lapsed_seats(now: Any) -> Subquery:
-    """Select the seats of lapsed holds and blocks, by showtime. They are few, since they are soon written off.
+    """Select the seats of lapsed holds and blocks, by showtime. They are few: expiry ends them within seconds.
 
     The status is no parameter: a plan that is kept for any value could not use the partial index.
     """

@@ -45,7 +45,7 @@ def read_terms(row: Sequence[Any]) -> Terms:
         end_time=moment(end_time),
         prices=price_list(currency_code, prices),
         seat_gap_policy=SeatGapPolicy(seat_gap_policy),
-        seat_plan=seat_plan(rows, areas, wheelchair_spaces),
+        seat_plan=seat_plan(rows, areas, wheelchair_spaces),  # cached; its `positions` takes labels
         status=ShowtimeStatus(status),
         cancel_time=optional_moment(cancel_time),
         cancel_reason=cancel_reason or "",
