@@ -1,4 +1,4 @@
-"""Hold expiry: stores lapsed holds as EXPIRED. Nothing waits for this: the seats of a lapsed hold are free already."""
+"""Hold expiry: stores lapsed holds as EXPIRED and drops lapsed blocks. Their seats are free already, without it."""
 
 import asyncio
 import random
@@ -15,10 +15,10 @@ SHOWTIMES_AT_ONCE = 4
 HOLDS_A_COMMAND = 20
 HOLDS_A_SECOND = 1_300
 """Upper bound of the rate. A higher one would only delay buyers. After thousands of lapses at once, expiry takes longer
-than the usual 4 seconds."""
+than the 4 seconds that docs/reliability.md promises otherwise."""
 LOW_PRIORITY_PASSES = 2
-"""How many passes leave a contended showtime to other replicas. Without a limit, all replicas could leave it to each
-other forever."""
+"""In how many passes in a row a contended showtime is left to other replicas. Without a limit, all replicas could leave
+it to each other forever."""
 
 
 class HoldExpiry:
@@ -30,7 +30,7 @@ class HoldExpiry:
         self._contended: dict[str, int] = {}  # in how many passes in a row
 
     async def run_pass(self) -> None:
-        """Expire all holds that have lapsed.
+        """Expire lapsed holds and drop lapsed blocks. Contended showtimes are left to the next pass.
 
         Raises:
             StorageUnavailable, ShuttingDown.

@@ -34,7 +34,7 @@ class SeatMap:
     """A showtime and the status of each of its seats, by position, all at one moment.
 
     Attributes:
-        catalog_revision: The revision of the catalog that its names are of, or an earlier one.
+        catalog_revision: Its names are at least as new as this revision of the catalog.
         on_sale: Whether seats can be booked: the showtime takes place and has not started.
     """
 

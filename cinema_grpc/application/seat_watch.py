@@ -88,7 +88,7 @@ class SeatWatch:
         self._pace = WakePace(FRAMES_A_SECOND)
         self._outdated: set[str] = set()
         self._known_time: tuple[datetime, float] | None = None
-        self._query_time = math.inf
+        self._query_time = math.inf  # of the latest answer; infinite before the first, and without other processes
         self._reload_task = BackgroundTask("seat reloads", self.reload, SECONDS_BETWEEN_PASSES)
         self.tasks = [BackgroundTask("seat watch", self.run_pass, SECONDS_BETWEEN_PASSES), self._reload_task]
         if versions is not None:
@@ -184,10 +184,10 @@ class SeatWatch:
         await asyncio.gather(*map(self._reload, stale))
 
     def _check_known(self, watched: WatchedShowtime, step: int) -> None:
-        """Check, before an empty frame, that nothing happened as far as the database tells.
+        """Check, before an empty frame, that the database has answered lately: the frame says that nothing has changed.
 
         Raises:
-            StorageUnavailable: It has told nothing for long.
+            StorageUnavailable: It has not answered for LONGEST_SILENCE.
         """
         silence = asyncio.get_running_loop().time() - self._query_time
         if step == watched.changes.step and silence > LONGEST_SILENCE and not watched.is_over(self._now()):

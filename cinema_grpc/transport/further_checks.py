@@ -1,7 +1,7 @@
 """Checks of requests by the domain, beyond the rules in the protos.
 
 They run only for a request that breaks the rules of the protos, so that the error names every bad field. For any other
-the method makes the same checks by itself: what stands here alone is never enforced.
+the method makes the same checks by itself. A rule that is only in this file is not enforced.
 """
 
 from collections.abc import Mapping, Sequence

@@ -28,10 +28,10 @@ class MethodTraits(NamedTuple):
     """How a method is served.
 
     Attributes:
-        check: Parses and validates its requests; None: they are only parsed.
+        check: Parses and validates its requests, as `validation.request_checks` makes it; None: they are only parsed.
         changes: Whether it changes something.
         response_bytes: Memory to reserve for its response before the servicer is called; 0 for small responses.
-        probe: Whether it counts as a stream and is answered during shutdown, as health checks are.
+        probe: Whether it is a health check: it takes a place among the streams, and is answered during shutdown.
         watch: Whether it is a stream that lasts, of which a process serves only so many: STREAM_LIMIT.
     """
 

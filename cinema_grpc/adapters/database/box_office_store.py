@@ -27,7 +27,7 @@ from cinema_grpc.domain.unpaid_holds import COUNTED_FOR
 
 
 class SqlBoxOfficeStore:
-    """Stores showtimes' seats and bookings. Fulfils BoxOfficeStore."""
+    """Stores showtimes' seats and bookings. Fulfils BoxOfficeStore, and VersionReader of `seat_watch`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -46,8 +46,8 @@ class SqlBoxOfficeStore:
     async def was_committed(self, update: ShowtimeUpdate) -> bool:
         """Return whether the commit of an update was kept, and will be, after its answer was lost.
 
-        What is found may have been kept by a server that came back alone, without the standby that the lost commit
-        waited for. So the transaction, which has locked a row, is committed too, and waits for the standby as that did.
+        The server may have come back without its standby, so a commit that is found could still be lost. So this
+        transaction is committed too: it has locked a row, so it waits for the standby, as the lost commit did.
         """
         async with self._database.transaction() as transaction:
             # If the server is still committing the lost transaction, that has the lock.

@@ -104,8 +104,8 @@ class BatchRunner:
                         continue  # this counts as a try
                     result = decide(locked, cached, loaded)
                     if result.updates or result.responses or loaded.responses:
-                        # A stored response may be of a commit that is not durable yet: the standby that it waited for
-                        # may have been cut off. A later commit, even of nothing, is durable only after it.
+                        # Even with nothing to write, if a stored response was found: its own commit may still wait for
+                        # a standby. This one is durable only after it, so the caller is not told too early.
                         await transaction.commit(result.updates, list(result.responses.values()), loaded.now)
                 break
             except StorageConflict as conflict:

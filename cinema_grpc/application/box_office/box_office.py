@@ -230,7 +230,7 @@ class BoxOffice:
                 self._arrival.set()  # commands of the same callers may have got a place
                 contended.begin_round()
                 for queued in await self._serve({showtime_id: commands}, wait=True):
-                    queued.settle(Failed(StorageUnavailable()))  # the showtime was made between lock and look
+                    queued.settle(Failed(StorageUnavailable()))  # the showtime was created after the lock looked for it
         finally:
             del self._contended[showtime_id]
             self._arrival.set()

@@ -63,7 +63,7 @@ class Decision:
     def check_revision(self, expected: int) -> None:
         """Check that the showtime is as a caller has seen it; 0 expects nothing.
 
-        A hold that lapses changes what a caller sees, though it does not raise the revision before it is EXPIRED, a few
+        When a hold lapses, its seats are free at once, but the revision rises only when it is stored as EXPIRED, a few
         seconds later. Until then no revision says whether the caller has seen the hold.
 
         Raises:

@@ -25,8 +25,8 @@ class StorageContention(Exception):
 class Version(NamedTuple):
     """A state of a showtime: its revision, and the commit that made it.
 
-    A failover may lose commits that were read already; later commits then make the same revisions. The commit's
-    identifier tells these apart.
+    A failover may lose commits that were read already. New commits then get the same revisions, and the identifier of
+    the commit tells them apart.
     """
 
     revision: int

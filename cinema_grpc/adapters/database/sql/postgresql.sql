@@ -141,7 +141,7 @@ SELECT
     ) AS slots;
 
 -- name: release(released_claims, changed_attempts, dropped_blocks, changed_blocks, changed_terms, reversed_redemptions)
--- Runs before `write`: within one statement a key can't be given up and taken again, nor a row be changed twice.
+-- Runs before `write`: one statement can neither delete a key and insert it again, nor change a row twice.
 WITH released AS (
     DELETE FROM seat_claim
     USING json_to_recordset($1::json) AS gone (showtime_id text, seat text, booking_id text, block_id text)
