@@ -100,8 +100,10 @@ class PaymentSaga:
                 return response
             # The charge may still be on its way, so the attempt is called off: in the database before at the provider.
             voiding = await self._update(booking, payer, with_void_begun, attempt_id)
-            if voiding.attempt(attempt_id, AttemptStatus.VOIDING) is None:
+            called_off = voiding.attempt(attempt_id, AttemptStatus.VOIDING)
+            if called_off is None:
                 return None  # another process has settled it
+            charge = charge_of(voiding, called_off)  # its process may have stored the provider's identifier since
         if await self._ask(charge, payer, partial(self.gateway.void, charge)):
             return await self._settle_charge(booking, attempt, payer, expected=AttemptStatus.VOIDING)
         await self._update(booking, payer, with_void_settled, attempt_id)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cinema_grpc.application.errors import PaymentUnavailable
-from cinema_grpc.application.payment_ports import Charge
+from cinema_grpc.application.payment_ports import Charge, Declined, Outcome
 from cinema_grpc.domain.booking import BookingStatus
 from cinema_grpc.domain.booking_errors import HoldExpired, PaymentDeclined, PaymentInProgress
 from cinema_grpc.domain.payment import RefundStatus
@@ -128,6 +128,42 @@ class TestAProcessThatDies:
         await shop.first.payments.stop(10)
         assert shop.stripe.sent("POST", CONFIRM) == []
         assert shop.money() == 0
+
+    async def test_one_that_was_slow_stores_the_intent_while_it_is_called_off(self, shop: Shop) -> None:
+        """Recovery has read the attempt without it, and cancels the intent all the same."""
+        prepare, confirm, find = shop.first.provider.prepare, shop.first.provider.charge, shop.second.provider.find
+        go_on, called_off = asyncio.Event(), asyncio.Event()
+
+        async def prepare_slowly(charge: Charge, token: str) -> str | Declined:
+            answer = await prepare(charge, token)
+            await go_on.wait()
+            return answer
+
+        async def confirm_late(charge: Charge, token: str) -> Outcome:
+            await called_off.wait()
+            return await confirm(charge, token)
+
+        async def find_before_it_is_stored(charge: Charge) -> Outcome | None:
+            found = await find(charge)
+            go_on.set()
+            while not [row["provider_id"] for row in await shop.app.rows("payment_attempt") if row["provider_id"]]:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+            return found
+
+        shop.first.provider.prepare = prepare_slowly  # type: ignore[method-assign]
+        shop.first.provider.charge = confirm_late  # type: ignore[method-assign]
+        shop.second.provider.find = find_before_it_is_stored  # type: ignore[method-assign]
+        paying = shop.first.pay(shop.booking, VISA)
+        while not shop.stripe.sent("POST", CREATE):  # noqa: ASYNC110 (a stand-in has no event)
+            await asyncio.sleep(0.001)
+        shop.app.clock.advance(GRACE)
+        await shop.second.recover()
+        called_off.set()
+        assert isinstance(await outcome(paying), PaymentUnavailable)
+        await shop.first.payments.stop(10)
+        assert await shop.attempts() == ["VOIDED"]
+        assert shop.money() == 0
+        await shop.check_books()
 
     @pytest.mark.parametrize("over", [False, True])
     async def test_a_charge_that_succeeds_a_moment_before_it_is_cancelled(self, shop: Shop, over: bool) -> None:

@@ -74,4 +74,11 @@ MUTATIONS = (
         "False",
         f"{ACTIONS}::TestARefund::test_that_fails_after_it_was_paid",
     ),
+    mutation(
+        "recovery voids a charge without the provider's identifier that was stored a moment ago",
+        SAGA,
+        "charge = charge_of(voiding, called_off)",
+        "pass",
+        f"{FAULTS}::TestAProcessThatDies::test_one_that_was_slow_stores_the_intent_while_it_is_called_off",
+    ),
 )
