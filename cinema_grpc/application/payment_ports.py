@@ -156,13 +156,19 @@ class PaymentGateway(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OpenAttempt:
-    """A payment attempt that is OPEN or VOIDING; `tries` says how often it was taken from the store before."""
+    """A payment attempt that is OPEN or VOIDING.
+
+    Attributes:
+        tries: How often it was taken from the store before.
+        age: For how long it has been unsettled.
+    """
 
     showtime_id: str
     booking_id: str
     user_id: str
     attempt_id: str
     tries: int
+    age: timedelta
 
 
 class PaymentStore(Protocol):

@@ -18,7 +18,7 @@ from cinema_grpc.application.idempotency import IdempotencyKey, IdempotentCall, 
 from cinema_grpc.application.payment_ports import OpenAttempt, PaymentStore
 from cinema_grpc.application.payment_saga import PaymentSaga, WaitsForCustomer
 from cinema_grpc.application.payment_steps import Payer
-from cinema_grpc.application.retry_policy import BATCH_SIZE, MAXIMUM_TRIES, PROVIDER_SECONDS, backoff
+from cinema_grpc.application.retry_policy import BATCH_SIZE, OVERDUE_AFTER, PROVIDER_SECONDS, backoff
 from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.booking_errors import HoldExpired, PaymentDeclined, PaymentInProgress, ShowtimeCancelled
 from cinema_grpc.domain.charging import with_decline_settled, with_payment_resumed
@@ -59,7 +59,7 @@ class Payments:
     """Takes payments, each in a task of the server: a caller who hangs up changes nothing."""
 
     def __init__(self, store: PaymentStore, saga: PaymentSaga, overdue: Callable[[], None] = lambda: None) -> None:
-        """Take payments by a saga; `overdue` is called when the recovery of one fails after MAXIMUM_TRIES."""
+        """Take payments by a saga; `overdue` is called when the recovery of one fails after OVERDUE_AFTER."""
         self._store = store
         self._saga = saga
         self._overdue = overdue
@@ -211,7 +211,7 @@ class Payments:
         except (PaymentDeclined, HoldExpired, ShowtimeCancelled) as end:
             logger.info("an open payment is settled", **context, outcome=end.reason)
         except Exception as error:  # noqa: BLE001 (an attempt that fails must not stop the others)
-            overdue = attempt.tries >= MAXIMUM_TRIES
+            overdue = attempt.age >= OVERDUE_AFTER
             log = logger.error if overdue else logger.warning
             retry_seconds = backoff(attempt.tries).total_seconds()
             log("an open payment can't be settled yet", **context, retry_seconds=retry_seconds, error=repr(error))

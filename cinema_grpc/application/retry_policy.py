@@ -9,7 +9,9 @@ BATCH_SIZE = 20
 FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(hours=1)
 MAXIMUM_TRIES = 32
-"""After so many tries, about a day, a refund is given up and an open payment is an error."""
+"""After so many tries, about a day, a refund is given up."""
+OVERDUE_AFTER = timedelta(days=1)
+"""From this age on, an open payment is an error. Its tries say less: they come faster while the customer may act."""
 
 
 def backoff(tries: int) -> timedelta:

@@ -13,7 +13,7 @@ from cinema_grpc.application import payment_steps
 from cinema_grpc.application.errors import PaymentUnavailable
 from cinema_grpc.application.payment_ports import Charge, ChargeVoided, Outcome, ProviderUnavailable
 from cinema_grpc.application.payment_saga import PaymentSaga
-from cinema_grpc.application.retry_policy import LONGEST_PAUSE, MAXIMUM_TRIES
+from cinema_grpc.application.retry_policy import LONGEST_PAUSE, OVERDUE_AFTER
 from cinema_grpc.domain.booking import BookingStatus
 from cinema_grpc.domain.booking_errors import BookingNotReserved, HoldExpired, PaymentInProgress
 from cinema_grpc.domain.money import Money
@@ -225,7 +225,7 @@ class TestAProviderThatFails:
         await scene.first.die()
         scene.provider.faults = FaultProfile(fail_before=1)
         with capture_logs() as logged:
-            for _ in range(MAXIMUM_TRIES + 2):
+            for _ in range(OVERDUE_AFTER // LONGEST_PAUSE + 1):
                 scene.app.clock.advance(LONGEST_PAUSE)
                 await scene.second.recover()
         assert [line["log_level"] for line in logged][-3:] == ["warning", "error", "error"]

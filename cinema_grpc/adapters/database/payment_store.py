@@ -1,7 +1,7 @@
 """Payment attempts and refunds that are not settled, each taken by one process at a time."""
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, Select, Table, bindparam, select, text, update
@@ -28,12 +28,17 @@ class SqlPaymentStore:
         self, grace: timedelta, limit: int, backoff: Callable[[int], timedelta]
     ) -> list[OpenAttempt]:
         """Take attempts that are due."""
-        rows = await self._take(schema.payment_attempt, schema.UNSETTLED_ATTEMPT, grace, limit, backoff)
-        return [OpenAttempt(row.showtime_id, row.booking_id, row.user_id, row.attempt_id, row.tries) for row in rows]
+        now, rows = await self._take(schema.payment_attempt, schema.UNSETTLED_ATTEMPT, grace, limit, backoff)
+        return [
+            OpenAttempt(
+                row.showtime_id, row.booking_id, row.user_id, row.attempt_id, row.tries, age=now - row.create_time
+            )
+            for row in rows
+        ]
 
     async def take_refunds(self, grace: timedelta, limit: int, backoff: Callable[[int], timedelta]) -> list[OwedRefund]:
         """Take refunds that are due."""
-        rows = await self._take(schema.refund, schema.OWED_REFUND, grace, limit, backoff)
+        _, rows = await self._take(schema.refund, schema.OWED_REFUND, grace, limit, backoff)
         return [_refund_of(row) for row in rows]
 
     async def take_paid_refunds(self, limit: int, pause: timedelta, watch_for: timedelta) -> list[OwedRefund]:
@@ -60,8 +65,8 @@ class SqlPaymentStore:
         grace: timedelta,
         limit: int,
         backoff: Callable[[int], timedelta],
-    ) -> Sequence[Row[Any]]:
-        """Return rows that are due, with columns of their bookings, and postpone their next try.
+    ) -> tuple[datetime, Sequence[Row[Any]]]:
+        """Return the time, and rows that are due, with columns of their bookings; and postpone their next try.
 
         `unsettled` is the condition of the table's partial index.
         """
@@ -71,7 +76,7 @@ class SqlPaymentStore:
             waits_for_customer = table is schema.payment_attempt and row.action
             return min(backoff(row.tries), LONGEST_PAUSE_FOR_CUSTOMER) if waits_for_customer else backoff(row.tries)
 
-        def take(connection: Connection) -> Sequence[Row[Any]]:
+        def take(connection: Connection) -> tuple[datetime, Sequence[Row[Any]]]:
             now = self._database.time(connection)
             due = _due(table, unsettled, limit).where(table.c.due_time <= now, table.c.create_time <= now - grace)
             rows = connection.execute(due).all()
@@ -81,7 +86,7 @@ class SqlPaymentStore:
                     postpone.values(due_time=bindparam("next_time"), tries=table.c.tries + 1),
                     [{"taken": getattr(row, key.name), "next_time": now + pause(row)} for row in rows],
                 )
-            return rows
+            return now, rows
 
         return await self._database.transact(take, must_run=True)
 
