@@ -5,7 +5,7 @@ its customer, never both.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -190,14 +190,17 @@ class Door:
         reported: Sequence[OfflineRedemption],
         call: IdempotentCall | None,
         encode: EncodeRecorded,
-    ) -> list[tuple[list[int], bytes]]:
+    ) -> AsyncIterator[tuple[list[int], bytes]]:
         """Record whom doors let in while they were offline.
 
-        Each booking has a command of its own, with a stored response of its own.
+        Each booking has a command of its own, with a stored response of its own. If some fail, the others are recorded.
 
-        Returns:
+        Yields:
             For each booking, the numbers of the redemptions, and the response for these. Redemptions whose ticket is
             not known are left out.
+
+        Raises:
+            What the box office raises, after all that was recorded.
         """
         codes = list(dict.fromkeys(each.code for each in reported))
         found = dict(zip(codes, await asyncio.gather(*map(self._reader.by_code, codes)), strict=True))
@@ -208,9 +211,17 @@ class Door:
                 groups.setdefault(issued.booking_id, []).append((number, issued, each))
         first, *others = groups.values() or [[]]
         # The first one is under the key of the call itself, so it finds whether that was used for another request.
-        recorded = [await self._record(staff, first, call, encode)] if first else []
+        if first:
+            yield await self._record(staff, first, call, encode)
         tasks = [self._record(staff, group, _part(call, group), encode) for group in others]
-        return recorded + await asyncio.gather(*tasks)
+        failures = []
+        for recorded in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(recorded, BaseException):
+                failures.append(recorded)
+            else:
+                yield recorded
+        if failures:
+            raise failures[0]
 
     async def _record(
         self, staff: str, group: "_Group", call: IdempotentCall | None, encode: EncodeRecorded

@@ -45,6 +45,20 @@ CHANGING = frozenset(
     if "request_id" in method.input_type.fields_by_name
 )
 """The methods that change something. Those of the AuthService, which have limits of their own, do not count."""
+NOTED = frozenset(
+    f"/cinema.v1.{each}"
+    for each in (
+        "ShowtimeService/UpdateShowtime",
+        "ShowtimeService/CancelShowtime",
+        "ShowtimeService/SetSeatBlocks",
+        "BoxOfficeService/SellSeats",
+        "BoxOfficeService/VoidBooking",
+        "BoxOfficeService/SettleRefund",
+        "TicketService/ReverseRedemption",
+        "TicketService/RecordRedemptions",
+    )
+)
+"""The methods whose servicers note in the security log what they have changed."""
 
 ACCESS: Mapping[str, Access] = MappingProxyType(
     {
@@ -122,5 +136,11 @@ def method_traits(largest_page: int, further: Mapping[str, Further] | None = Non
             lists = not {"next_page_token", "next_position"}.isdisjoint(method.output_type.fields_by_name)
             name = f"/{service.full_name}/{method.name}"
             response_bytes = largest_page if lists else LARGEST_READ if reads else 0
-            traits[name] = MethodTraits(checks[name], name in CHANGING, response_bytes, watch=method.server_streaming)
+            traits[name] = MethodTraits(
+                checks[name],
+                changes=name in CHANGING,
+                response_bytes=response_bytes,
+                watch=method.server_streaming,
+                goes_on=name in NOTED,
+            )
     return traits

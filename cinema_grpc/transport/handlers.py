@@ -1,5 +1,6 @@
 """RPC handlers: their types, how servicers are bound to methods, and what the call pipeline knows of each method."""
 
+import asyncio
 import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -33,6 +34,7 @@ class MethodTraits(NamedTuple):
         response_bytes: Memory to reserve for its response before the servicer is called; 0 for small responses.
         probe: Whether it is a health check: it takes a place among the streams, and is answered during shutdown.
         watch: Whether it is a stream that lasts, of which a process serves only so many: STREAM_LIMIT.
+        goes_on: Whether a call goes on after its client has gone, so that the security log has what it did.
     """
 
     check: RequestCheck | None = None
@@ -40,6 +42,7 @@ class MethodTraits(NamedTuple):
     response_bytes: int = 0
     probe: bool = False
     watch: bool = False
+    goes_on: bool = False
 
 
 class Method:
@@ -66,7 +69,7 @@ class Method:
             raise ValueError(f"{name}: a stream of requests with a single response is not supported")
         call: Any = handler.unary_unary or handler.unary_stream or handler.stream_stream
         self.traits = traits
-        self.call: Callable[[Any, Context], Any] = call
+        self.call: Callable[[Any, Context], Any] = _going_on(call) if traits.goes_on else call
         self.parse = refusing_garbage(handler.request_deserializer or bytes)
         self.reads_stream = handler.request_streaming
         self.writes_stream = handler.response_streaming
@@ -93,6 +96,22 @@ class Method:
     def encode(self, response: Response) -> bytes:
         """Serialize a response that is not serialized yet."""
         return response if isinstance(response, bytes) else self._serialize(response)
+
+
+def _going_on(call: Callable[[Any, Context], Any]) -> Callable[[Any, Context], Any]:
+    """Have calls of a unary method run in tasks of their own, which are not cancelled with the callers."""
+    running: set[asyncio.Task[Response]] = set()  # the event loop alone would let them be collected
+
+    async def run(request: Any, context: Context) -> Response:
+        task = asyncio.create_task(call(request, context))
+        running.add(task)
+        task.add_done_callback(running.discard)
+        try:
+            return await asyncio.shield(task)
+        finally:
+            del task  # else an error that the task holds leads to this frame and back: a reference cycle
+
+    return run
 
 
 def handlers_of(service: ServiceDescriptor, servicer: object) -> dict[str, Handler]:

@@ -76,18 +76,14 @@ class TicketServicer(ticket_service_pb2_grpc.TicketServiceServicer):
         """Record whom doors let in while they were offline."""
         reported, call, staff = parse_offline(request), idempotent_call(request), principal().user_id
         outcomes = [UNKNOWN] * len(reported)
-        for numbers, body in await self._door.record(staff, reported, call, encode_recorded):
+        async for numbers, body in self._door.record(staff, reported, call, encode_recorded):
             recorded = pb.RecordRedemptionsResponse.FromString(body).outcomes
             for number, outcome in zip(numbers, recorded, strict=True):
                 outcomes[number] = outcome
+                _note_recorded(outcome, reported[number].gate)
         for each, outcome in zip(reported, outcomes, strict=True):
-            security_log.note(
-                "offline redemption recorded",
-                outcome=pb.RecordOutcome.Name(outcome.outcome).removeprefix("RECORD_OUTCOME_"),
-                ticket_id=outcome.ticket.ticket_id,
-                gate=each.gate,
-                other_gates=",".join(other.gate for other in outcome.others),
-            )
+            if outcome is UNKNOWN:
+                _note_recorded(outcome, each.gate)
         return pb.RecordRedemptionsResponse(outcomes=outcomes)
 
     async def ListTickets(self, request: pb.ListTicketsRequest, _context: object) -> pb.ListTicketsResponse:
@@ -110,3 +106,13 @@ class TicketServicer(ticket_service_pb2_grpc.TicketServiceServicer):
             self._largest_page,
         )
         return pb.ListTicketsResponse(tickets=tickets, next_page_token=next_page_token, revision=revision)
+
+
+def _note_recorded(outcome: pb.RecordedRedemption, gate: str) -> None:
+    security_log.note(
+        "offline redemption recorded",
+        outcome=pb.RecordOutcome.Name(outcome.outcome).removeprefix("RECORD_OUTCOME_"),
+        ticket_id=outcome.ticket.ticket_id,
+        gate=gate,
+        other_gates=",".join(other.gate for other in outcome.others),
+    )

@@ -1,7 +1,5 @@
 """The security log of sign-ins and sessions: event, user, client and call, and no secret."""
 
-import asyncio
-import threading
 from collections.abc import Awaitable
 from typing import Any
 
@@ -10,8 +8,8 @@ import pytest
 from cinema.v1 import auth_service_pb2 as pb
 from structlog.testing import capture_logs
 
-from tests.faults import failing
 from tests.rpc.conftest import PASSWORD, App
+from tests.rpc.hang_ups import hang_up
 
 WRONG = "a wrong and long one"
 NEW = "a new and private one"
@@ -100,29 +98,6 @@ async def test_the_life_of_an_account(app: App) -> None:
     ]
     for secret in (PASSWORD, WRONG, NEW, "hunter2", *tokens):
         assert secret not in auditor.said
-
-
-async def hang_up(app: App, statement: str, call: grpc.aio.Call) -> list[Any]:
-    """Cancel a call while it runs a statement, and return its lines in the security log."""
-    asked, let_go = threading.Event(), threading.Event()
-
-    def hold_up(text: str) -> bool:
-        if text.startswith(statement):
-            asked.set()
-            let_go.wait(30)
-        return False
-
-    async with asyncio.timeout(30):
-        with capture_logs() as lines, failing(app.server.database, hold_up):
-            await asyncio.to_thread(asked.wait, 30)
-            call.cancel()
-            while "CANCELLED" not in [line.get("code") for line in lines]:  # noqa: ASYNC110 (a log has no event)
-                await asyncio.sleep(0.001)
-            let_go.set()
-            while not (said := [line for line in lines if line.get("logger") == "cinema.security"]):  # noqa: ASYNC110
-                await asyncio.sleep(0.001)
-    assert all(line["peer"].startswith("ipv4:127.0.0.1:") for line in said)
-    return [line["event"] for line in said]
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

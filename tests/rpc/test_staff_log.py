@@ -1,13 +1,19 @@
 """The security log of what staff do: who, what, for whom and why."""
 
-from collections.abc import Awaitable
+import asyncio
+from collections.abc import Awaitable, Coroutine
 from typing import Any
 
 import pytest
-from cinema.v1 import auth_service_pb2, booking_pb2, showtime_pb2
+from cinema.v1 import auth_service_pb2, booking_pb2, box_office_service_pb2, showtime_pb2
 from structlog.testing import capture_logs
 
+from cinema_grpc.application.errors import StorageUnavailable
+from cinema_grpc.transport.contract import NOTED
+from tests.faults import failing
 from tests.rpc.conftest import App, new_id, refusal
+from tests.rpc.gates import offline, open_showtime, record, redeem, reverse, sold
+from tests.rpc.hang_ups import hang_up
 from tests.rpc.test_access import FOR_STAFF
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -66,6 +72,68 @@ async def test_changes_of_showtimes(app: App) -> None:
     assert line["fields"] == "seat_gap_policy"
     (line,) = await logged(app.cancel_showtime(showtime_id, reason="a leak"))
     assert (line["event"], line["showtime_id"], line["reason"]) == ("showtime cancelled", showtime_id, "a leak")
+
+
+async def test_what_doors_did_offline(app: App) -> None:
+    """A line for each redemption, without its code; also for a code that nothing knows."""
+    showtime_id = (await open_showtime(app)).showtime_id
+    (ticket,) = (await sold(app, showtime_id, "A1")).tickets
+    lines = await logged(record(app, offline(ticket.code), offline("forged"), offline(ticket.code, "south")))
+    assert {line["event"] for line in lines} == {"offline redemption recorded"}
+    assert [(line["outcome"], line["ticket_id"], line["gate"], line["other_gates"]) for line in lines] == [
+        ("ACCEPTED", ticket.ticket_id, "north", ""),
+        ("CONFLICT", ticket.ticket_id, "south", "north"),
+        ("UNKNOWN_TICKET", "", "north", ""),
+    ]
+    assert ticket.code not in repr(lines)
+
+
+async def test_bookings_of_a_report_that_fails_later(app: App) -> None:
+    """What was recorded by then is noted."""
+    showtime_id = (await open_showtime(app)).showtime_id
+    tickets = [(await sold(app, showtime_id, seat)).tickets[0] for seat in ("A1", "A2")]
+    inserted = 0
+
+    def second(statement: str) -> bool:
+        nonlocal inserted
+        inserted += statement.startswith("INSERT INTO redemption")
+        return inserted > 1
+
+    with failing(app.server.database, second), capture_logs() as lines:
+        error = await refusal(record(app, *(offline(each.code) for each in tickets)))
+    assert error.reason == StorageUnavailable.reason
+    noted = [line["ticket_id"] for line in lines if line["event"] == "offline redemption recorded"]
+    assert noted == [tickets[0].ticket_id]
+
+
+async def test_what_a_call_has_changed_is_noted_though_its_caller_hangs_up(app: App) -> None:
+    """Else staff could refund a booking without a trace."""
+    showtime_id = (await open_showtime(app)).showtime_id
+    sale = await app.sell(showtime_id, "A1", "A2")
+    first, second = sale.tickets
+    await redeem(app, showtime_id, first)
+
+    async def settle() -> None:
+        (refund,) = (await app.read(sale.booking_id, by="staff")).refunds
+        request = box_office_service_pb2.SettleRefundRequest(refund_id=refund.refund_id, note="in cash")
+        await app.box_office.SettleRefund(request, metadata=await app.staff())
+
+    changes: dict[str, tuple[Coroutine[Any, Any, Any], str]] = {
+        "BoxOfficeService/SellSeats": (app.sell(showtime_id, "B1", "B2"), "seats sold"),
+        "TicketService/ReverseRedemption": (reverse(app, first.ticket_id), "redemption reversed"),
+        "TicketService/RecordRedemptions": (record(app, offline(second.code)), "offline redemption recorded"),
+        "BoxOfficeService/VoidBooking": (app.void(sale.booking_id, "A1", percent=100), "booking voided"),
+        "BoxOfficeService/SettleRefund": (settle(), "refund settled by hand"),
+        "ShowtimeService/SetSeatBlocks": (app.block(showtime_id, "A6"), "seat blocks set"),
+        "ShowtimeService/UpdateShowtime": (
+            app.update_showtime(showtime_id, changes={"seat_gap_policy": showtime_pb2.SEAT_GAP_POLICY_ALLOW}),
+            "showtime changed",
+        ),
+        "ShowtimeService/CancelShowtime": (app.cancel_showtime(showtime_id), "showtime cancelled"),
+    }
+    assert {f"/cinema.v1.{method}" for method in changes} == NOTED
+    for call, event in changes.values():
+        assert await hang_up(app, "UPDATE showtime", asyncio.create_task(call)) == [event]
 
 
 async def test_every_method_of_staff(app: App) -> None:

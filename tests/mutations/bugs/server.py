@@ -188,4 +188,11 @@ MUTATIONS = (
         "[each.description for each in",
         "tests/transport/test_pipeline.py::TestLog",
     ),
+    mutation(
+        "staff who hang up leave no trace of what they changed",
+        f"{TRANSPORT}/contract.py",
+        "                goes_on=name in NOTED,\n",
+        "",
+        "tests/rpc/test_staff_log.py::test_what_a_call_has_changed_is_noted_though_its_caller_hangs_up",
+    ),
 )
