@@ -10,7 +10,7 @@ from cinema_grpc.domain.booking_errors import (
     ShowtimeCancelled,
     ShowtimeEnded,
 )
-from cinema_grpc.domain.claims import Selection, choose
+from cinema_grpc.domain.claims import Owner, Selection, choose
 from cinema_grpc.domain.gap_rule import OwnSeats
 from cinema_grpc.domain.sale import Sale, Tender
 from cinema_grpc.domain.showtime import Showtime
@@ -63,8 +63,10 @@ def sell(
         _check_house_seats(showtime, refusal.seats, now)
         raise
     if not allow_gap:
-        # What it relies on is not kept: it is paid for at once, so no other payment depends on it.
+        # It is paid for at once, so it is also judged as at a payment: without the customer's holds, which may never be
+        # paid for. What it relies on is not kept, since no other payment depends on it.
         showtime.check_gaps(positions, OwnSeats(user_id, owner))
+        showtime.check_gaps(positions, OwnSeats(user_id, _without_holds_of(user_id, owner)))
     showtime.vacate(positions)
     return showtime.put(
         Booking(
@@ -82,6 +84,17 @@ def sell(
             sale=sale,
         )
     )
+
+
+def _without_holds_of(user_id: str, owner: Callable[[int], Owner | None]) -> Callable[[int], Owner | None]:
+    """Return a function from a position to what has it, where unpaid holds of a customer count as nothing."""
+
+    def others(position: int) -> Owner | None:
+        found = owner(position)
+        holds = isinstance(found, Booking) and found.user_id == user_id and found.status is BookingStatus.RESERVED
+        return None if holds else found
+
+    return others
 
 
 def _check_house_seats(showtime: Showtime, unavailable: Sequence[str], now: datetime) -> None:

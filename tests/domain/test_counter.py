@@ -33,6 +33,7 @@ from tests.domain.commands import (
     cancel,
     hold,
     issue,
+    pay,
     settle_charge,
     state,
 )
@@ -113,6 +114,17 @@ def test_the_gap_rule() -> None:
     assert refusal.value.metadata == {"stranded_seats": "A1"}
     assert showtime.taken == 0
     assert sell(showtime, "A2", allow_gap=True).labels == ("A2",)
+
+
+def test_the_gap_rule_does_not_count_on_holds() -> None:
+    """The customer may never pay for them: then A1 would be left between the wall and the sale."""
+    showtime = a_showtime()
+    hold(showtime, "A1", name="held")
+    with pytest.raises(SingleSeatGap) as refusal:
+        sell(showtime, "A2")
+    assert refusal.value.metadata == {"stranded_seats": "A1"}
+    pay(showtime, "held")
+    assert sell(showtime, "A2").labels == ("A2",)
 
 
 def test_house_seats() -> None:
