@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Concatenate, ParamSpec
 
 from cinema_grpc.domain.booking import SEAT_KEEPING, Booking, BookingStatus, Reliance
-from cinema_grpc.domain.booking_errors import NotBookingOwner
+from cinema_grpc.domain.booking_errors import AccessibleOnly, NotBookingOwner
 from cinema_grpc.domain.cancellation import cancel
 from cinema_grpc.domain.charging import with_payment_opened
 from cinema_grpc.domain.claims import Owner
@@ -188,13 +188,18 @@ class Showtime:
             BookingNotFound, NotBookingOwner.
             ShowtimeCancelled, HoldExpired, BookingNotReserved, SalesClosed: See Booking.check_payable.
             PaymentInProgress: A charge is under way, of this booking or of one that the gap rule depends on.
+            AccessibleOnly: The wheelchair space that it had was cancelled.
             GapLeftByPayment: It relied on bookings that are not paid for; see `gap_rule`.
         """
         booking = self.booking(booking_id, user_id)
         booking.check_payable(self.terms, now, request)
+        plan = self.terms.seat_plan
+        misused = plan.misused_spaces(plan.positions(booking.labels), wheelchair=booking.wheelchair)
+        if companions := [plan.labels[position] for position in misused if position in plan.space_of]:
+            raise AccessibleOnly(companions)
         if self.terms.seat_gap_policy is SeatGapPolicy.REFUSE:
             own = OwnSeats(user_id, self.owner_at(now))
-            check_payment(self.terms.seat_plan, booking, self._bookings.values(), own, now)
+            check_payment(plan, booking, self._bookings.values(), own, now)
         return self.put(with_payment_opened(booking, attempt_id, now, request))
 
     def cancel(

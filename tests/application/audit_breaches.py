@@ -81,7 +81,7 @@ BREACHES = {
         """UPDATE seat_block SET seats = '["A9", "A11"]'""",
         """UPDATE seat_block SET seats = '["A9", "B10"]'""",
     ),
-    "a sale at the counter for a wheelchair takes a space, and companion seats with their own": (
+    "a sale for a wheelchair takes a space, and companion seats with their own": (
         spaces("[]"),
         spaces('[["A8", ["A9"]]]'),
         spaces('[["A9", []], ["A8", ["A10"]]]'),

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cinema_grpc.domain.booking_errors import SingleSeatGap
+from cinema_grpc.domain.booking_errors import AccessibleOnly, SingleSeatGap
 from cinema_grpc.domain.errors import InvalidRequest
 from cinema_grpc.domain.seating import SeatArea, SeatPlan, SeatRow, WheelchairSpace
 from cinema_grpc.domain.showtime import Showtime
 from cinema_grpc.domain.showtime_changes import set_seat_blocks
 from tests.builders import NOW, a_showtime, some_terms
-from tests.domain.commands import a_block, hold
+from tests.domain.commands import a_block, cancel, hold, pay
 
 ROWS = (SeatRow("A", (4, 4)), SeatRow("B", (6,)))
 SPACE = WheelchairSpace("A2", ("A1", "A3"))
@@ -143,6 +143,18 @@ def test_who_may_book_them(chosen: str, wheelchair: bool, misused: str) -> None:
     plan = SeatPlan(ROWS, (), [SPACE, WheelchairSpace("A7", ("A8",))])
     found = plan.misused_spaces(plan.positions(chosen.split()), wheelchair=wheelchair)
     assert [plan.labels[position] for position in found] == misused.split()
+
+
+def test_companion_seats_are_not_paid_for_without_their_space() -> None:
+    """The other seats of the booking are."""
+    showtime = Showtime(replace(some_terms(), seat_plan=SeatPlan(ROWS, (), [SPACE])))
+    hold(showtime, "A2", "A3", "B1", wheelchair=True)
+    cancel(showtime, "A2")
+    with pytest.raises(AccessibleOnly) as refusal:
+        pay(showtime)
+    assert refusal.value.metadata == {"seats": "A3"}
+    cancel(showtime, "A3")
+    assert pay(showtime).labels == ("B1",)
 
 
 def test_an_auditorium_without_spaces_takes_no_wheelchair_booking() -> None:

@@ -76,16 +76,16 @@ def _of_seats(json: Json) -> list[Invariant]:
             WHERE {_category(json)} IS NULL
             """,
         ),
-        # Online, seats of a hold may have been cancelled before the others were paid for, and they leave no trace.
+        # Online, the space of a hold may have been cancelled before other seats were paid for, and it leaves no trace.
         Invariant(
-            "a sale at the counter for a wheelchair takes a space, and companion seats with their own",
+            "a sale for a wheelchair takes a space, and companion seats with their own",
             f"""
             SELECT booking.booking_id, booking.seats FROM booking
             JOIN showtime ON showtime.showtime_id = booking.showtime_id
             JOIN auditorium ON auditorium.auditorium_id = showtime.auditorium_id
-            WHERE booking.wheelchair AND booking.tender IS NOT NULL AND (
-                NOT EXISTS (SELECT 1 FROM {spaces} WHERE {takes_space})
-                OR EXISTS (
+            WHERE booking.wheelchair AND (
+                (booking.tender IS NOT NULL AND NOT EXISTS (SELECT 1 FROM {spaces} WHERE {takes_space}))
+                OR booking.confirm_time IS NOT NULL AND EXISTS (
                     SELECT 1 FROM {spaces} CROSS JOIN {companions}
                     WHERE {is_taken.format(json.itself("companion"))} AND NOT {takes_space}
                 )

@@ -89,6 +89,7 @@ class BookingServiceStub:
     - FAILED_PRECONDITION SHOWTIME_CANCELLED.
     - FAILED_PRECONDITION BOOKING_NOT_RESERVED: the booking is CONFIRMED or CANCELLED.
     - FAILED_PRECONDITION SALES_CLOSED: the showtime has started.
+    - FAILED_PRECONDITION ACCESSIBLE_ONLY: the booking has companion seats whose wheelchair space was cancelled.
     - FAILED_PRECONDITION SINGLE_SEAT_GAP: names the seats to pay for first. The alternative is to cancel the booking.
     - FAILED_PRECONDITION PAYMENT_DECLINED: the hold continues. Try another payment_token.
     - FAILED_PRECONDITION REQUEST_ID_REUSED.
@@ -242,6 +243,7 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         - FAILED_PRECONDITION SHOWTIME_CANCELLED.
         - FAILED_PRECONDITION BOOKING_NOT_RESERVED: the booking is CONFIRMED or CANCELLED.
         - FAILED_PRECONDITION SALES_CLOSED: the showtime has started.
+        - FAILED_PRECONDITION ACCESSIBLE_ONLY: the booking has companion seats whose wheelchair space was cancelled.
         - FAILED_PRECONDITION SINGLE_SEAT_GAP: names the seats to pay for first. The alternative is to cancel the booking.
         - FAILED_PRECONDITION PAYMENT_DECLINED: the hold continues. Try another payment_token.
         - FAILED_PRECONDITION REQUEST_ID_REUSED.

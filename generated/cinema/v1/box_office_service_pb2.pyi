@@ -169,7 +169,9 @@ class VoidBookingRequest(_message.Message):
     refund_percent: _builtins.int
     """Share of the price to refund, in whole percent."""
     reason: _builtins.str
-    """Reason, which the customer sees: 1 to 200 characters. Required."""
+    """Reason: 1 to 200 characters. Required. The customer sees it as the booking's cancel_reason once no seat is left;
+    until then only the security log has it.
+    """
     request_id: _builtins.str
     """A UUID that the caller chooses. For at least 24 hours, a repeat with the same request_id and the same content
     returns the stored response and has no second effect; with different content it is REQUEST_ID_REUSED. A refused

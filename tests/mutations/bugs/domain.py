@@ -41,7 +41,7 @@ MUTATIONS = (
     mutation(
         "holds that are never paid for help to strand a seat",
         f"{DOMAIN}/showtime.py",
-        "            check_payment(self.terms.seat_plan, booking, self._bookings.values(), own, now)\n",
+        "            check_payment(plan, booking, self._bookings.values(), own, now)\n",
         "            pass\n",
         "tests/domain/test_gap_at_payment.py",
     ),
