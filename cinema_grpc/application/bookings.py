@@ -103,10 +103,11 @@ class Bookings:
             booking = showtime.booking(booking_id, user_id)
             booking.check_payable(showtime.terms, now)
             longer = renewed(booking, showtime.terms, self._hold_for, now) if extend else booking
+            moves = longer is not booking
             if selection is not None:
                 elsewhere = self._elsewhere(decision, user_id)
                 booking = change_seats(showtime, booking_id, user_id, selection, now, self._limits, elsewhere)
-            if extend:
+            if moves:
                 end = longer.hold_expire_time
                 booking = showtime.put(replace(booking, hold_expire_time=end, hold_renewed=longer.hold_renewed))
             return encode(booking)

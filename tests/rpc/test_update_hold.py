@@ -155,6 +155,15 @@ class TestExtending:
         app.clock.advance(5 * MINUTE)
         assert (await app.update_hold(booking.booking_id, extend=True)).hold_expire_time == showtime.start_time
 
+    async def test_one_that_moves_nothing_changes_nothing(self, app: App) -> None:
+        """Else a preview that another caller has seen would be of an old revision."""
+        showtime_id = (await app.showtime(start=NOW + TEN_MINUTES)).showtime_id
+        booking = await app.book(showtime_id, "A1", "A2")
+        revision = (await app.read_showtime(showtime_id)).revision
+        for _ in range(2):
+            assert await app.update_hold(booking.booking_id, extend=True) == booking
+        assert (await app.read_showtime(showtime_id)).revision == revision
+
     async def test_with_other_seats_both_or_none(self, app: App) -> None:
         booking = await app.book((await app.showtime()).showtime_id, "A1", "A2")
         app.clock.advance(MINUTE)
