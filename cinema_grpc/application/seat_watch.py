@@ -221,8 +221,12 @@ class SeatWatch:
         del self._watched[showtime_id]
 
     async def _reload(self, showtime_id: str) -> None:
-        now, cached = await self._listings.current(showtime_id)
-        self._outdated.discard(showtime_id)
+        self._outdated.discard(showtime_id)  # before the load: it may be outdated again by its end
+        try:
+            now, cached = await self._listings.current(showtime_id)
+        except BaseException:
+            self._outdated.add(showtime_id)
+            raise
         self._note_time(now)
         watched = self._watched.get(showtime_id)
         if watched is not None:

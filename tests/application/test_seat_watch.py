@@ -32,6 +32,8 @@ class Store(SqlBoxOfficeStore):
 
     queries = 0
     loads = 0
+    meanwhile: Callable[[], Awaitable[None]] | None = None
+    """Runs once, after a load and before its answer."""
 
     async def versions(self, showtime_ids: Any) -> Any:
         self.queries += 1
@@ -39,7 +41,11 @@ class Store(SqlBoxOfficeStore):
 
     async def load(self, request: Any) -> Any:
         self.loads += 1
-        return await super().load(request)
+        loaded = await super().load(request)
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            await meanwhile()
+        return loaded
 
 
 @pytest.fixture
@@ -143,6 +149,27 @@ async def test_a_showtime_that_was_evicted_from_the_cache(app: App, watch: SeatW
         await asyncio.sleep(0.001)
     await watch.reload()
     assert await task == (1, ["A1", "A2"])
+
+
+async def test_one_that_is_evicted_again_while_it_is_loaded(
+    app: App, watch: SeatWatch, watched: Open, store: Store
+) -> None:
+    stream = await watched()
+    await app.hold("A1", "A2")
+    app.cache.drop(["s1"])
+    while not watch._outdated:  # noqa: ASYNC110 (it sets no event)
+        await asyncio.sleep(0.001)
+
+    async def commit_and_evict() -> None:
+        await app.hold("A3", "A4")
+        app.cache.drop(["s1"])
+        while watch._watched["s1"].is_due:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+
+    store.meanwhile = commit_and_evict
+    await watch.reload()
+    while (await frame(stream))[0] < 2:
+        pass
 
 
 async def test_before_a_hold_ends_others_are_asked(app: App, watch: SeatWatch, watched: Open) -> None:

@@ -256,4 +256,28 @@ MUTATIONS = (
         "next_lapse",
         "tests/rpc/test_suggestions.py::TestState::test_nothing_from_the_start_on",
     ),
+    mutation(
+        "a hold ends for watchers although a commit that they do not see yet has sold or cancelled it",
+        f"{APPLICATION}/seat_watch.py",
+        "        if watched.is_due:  # a commit",
+        "        if False:  # a commit",
+        "tests/application/test_seat_watch.py::"
+        "test_a_hold_that_was_cancelled_a_moment_before_its_end_frees_no_seats_of_the_next_one",
+    ),
+    Mutation(
+        "a watched showtime that is evicted again while it is loaded is not loaded again",
+        (
+            Edit(
+                f"{APPLICATION}/seat_watch.py",
+                "        self._outdated.discard(showtime_id)  # before the load: it may be outdated again by its end\n",
+                "",
+            ),
+            Edit(
+                f"{APPLICATION}/seat_watch.py",
+                "            self._outdated.add(showtime_id)\n            raise\n",
+                "            raise\n        self._outdated.discard(showtime_id)\n",
+            ),
+        ),
+        ("tests/application/test_seat_watch.py::test_one_that_is_evicted_again_while_it_is_loaded",),
+    ),
 )
