@@ -15,6 +15,7 @@ CUSTOMER_COMMANDS = {
     "register": "account",
     "login": "account",
     "logout": "account",
+    "cinemas": "programme",
     "showtimes": "programme",
     "seats": "programme",
     "watch": "programme",

@@ -56,6 +56,7 @@ DRAWINGS: dict[str, Callable[[], RenderableType]] = {
     "booking": lambda: bookings.draw_booking(evil(booking_pb2.Booking())),
     "bookings": lambda: bookings.draw_bookings([evil(booking_pb2.Booking())]),
     "found": lambda: bookings.draw_found([evil(box_office_service_pb2.FoundBooking())]),
+    "cinemas": lambda: showtimes.draw_cinemas([evil(catalog_pb2.Cinema())]),
     "showtimes": lambda: showtimes.draw_showtimes([evil(showtime_pb2.Showtime())]),
     "options": lambda: showtimes.draw_options([evil(showtime_pb2.SeatOption())]),
     "numbers": board(80),
@@ -79,6 +80,8 @@ def test_drawings(name: str) -> None:
 
 
 def test_reports() -> None:
-    line = SalesLine(EVIL, "EUR", 1, 0, 1_250, 0, 1_250, 0, 0, 0)
-    printed = PrintedReport([line], [line], "category", date(2026, 5, 1), date(2026, 5, 2), "UTC")
-    assert describe(printed).replace("\n", "").isprintable()
+    line = SalesLine(EVIL, EVIL, 1, 0, 1_250, 0, 1_250, 0, 0, 0)
+    printed = PrintedReport([line], [line], "category", date(2026, 5, 1), date(2026, 5, 2), EVIL)
+    drawn = describe(printed)
+    assert drawn.replace("\n", "").isprintable()
+    assert "1250 (minor units)" in drawn  # of a currency that this program does not know

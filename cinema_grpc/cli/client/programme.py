@@ -1,4 +1,4 @@
-"""`cinema showtimes`, `seats` and `suggest`: what is shown, and which seats are free."""
+"""`cinema cinemas`, `showtimes`, `seats` and `suggest`: what is shown where, and which seats are free."""
 
 from contextlib import suppress
 from datetime import datetime
@@ -10,6 +10,21 @@ from cinema_grpc.cli.client.arguments import Moment, limit, timestamp
 from cinema_grpc.cli.client.session import ClientCommand, Session
 
 # ruff: noqa: PLC0415 (see session.py)
+
+
+@click.command("cinemas", cls=ClientCommand)
+@click.option("--archived", is_flag=True, help="List archived cinemas too.")
+@limit(50)
+def cinemas(session: Session, archived: bool, limit: int) -> None:  # noqa: FBT001 (click calls it)
+    """List cinemas with their identifiers and time zones."""
+    from cinema_client.cinema.v1.catalog_service_pb2 import ListCinemasRequest, ListCinemasResponse
+
+    from cinema_grpc.cli.client.showtimes import draw_cinemas
+
+    request = ListCinemasRequest(page_size=limit, include_archived=archived)
+    with session.client() as client:
+        found = list(islice(client.pages(client.catalog.ListCinemas, request), limit))
+    session.show(ListCinemasResponse(cinemas=found), lambda: draw_cinemas(found))
 
 
 @click.command("showtimes", cls=ClientCommand)

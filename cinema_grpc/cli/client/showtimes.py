@@ -1,14 +1,24 @@
-"""Draws lists of showtimes and of suggested seats."""
+"""Draws lists of cinemas, of showtimes and of suggested seats."""
 
 from collections.abc import Iterable
 
-from cinema_client.cinema.v1 import showtime_pb2
+from cinema_client.cinema.v1 import catalog_pb2, showtime_pb2
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from cinema_grpc.cli.client.output import moment, money, name, table, zone_of
 from cinema_grpc.cli.printing import plain
+
+
+def draw_cinemas(cinemas: Iterable[catalog_pb2.Cinema]) -> RenderableType:
+    """Return a list of cinemas."""
+    list_ = table("cinema", "name", "time zone")
+    list_.columns[0].no_wrap = True
+    for each in cinemas:
+        shown = Text(plain(f"{each.name} (archived)" if each.archived else each.name), "bold")
+        list_.add_row(Text(plain(each.cinema_id), "cyan"), shown, plain(each.time_zone))
+    return list_ if list_.rows else Text("No cinemas.")
 
 
 def draw_showtimes(showtimes: Iterable[showtime_pb2.Showtime]) -> RenderableType:

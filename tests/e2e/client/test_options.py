@@ -5,8 +5,10 @@ from pathlib import Path
 
 from cinema_client import Client
 from cinema_client.cinema.v1.catalog_pb2 import SeatArea, SeatRow, WheelchairSpace
+from cinema_client.cinema.v1.catalog_service_pb2 import CreateCinemaRequest, UpdateCinemaRequest
 from cinema_client.cinema.v1.showtime_pb2 import SEAT_GAP_POLICY_REFUSE
 from cinema_client.cinema.v1.showtime_service_pb2 import CancelShowtimeRequest
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from cinema_grpc.cli.client.exit_codes import ExitCode
 from tests.e2e.client.shop import Person, Shop
@@ -62,6 +64,27 @@ def test_counter_sales(shop: Shop, clerk: Person, tmp_path: Path) -> None:
     assert user["fullName"] == "Ada L"
     clerk.text("sell", showtime, "C1", "C2", *sell, "--customer", user["userId"])
     assert "confirmed  C1 C2  25.00 EUR" in ada.text("bookings")
+
+
+def test_cinemas(shop: Shop, clerk: Person) -> None:
+    """Archived ones only with --archived; a name is no markup."""
+    with Client(shop.address) as client:
+        client.login("clerk", shop.passwords["clerk"])
+        made = [
+            client.catalog.CreateCinema(CreateCinemaRequest(name=name, time_zone="Europe/Berlin")).cinema.cinema_id
+            for name in ("[bold]Kino[/]", "Old Kino")
+        ]
+        client.catalog.UpdateCinema(
+            UpdateCinemaRequest(cinema_id=made[1], archived=True, update_mask=FieldMask(paths=["archived"]))
+        )
+    shown, archived = (
+        clerk.text("cinemas", "--limit", "100000"),
+        clerk.text("cinemas", "--archived", "--limit", "100000"),
+    )
+    assert f"{made[0]}  [bold]Kino[/]" in shown
+    assert made[1] not in shown
+    assert f"{made[1]}  Old Kino (archived)" in archived
+    assert len(clerk.json("cinemas", "--limit", "1")["cinemas"]) == 1
 
 
 def test_cancelled_showtimes(shop: Shop, clerk: Person) -> None:
