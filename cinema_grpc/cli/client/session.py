@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 OUTPUTS = ("text", "json")
 PASSWORD_VARIABLE = "CINEMA_PASSWORD"  # noqa: S105 (its name, not a password)
+UTC_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+"""A time in a message of the server's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +158,7 @@ def reported(output: str) -> Iterator[None]:
         fail(
             output,
             code,
-            _message(failure, code),
+            _message(failure, code) if output == "json" else _in_local_time(_message(failure, code)),
             reason=failure.reason or failure.code().name,
             metadata=failure.metadata,
             request_id=failure.request_id,
@@ -209,6 +213,18 @@ def _message(failure: "CinemaError", code: ExitCode) -> str:
     if failure.code().name == "UNAVAILABLE" and not failure.reason:  # gRPC's own error: no server answered
         return f"{failure.message} (does a server run there? --server or CINEMA_SERVER names another)"
     return failure.message
+
+
+def _in_local_time(text: str) -> str:
+    """Return a message of the server's with its times in the time zone of this machine."""
+
+    def local(found: re.Match[str]) -> str:
+        try:
+            return datetime.fromisoformat(found[0]).astimezone().isoformat(" ", "seconds")
+        except (ValueError, OverflowError, OSError):  # such as the 30th of February, or the end of the year 9999
+            return found[0]
+
+    return UTC_TIME.sub(local, text)
 
 
 def read_code() -> str:
