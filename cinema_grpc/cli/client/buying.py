@@ -101,6 +101,7 @@ def cancel(
     request_id: str,
 ) -> None:
     """Cancel a booking, or some SEATS of it. Asks first, and says what is refunded."""
+    from cinema_client import CinemaError
     from cinema_client.cinema.v1.booking_service_pb2 import CancelBookingRequest, GetCancellationQuoteRequest
     from rich.text import Text
 
@@ -108,12 +109,21 @@ def cancel(
 
     labels = [seat.upper() for seat in seats]
     with session.client() as client:
+        quoted = None
         if quote or not yes:
-            quoted = client.bookings.GetCancellationQuote(GetCancellationQuoteRequest(booking_id=booking, seats=labels))
+            try:
+                quoted = client.bookings.GetCancellationQuote(
+                    GetCancellationQuoteRequest(booking_id=booking, seats=labels)
+                )
+            except CinemaError:
+                if quote or not request_id:
+                    raise  # with a request_id, an earlier call may have cancelled it already
+        if quoted is not None:
+            text = quote_text(quoted)
             if quote:
-                session.show(quoted, lambda: Text(quote_text(quoted)))
+                session.show(quoted, lambda: Text(text))
                 return
-            click.confirm(f"{quote_text(quoted)} Cancel {' '.join(labels) or 'all seats'}?", abort=True, err=True)
+            click.confirm(f"{text} Cancel {' '.join(labels) or 'all seats'}?", abort=True, err=True)
         request = CancelBookingRequest(booking_id=booking, seats=labels, request_id=request_id)
         response = client.bookings.CancelBooking(request)
     _show(session, response, response.booking)

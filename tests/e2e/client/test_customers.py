@@ -158,6 +158,15 @@ class TestBuying:
         line = customer.fails(ExitCode.REFUSED, "book", showtime, "A2", "--request-id", request_id)
         assert line.startswith("cinema: REQUEST_ID_REUSED: ")
 
+    def test_a_repeated_cancellation(self, shop: Shop, customer: Person) -> None:
+        """It does not ask again: nothing is left to cancel, so there is no quote."""
+        showtime, request_id = shop.new_showtime(ROWS).showtime_id, ("--request-id", str(uuid.uuid4()))
+        booking = customer.json("book", showtime, "A1")["booking"]["bookingId"]
+        assert customer.run("cancel", booking, *request_id, stdin="n\n").returncode == ExitCode.FAULT
+        first = customer.text("cancel", booking, *request_id, stdin="y\n")
+        assert customer.text("cancel", booking, *request_id) == first
+        assert "BOOKING_NOT_CANCELLABLE" in customer.fails(ExitCode.REFUSED, "cancel", booking)
+
     def test_filters_of_showtimes(self, shop: Shop, anyone: Person) -> None:
         """Each of them leaves something out."""
         showtime = shop.new_showtime(ROWS)
