@@ -40,7 +40,7 @@ class Proxy(grpc.GenericRpcHandler):
 
     channel: grpc.aio.Channel
     calls: list[Call] = field(default_factory=list)
-    faults: list[Fault | Status] = field(default_factory=list)
+    faults: list[Fault | Status | None] = field(default_factory=list)
     gates: dict[str, asyncio.Event] = field(default_factory=dict)
     address: str = ""
 

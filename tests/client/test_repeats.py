@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from datetime import timedelta
 
 import grpc
 import pytest
@@ -67,6 +68,19 @@ async def test_an_error_says_the_request_id(app: App, proxy: Proxy, either: Eith
     assert len(proxy.of("CreateBooking")) == 5
     booking = await either.book(showtime.showtime_id, "A1", "A2", request_id=raised.value.request_id)
     assert [each.seat for each in booking.seats] == ["A1", "A2"]
+
+
+async def test_a_refresh_that_fails_says_the_request_id_of_its_call(app: App, proxy: Proxy, either: Either) -> None:
+    """An earlier attempt of the call may have been carried out."""
+    showtime = await app.showtime()
+    await either.sign_in(app)
+    app.clock.advance(timedelta(minutes=61))
+    proxy.faults = [None, Status(code=grpc.StatusCode.INTERNAL.value[0], message="a fault")]
+    mine = str(uuid.uuid4())
+    with pytest.raises(CinemaError) as raised:
+        await either.book(showtime.showtime_id, "A1", "A2", request_id=mine)
+    assert (raised.value.message, raised.value.request_id) == ("a fault", mine)
+    assert [call.method for call in proxy.calls[-2:]] == ["CreateBooking", "RefreshTokens"]
 
 
 async def test_a_busy_server_says_when_to_repeat(proxy: Proxy, either: Either) -> None:

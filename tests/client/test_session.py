@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from cinema_client import Tokens, errors
+from cinema_client import AsyncClient, Tokens, errors
 from cinema_client.cinema.v1 import auth_service_pb2
 
 from tests.client.conftest import Either
@@ -80,6 +80,24 @@ async def test_a_refresh_that_ends_late(app: App, proxy: Proxy, either: Either, 
     assert either.client.tokens == either.token_changes[-1] == tokens
     assert await either.who_am_i() == "bob"
     assert isinstance(waiting.exception(), errors.RefreshTokenInvalid | None)
+
+
+async def test_a_refresh_goes_on_when_its_call_is_cancelled(app: App, proxy: Proxy) -> None:
+    """Else the server may have replaced a refresh token whose successor the client never learns."""
+    either = Either(AsyncClient(proxy.address), [])
+    await either.sign_in(app)
+    app.clock.advance(HOUR)
+    gate = proxy.gates["RefreshTokens"] = asyncio.Event()
+    waiting = asyncio.create_task(either.who_am_i())
+    while not proxy.of("RefreshTokens"):  # noqa: ASYNC110 (a proxy has no event)
+        await asyncio.sleep(0.01)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert waiting.cancelled()
+    gate.set()
+    assert await either.who_am_i() == "ada"
+    assert len(proxy.of("RefreshTokens")) == 1
+    await either.close()
 
 
 async def test_a_session_continues_in_another_client(app: App, proxy: Proxy, either: Either) -> None:

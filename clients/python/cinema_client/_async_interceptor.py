@@ -28,6 +28,7 @@ class AsyncInterceptor(aio.UnaryUnaryClientInterceptor):
         self._timeout = timeout
         self._refresh_tokens = refresh
         self._refreshing = asyncio.Lock()
+        self._refreshes: set[asyncio.Task[None]] = set()  # the event loop alone would let them be collected
 
     async def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
         """Make a call, and repeat it as long as it may be."""
@@ -48,11 +49,21 @@ class AsyncInterceptor(aio.UnaryUnaryClientInterceptor):
                 if repeat.refresh:
                     await self.refresh(repeat.refresh)
             except CinemaError as error:
+                error.request_id = attempts.request_id  # of the call that is to be repeated, not of a refresh
                 return FailedCall(call, error)
             await asyncio.sleep(repeat.delay)
 
     async def refresh(self, expired: Tokens) -> None:
-        """Get new tokens, unless another task already has."""
+        """Get new tokens, unless another task already has; also if the caller is cancelled meanwhile.
+
+        A refresh that was cut off could have used up the refresh token, whose second use would end the session.
+        """
+        task = asyncio.create_task(self._refresh(expired))
+        self._refreshes.add(task)
+        task.add_done_callback(self._refreshes.discard)
+        await asyncio.shield(task)
+
+    async def _refresh(self, expired: Tokens) -> None:
         async with self._refreshing:
             if not self._session.has_replaced(expired):
                 try:

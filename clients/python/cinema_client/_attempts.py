@@ -63,6 +63,11 @@ class Attempts:
         self.request = with_request_id(request) if self._method.takes_request_id else request
 
     @property
+    def request_id(self) -> str:
+        """The request_id of the call; empty if it has none."""
+        return str(getattr(self.request, "request_id", ""))
+
+    @property
     def timeout(self) -> float | None:
         """Seconds that are left."""
         return None if self._until is None else max(0.0, self._until - time.monotonic())
@@ -81,7 +86,7 @@ class Attempts:
         Raises:
             CinemaError: The call must not be repeated, or there is no time left to.
         """
-        error = typed(failed, getattr(self.request, "request_id", ""))
+        error = typed(failed, self.request_id)
         if isinstance(error, errors.TokenExpired) and self._tokens is not None and self._renewals < MOST_RENEWALS:
             self._renewals += 1
             return Repeat(refresh=self._tokens)

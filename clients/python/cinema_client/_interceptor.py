@@ -9,6 +9,7 @@ import grpc
 
 from cinema_client import errors
 from cinema_client._attempts import Attempts, typed
+from cinema_client._error import CinemaError
 from cinema_client._session import Session, Tokens
 
 
@@ -54,7 +55,11 @@ class Interceptor(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterc
                 self._session.follow(attempts.request, response)
                 return call
             if repeat.refresh:
-                self.refresh(repeat.refresh)
+                try:
+                    self.refresh(repeat.refresh)
+                except CinemaError as error:
+                    error.request_id = attempts.request_id  # of the call that is to be repeated, not of the refresh
+                    raise
             time.sleep(repeat.delay)
 
     def intercept_unary_stream(self, continuation: Any, details: Any, request: Any) -> Any:
