@@ -53,7 +53,8 @@ class AsyncClient(AsyncPages):
         on_tokens: Called with the tokens each time that they change, with None when the session has ended.
         newer_tokens: Called before a refresh. Returns the tokens that another client of the session has got in place of
             those that have expired, or None if there are none.
-        timeout: Seconds for a call, its repeats included; None for no limit. Streams have none.
+        timeout: Seconds for a call, its repeats included; None for no limit. ConfirmPayment may take 30. Streams have
+            no limit.
 
     Attributes:
         auth, catalog, showtimes, bookings, box_office, tickets, events: The methods of the services.
@@ -70,7 +71,7 @@ class AsyncClient(AsyncPages):
         tokens: Tokens | None = None,
         on_tokens: Callable[[Tokens | None], None] | None = None,
         newer_tokens: Callable[[], Tokens | None] | None = None,
-        timeout: float | None = 30.0,
+        timeout: float | None = 40.0,
     ) -> None:
         self._session = Session(tokens, on_tokens, newer_tokens)
         self._interceptor = AsyncInterceptor(self._session, timeout, self._refresh)

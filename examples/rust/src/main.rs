@@ -26,7 +26,9 @@ mod cinema_v1 {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).ok_or("usage: buyseats HOST:PORT")?;
-    let channel = Endpoint::try_from(format!("http://{address}"))?.connect().await?;
+    // Each call may take 40 seconds: the payment provider may take 30.
+    let endpoint = Endpoint::try_from(format!("http://{address}"))?.timeout(Duration::from_secs(40));
+    let channel = endpoint.connect().await?;
     let mut auth = AuthServiceClient::new(channel.clone());
     let mut showtimes = ShowtimeServiceClient::new(channel.clone());
 
@@ -43,7 +45,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
         format!("Bearer {}", registered.tokens.unwrap_or_default().access_token).parse()?;
     let mut bookings = BookingServiceClient::with_interceptor(channel, move |mut call: Request<()>| {
         call.metadata_mut().insert("authorization", token.clone());
-        call.set_timeout(Duration::from_secs(30));
         Ok(call)
     });
 

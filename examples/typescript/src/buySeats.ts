@@ -8,6 +8,7 @@ import { ShowtimeService, type WatchSeatsResponse } from "../gen/cinema/v1/showt
 import { type ErrorInfo, ErrorInfoSchema } from "../gen/google/rpc/error_details_pb.js";
 
 const HOURS = 3_600_000;
+const DEADLINE = { timeoutMs: 40_000 }; // of each call: the payment provider may take 30 seconds
 const uuid = () => crypto.randomUUID();
 
 /** Goes through a customer's calls, and reports each step as a line of text. */
@@ -19,18 +20,18 @@ export async function buySeats(transport: Transport, report: (step: string) => v
   const username = `typescript-${uuid().slice(0, 8)}`;
   const registered = await auth.register(
     { username, password: uuid(), fullName: "Ada", email: `${username}@example.com` },
-    { timeoutMs: 30_000 },
+    DEADLINE,
   );
-  const signedIn = { headers: { authorization: `Bearer ${registered.tokens!.accessToken}` }, timeoutMs: 30_000 };
+  const signedIn = { headers: { authorization: `Bearer ${registered.tokens!.accessToken}` }, ...DEADLINE };
   report(`registered ${registered.user!.username}`);
 
   const startTimeFrom = timestampFromMs(Date.now() + 48 * HOURS);
-  const listed = await showtimes.listShowtimes({ startTimeFrom, pageSize: 3 });
+  const listed = await showtimes.listShowtimes({ startTimeFrom, pageSize: 3 }, DEADLINE);
   const showtimeId = listed.showtimes[0]?.showtimeId;
   if (showtimeId === undefined) throw new Error("there are no showtimes two days from now or later");
   report(`listed ${listed.showtimes.length} showtimes`);
 
-  const suggested = await showtimes.suggestSeats({ showtimeId, partySize: 3, maxOptions: 1 });
+  const suggested = await showtimes.suggestSeats({ showtimeId, partySize: 3, maxOptions: 1 }, DEADLINE);
   const option = suggested.options[0];
   if (!option?.together) throw new Error("three seats together are not free");
   const seats = option.seats;
