@@ -121,7 +121,7 @@ def report_command(
 ) -> None:
     """Report what a cinema sold and refunded, by business days from 05:00 to 05:00 in its time zone.
 
-    CINEMA is its cinema_id, which `cinema showtimes -o json` shows. Dates are written as 2026-05-01; a report has at
+    CINEMA is its cinema_id, which `cinema cinemas` lists. Dates are written as 2026-05-01; a report has at
     most 400 days. Seats count as sold when they are paid for, and as cancelled when they are cancelled. Changes
     nothing.
 
@@ -129,6 +129,7 @@ def report_command(
     servers run.
     """
     output = "csv" if as_csv else output
+    check_text(CINEMA=cinema, showtime=showtime, movie=movie, **{"from": from_date, "until": until_date})
     if server is not None:
         from cinema_grpc.cli.client.report import report_of_server
         from cinema_grpc.cli.client.servers import TlsFiles
@@ -139,7 +140,6 @@ def report_command(
     from cinema_grpc.cli.sales_report import report_sales
 
     settings = settings_and_log("critical")  # an error is reported in one line
-    check_text(CINEMA=cinema, showtime=showtime, movie=movie, **{"from": from_date, "until": until_date})
     sales = report_sales(settings, cinema, showtime, movie, from_date, until_date, by, with_titles=output == "text")
     report = run(sales)
     click.echo(write(report, output), nl=False)

@@ -75,7 +75,7 @@ def describe(printed: PrintedReport) -> str:
     days = first_day if first_day == last_day else f"{first_day} to {last_day}"
     table = [_aligned(row, widths) for row in (header, *lines)]
     table += ["", *(_aligned(row, widths) for row in totals)] if totals else ["", "Nothing was sold or cancelled."]
-    return "\n".join([f"Sales of {days}, from 05:00 to 05:00 {printed.time_zone}", "", *table])
+    return "\n".join([f"Sales of {days}, from 05:00 to 05:00 {plain(printed.time_zone)}", "", *table])
 
 
 def to_csv(printed: PrintedReport) -> str:
@@ -153,9 +153,16 @@ def _title(title: str | ShowtimeTitle, zone: ZoneInfo) -> str:
 
 def _cells(key: str, line: SalesLine) -> list[str]:
     counts = (str(each) for each in (line.seats_sold, line.seats_cancelled))
-    amounts = (major(amount, line.currency_code) for amount in (line.gross, line.refunded, line.kept))
+    amounts = (_amount(amount, line.currency_code) for amount in (line.gross, line.refunded, line.kept))
     more = (str(each) for each in (line.complimentary_seats, line.entry_conflicts, line.seats_on_offer))
-    return [plain(key), line.currency_code, *counts, *amounts, *more]
+    return [plain(key), plain(line.currency_code), *counts, *amounts, *more]
+
+
+def _amount(minor_units: int, currency_code: str) -> str:
+    try:
+        return major(minor_units, currency_code)
+    except ValueError:  # a currency that is newer than this program
+        return f"{minor_units} (minor units)"
 
 
 def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -70,6 +70,7 @@ class TestErrors:
             (("showtimes", "--from", "tomorrow"), "must be a date or a time"),
             (("showtimes", "--server", "here"), "must be HOST:PORT"),
             (("seats", "\udce9"), "must be UTF-8"),
+            (("report", "\udce9"), "must be UTF-8"),
             (("events", "--after", str(2**63)), "--after"),
             (("showtimes", "--limit", str(2**63)), "--limit"),
         ],
