@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -63,17 +63,14 @@ def read_rows(file: Path, problems: list[Problem]) -> Iterator[Row]:
         BadSettings: The file is neither CSV nor JSON of the right form.
         OSError: It can't be read.
     """
+    read = {".csv": _csv_rows, ".json": _json_rows}.get(file.suffix.lower())
+    if read is None:
+        raise BadSettings(f"{file}: must be a .csv or a .json file")
     try:
         text = file.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadSettings(f"{file}: must be UTF-8") from error
-    match file.suffix.lower():
-        case ".csv":
-            yield from _csv_rows(file, text, problems)
-        case ".json":
-            yield from _json_rows(file, text, problems)
-        case _:
-            raise BadSettings(f"{file}: must be a .csv or a .json file")
+    yield from read(file, text, problems)
 
 
 def _json_rows(file: Path, text: str, problems: list[Problem]) -> Iterator[Row]:
@@ -233,11 +230,12 @@ def _entries(cell: str, example: str) -> Iterator[tuple[str, str]]:
 def _money(text: str, example: str) -> tuple[Fields, str]:
     """Return the price of a text such as "12.50 EUR student card", and what follows it."""
     amount, currency_code, *proof = [*text.split(None, 2), ""]
+    if not re.fullmatch(r"[0-9]{1,13}(\.[0-9]{1,9})?", amount):
+        raise BadCell(example)
     try:
-        exponent = Currency(currency_code).exponent or 0
-        minor_units = Decimal(amount).scaleb(exponent)
-        if not re.fullmatch(r"[0-9]{1,13}(\.[0-9]+)?", amount) or minor_units != int(minor_units):
-            raise BadCell(example)
-    except (ValueError, InvalidOperation) as error:
+        minor_units = Decimal(amount).scaleb(Currency(currency_code).exponent or 0)
+    except ValueError as error:
         raise BadCell(example) from error
+    if minor_units != int(minor_units):
+        raise BadCell(example)
     return {"currency_code": currency_code, "minor_units": int(minor_units)}, proof[0]

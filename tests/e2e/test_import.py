@@ -137,6 +137,7 @@ BAD: tuple[tuple[str, str, str, str], ...] = (
     ("showtimes.csv", ",Room,", ",,", "showtimes.csv row 4: auditorium: must be the name of a auditorium"),
     ("showtimes.csv", "12.50 EUR", "12.505 EUR", "showtimes.csv row 2: prices: must be prices by category"),
     ("showtimes.csv", "12.50 EUR", "12.50 EUROS", "showtimes.csv row 2: prices: must be prices by category"),
+    ("showtimes.csv", "10.00 EUR", "9e9999999 EUR", "showtimes.csv row 3: price: must be an amount"),
     ("showtimes.csv", "sofa adult: 18 EUR", "front child: 1 EUR", "showtimes.csv row 2: prices: "),
     ("showtimes.csv", "10.00 EUR,,", ",,", "showtimes.csv row 3: price: exactly one of price and prices must be set"),
     (
@@ -239,6 +240,7 @@ def test_archived_entries_and_names_that_two_have(folder: Path) -> None:
         ("x.json", '{"movies": [], "movies": []}', "an object has 'movies' more than once"),
         ("x.json", '{"movies": [{"title": "A", "title": "B"}]}', "an object has 'title' more than once"),
         ("missing.csv", None, "No such file"),
+        ("zeros", None, "must be a .csv or a .json file"),  # before it is read: /dev/zero has no end
     ],
 )
 def test_files_that_can_not_be_used(tmp_path: Path, name: str, content: str | bytes | None, problem: str) -> None:
