@@ -15,6 +15,7 @@ from cinema_grpc.cli.demo_calls import CUSTOMER, STAFF, Demo
 from cinema_grpc.cli.demo_data import AUDITORIUMS, CINEMAS, DAYS, DAYS_WITH_ALL_STARTS, MOVIES, STARTS, DemoAuditorium
 from cinema_grpc.cli.demo_evening import Seller, take_seats
 from cinema_grpc.cli.demo_secrets import DemoSecrets
+from cinema_grpc.config import BadSettings
 from cinema_grpc.domain.account import Role
 from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
 from cinema_grpc.domain.errors import Archived, InvalidRequest, ShowtimeOverlap
@@ -37,6 +38,9 @@ async def fill(server: CinemaServer, secrets: DemoSecrets) -> Demo | None:
 
     Returns:
         What the printed calls use; None if the database holds other data, which stays as it is.
+
+    Raises:
+        BadSettings: No showtime is left for the printed calls, and none can be scheduled.
     """
     catalog, accounts, store = server.catalog, server.accounts, server.account_store
     staff = await store.find_by_username(STAFF)
@@ -79,7 +83,12 @@ async def fill(server: CinemaServer, secrets: DemoSecrets) -> Demo | None:
     )
     planned = sorted(chain.from_iterable(filled), key=lambda each: each[0].start_time)
     now = await catalog.now()
-    shown = next(showtime for showtime, _ in planned if showtime.start_time >= now + AHEAD)
+    shown = next((showtime for showtime, _ in planned if showtime.start_time >= now + AHEAD), None)
+    if shown is None:
+        raise BadSettings(
+            "--demo: the database has no showtime two days from now, and its demo cinemas or movies are archived; use "
+            "another database"
+        )
     seller = Seller(server.scheduling, server.counter, server.bookings, staff_id)
     await take_seats(seller, planned, now + AHEAD, now)
     today = now.astimezone(ZoneInfo(shown.cinema.time_zone)).date()

@@ -109,6 +109,20 @@ class TestDemo:
         connection.close()
         assert counts == (2, 3, 2)
 
+    def test_a_demo_whose_movies_are_archived(self, demo_folder: Path) -> None:
+        """Without a showtime for the printed calls the server does not start."""
+        with sqlite3.connect(demo_folder / "cinema.db") as connection:
+            connection.execute("UPDATE movie SET archived = 1")
+            connection.execute(
+                "UPDATE showtime SET start_time = start_time - 40 * 86400e6, end_time = end_time - 40 * 86400e6"
+            )
+        connection.close()
+        ended = run_here(demo_folder, "serve", "--demo")
+        assert ended.returncode == 2
+        assert ended.stderr.splitlines()[-1].startswith(
+            "cinema: --demo: the database has no showtime two days from now"
+        )
+
     def test_other_data_is_left_alone(self, tmp_path: Path) -> None:
         run_here(tmp_path, "create-staff", "ada", CINEMA_STAFF_PASSWORD="a long and private one")
         with sqlite3.connect(tmp_path / "cinema.db") as connection:
