@@ -3,6 +3,9 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { WatchSeatsResponse } from "../gen/cinema/v1/showtime_service_pb";
 import { pause, showtimes } from "./api";
 
+/** Milliseconds without a frame after which the connection is dead: the server sends one at least every 15 seconds. */
+const LONGEST_SILENCE = 20_000;
+
 /** What a watcher is told. */
 export interface Watcher {
   frame(frame: WatchSeatsResponse): void;
@@ -16,8 +19,14 @@ export interface Watcher {
 export async function watchSeats(showtimeId: string, watcher: Watcher, signal: AbortSignal): Promise<void> {
   let afterRevision = 0n;
   for (let failures = 0; !signal.aborted; failures++) {
+    const silence = new AbortController();
+    const wait = () => setTimeout(() => silence.abort(), LONGEST_SILENCE);
+    let timer = wait();
     try {
-      for await (const frame of showtimes.watchSeats({ showtimeId, afterRevision }, { signal })) {
+      const options = { signal: AbortSignal.any([signal, silence.signal]) };
+      for await (const frame of showtimes.watchSeats({ showtimeId, afterRevision }, options)) {
+        clearTimeout(timer);
+        timer = wait();
         afterRevision = frame.revision;
         failures = 0;
         watcher.frame(frame);
@@ -30,6 +39,8 @@ export async function watchSeats(showtimeId: string, watcher: Watcher, signal: A
       if (ConnectError.from(error).code === Code.NotFound) return watcher.ended();
       watcher.live(false);
       await pause(Math.min(500 * 2 ** failures, 10_000) * (0.5 + Math.random() / 2));
+    } finally {
+      clearTimeout(timer);
     }
   }
 }

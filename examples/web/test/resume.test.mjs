@@ -1,4 +1,4 @@
-// The seat map goes on after its stream is lost: cut on the way, or because Envoy or the server starts again.
+// The seat map goes on after its stream is lost: cut or silent on the way, or because Envoy or the server starts again.
 import assert from "node:assert/strict";
 import { connect, createServer } from "node:net";
 import { after, before, test } from "node:test";
@@ -26,6 +26,11 @@ async function layCable() {
   });
   await new Promise((resolve) => cable.server.listen(0, "127.0.0.1", resolve));
   return [`--host-resolver-rules=MAP ${host} 127.0.0.1:${cable.server.address().port}`];
+}
+
+/** Carry nothing more over the connections that are there. */
+function freeze() {
+  for (const socket of cable.sockets) socket.unpipe();
 }
 
 function cut() {
@@ -61,6 +66,16 @@ test("a seat map goes on after its stream is lost", async (t) => {
     const again = resumed(ada);
     cable.isWhole = true;
     await Promise.all([again, live(ada, true), statusOf(ada, "D1", "held"), statusOf(ada, "D2", "held")]);
+  });
+
+  await t.test("a connection that falls silent: another takes its place", async () => {
+    freeze();
+    await hold(bob, ["C1", "C2"]);
+    const again = resumed(ada);
+    await live(ada, false);
+    cut(); // idle connections of the browser, which are frozen too
+    cable.isWhole = true;
+    await Promise.all([again, live(ada, true), statusOf(ada, "C1", "held"), statusOf(ada, "C2", "held")]);
   });
 
   for (const [name, labels] of [["envoy", ["A1", "A2"]], ["cinema", ["B1", "B2"]]]) {
