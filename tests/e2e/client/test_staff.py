@@ -49,9 +49,9 @@ class TestStaff:
         sale = clerk.json("sell", showtime.showtime_id, "A1", "--tender", "cash")["booking"]
         door = ("redeem", showtime.showtime_id, "--gate", "north", "--ticket", sale["tickets"][0]["ticketId"])
         opens = showtime.start_time.ToDatetime(UTC) - timedelta(hours=2)
-        line = clerk.fails(ExitCode.REFUSED, *door, TZ="Asia/Tokyo")
+        line = clerk.fails(ExitCode.REFUSED, *door, TZ="JST-9")  # Tokyo, without a database of time zones
         assert opens.astimezone(ZoneInfo("Asia/Tokyo")).isoformat(" ", "seconds") in line
-        message = json.loads(clerk.fails(ExitCode.REFUSED, *door, "-o", "json", TZ="Asia/Tokyo"))["message"]
+        message = json.loads(clerk.fails(ExitCode.REFUSED, *door, "-o", "json", TZ="JST-9"))["message"]
         assert f"{opens:%Y-%m-%dT%H:%M:%S}" in message
 
     def test_voiding_and_settling(self, shop: Shop, clerk: Person, customer: Person) -> None:
