@@ -134,14 +134,14 @@ class TestAProcessThatDies:
         prepare, confirm, find = shop.first.provider.prepare, shop.first.provider.charge, shop.second.provider.find
         go_on, called_off = asyncio.Event(), asyncio.Event()
 
-        async def prepare_slowly(charge: Charge, token: str) -> str | Declined:
-            answer = await prepare(charge, token)
+        async def prepare_slowly(charge: Charge, payment_token: str) -> str | Declined:
+            answer = await prepare(charge, payment_token)
             await go_on.wait()
             return answer
 
-        async def confirm_late(charge: Charge, token: str) -> Outcome:
+        async def confirm_late(charge: Charge, payment_token: str) -> Outcome:
             await called_off.wait()
-            return await confirm(charge, token)
+            return await confirm(charge, payment_token)
 
         async def find_before_it_is_stored(charge: Charge) -> Outcome | None:
             found = await find(charge)

@@ -47,4 +47,4 @@ async def hang_up(app: App, statement: str, call: Cancellable) -> list[Any]:
 
 
 def _counts(line: Any) -> bool:
-    return line.get("logger") == "cinema.security" and line["event"] != USE
+    return bool(line.get("logger") == "cinema.security" and line["event"] != USE)

@@ -205,7 +205,7 @@ class Store:
                         booking.user_id,
                         payment.attempt_id,
                         tries,
-                        self._database.clock.now() - payment.create_time,
+                        self._database.now() - payment.create_time,
                     )
                 )
         await self._database.answer()
