@@ -61,7 +61,9 @@ REFUSED = Metric(
     "cinema_commands_refused_total", Kind.COUNTER, "Commands that were refused or failed, by ErrorReason.", ("reason",)
 )
 CONTENDED = Metric(
-    "cinema_commands_contended_total", Kind.COUNTER, "Commands put back: another process had locked their showtime."
+    "cinema_commands_contended_total",
+    Kind.COUNTER,
+    "Commands put back: their showtime, or the auditorium of a move, was locked.",
 )
 CONTENDED_SHOWTIMES = Metric(
     "cinema_contended_showtimes", Kind.GAUGE, "Showtimes served apart, since other processes lock them."

@@ -199,9 +199,11 @@ class _TracedTransaction:
         self._tracing = tracing
         self._system = system
 
-    async def lock(self, showtime_ids: Collection[str], *, wait: bool) -> Collection[str]:
+    async def lock(
+        self, showtime_ids: Collection[str], *, wait: bool, with_auditorium: Collection[str] = ()
+    ) -> Collection[str]:
         with self._tracing.statement("lock", self._system):
-            return await self._transaction.lock(showtime_ids, wait=wait)
+            return await self._transaction.lock(showtime_ids, wait=wait, with_auditorium=with_auditorium)
 
     async def load(self, request: LoadRequest) -> Loaded:
         with self._tracing.statement("load", self._system):

@@ -3,22 +3,27 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from cinema_grpc.application import expiry
 from cinema_grpc.application.box_office.box_office import SECONDS_BETWEEN_TRIES
-from cinema_grpc.application.box_office.command import Priority
+from cinema_grpc.application.box_office.command import Command, Decision, Priority
 from cinema_grpc.application.box_office.store import StorageContention
 from cinema_grpc.application.errors import Overloaded, StorageUnavailable
 from cinema_grpc.domain.booking import Booking
-from tests.application.commands import expire_command
+from cinema_grpc.domain.showtime_changes import ShowtimeChanges, update_showtime
+from tests.application.commands import TEN_MINUTES, expire_command
 from tests.application.conftest import App, open_app
-from tests.database import writing
+from tests.application.sales import outcomes
+from tests.database import START, writing
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 HOLD_S1 = "SELECT 1 FROM showtime WHERE showtime_id = 's1' FOR NO KEY UPDATE"
+HOLD_A1 = "SELECT 1 FROM auditorium WHERE auditorium_id = 'a1' FOR NO KEY UPDATE"
+"""As an import does, or another showtime that is scheduled there."""
+LATER = START + timedelta(hours=1)
 
 
 @pytest.fixture
@@ -133,3 +138,61 @@ async def test_a_command_of_low_priority_is_left_to_the_process_that_has_the_loc
         with pytest.raises(StorageContention):
             await app.box_office.execute(replace(expire_command(), priority=Priority.LOW))
     assert await app.box_office.execute(replace(expire_command(), priority=Priority.LOW)) == 0
+
+
+async def move(app: App, showtime_id: str = "s1") -> None:
+    """Have a showtime start later."""
+
+    def change(decision: Decision) -> None:
+        update_showtime(decision.showtime, ShowtimeChanges(LATER), decision.slots, TEN_MINUTES, decision.now)
+
+    await app.box_office.execute(Command(showtime_id, change, span=(START, LATER)))
+
+
+async def read_start(app: App) -> datetime:
+    """Return when s1 starts, by a command."""
+    return await app.box_office.execute(Command("s1", lambda decision: decision.showtime.terms.start_time))
+
+
+async def starts(app: App) -> dict[str, datetime]:
+    return {row["showtime_id"]: row["start_time"] for row in await app.rows("showtime")}
+
+
+async def test_others_are_sold_while_a_move_waits_for_its_auditorium(patient_app: App) -> None:
+    """Those of its batch, too; the showtime is moved as soon as the auditorium is unlocked."""
+    app = patient_app
+    async with writing(app.database) as connection:
+        await connection.exec_driver_sql(HOLD_A1)
+        waiting = asyncio.create_task(move(app))
+        await asyncio.gather(app.hold("A1", at="s2"), move(app, "s3"))
+        assert sum(app.box_office.counts.batch_sizes.counts) == 1
+        for number in range(2, 6):
+            assert isinstance(await app.hold(f"A{number}", at="s2"), Booking)
+        assert not waiting.done()
+        assert app.box_office.contended_showtimes == 1
+        assert await starts(app) == {"s1": START, "s2": START, "s3": LATER}
+    await waiting
+    assert (await starts(app))["s1"] == LATER
+
+
+async def test_a_move_that_waits_too_long_for_its_auditorium_fails_alone(app: App) -> None:
+    """Then its showtime is sold as well, though the auditorium is still locked."""
+    async with writing(app.database) as connection:
+        await connection.exec_driver_sql(HOLD_A1)
+        moved, booked = await outcomes(move(app), app.hold("A1", at="s2"))
+        assert isinstance(moved, StorageUnavailable)
+        assert isinstance(booked, Booking)
+        assert isinstance(await app.hold("A1"), Booking)
+    await move(app)
+    assert (await starts(app))["s1"] == LATER
+
+
+async def test_a_move_that_waits_for_its_auditorium_keeps_its_turn(patient_app: App) -> None:
+    """Among the commands for its showtime."""
+    async with writing(patient_app.database) as connection:
+        await connection.exec_driver_sql(HOLD_A1)
+        calls = (read_start(patient_app), move(patient_app), read_start(patient_app))
+        waiting = [asyncio.create_task(each) for each in calls]
+        await patient_app.hold("A1", at="s2")
+        assert not any(each.done() for each in waiting)
+    assert await asyncio.gather(*waiting) == [START, None, LATER]

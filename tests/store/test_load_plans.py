@@ -44,7 +44,7 @@ async def test_an_index_finds_each_row_on_postgresql(empty_url: str, rows: int) 
         await database.close()
         await connection.execute("ANALYZE")
     steps: list[str] = []
-    for name in ("lock", "existing", "load"):
+    for name in ("lock", "lock_auditoriums", "existing", "load"):
         statement = read_statements("postgresql")[name]
         await connection.execute(f"PREPARE {name}_it AS {statement.text}")
         nulls = ", ".join("NULL" for _ in statement.names)

@@ -81,14 +81,16 @@ class SqlTransaction:
     def __init__(self, transaction: RawTransaction) -> None:
         self._transaction = transaction
 
-    async def lock(self, showtime_ids: Collection[str], *, wait: bool) -> Collection[str]:
-        """Lock showtimes, and return those that were skipped, since another process has locked them."""
-        return await self._transaction.lock([*map(searchable, showtime_ids)], wait=wait)
+    async def lock(
+        self, showtime_ids: Collection[str], *, wait: bool, with_auditorium: Collection[str] = ()
+    ) -> Collection[str]:
+        """Lock showtimes, and return those that were skipped, since another transaction has a lock."""
+        return await self._transaction.lock(
+            [*map(searchable, showtime_ids)], wait=wait, with_auditorium=[*map(searchable, with_auditorium)]
+        )
 
     async def load(self, request: LoadRequest) -> Loaded:
         """Load showtimes and what else a batch needs."""
-        if request.spans:
-            await self._transaction.lock_auditoriums([*map(searchable, request.spans)])
         return _read_loaded(await self._transaction.load(_parameters(request)))
 
     async def commit(

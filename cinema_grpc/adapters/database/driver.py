@@ -36,12 +36,17 @@ class RowsAt(NamedTuple):
 class RawTransaction(Protocol):
     """A transaction of the box office, in the statements of `sql/`."""
 
-    async def lock(self, showtime_ids: Collection[str], *, wait: bool) -> Collection[str]:
-        """Begin, lock showtimes, and return those that another process has locked."""
-        ...
+    async def lock(
+        self, showtime_ids: Collection[str], *, wait: bool, with_auditorium: Collection[str] = ()
+    ) -> Collection[str]:
+        """Begin, lock showtimes, and return those that were skipped, since another transaction has a lock.
 
-    async def lock_auditoriums(self, showtime_ids: Collection[str]) -> None:
-        """Lock the auditoriums of showtimes, so that no other transaction schedules showtimes there."""
+        Args:
+            showtime_ids: The showtimes.
+            wait: Wait for locks instead.
+            with_auditorium: Showtimes whose auditoriums to lock too, so that no other transaction schedules others
+                there.
+        """
         ...
 
     async def load(self, parameters: Mapping[str, Any]) -> Row:

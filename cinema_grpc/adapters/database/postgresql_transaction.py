@@ -27,19 +27,18 @@ class PostgresqlTransaction:
         self._connection = connection
         self._clock = clock
 
-    async def lock(self, showtime_ids: Collection[str], *, wait: bool) -> Collection[str]:
-        """Begin, lock showtimes, and return those that another process has locked."""
+    async def lock(
+        self, showtime_ids: Collection[str], *, wait: bool, with_auditorium: Collection[str] = ()
+    ) -> Collection[str]:
+        """Begin, lock showtimes and auditoriums, and return the showtimes of which another transaction has a lock."""
         await self._connection.execute(BEGIN)
-        name = "lock_waiting" if wait else "lock"
-        locked = {showtime_id for (showtime_id,) in await self._run(name, showtime_ids=to_json(list(showtime_ids)))}
+        locked = await self._lock("lock", showtime_ids, wait=wait)
+        if moving := locked.intersection(with_auditorium):
+            locked -= moving - await self._lock("lock_auditoriums", moving, wait=wait)
         missing = [each for each in showtime_ids if each not in locked]
         if not missing:
             return ()
         return [showtime_id for (showtime_id,) in await self._run("existing", showtime_ids=to_json(missing))]
-
-    async def lock_auditoriums(self, showtime_ids: Collection[str]) -> None:
-        """Lock the auditoriums of locked showtimes. It waits: what has such a lock never waits for a showtime."""
-        await self._run("lock_auditoriums", showtime_ids=to_json(list(showtime_ids)))
 
     async def load(self, parameters: Mapping[str, Any]) -> Row:
         """Run the statement `load`, which reads the server's clock now that the locks are acquired."""
@@ -71,6 +70,10 @@ class PostgresqlTransaction:
             raise CommitOutcomeUnknown from error
         if ended != "COMMIT":
             raise StorageContention(f"the transaction ended with {ended}")
+
+    async def _lock(self, name: str, showtime_ids: Collection[str], *, wait: bool) -> set[str]:
+        rows = await self._run(f"{name}_waiting" if wait else name, showtime_ids=to_json(list(showtime_ids)))
+        return {showtime_id for (showtime_id,) in rows}
 
     async def _run(self, name: str, **parameters: Any) -> "list[asyncpg.Record]":
         statement = STATEMENTS[name]

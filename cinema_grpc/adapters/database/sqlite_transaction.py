@@ -43,12 +43,15 @@ class SqliteTransaction:
         self._clock = clock
         self._begun = False
 
-    async def lock(self, showtime_ids: Collection[str], *, wait: bool) -> Collection[str]:  # noqa: ARG002 (see `load`)
+    async def lock(
+        self,
+        showtime_ids: Collection[str],  # noqa: ARG002 (see `load`)
+        *,
+        wait: bool,  # noqa: ARG002
+        with_auditorium: Collection[str] = (),  # noqa: ARG002
+    ) -> Collection[str]:
         """Do nothing: a transaction locks the file as it begins."""
         return ()
-
-    async def lock_auditoriums(self, showtime_ids: Collection[str]) -> None:
-        """Do nothing, like `lock`."""
 
     async def load(self, parameters: Mapping[str, Any]) -> Row:
         """Begin, and run the statement `load`."""

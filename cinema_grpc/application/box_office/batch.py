@@ -52,11 +52,11 @@ def load_request(batch: Batch, cached: Mapping[str, CachedShowtime]) -> LoadRequ
         },
         keys={each.idempotency.key for each in commands if each.idempotency is not None},
         accounts={each.account for each in commands if each.account},
-        spans=_spans(batch),
+        spans=spans_of(batch),
     )
 
 
-def _spans(batch: Batch) -> dict[str, tuple[datetime, datetime]]:
+def spans_of(batch: Batch) -> dict[str, tuple[datetime, datetime]]:
     """Return the span of slots that each showtime's commands ask for, taken together."""
     asked = {
         showtime_id: spans

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from cinema_grpc.application.box_office.batch import BatchResult, FaultyCommand, decide, load_request
+from cinema_grpc.application.box_office.batch import BatchResult, FaultyCommand, decide, load_request, spans_of
 from cinema_grpc.application.box_office.cache import ShowtimeCache
 from cinema_grpc.application.box_office.command import Batch, Failed, Outcome, QueuedCommand
 from cinema_grpc.application.box_office.store import (
@@ -29,7 +29,7 @@ SECONDS_TO_FIND_OUT = 10.0
 
 @dataclass(slots=True)
 class Outcomes:
-    """What each command of a batch came to; `contended` ones were not tried, as another process has their showtime."""
+    """What each command of a batch came to; `contended` ones were not tried, as their showtime was skipped."""
 
     settled: list[tuple[QueuedCommand, Outcome]] = field(default_factory=list)
     contended: list[QueuedCommand] = field(default_factory=list)
@@ -59,7 +59,7 @@ class BatchRunner:
 
         Args:
             batch: The commands.
-            wait: Wait for showtimes that another process has locked, instead of skipping them.
+            wait: Wait for what another transaction has locked, instead of skipping the showtime.
         """
         try:
             return await self._transact(batch, wait=wait)
@@ -94,7 +94,7 @@ class BatchRunner:
             result, skipped = BatchResult(), frozenset[str]()
             try:
                 async with self._store.transaction() as transaction:
-                    skipped = frozenset(await transaction.lock(batch, wait=wait))
+                    skipped = frozenset(await transaction.lock(batch, wait=wait, with_auditorium=spans_of(batch)))
                     locked = {each: some for each, some in batch.items() if each not in skipped}
                     cached = {each: state for each in locked if (state := self._cache.get(each)) is not None}
                     loaded = await transaction.load(load_request(locked, cached))

@@ -5,8 +5,9 @@ answers at once, and in a rush each transaction carries more. `queue` defines th
 at once.
 
 Other processes may sell seats of the same showtimes. A showtime that one of them has locked is contended: its commands
-go back to the front of the queue. After a few tries, or if nothing else is to be done, the showtime is served by a task
-of its own, whose transactions wait for the lock. So a process that is slow, or frozen, delays no other showtimes.
+go back to the front of the queue. So is one that is to be moved while its auditorium is locked. After a few tries, or
+if nothing else is to be done, the showtime is served by a task of its own, whose transactions wait for the lock. So a
+process that is slow, or frozen, delays no other showtimes.
 
 The database decides. A cached showtime is used only if its version is an ancestor of the locked one. Callers get their
 answers after the commit; so do those that are refused, since the refusal may rest on seats that the batch itself took.

@@ -47,8 +47,8 @@ class LoadRequest:
         booking_ids: Bookings that are needed though they may keep no seats.
         keys: Of stored responses.
         accounts: Users whose holds in all showtimes are needed.
-        spans: By showtime, the span of time in which the slots of its auditorium are needed. No other transaction may
-            change these until this one ends.
+        spans: By showtime, the span of time in which the slots of its auditorium are needed. A transaction has locked
+            the auditorium, so no other one changes these until it ends.
     """
 
     showtimes: Mapping[str, Version | None]
@@ -128,13 +128,16 @@ class ShowtimeUpdate:
 class Transaction(Protocol):
     """One transaction of the box office: lock, load, commit, in this order."""
 
-    async def lock(self, showtime_ids: Collection[str], *, wait: bool) -> Collection[str]:
-        """Lock showtimes, and return those that were skipped, since another process has locked them.
+    async def lock(
+        self, showtime_ids: Collection[str], *, wait: bool, with_auditorium: Collection[str] = ()
+    ) -> Collection[str]:
+        """Lock showtimes, and return those that were skipped, since they or their auditoriums are locked elsewhere.
 
         Args:
             showtime_ids: The showtimes; some may not exist.
             wait: Wait for a lock instead of skipping the showtime. For one showtime at most, so that a transaction
-                that holds a lock never waits.
+                that holds a showtime never delays another.
+            with_auditorium: Those of the showtimes whose auditoriums are to be locked too.
 
         Raises:
             StorageContention.

@@ -170,6 +170,20 @@ MUTATIONS = (
         f"{CONTENDED}::test_others_are_sold_meanwhile_and_this_one_as_soon_as_it_is_unlocked",
     ),
     mutation(
+        "a move waits for its auditorium while it holds up others",
+        f"{DATABASE}/sql/postgresql.sql",
+        "FOR NO KEY UPDATE SKIP LOCKED\n",
+        "FOR NO KEY UPDATE\n",
+        f"{CONTENDED}::test_others_are_sold_while_a_move_waits_for_its_auditorium",
+    ),
+    mutation(
+        "a showtime is moved though its auditorium was skipped",
+        f"{DATABASE}/postgresql_transaction.py",
+        "locked -= moving - await",
+        "moving -= await",
+        f"{CONTENDED}::test_others_are_sold_while_a_move_waits_for_its_auditorium",
+    ),
+    mutation(
         "a showtime that was skipped is sold without its lock",
         f"{DATABASE}/postgresql_transaction.py",
         'return [showtime_id for (showtime_id,) in await self._run("existing", showtime_ids=to_json(missing))]',

@@ -1,6 +1,6 @@
 """Known bugs of prices, of parts of bookings, and of what staff do: the counter, blocked seats, changed showtimes."""
 
-from tests.mutations.mutation import APPLICATION, AUDIT, DATABASE, DOMAIN, mutation
+from tests.mutations.mutation import APPLICATION, AUDIT, BATCHES, DATABASE, DOMAIN, mutation
 
 MUTATIONS = (
     mutation(
@@ -168,9 +168,9 @@ MUTATIONS = (
     ),
     mutation(
         "showtimes are moved in an auditorium that is not locked",
-        f"{DATABASE}/box_office_store.py",
-        "            await self._transaction.lock_auditoriums([*map(searchable, request.spans)])\n",
-        "            pass\n",
+        f"{BATCHES}/batch_runner.py",
+        "transaction.lock(batch, wait=wait, with_auditorium=spans_of(batch))",
+        "transaction.lock(batch, wait=wait)",
         "tests/application/test_scheduling.py::test_neighbours_that_are_moved_at_two_processes_at_once",
     ),
     mutation(

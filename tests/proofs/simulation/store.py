@@ -73,7 +73,13 @@ class Transaction:
             self._database.locks.remove(showtime_id)
         self._locked.clear()
 
-    async def lock(self, showtime_ids: Collection[str], *, wait: bool) -> Collection[str]:
+    async def lock(
+        self,
+        showtime_ids: Collection[str],
+        *,
+        wait: bool,
+        with_auditorium: Collection[str] = (),  # noqa: ARG002 (nothing is moved here)
+    ) -> Collection[str]:
         """Lock showtimes, and return those that were skipped, since another process has locked them."""
         await self._database.answer()
         skipped = []

@@ -20,15 +20,20 @@ ORDER BY showtime.showtime_id
 FOR NO KEY UPDATE OF showtime;
 
 -- name: lock_auditoriums(showtime_ids)
--- Other showtimes are scheduled in these auditoriums after this transaction.
-SELECT auditorium.auditorium_id
-FROM auditorium
-WHERE auditorium.auditorium_id IN (
-    SELECT showtime.auditorium_id FROM showtime
-    WHERE showtime.showtime_id = ANY (ARRAY(SELECT json_array_elements_text($1::json)))
-)
-ORDER BY auditorium.auditorium_id
-FOR NO KEY UPDATE OF auditorium;
+-- Other showtimes are scheduled in these auditoriums after this transaction. Skips showtimes, as `lock` does.
+SELECT showtime.showtime_id
+FROM showtime CROSS JOIN LATERAL (
+    SELECT 1 FROM auditorium WHERE auditorium.auditorium_id = showtime.auditorium_id FOR NO KEY UPDATE SKIP LOCKED
+) AS auditorium
+WHERE showtime.showtime_id = ANY (ARRAY(SELECT json_array_elements_text($1::json)));
+
+-- name: lock_auditoriums_waiting(showtime_ids)
+-- Never in a circle: what has locked an auditorium does not wait for a showtime.
+SELECT showtime.showtime_id
+FROM showtime CROSS JOIN LATERAL (
+    SELECT 1 FROM auditorium WHERE auditorium.auditorium_id = showtime.auditorium_id FOR NO KEY UPDATE
+) AS auditorium
+WHERE showtime.showtime_id = ANY (ARRAY(SELECT json_array_elements_text($1::json)));
 
 -- name: existing(showtime_ids)
 SELECT showtime.showtime_id
