@@ -40,7 +40,8 @@ test("two browsers race for seats", async (t) => {
 
   await t.test("one gets the seats; the other sees them go, and gets others suggested", async () => {
     await Promise.all([choose(ada, ["C6", "C7"]), choose(bob, ["C6", "C7"])]);
-    await Promise.all([ada.locator("#hold").click(), bob.locator("#hold").click()]);
+    // Not click(), which would wait for the button: the seats may go before the slower browser gets to it.
+    await Promise.all([ada, bob].map((page) => page.locator("#hold").dispatchEvent("click")));
     winner = await Promise.any([ada, bob].map((page) => card(page).waitFor().then(() => page)));
     loser = winner === ada ? bob : ada;
     await card(winner).getByText("On hold: C6 and C7").waitFor();
