@@ -1,16 +1,22 @@
 """Imports on each database: all or nothing, in one transaction, and repeatable."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import func, select
+import pytest
+from sqlalchemy import func, select, update
 
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.cli.import_catalog import import_catalog
 from cinema_grpc.config import Settings
+from tests.database import writing
 
 SHOWTIMES = 200
+SECONDS_TO_WAIT = 0.5
+"""How long an import is given to do what it must not do."""
 TABLES = (schema.movie, schema.cinema, schema.auditorium, schema.showtime, schema.commit_log)
 
 
@@ -57,3 +63,19 @@ async def test_an_import_and_its_repetition(database_url: str, tmp_path: Path) -
     (problem,) = (await import_catalog(settings, files, dry_run=False)).problems
     assert (problem.place, problem.field) == (f"showtimes.csv row {SHOWTIMES + 10}", "auditorium")
     assert await counts(database_url) == whole
+
+
+@pytest.mark.parametrize("table", [schema.movie, schema.cinema, schema.auditorium], ids=lambda table: str(table.name))
+async def test_an_import_waits_for_what_is_being_archived(database_url: str, tmp_path: Path, table: Any) -> None:
+    """And adds no showtimes to it, as CreateShowtime does not."""
+    settings, files = Settings(database_url=database_url), write(tmp_path, SHOWTIMES)
+    await import_catalog(settings, files[:-1], dry_run=False)
+    database = Database(database_url)
+    async with writing(database) as connection:
+        await connection.execute(update(table).values(archived=True))
+        importing = asyncio.create_task(import_catalog(settings, files[-1:], dry_run=False))
+        done, _ = await asyncio.wait([importing], timeout=SECONDS_TO_WAIT)
+        assert not done
+    await database.close()
+    assert {(each.field, each.place[:14]) for each in (await importing).problems} == {(table.name, "showtimes.csv ")}
+    assert await counts(database_url) == [1, 1, 4, 0, 0]

@@ -78,7 +78,8 @@ def _existing(connection: Connection, wanted: Wanted) -> Existing:
         row[0] for row in _found(connection, select(_CINEMA.cinema_id).where(~_CINEMA.archived), _CINEMA.name, names)
     ]
     rooms = _found(connection, select(*AUDITORIUM_COLUMNS), _AUDITORIUM.cinema_id, ids, shared=False)
-    cinemas = _found(connection, select(*_CINEMA), _CINEMA.cinema_id, ids, shared=True)
+    # Asked again: one that was archived while this waited for its lock takes no showtimes.
+    cinemas = _found(connection, select(*_CINEMA).where(~_CINEMA.archived), _CINEMA.cinema_id, ids, shared=True)
     auditoriums = [to_auditorium(row) for row in rooms]
     return Existing(
         [Movie(*row) for row in movies],

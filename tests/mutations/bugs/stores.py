@@ -35,6 +35,13 @@ MUTATIONS = (
         "tests/application/test_catalog_races.py",
     ),
     mutation(
+        "an import adds showtimes to a cinema that is being archived",
+        f"{DATABASE}/import_store.py",
+        "select(*_CINEMA).where(~_CINEMA.archived)",
+        "select(*_CINEMA)",
+        "tests/store/test_import_store.py::test_an_import_waits_for_what_is_being_archived",
+    ),
+    mutation(
         "names stay in seat maps after they were changed",
         f"{DATABASE}/listings_reader.py",
         "if cached is not None and cached.catalog_revision == catalog_revision:",
