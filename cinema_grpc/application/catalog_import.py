@@ -58,7 +58,7 @@ class WantedShowtime:
 
     Attributes:
         start_time: The start; without a time zone it is in that of the cinema.
-        price: The price of every seat; None if there are `prices`.
+        prices: The price of every seat, or the price list: one object for all showtimes with the same lines.
     """
 
     place: str
@@ -66,19 +66,24 @@ class WantedShowtime:
     cinema: str
     auditorium: str
     start_time: datetime
-    price: Money | None
-    prices: Sequence[PriceLine]
+    prices: Money | PriceList
     seat_gap_policy: SeatGapPolicy
 
 
 @dataclass(slots=True)
 class Wanted:
-    """The entries of the files."""
+    """The entries of the files.
+
+    Attributes:
+        movies, cinemas, auditoriums, showtimes: The entries, each right by itself.
+        price_lists: The price lists of the showtimes, by their lines as the files have them.
+    """
 
     movies: list[WantedMovie] = field(default_factory=list)
     cinemas: list[WantedCinema] = field(default_factory=list)
     auditoriums: list[WantedAuditorium] = field(default_factory=list)
     showtimes: list[WantedShowtime] = field(default_factory=list)
+    price_lists: dict[tuple[PriceLine, ...], PriceList] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.movies) + len(self.cinemas) + len(self.auditoriums) + len(self.showtimes)

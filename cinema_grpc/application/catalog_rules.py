@@ -56,10 +56,13 @@ def showtime_violations(
     """
     violations = [] if start_time is None else start_time_violations(start_time, now)
     if price is not None:
-        own = [*_currency_violations("price", price), *single_price_violations(price)]
-        violations += own or price_rule("price", price)
-    own = list_violations(prices)
-    return violations + (own or provider_violations(prices, price_rule))
+        violations += amount_violations(price) or price_rule("price", price)
+    return violations + (list_violations(prices) or provider_violations(prices, price_rule))
+
+
+def amount_violations(price: Money) -> list[FieldViolation]:
+    """Return what is wrong with the price of every seat of a showtime."""
+    return [*_currency_violations("price", price), *single_price_violations(price)]
 
 
 def list_violations(prices: Sequence[PriceLine]) -> list[FieldViolation]:

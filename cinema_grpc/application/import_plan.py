@@ -3,38 +3,63 @@
 Entries go by their names: a movie by its title, a cinema by its name, an auditorium by its name in its cinema, and a
 showtime by its auditorium and start. An entry that is there already stays as it is, so an import can be repeated. One
 that is there and differs is a problem, since an import changes nothing.
+
+Planning is part of the import's transaction, for which others wait. So a row costs the same however long its price list
+is: the lists were checked before, and what their auditoriums and other showtimes require is checked once per list.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from operator import eq
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from uuid_utils import uuid7
 
 from cinema_grpc.application.catalog_import import Existing, ExistingShowtime, Plan, Problem, Wanted, WantedShowtime
-from cinema_grpc.application.catalog_rules import PriceRule, showtime_violations
-from cinema_grpc.domain.catalog import TIME_BETWEEN_SHOWTIMES, Auditorium, Cinema, ListedShowtime, Movie, new_showtime
-from cinema_grpc.domain.errors import FieldViolation, InvalidRequest, rfc3339
-from cinema_grpc.domain.pricing import PriceList, single_price
+from cinema_grpc.application.catalog_rules import PriceRule, provider_violations
+from cinema_grpc.domain.catalog import (
+    TIME_BETWEEN_SHOWTIMES,
+    Auditorium,
+    Cinema,
+    ListedShowtime,
+    Movie,
+    new_showtime,
+    start_time_violations,
+)
+from cinema_grpc.domain.errors import FieldViolation, rfc3339
+from cinema_grpc.domain.money import Money
+from cinema_grpc.domain.pricing import PriceList, missing_lines, single_price
 from cinema_grpc.domain.text import clean
 
 E = TypeVar("E", Movie, Cinema, Auditorium)
+Refusals = Mapping[Money | PriceList, Sequence[FieldViolation]]
+"""Why the payment provider can't charge prices, by the price of every seat or the price list; [] if it can."""
 CHANGES_NOTHING = "an import only adds what is missing"
 
 
-def plan_import(wanted: Wanted, price_rule: PriceRule, existing: Existing, now: datetime) -> Plan:
+def refusals_of(wanted: Wanted, price_rule: PriceRule) -> Refusals:
+    """Return why the payment provider can't charge the prices of an import, by its rule."""
+    return {
+        prices: price_rule("price", prices)
+        if isinstance(prices, Money)
+        else provider_violations(prices.lines, price_rule)
+        for prices in {row.prices for row in wanted.showtimes}
+    }
+
+
+def plan_import(wanted: Wanted, refusals: Refusals, existing: Existing, now: datetime) -> Plan:
     """Return what an import comes to.
 
     Args:
         wanted: The entries of the files, each right by itself.
-        price_rule: That of the payment provider.
+        refusals: What `refusals_of` returns for them.
         existing: What is there.
         now: The present.
     """
-    planner = _Planner(existing, now, price_rule)
+    planner = _Planner(existing, now, refusals)
     planner.name_entries(wanted)
     for row in wanted.showtimes:
         planner.schedule(row)
@@ -49,17 +74,19 @@ class _Planner:
         plan: The plan so far.
     """
 
-    def __init__(self, existing: Existing, now: datetime, price_rule: PriceRule) -> None:
+    def __init__(self, existing: Existing, now: datetime, refusals: Refusals) -> None:
         self.plan = Plan()
         self._now = now
-        self._price_rule = price_rule
+        self._refusals = refusals
         self._movies = _by_key(existing.movies, lambda movie: movie.title)
         self._cinemas = _by_key(existing.cinemas, lambda cinema: cinema.name)
         self._auditoriums = _by_key(existing.auditoriums, lambda room: (room.cinema_id, room.name))
         self._showtimes = {(each.auditorium_id, each.start_time): each for each in existing.showtimes}
         self._places: dict[tuple[str, Hashable], str] = {}
         self._places_of_showtimes: dict[str, str] = {}
-        self._categories: dict[str, Collection[str]] = {}
+        self._categories: dict[str, frozenset[str]] = {}
+        self._price_list = cache(_price_list)
+        self._equal = cache(eq)
 
     def name_entries(self, wanted: Wanted) -> None:
         """Plan movies, cinemas and auditoriums."""
@@ -101,7 +128,7 @@ class _Planner:
         there = self._showtimes.get((auditorium.auditorium_id, start_time))
         if there is not None and there.movie_id == movie.movie_id:
             self._compare(row, there, self._prices(row, auditorium))
-        elif violations := showtime_violations(start_time, row.price, row.prices, self._now, self._price_rule):
+        elif violations := [*start_time_violations(start_time, self._now), *self._refusals[row.prices]]:
             self._refuse(row.place, violations)
         elif (prices := self._prices(row, auditorium)) is not None:
             showtime = new_showtime(str(uuid7()), movie, cinema, auditorium, start_time, prices, row.seat_gap_policy)
@@ -177,17 +204,15 @@ class _Planner:
         categories = self._categories.get(auditorium.auditorium_id)
         if categories is None:
             categories = self._categories[auditorium.auditorium_id] = auditorium.categories
-        try:
-            if row.price is not None:
-                return single_price(row.price, categories)
-            return PriceList([replace(line, proof=clean(line.proof)) for line in row.prices], categories)
-        except InvalidRequest as error:
-            self._refuse(row.place, error.violations)
-            return None
+        prices, violations = self._price_list(row.prices, categories)
+        self._refuse(row.place, violations)
+        return None if violations else prices
 
     def _compare(self, row: WantedShowtime, there: ExistingShowtime, prices: PriceList | None) -> None:
         """Count a showtime that is there, or name what differs."""
-        differing = [] if prices is None or prices == there.prices else ["prices" if row.price is None else "price"]
+        differing = []
+        if prices is not None and not self._equal(prices, there.prices):
+            differing = ["price" if isinstance(row.prices, Money) else "prices"]
         differing += [] if row.seat_gap_policy == there.seat_gap_policy else ["seat_gap_policy"]
         if prices is not None and not differing:
             self.plan.unchanged += 1
@@ -196,6 +221,13 @@ class _Planner:
 
     def _refuse(self, place: str, violations: Iterable[FieldViolation]) -> None:
         self.plan.problems += [Problem(place, each.field, each.description) for each in violations]
+
+
+def _price_list(prices: Money | PriceList, categories: frozenset[str]) -> tuple[PriceList, Sequence[FieldViolation]]:
+    """Return the price list of a showtime whose auditorium has some categories, and what is wrong with it."""
+    if isinstance(prices, Money):
+        return single_price(prices, categories), []
+    return prices, missing_lines(prices.lines, categories)
 
 
 def _by_key(entries: Iterable[E], key: Callable[[E], Hashable]) -> dict[Hashable, list[E]]:

@@ -8,7 +8,7 @@ from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.import_store import SqlImportStore
 from cinema_grpc.adapters.database.migrate import IMPORTING
 from cinema_grpc.application.catalog_import import Plan, Problem
-from cinema_grpc.application.import_plan import plan_import
+from cinema_grpc.application.import_plan import plan_import, refusals_of
 from cinema_grpc.cli.import_files import read_rows
 from cinema_grpc.cli.import_rows import RowReader
 from cinema_grpc.cli.maintenance import check_exists
@@ -50,7 +50,7 @@ async def import_catalog(settings: Settings, files: Sequence[Path], *, dry_run: 
     provider = build_provider(settings, database)
     try:
         await bring_up_to_date(database, IMPORTING, with_migration=not dry_run)
-        decide = partial(plan_import, reader.wanted, provider.price_rule)
+        decide = partial(plan_import, reader.wanted, refusals_of(reader.wanted, provider.price_rule))
         return await SqlImportStore(database).carry_out(reader.wanted, decide, write=not dry_run)
     finally:
         await provider.close()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import MAXYEAR, MINYEAR, datetime
 from types import MappingProxyType
 from typing import Any
@@ -17,11 +18,13 @@ from cinema_grpc.application.catalog_import import (
     WantedMovie,
     WantedShowtime,
 )
-from cinema_grpc.application.catalog_rules import time_zone_violations
+from cinema_grpc.application.catalog_rules import amount_violations, list_violations, time_zone_violations
 from cinema_grpc.cli.import_files import NEEDED, OPTIONAL, Row
 from cinema_grpc.domain.errors import FieldViolation, InvalidRequest, violations_of
+from cinema_grpc.domain.money import Money
+from cinema_grpc.domain.pricing import PriceList
 from cinema_grpc.domain.seating import SeatPlan
-from cinema_grpc.domain.text import NAME
+from cinema_grpc.domain.text import NAME, clean
 from cinema_grpc.transport.parsing import (
     parse_price,
     parse_price_lines,
@@ -167,11 +170,28 @@ def _add_showtime(wanted: Wanted, row: Row, request: Any, start_time: datetime |
             row.fields["cinema"],
             row.fields["auditorium"],
             start_time,
-            parse_price(request),
-            parse_price_lines(request.prices),
+            _prices(wanted, request),
             parse_seat_gap_policy(request.seat_gap_policy),
         )
     )
+
+
+def _prices(wanted: Wanted, request: Any) -> Money | PriceList:
+    """Return the price of every seat, or the price list, of which those with the same lines are checked once.
+
+    Raises:
+        InvalidRequest: The price, or the lines, break a rule.
+    """
+    price, lines = parse_price(request), parse_price_lines(request.prices)
+    if price is not None:
+        if violations := amount_violations(price):
+            raise InvalidRequest(*violations)
+        return price
+    if lines not in wanted.price_lists:
+        if violations := list_violations(lines):
+            raise InvalidRequest(*violations)
+        wanted.price_lists[lines] = PriceList([replace(line, proof=clean(line.proof)) for line in lines])
+    return wanted.price_lists[lines]
 
 
 _ADD: Mapping[str, Callable[[Wanted, Row, Any, datetime | None], None]] = MappingProxyType(

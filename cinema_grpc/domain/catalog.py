@@ -116,6 +116,7 @@ def new_showtime(
         prices: The prices of its seats.
         seat_gap_policy: Whether a booking may strand a single seat.
     """
+    seats = auditorium.total_seats
     return ListedShowtime(
         showtime_id=showtime_id,
         movie=movie,
@@ -126,8 +127,8 @@ def new_showtime(
         end_time=start_time + movie.runtime,
         prices=prices,
         seat_gap_policy=seat_gap_policy,
-        total_seats=auditorium.total_seats,
-        available_seats=auditorium.total_seats,
+        total_seats=seats,
+        available_seats=seats,
         revision=FIRST_REVISION,
     )
 

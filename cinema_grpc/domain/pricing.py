@@ -30,7 +30,7 @@ class PriceLine:
 class PriceList:
     """The prices of a showtime, in one currency. The first line's ticket type is the default one."""
 
-    __slots__ = ("_by_key", "lines")
+    __slots__ = ("_by_key", "_hash", "lines")
 
     def __init__(self, lines: Sequence[PriceLine], categories: Collection[str] | None = None) -> None:
         """Check and keep the lines.
@@ -46,12 +46,15 @@ class PriceList:
             raise InvalidRequest(*violations)
         self.lines = tuple(lines)
         self._by_key = {(line.category, line.ticket_type): line for line in self.lines}
+        self._hash: int | None = None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, PriceList) and self.lines == other.lines
 
     def __hash__(self) -> int:
-        return hash(self.lines)
+        if self._hash is None:
+            self._hash = hash(self.lines)  # kept, as an import looks up the same list for thousands of showtimes
+        return self._hash
 
     def __repr__(self) -> str:
         return f"PriceList({self.lines!r})"
@@ -116,8 +119,13 @@ def price_violations(lines: Sequence[PriceLine], categories: Collection[str]) ->
             violations.append(FieldViolation(f"{field}.price.minor_units", problem))
         if (problem_of_proof := PROOF.problem(line.proof)) is not None:
             violations.append(FieldViolation(f"{field}.proof", problem_of_proof))
+    return violations + missing_lines(lines, categories)
+
+
+def missing_lines(lines: Sequence[PriceLine], categories: Collection[str]) -> list[FieldViolation]:
+    """Return which categories of the auditorium have no line for the default ticket type, if any."""
     default = lines[0].ticket_type
     if missing := sorted(set(categories) - {line.category for line in lines if line.ticket_type == default}):
         problem = f"must have a line for ticket type {default!r} in each category of the auditorium; missing: "
-        violations.append(FieldViolation("prices", problem + ", ".join(missing)))
-    return violations
+        return [FieldViolation("prices", problem + ", ".join(missing))]
+    return []

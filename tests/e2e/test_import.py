@@ -35,6 +35,8 @@ FILES = {
         f" Paper  Kingdoms,Harbor,Room,{DAY} 20:30,1000 JPY,,\n"
     ),
 }
+SHOWTIME = {"movie": "M", "cinema": "C", "auditorium": "A", "start_time": "2026-05-01 20:30"}
+LINE = {"category": "standard", "ticket_type": "adult", "price": {"currency_code": "EUR", "minor_units": 1250}}
 
 
 @pytest.fixture
@@ -260,7 +262,15 @@ def test_files_that_can_not_be_used(tmp_path: Path, name: str, content: str | by
         ({"movies": [{"title": 5, "runtime": "100s"}]}, "x.json movies row 1: title: "),
         ({"movies": [{"title": "X"}]}, "x.json movies row 1: runtime: "),
         (
-            {"showtimes": [{"movie": "\ud800", "cinema": "C", "auditorium": "A", "start_time": "2026-05-01 20:30"}]},
+            {"showtimes": [SHOWTIME | {"price": {"currency_code": "XAU", "minor_units": 5}}]},
+            "x.json showtimes row 1: price.currency_code: must be the ISO 4217 code of a currency",
+        ),
+        (
+            {"showtimes": [SHOWTIME | {"prices": [LINE, LINE]}]},
+            "x.json showtimes row 1: prices[1]: must be unique: prices[0] has the same category and ticket type",
+        ),
+        (
+            {"showtimes": [SHOWTIME | {"movie": "\ud800"}]},
             "x.json showtimes row 1: movie: must be 1 to 200 characters, not blank, without control characters",
         ),
     ],

@@ -8,8 +8,11 @@ from cinema_grpc.domain.pricing import PriceLine, PriceList
 
 CACHED_LISTS = 1_024
 """At most 100 MB, at 200 lines with a long proof each, the maximum. A chain has a few dozen different lists."""
+CACHED_TEXTS = 64
+"""At most 10 MB, at the same maximum."""
 
 
+@lru_cache(CACHED_TEXTS)
 def to_text(prices: PriceList) -> str:
     """Return the lines as JSON: [["standard", "adult", 1250, ""], ...], with minor units and proof."""
     return json.dumps([[line.category, line.ticket_type, line.price.minor_units, line.proof] for line in prices.lines])

@@ -42,6 +42,20 @@ MUTATIONS = (
         "tests/store/test_import_store.py::test_an_import_waits_for_what_is_being_archived",
     ),
     mutation(
+        "an import checks a price list again for each showtime, in its transaction",
+        "cinema_grpc/domain/pricing.py",
+        "            self._hash = hash(self.lines)",
+        "            return hash(self.lines)",
+        "tests/store/test_import_store.py::test_long_price_lists_do_not_slow_the_transaction_down",
+    ),
+    mutation(
+        "PostgreSQL ends the session of an import whose planning takes long",
+        f"{DATABASE}/import_store.py",
+        "SET LOCAL idle_in_transaction_session_timeout = 0",
+        "SET LOCAL idle_session_timeout = 0",
+        "tests/store/test_import_store.py::test_planning_may_take_longer_than_transactions_may_idle",
+    ),
+    mutation(
         "names stay in seat maps after they were changed",
         f"{DATABASE}/listings_reader.py",
         "if cached is not None and cached.catalog_revision == catalog_revision:",
