@@ -110,5 +110,4 @@ async def furnish(database: Database) -> None:
         await connection.execute(insert(schema.showtime), showtimes)
         await connection.execute(insert(schema.commit_log).values(revision=0, decide_time=NOW), commits)
         created = [NewEvent(EventType.SHOWTIME_CREATED)]
-        for name in SHOWTIMES:
-            await connection.run_sync(add_events, name, 0, NOW, created)
+        await connection.run_sync(add_events, [(name, 0) for name in SHOWTIMES], NOW, created)

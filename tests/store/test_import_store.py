@@ -4,12 +4,14 @@ import asyncio
 import sys
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import func, select, update
+from sqlalchemy import event, func, select, update
+from sqlalchemy.engine import Engine
 
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.database import Database
@@ -21,7 +23,7 @@ from cinema_grpc.cli.import_catalog import import_catalog
 from cinema_grpc.cli.import_files import read_rows
 from cinema_grpc.cli.import_rows import RowReader
 from cinema_grpc.config import Settings
-from tests.database import writing
+from tests.database import reading, writing
 
 SHOWTIMES = 200
 SECONDS_TO_WAIT = 0.5
@@ -158,3 +160,27 @@ async def test_prices_that_stripe_can_not_charge(
     assert (problem.place, problem.field) == ("showtimes.csv row 2", f"{field}.minor_units")
     assert (await import_catalog(settings, files, dry_run=False)).unchanged == 0
     assert (await import_catalog(stripe, files, dry_run=False)).unchanged == 7
+
+
+async def test_an_import_takes_few_statements(database_url: str, tmp_path: Path) -> None:
+    """However many showtimes it creates: others wait for it."""
+    wanted, statements = entries(write(tmp_path, SHOWTIMES)), 0
+    decide = partial(plan_import, wanted, refusals_of(wanted, any_price))
+
+    def count(*_arguments: object) -> None:
+        nonlocal statements
+        statements += 1
+
+    database = Database(database_url)
+    event.listen(Engine, "before_cursor_execute", count)
+    try:
+        plan = await SqlImportStore(database).carry_out(wanted, decide, write=True)
+    finally:
+        event.remove(Engine, "before_cursor_execute", count)
+    assert len(plan.showtimes) == SHOWTIMES
+    assert 6 < statements < 30
+    async with reading(database) as connection:
+        table = schema.event_outbox if database.driver.shared else schema.event
+        events = await connection.execute(select(func.count()).select_from(table))
+        assert events.scalar_one() == SHOWTIMES
+    await database.close()

@@ -94,7 +94,7 @@ def add_showtime(
     connection.execute(insert(schema.showtime).values(row))
     connection.execute(insert(schema.commit_log).values(commit_row(row)))
     created = NewEvent(EventType.SHOWTIME_CREATED)
-    add_events(connection, showtime.showtime_id, showtime.revision, decide_time, [created])
+    add_events(connection, [(showtime.showtime_id, showtime.revision)], decide_time, [created])
     return showtime
 
 

@@ -1,6 +1,6 @@
 """New events as rows: what a commit did to a showtime is one row of the outbox."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -27,14 +27,21 @@ def outbox_row(showtime_id: str, revision: int, decide_time: int, events: Iterab
 
 
 def add_events(
-    connection: Connection, showtime_id: str, revision: int, decide_time: datetime, events: Iterable[NewEvent]
+    connection: Connection, versions: Iterable[tuple[str, int]], decide_time: datetime, events: Collection[NewEvent]
 ) -> None:
-    """Write events outside the box office."""
-    row: Mapping[str, Any] = outbox_row(showtime_id, revision, microseconds(decide_time), events)
+    """Write events outside the box office, the same for each showtime.
+
+    Args:
+        connection: The transaction.
+        versions: The identifiers of at least one showtime, each with its new revision.
+        decide_time: When it was decided.
+        events: The events of each.
+    """
+    rows = [outbox_row(name, revision, microseconds(decide_time), events) for name, revision in versions]
     if connection.dialect.name == "sqlite":
-        connection.execute(_SQLITE_ADD_EVENTS, row)
+        connection.execute(_SQLITE_ADD_EVENTS, rows)
     else:
-        connection.execute(insert(schema.event_outbox).values({**row, "decide_time": decide_time}))
+        connection.execute(insert(schema.event_outbox), [{**row, "decide_time": decide_time} for row in rows])
 
 
 def _to_list(event: NewEvent) -> list[Any]:

@@ -153,5 +153,6 @@ def _create(connection: Connection, plan: Plan, now: datetime) -> None:
     ):
         if rows:
             connection.execute(insert(table), rows)
-    for each in plan.showtimes:
-        add_events(connection, each.showtime_id, each.revision, now, [NewEvent(EventType.SHOWTIME_CREATED)])
+    if showtimes:
+        versions = [(each.showtime_id, each.revision) for each in plan.showtimes]
+        add_events(connection, versions, now, [NewEvent(EventType.SHOWTIME_CREATED)])

@@ -49,6 +49,14 @@ MUTATIONS = (
         "tests/store/test_import_store.py::test_long_price_lists_do_not_slow_the_transaction_down",
     ),
     mutation(
+        "an import writes the event of each showtime by a statement of its own",
+        f"{DATABASE}/import_store.py",
+        "        add_events(connection, versions, now, [NewEvent(EventType.SHOWTIME_CREATED)])",
+        "        for each in versions:\n"
+        "            add_events(connection, [each], now, [NewEvent(EventType.SHOWTIME_CREATED)])",
+        "tests/store/test_import_store.py::test_an_import_takes_few_statements",
+    ),
+    mutation(
         "PostgreSQL ends the session of an import whose planning takes long",
         f"{DATABASE}/import_store.py",
         "SET LOCAL idle_in_transaction_session_timeout = 0",
