@@ -58,7 +58,7 @@ class SqlImportStore:
         def work(connection: Connection) -> Plan:
             if connection.dialect.name == "postgresql":
                 # The server waits while the plan is made, on a slow machine for longer than it does otherwise.
-                connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+                connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '60s'"))
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({IMPORT_LOCK})"))
             existing = _existing(connection, wanted)
             now = self._database.time(connection)
