@@ -5,6 +5,7 @@ import random
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import select, update
@@ -213,6 +214,28 @@ async def test_a_walk_through_the_pages_meets_everything_that_was_there_once(pro
     keys = [(each.start_time, each.showtime_id) for each in met]
     assert keys == sorted(set(keys))
     assert set(was_there) <= {each.showtime_id for each in met}
+
+
+async def test_a_showtime_that_is_moved_while_its_page_is_read(
+    programme: Programme, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not on the page any more: the next one would begin at its new start, and leave out what is between."""
+    moved, stays = [await programme.add(NOW + timedelta(days=day)) for day in (1, 2)]
+    read = programme.reader._read_entry
+
+    async def move_and_read(showtime_id: str) -> Any:
+        monkeypatch.undo()
+        start = NOW + timedelta(days=9)
+        change = update(schema.showtime).where(schema.showtime.c.showtime_id == moved.showtime_id)
+        async with writing(programme.database) as connection:
+            await connection.execute(
+                change.values(start_time=start, end_time=start + timedelta(hours=2), terms_revision=1)
+            )
+        return await read(showtime_id)
+
+    monkeypatch.setattr(programme.reader, "_read_entry", move_and_read)
+    page = await programme.page(EVERYTHING, None, 1)
+    assert [each.showtime_id for each in page] == [stays.showtime_id]
 
 
 async def test_each_filter_leaves_what_meets_it(programme: Programme) -> None:

@@ -32,6 +32,8 @@ from cinema_grpc.domain.terms import SeatGapPolicy, ShowtimeStatus
 
 CACHED_ENTRIES = 20_000
 """How many showtimes are cached with their names and terms, until these change: some 2 KB each."""
+MOST_READS = 3
+"""How often a page is read whose showtimes are moved or cancelled meanwhile."""
 PLACES = ("movie_id", "cinema_id", "auditorium_id")
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 
@@ -136,10 +138,13 @@ class SqlListingsReader:
             until=condition.start_until is not None,
             cancelled=condition.cancelled,
         )
-        now, rows = await self._database.read(query, limit=page.limit, **parameters)
-        current = {showtime_id: self._current(showtime_id, *revisions) for showtime_id, _, _, *revisions in rows}
-        missing = [showtime_id for showtime_id, entry in current.items() if entry is None]
-        current |= zip(missing, await asyncio.gather(*map(self._read_entry, missing)), strict=True)
+        for _ in range(MOST_READS):
+            now, rows = await self._database.read(query, limit=page.limit, **parameters)
+            current = {showtime_id: self._current(showtime_id, *revisions) for showtime_id, _, _, *revisions in rows}
+            missing = [showtime_id for showtime_id, entry in current.items() if entry is None]
+            current |= zip(missing, await asyncio.gather(*map(self._read_entry, missing)), strict=True)
+            if not any(_has_changed(current[showtime_id], revision) for showtime_id, _, _, revision, _ in rows):
+                break
         listed = []
         for showtime_id, revision, taken_seats, *_ in rows:
             entry = current[showtime_id]
@@ -169,6 +174,11 @@ class SqlListingsReader:
         if len(self._entries) > CACHED_ENTRIES:
             del self._entries[next(iter(self._entries))]
         return entry
+
+
+def _has_changed(entry: _Entry | None, terms_revision: int) -> bool:
+    """Return whether a showtime was moved or cancelled after its page was read: it may not belong there any more."""
+    return entry is not None and entry.listed.terms_revision != terms_revision
 
 
 @cache
