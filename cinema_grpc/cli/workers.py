@@ -86,7 +86,7 @@ class Workers:
                 logger.error("a worker can't be started", worker=worker, error=str(error))
                 code = None
             if self._stopping.is_set():
-                if code not in {0, None}:
+                if code not in {0, None, -signal.SIGTERM}:  # the last: it was stopped before it could serve
                     self._exit_code = self._exit_code or NOT_CLEAN
                 return
             if code == CANNOT_START and is_first:  # a replacement may start later, when its database is back
