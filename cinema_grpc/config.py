@@ -98,7 +98,7 @@ class Settings(BaseSettings):
     """Time limit for a request to arrive. After it the call gets INVALID_REQUEST."""
     late_requests_per_connection: CountOrOff = 16
     """Maximum calls of one connection that run into CINEMA_RECEIVE_SECONDS within that time. After that the connection
-    is closed, unless it has other open calls. 0 means no limit; use it behind a proxy."""
+    is closed, unless it has other open unary calls. 0 means no limit; use it behind a proxy."""
     send_seconds: Annotated[float, Field(ge=0.1, le=HOUR)] = 30
     """Time limit for a client to read a response. After it the call is reset."""
     unsent_bytes_per_connection: Annotated[int, Field(ge=4 * MIB, le=GIB)] = 8 * MIB

@@ -58,7 +58,9 @@ class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.V
     EVENT_TYPE_REFUND_COMPLETED: _EventType.ValueType  # 12
     """A refund was paid, or there was nothing to pay."""
     EVENT_TYPE_REFUND_FAILED: _EventType.ValueType  # 13
-    """The payment provider does not pay a refund: staff have to. REFUND_COMPLETED may follow."""
+    """The payment provider does not pay a refund, or a paid one came back: staff have to pay it. REFUND_COMPLETED may
+    follow.
+    """
     EVENT_TYPE_TICKET_REDEEMED: _EventType.ValueType  # 14
     """A ticket was redeemed at the door, at `time`: by the clock of the door if that was offline. `seats` is its seat."""
     EVENT_TYPE_REDEMPTION_REVERSED: _EventType.ValueType  # 15
@@ -100,7 +102,9 @@ EVENT_TYPE_REFUND_OWED: EventType.ValueType  # 11
 EVENT_TYPE_REFUND_COMPLETED: EventType.ValueType  # 12
 """A refund was paid, or there was nothing to pay."""
 EVENT_TYPE_REFUND_FAILED: EventType.ValueType  # 13
-"""The payment provider does not pay a refund: staff have to. REFUND_COMPLETED may follow."""
+"""The payment provider does not pay a refund, or a paid one came back: staff have to pay it. REFUND_COMPLETED may
+follow.
+"""
 EVENT_TYPE_TICKET_REDEEMED: EventType.ValueType  # 14
 """A ticket was redeemed at the door, at `time`: by the clock of the door if that was offline. `seats` is its seat."""
 EVENT_TYPE_REDEMPTION_REVERSED: EventType.ValueType  # 15
