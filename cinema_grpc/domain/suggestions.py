@@ -10,7 +10,8 @@ ranked by, in this order:
    option is the sum of the squares of the distances of its seats; for options side by side that is the order of their
    middles' distances;
 3. an option that leaves no run of two free seats, then one that does;
-4. the row of its first seat, from the screen on, then the number of that seat; then the same of the other groups.
+4. the row of its first seat, from the screen on, then the number of that seat; then the same of the other groups;
+   of groups that begin at the same seats, the one with more seats in the first row that differs.
 """
 
 from collections import defaultdict
@@ -66,22 +67,28 @@ class SeatOption:
 
 
 class _Combination(NamedTuple):
-    """Groups of an option, which compare by the rank of the option; `starts` are their first positions."""
+    """Groups of an option, which compare by the rank of the option.
+
+    Attributes:
+        starts: Their first positions.
+        sizes: The numbers of their seats, negative, so that more seats come first.
+    """
 
     distance: int
     leaves_two: bool
     starts: tuple[int, ...]
+    sizes: tuple[int, ...]
     groups: tuple[Group, ...]
 
 
-_NOTHING = _Combination(0, leaves_two=False, starts=(), groups=())
+_NOTHING = _Combination(0, leaves_two=False, starts=(), sizes=(), groups=())
 _Kind = tuple[int, int, bool]
 """Of groups that are compared with each other: how many seats, how many wheelchair spaces, whether it leaves two."""
 
 
 def suggest(seats: FreeSeats, most: int, *, split: bool = True) -> list[SeatOption]:
     """Return the best options for a party, at most `most`, with split ones if allowed."""
-    found = [_Combination(each.distance, each.leaves_two, (each.start,), (each,)) for each in _together(seats, most)]
+    found = [_extend(_NOTHING, each) for each in _together(seats, most)]
     if split and len(found) < most:
         found += _split(seats, most - len(found))
     return [_option(each.groups) for each in found]
@@ -218,6 +225,7 @@ def _extend(combination: _Combination, group: Group) -> _Combination:
         combination.distance + group.distance,
         combination.leaves_two or group.leaves_two,
         (*combination.starts, group.start),
+        (*combination.sizes, -group.size),
         (*combination.groups, group),
     )
 

@@ -116,6 +116,13 @@ def test_agrees_for_parties_that_have_to_split(hall: Hall, size: int) -> None:
     assert_ranked(hall, Party(size))
 
 
+def test_of_equal_options_that_begin_at_the_same_seats_the_first_row_has_more() -> None:
+    """Two threes and a two are as far from the best spot as two twos and a four."""
+    hall = Hall("x...", "xx..", "....", policy=SeatGapPolicy.ALLOW)
+    assert hall.suggested(8, 2) == ["A2 A3 A4 B3 B4 C1 C2 C3", "A2 A3 B3 B4 C1 C2 C3 C4"]
+    assert_ranked(hall, Party(8))
+
+
 @given(halls("..wx", 7), st.integers(1, 6), st.data())
 @settings(max_examples=100, deadline=None)
 def test_agrees_with_wheelchair_spaces(hall: Hall, size: int, data: st.DataObject) -> None:
