@@ -16,7 +16,7 @@ from cinema_grpc.cli.demo_data import AUDITORIUMS, CINEMAS, DAYS, DAYS_WITH_ALL_
 from cinema_grpc.cli.demo_evening import Seller, take_seats
 from cinema_grpc.cli.demo_secrets import DemoSecrets
 from cinema_grpc.config import BadSettings
-from cinema_grpc.domain.account import Role
+from cinema_grpc.domain.account import Role, User
 from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
 from cinema_grpc.domain.errors import Archived, InvalidRequest, ShowtimeOverlap
 from cinema_grpc.domain.terms import SeatGapPolicy
@@ -55,15 +55,7 @@ async def fill(server: CinemaServer, secrets: DemoSecrets) -> Demo | None:
 
     if is_empty:
         logger.info("filling the database with demo data, which takes a few seconds")
-    if staff is None:
-        staff_id = (await accounts.create_staff(STAFF, secrets.staff_password, "Demo Staff")).user_id
-    else:
-        staff_id = staff[0].user_id
-        await _set_password(accounts, STAFF, secrets.staff_password)
-    if customer is None:
-        await accounts.register(CUSTOMER, secrets.customer_password, "Demo Customer", "demo-customer@example.com")
-    else:
-        await _set_password(accounts, CUSTOMER, secrets.customer_password)
+    staff_id = await _add_accounts(accounts, secrets, staff and staff[0], has_customer=customer is not None)
     for title, minutes, rating, synopsis in MOVIES:
         if title not in movies:
             movies[title] = await catalog.create_movie(
@@ -93,6 +85,19 @@ async def fill(server: CinemaServer, secrets: DemoSecrets) -> Demo | None:
     await take_seats(seller, planned, now + AHEAD, now)
     today = now.astimezone(ZoneInfo(shown.cinema.time_zone)).date()
     return Demo(secrets.customer_password, secrets.staff_password, shown, today)
+
+
+async def _add_accounts(accounts: Accounts, secrets: DemoSecrets, staff: User | None, *, has_customer: bool) -> str:
+    """Add the accounts that are missing, give the others their passwords, and return the user_id of the staff."""
+    if staff is None:
+        staff = await accounts.create_staff(STAFF, secrets.staff_password, "Demo Staff")
+    else:
+        await _set_password(accounts, STAFF, secrets.staff_password)
+    if has_customer:
+        await _set_password(accounts, CUSTOMER, secrets.customer_password)
+    else:
+        await accounts.register(CUSTOMER, secrets.customer_password, "Demo Customer", "demo-customer@example.com")
+    return staff.user_id
 
 
 async def _set_password(accounts: Accounts, username: str, password: str) -> None:
