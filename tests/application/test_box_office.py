@@ -9,6 +9,8 @@ import pytest
 from sqlalchemy import insert, update
 
 from cinema_grpc.adapters.database import price_lists, schema
+from cinema_grpc.adapters.database.sqlite import SqliteDriver
+from cinema_grpc.adapters.database.sqlite_connection import run_on_thread
 from cinema_grpc.application.box_office import box_office as module
 from cinema_grpc.application.box_office.cache import CachedShowtime
 from cinema_grpc.application.box_office.command import Command, Priority
@@ -209,3 +211,22 @@ async def test_a_command_that_would_wait_too_long_is_refused_unless_it_must_run(
     assert isinstance(results[0], Booking)
     assert [type(result) for result in results[1:3]] == [Overloaded, Overloaded]
     assert results[3] == 1
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_on_sqlite_a_batch_of_many_rows_runs_as_many_statements_as_one_of_few(app: App) -> None:
+    """Each statement waits for the interpreter, which has no time when many calls arrive."""
+    assert isinstance(app.database.driver, SqliteDriver)
+    connection = app.database.driver._connection
+    assert connection is not None
+    statements: list[str] = []
+    await run_on_thread(connection, lambda driver: driver.set_trace_callback(statements.append))
+    counts = []
+    for seats in (["A1"], [f"A{number}" for number in range(1, 10)]):
+        for _ in range(2):  # the second batch also releases the lapsed holds of the first
+            app.clock.advance(TEN_MINUTES)
+            statements.clear()
+            await asyncio.gather(*(app.hold(seat, at=at) for at in ("s1", "s2", "s3") for seat in seats))
+            assert statements.count("COMMIT") == 1
+        counts.append(len(statements))
+    assert counts[0] == counts[1]

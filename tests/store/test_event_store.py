@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from cinema_grpc.adapters.database import schema
+from cinema_grpc.adapters.database.column_types import to_json
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.event_rows import outbox_row
 from cinema_grpc.adapters.database.event_store import SqlEventStore
@@ -53,7 +54,7 @@ async def write(database: Database, *commits: tuple[int, str, int, int]) -> None
                 values = [row[name] for name in ("decide_time", "showtime_id", "revision", "events")]
                 await driver.execute("INSERT INTO event_outbox VALUES ($1, $2, $3, $4)", *values)
             else:
-                await driver.execute(STATEMENTS["add_events"].text, row)
+                await driver.execute(STATEMENTS["add_events"].text, {"outbox": to_json([row])})
 
 
 async def test_they_follow_the_decisions_and_the_revisions(shared: Database) -> None:

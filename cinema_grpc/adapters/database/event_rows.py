@@ -39,7 +39,7 @@ def add_events(
     """
     rows = [outbox_row(name, revision, microseconds(decide_time), events) for name, revision in versions]
     if connection.dialect.name == "sqlite":
-        connection.execute(_SQLITE_ADD_EVENTS, rows)
+        connection.execute(_SQLITE_ADD_EVENTS, {"outbox": to_json(rows)})
     else:
         connection.execute(insert(schema.event_outbox), [{**row, "decide_time": decide_time} for row in rows])
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import aiosqlite
 
-from cinema_grpc.adapters.database.column_types import microseconds
+from cinema_grpc.adapters.database.column_types import microseconds, to_json
 from cinema_grpc.adapters.database.sqlite_connection import is_busy, run_on_thread
 from cinema_grpc.adapters.database.statements import Row, Statement, read_statements
 from cinema_grpc.application.box_office.store import StorageConflict
@@ -23,15 +23,17 @@ _PARAMETER = re.compile(r":(\w+)")
 _Values = Callable[[Mapping[str, Any]], tuple[Any, ...]]
 
 
-def _by_position(statement: Statement) -> tuple[str, _Values]:
-    names = _PARAMETER.findall(statement.text)
-    return _PARAMETER.sub("?", statement.text), itemgetter(*names) if len(names) > 1 else lambda row: (row[names[0]],)
+def _of_rows(statement: Statement) -> tuple[str, _Values]:
+    """Return a statement that takes its rows from an array, and what gives the values of a row."""
+    names = list(dict.fromkeys(_PARAMETER.findall(statement.text)))
+    text = _PARAMETER.sub(lambda name: f"json_extract(new.value, '$[{names.index(name[1])}]')", statement.text)
+    return text, itemgetter(*names) if len(names) > 1 else lambda row: (row[names[0]],)
 
 
-WRITES = {name: _by_position(statement) for name, statement in STATEMENTS.items() if statement.names == ("*",)}
-"""The statements that run for each of many rows, in their order, and what gives the values of a row.
+WRITES = {name: _of_rows(statement) for name, statement in STATEMENTS.items() if statement.names == ("*",)}
+"""The statements that write many rows, in their order, and what gives the values of a row.
 
-Their parameters are by position: the driver takes a third longer for a row of 20 that it has to look up by name.
+The values of a row are an array: SQLite takes half as long again to find each in an object, by its name.
 """
 
 
@@ -74,8 +76,8 @@ class SqliteTransaction:
                 for name in WRITES:
                     if name in rows:
                         _write(driver, name, rows[name])
-                for row in rows.get("outbox", ()):
-                    run(driver, STATEMENTS["add_events"], row)
+                if "outbox" in rows:
+                    run(driver, STATEMENTS["add_events"], {"outbox": to_json(rows["outbox"])})
                 try:
                     driver.execute("COMMIT").close()
                 except sqlite3.Error as error:
@@ -114,7 +116,7 @@ def run(driver: sqlite3.Connection, statement: Statement, parameters: Mapping[st
 
 def _write(driver: sqlite3.Connection, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
     statement, values = WRITES[name]
-    cursor = driver.cursor().executemany(statement, map(values, rows))
+    cursor = driver.cursor().execute(statement, (to_json([*map(values, rows)]),))
     if cursor.rowcount != len(rows):
         raise StorageConflict(f"{name}: {cursor.rowcount} rows instead of {len(rows)}")
     cursor.close()

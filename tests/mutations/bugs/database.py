@@ -85,9 +85,9 @@ MUTATIONS = (
         (
             Edit(
                 f"{DATABASE}/sql/sqlite.sql",
-                "WHERE showtime_id = :showtime_id AND seat = :seat"
-                " AND booking_id IS :booking_id AND block_id IS :block_id;",
-                "WHERE showtime_id = :showtime_id AND seat = :seat;",
+                "WHERE (showtime_id, seat, coalesce(booking_id, block_id)) IN (\n"
+                "    SELECT :showtime_id, :seat, coalesce(:booking_id, :block_id) FROM json_each(?1) AS new\n",
+                "WHERE (showtime_id, seat) IN (\n    SELECT :showtime_id, :seat FROM json_each(?1) AS new\n",
             ),
             Edit(
                 f"{DATABASE}/sql/postgresql.sql",
