@@ -226,8 +226,6 @@ ifndef BREAKING_AGAINST
 BREAKING_AGAINST := $(shell for name in main origin/main HEAD; do git rev-parse --verify --quiet $$name 2>/dev/null && break; done)
 endif
 
-# One exception, until main has it: the import path of Go began with "cinema", which Go takes for its standard library, so no
-# program can have used it. buf goes on checking that it does not change (FILE_SAME_GO_PACKAGE).
 check-breaking:
 	@echo "== $@"
 	@test -n "$(BREAKING_AGAINST)" || { echo "No commit to compare with."; exit 0; }; \
@@ -235,7 +233,6 @@ check-breaking:
 	git cat-file -e '$(BREAKING_AGAINST):protos' 2>/dev/null || { echo "No protos at $(BREAKING_AGAINST)."; exit 0; }; \
 	before=$$(mktemp -d); trap 'rm -rf "$$before"' EXIT; \
 	git archive '$(BREAKING_AGAINST)' buf.yaml protos third_party | tar -x -C "$$before"; \
-	sed -i.old 's|"cinema/gen/go/|"cinema.example/gen/go/|' "$$before"/protos/cinema/v1/*.proto; \
 	$(BIN)/buf breaking --against "$$before"
 
 check-generated:
