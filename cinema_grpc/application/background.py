@@ -12,11 +12,11 @@ from cinema_grpc.application.errors import Overloaded
 logger = structlog.get_logger()
 
 LONGEST_PAUSE = 5.0
-"""Maximum seconds between two passes. During a failover a database is reachable only now and then."""
+"""Maximum seconds after a failed pass. During a failover a database is reachable only now and then."""
 
 
 class BackgroundTask:
-    """Runs passes with a pause between them. A failed pass is logged, and repeated after a growing pause.
+    """Runs passes with a pause between them. A failed pass is logged and repeated: soon, then after growing pauses.
 
     Attributes:
         name: Its name in the log.

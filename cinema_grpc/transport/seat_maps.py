@@ -61,7 +61,7 @@ def _render_watched_seat(label: str, status: SeatStatus) -> bytes:
     return pb.WatchSeatsResponse(seats=[_seat(label, status)]).SerializeToString()
 
 
-@cache  # at most 702 row labels times 200 numbers times three statuses
+@cache  # at most 702 row labels times 200 numbers times four statuses
 def _render_seat(label: str, status: SeatStatus) -> bytes:
     return pb.GetShowtimeResponse(seats=[_seat(label, status)]).SerializeToString()
 

@@ -26,7 +26,7 @@ class Statement:
 
     Attributes:
         text: The SQL. Parameters are $1, $2, ... for PostgreSQL, and :name for SQLite.
-        names: Of the parameters, in the order of their numbers; "*" for a statement that runs for many rows.
+        names: Of the parameters, in the order of their numbers; "*" for a statement that takes all rows of a kind.
         constants: Parameters with a fixed value.
     """
 

@@ -42,8 +42,8 @@ class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.V
     EVENT_TYPE_HOLD_CANCELLED: _EventType.ValueType  # 6
     """A hold was cancelled, and `seats` are free."""
     EVENT_TYPE_HOLD_EXPIRED: _EventType.ValueType  # 7
-    """A hold ended unpaid at `time`, and `seats` are free. The event follows within 4 seconds, or at once if the seats are
-    claimed sooner.
+    """A hold ended unpaid at `time`, and `seats` are free. The event follows within 4 seconds, later if thousands of holds
+    end at once, and sooner if the seats are claimed.
     """
     EVENT_TYPE_BOOKING_CONFIRMED: _EventType.ValueType  # 8
     """A booking was paid for: `seats` are sold, for `amount`. A counter sale begins with this event."""
@@ -86,8 +86,8 @@ EVENT_TYPE_HOLD_CHANGED: EventType.ValueType  # 5
 EVENT_TYPE_HOLD_CANCELLED: EventType.ValueType  # 6
 """A hold was cancelled, and `seats` are free."""
 EVENT_TYPE_HOLD_EXPIRED: EventType.ValueType  # 7
-"""A hold ended unpaid at `time`, and `seats` are free. The event follows within 4 seconds, or at once if the seats are
-claimed sooner.
+"""A hold ended unpaid at `time`, and `seats` are free. The event follows within 4 seconds, later if thousands of holds
+end at once, and sooner if the seats are claimed.
 """
 EVENT_TYPE_BOOKING_CONFIRMED: EventType.ValueType  # 8
 """A booking was paid for: `seats` are sold, for `amount`. A counter sale begins with this event."""
