@@ -12,7 +12,6 @@ from typing import NamedTuple
 from grpc import StatusCode
 
 from cinema_grpc.application import errors as application_errors
-from cinema_grpc.application import event_errors
 from cinema_grpc.cli.settings_help import describe_settings
 from cinema_grpc.domain import booking_errors, staff_errors, ticket_errors
 from cinema_grpc.domain import errors as domain_errors
@@ -25,7 +24,6 @@ MODULES = (
     staff_errors,
     ticket_errors,
     application_errors,
-    event_errors,
     transport_errors,
 )
 """The modules that declare errors."""

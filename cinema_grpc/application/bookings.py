@@ -71,8 +71,7 @@ class Bookings:
         booking_id = str(uuid_utils.uuid7())
 
         def change(decision: Decision) -> bytes:
-            elsewhere = self._elsewhere(decision, user_id)
-            showtime, now = decision.showtime, decision.now
+            showtime, now, elsewhere = decision.showtime, decision.now, decision.seats_held_elsewhere(user_id)
             return encode(hold(showtime, booking_id, user_id, selection, self._hold_for, now, self._limits, elsewhere))
 
         command = Command(showtime_id, change, caller=user_id, account=self._account(user_id), idempotency=call)
@@ -105,7 +104,7 @@ class Bookings:
             longer = renewed(booking, showtime.terms, self._hold_for, now) if extend else booking
             moves = longer is not booking
             if selection is not None:
-                elsewhere = self._elsewhere(decision, user_id)
+                elsewhere = decision.seats_held_elsewhere(user_id)
                 booking = change_seats(showtime, booking_id, user_id, selection, now, self._limits, elsewhere)
             if moves:
                 end = longer.hold_expire_time
@@ -188,9 +187,6 @@ class Bookings:
 
     def _account(self, user_id: str) -> str:
         return user_id if self._limits.seats else ""
-
-    def _elsewhere(self, decision: Decision, user_id: str) -> int:
-        return decision.seats_held_elsewhere(user_id) if self._limits.seats else 0
 
     async def _find(self, user_id: str, booking_id: str) -> FoundBooking:
         found = await self._reader.find(booking_id)

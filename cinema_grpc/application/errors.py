@@ -1,4 +1,4 @@
-"""Errors about the caller, its load, and what the server depends on; each class declares all of its error."""
+"""Errors about the caller, its load, events, and what the server depends on; each class declares all of its error."""
 
 import math
 from datetime import datetime, timedelta
@@ -180,3 +180,17 @@ class ShuttingDown(CinemaError):
     reason = "SHUTTING_DOWN"
     template = "the server is stopping; repeat the call, with the same request_id if it has one"
     retry_after = 1
+
+
+class PositionTrimmed(CinemaError):
+    """Events after the position are no longer kept."""
+
+    kind = ErrorKind.OUT_OF_RANGE
+    reason = "POSITION_TRIMMED"
+    template = (
+        "events after position {after_position} are no longer kept; the oldest is at {earliest_position}: rebuild what "
+        "you derive from events, then read from there"
+    )
+
+    def __init__(self, after: int, earliest: int) -> None:
+        super().__init__(after_position=after, earliest_position=earliest)

@@ -11,13 +11,13 @@ from datetime import timedelta
 
 from cinema_grpc.application.background import BackgroundTask
 from cinema_grpc.application.box_office.store import ShowtimeUpdate
-from cinema_grpc.application.event_errors import PositionTrimmed
+from cinema_grpc.application.errors import PositionTrimmed
 from cinema_grpc.application.event_ports import EventFilter, EventPage, EventStore
 
 SECONDS_BETWEEN_PASSES = 0.2
-SECONDS_BETWEEN_GLANCES = 0.1
+SECONDS_BETWEEN_CHECKS = 0.1
 """How often a process with watchers looks for new positions, which any process may have assigned."""
-SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_BETWEEN_SEARCHES = 1.0
 """How often a process that commits nothing looks for the events of others."""
 COMMITS_A_PASS = 2_000
 """Commits whose events get positions in one transaction."""
@@ -45,12 +45,12 @@ class EventFeed:
         self._store = store
         self._seconds_between_frames = seconds_between_frames
         self._has_committed = True
-        self._next_look = 0.0
+        self._next_search = 0.0
         self._watchers = 0
         self._latest = 0
         self._change = asyncio.Event()
         self.sequence = BackgroundTask("event positions", self.run_pass, SECONDS_BETWEEN_PASSES)
-        self.follow = BackgroundTask("new events", self._look, SECONDS_BETWEEN_GLANCES)
+        self.follow = BackgroundTask("new events", self._check_positions, SECONDS_BETWEEN_CHECKS)
 
     @property
     def watchers(self) -> int:
@@ -68,7 +68,7 @@ class EventFeed:
             StorageUnavailable.
         """
         now = asyncio.get_running_loop().time()
-        if not self._has_committed and now < self._next_look:
+        if not self._has_committed and now < self._next_search:
             return
         self._has_committed, given = False, COMMITS_A_PASS
         try:
@@ -82,7 +82,7 @@ class EventFeed:
         except BaseException:
             self._has_committed = True
             raise
-        self._next_look = now + SECONDS_BETWEEN_LOOKS
+        self._next_search = now + SECONDS_BETWEEN_SEARCHES
 
     async def read(self, wanted: EventFilter, after: int, limit: int) -> EventPage:
         """Return at most `limit` events after a position; fewer do not mean that there are no more.
@@ -129,7 +129,7 @@ class EventFeed:
         finally:
             self._watchers -= 1
 
-    async def _look(self) -> None:
+    async def _check_positions(self) -> None:
         """Wake the watchers if there are new positions, given by any process."""
         if not self._watchers:
             return

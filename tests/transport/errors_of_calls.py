@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 
 import cinema_grpc.transport.errors as transport
 from cinema_grpc.application import errors as application
-from cinema_grpc.application.event_errors import PositionTrimmed
 from cinema_grpc.domain import errors as domain
 from cinema_grpc.domain.account import Role
 from cinema_grpc.domain.errors import CinemaError, FieldViolation, InvalidRequest
@@ -77,7 +76,7 @@ CALL_ERRORS: list[OnWire] = [
         [precondition("r")],
     ),
     (
-        PositionTrimmed(17, 1_042),
+        application.PositionTrimmed(17, 1_042),
         "OUT_OF_RANGE POSITION_TRIMMED",
         {"after_position": "17", "earliest_position": "1042"},
         [],

@@ -18,8 +18,8 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from typing import TypeVar
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol, TypeVar
 
 import structlog
 
@@ -31,7 +31,6 @@ from cinema_grpc.application.box_office.counts import BoxOfficeCounts
 from cinema_grpc.application.box_office.queue import CommandQueue
 from cinema_grpc.application.box_office.store import ShowtimeUpdate, StorageContention, TransactionStore
 from cinema_grpc.application.errors import CommitOutcomeUnknown, Overloaded, ShuttingDown, StorageUnavailable
-from cinema_grpc.application.tracing import BatchTracer
 
 logger = structlog.get_logger()
 
@@ -45,6 +44,18 @@ TRIES_IN_TURN = 3
 """How often a contended showtime is tried in turn with others before it gets a task of its own."""
 SECONDS_BETWEEN_TRIES = 0.005
 """The pause when all that is to be done is contended, and no more tasks may wait for locks."""
+
+
+class BatchTracer(Protocol):
+    """Traces the wait of commands, and the batches that carry them out. Without one, tracing costs a check."""
+
+    def current(self) -> object:
+        """Return the trace of the current call; None if it is not traced."""
+        ...
+
+    def batch(self, batch: Batch) -> AbstractContextManager[object]:
+        """Record how long commands have waited, and the work on their batch, which is the body."""
+        ...
 
 
 class BoxOffice:
