@@ -12,7 +12,7 @@ from cinema_grpc.application.account_ports import AccessTokens, AccountStore, Pa
 from cinema_grpc.application.clock import Clock
 from cinema_grpc.application.errors import BadCredentials, CurrentPasswordWrong, TooManyAttempts
 from cinema_grpc.application.principals import Principals
-from cinema_grpc.application.sessions import Tokens, issue, new_refresh_token
+from cinema_grpc.application.sessions import Tokens, issue_tokens, new_refresh_token
 from cinema_grpc.application.throttle import SignInThrottle
 from cinema_grpc.domain.account import (
     MAXIMUM_PASSWORD_LENGTH,
@@ -268,7 +268,7 @@ class Accounts:
 
     def _signed_in(self, user: User, token: RefreshToken, session: Session) -> SignIn:
         self.principals.cache(user)
-        return SignIn(user, issue(self._tokens, user, token, session))
+        return SignIn(user, issue_tokens(self._tokens, user, token, session))
 
 
 def _refuse(violations: list[FieldViolation]) -> None:

@@ -37,7 +37,7 @@ class HoldExpiry:
         """
         skipped: set[str] = set()
         seen: set[str] = set()
-        while showtime_ids := await self._store.showtimes_with_lapsed_holds(SHOWTIMES_A_PASS, skipped):
+        while showtime_ids := await self._store.showtimes_with_lapses(SHOWTIMES_A_PASS, skipped):
             seen.update(showtime_ids)
             random.shuffle(showtime_ids)  # so that replicas rarely work on one showtime at once
             skipped_before, expired = len(skipped), 0

@@ -121,7 +121,7 @@ class SeatWatch:
                 if is_last:
                     return
                 if step == watched.changes.step:
-                    await watched.next_step()
+                    await watched.until_woken()
                     self._check_known(watched, step)
         finally:
             self._leave(watched)

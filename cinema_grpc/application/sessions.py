@@ -24,7 +24,7 @@ def new_refresh_token() -> RefreshToken:
     return RefreshToken(secrets.token_bytes(FAMILY_BYTES), secrets.token_bytes(SECRET_BYTES))
 
 
-def issue(access_tokens: AccessTokens, user: User, token: RefreshToken, session: Session) -> Tokens:
+def issue_tokens(access_tokens: AccessTokens, user: User, token: RefreshToken, session: Session) -> Tokens:
     """Return a new access token together with the refresh token of a session."""
     return Tokens(access_tokens.issue(user), token.text, session.expire_time)
 
@@ -62,7 +62,7 @@ class Sessions:
             raise RefreshTokenInvalid
         if changed.after is None:
             raise RefreshTokenInvalid
-        return issue(self._access_tokens, changed.user, token.successor(changed.after.salt), changed.after)
+        return issue_tokens(self._access_tokens, changed.user, token.successor(changed.after.salt), changed.after)
 
     async def end(self, refresh_token: str) -> None:
         """End the session of a refresh token, if there is one."""

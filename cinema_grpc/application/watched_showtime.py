@@ -68,8 +68,8 @@ class WatchedShowtime:
             frame = self._frames[step] = self._encode(self.changes.since(step))
         return frame
 
-    async def next_step(self) -> None:
-        """Wait until a frame is to be sent."""
+    async def until_woken(self) -> None:
+        """Wait for a step, or until an empty frame is due."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         self._waiting[future] = loop.time()

@@ -58,7 +58,7 @@ class SqlBoxOfficeStore:
             await transaction.commit({})
             return True
 
-    async def showtimes_with_lapsed_holds(self, limit: int, exclude: Collection[str]) -> list[str]:
+    async def showtimes_with_lapses(self, limit: int, exclude: Collection[str]) -> list[str]:
         """Return at most `limit` showtimes, except some, with lapsed holds that are not yet EXPIRED, or lapsed blocks.
 
         Indexes find the holds and the blocks, and of each it reads at most `limit` too.

@@ -84,8 +84,8 @@ def decide(batch: Batch, cached: Mapping[str, CachedShowtime], loaded: Loaded) -
             result.outcomes += [(queued, Failed(ShowtimeNotFound(showtime_id))) for queued in commands]
             continue
         now = max(loaded.now, found.latest_time)
-        before = cached.get(showtime_id)
-        showtime = catch_up(before, found)  # never the cached object: the commands change it
+        known = cached.get(showtime_id)
+        showtime = catch_up(known, found)  # never the cached object: the commands change it
         slots = _slots(showtime.terms, found.slots, result.updates) if found.slots or result.updates else ()
         decision = Decision(showtime, found.version.revision, now, holds.elsewhere, slots)
         for queued in commands:
@@ -107,7 +107,7 @@ def decide(batch: Batch, cached: Mapping[str, CachedShowtime], loaded: Loaded) -
             )
             result.updates.append(update)
             holds.count(changes, now)
-        if before is None or before.version != version:  # else the cache has this version already
+        if known is None or known.version != version:  # else the cache has this version already
             showtime.mark_stored()
             result.states.append(CachedShowtime(showtime, version))
     return result

@@ -187,6 +187,6 @@ class BoxOfficeStore(TransactionStore, Protocol):
         """Load a snapshot of what is committed, without locks."""
         ...
 
-    async def showtimes_with_lapsed_holds(self, limit: int, exclude: Collection[str]) -> list[str]:
+    async def showtimes_with_lapses(self, limit: int, exclude: Collection[str]) -> list[str]:
         """Return at most `limit` showtimes, except some, with stored holds or blocks that have lapsed."""
         ...

@@ -164,7 +164,7 @@ class Store:
         commit_id = self._database.commit_log.get((update.showtime_id, update.after.revision))
         return commit_id == update.after.commit_id
 
-    async def showtimes_with_lapsed_holds(self, limit: int, exclude: Collection[str]) -> list[str]:
+    async def showtimes_with_lapses(self, limit: int, exclude: Collection[str]) -> list[str]:
         """Return showtimes with lapsed holds that are not yet EXPIRED."""
         await self._database.answer()
         now = self._database.now()
