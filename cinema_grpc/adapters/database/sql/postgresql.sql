@@ -6,38 +6,31 @@ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint;
 
 -- name: lock(showtime_ids)
 -- Skips showtimes that another transaction has locked, so that no transaction waits while it holds a lock.
-SELECT showtime.showtime_id
-FROM showtime
+SELECT showtime.showtime_id FROM showtime
 WHERE showtime.showtime_id = ANY (ARRAY(SELECT json_array_elements_text($1::json)))
-ORDER BY showtime.showtime_id
-FOR NO KEY UPDATE OF showtime SKIP LOCKED;
+ORDER BY showtime.showtime_id FOR NO KEY UPDATE OF showtime SKIP LOCKED;
 
 -- name: lock_waiting(showtime_ids)
-SELECT showtime.showtime_id
-FROM showtime
+SELECT showtime.showtime_id FROM showtime
 WHERE showtime.showtime_id = ANY (ARRAY(SELECT json_array_elements_text($1::json)))
-ORDER BY showtime.showtime_id
-FOR NO KEY UPDATE OF showtime;
+ORDER BY showtime.showtime_id FOR NO KEY UPDATE OF showtime;
 
 -- name: lock_auditoriums(showtime_ids)
 -- Other showtimes are scheduled in these auditoriums after this transaction. Skips showtimes, as `lock` does.
-SELECT showtime.showtime_id
-FROM showtime CROSS JOIN LATERAL (
+SELECT showtime.showtime_id FROM showtime CROSS JOIN LATERAL (
     SELECT 1 FROM auditorium WHERE auditorium.auditorium_id = showtime.auditorium_id FOR NO KEY UPDATE SKIP LOCKED
 ) AS auditorium
 WHERE showtime.showtime_id = ANY (ARRAY(SELECT json_array_elements_text($1::json)));
 
 -- name: lock_auditoriums_waiting(showtime_ids)
 -- Never in a circle: what has locked an auditorium does not wait for a showtime.
-SELECT showtime.showtime_id
-FROM showtime CROSS JOIN LATERAL (
+SELECT showtime.showtime_id FROM showtime CROSS JOIN LATERAL (
     SELECT 1 FROM auditorium WHERE auditorium.auditorium_id = showtime.auditorium_id FOR NO KEY UPDATE
 ) AS auditorium
 WHERE showtime.showtime_id = ANY (ARRAY(SELECT json_array_elements_text($1::json)));
 
 -- name: existing(showtime_ids)
-SELECT showtime.showtime_id
-FROM showtime
+SELECT showtime.showtime_id FROM showtime
 WHERE showtime.showtime_id = ANY (ARRAY(SELECT json_array_elements_text($1::json)));
 
 -- name: load(showtimes, booking_ids, keys, accounts, now, unpaid_for, spans, longest_runtime)
@@ -276,8 +269,7 @@ SELECT
     (SELECT count(*) FROM settled) AS settled_refunds;
 
 -- name: find_commit(showtime_id, revision)
-SELECT commit_log.commit_id
-FROM commit_log
+SELECT commit_log.commit_id FROM commit_log
 WHERE commit_log.showtime_id = $1::text AND commit_log.revision = $2::bigint;
 
 -- name: versions(now, showtime_ids)
@@ -291,19 +283,15 @@ WHERE showtime.showtime_id = ANY (ARRAY(SELECT json_array_elements_text($2::json
 -- "RESERVED" is written out, since a generic plan could not use the partial index of the holds for a parameter. The time
 -- is a subquery, since an index can't compare with a volatile function.
 (
-    SELECT booking.showtime_id
-    FROM booking
+    SELECT booking.showtime_id FROM booking
     WHERE booking.status = 'RESERVED'
         AND booking.hold_expire_time
             <= (SELECT coalesce($1::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint))
         AND booking.showtime_id NOT IN (SELECT json_array_elements_text($2::json))
     ORDER BY booking.hold_expire_time
     LIMIT $3::bigint
-)
-UNION ALL
-(
-    SELECT seat_block.showtime_id
-    FROM seat_block
+) UNION ALL (
+    SELECT seat_block.showtime_id FROM seat_block
     WHERE seat_block.release_time
             <= (SELECT coalesce($1::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint))
         AND seat_block.showtime_id NOT IN (SELECT json_array_elements_text($2::json))
