@@ -21,7 +21,8 @@ from cinema_grpc.domain.errors import CinemaError, ErrorKind, FieldViolation, In
 
 DOMAIN = "cinema.v1"
 MOST_VIOLATIONS = 20
-"""Maximum number of bad fields in one error."""
+MOST_RESOURCES = 20
+"""Maximum number of bad fields, and of missing seats, with a detail of their own in one error."""
 LONGEST_TEXT = 1_300
 LONGEST_REPORT = 1_100
 LARGEST_STATUS = 7_000
@@ -105,23 +106,23 @@ def describe(error: CinemaError) -> tuple[StatusCode, Status]:
 def _details(error: CinemaError) -> list[Message]:
     metadata = {name: _clipped(value) for name, value in error.metadata.items()}
     details: list[Message] = [ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata)]
-    subject = error.metadata.get(error.subject, "")
+    subject, message = error.metadata.get(error.subject, ""), _clipped(error.message)
     if error.violations:
         fields = [
             BadRequest.FieldViolation(field=each.field, description=each.description) for each in error.violations
         ]
         details.append(BadRequest(field_violations=fields))
     if error.kind is ErrorKind.RULE_BROKEN:
-        rule = PreconditionFailure.Violation(type=error.reason, subject=subject, description=error.message)
+        rule = PreconditionFailure.Violation(type=error.reason, subject=_clipped(subject), description=message)
         details.append(PreconditionFailure(violations=[rule]))
     if error.resource_type:
-        for name in subject.split(",") if error.resource_type == "Seat" else [subject]:
-            resource_type = f"{DOMAIN}.{error.resource_type}"
-            details.append(ResourceInfo(resource_type=resource_type, resource_name=name, description=error.message))
+        names = subject.split(",")[:MOST_RESOURCES] if error.resource_type == "Seat" else [_clipped(subject)]
+        kind = f"{DOMAIN}.{error.resource_type}"
+        details += [ResourceInfo(resource_type=kind, resource_name=name, description=message) for name in names]
     if error.quota is not None:
         limit = QuotaFailure.Violation(
             subject=error.quota.subject,
-            description=error.message,
+            description=message,
             api_service=DOMAIN,
             quota_metric=error.quota.metric,
             quota_value=int(error.metadata[error.quota.value]),
@@ -150,8 +151,13 @@ def _shortened(error: InvalidRequest) -> InvalidRequest:
 
 
 def _clipped(text: str, longest: int = LONGEST_TEXT) -> str:
+    """Return a text, or its beginning and "...": where a word or an entry of a list ends, unless that is far back."""
     encoded = text.encode()
-    return text if len(encoded) <= longest else encoded[: longest - 3].decode(errors="ignore") + "..."
+    if len(encoded) <= longest:
+        return text
+    cut = encoded[: longest - 3].decode(errors="ignore")
+    end = max(cut.rfind(","), cut.rfind(" ")) + 1
+    return (cut[:end] if end > len(cut) // 2 else cut) + "..."
 
 
 def _size(status: Status) -> int:

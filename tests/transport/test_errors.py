@@ -1,18 +1,21 @@
 """Errors are shortened to what a client accepts as metadata."""
 
-from string import printable
+from string import ascii_uppercase, printable
 from urllib.parse import quote
 
 import grpc
 import pytest
+from google.rpc.error_details_pb2 import ResourceInfo
 from grpc import StatusCode
 
-from cinema_grpc.domain.errors import CinemaError, FieldViolation, InvalidRequest, NameTaken
+from cinema_grpc.domain.booking_errors import HouseSeatsUnavailable, SeatsUnavailable
+from cinema_grpc.domain.errors import CinemaError, FieldViolation, InvalidRequest, NameTaken, SeatNotFound
 from cinema_grpc.transport.errors import describe
 from cinema_grpc.transport.pipeline import CallPipeline
 from tests.transport.conftest import Serve
 from tests.transport.wire import details_of, failure, reason_of, status_of, trailing, violations_of
 
+ALL_SEATS = [f"{row}{number}" for row in ascii_uppercase for number in range(1, 154)]
 LONG = [
     InvalidRequest(*(FieldViolation(f"rows[{n}].label", "must be one or two capital letters") for n in range(3_000))),
     InvalidRequest(*(FieldViolation(f"rows[{n}].label", "muß größer sein: 名画座 🎬" * 10) for n in range(3_000))),
@@ -20,6 +23,8 @@ LONG = [
     NameTaken("🎬" * 200),
     NameTaken("x" * 100_000),
     NameTaken("🎬" * 100_000),
+    SeatNotFound(ALL_SEATS),
+    HouseSeatsUnavailable(ALL_SEATS, ALL_SEATS),
 ]
 
 
@@ -57,3 +62,20 @@ def test_twenty_short_violations_are_all_named() -> None:
     assert code is StatusCode.INVALID_ARGUMENT
     assert status.message == error.message
     assert len(details_of(status)["BadRequest"].field_violations) == 20
+
+
+@pytest.mark.parametrize("kind", [SeatNotFound, SeatsUnavailable])
+@pytest.mark.parametrize("number", range(250, 270))  # wherever the limit cuts a label
+def test_a_list_that_is_too_long_ends_after_a_seat(kind: type[SeatNotFound | SeatsUnavailable], number: int) -> None:
+    _, status = describe(kind(ALL_SEATS[number:]))
+    *named, rest = details_of(status)["ErrorInfo"].metadata["seats"].split(",")
+    assert (named, rest) == (ALL_SEATS[number : number + len(named)], "...")
+    assert len(named) > 200
+
+
+def test_thousands_of_missing_seats_have_few_details() -> None:
+    """Each detail has the message, which has the list: they would take minutes to make."""
+    _, status = describe(SeatNotFound(ALL_SEATS))
+    resources = [each for each in status.details if each.Is(ResourceInfo.DESCRIPTOR)]
+    assert 1 <= len(resources) <= 20
+    assert sum(len(each.value) for each in status.details) < 8_000

@@ -135,7 +135,9 @@ class AuditoriumNotFound(CinemaError):
 
 
 class SeatNotFound(CinemaError):
-    """NOT_FOUND. The auditorium does not have these seats. All of them are named, in row order."""
+    """NOT_FOUND. The auditorium does not have these seats. All of them are named, in row order; of a list of over
+    1,300 bytes the first ones, with "..." as the last entry.
+    """
 
     reason = "SEAT_NOT_FOUND"
 
@@ -179,8 +181,9 @@ class NameTaken(CinemaError):
 
 
 class SeatsUnavailable(CinemaError):
-    """FAILED_PRECONDITION. Some of the seats are held, sold or blocked. All of them are named, in row order. For
-    SellSeats, house_seats names those of them that use_house_seats would free.
+    """FAILED_PRECONDITION. Some of the seats are held, sold or blocked. All of them are named, in row order; of a
+    list of over 1,300 bytes the first ones, with "..." as the last entry. For SellSeats, house_seats names those of
+    them that use_house_seats would free.
     """
 
     reason = "SEATS_UNAVAILABLE"

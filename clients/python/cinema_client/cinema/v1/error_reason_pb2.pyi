@@ -87,7 +87,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata, for example: {"auditorium_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"}
     """
     ERROR_REASON_SEAT_NOT_FOUND: _ErrorReason.ValueType  # 13
-    """NOT_FOUND. The auditorium does not have these seats. All of them are named, in row order.
+    """NOT_FOUND. The auditorium does not have these seats. All of them are named, in row order; of a list of over 1,300
+    bytes the first ones, with "..." as the last entry.
 
     Metadata, for example: {"seats": "A99,Z1"}
     """
@@ -107,8 +108,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata, for example: {"name": "Screen 1"}
     """
     ERROR_REASON_SEATS_UNAVAILABLE: _ErrorReason.ValueType  # 17
-    """FAILED_PRECONDITION. Some of the seats are held, sold or blocked. All of them are named, in row order. For SellSeats,
-    house_seats names those of them that use_house_seats would free.
+    """FAILED_PRECONDITION. Some of the seats are held, sold or blocked. All of them are named, in row order; of a list of
+    over 1,300 bytes the first ones, with "..." as the last entry. For SellSeats, house_seats names those of them that
+    use_house_seats would free.
 
     Metadata, for example: {"seats": "A1,A2"}
     """
@@ -419,7 +421,8 @@ ERROR_REASON_AUDITORIUM_NOT_FOUND: ErrorReason.ValueType  # 12
 Metadata, for example: {"auditorium_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"}
 """
 ERROR_REASON_SEAT_NOT_FOUND: ErrorReason.ValueType  # 13
-"""NOT_FOUND. The auditorium does not have these seats. All of them are named, in row order.
+"""NOT_FOUND. The auditorium does not have these seats. All of them are named, in row order; of a list of over 1,300
+bytes the first ones, with "..." as the last entry.
 
 Metadata, for example: {"seats": "A99,Z1"}
 """
@@ -439,8 +442,9 @@ ERROR_REASON_NAME_TAKEN: ErrorReason.ValueType  # 16
 Metadata, for example: {"name": "Screen 1"}
 """
 ERROR_REASON_SEATS_UNAVAILABLE: ErrorReason.ValueType  # 17
-"""FAILED_PRECONDITION. Some of the seats are held, sold or blocked. All of them are named, in row order. For SellSeats,
-house_seats names those of them that use_house_seats would free.
+"""FAILED_PRECONDITION. Some of the seats are held, sold or blocked. All of them are named, in row order; of a list of
+over 1,300 bytes the first ones, with "..." as the last entry. For SellSeats, house_seats names those of them that
+use_house_seats would free.
 
 Metadata, for example: {"seats": "A1,A2"}
 """
