@@ -102,7 +102,9 @@ def change_seats(
     if {seat.label for seat in seats} != set(booking.labels):
         relied_on = showtime.check_gaps(positions, OwnSeats(user_id, owner))
     showtime.vacate(positions, keep=booking)
-    return showtime.put(replace(booking, seats=seats, relied_on=relied_on))
+    changed = replace(booking, seats=seats, relied_on=relied_on)
+    # Else it would be written, and previews that others have seen would be of an old revision.
+    return booking if changed == booking else showtime.put(changed)
 
 
 def renewed(booking: Booking, terms: Terms, hold_for: timedelta, now: datetime) -> Booking:

@@ -162,6 +162,7 @@ class TestExtending:
         revision = (await app.read_showtime(showtime_id)).revision
         for _ in range(2):
             assert await app.update_hold(booking.booking_id, extend=True) == booking
+        assert await app.update_hold(booking.booking_id, "A1", "A2") == booking
         assert (await app.read_showtime(showtime_id)).revision == revision
 
     async def test_with_other_seats_both_or_none(self, app: App) -> None:
