@@ -4,7 +4,7 @@ They run only for a request that breaks the rules of the protos, so that the err
 the method makes the same checks by itself. A rule that is only in this file is not enforced.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -54,18 +54,21 @@ def further_checks(accounts: Accounts, catalog: Catalog) -> Mapping[str, Further
     async def change_password(request: auth_service_pb2.ChangePasswordRequest) -> Sequence[FieldViolation]:
         return await accounts.password_violations(principal().user_id, request.new_password)
 
-    async def schedule_violations(request: Any, price: Money | None) -> Sequence[FieldViolation]:
+    async def schedule_violations(request: Any, price: Money | None, fields: Collection[str]) -> list[FieldViolation]:
         try:
-            start_time = parse_moment(request.start_time, "start_time") if request.HasField("start_time") else None
+            is_given = "start_time" in fields and request.HasField("start_time")
+            start_time = parse_moment(request.start_time, "start_time") if is_given else None
         except InvalidRequest:
             start_time = None  # named by the rules of the protos already
-        return await catalog.showtime_violations(start_time, price, parse_price_lines(request.prices))
+        prices = parse_price_lines(request.prices) if "prices" in fields else []
+        return [*await catalog.showtime_violations(start_time, price, prices)]
 
     async def create_showtime(request: showtime_service_pb2.CreateShowtimeRequest) -> Sequence[FieldViolation]:
-        return await schedule_violations(request, parse_price(request))
+        return await schedule_violations(request, parse_price(request), CHANGEABLE)
 
     async def update_showtime(request: showtime_service_pb2.UpdateShowtimeRequest) -> Sequence[FieldViolation]:
-        return [*await _update_violations(CHANGEABLE, request), *await schedule_violations(request, None)]
+        violations = await _update_violations(CHANGEABLE, request)
+        return [*violations, *await schedule_violations(request, None, request.update_mask.paths)]
 
     async def record_redemptions(request: ticket_service_pb2.RecordRedemptionsRequest) -> Sequence[FieldViolation]:
         return offline_violations(request)

@@ -234,6 +234,13 @@ class TestPrices:
                 assert (refused.fields, text in refused.message) == ([field], True)
         assert await app.read_showtime(showtime.showtime_id) == showtime
 
+    async def test_a_malformed_list_beside_fields_that_do_not_change(self, app: App) -> None:
+        """A client that sends the whole showtime is told only of what update_mask names."""
+        showtime_id, past = (await app.showtime()).showtime_id, moment(NOW - HOUR)
+        bad = {"prices": [line("standard", "No type", 900)]}
+        refused = await refusal(app.update_showtime(showtime_id, changes=bad, start_time=past))
+        assert refused.fields == ["prices[0].ticket_type"]
+
 
 class TestPolicy:
     async def test_it_is_for_later_claims(self, app: App) -> None:
