@@ -11,7 +11,8 @@ and A3. Therefore a payment applies the rule again:
 and the customer's own seats in them. It follows that:
 
 - A booking made without another booking of the same customer beside it is never refused because of itself.
-- A customer who pays for all bookings, in the order of their creation, is never refused.
+- A customer who pays for all bookings, in the order of their creation, is never refused, unless one of them has given
+  up a seat beside another.
 - What other customers do after a booking never causes a refusal. It can only prevent one: a seat counts only if it is
   single and free now.
 - In the order of their creation, the gap rule accepts the paid bookings of a customer, or names only seats that another

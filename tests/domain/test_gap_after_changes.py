@@ -73,3 +73,17 @@ def test_a_part_of_a_hold_that_relied_on_another() -> None:
     assert box.stranded_by_paying("b2") == "A1"
     box.pay("b1")
     box.pay("b2")
+
+
+def test_a_seat_that_a_hold_has_given_up_beside_another() -> None:
+    """Whichever is paid for first, the other is refused until A2 is booked again and paid for."""
+    for first, second in (("b1", "b2"), ("b2", "b1")):
+        box = Box()
+        box.hold("b1", "A1", "A2")
+        box.hold("b2", "A3")
+        change_seats(box.showtime, "b1", "ada", Selection(["A1"]), box.now)
+        box.pay(first)
+        assert box.stranded_by_paying(second) == "A2"
+        box.hold("b3", "A2")
+        box.pay("b3")
+        box.pay(second)

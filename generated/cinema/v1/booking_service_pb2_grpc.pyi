@@ -77,8 +77,9 @@ class BookingServiceStub:
 
     The gap rule is judged again before the charge: of the caller's own bookings, only those that are paid for count as
     taken. So a caller who holds A1, A2 and A3 in three bookings and cancels A2 can pay for A1 or for A3, but not for
-    both. Never refused: paying for all of one's bookings in the order of their creation, and paying for a booking that
-    was made while the caller had no other booking beside it. What other customers do later makes no difference.
+    both. Never refused: paying for all of one's bookings in the order of their creation, unless one of them has given up
+    a seat beside another; and paying for a booking that was made while the caller had no other booking beside it. What
+    other customers do later makes no difference.
     Showtimes with SEAT_GAP_POLICY_ALLOW skip this check.
 
     Errors:
@@ -231,8 +232,9 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
 
         The gap rule is judged again before the charge: of the caller's own bookings, only those that are paid for count as
         taken. So a caller who holds A1, A2 and A3 in three bookings and cancels A2 can pay for A1 or for A3, but not for
-        both. Never refused: paying for all of one's bookings in the order of their creation, and paying for a booking that
-        was made while the caller had no other booking beside it. What other customers do later makes no difference.
+        both. Never refused: paying for all of one's bookings in the order of their creation, unless one of them has given up
+        a seat beside another; and paying for a booking that was made while the caller had no other booking beside it. What
+        other customers do later makes no difference.
         Showtimes with SEAT_GAP_POLICY_ALLOW skip this check.
 
         Errors:
