@@ -197,7 +197,7 @@ def _with_start_moved(booking: Booking, before: datetime, after: datetime, hold_
     end = booking.hold_expire_time
     if end == before:
         # An extended hold can end at the old start later than `hold_for` after it was made.
-        end = max(end, booking.create_time + hold_for)
+        end = max(end, min(booking.create_time + hold_for, after))
     if not booking.being_paid:
         end = min(end, after)
     return booking if end == booking.hold_expire_time else replace(booking, hold_expire_time=end)

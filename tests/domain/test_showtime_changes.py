@@ -145,6 +145,14 @@ class TestHoldsOfAMovedShowtime:
         move(showtime, NOW + MINUTE)
         assert showtime.booking("b1").hold_expire_time == NOW + TEN_MINUTES
 
+    @pytest.mark.parametrize(("after", "end"), [(3, 5), (7, 7), (60, 10)])
+    def test_a_payment_of_a_hold_cut_short_lasts_longer_only_up_to_the_new_start(self, after: int, end: int) -> None:
+        showtime = a_showtime(start_time=NOW + 5 * MINUTE)
+        hold(showtime, "A1", "A2")
+        showtime.open_payment("b1", "ada", "first", NOW)
+        move(showtime, NOW + after * MINUTE, after=MINUTE)
+        assert showtime.booking("b1").hold_expire_time == NOW + end * MINUTE
+
     def test_after_a_declined_charge_a_hold_ends_by_the_new_start(self) -> None:
         """No other charge can begin then."""
         showtime = a_showtime()
