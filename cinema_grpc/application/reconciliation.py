@@ -101,18 +101,22 @@ class Ledger:
     refunds: Mapping[str, LedgerRefund]
 
 
-def compare(entries: Sequence[ProviderEntry], ledger: Ledger, since: datetime) -> list[Difference]:
+def compare(
+    entries: Sequence[ProviderEntry], ledger: Ledger, since: datetime, later: Sequence[ProviderEntry] = ()
+) -> list[Difference]:
     """Return the differences between what a provider has booked and a ledger.
 
     Args:
         entries: The provider's, from some time before `since` on.
         ledger: Read after the entries, so that it knows what they come from.
         since: What is older is not compared.
+        later: The provider's, read after the ledger: those that may be missing in `entries`, since they were booked
+            while these were read. They are not compared.
     """
     recent = [each for each in entries if each.time >= since]
     failed = {each.provider_id for each in entries if each.kind is EntryKind.REFUND_FAILURE}
     differences = [each for entry in recent if (each := _of_entry(entry, ledger, failed)) is not None]
-    known = {each.provider_id for each in entries}
+    known = {each.provider_id for each in (*entries, *later)}
     return differences + list(_missing(ledger, known, since))
 
 

@@ -20,7 +20,7 @@ from cinema_grpc.storage import bring_up_to_date
 
 MARGIN = timedelta(days=1)
 """How much earlier Stripe's entries are read: the clocks differ, and a charge may end long after its attempt began."""
-
+CLOCKS_DIFFER = timedelta(minutes=5)
 EARLIEST = date(2000, 1, 1)
 _DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -98,14 +98,16 @@ async def reconcile(settings: Settings, since: str) -> Reconciliation:
     check_exists(database)
     try:
         await bring_up_to_date(database, RECONCILING, with_migration=False)
+        reading_time = datetime.now(UTC)
         entries = await read_entries(secret, settings.stripe_api_base, begin - MARGIN)
         charges, refunds = {each.charge_id for each in entries}, {each.refund_id for each in entries} - {""}
         ledger = await read_ledger(database, begin, charges, refunds)
+        later = await read_entries(secret, settings.stripe_api_base, reading_time - CLOCKS_DIFFER)
     except ProviderUnavailable as error:
         raise BadSettings(f"{PREFIX}PAYMENTS: Stripe's balance transactions can't be read: {error}") from error
     finally:
         await database.close()
-    return Reconciliation(begin, entries, compare(entries, ledger, begin))
+    return Reconciliation(begin, entries, compare(entries, ledger, begin, later))
 
 
 def _date(text: str) -> date:

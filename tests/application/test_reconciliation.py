@@ -65,6 +65,19 @@ async def test_whatever_the_server_does_agrees(shop: Shop) -> None:
     assert await differences(shop) == []
 
 
+async def test_what_is_sold_and_refunded_while_stripe_is_read(shop: Shop) -> None:
+    """The ledger has it, but the entries do not; it is no difference, and not compared by itself."""
+    since = NOW - DAY
+    entries = await read_entries(KEY, shop.stripe.url, since)
+    await refunded(shop)
+    ledger = await read_ledger(shop.app.database, since, (), ())
+    assert {each.kind.name for each in compare(entries, ledger, since)} == {"MISSING_CHARGE", "MISSING_REFUND"}
+    await shop.second.pay(await shop.app.hold("A4", "A5"), VISA)
+    later = await read_entries(KEY, shop.stripe.url, NOW - DAY / 24)
+    assert len(later) == 3
+    assert compare(entries, ledger, since, later) == []
+
+
 class TestWhatWasDoneAtStripe:
     async def test_a_refund_in_the_dashboard(self, shop: Shop) -> None:
         """It names the booking whose charge was refunded."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, select
@@ -13,7 +14,7 @@ from cinema_grpc.application.reconciliation import Ledger, LedgerCharge, LedgerR
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.payment import AttemptStatus, RefundStatus
 
-MOST_PARAMETERS = 500
+MOST_PARAMETERS = 5_000
 
 _ATTEMPT, _REFUND, _BOOKING = schema.payment_attempt.c, schema.refund.c, schema.booking.c
 
@@ -22,6 +23,8 @@ async def read_ledger(
     database: Database, since: datetime, charge_ids: Collection[str], refund_ids: Collection[str]
 ) -> Ledger:
     """Return the charges and refunds since a moment, and older ones that are named.
+
+    Each query is a transaction of its own: on SQLite the server can't sell while one goes on.
 
     Args:
         database: The database.
@@ -32,20 +35,16 @@ async def read_ledger(
     Raises:
         StorageUnavailable.
     """
-
-    def read(connection: Connection) -> Ledger:
-        charges: dict[str, LedgerCharge] = {}
-        for condition in (_ATTEMPT.create_time >= since, *_chunks(_ATTEMPT.provider_id, charge_ids)):
-            charges |= _charges(connection, condition)
-        refunds: dict[str, LedgerRefund] = {}
-        for condition in (_REFUND.create_time >= since, *_chunks(_REFUND.refund_id, refund_ids)):
-            refunds |= _refunds(connection, condition)
-        return Ledger(charges, refunds)
-
-    return await database.transact(read, must_run=True)
+    charges: dict[str, LedgerCharge] = {}
+    for condition in (_ATTEMPT.create_time >= since, *_chunks(_ATTEMPT.provider_id, charge_ids)):
+        charges |= await database.transact(partial(_charges, condition), must_run=True)
+    refunds: dict[str, LedgerRefund] = {}
+    for condition in (_REFUND.create_time >= since, *_chunks(_REFUND.refund_id, refund_ids)):
+        refunds |= await database.transact(partial(_refunds, condition), must_run=True)
+    return Ledger(charges, refunds)
 
 
-def _charges(connection: Connection, condition: ColumnElement[bool]) -> dict[str, LedgerCharge]:
+def _charges(condition: ColumnElement[bool], connection: Connection) -> dict[str, LedgerCharge]:
     query = (
         select(
             _ATTEMPT.attempt_id,
@@ -72,7 +71,7 @@ def _charges(connection: Connection, condition: ColumnElement[bool]) -> dict[str
     }
 
 
-def _refunds(connection: Connection, condition: ColumnElement[bool]) -> dict[str, LedgerRefund]:
+def _refunds(condition: ColumnElement[bool], connection: Connection) -> dict[str, LedgerRefund]:
     query = (
         select(schema.refund)
         .join(schema.payment_attempt, _ATTEMPT.attempt_id == _REFUND.attempt_id)
