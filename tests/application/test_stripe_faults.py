@@ -79,6 +79,29 @@ class TestAStepThatFailsOnce:
         await shop.check_books()
 
 
+async def test_a_payment_method_that_another_payment_has_used_meanwhile(shop: Shop) -> None:
+    """Stripe refuses to confirm; the payment is declined at once, and another token is charged."""
+    shop.stripe.faults = [Fault("POST", CONFIRM, 400)]
+    assert isinstance(await outcome(shop.first.pay(shop.booking, VISA)), PaymentDeclined)
+    assert await shop.attempts() == ["DECLINED"]
+    assert shop.stripe.account.intents[shop.intent]["status"] == "canceled"
+    assert (await shop.first.pay(shop.booking, VISA)).status is BookingStatus.CONFIRMED
+    assert shop.money() == PRICE
+    await shop.check_books()
+
+
+async def test_a_refund_is_paid_after_an_error_that_stripe_repeats_for_a_day(shop: Shop) -> None:
+    await shop.first.pay(shop.booking, VISA)
+    await shop.app.box_office.execute(cancel_command(shop.booking))
+    shop.stripe.faults = [Fault("POST", REFUND, "saved")]
+    while (await shop.read()).refund.status is RefundStatus.PENDING:  # type: ignore[union-attr] # it has one
+        await shop.first.refunds.run_pass()
+        shop.app.clock.advance(timedelta(minutes=10))
+    assert (await shop.read()).refund.status is RefundStatus.COMPLETED  # type: ignore[union-attr]
+    assert shop.money() == 0
+    await shop.check_books()
+
+
 async def test_every_request_arrives_twice(shop: Shop) -> None:
     """A decline, a charge and a refund: each is one."""
     shop.stripe.faults = [Fault("POST", ".*", "doubled", times=-1)]

@@ -25,8 +25,8 @@ class Fault:
         path: A pattern of the paths.
         kind: "before": the connection breaks, and nothing is done; "after": it breaks when all is done; "hang": all is
             done, and there is no answer; "late": it is done after `gate` opens, and there is no answer; "doubled": it
-            arrives twice, and the second answer is received; or the status of a response, such as 500, with nothing
-            done.
+            arrives twice, and the second answer is received; "saved": nothing is done, and the status is 500, for any
+            other request with its key, too; or the status of a response, such as 500, with nothing done.
         times: How often; -1 for always.
         headers: Of the response.
     """
@@ -104,6 +104,10 @@ class StripeServer:
         if fault is not None and isinstance(kind, int):
             error = {"type": "api_error", "message": "A fault of the stand-in's."}
             return Response(kind, {"error": error}, {"request-id": "req_fault", **(fault.headers or {})})
+        if kind == "saved":
+            same = request.path, tuple(sorted(request.fields.items()))
+            error = {"type": "api_error", "message": "A fault of the stand-in's."}
+            self._saved[request.headers["idempotency-key"]] = _Saved(same, self._now(), Response(500, {"error": error}))
         if kind == "doubled":
             await self._answer(request)
         response = await self._answer(request)

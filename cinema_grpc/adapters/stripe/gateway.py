@@ -98,10 +98,7 @@ class StripePayments:
             return Declined(decline_code(error.error))
         except (stripe.InvalidRequestError, stripe.IdempotencyError) as error:
             # It is certain that this attempt takes no money. The usual cause is an unknown or used payment method.
-            param = getattr(error, "param", None) or ""
-            log = logger.info if param.startswith("payment_method") else logger.error
-            log("Stripe refuses a payment", error=describe(error), param=param, attempt_id=charge.attempt_id)
-            return Declined()
+            return _refused(error, charge)
         except stripe.StripeError as error:
             raise unavailable(error) from None
         except ValueError as error:  # the showtime was made before its prices were checked against Stripe's rules
@@ -117,9 +114,10 @@ class StripePayments:
         except stripe.CardError as error:
             return Declined(decline_code(error.error))
         except stripe.InvalidRequestError as error:
-            if error.code != UNEXPECTED_STATE:
-                raise unavailable(error) from None
             intent = await self._retrieve(charge)
+            if error.code != UNEXPECTED_STATE and intent.status in {"requires_confirmation", "requires_payment_method"}:
+                # It has taken no money. Another payment may have used the payment method since it was created.
+                return _refused(error, charge)
         except stripe.StripeError as error:
             raise unavailable(error) from None
         outcome = _outcome(intent)
@@ -194,6 +192,14 @@ class StripePayments:
             return await self._intents.retrieve_async(charge.provider_id)
         except stripe.StripeError as error:
             raise unavailable(error) from None
+
+
+def _refused(error: stripe.StripeError, charge: Charge) -> Declined:
+    """Note why Stripe refuses a payment: an error, unless it is about the customer's payment method."""
+    param = getattr(error, "param", None) or ""
+    log = logger.info if param.startswith("payment_method") else logger.error
+    log("Stripe refuses a payment", error=describe(error), param=param, attempt_id=charge.attempt_id)
+    return Declined()
 
 
 def _outcome(intent: Any) -> Outcome | None:
