@@ -23,7 +23,7 @@ from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.booking_errors import HoldExpired, PaymentDeclined, PaymentInProgress, ShowtimeCancelled
 from cinema_grpc.domain.charging import with_decline_settled, with_payment_resumed
 from cinema_grpc.domain.errors import CinemaError, FieldViolation, InvalidRequest
-from cinema_grpc.domain.payment import UNSETTLED, PaymentAttempt
+from cinema_grpc.domain.payment import UNSETTLED, AttemptStatus, PaymentAttempt
 
 logger = structlog.get_logger()
 
@@ -132,7 +132,18 @@ class Payments:
         response = await self._saga.carry(booking, attempt, payer)
         if response is not None:
             return response
-        await self._saga.write(call.showtime_id, call.booking_id, payer, partial(_raise_if_over, call.booking_id))
+
+        def end(decision: Decision) -> bytes | None:
+            booking, terms, now = decision.showtime.booking(call.booking_id), decision.showtime.terms, decision.now
+            if booking.attempt(attempt.attempt_id, AttemptStatus.CHARGED):
+                return self._saga.encode(with_payment_resumed(booking, terms, now, ""))
+            booking.check_payable(terms, now)
+            return None
+
+        # Recovery, or another call after the customer has acted, may have settled the attempt meanwhile.
+        response = await self._saga.write(call.showtime_id, call.booking_id, payer, end, call.idempotency)
+        if response is not None:
+            return response
         raise PaymentDeclined(call.booking_id) if attempt.action else PaymentUnavailable(call.booking_id)
 
     async def _open(self, call: _Call, payer: Payer) -> tuple[Booking, PaymentAttempt] | bytes:
@@ -234,11 +245,6 @@ def _is_free(booking: Booking) -> bool:
         problem = "must be 1 to 255 characters, for a booking that costs more than 0"
         raise InvalidRequest(FieldViolation("payment_token", problem))
     return False
-
-
-def _raise_if_over(booking_id: str, decision: Decision) -> None:
-    """Raise what keeps a booking from being paid for, such as HoldExpired."""
-    decision.showtime.booking(booking_id).check_payable(decision.showtime.terms, decision.now)
 
 
 def _fail(future: "asyncio.Future[bytes]", error: BaseException) -> None:

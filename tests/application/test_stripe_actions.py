@@ -1,14 +1,17 @@
 """Payments that the customer has to authenticate with their bank, and refunds that Stripe settles later."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from cinema_grpc.adapters.stripe.gateway import StripePayments
 from cinema_grpc.application.box_office.command import Decision
-from cinema_grpc.application.payment_ports import Charge
+from cinema_grpc.application.idempotency import IdempotentCall
+from cinema_grpc.application.payment_ports import Charge, Outcome
 from cinema_grpc.domain.booking import Booking, BookingStatus
 from cinema_grpc.domain.booking_errors import HoldExpired, PaymentDeclined, PaymentInProgress, ShowtimeCancelled
 from cinema_grpc.domain.errors import InvalidRequest
@@ -19,6 +22,7 @@ from tests.application.audited import change
 from tests.application.commands import TEN_MINUTES, cancel_command, idempotent_call
 from tests.application.paying import GRACE, Replica
 from tests.application.stripe_shop import AUTHENTICATE, PRICE, VISA, Shop
+from tests.stripe.server import KEY
 
 RPC = "cinema.v1.BookingService/ConfirmPayment"
 FIRST, SECOND = (idempotent_call(name, name.encode(), rpc=RPC) for name in ("first", "second"))
@@ -78,6 +82,44 @@ class TestACustomerWhoActs:
         both = await asyncio.gather(shop.first.pay(shop.booking, "", SECOND), shop.second.pay(shop.booking, ""))
         assert both[0].tickets == both[1].tickets
         assert shop.money() == PRICE
+
+
+class LateAnswers(StripePayments):
+    """Hears of an intent only after `meanwhile`."""
+
+    meanwhile: Callable[[], Awaitable[object]]
+
+    async def find(self, charge: Charge) -> Outcome | None:
+        found = await super().find(charge)
+        await self.meanwhile()
+        return found
+
+
+@pytest.mark.parametrize(("in_time", "repeatable"), [(True, None), (True, SECOND), (False, None), (False, SECOND)])
+async def test_a_call_that_another_one_overtakes(
+    shop: Shop, *, in_time: bool, repeatable: IdempotentCall | None
+) -> None:
+    """It found that the customer had not acted yet. Then they did, and recovery has settled the payment."""
+    await ask(shop)
+
+    async def settle() -> None:
+        shop.stripe.account.authenticate(shop.intent)
+        shop.app.clock.advance(GRACE if in_time else TEN_MINUTES)
+        await shop.second.recover()
+
+    gateway = LateAnswers(KEY, shop.stripe.url)
+    gateway.meanwhile = settle
+    call = Replica(shop.app.database, shop.app.box_office, gateway).pay(shop.booking, "", repeatable)
+    if in_time:
+        paid = await call
+        assert (paid.status, len(paid.tickets)) == (BookingStatus.CONFIRMED, 2)
+        assert await shop.first.pay(shop.booking, "", repeatable) == paid
+    else:
+        refusal = await refused(call, HoldExpired)
+        assert refusal.metadata["charged"] == "true"
+    assert await shop.attempts() == ["CHARGED"]
+    await gateway.close()
+    await shop.check_books()
 
 
 async def test_the_audit_allows_for_the_customer(shop: Shop) -> None:
