@@ -123,6 +123,8 @@ class SeatWatch:
                 if step == watched.changes.step:
                     await watched.until_woken()
                     self._check_known(watched, step)
+                else:  # it changed while the client was reading
+                    await self._pace.turn()
         finally:
             self._leave(watched)
 

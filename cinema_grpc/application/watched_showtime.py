@@ -14,7 +14,7 @@ from cinema_grpc.domain.seat_changes import SeatChanges, SeatFrame
 from cinema_grpc.domain.terms import ShowtimeStatus
 
 AT_ONCE = 40
-"""How many watchers are woken in one turn of the event loop. The pause between two turns leaves time for calls."""
+"""How many watchers are woken in one turn of the event loop at most. The pause after it leaves time for calls."""
 
 
 class WatchedShowtime:
@@ -94,7 +94,7 @@ class WakePace:
 
     def __init__(self, a_second: int) -> None:
         """Set up with the greatest number that are woken in a second."""
-        self._pause = AT_ONCE / a_second
+        self._a_second = a_second
         self._ready: deque[asyncio.Future[None]] = deque()
         self._pausing = False
 
@@ -104,14 +104,21 @@ class WakePace:
         if not self._pausing:
             self._wake_some()
 
+    async def turn(self) -> None:
+        """Wait for one's turn."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.wake([future])
+        await future
+
     def _wake_some(self) -> None:
-        for _ in range(min(AT_ONCE, len(self._ready))):
+        woken = min(AT_ONCE, len(self._ready))
+        for _ in range(woken):
             future = self._ready.popleft()
             if not future.done():  # else its client has hung up
                 future.set_result(None)
-        self._pausing = bool(self._ready)
+        self._pausing = woken > 0  # also after the last one: others may come one by one
         if self._pausing:
-            call_later(self._pause, self._wake_some)
+            call_later(woken / self._a_second, self._wake_some)
 
 
 def call_later(delay: float, function: Callable[..., None], *args: object) -> None:

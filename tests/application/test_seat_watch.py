@@ -271,6 +271,16 @@ async def test_a_failover_that_undid_commits(app: App, watch: SeatWatch, watched
 
 
 class TestPace:
+    async def test_streams_that_are_behind_take_turns_too(self, app: App, watch: SeatWatch, watched: Open) -> None:
+        """Else, in a rush, each of them would send a frame for each step, and leave no time to sell."""
+        watch._pace = WakePace(a_second=2)
+        first, *others = [await watched() for _ in range(5)]
+        await app.hold("A1", "A2")
+        assert await frame(first) == (1, ["A1", "A2"])
+        tasks = [await waits(each) for each in others]
+        assert not any(each.done() for each in tasks)
+        assert await asyncio.gather(*tasks) == [(1, ["A1", "A2"])] * len(others)
+
     async def test_a_few_are_woken_at_once_and_the_others_in_turn(self) -> None:
         loop = asyncio.get_running_loop()
         futures = [loop.create_future() for _ in range(3 * AT_ONCE)]
