@@ -7,7 +7,7 @@ in PostgreSQL in a table of its own that all replicas share.
 import sqlite3
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,11 @@ from sqlalchemy.engine import Connection
 
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.sqlite_file import make_private
+from cinema_grpc.application.batcher import Batcher
 from cinema_grpc.domain.money import Money
+
+ENTRIES_AT_ONCE = 100
+"""How many entries a transaction of PostgreSQL has at most."""
 
 Values = Mapping[str, str | int]
 
@@ -102,14 +106,25 @@ class FileLedger(Ledger):
 
 
 class TableLedger(Ledger):
-    """A ledger in a table of PostgreSQL, for all replicas."""
+    """A ledger in a table of PostgreSQL, for all replicas. Simultaneous entries share a transaction."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._batcher = Batcher(self._execute_all, batch_size=ENTRIES_AT_ONCE)
 
     async def _execute(self, statement: str, values: Values) -> list[tuple[Any, ...]]:
-        def execute(connection: Connection) -> list[tuple[Any, ...]]:
-            return [tuple(row) for row in connection.execute(text(statement), values)]
+        return await self._batcher.ask((statement, values))
+
+    async def _execute_all(self, asked: Sequence[tuple[str, Values]]) -> list[list[tuple[Any, ...]]]:
+        # In the order of their keys, so that two replicas with the same charges do not deadlock.
+        ordered = sorted(range(len(asked)), key=lambda number: str(asked[number][1].get("key")))
+
+        def execute(connection: Connection) -> list[list[tuple[Any, ...]]]:
+            rows: list[list[tuple[Any, ...]]] = [[] for _ in asked]
+            for number in ordered:
+                statement, values = asked[number]
+                rows[number] = [tuple(row) for row in connection.execute(text(statement), values)]
+            return rows
 
         return await self._database.transact(execute, must_run=True)
 

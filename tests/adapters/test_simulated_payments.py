@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import event
 
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.simulated_ledger import Ledger, ledger_of
@@ -54,6 +55,14 @@ class TestMemory:
         ]
         assert await asyncio.gather(*charges) == [Declined() if key % 3 else TAKEN for key in range(600)]
         assert len(await ledger.net()) == 600
+
+    @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+    async def test_on_postgresql_many_at_once_share_a_transaction(self, database: Database, ledger: Ledger) -> None:
+        """One for each charge would take most of the CPU time of a payment."""
+        provider, commits = SimulatedPayments(ledger), list[object]()
+        event.listen(database.engine.sync_engine, "commit", commits.append)
+        await asyncio.gather(*(provider.charge(charge_of(str(key)), "tok_visa") for key in range(100)))
+        assert len(commits) == 1
 
     async def test_a_void_that_comes_first_or_too_late(self, ledger: Ledger) -> None:
         provider, first, late = SimulatedPayments(ledger), charge_of("first"), charge_of("late")
