@@ -259,9 +259,10 @@ check-yaml:
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yaml
 	@$(BIN)/check-jsonschema --quiet --builtin-schema custom.github-workflows-require-timeout .github/workflows/*.yaml
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml deploy/compose/compose.yaml
-	@$(BIN)/kubernetes-validate --quiet --strict $(filter-out %/kustomization.yaml,$(wildcard deploy/kubernetes/*.yaml))
-	@if command -v kubectl >/dev/null; then kubectl kustomize deploy/kubernetes >$(VENV)/kustomized.yaml \
-		&& $(BIN)/kubernetes-validate --quiet --strict $(VENV)/kustomized.yaml; fi
+	@$(BIN)/kubernetes-validate --quiet --strict $(filter-out %/kustomization.yaml,$(wildcard deploy/kubernetes/*.yaml deploy/kubernetes/*/*.yaml))
+	@if command -v kubectl >/dev/null; then for base in deploy/kubernetes deploy/kubernetes/migrate; do \
+		kubectl kustomize $$base >$(VENV)/kustomized.yaml \
+		&& $(BIN)/kubernetes-validate --quiet --strict $(VENV)/kustomized.yaml || exit; done; fi
 
 # Prometheus 3.16. The Go compiler needs some minutes, once.
 PROMTOOL := $(VENV)/promtool

@@ -66,7 +66,7 @@ class Settings(BaseSettings):
     one, the next and so on."""
     tracing: bool = False
     """Send traces by OpenTelemetry's protocol (OTLP), to where the variables OTEL_... say. Needs the extra otel, as in
-    pip install 'cinema-grpc[otel]'."""
+    pip install ./clients/python '.[otel]' in a checkout."""
     database_url: str = "sqlite+aiosqlite:///cinema.db"
     """The database. sqlite+aiosqlite:///cinema.db is a file in the working folder; four slashes begin an absolute path.
     postgresql+asyncpg://cinema:password@localhost/cinema is PostgreSQL, for any number of processes and machines."""
@@ -134,7 +134,7 @@ class Settings(BaseSettings):
     the charge; a charge that the provider does not know is called off."""
     payments: Literal["simulated", "stripe"] = "simulated"
     """Payment provider. With simulated, no money moves. stripe needs the extra stripe, as in
-    pip install 'cinema-grpc[stripe]'."""
+    pip install ./clients/python '.[stripe]' in a checkout."""
     stripe_secret_key: SecretStr | None = None
     """Secret key (sk_...) or restricted key (rk_...) of the Stripe account. A restricted key needs to write
     PaymentIntents and Refunds, and to read Balance transactions."""

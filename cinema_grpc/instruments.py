@@ -74,7 +74,8 @@ def _tracing() -> "Tracing":
         # The extra may not be installed.
         from cinema_grpc.observability.tracing import Tracing, UnknownProtocol  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        raise BadSettings(f"{PREFIX}TRACING: needs a library: pip install 'cinema-grpc[otel]'") from error
+        install = "pip install ./clients/python '.[otel]' in a checkout"
+        raise BadSettings(f"{PREFIX}TRACING: needs a library: {install}") from error
     try:
         return Tracing()
     except UnknownProtocol as error:

@@ -59,7 +59,8 @@ def read_stripe_key(settings: Settings, *, with_demo: bool = False) -> str | Non
                 raise BadSettings(f"{variable(field)}: has no effect without {PREFIX}PAYMENTS=stripe; set that too")
         return None
     if find_spec("stripe") is None or find_spec("httpx") is None:
-        raise BadSettings(f"{PREFIX}PAYMENTS: stripe needs a library: pip install 'cinema-grpc[stripe]'")
+        install = "pip install ./clients/python '.[stripe]' in a checkout"
+        raise BadSettings(f"{PREFIX}PAYMENTS: stripe needs a library: {install}")
     name, key = _name_of_key(settings), settings.stripe_secret_key
     file = settings.stripe_secret_key_file
     if file is not None:

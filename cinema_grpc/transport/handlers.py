@@ -9,6 +9,7 @@ import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
+from grpc import StatusCode
 
 from cinema_grpc.domain.errors import FieldViolation, InvalidRequest
 from cinema_grpc.transport.call_counts import CallCounts
@@ -96,6 +97,12 @@ class Method:
     def encode(self, response: Response) -> bytes:
         """Serialize a response that is not serialized yet."""
         return response if isinstance(response, bytes) else self._serialize(response)
+
+
+def code_of_cancellation(context: Context) -> StatusCode:
+    """Return the code of a call that was cancelled: its deadline has passed, or its client has hung up."""
+    left = context.time_remaining()
+    return StatusCode.CANCELLED if left is None or left > 0 else StatusCode.DEADLINE_EXCEEDED
 
 
 def _going_on(call: Callable[[Any, Context], Any]) -> Callable[[Any, Context], Any]:

@@ -29,7 +29,7 @@ from cinema_grpc.transport.call_log import CallLog
 from cinema_grpc.transport.call_tracer import CallTracer
 from cinema_grpc.transport.coalescer import IngressCoalescer
 from cinema_grpc.transport.errors import REASONS, InternalError, describe
-from cinema_grpc.transport.handlers import Context, Handler, Method, MethodTraits, Response
+from cinema_grpc.transport.handlers import Context, Handler, Method, MethodTraits, Response, code_of_cancellation
 from cinema_grpc.transport.limits import Limits
 from cinema_grpc.transport.open_calls import OpenCalls
 
@@ -255,7 +255,7 @@ class CallPipeline(grpc.GenericRpcHandler):
             return False
         cause = self._cause(call, error)
         if cause is None:
-            self._log(method, call, StatusCode.CANCELLED)
+            self._log(method, call, code_of_cancellation(context))
             return False
         refusal = cause if isinstance(cause, CinemaError) and cause.reason in REASONS else InternalError()
         code, status = describe(refusal)

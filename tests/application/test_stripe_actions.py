@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from cinema_grpc.adapters.database.backlog_reader import SqlBacklogReader
+from cinema_grpc.adapters.database.event_store import SqlEventStore
 from cinema_grpc.adapters.stripe.gateway import StripePayments
+from cinema_grpc.application.backlog import Waiting
 from cinema_grpc.application.box_office.command import Decision
 from cinema_grpc.application.idempotency import IdempotentCall
 from cinema_grpc.application.payment_ports import Charge, Outcome
@@ -242,6 +245,8 @@ class TestARefund:
         for _ in range(60):
             shop.app.clock.advance(timedelta(hours=2))
             assert await self.status(shop, shop.second) is RefundStatus.PENDING
+        backlog = SqlBacklogReader(shop.app.database, SqlEventStore(shop.app.database))
+        assert (await backlog.read()).refunds == Waiting()  # it is not late: Stripe has it
         shop.stripe.account.settle_refund(name, "succeeded")
         shop.app.clock.advance(timedelta(hours=2))
         assert await self.status(shop, shop.second) is RefundStatus.COMPLETED

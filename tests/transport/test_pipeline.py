@@ -296,4 +296,4 @@ class TestLog:
             async with asyncio.timeout(5):
                 await pipeline.idle()
         assert error.code() is StatusCode.DEADLINE_EXCEEDED
-        assert [line["code"] for line in logs] == ["CANCELLED"]
+        assert [line["code"] for line in logs] == ["DEADLINE_EXCEEDED"]

@@ -20,7 +20,7 @@ def _waiting(since: ColumnElement[Any], condition: str = "") -> Query:
     return Query(query)
 
 
-REFUNDS = _waiting(schema.refund.c.create_time, schema.OWED_REFUND)
+REFUNDS = _waiting(schema.refund.c.create_time, f"{schema.OWED_REFUND} AND provider_id = ''")
 PAYMENTS = _waiting(schema.payment_attempt.c.create_time, schema.UNSETTLED_ATTEMPT)
 COMMITS = _waiting(schema.event_outbox.c.decide_time)
 

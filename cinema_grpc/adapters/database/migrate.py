@@ -91,6 +91,10 @@ async def check_schema(database: Database) -> None:
     """
     version, latest = await _version(database), latest_revision()
     _refuse_prerelease(version)
+    if version and version > latest:
+        raise CannotMigrate(
+            f"the database's schema is of version {version}, and this program knows {latest}: run the newer program"
+        )
     if version != latest:
         found = f"of version {version}" if version else "empty"
         raise CannotMigrate(f"the database's schema is {found} and has to be {latest}: run `cinema migrate` first")
