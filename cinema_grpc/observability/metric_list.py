@@ -90,9 +90,7 @@ PAYMENTS_OVERDUE = Metric(
 )
 PAYMENTS_UNSETTLED = Metric("cinema_payments_unsettled", Kind.GAUGE, "Payment attempts that are OPEN or VOIDING.")
 PAYMENTS_AGE = Metric("cinema_payments_unsettled_oldest_seconds", Kind.GAUGE, "Age of the oldest of them; 0 for none.")
-REFUNDS_PENDING = Metric(
-    "cinema_refunds_pending", Kind.GAUGE, "Refunds that the payment provider has to pay and has not taken yet."
-)
+REFUNDS_PENDING = Metric("cinema_refunds_pending", Kind.GAUGE, "Refunds that the payment provider has not taken yet.")
 REFUNDS_AGE = Metric("cinema_refunds_pending_oldest_seconds", Kind.GAUGE, "Age of the oldest of them; 0 for none.")
 REFUNDS_GIVEN_UP = Metric(
     "cinema_refunds_given_up_total",

@@ -101,7 +101,7 @@ class Method:
 
 def code_of_cancellation(context: Context) -> StatusCode:
     """Return the code of a call that was cancelled: its deadline has passed, or its client has hung up."""
-    left = context.time_remaining()
+    left: float | None = context.time_remaining()
     return StatusCode.CANCELLED if left is None or left > 0 else StatusCode.DEADLINE_EXCEEDED
 
 

@@ -11,7 +11,7 @@ from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.column_types import to_json
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.event_rows import outbox_row
-from cinema_grpc.adapters.database.event_store import SqlEventStore
+from cinema_grpc.adapters.database.event_store import _GIVE_POSITIONS, SqlEventStore
 from cinema_grpc.adapters.database.sqlite_transaction import STATEMENTS
 from cinema_grpc.application.event_ports import EventFilter
 from cinema_grpc.domain.events import EventType, NewEvent
@@ -142,3 +142,19 @@ async def test_an_event_is_the_same_on_both_databases(database: Database) -> Non
     assert (held.type, held.seats, held.cinema_id, held.last_of_change) == (EventType.SEATS_HELD, ["A1"], "c1", True)
     async with reading(database) as connection:
         assert (await connection.execute(schema.event_outbox.select())).all() == []
+
+
+async def test_the_events_of_a_commit_are_read_once(database: Database) -> None:
+    """Not once for each event: a CancelShowtime may have thousands."""
+    async with reading(database) as connection:
+        if database.driver.shared:
+            plan = await connection.exec_driver_sql(f"EXPLAIN (VERBOSE) {_GIVE_POSITIONS.text.replace(':limit', '9')}")
+            steps = [row[0].strip() for row in plan]
+            (sort,) = (number for number, step in enumerate(steps) if step.startswith("->  Sort"))
+            assert "commits.revision" in steps[sort + 1]
+            assert "commits.events" not in steps[sort + 1]
+        else:
+            plan = await connection.exec_driver_sql(
+                f"EXPLAIN QUERY PLAN {STATEMENTS['add_events'].text}", {"outbox": ""}
+            )
+            assert "MATERIALIZE change" in [row.detail for row in plan]

@@ -97,7 +97,7 @@ async def test_a_later_version_is_refused(database: Database) -> None:
         await connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(CannotMigrate, match="9999"):
         await migrate(database)
-    with pytest.raises(CannotMigrate, match="9999.*run the newer program"):
+    with pytest.raises(CannotMigrate, match=r"9999.*run the newer program"):
         await check_schema(database)
 
 

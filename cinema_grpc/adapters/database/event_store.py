@@ -39,7 +39,8 @@ _GIVE_POSITIONS = text("""
         ))
         RETURNING *
     ), commits AS MATERIALIZED (
-        SELECT decide_time, showtime_id, revision, CAST(events AS jsonb) AS events FROM taken
+        SELECT *, jsonb_array_length(events) AS event_count  -- or each event would be sorted together with all of them
+        FROM (SELECT decide_time, showtime_id, revision, CAST(events AS jsonb) AS events FROM taken) AS read
     ), moved AS (
         INSERT INTO event (position, event_id, type, time, showtime_id, cinema_id, revision, booking_id, user_id, seats,
             currency_code, amount, refund_id, ticket_id, last_of_change, decide_time)
@@ -48,7 +49,7 @@ _GIVE_POSITIONS = text("""
             item.value->>0, item.value->>1, coalesce(CAST(item.value->>2 AS bigint), commits.decide_time),
             commits.showtime_id, showtime.cinema_id, commits.revision, item.value->>3, item.value->>4, item.value->>5,
             item.value->>6, CAST(item.value->>7 AS bigint), item.value->>8, item.value->>9,
-            item.number = jsonb_array_length(commits.events), commits.decide_time
+            item.number = commits.event_count, commits.decide_time
         FROM latest CROSS JOIN commits
         CROSS JOIN LATERAL (
             SELECT cinema_id FROM showtime WHERE showtime.showtime_id = commits.showtime_id OFFSET 0

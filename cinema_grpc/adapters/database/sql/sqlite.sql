@@ -215,7 +215,14 @@ SELECT :redemption_id, :ticket_id, :booking_id, :gate, :redeem_time, :redeemed_b
 FROM json_each(?1) AS new;
 
 -- name: add_events(outbox)
--- Gives positions at once: there is no other writer.
+-- Gives positions at once: there is no other writer. Without "MATERIALIZED", a row of the outbox would be parsed again for
+-- each of its events.
+WITH change AS MATERIALIZED (
+    SELECT key AS number, json_extract(value, '$.showtime_id') AS showtime_id,
+        json_extract(value, '$.revision') AS revision, json_extract(value, '$.decide_time') AS decide_time,
+        json_extract(value, '$.events') AS events, json_array_length(json_extract(value, '$.events')) AS event_count
+    FROM json_each(:outbox)
+)
 INSERT INTO event (position, event_id, type, time, showtime_id, cinema_id, revision, booking_id, user_id, seats,
     currency_code, amount, refund_id, ticket_id, last_of_change, decide_time)
 SELECT coalesce((SELECT max(position) FROM event), (SELECT trimmed_position FROM event_feed))
@@ -224,13 +231,8 @@ SELECT coalesce((SELECT max(position) FROM event), (SELECT trimmed_position FROM
     coalesce(json_extract(item.value, '$[2]'), change.decide_time), showtime.showtime_id, showtime.cinema_id,
     change.revision, json_extract(item.value, '$[3]'), json_extract(item.value, '$[4]'),
     json_extract(item.value, '$[5]'), json_extract(item.value, '$[6]'), json_extract(item.value, '$[7]'),
-    json_extract(item.value, '$[8]'), json_extract(item.value, '$[9]'),
-    item.key + 1 = json_array_length(change.events), change.decide_time
-FROM (
-    SELECT key AS number, json_extract(value, '$.showtime_id') AS showtime_id,
-        json_extract(value, '$.revision') AS revision, json_extract(value, '$.decide_time') AS decide_time,
-        json_extract(value, '$.events') AS events
-    FROM json_each(:outbox)
-) AS change
+    json_extract(item.value, '$[8]'), json_extract(item.value, '$[9]'), item.key + 1 = change.event_count,
+    change.decide_time
+FROM change
     CROSS JOIN json_each(change.events) AS item
     CROSS JOIN showtime ON showtime.showtime_id = change.showtime_id;
