@@ -12,6 +12,8 @@ from cinema_grpc.domain.text import NAME, UNPRINTABLE
 
 MINIMUM_PASSWORD_LENGTH = 8
 MAXIMUM_PASSWORD_LENGTH = 256
+LONGEST_COMPOSED = 4 * MAXIMUM_PASSWORD_LENGTH
+"""NFC makes one character of four at most, so a longer text is too long in any form."""
 """Code points after NFC, as NIST SP 800-63B counts them; it also advises against composition rules."""
 USERNAME = re.compile(r"[A-Za-z0-9._-]{3,64}")
 MAXIMUM_EMAIL_LENGTH = 254
@@ -57,8 +59,11 @@ class User:
 
 
 def normalize_password(password: str) -> str:
-    """Return the form of a password that is checked and hashed: NFC, since keyboards compose letters differently."""
-    return unicodedata.normalize("NFC", password)
+    """Return the form of a password that is checked and hashed: NFC, since keyboards compose letters differently.
+
+    A text that is too long stays as it is: normalizing takes time with the square of its length.
+    """
+    return password if len(password) > LONGEST_COMPOSED else unicodedata.normalize("NFC", password)
 
 
 def fold(name: str) -> str:

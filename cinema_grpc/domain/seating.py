@@ -1,5 +1,6 @@
 """The seats of an auditorium: labels, order and adjacency, and, for the gap rule, which seats a choice strands."""
 
+from collections import Counter
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
@@ -52,8 +53,7 @@ class SeatPlan:
     Attributes:
         labels: Of the seats, by position.
         categories: Of the seats, by position.
-        space_of: By position of a wheelchair space or companion seat, the position of the space. For the gap rule
-            these seats are walls.
+        space_of: By position of a wheelchair space or companion seat, that of the space; walls for the gap rule.
     """
 
     __slots__ = ("_positions", "_sections", "areas", "categories", "labels", "rows", "space_of", "wheelchair_spaces")
@@ -229,7 +229,7 @@ def _name_violations(
 ) -> list[FieldViolation]:
     """Return what is wrong with names of rows or seats, and add them to those that are used."""
     unknown = [name for name in names if name not in known]
-    twice = [name for number, name in enumerate(names) if name in used or name in names[:number]]
+    twice = [name for name, number in Counter(names).items() if number > 1 or name in used]
     used.update(names)
     violations = []
     if unknown:

@@ -202,14 +202,18 @@ def _combinations(party: Party, tables: Sequence[dict[_Kind, list[Group]]], most
     """
     combinations: dict[_Kind, list[_Combination]] = {(0, 0, False): [_NOTHING]}
     complete = party.size, party.wheelchair_spaces
+    most_spaces = [max((spaces for _, spaces, _ in table), default=0) for table in tables]
     for number, table in enumerate(tables, 1):
+        spaces_to_come = sum(most_spaces[number:])
         last = number == len(tables)
         room = party.size - SMALLEST_GROUP * (len(tables) - number)
         extended: defaultdict[_Kind, list[_Combination]] = defaultdict(list)
         for (size, spaces, leaves_two), some in combinations.items():
             for kind, groups in table.items():
                 total, needed = size + kind[0], spaces + kind[1]
-                if total > room or needed > party.wheelchair_spaces or (last and (total, needed) != complete):
+                if total > room or not needed <= party.wheelchair_spaces <= needed + spaces_to_come:
+                    continue
+                if last and (total, needed) != complete:
                     continue
                 extended[total, needed, leaves_two or kind[2]] += [
                     _extend(combination, group)

@@ -58,11 +58,10 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
                     page = page.after(response.next_position)  # noqa: PLW2901 (the rest of it)
 
     def _render(self, response_type: type[R], page: EventPage) -> R:
-        events = [_render_event(event) for event in page.events]
-        kept = fitting(events, lambda event: event.ByteSize(), self._largest_page)
+        kept = fitting(map(_render_event, page.events), lambda event: event.ByteSize(), self._largest_page)
         return response_type(
             events=kept,
-            next_position=page.next_position if len(kept) == len(events) else kept[-1].position,
+            next_position=page.next_position if len(kept) == len(page.events) else kept[-1].position,
             earliest_position=page.earliest_position,
             latest_position=page.latest_position,
         )

@@ -1,6 +1,6 @@
 """Pages of a list: their entries, and the token of the next page."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
 from google.protobuf.message import Message
@@ -54,7 +54,7 @@ async def read_page(
         after = cursor[0]
     size = page_size(request.page_size)
     entries, end = await read(after, size + 1)
-    messages = fitting([render(entry) for entry in entries[:size]], lambda message: message.ByteSize(), largest_page)
+    messages = fitting(map(render, entries[:size]), lambda message: message.ByteSize(), largest_page)
     if len(messages) == len(entries):
         return messages, encode(query, (end,)) if end else ""
     return messages, encode(query, (identify(entries[len(messages) - 1]),))
@@ -71,12 +71,12 @@ def whole(
     return read_whole
 
 
-def fitting(entries: Sequence[T], size: Callable[[T], int], room: int) -> Sequence[T]:
-    """Return as many of the first entries as fit into `room` bytes, but at least one."""
-    if sum(map(size, entries)) + BYTES_AN_ENTRY * len(entries) <= room:
-        return entries
-    for number, entry in enumerate(entries):
+def fitting(entries: Iterable[T], size: Callable[[T], int], room: int) -> list[T]:
+    """Return as many of the first entries as fit into `room` bytes, but at least one; take at most one more."""
+    kept: list[T] = []
+    for entry in entries:
         room -= size(entry) + BYTES_AN_ENTRY
-        if number and room < 0:
-            return entries[:number]
-    return entries
+        if kept and room < 0:
+            break
+        kept.append(entry)
+    return kept

@@ -17,7 +17,8 @@ from cinema_grpc.domain.showtime import SeatStatus
 from cinema_grpc.transport.rendering import SEAT_STATUSES, SHOWTIME_STATUSES, render_moment, render_showtime
 
 CACHED_ENTRIES = 20_000
-"""About 500 bytes each."""
+LARGEST_CACHED_ENTRY = 4 * 1024
+"""In bytes: 80 MB in all at most. Most have about 500; a long synopsis and a long price list make 40,000."""
 CACHED_MAPS = 1_000
 """About 20 bytes a seat, and the seat map."""
 
@@ -30,6 +31,9 @@ def render_entry(showtime: ListedShowtime) -> bytes:
     if cached is not None and cached[0] is showtime:  # comparing all fields would cost as much as serializing
         return cached[1]
     entry = pb.ListShowtimesResponse(showtimes=[render_showtime(showtime)]).SerializeToString()
+    if len(entry) > LARGEST_CACHED_ENTRY:
+        _entries.pop(showtime.showtime_id, None)
+        return entry
     _entries[showtime.showtime_id] = showtime, entry
     if len(_entries) > CACHED_ENTRIES:
         _entries.popitem(last=False)

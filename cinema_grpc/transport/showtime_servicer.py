@@ -65,7 +65,7 @@ class ShowtimeServicer(showtime_service_pb2_grpc.ShowtimeServiceServicer):
         size = page_size(request.page_size)
         condition = ShowtimeFilter(*places, start_from, until, request.include_cancelled)
         now, showtimes = await self._listings.list_showtimes(condition, after, size + 1)
-        entries = fitting([render_entry(showtime) for showtime in showtimes[:size]], len, self._largest_page)
+        entries = fitting(map(render_entry, showtimes[:size]), len, self._largest_page)
         token = ""
         if len(entries) < len(showtimes):
             token = encode(query, _cursor(start_from or now, showtimes[len(entries) - 1]))

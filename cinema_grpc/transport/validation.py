@@ -131,9 +131,7 @@ def _reader(request_type: Descriptor) -> Callable[[bytes], tuple[Message, Sequen
         others = [*_bad_times(message, times), *_bad_texts(message, sent)] if times or texts else ()
         if not (ambiguous or overlong or broken or others):
             return message, ()
-        # There may be thousands of violations; the error has room for few.
-        described = _fields_in_turn([FieldViolation(_path(each), _description(each)) for each in broken])
-        return message, _merged(ambiguous, overlong, described[: MOST_VIOLATIONS + 1], others)
+        return message, _merged(ambiguous, overlong, _described(broken), others)
 
     VALIDATOR.collect_violations(message_class())
     return read
@@ -146,11 +144,24 @@ async def _refuse(request: Any, violations: Sequence[FieldViolation], *, further
             more = await further(request)
         except CinemaError:
             more = ()  # such as StorageUnavailable: the request is malformed in any case
-    if "page_token" in request.DESCRIPTOR.fields_by_name and request.page_token:
+    has_token = "page_token" in request.DESCRIPTOR.fields_by_name and request.page_token
+    if has_token and not any(each.field == "page_token" for each in violations):
         principal = current_call.get().principal
         query = query_of(request, principal.user_id if principal else "")
         more = [*more, *violations_of(lambda: decode(query, request.page_token))]
     raise InvalidRequest(*_fields_in_turn(_merged(violations, more)))
+
+
+def _described(broken: Sequence[Violation]) -> list[FieldViolation]:
+    """Describe violations, of which there may be thousands, but no more than the error has room for, and one."""
+    seen: Counter[str] = Counter()
+    described = []
+    for each in broken:
+        top = each.proto.field.elements[0].field_name if each.proto.field and each.proto.field.elements else ""
+        seen[top] += 1
+        if seen[top] <= MOST_VIOLATIONS + 1:
+            described.append(FieldViolation(_path(each), _description(each)))
+    return _fields_in_turn(described)[: MOST_VIOLATIONS + 1]
 
 
 def _description(violation: Violation) -> str:

@@ -1,5 +1,7 @@
 """Which usernames, names, emails and passwords are accepted."""
 
+import unicodedata
+
 import pytest
 
 from cinema_grpc.domain.account import (
@@ -132,6 +134,14 @@ def test_an_empty_email_equals_no_password() -> None:
 
 def test_a_password_is_the_same_however_its_letters_are_composed() -> None:
     assert normalize_password("Mu\u0308nchen") == normalize_password("M\u00fcnchen")
+
+
+def test_what_is_too_long_for_a_password_is_not_composed() -> None:
+    """A million marks would take minutes to sort."""
+    long = "a" + "\u0301\u0323" * 100_000
+    assert normalize_password(long) is long
+    longest = "\u1f80" * 256  # composed of four characters each
+    assert normalize_password(unicodedata.normalize("NFD", longest)) == longest
 
 
 @pytest.mark.parametrize(

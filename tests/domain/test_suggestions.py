@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cinema_grpc.domain import holds
+from cinema_grpc.domain import holds, suggestions
 from cinema_grpc.domain.claims import Selection
 from cinema_grpc.domain.seat_groups import Party
 from cinema_grpc.domain.suggestions import OptionReason
@@ -127,6 +127,23 @@ def test_of_equal_options_that_begin_at_the_same_seats_the_first_row_has_more() 
 @settings(max_examples=100, deadline=None)
 def test_agrees_with_wheelchair_spaces(hall: Hall, size: int, data: st.DataObject) -> None:
     assert_ranked(hall, Party(size, data.draw(st.integers(0, min(size, 2)))))
+
+
+def test_options_are_not_sought_where_there_are_not_enough_wheelchair_spaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before, each choice of groups was put together, to find at its end that it lacks spaces."""
+    extended = 0
+
+    def count(*groups: Any) -> Any:
+        nonlocal extended
+        extended += 1
+        return extend(*groups)
+
+    extend = suggestions._extend
+    monkeypatch.setattr(suggestions, "_extend", count)
+    hall = Hall(*["." * 25] * 10, "w" + "." * 24, *["." * 25] * 9)
+    assert hall.options(Party(10, 2), LARGEST) == []
+    assert extended == 0
+    assert hall.options(Party(10, 1), LARGEST, split=True)
 
 
 @given(halls("...xw"), st.integers(1, 10), st.data())

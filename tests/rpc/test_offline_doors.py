@@ -60,6 +60,18 @@ async def test_three_gates_in_any_order(app: App, order: tuple[int, ...]) -> Non
     assert [each.status for each in found.redemptions] == [ticket_pb2.REDEMPTION_STATUS_ADMITTED, conflict, conflict]
 
 
+async def test_a_door_that_reports_one_ticket_again_and_again(app: App) -> None:
+    """All of it is kept, and each answer names the first ten others."""
+    showtime = await open_showtime(app)
+    ticket = (await sold(app, showtime.showtime_id, "A1", "A2")).tickets[0]
+    recorded = await record(app, *(offline(ticket.code, f"gate {number}", NOW) for number in range(15)))
+    assert outcomes(recorded) == ["ACCEPTED", *["CONFLICT"] * 14]
+    assert [each.gate for each in recorded[-1].others] == [f"gate {number}" for number in range(10)]
+    search = box_office_service_pb2.FindBookingsRequest(ticket_code=ticket.code)
+    (found,) = (await app.box_office.FindBookings(search, metadata=await app.staff())).bookings
+    assert len(found.redemptions) == 15
+
+
 async def test_after_a_redemption_online(app: App) -> None:
     showtime = await open_showtime(app)
     ticket = (await sold(app, showtime.showtime_id, "A1", "A2")).tickets[0]

@@ -76,3 +76,14 @@ def test_a_page_holds_no_more_bytes_than_it_may() -> None:
     assert len(fitting([Movie(synopsis="x" * 5_000_000)] * 2, Movie.ByteSize, 3_145_728)) == 1
     assert len(fitting([Movie()] * 200, Movie.ByteSize, 3_145_728)) == 200
     assert list(fitting([], len, 100)) == []
+
+
+def test_entries_that_do_not_fit_are_not_rendered_but_for_one() -> None:
+    rendered = []
+
+    def render(number: int) -> Movie:
+        rendered.append(number)
+        return Movie(synopsis="x" * 1_000_000)
+
+    assert len(fitting(map(render, range(200)), Movie.ByteSize, 3_145_728)) == 3
+    assert rendered == [0, 1, 2, 3]

@@ -400,7 +400,9 @@ class RecordedRedemption(_message.Message):
 
     @_builtins.property
     def others(self) -> _containers.RepeatedCompositeFieldContainer[_ticket_pb2.Redemption]:
-        """With CONFLICT and ADMITTED_VOID: the other times that someone was let in with the ticket, oldest record first."""
+        """With CONFLICT and ADMITTED_VOID: the other times that someone was let in with the ticket, oldest record first, at most
+        10.
+        """
 
     def __init__(
         self,
