@@ -3,9 +3,11 @@
 import asyncio
 from datetime import timedelta
 
+import grpc
 import pytest
-from cinema_client import AsyncClient, Tokens, errors
+from cinema_client import AsyncClient, CinemaError, Tokens, errors
 from cinema_client.cinema.v1 import auth_service_pb2
+from google.rpc.status_pb2 import Status
 
 from tests.client.conftest import Either
 from tests.client.proxy import Fault, Proxy
@@ -80,6 +82,41 @@ async def test_a_refresh_that_ends_late(app: App, proxy: Proxy, either: Either, 
     assert either.client.tokens == either.token_changes[-1] == tokens
     assert await either.who_am_i() == "bob"
     assert isinstance(waiting.exception(), errors.RefreshTokenInvalid | None)
+
+
+async def test_a_logout_during_a_refresh(app: App, proxy: Proxy, either: Either) -> None:
+    """It ends the session that the refresh continues, and its tokens do not stay."""
+    await either.sign_in(app)
+    app.clock.advance(HOUR)
+    gate = proxy.gates["RefreshTokens"] = asyncio.Event()
+    waiting = asyncio.create_task(either.who_am_i())
+    while not proxy.of("RefreshTokens"):  # noqa: ASYNC110 (a proxy has no event)
+        await asyncio.sleep(0.01)
+    ending = asyncio.create_task(either.call(either.client.logout))
+    await asyncio.sleep(0.05)  # for a Logout that does not wait
+    gate.set()
+    await asyncio.wait([waiting, ending])
+    await ending
+    assert either.client.tokens is None
+    assert either.token_changes[-1] is None
+
+
+async def test_calls_that_wait_for_a_refresh_share_its_failure(app: App, proxy: Proxy, either: Either) -> None:
+    """Each has its own request_id in the error; a later call tries again."""
+    await either.sign_in(app)
+    app.clock.advance(HOUR)
+    gate = proxy.gates["RefreshTokens"] = asyncio.Event()
+    waiting = [asyncio.create_task(either.who_am_i()) for _ in range(5)]
+    while len(proxy.of("GetCurrentUser")) < 5 or not proxy.of("RefreshTokens"):  # noqa: ASYNC110 (a proxy has no event)
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)  # until all of them have learned that their token has expired
+    proxy.faults = [Status(code=13, message="an internal error")]
+    gate.set()
+    failed = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [each.code() for each in failed if isinstance(each, CinemaError)] == [grpc.StatusCode.INTERNAL] * 5
+    assert len({id(each) for each in failed}) == 5
+    assert len(proxy.of("RefreshTokens")) == 1
+    assert await either.who_am_i() == "ada"
 
 
 async def test_a_refresh_goes_on_when_its_call_is_cancelled(app: App, proxy: Proxy) -> None:

@@ -117,8 +117,9 @@ class AsyncClient(AsyncPages):
 
     async def logout(self) -> None:
         """End the session, if there is one."""
-        if tokens := self._session.tokens:
-            await self.auth.Logout(LogoutRequest(refresh_token=tokens.refresh_token))
+        async with self._interceptor.refreshing:  # else tokens that a refresh brings meanwhile would stay
+            if tokens := self._session.tokens:
+                await self.auth.Logout(LogoutRequest(refresh_token=tokens.refresh_token))
 
     async def watch_seats(self, showtime_id: str, after_revision: int = 0) -> AsyncIterator[WatchSeatsResponse]:
         """Return what happens to the seats of a showtime, frame by frame, until it has ended or is cancelled.

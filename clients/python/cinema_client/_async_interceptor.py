@@ -1,7 +1,9 @@
 """Carries out each call of an AsyncClient by the rules of the service: authorization, repeats, errors with types."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from copy import copy
 from typing import Any
 
 import grpc
@@ -11,7 +13,7 @@ from grpc import aio
 from cinema_client import errors
 from cinema_client._attempts import Attempts, typed
 from cinema_client._error import CinemaError
-from cinema_client._session import Session, Tokens
+from cinema_client._session import FailedRefresh, Session, Tokens
 
 
 class AsyncInterceptor(aio.UnaryUnaryClientInterceptor):
@@ -27,7 +29,8 @@ class AsyncInterceptor(aio.UnaryUnaryClientInterceptor):
         self._session = session
         self._timeout = timeout
         self._refresh_tokens = refresh
-        self._refreshing = asyncio.Lock()
+        self._failure: FailedRefresh | None = None
+        self.refreshing = asyncio.Lock()
         self._refreshes: set[asyncio.Task[None]] = set()  # the event loop alone would let them be collected
 
     async def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
@@ -56,6 +59,7 @@ class AsyncInterceptor(aio.UnaryUnaryClientInterceptor):
     async def refresh(self, expired: Tokens) -> None:
         """Get new tokens, unless another task already has; also if the caller is cancelled meanwhile.
 
+        Tasks that wait for one refresh share its failure.
         A refresh that was cut off could have used up the refresh token, whose second use would end the session.
         """
         task = asyncio.create_task(self._refresh(expired))
@@ -64,13 +68,19 @@ class AsyncInterceptor(aio.UnaryUnaryClientInterceptor):
         await asyncio.shield(task)
 
     async def _refresh(self, expired: Tokens) -> None:
-        async with self._refreshing:
-            if not self._session.has_replaced(expired):
-                try:
-                    await self._refresh_tokens(expired.refresh_token)
-                except errors.RefreshTokenInvalid:
+        begin = time.monotonic()
+        async with self.refreshing:
+            if self._session.has_replaced(expired):
+                return
+            if self._failure is not None and self._failure.is_of(expired, begin):
+                raise copy(self._failure.error)
+            try:
+                await self._refresh_tokens(expired.refresh_token)
+            except CinemaError as error:
+                if isinstance(error, errors.RefreshTokenInvalid):
                     self._session.end(expired)
-                    raise
+                self._failure = FailedRefresh(expired, time.monotonic(), copy(error))
+                raise
 
 
 class FailedCall:

@@ -117,8 +117,9 @@ class Client(Pages):
 
     def logout(self) -> None:
         """End the session, if there is one."""
-        if tokens := self._session.tokens:
-            self.auth.Logout(LogoutRequest(refresh_token=tokens.refresh_token))
+        with self._interceptor.refreshing:  # else tokens that a refresh brings meanwhile would stay
+            if tokens := self._session.tokens:
+                self.auth.Logout(LogoutRequest(refresh_token=tokens.refresh_token))
 
     def watch_seats(self, showtime_id: str, after_revision: int = 0) -> Iterator[WatchSeatsResponse]:
         """Return what happens to the seats of a showtime, frame by frame, until it has ended or is cancelled.

@@ -72,6 +72,11 @@ class CinemaError(grpc.RpcError):
         if details.reason:
             self.reason = details.reason
 
+    def __copy__(self) -> "CinemaError":
+        same = type(self).__new__(type(self), *self.args)
+        same.__dict__.update(self.__dict__)
+        return same
+
     def __str__(self) -> str:
         return f"{' '.join(filter(None, (self._code.name, self.reason)))}: {self.message}"
 

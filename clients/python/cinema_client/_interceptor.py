@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from copy import copy
 from typing import Any
 
 import grpc
@@ -10,7 +11,7 @@ import grpc
 from cinema_client import errors
 from cinema_client._attempts import Attempts, typed
 from cinema_client._error import CinemaError
-from cinema_client._session import Session, Tokens
+from cinema_client._session import FailedRefresh, Session, Tokens
 
 
 class Details(grpc.ClientCallDetails):
@@ -38,7 +39,8 @@ class Interceptor(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterc
         self._session = session
         self._timeout = timeout
         self._refresh_tokens = refresh
-        self._refreshing = threading.Lock()
+        self._failure: FailedRefresh | None = None
+        self.refreshing = threading.Lock()
 
     def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
         """Make a call, and repeat it as long as it may be."""
@@ -68,14 +70,20 @@ class Interceptor(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterc
         return Stream(continuation(Details(details, details.timeout, attempts.start()), request))
 
     def refresh(self, expired: Tokens) -> None:
-        """Get new tokens, unless another thread already has."""
-        with self._refreshing:
-            if not self._session.has_replaced(expired):
-                try:
-                    self._refresh_tokens(expired.refresh_token)
-                except errors.RefreshTokenInvalid:
+        """Get new tokens, unless another thread already has. Threads that wait for one refresh share its failure."""
+        begin = time.monotonic()
+        with self.refreshing:
+            if self._session.has_replaced(expired):
+                return
+            if self._failure is not None and self._failure.is_of(expired, begin):
+                raise copy(self._failure.error)
+            try:
+                self._refresh_tokens(expired.refresh_token)
+            except CinemaError as error:
+                if isinstance(error, errors.RefreshTokenInvalid):
                     self._session.end(expired)
-                    raise
+                self._failure = FailedRefresh(expired, time.monotonic(), copy(error))
+                raise
 
 
 class Stream:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from google.protobuf.message import Message
 
+from cinema_client._error import CinemaError
 from cinema_client.cinema.v1 import user_pb2
 from cinema_client.cinema.v1.auth_service_pb2 import LogoutRequest, RefreshTokensRequest
 
@@ -16,6 +17,19 @@ class Tokens:
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class FailedRefresh:
+    """A refresh that failed, and when."""
+
+    expired: Tokens
+    time: float
+    error: CinemaError
+
+    def is_of(self, expired: Tokens, begin: float) -> bool:
+        """Return whether a caller that has waited since `begin` for a refresh of these tokens waited for this one."""
+        return self.expired == expired and self.time >= begin
 
 
 class Session:
