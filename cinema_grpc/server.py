@@ -22,7 +22,7 @@ from cinema_grpc.listening import limits_of, read_certificates
 from cinema_grpc.observability.readings import Sources
 from cinema_grpc.payment_provider import PaymentProvider, build_provider
 from cinema_grpc.selling import Selling, build_selling, build_tickets
-from cinema_grpc.storage import SECONDS_BETWEEN_CHECKS, bring_up_to_date, can_sell
+from cinema_grpc.storage import SECONDS_BETWEEN_CHECKS, SECONDS_TO_CHECK, StorageCheck, bring_up_to_date
 from cinema_grpc.transport.server import Application, CannotListen, Server, build
 
 logger = structlog.get_logger()
@@ -78,6 +78,7 @@ class CinemaServer:
         self.catalog, self.listings, self.scheduling = selling.catalog, selling.listings, selling.scheduling
         self.bookings, self.counter, self.event_feed = selling.bookings, selling.counter, selling.event_feed
         self.tasks = build_tasks(settings, self.database, identity, selling)
+        self._storage_check = StorageCheck(self.database)
         self.watch_storage = BackgroundTask("storage watch", self._check_storage, SECONDS_BETWEEN_CHECKS)
         self._application = _application(settings, identity, selling)
         self._server: Server | None = None
@@ -193,7 +194,9 @@ class CinemaServer:
                     group.create_task(self._selling.payments.stop(0.9 * grace))
 
     async def _check_storage(self) -> None:
-        serving = await can_sell(self.database)
+        serving = await self._storage_check.can_sell()
+        # A commit may wait for a standby without end, while another connection is answered.
+        serving = serving and self._selling.box_office.batch_seconds < SECONDS_TO_CHECK
         if self._server is not None:
             await self._server.set_serving(serving=serving)
 

@@ -143,7 +143,11 @@ class Argon2Passwords:
     def _start_jobs(self) -> None:
         while self._running < self._workers and self._waiting:
             job = self._waiting.pop()
-            done = asyncio.get_running_loop().run_in_executor(self._executor, _timed, job.work)
+            try:
+                done = asyncio.get_running_loop().run_in_executor(self._executor, _timed, job.work)
+            except RuntimeError as error:  # such as too many threads
+                job.future.set_exception(error)
+                continue
             self._running += 1
             done.add_done_callback(partial(self._end, job))
 

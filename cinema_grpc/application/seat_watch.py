@@ -24,6 +24,7 @@ from cinema_grpc.application.clock import Clock
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.listings import Listings
 from cinema_grpc.application.watched_showtime import WakePace, WatchedShowtime, call_later
+from cinema_grpc.domain.errors import ShowtimeNotFound
 from cinema_grpc.domain.seat_changes import SeatFrame
 
 SECONDS_BETWEEN_QUERIES = 0.2
@@ -125,6 +126,8 @@ class SeatWatch:
                     self._check_known(watched, step)
                 else:  # it changed while the client was reading
                     await self._pace.turn()
+                if watched.is_lost:
+                    raise ShowtimeNotFound(showtime_id)
         finally:
             self._leave(watched)
 
@@ -174,14 +177,14 @@ class SeatWatch:
         if not self._watched:
             self._query_time = loop.time()
             return
-        now, versions = await self._versions.versions([*self._watched])
+        asked = [*self._watched]
+        now, versions = await self._versions.versions(asked)
         self._query_time = loop.time()
         if now is not None:
             self._note_time(now)
+        # Also those that are not stored any more: a failover may lose a showtime.
         stale = [
-            showtime_id
-            for showtime_id, version in versions.items()
-            if (watched := self._watched.get(showtime_id)) is not None and version != watched.version
+            each for each in asked if (watched := self._watched.get(each)) and versions.get(each) != watched.version
         ]
         await asyncio.gather(*map(self._reload, stale))
 
@@ -226,6 +229,11 @@ class SeatWatch:
         self._outdated.discard(showtime_id)  # before the load: it may be outdated again by its end
         try:
             now, cached = await self._listings.current(showtime_id)
+        except ShowtimeNotFound:
+            if (lost := self._watched.get(showtime_id)) is not None:
+                lost.is_lost = True
+                self._pace.wake(lost.take_waiting())
+            return
         except BaseException:
             self._outdated.add(showtime_id)
             raise

@@ -27,6 +27,7 @@ class WatchedShowtime:
         is_due: Whether a step is to be taken soon.
         step_time: When the last one was taken, on the clock of the event loop.
         has_timer: Whether a timer for the next moment is set.
+        is_lost: Whether it is not stored any more.
     """
 
     def __init__(self, cached: CachedShowtime, now: datetime, encode: Callable[[SeatFrame], bytes]) -> None:
@@ -37,6 +38,7 @@ class WatchedShowtime:
         self.is_due = False
         self.step_time = 0.0
         self.has_timer = False
+        self.is_lost = False
         self._encode = encode
         self._frames: dict[int | None, bytes] = {}
         self._frames_step = 0

@@ -5,7 +5,8 @@ import os
 import signal
 import socket
 import sys
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from subprocess import PIPE
 
@@ -82,7 +83,7 @@ class Workers:
             start = loop.time()
             try:
                 code: int | None = await self._run_one(worker, address)
-            except OSError as error:  # such as too little memory; the other workers go on
+            except (OSError, RuntimeError) as error:  # such as too little memory; the other workers go on
                 logger.error("a worker can't be started", worker=worker, error=str(error))
                 code = None
             if self._stopping.is_set():
@@ -116,7 +117,7 @@ class Workers:
         )
         self._running.add(process)
         if self._stopping.is_set():
-            process.terminate()
+            _signal(process.terminate)
         try:
             return await process.wait()
         finally:
@@ -125,13 +126,18 @@ class Workers:
     async def _stop_all(self) -> None:
         """Let all workers finish their calls, and kill those that do not end in time."""
         for process in self._running:
-            process.terminate()
+            _signal(process.terminate)
         deadline = asyncio.get_running_loop().time() + self.settings.shutdown_seconds + SECONDS_UNTIL_KILLED
         while self._running and asyncio.get_running_loop().time() < deadline:
             await asyncio.wait([asyncio.create_task(process.wait()) for process in self._running], timeout=1.0)
         for process in self._running:
             logger.error("a worker did not end in time and is killed", process_id=process.pid)
-            process.kill()
+            _signal(process.kill)
+
+
+def _signal(send: Callable[[], None]) -> None:
+    with suppress(ProcessLookupError):  # it has just ended
+        send()
 
 
 def metrics_address_of(worker: int, address: str) -> str:

@@ -6,7 +6,7 @@ import os
 import select
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from queue import SimpleQueue
 from typing import TextIO
@@ -35,6 +35,7 @@ class LogWriter:
             capacity: How many characters may wait to be written.
         """
         self._descriptor = descriptor
+        self._is_pipe = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
         self._report_dropped = report_dropped
         self._capacity = capacity
         self._texts: list[str] = []
@@ -91,13 +92,31 @@ class LogWriter:
 
     def _write_out(self, data: bytes) -> None:
         with suppress(OSError):
-            while data:
-                try:
-                    data = data[os.write(self._descriptor, data) :]
-                except BlockingIOError:
-                    writable = select.poll()
-                    writable.register(self._descriptor, select.POLLOUT)
-                    writable.poll()
+            for piece in _pieces(data) if self._is_pipe else [data]:
+                self._write_piece(piece)
+
+    def _write_piece(self, data: bytes) -> None:
+        while data:
+            try:
+                data = data[os.write(self._descriptor, data) :]
+            except BlockingIOError:
+                writable = select.poll()
+                writable.register(self._descriptor, select.POLLOUT)
+                writable.poll()
+
+
+def _pieces(data: bytes) -> Iterator[bytes]:
+    """Divide lines into pieces of whole lines that a pipe takes whole or not at all, as far as lines are that short.
+
+    Several processes may write to one pipe, and parts of larger pieces would mix with lines of others (POSIX, write).
+    """
+    start = 0
+    while start < len(data):
+        stop = data.rfind(b"\n", start, start + select.PIPE_BUF) + 1 or data.find(b"\n", start) + 1 or len(data)
+        if len(data) - start <= select.PIPE_BUF:
+            stop = len(data)
+        yield data[start:stop]
+        start = stop
 
 
 class LogStream(io.TextIOBase):

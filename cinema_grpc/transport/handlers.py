@@ -99,10 +99,14 @@ class Method:
         return response if isinstance(response, bytes) else self._serialize(response)
 
 
+SECONDS_BEFORE_DEADLINE = 0.1
+"""Where the client's clock ends a call, it hangs up a moment before the deadline passes here."""
+
+
 def code_of_cancellation(context: Context) -> StatusCode:
     """Return the code of a call that was cancelled: its deadline has passed, or its client has hung up."""
     left: float | None = context.time_remaining()
-    return StatusCode.CANCELLED if left is None or left > 0 else StatusCode.DEADLINE_EXCEEDED
+    return StatusCode.CANCELLED if left is None or left > SECONDS_BEFORE_DEADLINE else StatusCode.DEADLINE_EXCEEDED
 
 
 def _going_on(call: Callable[[Any, Context], Any]) -> Callable[[Any, Context], Any]:

@@ -44,6 +44,21 @@ async def test_a_password_matches_its_hash_and_no_other_does(passwords: Argon2Pa
         assert not await passwords.verify(other, password_hash)
 
 
+async def test_a_hash_that_gets_no_thread_fails_alone(
+    passwords: Argon2Passwords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its caller would wait for ever, with its place among the calls."""
+
+    def submit(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(passwords._executor, "submit", submit)
+        with pytest.raises(RuntimeError, match="new thread"):
+            await passwords.hash("correct horse")
+    assert await passwords.verify("correct horse", await passwords.hash("correct horse"))
+
+
 async def test_equal_passwords_have_different_hashes(passwords: Argon2Passwords) -> None:
     assert await passwords.hash("correct horse") != await passwords.hash("correct horse")
 

@@ -11,6 +11,7 @@ import pytest_asyncio
 from cinema.v1 import showtime_pb2
 from cinema.v1 import showtime_service_pb2 as pb
 
+from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
 from cinema_grpc.adapters.database.listings_reader import SqlListingsReader
 from cinema_grpc.application import seat_watch
@@ -18,9 +19,11 @@ from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.listings import Listings
 from cinema_grpc.application.seat_watch import SeatWatch
 from cinema_grpc.application.watched_showtime import AT_ONCE, WakePace
+from cinema_grpc.domain.errors import ShowtimeNotFound
 from cinema_grpc.transport.seat_maps import encode_frame
 from tests.application.commands import TEN_MINUTES, cancel_command
 from tests.application.conftest import App
+from tests.database import writing
 from tests.faults import failing
 
 Frames = Any
@@ -268,6 +271,23 @@ async def test_a_failover_that_undid_commits(app: App, watch: SeatWatch, watched
     task = await waits(stream)
     await watch.look_for_commits()
     assert await task == (0, ["A1", "A2"])
+
+
+async def test_a_showtime_that_a_failover_has_lost(app: App, watch: SeatWatch, watched: Open) -> None:
+    """Its streams end, and those of others go on."""
+    lost, left = await waits(await watched("s3")), await waits(await watched("s1"))
+    app.cache.drop(["s3"])
+    async with writing(app.database) as connection:
+        for table in (schema.event_outbox, schema.event, schema.commit_log, schema.showtime):
+            await connection.execute(table.delete().where(table.c.showtime_id == "s3"))
+    await watch.look_for_commits()
+    with pytest.raises(ShowtimeNotFound):
+        await lost
+    watch._outdated.add("s3")  # as when a hold ends
+    await watch.reload()
+    assert not watch._outdated
+    await app.hold("A1", "A2")
+    assert await left == (1, ["A1", "A2"])
 
 
 class TestPace:

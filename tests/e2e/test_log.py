@@ -98,6 +98,24 @@ class TestLogWriter:
         assert [int(line) for line in text[full:].splitlines()] == list(range(100))
         assert reports == [400]
 
+    def test_lines_of_two_writers_do_not_mix(self, pipe: tuple[int, int]) -> None:
+        """As those of worker processes, if the pipe is full again and again. A long line is written whole, too."""
+        reader, descriptor = pipe
+        os.set_blocking(descriptor, False)
+        writers = [LogWriter(descriptor) for _ in range(2)]
+        lines = [[f"{writer}{number:05}{str(writer) * 293}\n" for number in range(1_000)] for writer in range(2)]
+        for some, writer in zip(lines, writers, strict=True):
+            writer.write("".join(some))
+            writer.flush()
+        text = b""
+        while len(text) < 2 * 1_000 * 300:
+            text += os.read(reader, 1_000)
+        assert sorted(text.decode().splitlines(keepends=True)) == sorted(lines[0] + lines[1])
+        writers[0].write("x" * 10_000 + "\n")
+        writers[0].flush()
+        assert writers[0].drain()
+        assert os.read(reader, 20_000) == b"x" * 10_000 + b"\n"
+
     def test_a_pipe_without_a_reader(self, pipe: tuple[int, int]) -> None:
         """Write errors are ignored, such as those of a full disk."""
         reader, descriptor = pipe

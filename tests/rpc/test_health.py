@@ -1,12 +1,15 @@
 """The health of a whole server: SERVING while storage is available, and NOT_SERVING while it is not."""
 
 import asyncio
+import time
 from pathlib import Path
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from cinema_grpc import storage
+from cinema_grpc.storage import SECONDS_TO_CHECK
 from cinema_grpc.transport.health_list import HealthListRequest, HealthListResponse
 from tests.faults import failing
 from tests.rpc.conftest import App, refusal, running
@@ -37,6 +40,40 @@ async def test_storage_that_fails_and_comes_back(app: App) -> None:
     assert (await watch.read()).status == SERVING
     assert await statuses(app) == {SERVING}
     watch.cancel()
+
+
+async def test_a_commit_that_does_not_end(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As without a standby: other connections are answered, but nothing is sold."""
+    watch = health_pb2_grpc.HealthStub(app.channel).Watch(health_pb2.HealthCheckRequest(), timeout=60)
+    assert (await watch.read()).status == SERVING
+    with monkeypatch.context() as patch:
+        patch.setattr(app.server._selling.box_office, "_batch_start", time.monotonic() - SECONDS_TO_CHECK)
+        app.server.watch_storage.wake()
+        assert (await watch.read()).status == NOT_SERVING
+    app.server.watch_storage.wake()
+    assert (await watch.read()).status == SERVING
+    watch.cancel()
+
+
+async def test_a_check_that_does_not_end(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next one waits for it: each would take a connection, until reads get none."""
+    checks, end = 0, asyncio.Event()
+
+    async def check(*, by_writing: bool) -> None:  # noqa: ARG001
+        nonlocal checks
+        checks += 1
+        await end.wait()
+
+    await app.server.watch_storage.stop()
+    assert await app.server._storage_check.can_sell()  # none is under way
+    monkeypatch.setattr(storage, "SECONDS_TO_CHECK", 0.01)
+    monkeypatch.setattr(app.server.database.driver, "check", check)
+    sought = storage.StorageCheck(app.server.database)
+    assert [await sought.can_sell() for _ in range(5)] == [False] * 5
+    assert checks == 1
+    end.set()
+    monkeypatch.setattr(storage, "SECONDS_TO_CHECK", 10)
+    assert await sought.can_sell()
 
 
 async def test_the_list_of_all(app: App) -> None:

@@ -154,6 +154,11 @@ class BoxOffice:
         """How many showtimes have tasks of their own, since other processes lock them."""
         return len(self._contended)
 
+    @property
+    def batch_seconds(self) -> float:
+        """For how many seconds the present batch has been under way; 0 for none."""
+        return 0.0 if self._batch_start is None else time.monotonic() - self._batch_start
+
     def _check_wait(self, command: Command[A]) -> None:
         """Check that a command would not wait too long; its caller's own backlog counts too.
 
@@ -166,7 +171,7 @@ class BoxOffice:
             self._admission.check(1 + ahead // LARGEST_BATCH, contended.round_seconds())
         elif self._batch_start is not None:
             ahead = self._queue.placed(exclude=self._contended) + backlog
-            self._admission.check(1 + ahead // LARGEST_BATCH, time.monotonic() - self._batch_start)
+            self._admission.check(1 + ahead // LARGEST_BATCH, self.batch_seconds)
 
     async def _work(self) -> None:
         while self._open or self._queue or self._low or self._contended:
