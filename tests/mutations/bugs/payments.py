@@ -81,4 +81,32 @@ MUTATIONS = (
         "pass",
         f"{FAULTS}::TestAProcessThatDies::test_one_that_was_slow_stores_the_intent_while_it_is_called_off",
     ),
+    mutation(
+        "a payment that another process has settled meanwhile is refused",
+        f"{APPLICATION}/payments.py",
+        "            if booking.attempt(attempt.attempt_id, AttemptStatus.CHARGED):\n",
+        "            if False:\n",
+        "tests/application/test_stripe_actions.py::test_a_call_that_another_one_overtakes",
+    ),
+    mutation(
+        "a refund is given up before Stripe forgets the error that it repeats",
+        f"{APPLICATION}/retry_policy.py",
+        "MAXIMUM_TRIES = 36",
+        "MAXIMUM_TRIES = 32",
+        "tests/application/test_stripe_faults.py::test_a_refund_is_paid_after_an_error_that_stripe_repeats_for_a_day",
+    ),
+    mutation(
+        "what is sold while Stripe is read is a difference",
+        f"{APPLICATION}/reconciliation.py",
+        "for each in (*entries, *later)}",
+        "for each in entries}",
+        "tests/application/test_reconciliation.py::test_what_is_sold_and_refunded_while_stripe_is_read",
+    ),
+    mutation(
+        "a hold that is being paid for grows past the new start",
+        "cinema_grpc/domain/showtime_changes.py",
+        "        end = max(end, min(booking.create_time + hold_for, after))\n",
+        "        end = max(end, booking.create_time + hold_for)\n",
+        "tests/domain/test_showtime_changes.py",
+    ),
 )

@@ -1,6 +1,6 @@
 """Known bugs of the transport, of adapters other than the stores, and of the process."""
 
-from tests.mutations.mutation import TRANSPORT, mutation
+from tests.mutations.mutation import APPLICATION, TRANSPORT, mutation
 
 MUTATIONS = (
     mutation(
@@ -194,5 +194,33 @@ MUTATIONS = (
         "                goes_on=name in NOTED,\n",
         "",
         "tests/rpc/test_staff_log.py::test_what_a_call_has_changed_is_noted_though_its_caller_hangs_up",
+    ),
+    mutation(
+        "streams that are behind go on at once, past the rate of frames",
+        f"{APPLICATION}/seat_watch.py",
+        "                    await self._pace.turn()\n",
+        "                    pass\n",
+        "tests/application/test_seat_watch.py::TestPace::test_streams_that_are_behind_take_turns_too",
+    ),
+    mutation(
+        "each seat that is missing has a detail with the whole list",
+        "cinema_grpc/transport/errors.py",
+        '        names = subject.split(",")[:MOST_RESOURCES] if',
+        '        names = subject.split(",") if',
+        "tests/transport/test_errors.py::test_thousands_of_missing_seats_have_few_details",
+    ),
+    mutation(
+        "health is SERVING while no commit ends",
+        "cinema_grpc/server.py",
+        "        serving = serving and self._selling.box_office.batch_seconds < SECONDS_TO_CHECK\n",
+        "",
+        "tests/rpc/test_health.py::test_a_commit_that_does_not_end",
+    ),
+    mutation(
+        "each health check that hangs is followed by another",
+        "cinema_grpc/storage.py",
+        "        if self._check is None or self._check.done():\n",
+        "        if True:\n",
+        "tests/rpc/test_health.py::test_a_check_that_does_not_end",
     ),
 )

@@ -119,4 +119,18 @@ MUTATIONS = (
         ".first() not in [(known_hash, False), (known_hash, True)]:",
         "tests/rpc/test_disabled_accounts.py::test_a_concurrent_sign_in_gets_no_session",
     ),
+    mutation(
+        "SQLite parses the events of a commit again for each of them",
+        "cinema_grpc/adapters/database/sql/sqlite.sql",
+        "WITH change AS MATERIALIZED (",
+        "WITH change AS NOT MATERIALIZED (",
+        "tests/store/test_event_store.py::test_the_events_of_a_commit_are_read_once",
+    ),
+    mutation(
+        "on PostgreSQL each simulated charge has a transaction of its own",
+        "cinema_grpc/adapters/simulated_ledger.py",
+        "ENTRIES_AT_ONCE = 100\n",
+        "ENTRIES_AT_ONCE = 1\n",
+        "tests/adapters/test_simulated_payments.py",
+    ),
 )
