@@ -64,11 +64,6 @@ def sqlite_options(faults: Faults) -> dict[str, Any]:
                 super().execute(statement, *parameters)
             return self
 
-        def executemany(self, statement: str, *parameters: Any) -> "Cursor":
-            with faults.around(statement, sqlite3.OperationalError):
-                super().executemany(statement, *parameters)
-            return self
-
     class Connection(SqliteConnection):
         def cursor(self, *_arguments: Any) -> Any:
             return super().cursor(Cursor)

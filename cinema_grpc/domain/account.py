@@ -12,9 +12,9 @@ from cinema_grpc.domain.text import NAME, UNPRINTABLE
 
 MINIMUM_PASSWORD_LENGTH = 8
 MAXIMUM_PASSWORD_LENGTH = 256
+"""Code points after NFC, as NIST SP 800-63B counts them; it also advises against composition rules."""
 LONGEST_COMPOSED = 4 * MAXIMUM_PASSWORD_LENGTH
 """NFC makes one character of four at most, so a longer text is too long in any form."""
-"""Code points after NFC, as NIST SP 800-63B counts them; it also advises against composition rules."""
 USERNAME = re.compile(r"[A-Za-z0-9._-]{3,64}")
 MAXIMUM_EMAIL_LENGTH = 254
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"

@@ -112,9 +112,9 @@ def _pieces(data: bytes) -> Iterator[bytes]:
     """
     start = 0
     while start < len(data):
-        stop = data.rfind(b"\n", start, start + select.PIPE_BUF) + 1 or data.find(b"\n", start) + 1 or len(data)
-        if len(data) - start <= select.PIPE_BUF:
-            stop = len(data)
+        stop = len(data)
+        if stop - start > select.PIPE_BUF:
+            stop = data.rfind(b"\n", start, start + select.PIPE_BUF) + 1 or data.find(b"\n", start) + 1 or stop
         yield data[start:stop]
         start = stop
 

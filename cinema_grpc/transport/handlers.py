@@ -24,6 +24,8 @@ else:  # Only their types are generic.
 
 Response = Message | bytes
 """A message of the method's response type, or its serialization, which is sent unchanged."""
+SECONDS_BEFORE_DEADLINE = 0.1
+"""A client whose deadline passes hangs up a moment before it passes here."""
 
 
 class MethodTraits(NamedTuple):
@@ -97,10 +99,6 @@ class Method:
     def encode(self, response: Response) -> bytes:
         """Serialize a response that is not serialized yet."""
         return response if isinstance(response, bytes) else self._serialize(response)
-
-
-SECONDS_BEFORE_DEADLINE = 0.1
-"""Where the client's clock ends a call, it hangs up a moment before the deadline passes here."""
 
 
 def code_of_cancellation(context: Context) -> StatusCode:

@@ -18,7 +18,7 @@ from cinema_grpc.application import seat_watch
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.listings import Listings
 from cinema_grpc.application.seat_watch import SeatWatch
-from cinema_grpc.application.watched_showtime import AT_ONCE, WakePace
+from cinema_grpc.application.watched_showtime import WakePace
 from cinema_grpc.domain.errors import ShowtimeNotFound
 from cinema_grpc.transport.seat_maps import encode_frame
 from tests.application.commands import TEN_MINUTES, cancel_command
@@ -290,29 +290,12 @@ async def test_a_showtime_that_a_failover_has_lost(app: App, watch: SeatWatch, w
     assert await left == (1, ["A1", "A2"])
 
 
-class TestPace:
-    async def test_streams_that_are_behind_take_turns_too(self, app: App, watch: SeatWatch, watched: Open) -> None:
-        """Else, in a rush, each of them would send a frame for each step, and leave no time to sell."""
-        watch._pace = WakePace(a_second=2)
-        first, *others = [await watched() for _ in range(5)]
-        await app.hold("A1", "A2")
-        assert await frame(first) == (1, ["A1", "A2"])
-        tasks = [await waits(each) for each in others]
-        assert not any(each.done() for each in tasks)
-        assert await asyncio.gather(*tasks) == [(1, ["A1", "A2"])] * len(others)
-
-    async def test_a_few_are_woken_at_once_and_the_others_in_turn(self) -> None:
-        loop = asyncio.get_running_loop()
-        futures = [loop.create_future() for _ in range(3 * AT_ONCE)]
-        begin = loop.time()
-        WakePace(a_second=1_000).wake(futures)
-        assert [each.done() for each in futures] == [*[True] * AT_ONCE, *[False] * 2 * AT_ONCE]
-        await futures[-1]
-        assert all(each.done() for each in futures)
-        assert loop.time() - begin >= 2 * AT_ONCE / 1_000
-
-    async def test_one_whose_client_has_hung_up_is_skipped(self) -> None:
-        gone, left = (asyncio.get_running_loop().create_future() for _ in range(2))
-        gone.cancel()
-        WakePace(a_second=1_000).wake([gone, left])
-        assert left.done()
+async def test_streams_that_are_behind_take_turns(app: App, watch: SeatWatch, watched: Open) -> None:
+    """Else, in a rush, each of them would send a frame for each step, and leave no time to sell."""
+    watch._pace = WakePace(a_second=2)
+    first, *others = [await watched() for _ in range(5)]
+    await app.hold("A1", "A2")
+    assert await frame(first) == (1, ["A1", "A2"])
+    tasks = [await waits(each) for each in others]
+    assert not any(each.done() for each in tasks)
+    assert await asyncio.gather(*tasks) == [(1, ["A1", "A2"])] * len(others)

@@ -1,7 +1,6 @@
 """Payments that the customer has to authenticate with their bank, and refunds that Stripe settles later."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -87,31 +86,24 @@ class TestACustomerWhoActs:
         assert shop.money() == PRICE
 
 
-class LateAnswers(StripePayments):
-    """Hears of an intent only after `meanwhile`."""
-
-    meanwhile: Callable[[], Awaitable[object]]
-
-    async def find(self, charge: Charge) -> Outcome | None:
-        found = await super().find(charge)
-        await self.meanwhile()
-        return found
-
-
 @pytest.mark.parametrize(("in_time", "repeatable"), [(True, None), (True, SECOND), (False, None), (False, SECOND)])
 async def test_a_call_that_another_one_overtakes(
-    shop: Shop, *, in_time: bool, repeatable: IdempotentCall | None
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, *, in_time: bool, repeatable: IdempotentCall | None
 ) -> None:
     """It found that the customer had not acted yet. Then they did, and recovery has settled the payment."""
     await ask(shop)
 
-    async def settle() -> None:
+    gateway = StripePayments(KEY, shop.stripe.url)
+    find = gateway.find
+
+    async def find_and_be_late(charge: Charge) -> Outcome | None:
+        found = await find(charge)
         shop.stripe.account.authenticate(shop.intent)
         shop.app.clock.advance(GRACE if in_time else TEN_MINUTES)
         await shop.second.recover()
+        return found
 
-    gateway = LateAnswers(KEY, shop.stripe.url)
-    gateway.meanwhile = settle
+    monkeypatch.setattr(gateway, "find", find_and_be_late)
     call = Replica(shop.app.database, shop.app.box_office, gateway).pay(shop.booking, "", repeatable)
     if in_time:
         paid = await call

@@ -2,8 +2,8 @@
 
 The environment says at which: MORTAL_SINCE is what statements are counted after, the "call" or the "write" of a
 cancellation, or "refund"; MORTAL_AT is the number of the fatal one, or "COMMIT" for the first of these; and
-MORTAL_DELAY is how many seconds later the process dies, 0 for before the statement. Each row of an `executemany`
-counts. What it dies at is printed, and which statements before were not like the one before them.
+MORTAL_DELAY is how many seconds later the process dies, 0 for before the statement.
+What it dies at is printed, and which statements before were not like the one before them.
 """
 
 import json

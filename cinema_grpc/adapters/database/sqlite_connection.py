@@ -96,12 +96,3 @@ class SqliteCursor(sqlite3.Cursor):
         if statement == "COMMIT":
             self.connection.note_commit()
         return self
-
-    def executemany(self, statement: str, *parameters: Any) -> "SqliteCursor":
-        """Run a statement for many rows."""
-        try:
-            super().executemany(statement, *parameters)
-        except sqlite3.OperationalError as error:
-            self.connection.note_failure(error)
-            raise
-        return self

@@ -200,7 +200,7 @@ MUTATIONS = (
         f"{APPLICATION}/seat_watch.py",
         "                    await self._pace.turn()\n",
         "                    pass\n",
-        "tests/application/test_seat_watch.py::TestPace::test_streams_that_are_behind_take_turns_too",
+        "tests/application/test_seat_watch.py::test_streams_that_are_behind_take_turns",
     ),
     mutation(
         "each seat that is missing has a detail with the whole list",

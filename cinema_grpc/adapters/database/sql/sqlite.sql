@@ -100,10 +100,9 @@ SELECT showtime_id FROM (
 );
 
 -- The statements that write take all rows of a kind at once, as an array of JSON in ?1; :name stands for the value of
--- that name in `new`. To run once for each row would wait for Python's interpreter lock each time: under twice the load
--- that a server can bear, it would then serve a quarter instead of all of what it can. They run in the order of this
--- file: seats are released before they are claimed, attempts are settled before others are opened, and redemptions are
--- reversed before others are made.
+-- that name in `new`. Each run of a statement waits for Python's interpreter lock, so under overload a run for each row
+-- took ten times as long (docs/performance.md). They run in the order of this file: seats are released before they are
+-- claimed, attempts are settled before others are opened, and redemptions are reversed before others are made.
 
 -- name: released_claims(*)
 DELETE FROM seat_claim
