@@ -95,7 +95,7 @@ mutations: $(ENVIRONMENT) ## Reintroduce known bugs one at a time in a copy; a t
 
 # `make bench SCENARIO=create-booking` runs one scenario. Without DATABASE it is SQLite, or what the scenario is for.
 .PHONY: bench bench-quick
-bench: $(ENVIRONMENT) $(BENCH_ENVIRONMENT) ## Benchmark against yardsticks, into bench-report: 20 minutes; SCENARIO=create-booking, DATABASE=postgresql
+bench: $(ENVIRONMENT) $(BENCH_ENVIRONMENT) ## Benchmark against yardsticks, into bench-report: 40 minutes; SCENARIO=create-booking, DATABASE=postgresql
 	@$(BIN)/python -m benchmarks $(addprefix --database ,$(DATABASE)) $(addprefix --scenario ,$(SCENARIO))
 
 bench-quick: $(ENVIRONMENT) $(BENCH_ENVIRONMENT) ## Benchmark with fewer calls and without the long scenarios: 3 minutes
