@@ -23,6 +23,7 @@ from cinema_grpc.observability.readings import Sources
 from cinema_grpc.payment_provider import PaymentProvider, build_provider
 from cinema_grpc.selling import Selling, build_selling, build_tickets
 from cinema_grpc.storage import SECONDS_BETWEEN_CHECKS, SECONDS_TO_CHECK, StorageCheck, bring_up_to_date
+from cinema_grpc.transport.certificates import Certificates
 from cinema_grpc.transport.server import Application, CannotListen, Server, build
 
 logger = structlog.get_logger()
@@ -82,6 +83,7 @@ class CinemaServer:
         self.watch_storage = BackgroundTask("storage watch", self._check_storage, SECONDS_BETWEEN_CHECKS)
         self._application = _application(settings, identity, selling)
         self._server: Server | None = None
+        self._certificates: Certificates | None = None
         self._alone = ExitStack()
 
     @property
@@ -129,14 +131,14 @@ class CinemaServer:
         Raises:
             BadSettings: An address can't be used, or the certificate is not valid.
         """
-        certificates = read_certificates(self._settings)
+        self._certificates = read_certificates(self._settings)
         try:
             self._server = build(
                 self._application,
                 limits_of(self._settings),
                 self._settings.listen_address,
                 reflection=self._settings.with_reflection,
-                certificates=certificates,
+                certificates=self._certificates,
                 health_address=self._settings.health_address,
                 shared_port=shared_port,
                 counts=self._instruments.calls,
@@ -147,8 +149,8 @@ class CinemaServer:
             raise BadSettings(f"{PREFIX}{setting}: {error}") from error
         self._instruments.serve_metrics(self._sources)
         await self._server.start()
-        if certificates is not None:
-            logger.info("speaking TLS", **certificates.described)
+        if self._certificates is not None:
+            logger.info("speaking TLS", **self._certificates.described)
         self.watch_storage.start()
 
     async def wait(self, stop: asyncio.Event) -> None:
@@ -212,6 +214,7 @@ class CinemaServer:
             cache=self._selling.cache,
             database=self.database,
             tasks=[*self.tasks.to_run, self.watch_storage],
+            certificates=self._certificates,
         )
 
 

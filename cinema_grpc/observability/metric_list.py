@@ -117,6 +117,11 @@ WAITING = Metric(
     "cinema_database_waiting", Kind.GAUGE, "Reads and transactions that wait, except those of the box office."
 )
 
+CERTIFICATE_END = Metric(
+    "cinema_tls_certificate_expiry_timestamp_seconds",
+    Kind.GAUGE,
+    "End of the validity of the certificate that new connections get, in seconds since 1970. Only with TLS.",
+)
 SERVING = Metric("cinema_serving", Kind.GAUGE, "1 while the health service reports SERVING, else 0.")
 TASK_FAILURES = Metric(
     "cinema_background_failures", Kind.GAUGE, "Passes of a background task that failed in a row.", ("task",)

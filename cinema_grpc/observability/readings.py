@@ -21,6 +21,7 @@ from cinema_grpc.domain.payment import AttemptStatus
 from cinema_grpc.observability import metric_list as m
 from cinema_grpc.observability.metric_list import Metric
 from cinema_grpc.transport.call_counts import CallCounts, MethodCounts
+from cinema_grpc.transport.certificates import Certificates
 
 SPECIAL_CODES = {"OK": "OK", "CANCELLED": "Canceled"}
 """Status codes that Go's gRPC spells in its own way."""
@@ -69,6 +70,7 @@ class Sources:
     cache: ShowtimeCache
     database: Database
     tasks: Sequence[BackgroundTask]
+    certificates: Certificates | None
 
     def read(self) -> Iterator[Reading]:
         """Read all metrics."""
@@ -82,6 +84,8 @@ class Sources:
         yield Reading(m.WATCHERS, self.seat_watch.watchers, ("seats",))
         yield Reading(m.WATCHERS, self.event_feed.watchers, ("events",))
         yield from self._of_storage()
+        if self.certificates is not None:
+            yield Reading(m.CERTIFICATE_END, self.certificates.valid_until.timestamp())
         yield Reading(m.SERVING, int(self.calls.serving))
         for task in self.tasks:
             yield Reading(m.TASK_FAILURES, task.failures, (task.name,))

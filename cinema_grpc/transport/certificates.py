@@ -66,7 +66,7 @@ class Certificates:
     """The certificate that is in use.
 
     Attributes:
-        described: Names in the certificate and end of its validity, for the log.
+        valid_until: The end of its validity.
     """
 
     def __init__(self, files: CertificateFiles) -> None:
@@ -79,9 +79,14 @@ class Certificates:
         self._version: Version = ()
         with suppress(OSError):  # reading reports it
             self._version = files.version()
-        self._first, self.described = _read(files)
+        self._first, self._names, self.valid_until = _read(files)
         self._unusable: Version = ()
         self._retry_time = 0.0
+
+    @property
+    def described(self) -> dict[str, str]:
+        """Its names and the end of its validity, for the log."""
+        return {"names": ", ".join(self._names), "valid_until": self.valid_until.isoformat()}
 
     def credentials(self) -> grpc.ServerCredentials:
         """Return gRPC's credentials of a port. gRPC speaks TLS 1.2 and 1.3."""
@@ -104,7 +109,7 @@ class Certificates:
         if version == self._version or (version == self._unusable and time.monotonic() < self._retry_time):
             return None
         try:
-            read, self.described = _read(self._files)
+            read, self._names, self.valid_until = _read(self._files)
         except BadCertificate as error:
             self._unusable, self._retry_time = version, time.monotonic() + SECONDS_BETWEEN_RETRIES
             logger.warning("changed certificate files can't be used; the certificate stays as it was", why=str(error))
@@ -114,8 +119,8 @@ class Certificates:
         return read
 
 
-def _read(files: CertificateFiles) -> tuple[grpc.ServerCertificateConfiguration, dict[str, str]]:
-    """Return gRPC's configuration, and what the log says of it."""
+def _read(files: CertificateFiles) -> tuple[grpc.ServerCertificateConfiguration, list[str], datetime]:
+    """Return gRPC's configuration, the names in the certificate, and the end of its validity."""
     chain, key = _content(files.certificate, CERTIFICATE), _content(files.key, KEY)
     roots = None if files.client_ca is None else _content(files.client_ca, CLIENT_CA)
     certificate = _certificates(chain, files.certificate, CERTIFICATE)[0]
@@ -129,8 +134,7 @@ def _read(files: CertificateFiles) -> tuple[grpc.ServerCertificateConfiguration,
     _check_key(key, certificate, files)
     if roots is not None and files.client_ca is not None:
         _certificates(roots, files.client_ca, CLIENT_CA)
-    described = {"names": ", ".join(_names(certificate)), "valid_until": end.isoformat()}
-    return grpc.ssl_server_certificate_configuration([(key, chain)], roots), described
+    return grpc.ssl_server_certificate_configuration([(key, chain)], roots), _names(certificate), end
 
 
 def _check_key(key: bytes, certificate: x509.Certificate, files: CertificateFiles) -> None:

@@ -1,6 +1,7 @@
 """TLS and mTLS with real handshakes: which clients are served, and how certificates are reloaded."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -23,6 +24,7 @@ from cinema_grpc.config import BadSettings, Settings
 from cinema_grpc.transport import certificates
 from tests.certificates import Authority, write
 from tests.conftest import Lend
+from tests.observability.scraping import scrape
 from tests.rpc.conftest import App, running
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -179,6 +181,16 @@ class TestRenewal:
         write(tmp_path, *authority.issue())
         assert read() is not None
         assert read() is None
+
+    async def test_the_end_of_the_certificate_in_use_is_a_metric(self, url: str, tmp_path: Path) -> None:
+        name, day = "cinema_tls_certificate_expiry_timestamp_seconds", timedelta(days=1).total_seconds()
+        before, after = Authority(), Authority()
+        async with running(url, **write(tmp_path, *before.issue(days=1)), metrics_address="127.0.0.1:0") as app:
+            now = time.time()
+            assert (await scrape(app.server.metrics_address)).value(name) == pytest.approx(now + day, abs=60)
+            write(tmp_path, *after.issue(days=30))
+            assert await ask(app.server.address, after.client()) is OK
+            assert (await scrape(app.server.metrics_address)).value(name) == pytest.approx(now + 30 * day, abs=60)
 
     async def test_the_authority_of_clients_is_reloaded_too(self, url: str, tmp_path: Path) -> None:
         ours, before, after = Authority(), Authority(), Authority()
