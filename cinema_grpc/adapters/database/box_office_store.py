@@ -1,5 +1,6 @@
 """The box office's store: showtimes and bookings from what `sql/` loads, and to what it writes."""
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -25,6 +26,9 @@ from cinema_grpc.domain.catalog import LONGEST_RUNTIME
 from cinema_grpc.domain.terms import Slot
 from cinema_grpc.domain.unpaid_holds import COUNTED_FOR
 
+BOOKINGS_IN_TURN = 100
+"""How many bookings are read before other tasks get a turn. A batch of uncached showtimes may load thousands."""
+
 
 class SqlBoxOfficeStore:
     """Stores showtimes' seats and bookings. Fulfils BoxOfficeStore, and VersionReader of `seat_watch`."""
@@ -41,7 +45,7 @@ class SqlBoxOfficeStore:
     async def load(self, request: LoadRequest) -> Loaded:
         """Load a snapshot of what is committed, without locks."""
         (row,) = await self._database.read_named("load", **_parameters(request))
-        return _read_loaded(row)
+        return await _read_loaded(row)
 
     async def was_committed(self, update: ShowtimeUpdate) -> bool:
         """Return whether the commit of an update was kept, and will be, after its answer was lost.
@@ -91,7 +95,7 @@ class SqlTransaction:
 
     async def load(self, request: LoadRequest) -> Loaded:
         """Load showtimes and what else a batch needs."""
-        return _read_loaded(await self._transaction.load(_parameters(request)))
+        return await _read_loaded(await self._transaction.load(_parameters(request)))
 
     async def commit(
         self, updates: Sequence[ShowtimeUpdate], responses: Sequence[StoredResponse], now: datetime
@@ -124,13 +128,15 @@ def _parameters(request: LoadRequest) -> dict[str, Any]:
     }
 
 
-def _read_loaded(row: Row) -> Loaded:
+async def _read_loaded(row: Row) -> Loaded:
     now, catalog_revision, *parts = row
     showtimes, terms, bookings, responses, holds, slots = map(from_json, parts)
     terms_of = {each[0]: read_terms(each) for each in terms}
     bookings_of: dict[str, list[Booking]] = {}
-    for each in bookings:
+    for number, each in enumerate(bookings, start=1):
         booking = read_booking(each)
+        if number % BOOKINGS_IN_TURN == 0:
+            await asyncio.sleep(0)
         bookings_of.setdefault(booking.showtime_id, []).append(booking)
     holds_of: dict[str, list[Hold]] = {}
     for user_id, showtime_id, seats, hold_expire_time in holds:
