@@ -14,7 +14,7 @@ from cinema_client._error import CinemaError
 from cinema_client._interceptor import Interceptor
 from cinema_client._pages import Pages
 from cinema_client._session import Session, Tokens
-from cinema_client._watching import Resumption, Watchdog
+from cinema_client._watching import Resumption, Watchdog, silence
 from cinema_client.cinema.v1.auth_service_pb2 import (
     LoginRequest,
     LogoutRequest,
@@ -124,7 +124,7 @@ class Client(Pages):
     def watch_seats(self, showtime_id: str, after_revision: int = 0) -> Iterator[WatchSeatsResponse]:
         """Return what happens to the seats of a showtime, frame by frame, until it has ended or is cancelled.
 
-        A lost stream is resumed where it ended, for as long as it takes. It fails only if its first connection does, or
+        A lost stream is resumed where it ended, for as long as it takes. It fails only if no stream brings a frame, or
         if another stream would end in the same way, such as after the end of the session.
 
         Args:
@@ -147,7 +147,7 @@ class Client(Pages):
     ) -> Iterator[WatchEventsResponse]:
         """Return events as they happen, frame by frame. For staff and services.
 
-        A lost stream is resumed where it ended, for as long as it takes. It fails only if its first connection does, or
+        A lost stream is resumed where it ended, for as long as it takes. It fails only if no stream brings a frame, or
         if another stream would end in the same way, such as after the end of the session.
 
         Args:
@@ -186,7 +186,7 @@ class Client(Pages):
                     raise
                 self._renew(tokens, resumption)
             except CinemaError as error:
-                time.sleep(resumption.pause() if watchdog.has_cancelled else resumption.after(error))
+                time.sleep(resumption.after(silence() if watchdog.has_cancelled else error))
             else:
                 return
             finally:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import grpc
 
 from cinema_client._attempts import MOST_ATTEMPTS, spread
-from cinema_client._error import CinemaError
+from cinema_client._error import CinemaError, Details
 
 LONGEST_SILENCE_SECONDS = 20.0
 """A stream without a frame for so long is lost: the server sends one every 15 seconds."""
@@ -23,6 +23,13 @@ FINAL = {
     grpc.StatusCode.UNIMPLEMENTED,
 }
 """Codes after which another stream would end in the same way."""
+
+
+def silence() -> CinemaError:
+    """Return the error of a stream that was silent for too long."""
+    return CinemaError(
+        grpc.StatusCode.DEADLINE_EXCEEDED, f"no frame from the server for {LONGEST_SILENCE_SECONDS:g} s", Details()
+    )
 
 
 class Resumption:
@@ -45,12 +52,9 @@ class Resumption:
         self._failures += 1
         if error.code() in FINAL or (not self._has_received and self._failures >= MOST_ATTEMPTS):
             raise error from None
-        return self.pause() if error.retry_delay is None else spread(error.retry_delay)
-
-    @staticmethod
-    def pause() -> float:
-        """Return the seconds to wait if the server named none, by chance, so that clients spread."""
-        return random.uniform(0.1, 1.0)  # noqa: S311 (guards no secret)
+        if error.retry_delay is not None:
+            return spread(error.retry_delay)
+        return random.uniform(0.1, 1.0)  # noqa: S311 (spreads clients, guards no secret)
 
 
 class Watchdog:
