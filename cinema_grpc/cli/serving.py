@@ -5,6 +5,7 @@ import gc
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 
 import structlog
 
@@ -14,6 +15,7 @@ from cinema_grpc.cli import demo
 from cinema_grpc.cli.demo_calls import Demo, describe, tools_for
 from cinema_grpc.cli.demo_secrets import DemoSecrets, keep, kept, read_or_make
 from cinema_grpc.cli.exit_timer import NOT_CLEAN, SECONDS_BEYOND_GRACE, ExitTimer
+from cinema_grpc.cli.hang_watch import exit_if_hung
 from cinema_grpc.cli.maintenance import migrate_database
 from cinema_grpc.cli.workers import Workers, metrics_address_of
 from cinema_grpc.config import PREFIX, BadSettings, Settings
@@ -61,7 +63,10 @@ async def serve(
         exit_timer.start()
 
     _on_stop_request(begin_to_stop, as_worker=as_worker)
-    try:
+    async with AsyncExitStack() as last_to_first:
+        if as_worker:
+            await last_to_first.enter_async_context(exit_if_hung())
+        last_to_first.push_async_callback(server.close)
         await server.open(with_migration=with_migration)
         filled = await demo.fill(server, demo_secrets) if demo_secrets is not None else None
         allow_open_files()
@@ -78,8 +83,6 @@ async def serve(
             raise SystemExit(NOT_CLEAN) from error
         logger.info("stopping", tasks=len(asyncio.all_tasks()))
         await server.announce_stop()
-    finally:
-        await server.close()
     logger.info("stopped")
 
 
