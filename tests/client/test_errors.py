@@ -2,7 +2,10 @@
 
 import datetime as dt
 import json
+import pickle
 import re
+from collections.abc import Callable
+from copy import copy, deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +42,25 @@ async def failure(
     with pytest.raises(grpc.RpcError) as raised:  # which each of them is
         await either.call(either.client.catalog.ListMovies, catalog_service_pb2.ListMoviesRequest())
     return raised.value
+
+
+@pytest.mark.parametrize("copied", [lambda error: pickle.loads(pickle.dumps(error)), deepcopy, copy])  # noqa: S301
+async def test_an_error_can_be_copied_and_pickled(
+    app: App, either: Either, copied: Callable[[CinemaError], CinemaError]
+) -> None:
+    """As a pool of processes does, and libraries that run tasks."""
+    showtime = await app.showtime()
+    await either.sign_in(app)
+    await either.book(showtime.showtime_id, "A1", "A2")
+    with pytest.raises(errors.SeatsUnavailable) as raised:
+        await either.book(showtime.showtime_id, "A1", "A2")
+    other = copied(raised.value)
+    assert type(other) is errors.SeatsUnavailable
+    assert other.seats == raised.value.seats == ("A1", "A2")
+    assert other.code() is raised.value.code()
+    assert str(other) == str(raised.value)
+    assert other.x_request_id == raised.value.x_request_id != ""
+    assert other.request_id == raised.value.request_id != ""
 
 
 async def test_each_reason_has_a_class(proxy: Proxy, either: Either) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import grpc
 import pytest
-from cinema_client import AsyncClient, CinemaError, Tokens, errors
+from cinema_client import AsyncClient, CinemaError, Tokens, _async_client, _client, errors
 from cinema_client.cinema.v1 import auth_service_pb2
 from google.rpc.status_pb2 import Status
 
@@ -52,6 +52,35 @@ async def test_an_expired_token_is_refreshed(app: App, proxy: Proxy, either: Eit
     assert len(proxy.of("RefreshTokens")) == 1
     assert either.client.tokens == either.token_changes[-1]
     assert len(either.token_changes) == 2
+
+
+async def test_closing_waits_for_new_tokens(app: App, proxy: Proxy, either: Either) -> None:
+    """The server has used the refresh token up: without the new ones, the session would be lost."""
+    await either.sign_in(app)
+    app.clock.advance(HOUR)
+    gate, waiting = await begin_refresh(proxy, either)
+    closing = asyncio.create_task(either.close())
+    await asyncio.sleep(0.1)  # closing at once would cut the refresh off meanwhile
+    gate.set()
+    await closing
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert len(either.token_changes) == 2
+    assert either.client.tokens == either.token_changes[-1]
+
+
+async def test_closing_does_not_wait_for_ever(
+    app: App, proxy: Proxy, either: Either, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (_async_client, _client):
+        monkeypatch.setattr(module, "LONGEST_WAIT_TO_CLOSE_SECONDS", 0.1)
+    await either.sign_in(app)
+    app.clock.advance(HOUR)
+    _, waiting = await begin_refresh(proxy, either)
+    async with asyncio.timeout(20):
+        await either.close()
+        assert isinstance(
+            (await asyncio.gather(waiting, return_exceptions=True))[0], Exception | asyncio.CancelledError
+        )
 
 
 async def test_a_lost_refresh_is_repeated(app: App, proxy: Proxy, either: Either) -> None:

@@ -17,8 +17,10 @@ LOST = Status(code=grpc.StatusCode.UNAVAILABLE.value[0], message="the connection
 HELD = event_pb2.EVENT_TYPE_SEATS_HELD
 
 
-async def test_a_lost_stream_of_seats_goes_on(app: App, proxy: Proxy, either: Either) -> None:
-    """After the last revision, so that the next frame has what has changed alone."""
+async def test_a_lost_stream_of_seats_goes_on(
+    app: App, proxy: Proxy, either: Either, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After the last revision, so that the next frame has what has changed alone. The log says that it was lost."""
     showtime = await app.showtime()
     await either.sign_in(app)
     proxy.faults = [Fault.END_AFTER_FIRST, LOST]
@@ -33,6 +35,7 @@ async def test_a_lost_stream_of_seats_goes_on(app: App, proxy: Proxy, either: Ei
     sent = [call.read(showtime_service_pb2.WatchSeatsRequest) for call in proxy.of("WatchSeats")]
     assert [each.after_revision for each in sent] == [0, first.revision, first.revision][: len(sent)]
     assert len(sent) >= 2
+    assert "a stream was lost, and is opened again in" in caplog.text
     await either.stop(frames)
 
 

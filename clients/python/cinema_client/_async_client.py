@@ -13,7 +13,7 @@ from cinema_client._async_interceptor import AsyncInterceptor, AsyncStreamInterc
 from cinema_client._channel import credentials, options
 from cinema_client._error import CinemaError
 from cinema_client._pages import AsyncPages
-from cinema_client._session import Session, Tokens
+from cinema_client._session import LONGEST_WAIT_TO_CLOSE_SECONDS, Session, Tokens
 from cinema_client._watching import LONGEST_SILENCE_SECONDS, Resumption, silence
 from cinema_client.cinema.v1.auth_service_pb2 import (
     LoginRequest,
@@ -98,7 +98,12 @@ class AsyncClient(AsyncPages):
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections. The session continues: see `tokens`."""
+        """Close the connections. The session continues: see `tokens`.
+
+        If new tokens are under way, it waits for them for up to 5 seconds, as the refresh token has been used by then.
+        """
+        if self._interceptor.refreshes:
+            await asyncio.wait(self._interceptor.refreshes, timeout=LONGEST_WAIT_TO_CLOSE_SECONDS)
         await self._channel.close()
 
     @property

@@ -31,7 +31,7 @@ class AsyncInterceptor(aio.UnaryUnaryClientInterceptor):
         self._refresh_tokens = refresh
         self._failure: FailedRefresh | None = None
         self.refreshing = asyncio.Lock()
-        self._refreshes: set[asyncio.Task[None]] = set()  # the event loop alone would let them be collected
+        self.refreshes: set[asyncio.Task[None]] = set()  # the event loop alone would let them be collected
 
     async def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
         """Make a call, and repeat it as long as it may be."""
@@ -63,8 +63,8 @@ class AsyncInterceptor(aio.UnaryUnaryClientInterceptor):
         A refresh that was cut off could have used up the refresh token, whose second use would end the session.
         """
         task = asyncio.create_task(self._refresh(expired))
-        self._refreshes.add(task)
-        task.add_done_callback(self._refreshes.discard)
+        self.refreshes.add(task)
+        task.add_done_callback(self.refreshes.discard)
         await asyncio.shield(task)
 
     async def _refresh(self, expired: Tokens) -> None:

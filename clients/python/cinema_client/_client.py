@@ -13,7 +13,7 @@ from cinema_client._channel import credentials, options
 from cinema_client._error import CinemaError
 from cinema_client._interceptor import Interceptor
 from cinema_client._pages import Pages
-from cinema_client._session import Session, Tokens
+from cinema_client._session import LONGEST_WAIT_TO_CLOSE_SECONDS, Session, Tokens
 from cinema_client._watching import Resumption, Watchdog, silence
 from cinema_client.cinema.v1.auth_service_pb2 import (
     LoginRequest,
@@ -98,8 +98,14 @@ class Client(Pages):
         self.close()
 
     def close(self) -> None:
-        """Close the connections. The session continues: see `tokens`."""
+        """Close the connections. The session continues: see `tokens`.
+
+        If new tokens are under way, it waits for them for up to 5 seconds, as the refresh token has been used by then.
+        """
+        was_free = self._interceptor.refreshing.acquire(timeout=LONGEST_WAIT_TO_CLOSE_SECONDS)
         self._channel.close()
+        if was_free:
+            self._interceptor.refreshing.release()
 
     @property
     def tokens(self) -> Tokens | None:

@@ -72,10 +72,9 @@ class CinemaError(grpc.RpcError):
         if details.reason:
             self.reason = details.reason
 
-    def __copy__(self) -> "CinemaError":
-        same = type(self).__new__(type(self), *self.args)
-        same.__dict__.update(self.__dict__)
-        return same
+    def __reduce__(self) -> "tuple[Any, ...]":
+        """Say how it is copied and pickled: its classes have constructors of their own."""
+        return _restored, (type(self), self.args, self.__dict__)
 
     def __str__(self) -> str:
         return f"{' '.join(filter(None, (self._code.name, self.reason)))}: {self.message}"
@@ -96,6 +95,12 @@ class CinemaError(grpc.RpcError):
     def x_request_id(self) -> str:
         """The identifier of the call in the server's log. Empty if the server did not answer."""
         return next((str(value) for key, value in self._trailing_metadata if key == "x-request-id"), "")
+
+
+def _restored(kind: type[CinemaError], arguments: tuple[Any, ...], attributes: Mapping[str, Any]) -> CinemaError:
+    error = kind.__new__(kind, *arguments)
+    error.__dict__.update(attributes)
+    return error
 
 
 def read_details(trailing_metadata: Sequence[tuple[str, str | bytes]]) -> Details:

@@ -10,6 +10,9 @@ from cinema_client._error import CinemaError
 from cinema_client.cinema.v1 import user_pb2
 from cinema_client.cinema.v1.auth_service_pb2 import LogoutRequest, RefreshTokensRequest
 
+LONGEST_WAIT_TO_CLOSE_SECONDS = 5.0
+"""How long a client that is closed waits for new tokens that are under way."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tokens:

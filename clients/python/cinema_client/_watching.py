@@ -1,5 +1,6 @@
 """When to resume a lost stream, and how long a silent one is trusted."""
 
+import logging
 import random
 import threading
 import time
@@ -9,6 +10,8 @@ import grpc
 
 from cinema_client._attempts import MOST_ATTEMPTS, spread
 from cinema_client._error import CinemaError, Details
+
+logger = logging.getLogger("cinema_client")
 
 LONGEST_SILENCE_SECONDS = 20.0
 """A stream without a frame for so long is lost: the server sends one every 15 seconds."""
@@ -52,9 +55,11 @@ class Resumption:
         self._failures += 1
         if error.code() in FINAL or (not self._has_received and self._failures >= MOST_ATTEMPTS):
             raise error from None
+        delay = random.uniform(0.1, 1.0)  # noqa: S311 (spreads clients, guards no secret)
         if error.retry_delay is not None:
-            return spread(error.retry_delay)
-        return random.uniform(0.1, 1.0)  # noqa: S311 (spreads clients, guards no secret)
+            delay = spread(error.retry_delay)
+        logger.warning("a stream was lost, and is opened again in %.1f s: %s", delay, error)
+        return delay
 
 
 class Watchdog:
