@@ -8,7 +8,7 @@ from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.pricing import PriceLine, PriceList
 from cinema_grpc.domain.seating import SeatArea, SeatRow, WheelchairSpace
-from cinema_grpc.domain.terms import SeatGapPolicy
+from cinema_grpc.domain.terms import SeatGapPolicy, ShowtimeStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,12 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class ExistingShowtime:
-    """A showtime that is there and takes place."""
+    """A showtime that is there.
+
+    Attributes:
+        status: Whether it takes place.
+        former_starts: The starts that it had before it was moved.
+    """
 
     showtime_id: str
     movie_id: str
@@ -100,11 +105,13 @@ class ExistingShowtime:
     end_time: datetime
     prices: PriceList
     seat_gap_policy: SeatGapPolicy
+    status: ShowtimeStatus
+    former_starts: Sequence[datetime]
 
 
 @dataclass(frozen=True, slots=True)
 class Existing:
-    """What is there of what the files name: movies and cinemas that are not archived, and all auditoriums of these.
+    """What is there of what the files name: movies, cinemas, and all auditoriums of these; also if they are archived.
 
     Of the auditoriums' showtimes it has those that the files may mean or overlap.
     """
@@ -121,11 +128,13 @@ class Plan:
 
     Attributes:
         problems: What is wrong; if there is anything, nothing is to be created.
+        notes: Which showtimes are not created, since they were cancelled or moved.
         movies, cinemas, auditoriums, showtimes: The entries to create.
         unchanged: How many entries are there already.
     """
 
     problems: list[Problem] = field(default_factory=list)
+    notes: list[Problem] = field(default_factory=list)
     movies: list[Movie] = field(default_factory=list)
     cinemas: list[Cinema] = field(default_factory=list)
     auditoriums: list[Auditorium] = field(default_factory=list)

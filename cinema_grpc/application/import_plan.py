@@ -32,6 +32,7 @@ from cinema_grpc.domain.catalog import (
 from cinema_grpc.domain.errors import FieldViolation, rfc3339
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.pricing import PriceList, missing_lines, single_price
+from cinema_grpc.domain.terms import ShowtimeStatus
 from cinema_grpc.domain.text import clean
 
 E = TypeVar("E", Movie, Cinema, Auditorium)
@@ -81,7 +82,15 @@ class _Planner:
         self._movies = _by_key(existing.movies, lambda movie: movie.title)
         self._cinemas = _by_key(existing.cinemas, lambda cinema: cinema.name)
         self._auditoriums = _by_key(existing.auditoriums, lambda room: (room.cinema_id, room.name))
-        self._showtimes = {(each.auditorium_id, each.start_time): each for each in existing.showtimes}
+        self._showtimes: dict[tuple[str, datetime], ExistingShowtime] = {}
+        self._changed: dict[tuple[str, datetime, str], ExistingShowtime] = {}
+        for each in existing.showtimes:
+            starts = list(each.former_starts)
+            if each.status is ShowtimeStatus.SCHEDULED:
+                self._showtimes[each.auditorium_id, each.start_time] = each
+            else:
+                starts.append(each.start_time)
+            self._changed |= {(each.auditorium_id, start, each.movie_id): each for start in starts}
         self._places: dict[tuple[str, Hashable], str] = {}
         self._places_of_showtimes: dict[str, str] = {}
         self._categories: dict[str, frozenset[str]] = {}
@@ -120,15 +129,17 @@ class _Planner:
         start_time = self._moment(row, cinema)
         if movie is None or auditorium is None or start_time is None:
             return
-        if auditorium.archived:
-            self._refuse(
-                row.place, [FieldViolation("auditorium", "is archived; choose another, or set archived to false")]
-            )
-            return
         there = self._showtimes.get((auditorium.auditorium_id, start_time))
         if there is not None and there.movie_id == movie.movie_id:
             self._compare(row, there, self._prices(row, auditorium))
-        elif violations := [*start_time_violations(start_time, self._now), *self._refusals[row.prices]]:
+        elif changed := self._changed.get((auditorium.auditorium_id, start_time, movie.movie_id)):
+            self.plan.unchanged += 1
+            self.plan.notes.append(Problem(row.place, "", _change(changed)))
+        elif violations := [
+            *_archived(movie, cinema, auditorium),
+            *start_time_violations(start_time, self._now),
+            *self._refusals[row.prices],
+        ]:
             self._refuse(row.place, violations)
         elif (prices := self._prices(row, auditorium)) is not None:
             showtime = new_showtime(str(uuid7()), movie, cinema, auditorium, start_time, prices, row.seat_gap_policy)
@@ -231,10 +242,25 @@ def _price_list(prices: Money | PriceList, categories: frozenset[str]) -> tuple[
 
 
 def _by_key(entries: Iterable[E], key: Callable[[E], Hashable]) -> dict[Hashable, list[E]]:
+    """Return entries by their keys: those that are not archived, or else the archived ones."""
     found: dict[Hashable, list[E]] = {}
     for entry in entries:
         found.setdefault(key(entry), []).append(entry)
-    return found
+    return {name: [each for each in some if not each.archived] or some for name, some in found.items()}
+
+
+def _archived(movie: Movie, cinema: Cinema, auditorium: Auditorium) -> list[FieldViolation]:
+    """Return why a showtime can't be created because of what is archived."""
+    entries = ("movie", movie), ("cinema", cinema), ("auditorium", auditorium)
+    problem = "is archived; choose another, or set archived to false"
+    return [FieldViolation(field, problem) for field, entry in entries if entry.archived]
+
+
+def _change(showtime: ExistingShowtime) -> str:
+    """Return why a showtime that a file names is not created."""
+    if showtime.status is ShowtimeStatus.CANCELLED:
+        return f"showtime {showtime.showtime_id} was cancelled, and stays so"
+    return f"showtime {showtime.showtime_id} was moved to {rfc3339(showtime.start_time)}, and stays there"
 
 
 def _differing(there: E, entry: E, fields: Iterable[str]) -> list[str]:

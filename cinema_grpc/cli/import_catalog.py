@@ -60,11 +60,15 @@ async def import_catalog(settings: Settings, files: Sequence[Path], *, dry_run: 
 def describe(plan: Plan, database_url: str, *, dry_run: bool) -> str:
     """Return what an import into a database came to, in a line for each problem, and one at the end."""
     if plan.problems:
-        lines = [": ".join(filter(None, (each.place, each.field, each.description))) for each in plan.problems]
-        number = len(lines)
-        return "\n".join([*lines, f"Nothing was imported: {number} {'error' if number == 1 else 'errors'}."])
+        number = len(plan.problems)
+        last = f"Nothing was imported: {number} {'error' if number == 1 else 'errors'}."
+        return "\n".join([*_lines(plan.problems), last])
     kinds = (plan.movies, "movies"), (plan.cinemas, "cinemas"), (plan.auditoriums, "auditoriums")
     counts = "".join(f"{len(entries):,} {kind}, " for entries, kind in kinds)
     verb = "Would create" if dry_run else "Created"
     created = f"{verb} {counts}{len(plan.showtimes):,} showtimes in {without_secrets(database_url)}"
-    return f"{created}; {plan.unchanged:,} rows were there already."
+    return "\n".join([*_lines(plan.notes), f"{created}; {plan.unchanged:,} rows were there already."])
+
+
+def _lines(problems: Sequence[Problem]) -> list[str]:
+    return [": ".join(filter(None, (each.place, each.field, each.description))) for each in problems]

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Column, Select, insert, select, text
+from sqlalchemy import Column, Select, and_, insert, or_, select, text
 from sqlalchemy.engine import Connection
 
 from cinema_grpc.adapters.database import price_lists, schema
@@ -19,6 +19,7 @@ from cinema_grpc.adapters.database.catalog_changes import (
 )
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.event_rows import add_events
+from cinema_grpc.adapters.database.terms_rows import read_moves
 from cinema_grpc.application.box_office.store import new_commit_id
 from cinema_grpc.application.catalog_import import Existing, ExistingShowtime, Plan, Wanted
 from cinema_grpc.domain.catalog import LONGEST_RUNTIME, TIME_BETWEEN_SHOWTIMES, Cinema, Movie
@@ -30,6 +31,8 @@ IMPORT_LOCK = 7_110_024
 """The key of PostgreSQL's advisory lock for imports: two at once could both create a movie of the same title."""
 LONGEST_OFFSET = timedelta(days=1) + LONGEST_RUNTIME + TIME_BETWEEN_SHOWTIMES
 """How much earlier a showtime may start that overlaps another one, whose start is in an unknown time zone."""
+LONGEST_MOVE = timedelta(days=31)
+"""How much earlier a showtime may start now that is recognized by the start that it had before it was moved."""
 MOST_PARAMETERS = 500
 """How many values a condition has at most."""
 _MOVIE, _CINEMA, _AUDITORIUM, _SHOWTIME = (
@@ -75,13 +78,10 @@ def _existing(connection: Connection, wanted: Wanted) -> Existing:
     titles = {clean(each) for each in (*(row.title for row in wanted.movies), *(row.movie for row in wanted.showtimes))}
     named = (wanted.showtimes, wanted.auditoriums)
     names = {clean(row.name) for row in wanted.cinemas} | {clean(row.cinema) for rows in named for row in rows}
-    movies = _found(connection, select(*_MOVIE).where(~_MOVIE.archived), _MOVIE.title, titles, shared=True)
-    ids = [
-        row[0] for row in _found(connection, select(_CINEMA.cinema_id).where(~_CINEMA.archived), _CINEMA.name, names)
-    ]
+    movies = _found(connection, select(*_MOVIE), _MOVIE.title, titles, shared=True)
+    ids = [row[0] for row in _found(connection, select(_CINEMA.cinema_id), _CINEMA.name, names)]
     rooms = _found(connection, select(*AUDITORIUM_COLUMNS), _AUDITORIUM.cinema_id, ids, shared=False)
-    # Asked again: one that was archived while this waited for its lock takes no showtimes.
-    cinemas = _found(connection, select(*_CINEMA).where(~_CINEMA.archived), _CINEMA.cinema_id, ids, shared=True)
+    cinemas = _found(connection, select(*_CINEMA), _CINEMA.cinema_id, ids, shared=True)
     auditoriums = [to_auditorium(row) for row in rooms]
     return Existing(
         [Movie(*row) for row in movies],
@@ -105,7 +105,14 @@ def _showtimes(connection: Connection, wanted: Wanted, auditorium_ids: Sequence[
         _SHOWTIME.currency_code,
         _SHOWTIME.prices,
         _SHOWTIME.seat_gap_policy,
-    ).where(_SHOWTIME.status == ShowtimeStatus.SCHEDULED.value, _SHOWTIME.start_time > earliest - LONGEST_OFFSET)
+        _SHOWTIME.status,
+        _SHOWTIME.moves,
+    ).where(
+        or_(
+            _SHOWTIME.start_time > earliest - LONGEST_OFFSET,
+            and_(_SHOWTIME.moves.is_not(None), _SHOWTIME.start_time > earliest - LONGEST_MOVE),
+        )
+    )
     rows = _found(connection, query, _SHOWTIME.auditorium_id, auditorium_ids)
     return [
         ExistingShowtime(
@@ -116,6 +123,8 @@ def _showtimes(connection: Connection, wanted: Wanted, auditorium_ids: Sequence[
             row.end_time,
             price_lists.price_list(row.currency_code, row.prices),
             SeatGapPolicy(row.seat_gap_policy),
+            ShowtimeStatus(row.status),
+            [move.start_time for move in read_moves(row.moves)],
         )
         for row in rows
     ]
