@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 A = TypeVar("A")
 
+LOGGED = ("database_url", "log_format", "log_level")
+"""The settings that a command reads which uses the database and writes a log."""
+
 
 class SettingsCommand(click.Command):
     """A command whose help lists the settings that it reads."""

@@ -1,34 +1,27 @@
 """The commands of `cinema` for operators.
 
-`serve`, `migrate`, `audit`, `report`, `reconcile`, `import`, `health`, and those for accounts.
+`serve`, `migrate`, `audit`, `report`, `reconcile`, `import`, `health`; those for accounts are in account_commands.py.
 """
 
 import json
-import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from cinema_grpc import __version__
-from cinema_grpc.cli.command import SettingsCommand, check_text, print_lines, run, settings_and_log
+from cinema_grpc.cli.account_commands import ACCOUNT_COMMANDS
+from cinema_grpc.cli.command import LOGGED, SettingsCommand, check_text, print_lines, run, settings_and_log
 from cinema_grpc.cli.group import AllCommands
 from cinema_grpc.cli.printing import refuse
-
-if TYPE_CHECKING:
-    from cinema_grpc.domain.account import User
 
 # Commands import what they need when they run: those of the client do without the server, and probes run
 # `cinema health` every few seconds, so it must start fast.
 # ruff: noqa: PLC0415
 
-PASSWORD_VARIABLE = "CINEMA_STAFF_PASSWORD"  # noqa: S105 (its name, not a password)
-SERVICE_PASSWORD_VARIABLE = "CINEMA_SERVICE_PASSWORD"  # noqa: S105 (likewise)
 MOST_WORKERS = 256
 SALES_GROUPS = ("day", "movie", "showtime", "category", "ticket-type", "tender")
 DATABASE = ("database_url",)
-LOGGED = (*DATABASE, "log_format", "log_level")
 STRIPE = ("payments", "stripe_secret_key", "stripe_secret_key_file", "stripe_api_base")
 HEALTH = ("listen_address", "health_address", "tls_certificate", "tls_client_ca")
 """The settings that some commands read; `serve` reads all."""
@@ -162,70 +155,6 @@ def reconcile_command(since: str, as_json: bool) -> None:  # noqa: FBT001 (click
     sys.exit(1 if result.differences else 0)
 
 
-@main.command("create-staff", cls=SettingsCommand, reads=LOGGED)
-@click.argument("username")
-@click.option("--full-name", help="The person's name. By default the username.")
-@click.option("--email", default="", help="The person's email address. Optional.")
-def create_staff_command(username: str, full_name: str | None, email: str) -> None:
-    """Create a staff account, while the server runs or before its first start.
-
-    Prompts for the password unless the environment variable CINEMA_STAFF_PASSWORD has it.
-    """
-    from cinema_grpc.cli.maintenance import create_staff
-
-    settings = settings_and_log()
-    check_text(USERNAME=username, FULL_NAME=full_name, EMAIL=email)
-    password = _new_password(PASSWORD_VARIABLE)
-    user = run(create_staff(settings, username, password, full_name or username, email))
-    click.echo(f"{user.username} is staff now, with the user_id {user.user_id}")
-
-
-@main.command("create-service", cls=SettingsCommand, reads=LOGGED)
-@click.argument("name")
-def create_service_command(name: str) -> None:
-    """Create an account for a program that reads events, while the server runs or before its first start.
-
-    The program signs in with NAME as its username. Prompts for the password unless the environment variable
-    CINEMA_SERVICE_PASSWORD has it.
-    """
-    from cinema_grpc.cli.maintenance import create_service
-
-    settings = settings_and_log()
-    check_text(NAME=name)
-    user = run(create_service(settings, name, _new_password(SERVICE_PASSWORD_VARIABLE)))
-    click.echo(f"{user.username} is a service now, with the user_id {user.user_id}")
-
-
-@main.command("disable-account", cls=SettingsCommand, reads=LOGGED)
-@click.argument("username")
-def disable_account_command(username: str) -> None:
-    """Disable an account of any role, such as a stolen one, while servers run.
-
-    Ends its sessions and refuses sign-ins. Every server refuses its access tokens within 5 seconds.
-    """
-    user = _switch_account(username, disable=True)
-    click.echo(f"{user.username} is disabled, with the user_id {user.user_id}; running servers refuse it within 5 s")
-
-
-@main.command("enable-account", cls=SettingsCommand, reads=LOGGED)
-@click.argument("username")
-def enable_account_command(username: str) -> None:
-    """Let a disabled account sign in again. Its earlier sessions and access tokens stay revoked."""
-    user = _switch_account(username, disable=False)
-    click.echo(f"{user.username} is enabled, with the user_id {user.user_id}")
-
-
-def _switch_account(username: str, *, disable: bool) -> "User":
-    from cinema_grpc.cli.maintenance import switch_account
-
-    settings = settings_and_log()
-    check_text(USERNAME=username)
-    user = run(switch_account(settings, username, disable=disable))
-    if user is None:
-        refuse(f"there is no account named {username!r}")
-    return user
-
-
 @main.command("import", cls=SettingsCommand, reads=(*LOGGED, *STRIPE))
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Check everything, and write nothing.")
@@ -278,8 +207,5 @@ def health_command(address: str | None, ca: Path | None, server_name: str, cert:
     sys.exit(0 if status == "SERVING" else 1)
 
 
-def _new_password(variable: str) -> str:
-    """Return the password in an environment variable, or the one that a prompt asks for."""
-    password: str = os.environ.get(variable) or click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    check_text(password=password)
-    return password
+for command in ACCOUNT_COMMANDS:
+    main.add_command(command)

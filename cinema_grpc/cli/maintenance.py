@@ -96,6 +96,30 @@ async def switch_account(settings: Settings, username: str, *, disable: bool) ->
         await server.close()
 
 
+async def set_password(settings: Settings, username: str, password: str) -> User:
+    """Replace the password of an account, end its sessions, and revoke its access tokens; return it.
+
+    A disabled account stays disabled.
+
+    Raises:
+        LookupError: No account has the username.
+        BadSettings: There is no such database, or its schema is not up to date.
+        InvalidRequest: The password breaks a rule.
+        StorageUnavailable: The database failed.
+    """
+    server = _server_without_tokens(settings)
+    try:
+        check_exists(server.database)
+        await bring_up_to_date(server.database, SWITCHING_ACCOUNTS, with_migration=False)
+        user = await server.accounts.set_password(username, password)
+        if not user.disabled:  # disabling is what revokes access tokens
+            for disabled in (True, False):
+                await server.accounts.principals.set_disabled(username, disabled=disabled)
+        return user
+    finally:
+        await server.close()
+
+
 def _server_without_tokens(settings: Settings) -> CinemaServer:
     """Build a server for a command that issues no tokens and takes no payments, and so needs no keys."""
     stripe = {"payments": "simulated", "stripe_secret_key": None, "stripe_secret_key_file": None}

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -119,14 +120,47 @@ class TestDisabling:
                 assert await auth.Login(login, timeout=SECONDS).code() is grpc.StatusCode.OK
                 assert await call() is grpc.StatusCode.UNAUTHENTICATED
 
-    @pytest.mark.parametrize("command", ["disable-account", "enable-account"])
+    async def test_a_new_password(self, tmp_path: Path) -> None:
+        """Ends sessions and access tokens, and the old password is wrong. A disabled account stays disabled."""
+        old, new = "a long and private one", "a new and private one"
+        assert run(tmp_path, "create-staff", "ada", CINEMA_STAFF_PASSWORD=old).returncode == 0
+        with serving(tmp_path) as server:
+            async with grpc.aio.insecure_channel(server.address) as channel:
+                auth = auth_service_pb2_grpc.AuthServiceStub(channel)
+
+                def log_in(password: str) -> Any:
+                    return auth.Login(auth_service_pb2.LoginRequest(username="ada", password=password), timeout=SECONDS)
+
+                tokens = (await log_in(old)).tokens
+                metadata = (("authorization", f"Bearer {tokens.access_token}"),)
+                ended = run(tmp_path, "set-password", "ADA", CINEMA_NEW_PASSWORD=new)
+                assert (ended.returncode, "ada has a new password, with the user_id " in ended.stdout) == (0, True)
+                async with asyncio.timeout(5):
+                    whoami = auth_service_pb2.GetCurrentUserRequest()
+                    while await auth.GetCurrentUser(whoami, metadata=metadata).code() is grpc.StatusCode.OK:  # noqa: ASYNC110
+                        await asyncio.sleep(0.1)
+                refresh = auth_service_pb2.RefreshTokensRequest(refresh_token=tokens.refresh_token)
+                assert await auth.RefreshTokens(refresh).code() is grpc.StatusCode.UNAUTHENTICATED
+                assert await log_in(old).code() is grpc.StatusCode.UNAUTHENTICATED
+                assert await log_in(new).code() is grpc.StatusCode.OK
+                assert run(tmp_path, "disable-account", "ada").returncode == 0
+                ended = run(tmp_path, "set-password", "ada", CINEMA_NEW_PASSWORD=old)
+                assert "and is still disabled: see `cinema enable-account`" in ended.stdout
+                assert await log_in(old).code() is grpc.StatusCode.UNAUTHENTICATED
+
+    def test_a_new_password_that_is_refused(self, tmp_path: Path) -> None:
+        assert run(tmp_path, "create-staff", "ada", CINEMA_STAFF_PASSWORD="a long one").returncode == 0
+        ended = run_here(tmp_path, "set-password", "ada", CINEMA_NEW_PASSWORD="password")
+        assert (ended.returncode, "most common" in ended.stderr) == (2, True)
+
+    @pytest.mark.parametrize("command", ["set-password", "disable-account", "enable-account"])
     def test_refusals(self, tmp_path: Path, command: str) -> None:
         """One line, and no database file."""
-        ended = run_here(tmp_path, command, "ada")
+        ended = run_here(tmp_path, command, "ada", CINEMA_NEW_PASSWORD="a long one")
         assert (ended.returncode, list(tmp_path.glob("*.db"))) == (2, [])
         assert "there is no file" in ended.stderr
         assert run_here(tmp_path, "migrate").returncode == 0
-        ended = run_here(tmp_path, command, "ada")
+        ended = run_here(tmp_path, command, "ada", CINEMA_NEW_PASSWORD="a long one")
         assert (ended.returncode, ended.stderr) == (2, "cinema: there is no account named 'ada'\n")
 
 
