@@ -118,6 +118,12 @@ seat_claim = Table(
     Column("booking_id", ExactText, ForeignKey("booking.booking_id")),
     Column("block_id", ExactText, ForeignKey("seat_block.block_id")),
     CheckConstraint("(booking_id IS NULL) <> (block_id IS NULL)", name="owner"),
+    Index(
+        "seat_claim_block_id_index",  # for the foreign key, whenever a block is deleted
+        "block_id",
+        sqlite_where=text("block_id IS NOT NULL"),
+        postgresql_where=text("block_id IS NOT NULL"),
+    ),
     sqlite_with_rowid=False,
 )
 
