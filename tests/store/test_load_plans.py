@@ -5,6 +5,7 @@ from itertools import pairwise
 import asyncpg
 import pytest
 
+from cinema_grpc.adapters.database import booking_reader, desk_reader
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.postgresql import PARAMETERS
 from cinema_grpc.adapters.database.statements import read_statements
@@ -73,3 +74,37 @@ async def test_an_index_finds_lapsed_holds_on_postgresql(empty_url: str) -> None
     for index, column in (("booking_lapse_index", "hold_expire_time"), ("seat_block_lapse_index", "release_time")):
         assert f"using {index}" in steps
         assert f"Index Cond: ({column} <= " in steps
+
+
+@pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
+async def test_holds_of_all_customers_are_not_searched(empty_url: str) -> None:
+    """PostgreSQL would, if it saw no hold when it analyzed the table, and it keeps a plan for long."""
+    await make_tables(empty_url)
+    database = Database(empty_url, FakeClock())
+    await furnish(database)
+    await write(database, [booking(number, BookingStatus.CANCELLED) for number in range(2_000)])
+    connection = await asyncpg.connect(libpq_url(empty_url), server_settings=PARAMETERS)
+    await connection.execute("VACUUM ANALYZE booking")
+    await write(database, [booking(number, BookingStatus.RESERVED) for number in range(2_000, 4_000)])
+    await database.close()
+    statuses = (None, BookingStatus.RESERVED, BookingStatus.EXPIRED)
+    queries = [
+        booking_reader._page(status, of_showtime=of_showtime, after=after).postgresql
+        for status in statuses
+        for of_showtime in (False, True)
+        for after in (False, True)
+    ]
+    queries += [
+        desk_reader._page(status, of_seat=of_seat, after=after).postgresql
+        for status in statuses
+        for of_seat in (False, True)
+        for after in (False, True)
+    ]
+    for number, statement in enumerate(queries):
+        await connection.execute(f"PREPARE query_{number} AS {statement.text}")
+        nulls = ", ".join("NULL" for _ in statement.names)
+        plan = await connection.fetch(f"EXPLAIN EXECUTE query_{number} ({nulls})")
+        steps = "\n".join(row[0] for row in plan)
+        assert "booking_lapse_index" not in steps, (statement.text, steps)
+        assert "Seq Scan on booking" not in steps, (statement.text, steps)
+    await connection.close()

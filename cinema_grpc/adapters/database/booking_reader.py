@@ -137,8 +137,9 @@ def _reserved(*, after: bool) -> Subquery:
 
 def _of_user(stored: BookingStatus, *, after: bool) -> Select[Any]:
     """Select the bookings of a user with a stored status, newest first."""
-    has_status = _BOOKING.status == literal_column(f"'{stored.value}'", Text)
-    found = select(_BOOKING.booking_id).where(_BOOKING.user_id == bindparam("user_id"), has_status)
+    is_reserved = stored is BookingStatus.RESERVED
+    value = schema.RESERVED if is_reserved else literal_column(f"'{stored.value}'", Text)
+    found = select(_BOOKING.booking_id).where(_BOOKING.user_id == bindparam("user_id"), _BOOKING.status == value)
     if after:
         found = found.where(_BOOKING.booking_id < bindparam("after"))
     return found.order_by(_BOOKING.booking_id.desc())

@@ -43,7 +43,6 @@ _BY_TICKET = Query(
         schema.ticket.c.code == bindparam("code")
     )
 )
-_RESERVED = _BOOKING.status == literal_column(f"'{BookingStatus.RESERVED.value}'", Text)
 
 
 class SqlDeskReader:
@@ -132,7 +131,7 @@ def _on_hold(status: BookingStatus | None, *, of_seat: bool, after: bool) -> Sel
         select(_CLAIM.booking_id)
         .distinct()
         .join(schema.booking, _BOOKING.booking_id == _CLAIM.booking_id)
-        .where(_CLAIM.showtime_id == bindparam("showtime_id"), _RESERVED)
+        .where(_CLAIM.showtime_id == bindparam("showtime_id"), _BOOKING.status == schema.RESERVED)
     )
     if of_seat:
         found = found.where(_CLAIM.seat == bindparam("seat"))
