@@ -7,7 +7,7 @@ import time
 from cinema_grpc.application.box_office.box_office import BoxOffice
 from cinema_grpc.application.box_office.command import Command, Priority
 from cinema_grpc.application.box_office.store import BoxOfficeStore, StorageContention
-from cinema_grpc.application.errors import Overloaded
+from cinema_grpc.application.errors import Overloaded, ShuttingDown
 
 SECONDS_BETWEEN_PASSES = 1.0
 SHOWTIMES_A_PASS = 100
@@ -34,7 +34,9 @@ class HoldExpiry:
 
         Raises:
             StorageUnavailable, ShuttingDown.
+            Exception: What the first of the showtimes raised that could not be dealt with, after all others were.
         """
+        failures: list[Exception] = []
         skipped: set[str] = set()
         seen: set[str] = set()
         while showtime_ids := await self._store.showtimes_with_lapses(SHOWTIMES_A_PASS, skipped):
@@ -44,7 +46,7 @@ class HoldExpiry:
             for first in range(0, len(showtime_ids), SHOWTIMES_AT_ONCE):
                 start = time.monotonic()
                 some = showtime_ids[first : first + SHOWTIMES_AT_ONCE]
-                count = sum(await asyncio.gather(*(self._expire(each, skipped) for each in some)))
+                count = sum(await asyncio.gather(*(self._expire(each, skipped, failures) for each in some)))
                 expired += count
                 # At most half of the time is spent on expiry.
                 worked = time.monotonic() - start
@@ -52,9 +54,14 @@ class HoldExpiry:
             if not expired and len(skipped) == skipped_before:
                 break  # another replica was faster
         self._contended = {each: passes for each, passes in self._contended.items() if each in seen}
+        if failures:
+            raise failures[0]
 
-    async def _expire(self, showtime_id: str, skipped: set[str]) -> int:
-        """Expire holds of a showtime and return how many; a contended showtime is added to `skipped`."""
+    async def _expire(self, showtime_id: str, skipped: set[str], failures: list[Exception]) -> int:
+        """Expire holds of a showtime and return how many.
+
+        One that is contended is added to `skipped`, and so is one that fails, which does not keep others waiting.
+        """
         passes = self._contended.get(showtime_id, 0)
         command = Command(
             showtime_id,
@@ -65,6 +72,12 @@ class HoldExpiry:
             count = await self._box_office.execute(command)
         except (StorageContention, Overloaded):
             self._contended[showtime_id] = passes + 1
+            skipped.add(showtime_id)
+            return 0
+        except ShuttingDown:
+            raise
+        except Exception as error:  # noqa: BLE001 (raised at the end of the pass)
+            failures.append(error)
             skipped.add(showtime_id)
             return 0
         self._contended.pop(showtime_id, None)
