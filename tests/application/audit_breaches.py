@@ -38,6 +38,9 @@ def prices(text: str) -> str:
 
 
 BREACHES = {
+    "a showtime has the event that it was created, unless it is older than the events that are kept": (
+        f"UPDATE event SET type = 'SEAT_BLOCKS_CHANGED' WHERE {FIRST}"
+    ),
     "a redemption is of a ticket of its booking": (
         f"UPDATE redemption SET booking_id = '{CONFIRMED}' WHERE redemption_id = 'A6 south'"
     ),

@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cinema_grpc.adapters.database.audit import Books, Report, audit, look_over
 from cinema_grpc.adapters.database.invariants import invariants
 from tests.application.audit_breaches import BREACHES
-from tests.application.audited import a_history
+from tests.application.audited import HELD, a_history
 from tests.application.conftest import App
 from tests.database import reading, writing
 
@@ -63,6 +64,30 @@ async def test_each_breach_is_found(app: App) -> None:
     for rule, statement, report in reports:
         (finding,) = (each for each in report.findings if each.rule == rule)
         assert (finding.breaches, len(finding.examples)) == (1, 1), (rule, statement)
+
+
+async def test_showtimes_that_are_older_than_the_kept_events(app: App) -> None:
+    """Need no event of their creation; others do."""
+    await a_history(app)
+    await order(app, "DELETE FROM event", "UPDATE event_feed SET trimmed_position = 1000")
+    (rule,) = (each for each in BREACHES if each.startswith("a showtime has the event that it was created"))
+    assert rule not in broken(await audit(app.database))
+    await app.hold("A3", by="bob")
+    assert rule not in broken(await audit(app.database))
+    await order(app, "UPDATE commit_log SET decide_time = decide_time + 1000000000000000 WHERE showtime_id = 's2'")
+    (finding,) = (each for each in (await audit(app.database)).findings if each.rule == rule)
+    assert [each["showtime_id"] for each in finding.examples] == ["s2"]
+
+
+async def test_a_hold_that_lapses_while_the_audit_begins(app: App) -> None:
+    """Does not count for the limit of seats on hold: others of its customer may be held since."""
+    await a_history(app)
+    rule = "a customer has at most 10 seats of a showtime on hold"
+    async with reading(app.database) as connection:
+        await connection.exec_driver_sql(f"UPDATE booking SET seat_count = 11 WHERE booking_id = '{HELD}'")
+        now = app.clock.now()
+        assert rule in broken(await look_over(connection, now))
+        assert rule not in broken(await look_over(connection, now, now + timedelta(minutes=10)))
 
 
 async def test_a_report_names_each_breach(app: App) -> None:

@@ -113,17 +113,25 @@ async def audit(database: Database) -> Report:
     """
     now = await database.now()
     async with _snapshot(database) as connection:
+        later = await database.now()
         damage = await _damage(connection)
-        report = await look_over(connection, now)
+        report = await look_over(connection, now, later)
     return replace(report, findings=damage + report.findings)
 
 
-async def look_over(connection: AsyncConnection, now: datetime) -> Report:
-    """Return a report on the rows that a transaction sees."""
+async def look_over(connection: AsyncConnection, now: datetime, later: datetime | None = None) -> Report:
+    """Return a report on the rows that a transaction sees.
+
+    Args:
+        connection: Its connection.
+        now: A time before the rows were read; no later one is right for what must be done within seconds.
+        later: A time after that, for what ends by itself; `now` if left out.
+    """
+    times = {"now": microseconds(now), "later": microseconds(later or now)}
     findings, dialect = [], connection.dialect.name
     for each in invariants(dialect):
         query = text(f"SELECT *, count(*) OVER () AS breaches FROM ({each.breaches}) AS broken LIMIT {EXAMPLES}")  # noqa: S608 (texts of ours)
-        values = {"now": microseconds(now)} if ":now" in each.breaches else {}
+        values = {name: time for name, time in times.items() if f":{name}" in each.breaches}
         rows = [dict(row._mapping) for row in await connection.execute(query, values)]  # noqa: SLF001 (SQLAlchemy's way)
         breaches = rows[0]["breaches"] if rows else 0
         examples = [{name: value for name, value in row.items() if name != "breaches"} for row in rows]
@@ -145,6 +153,7 @@ async def _snapshot(database: Database) -> AsyncIterator[AsyncConnection]:
                 # The connections of the server have these off, for queries that read little; this reads everything.
                 for plan in ("seqscan", "bitmapscan", "hashjoin", "mergejoin"):
                     await connection.exec_driver_sql(f"SET LOCAL enable_{plan} = on")
+                await connection.exec_driver_sql("SELECT 1")  # takes the snapshot
                 yield connection
         return
     with ExitStack() as temporary:

@@ -13,11 +13,28 @@ from cinema_grpc.adapters.database.invariant import Invariant, Json
 LATEST_POSITION = timedelta(seconds=10)
 """How long an event may have no position while a server runs."""
 
+ORDER_OF_TIMES = timedelta(hours=1)
+"""By how much the times of events may differ from the order of their positions."""
+
 
 def of_events(json: Json) -> list[Invariant]:
     """Return the rules about events."""
     return [
         *_OF_ORDER,
+        Invariant(
+            "a showtime has the event that it was created, unless it is older than the events that are kept",
+            f"""
+            {_folded(json)} SELECT showtime.showtime_id
+            FROM showtime LEFT JOIN whole ON whole.showtime_id = showtime.showtime_id
+            WHERE whole.showtime_id IS NULL AND (
+                (SELECT max(trimmed_position) FROM event_feed) = 0
+                OR (SELECT min(decide_time) FROM commit_log WHERE commit_log.showtime_id = showtime.showtime_id)
+                    > {ORDER_OF_TIMES // MICROSECOND} + (SELECT min(decide_time) FROM (
+                        SELECT decide_time FROM event UNION ALL SELECT decide_time FROM event_outbox
+                    ) AS kept)
+            )
+            """,
+        ),
         Invariant(
             "folding the events gives who has which seat",
             f"{_folded(json)}, {_seats_of_feed(json)} {_difference(_SEATS_OF_FEED, _CLAIMS)}",

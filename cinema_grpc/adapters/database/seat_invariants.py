@@ -80,7 +80,7 @@ def _of_counts(json: Json) -> list[Invariant]:
             f"a customer has at most {MAXIMUM_SEATS_ON_HOLD} seats of a showtime on hold",
             f"""
             SELECT showtime_id, user_id, sum(seat_count) AS seats FROM booking
-            WHERE status = 'RESERVED' AND hold_expire_time > CAST(:now AS BIGINT)
+            WHERE status = 'RESERVED' AND hold_expire_time > CAST(:later AS BIGINT)
             GROUP BY showtime_id, user_id HAVING sum(seat_count) > {MAXIMUM_SEATS_ON_HOLD}
             """,
         ),
