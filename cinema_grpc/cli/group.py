@@ -29,6 +29,8 @@ STAFF_COMMANDS = {
     "sell": "staff",
     "block": "staff",
     "find": "staff",
+    "move": "showtime_changes",
+    "cancel-showtime": "showtime_changes",
     "void": "corrections",
     "refunds": "corrections",
     "settle": "corrections",
@@ -73,7 +75,7 @@ class AllCommands(click.Group):
         """Return a command, or None if there is none of this name."""
         if (module := CLIENT_COMMANDS.get(cmd_name)) is None:
             return super().get_command(ctx, cmd_name)
-        command: click.Command = getattr(import_module(f"cinema_grpc.cli.client.{module}"), cmd_name)
+        command: click.Command = getattr(import_module(f"cinema_grpc.cli.client.{module}"), cmd_name.replace("-", "_"))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

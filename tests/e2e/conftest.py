@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import grpc
 import pytest
@@ -67,7 +68,9 @@ def run(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedP
     )
 
 
-def run_here(folder: Path, *arguments: str, stdin: str = "", **settings: str) -> subprocess.CompletedProcess[str]:
+def run_here(
+    folder: Path, *arguments: str, stdin: str | IO[bytes] = "", **settings: str
+) -> subprocess.CompletedProcess[str]:
     """Run `cinema` to its end without a process of its own, whose start would take longer than all the rest."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

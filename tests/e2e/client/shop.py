@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from cinema_client import Client
 from cinema_client.cinema.v1 import catalog_service_pb2, showtime_pb2, showtime_service_pb2
@@ -80,7 +80,7 @@ class Person:
     shop: Shop
     folder: Path
 
-    def run(self, *arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, stdin: str | IO[bytes] = "", **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a command."""
         return run_here(
             self.folder,
@@ -99,7 +99,7 @@ class Person:
         """Return what a command writes with -o json."""
         return json.loads(self.text(*arguments, "-o", "json"))
 
-    def fails(self, code: int, *arguments: str, stdin: str = "", **environment: str) -> str:
+    def fails(self, code: int, *arguments: str, stdin: str | IO[bytes] = "", **environment: str) -> str:
         """Return the one line of a command that fails with an exit code."""
         ended = self.run(*arguments, stdin=stdin, **environment)
         assert (ended.returncode, ended.stdout) == (code, ""), ended.stderr

@@ -1,0 +1,103 @@
+"""`cinema cancel-showtime` and `move`: what the staff do when a showtime can't take place as planned."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from cinema_grpc.cli.client.arguments import Moment, timestamp
+from cinema_grpc.cli.client.session import ClientCommand, Session
+from cinema_grpc.cli.printing import plain
+
+if TYPE_CHECKING:
+    from cinema_client.cinema.v1 import showtime_pb2
+    from cinema_client.cinema.v1 import showtime_service_pb2 as pb
+
+# ruff: noqa: PLC0415 (see session.py)
+
+yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask first.")
+
+
+@click.command("cancel-showtime", cls=ClientCommand)
+@click.argument("showtime")
+@click.option("--reason", required=True, help="Why. Customers see it.")
+@yes_option
+def cancel_showtime(session: Session, showtime: str, reason: str, yes: bool) -> None:  # noqa: FBT001 (click calls it)
+    """Cancel a showtime with all of its bookings, and refund everything. For staff.
+
+    Says what that affects, and asks first. If bookings change before the answer, nothing is cancelled: run it again.
+    """
+    from cinema_client.cinema.v1.showtime_service_pb2 import CancelShowtimeRequest
+
+    request = CancelShowtimeRequest(showtime_id=showtime, reason=reason)
+    with session.client() as client:
+        _preview_and_do(session, client.showtimes.CancelShowtime, request, ("Cancel", "Cancelled"), yes=yes)
+
+
+@click.command("move", cls=ClientCommand)
+@click.argument("showtime")
+@click.argument("start", type=Moment())
+@click.option("--reason", default="", help="Why, for the log.")
+@yes_option
+def move(session: Session, showtime: str, start: datetime, reason: str, yes: bool) -> None:  # noqa: FBT001 (click calls it)
+    """Move a showtime to another START in its auditorium; bookings keep their seats. For staff.
+
+    Says what that affects, and asks first. If bookings change before the answer, nothing is moved: run it again.
+    """
+    from cinema_client.cinema.v1.showtime_service_pb2 import UpdateShowtimeRequest
+
+    from cinema_grpc.cli.client.output import moment
+
+    request = UpdateShowtimeRequest(showtime_id=showtime, start_time=timestamp(start), reason=reason)
+    request.update_mask.paths.append("start_time")
+    with session.client() as client:
+        to = f" to {moment(request.start_time)}"
+        _preview_and_do(session, client.showtimes.UpdateShowtime, request, ("Move", "Moved"), to, yes=yes)
+
+
+def _preview_and_do(
+    session: Session,
+    call: "Callable[..., pb.CancelShowtimeResponse | pb.UpdateShowtimeResponse]",
+    request: "pb.CancelShowtimeRequest | pb.UpdateShowtimeRequest",
+    verbs: tuple[str, str],
+    to: str = "",
+    *,
+    yes: bool,
+) -> None:
+    """Show what a change affects, ask, make just that change, and show the outcome."""
+    from cinema_client import CinemaError
+
+    from cinema_grpc.cli.client.output import moment
+
+    request.validate_only = True
+    preview = call(request)
+    request.validate_only, request.expected_revision = False, preview.showtime.revision
+    verb, done = verbs
+    shown = f"{plain(preview.showtime.movie.title)}, {moment(preview.showtime.start_time)}{to}"
+    if not yes:
+        click.confirm(f"{verb} {shown}? It has {_affected(preview.impact)}.", abort=True, err=True)
+    try:
+        response = call(request)
+    except CinemaError as error:
+        error.request_id = ""  # to run the command again tells whether it was carried out, without --request-id
+        raise
+    session.show(response, lambda: f"{done}: {shown}\n{_affected(response.impact)}")
+
+
+def _affected(impact: "showtime_pb2.Impact") -> str:
+    """Return what a change affects, in words."""
+    from cinema_grpc.cli.client.output import money
+
+    parts = [
+        f"{impact.confirmed_bookings} paid bookings",
+        f"{impact.reserved_bookings} unpaid ones",
+        f"{impact.seats} seats in all",
+    ]
+    if impact.payments_in_progress:
+        parts.append(f"{impact.payments_in_progress} payments under way")
+    if impact.redeemed_tickets:
+        parts.append(f"{impact.redeemed_tickets} customers who are in already")
+    if impact.refund_total.minor_units:
+        parts.append(f"{money(impact.refund_total)} to refund")
+    return ", ".join(parts)

@@ -1,0 +1,70 @@
+"""`cinema cancel-showtime` and `move`: a preview, a question, and just the change that the preview showed."""
+
+import io
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from cinema_grpc.cli.client.exit_codes import ExitCode
+from tests.e2e.client.shop import ROWS, Person, Shop
+
+REASON = ("--reason", "the projector is broken")
+
+
+class Answer(io.BytesIO):
+    """Standard input with the answer y; something happens before it is read."""
+
+    def __init__(self, happens: Callable[[], object]) -> None:
+        super().__init__(b"y\n")
+        self.happens = happens
+
+    def read1(self, size: int | None = -1) -> bytes:
+        self.happens()
+        return super().read1(size)
+
+
+class TestCancelling:
+    def test_it_says_what_that_affects_and_asks(self, shop: Shop, clerk: Person, customer: Person) -> None:
+        showtime = shop.new_showtime(ROWS)
+        held = customer.json("book", showtime.showtime_id, "A1", "A2")["booking"]["bookingId"]
+        customer.text("pay", held, "--token", "tok_visa")
+        clerk.text("book", showtime.showtime_id, "B1", "B2")
+        asked = clerk.run("cancel-showtime", showtime.showtime_id, *REASON, stdin="n\n")
+        assert asked.returncode == ExitCode.FAULT
+        affected = "1 paid bookings, 1 unpaid ones, 4 seats in all, 25.00 EUR to refund"
+        assert f"? It has {affected}. [y/N]" in asked.stderr
+        assert customer.json("bookings", held)["booking"]["status"] == "BOOKING_STATUS_CONFIRMED"
+        done = clerk.run("cancel-showtime", showtime.showtime_id, *REASON, stdin="y\n")
+        assert done.stdout.startswith(f"Cancelled: {showtime.movie.title}, ")
+        assert done.stdout.endswith(f"\n{affected}\n")
+        assert customer.json("bookings", held)["booking"]["status"] == "BOOKING_STATUS_CANCELLED"
+        again = clerk.fails(ExitCode.REFUSED, "cancel-showtime", showtime.showtime_id, *REASON, "-y")
+        assert again.startswith("cinema: SHOWTIME_CANCELLED: ")
+
+    def test_a_change_before_the_answer(self, shop: Shop, clerk: Person) -> None:
+        """Nothing is cancelled that the question did not name."""
+        showtime_id = shop.new_showtime(ROWS).showtime_id
+        answer = Answer(lambda: clerk.text("sell", showtime_id, "A1", "A2", "--tender", "cash"))
+        ended = clerk.run("cancel-showtime", showtime_id, *REASON, stdin=answer)
+        assert ended.returncode == ExitCode.REFUSED
+        assert "cinema: SHOWTIME_CHANGED: " in ended.stderr
+        assert clerk.json("seats", showtime_id)["showtime"]["status"] == "SHOWTIME_STATUS_SCHEDULED"
+
+    def test_customers_can_not(self, shop: Shop, customer: Person) -> None:
+        showtime_id = shop.new_showtime(ROWS).showtime_id
+        line = customer.fails(ExitCode.NOT_ALLOWED, "cancel-showtime", showtime_id, *REASON, "-y")
+        assert line.startswith("cinema: ROLE_REQUIRED: ")
+
+
+class TestMoving:
+    def test_a_showtime(self, shop: Shop, clerk: Person) -> None:
+        showtime = shop.new_showtime(ROWS)
+        clerk.text("sell", showtime.showtime_id, "A1", "A2", "--tender", "cash")
+        start = showtime.start_time.ToDatetime(UTC) + timedelta(minutes=30)
+        moved = clerk.json("move", showtime.showtime_id, start.isoformat(), "-y")
+        assert datetime.fromisoformat(moved["showtime"]["startTime"]) == start
+        assert moved["impact"]["confirmedBookings"] == 1
+        text = clerk.text("move", showtime.showtime_id, start.isoformat(), "--reason", "again", "-y")
+        assert text.endswith("\n1 paid bookings, 0 unpaid ones, 2 seats in all\n")
+
+    def test_a_start_that_is_no_time(self, clerk: Person) -> None:
+        assert "must be a date or a time" in clerk.run("move", "a showtime", "tomorrow").stderr
