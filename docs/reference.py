@@ -62,7 +62,8 @@ WHAT_TO_DO = {
     StatusCode.NOT_FOUND: "`ResourceInfo` names what does not exist. Look up the identifier again.",
     StatusCode.ALREADY_EXISTS: "`ResourceInfo` names what exists. Choose another name.",
     StatusCode.FAILED_PRECONDITION: "`PreconditionFailure` names the rule. Change the request or the state.",
-    StatusCode.ABORTED: "Repeat the call after the delay in `RetryInfo`, with the same `request_id`.",
+    StatusCode.ABORTED: """\
+With a `RetryInfo`, repeat the call after its delay, with the same `request_id`. Without, read again and decide.""",
     StatusCode.OUT_OF_RANGE: "Begin elsewhere, as the metadata says.",
     StatusCode.RESOURCE_EXHAUSTED: """\
 `QuotaFailure` names the limit. With a `RetryInfo`, repeat the call after its delay, with the same `request_id`.""",

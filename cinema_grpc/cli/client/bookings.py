@@ -57,7 +57,7 @@ def draw_found(found: Iterable[box_office_service_pb2.FoundBooking]) -> Renderab
     list_ = table("booking", "status", "seats", "total", right="total")
     for each in found:
         booking, customer = each.booking, each.customer
-        who = ", ".join(filter(None, (customer.username, customer.full_name, customer.email)))
+        who = ", ".join(filter(None, (customer.username, customer.full_name, customer.email, customer.user_id)))
         list_.add_row(
             Text(f"{plain(booking.booking_id)}\n").append(plain(who), "dim"),
             _status(booking),

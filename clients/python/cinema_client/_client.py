@@ -157,7 +157,8 @@ class Client(Pages):
         if another stream would end in the same way, such as after the end of the session.
 
         Args:
-            after_position: The `next_position` of the last frame that the caller has dealt with; 0 to begin.
+            after_position: The `next_position` of the last frame that the caller has dealt with; 0 to begin
+                with the first event, which is PositionTrimmed if that is no longer kept.
             types: Only events of these types; none for all.
             showtime_id: Only events of this showtime.
             cinema_id: Only events of this cinema.

@@ -11,7 +11,7 @@ import { ErrorInfoSchema } from "../gen/google/rpc/error_details_pb";
 
 const baseUrl = document.querySelector<HTMLMetaElement>("meta[name=api]")!.content;
 
-const open = createGrpcWebTransport({ baseUrl });
+const open = createGrpcWebTransport({ baseUrl, defaultTimeoutMs: 10_000 });
 export const catalog = createClient(CatalogService, open);
 export const showtimes = createClient(ShowtimeService, open);
 const auth = createClient(AuthService, open);
@@ -27,7 +27,7 @@ const authorize: Interceptor = (next) => async (request) => {
     return next(request);
   }
 };
-const signedIn = createGrpcWebTransport({ baseUrl, interceptors: [authorize], defaultTimeoutMs: 30_000 });
+const signedIn = createGrpcWebTransport({ baseUrl, interceptors: [authorize], defaultTimeoutMs: 40_000 });
 export const bookings = createClient(BookingService, signedIn);
 export const tickets = createClient(TicketService, signedIn);
 

@@ -23,7 +23,7 @@ export async function watchSeats(showtimeId: string, watcher: Watcher, signal: A
     const wait = () => setTimeout(() => silence.abort(), LONGEST_SILENCE);
     let timer = wait();
     try {
-      const options = { signal: AbortSignal.any([signal, silence.signal]) };
+      const options = { signal: AbortSignal.any([signal, silence.signal]), timeoutMs: 0 }; // a stream has no deadline
       for await (const frame of showtimes.watchSeats({ showtimeId, afterRevision }, options)) {
         clearTimeout(timer);
         timer = wait();

@@ -103,7 +103,7 @@ class CreateCinemaRequest(_message.Message):
     name: _builtins.str
     """Name: 1 to 200 characters, not blank, without control characters. Required. Normalized like the title of a movie."""
     time_zone: _builtins.str
-    """IANA time zone, such as "Europe/Berlin". Required."""
+    """IANA time zone, such as "Europe/Berlin". It never changes. Required."""
     request_id: _builtins.str
     """A UUID that the caller chooses. For at least 24 hours, a repeat with the same request_id and the same content
     returns the stored response and has no second effect; with different content it is REQUEST_ID_REUSED. A refused

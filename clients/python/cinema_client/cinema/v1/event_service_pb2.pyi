@@ -32,7 +32,9 @@ class ListEventsRequest(_message.Message):
     BOOKING_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     after_position: _builtins.int
-    """Read the events after this position. 0: from the first one; earliest_position - 1: from the oldest that is kept."""
+    """Read the events after this position. 0: from the first one, which is POSITION_TRIMMED if that is no longer kept;
+    earliest_position - 1: from the oldest that is kept.
+    """
     showtime_id: _builtins.str
     """Only events of this showtime. Empty: all."""
     cinema_id: _builtins.str
@@ -116,7 +118,9 @@ class WatchEventsRequest(_message.Message):
     BOOKING_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     after_position: _builtins.int
-    """Read the events after this position. 0: from the first one; earliest_position - 1: from the oldest that is kept."""
+    """Read the events after this position. 0: from the first one, which is POSITION_TRIMMED if that is no longer kept;
+    earliest_position - 1: from the oldest that is kept.
+    """
     showtime_id: _builtins.str
     """Only events of this showtime. Empty: all."""
     cinema_id: _builtins.str

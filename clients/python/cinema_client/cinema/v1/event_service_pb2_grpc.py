@@ -75,6 +75,7 @@ class EventServiceServicer:
         Errors:
         - INVALID_ARGUMENT INVALID_REQUEST.
         - OUT_OF_RANGE POSITION_TRIMMED: events after after_position are no longer kept, or the client reads too slowly.
+        - RESOURCE_EXHAUSTED STREAM_LIMIT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

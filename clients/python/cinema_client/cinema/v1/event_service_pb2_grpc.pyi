@@ -61,6 +61,7 @@ class EventServiceStub:
     Errors:
     - INVALID_ARGUMENT INVALID_REQUEST.
     - OUT_OF_RANGE POSITION_TRIMMED: events after after_position are no longer kept, or the client reads too slowly.
+    - RESOURCE_EXHAUSTED STREAM_LIMIT.
     """
 
 @_typing.type_check_only
@@ -96,6 +97,7 @@ class EventServiceAsyncStub(EventServiceStub):
     Errors:
     - INVALID_ARGUMENT INVALID_REQUEST.
     - OUT_OF_RANGE POSITION_TRIMMED: events after after_position are no longer kept, or the client reads too slowly.
+    - RESOURCE_EXHAUSTED STREAM_LIMIT.
     """
 
 class EventServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -140,6 +142,7 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors:
         - INVALID_ARGUMENT INVALID_REQUEST.
         - OUT_OF_RANGE POSITION_TRIMMED: events after after_position are no longer kept, or the client reads too slowly.
+        - RESOURCE_EXHAUSTED STREAM_LIMIT.
         """
 
 def add_EventServiceServicer_to_server(servicer: EventServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
