@@ -20,7 +20,8 @@ SECONDS_BETWEEN_CHECKS = 0.1
 SECONDS_BETWEEN_SEARCHES = 1.0
 """How often a process that commits nothing looks for the events of others."""
 COMMITS_A_PASS = 2_000
-"""Commits whose events get positions in one transaction."""
+"""Commits whose events get positions in one transaction, at most. After a failure it is half as many, as the database
+may have been unable to do so much in its time."""
 SECONDS_BETWEEN_FRAMES = 14.7
 """Longest time without a response on a stream. With the reading and the sending it is below 15 s."""
 EVENTS_A_TRIM = 1_000
@@ -45,6 +46,7 @@ class EventFeed:
         self._store = store
         self._seconds_between_frames = seconds_between_frames
         self._has_committed = True
+        self._commits_a_pass = COMMITS_A_PASS
         self._next_search = 0.0
         self._watchers = 0
         self._latest = 0
@@ -70,17 +72,19 @@ class EventFeed:
         now = asyncio.get_running_loop().time()
         if not self._has_committed and now < self._next_search:
             return
-        self._has_committed, given = False, COMMITS_A_PASS
+        self._has_committed, has_more = False, True
         try:
-            while given == COMMITS_A_PASS:
-                done = await self._store.give_positions(COMMITS_A_PASS)
+            while has_more:
+                done = await self._store.give_positions(self._commits_a_pass)
                 # Another process may have begun before our commit, so the next pass looks again.
                 self._has_committed |= done is None
-                given = done or 0
-                if given:
+                has_more = done == self._commits_a_pass
+                self._commits_a_pass = min(self._commits_a_pass * 2, COMMITS_A_PASS)
+                if done:
                     self._notify()
         except BaseException:
             self._has_committed = True
+            self._commits_a_pass = max(self._commits_a_pass // 2, 1)
             raise
         self._next_search = now + SECONDS_BETWEEN_SEARCHES
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -13,10 +14,12 @@ from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.event_rows import outbox_row
 from cinema_grpc.adapters.database.event_store import _GIVE_POSITIONS, SqlEventStore
 from cinema_grpc.adapters.database.sqlite_transaction import STATEMENTS
+from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.event_ports import EventFilter
+from cinema_grpc.application.events import EventFeed
 from cinema_grpc.domain.events import EventType, NewEvent
 from tests.builders import NOW, FakeClock
-from tests.database import furnish, reading, writing
+from tests.database import SHOWTIMES, furnish, reading, writing
 from tests.store.work import Meter
 
 ALL = EventFilter()
@@ -158,3 +161,35 @@ async def test_the_events_of_a_commit_are_read_once(database: Database) -> None:
                 f"EXPLAIN QUERY PLAN {STATEMENTS['add_events'].text}", {"outbox": ""}
             )
             assert "MATERIALIZE change" in [row.detail for row in plan]
+
+
+class SlowStore(SqlEventStore):
+    """A database whose statements end in time only if they are for a few commits."""
+
+    most = 100
+
+    async def give_positions(self, limit: int) -> int | None:
+        self.asked = limit
+        if limit > self.most:
+            raise StorageUnavailable
+        return await super().give_positions(limit)
+
+
+async def test_a_backlog_that_is_too_much_for_one_transaction(shared: Database) -> None:
+    """Is worked off in smaller ones, which grow again."""
+    await write(shared, *((at, "s1", at, 1) for at in range(1, 251)))
+    store = SlowStore(shared)
+    feed = EventFeed(store)
+    for _ in range(5):  # from 2,000 to 62 commits
+        with pytest.raises(StorageUnavailable):
+            await feed.run_pass()
+    for _ in range(10):
+        with suppress(StorageUnavailable):
+            await feed.run_pass()
+    assert await store.latest_position() == 250 + len(SHOWTIMES)
+    store.most = 2_000
+    for at in range(251, 260):
+        await write(shared, (at, "s1", at, 1))
+        feed.note_commit()
+        await feed.run_pass()
+    assert store.asked == 2_000
