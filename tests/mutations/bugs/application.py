@@ -280,4 +280,11 @@ MUTATIONS = (
         ),
         ("tests/application/test_seat_watch.py::test_one_that_is_evicted_again_while_it_is_loaded",),
     ),
+    mutation(
+        "a showtime that can't be loaded ends the pass of hold expiry",
+        "cinema_grpc/application/expiry.py",
+        "            failures.append(error)\n",
+        "            raise\n",
+        "tests/application/test_hold_expiry.py",
+    ),
 )

@@ -133,4 +133,25 @@ MUTATIONS = (
         "ENTRIES_AT_ONCE = 1\n",
         "tests/adapters/test_simulated_payments.py",
     ),
+    mutation(
+        "a repeated import puts cancelled showtimes on sale again",
+        "cinema_grpc/application/import_plan.py",
+        "                starts.append(each.start_time)\n",
+        "                pass\n",
+        "tests/e2e/test_import.py",
+    ),
+    mutation(
+        "a block is deleted only after a search through all claims",
+        f"{DATABASE}/migrations/versions/2005_index_claims_of_blocks.py",
+        "op.create_index(",
+        "(lambda *_, **__: None)(",
+        "tests/store/test_foreign_keys.py",
+    ),
+    mutation(
+        "PostgreSQL finds bookings of a showtime by the holds of all customers",
+        f"{DATABASE}/desk_reader.py",
+        "_BOOKING.status == schema.RESERVED",
+        'text(f"booking.{schema.ON_HOLD}")',
+        "tests/store/test_load_plans.py",
+    ),
 )
