@@ -56,6 +56,7 @@ async def test_what_the_program_writes_has_no_breach(app: App) -> None:
     assert "No breaches." in report.describe()
 
 
+@pytest.mark.no_cover
 async def test_each_breach_is_found(app: App) -> None:
     """By its rule, once; each statement is undone again."""
     await a_history(app)

@@ -111,6 +111,7 @@ async def test_guesses_from_many_networks_share_the_limit_of_the_account(replica
     assert await replicas.guesses("ada", "198.51.100.0", 2) == 1
 
 
+@pytest.mark.no_cover
 async def test_guesses_from_elsewhere_lock_no_customer_out(replicas: Replicas) -> None:
     """Neither from a network they have used before, nor from a new one, however long the guessing continues."""
     assert await replicas.signs_in("ada", HOME)

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from tests.domain.gap_box import SEATS, SECTIONS, STEPS, Box, Step, step
 CHANGES = st.tuples(st.just("change"), st.integers(0, len(SEATS) - 1), st.integers(1, 3), st.integers(0, 9))
 
 
+@pytest.mark.no_cover
 @settings(max_examples=200, deadline=None)
 @given(st.lists(STEPS | CHANGES, min_size=5, max_size=25))
 def test_the_paid_bookings_obey_the_gap_rule_alone(steps: list[Step]) -> None:

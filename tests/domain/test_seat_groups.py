@@ -56,6 +56,7 @@ def a_showtime_with(length: int, run: range, before: str, after: str) -> Showtim
     return showtime
 
 
+@pytest.mark.no_cover
 def test_a_run_seats_every_party_that_fits() -> None:
     """By exhaustion: a run of n free seats has a legal choice of k side by side for every k <= n."""
     checked = 0
@@ -83,6 +84,7 @@ def is_legal(showtime: Showtime, choice: range, seats: OwnSeats) -> bool:
 
 @pytest.mark.parametrize("policy", SeatGapPolicy)
 @pytest.mark.parametrize("aisle", [0, 3])
+@pytest.mark.no_cover
 def test_finds_what_is_legal_and_nothing_else(policy: SeatGapPolicy, aisle: int) -> None:
     """In every row of up to nine seats, free or taken."""
     for length in range(1, 10):

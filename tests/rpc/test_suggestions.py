@@ -165,6 +165,7 @@ class TestState:
 
 
 @pytest.mark.parametrize("policy", [showtime_pb2.SEAT_GAP_POLICY_REFUSE, showtime_pb2.SEAT_GAP_POLICY_ALLOW])
+@pytest.mark.no_cover
 async def test_every_option_is_accepted_at_its_revision(
     database_url: str, policy: showtime_pb2.SeatGapPolicy.ValueType
 ) -> None:

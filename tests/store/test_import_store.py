@@ -127,6 +127,7 @@ async def calls_to_plan(url: str, files: list[Path]) -> int:
     return calls
 
 
+@pytest.mark.no_cover
 async def test_long_price_lists_do_not_slow_the_transaction_down(database_url: str, tmp_path: Path) -> None:
     """Others wait for it. Neither new showtimes nor those that are there cost more with 60 prices than with one."""
     short = await calls_to_plan(database_url, write(tmp_path, SHOWTIMES))
