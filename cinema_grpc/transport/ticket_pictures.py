@@ -1,10 +1,13 @@
 """QR codes of tickets."""
 
+from functools import lru_cache
 from io import BytesIO
 
 import segno
 
 PIXELS_A_MODULE = 8
+CACHED_PICTURES = 1_000
+"""Pictures that are kept, of 1 to 4 KB: drawing one takes some 10 ms of the event loop, and apps ask again."""
 
 
 def draw_svg(code: str) -> bytes:
@@ -17,6 +20,7 @@ def draw_png(code: str) -> bytes:
     return _draw(code, "png")
 
 
+@lru_cache(maxsize=CACHED_PICTURES)
 def _draw(code: str, kind: str) -> bytes:
     """Return a picture of a QR code with error correction M, which still reads with 15% of it damaged."""
     picture = BytesIO()
