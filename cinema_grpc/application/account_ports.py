@@ -72,8 +72,8 @@ class AccountStore(Protocol):
         """
         ...
 
-    async def set_password_hash(self, user_id: str, password_hash: str) -> None:
-        """Replace the password hash of an account, and end its sessions."""
+    async def set_password_hash(self, user_id: str, password_hash: str, *, revoke: bool = False) -> None:
+        """Replace the password hash of an account, and end its sessions; also revoke its access tokens if `revoke`."""
         ...
 
     async def disable(self, user_id: str) -> None:
@@ -85,7 +85,7 @@ class AccountStore(Protocol):
         ...
 
     async def revoked(self) -> list[str]:
-        """Return the user_id of each account that was ever disabled."""
+        """Return the user_id of each account whose access tokens were ever revoked."""
         ...
 
 

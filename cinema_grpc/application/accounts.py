@@ -158,8 +158,14 @@ class Accounts:
         user, password = await self.principals.user(user_id), normalize_password(new_password)
         return password_violations(password, "new_password", user.username, user.email, self._commonest)
 
-    async def set_password(self, username: str, password: str) -> User:
+    async def set_password(self, username: str, password: str, *, revoke_tokens: bool = False) -> User:
         """Replace the password of an account and end its sessions, on behalf of the operator.
+
+        Args:
+            username: The account.
+            password: The new password.
+            revoke_tokens: Whether to revoke its access tokens too, which servers refuse once they have evicted the
+                user.
 
         Raises:
             LookupError: The account does not exist.
@@ -171,7 +177,7 @@ class Accounts:
         user, _ = found
         password = normalize_password(password)
         _refuse(password_violations(password, "password", user.username, user.email, self._commonest))
-        await self._store.set_password_hash(user.user_id, await self._hasher.hash(password, ""))
+        await self._store.set_password_hash(user.user_id, await self._hasher.hash(password, ""), revoke=revoke_tokens)
         self._log("password set, sessions ended", user_id=user.user_id)
         return user
 

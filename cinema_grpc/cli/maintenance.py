@@ -111,11 +111,7 @@ async def set_password(settings: Settings, username: str, password: str) -> User
     try:
         check_exists(server.database)
         await bring_up_to_date(server.database, SWITCHING_ACCOUNTS, with_migration=False)
-        user = await server.accounts.set_password(username, password)
-        if not user.disabled:  # disabling is what revokes access tokens
-            for disabled in (True, False):
-                await server.accounts.principals.set_disabled(username, disabled=disabled)
-        return user
+        return await server.accounts.set_password(username, password, revoke_tokens=True)
     finally:
         await server.close()
 

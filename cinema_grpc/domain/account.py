@@ -41,7 +41,8 @@ class User:
     Attributes:
         email: May be empty for staff; empty for services.
         disabled: Whether sign-ins and access tokens are refused.
-        revoke_time: When the account was last disabled; access tokens issued before that stay invalid.
+        revoke_time: When the account was last disabled, or given a password by an operator; access tokens issued before
+            that stay invalid.
     """
 
     user_id: str

@@ -110,6 +110,15 @@ async def test_a_new_password_hash_replaces_that_of_one_account(store: SqlAccoun
     assert await store.find_by_username("grace") == (GRACE, "hash of grace")
 
 
+async def test_a_new_password_hash_of_an_operator_revokes_access_tokens(store: SqlAccountStore) -> None:
+    """Without disabling the account in between."""
+    await store.add(ADA, "hash of ada")
+    await store.add(GRACE, "hash of grace")
+    await store.set_password_hash("user-1", "new hash", revoke=True)
+    assert await store.find("user-1") == replace(ADA, revoke_time=NOW)
+    assert await store.revoked() == ["user-1"]
+
+
 async def test_who_hangs_up_leaves_a_whole_account_and_a_store_that_works(store: SqlAccountStore) -> None:
     adding = asyncio.create_task(store.add(ADA, "hash"))
     await asyncio.sleep(0)

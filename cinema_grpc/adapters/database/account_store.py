@@ -86,26 +86,37 @@ class SqlAccountStore:
 
         return await self._database.transact(begin, on_commit=lambda begun: on_commit() if begun else None)
 
-    async def set_password_hash(self, user_id: str, password_hash: str) -> None:
-        """Replace the password hash of an account, and end its sessions."""
+    async def set_password_hash(self, user_id: str, password_hash: str, *, revoke: bool = False) -> None:
+        """Replace the password hash of an account, and end its sessions.
+
+        Args:
+            user_id: The account.
+            password_hash: The new hash.
+            revoke: Whether to revoke the access tokens that were issued before now, too.
+        """
 
         def replace(connection: Connection) -> None:
             _set_password_hash(connection, user_id, password_hash)
             _end_sessions(connection, user_id)
+            if revoke:
+                self._revoke_tokens(connection, user_id)
 
         await self._database.transact(replace)
 
     async def disable(self, user_id: str) -> None:
         """Disable an account, end its sessions, and revoke the access tokens that were issued before now."""
-        this = account.c.user_id == user_id
 
         def disable(connection: Connection) -> None:
-            connection.execute(update(account).where(this).values(disabled=True))
-            now = self._database.time(connection)  # after the row is locked
-            connection.execute(update(account).where(this).values(revoke_time=now))
+            connection.execute(update(account).where(account.c.user_id == user_id).values(disabled=True))
+            self._revoke_tokens(connection, user_id)
             _end_sessions(connection, user_id)
 
         await self._database.transact(disable)
+
+    def _revoke_tokens(self, connection: Connection, user_id: str) -> None:
+        """Revoke the access tokens of an account, whose row is locked."""
+        now = self._database.time(connection)
+        connection.execute(update(account).where(account.c.user_id == user_id).values(revoke_time=now))
 
     async def enable(self, user_id: str) -> None:
         """Enable an account. Revoked access tokens stay revoked."""
