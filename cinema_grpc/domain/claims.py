@@ -45,7 +45,7 @@ class BestSeats:
     allow_split: bool = False
 
 
-def choose(
+def priced_seats(
     terms: Terms,
     selection: Selection,
     most: int,
@@ -54,7 +54,7 @@ def choose(
     free: bool = False,
     claimed: Sequence[BookedSeat] = (),
 ) -> tuple[tuple[int, ...], tuple[BookedSeat, ...]]:
-    """Return the positions of the seats, in row order, and the seats with their prices.
+    """Check a selection, and return the positions of its seats, in row order, and the seats with their prices.
 
     Args:
         terms: The showtime's.

@@ -10,8 +10,8 @@ from cinema_grpc.domain.booking_errors import (
     ShowtimeCancelled,
     ShowtimeEnded,
 )
-from cinema_grpc.domain.claims import Owner, Selection, choose
-from cinema_grpc.domain.gap_rule import OwnSeats
+from cinema_grpc.domain.claims import Owner, Selection, priced_seats
+from cinema_grpc.domain.gap_rule import CustomerView
 from cinema_grpc.domain.sale import Sale, Tender
 from cinema_grpc.domain.showtime import Showtime
 from cinema_grpc.domain.terms import ShowtimeStatus, Terms
@@ -50,7 +50,7 @@ def sell(
 
     Raises:
         ShowtimeCancelled, ShowtimeEnded.
-        InvalidRequest, SeatNotFound, TicketTypeNotOffered, SeatsUnavailable, AccessibleOnly: See claims.choose.
+        InvalidRequest, SeatNotFound, TicketTypeNotOffered, SeatsUnavailable, AccessibleOnly: See claims.priced_seats.
         HouseSeatsUnavailable: Instead of SeatsUnavailable, if `use_house_seats` would free some of the seats.
         SingleSeatGap: It would strand single seats.
     """
@@ -58,15 +58,15 @@ def sell(
     owner = showtime.owner_at(now, house_is_free=use_house_seats)
     free = sale.tender is Tender.COMPLIMENTARY
     try:
-        positions, seats = choose(showtime.terms, selection, MAXIMUM_SEATS_A_SALE, owner, free=free)
+        positions, seats = priced_seats(showtime.terms, selection, MAXIMUM_SEATS_A_SALE, owner, free=free)
     except SeatsUnavailable as refusal:
         _check_house_seats(showtime, refusal.seats, now)
         raise
     if not allow_gap:
         # It is paid for at once, so it is also judged as at a payment: without the customer's holds, which may never be
         # paid for. What it relies on is not kept, since no other payment depends on it.
-        showtime.check_gaps(positions, OwnSeats(user_id, owner))
-        showtime.check_gaps(positions, OwnSeats(user_id, _without_holds_of(user_id, owner)))
+        showtime.check_gaps(positions, CustomerView(user_id, owner))
+        showtime.check_gaps(positions, CustomerView(user_id, _without_holds_of(user_id, owner)))
     showtime.vacate(positions)
     return showtime.put(
         Booking(

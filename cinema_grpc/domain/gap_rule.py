@@ -33,8 +33,8 @@ from cinema_grpc.domain.seating import SeatPlan
 
 
 @dataclass(frozen=True, slots=True)
-class OwnSeats:
-    """The seats of a showtime, as seen by one customer.
+class CustomerView:
+    """Who has each seat of a showtime, and which seats are one customer's own.
 
     Attributes:
         user_id: The customer.
@@ -50,7 +50,7 @@ class OwnSeats:
         return owner if isinstance(owner, Booking) and owner.user_id == self.user_id else None
 
 
-def check_hold(plan: SeatPlan, chosen: Sequence[int], seats: OwnSeats) -> tuple[Reliance, ...]:
+def check_hold(plan: SeatPlan, chosen: Sequence[int], seats: CustomerView) -> tuple[Reliance, ...]:
     """Check a new booking, and return what it relies on.
 
     Args:
@@ -77,7 +77,9 @@ def check_hold(plan: SeatPlan, chosen: Sequence[int], seats: OwnSeats) -> tuple[
     return _reliances(plan, chosen, seats) if own else ()
 
 
-def check_payment(plan: SeatPlan, paying: Booking, bookings: Iterable[Booking], seats: OwnSeats, now: datetime) -> None:
+def check_payment(
+    plan: SeatPlan, paying: Booking, bookings: Iterable[Booking], seats: CustomerView, now: datetime
+) -> None:
     """Judge a booking again that is to be paid for.
 
     Args:
@@ -103,7 +105,7 @@ def check_payment(plan: SeatPlan, paying: Booking, bookings: Iterable[Booking], 
         raise GapLeftByPayment(paying.booking_id, [plan.labels[each] for each in stranded])
 
 
-def _reliances(plan: SeatPlan, chosen: Sequence[int], seats: OwnSeats) -> tuple[Reliance, ...]:
+def _reliances(plan: SeatPlan, chosen: Sequence[int], seats: CustomerView) -> tuple[Reliance, ...]:
     """Return the stretches that a new booking takes seats from and that hold seats of its customer."""
 
     def open_to_customer(position: int) -> bool:
@@ -122,7 +124,7 @@ def _reliances(plan: SeatPlan, chosen: Sequence[int], seats: OwnSeats) -> tuple[
 
 
 def _blocking_payment(
-    plan: SeatPlan, paying: Booking, relying: Sequence[Booking], seats: OwnSeats
+    plan: SeatPlan, paying: Booking, relying: Sequence[Booking], seats: CustomerView
 ) -> tuple[list[int], str | None]:
     """Return the positions of the single seats that a payment would leave, in row order.
 
@@ -154,7 +156,7 @@ def _blocking_payment(
 class _Kept:
     """Returns whether a seat of the customer counts: it is paid for, or belongs to one of the bookings `also`."""
 
-    seats: OwnSeats
+    seats: CustomerView
     also: Collection[str]
 
     def __call__(self, position: int) -> bool:
@@ -195,7 +197,7 @@ def _stranded_in(plan: SeatPlan, chosen: Sequence[int], stretch: range, taken: C
     return plan.stranded(chosen, lambda position: position in stretch and position not in taken)
 
 
-def _is_single(plan: SeatPlan, position: int, seats: OwnSeats, kept: _Kept) -> bool:
+def _is_single(plan: SeatPlan, position: int, seats: CustomerView, kept: _Kept) -> bool:
     """Return whether a seat is free or held by the customer, and none beside it is."""
 
     def is_others(each: int) -> bool:

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 from cinema_grpc.domain.booking import MAXIMUM_SEATS_A_BOOKING, Booking, BookingStatus
 from cinema_grpc.domain.booking_errors import HoldExtensionLimit, SalesClosed, ShowtimeCancelled
-from cinema_grpc.domain.claims import BestSeats, Owner, Selection, choose
-from cinema_grpc.domain.gap_rule import OwnSeats
+from cinema_grpc.domain.claims import BestSeats, Owner, Selection, priced_seats
+from cinema_grpc.domain.gap_rule import CustomerView
 from cinema_grpc.domain.showtime import Showtime
 from cinema_grpc.domain.suggestions import pick
 from cinema_grpc.domain.terms import ShowtimeStatus, Terms
@@ -32,7 +32,7 @@ def hold(
 
     Raises:
         ShowtimeCancelled; SalesClosed: The showtime has started.
-        InvalidRequest, SeatNotFound, TicketTypeNotOffered, SeatsUnavailable, AccessibleOnly: See claims.choose.
+        InvalidRequest, SeatNotFound, TicketTypeNotOffered, SeatsUnavailable, AccessibleOnly: See claims.priced_seats.
         NoCategoryOffers, NoSeatsTogether: See suggestions.pick. With BestSeats, none of the line above.
         HoldLimit: The customer would have more than 10 seats on hold here, or too many over all showtimes.
         TooManyUnpaidHolds: The customer has to wait, after too many holds here that ended unpaid.
@@ -46,9 +46,9 @@ def hold(
     owner = showtime.owner_at(now)
     if isinstance(selection, BestSeats):
         selection = pick(terms, lambda position: owner(position) is None, selection)
-    positions, seats = choose(terms, selection, MAXIMUM_SEATS_A_BOOKING, owner)
+    positions, seats = priced_seats(terms, selection, MAXIMUM_SEATS_A_BOOKING, owner)
     showtime.unpaid_holds.check(user_id, len(seats), held_elsewhere, limits, now)
-    relied_on = showtime.check_gaps(positions, OwnSeats(user_id, owner))
+    relied_on = showtime.check_gaps(positions, CustomerView(user_id, owner))
     showtime.vacate(positions)
     return showtime.put(
         Booking(
@@ -76,13 +76,13 @@ def change_seats(
 ) -> Booking:
     """Replace the seats of a RESERVED booking, all or none, judged with its own seats as free.
 
-    A seat that stays with its ticket type keeps its price, see claims.choose. `selection.wheelchair` does not matter:
-    the booking stays as it was made. `held_elsewhere` is as for `hold`.
+    A seat that stays with its ticket type keeps its price, see claims.priced_seats. `selection.wheelchair` does not
+    matter: the booking stays as it was made. `held_elsewhere` is as for `hold`.
 
     Raises:
         BookingNotFound, NotBookingOwner.
         ShowtimeCancelled, HoldExpired, BookingNotReserved, PaymentInProgress, SalesClosed: See Booking.check_payable.
-        InvalidRequest, SeatNotFound, TicketTypeNotOffered, SeatsUnavailable, AccessibleOnly: See claims.choose.
+        InvalidRequest, SeatNotFound, TicketTypeNotOffered, SeatsUnavailable, AccessibleOnly: See claims.priced_seats.
         HoldLimit, SingleSeatGap: As for `hold`.
     """
     booking = showtime.booking(booking_id, user_id)
@@ -94,13 +94,13 @@ def change_seats(
         return None if found is booking else found
 
     selection = replace(selection, wheelchair=booking.wheelchair)
-    positions, seats = choose(showtime.terms, selection, MAXIMUM_SEATS_A_BOOKING, owner, claimed=booking.seats)
+    positions, seats = priced_seats(showtime.terms, selection, MAXIMUM_SEATS_A_BOOKING, owner, claimed=booking.seats)
     more = len(seats) - len(booking.seats)
     if more > 0:
         showtime.unpaid_holds.check(user_id, more, held_elsewhere, replace(limits, unpaid_holds=0), now)
     relied_on = booking.relied_on
     if {seat.label for seat in seats} != set(booking.labels):
-        relied_on = showtime.check_gaps(positions, OwnSeats(user_id, owner))
+        relied_on = showtime.check_gaps(positions, CustomerView(user_id, owner))
     showtime.vacate(positions, keep=booking)
     changed = replace(booking, seats=seats, relied_on=relied_on)
     # Else it would be written, and previews that others have seen would be of an old revision.

@@ -16,7 +16,7 @@ from cinema_grpc.domain.cancellation import cancel
 from cinema_grpc.domain.charging import with_payment_opened
 from cinema_grpc.domain.claims import Owner
 from cinema_grpc.domain.errors import BookingNotFound, SeatNotFound
-from cinema_grpc.domain.gap_rule import OwnSeats, check_hold, check_payment
+from cinema_grpc.domain.gap_rule import CustomerView, check_hold, check_payment
 from cinema_grpc.domain.terms import SeatBlock, SeatBlockKind, SeatGapPolicy, Terms, without_seats
 from cinema_grpc.domain.unpaid_holds import UnpaidHolds
 
@@ -198,7 +198,7 @@ class Showtime:
         if companions := [plan.labels[position] for position in misused if position in plan.space_of]:
             raise AccessibleOnly(companions)
         if self.terms.seat_gap_policy is SeatGapPolicy.REFUSE:
-            own = OwnSeats(user_id, self.owner_at(now))
+            own = CustomerView(user_id, self.owner_at(now))
             check_payment(plan, booking, self._bookings.values(), own, now)
         return self.put(with_payment_opened(booking, attempt_id, now, request))
 
@@ -244,7 +244,7 @@ class Showtime:
             self.replace_terms(replace(self.terms, blocks=blocks))
         return len(lapsed[:limit]) + dropped
 
-    def check_gaps(self, positions: Sequence[int], seats: OwnSeats) -> tuple[Reliance, ...]:
+    def check_gaps(self, positions: Sequence[int], seats: CustomerView) -> tuple[Reliance, ...]:
         """Check that taking positions strands no single seat, if the showtime refuses that; see gap_rule.check_hold.
 
         Raises:

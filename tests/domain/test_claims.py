@@ -15,7 +15,7 @@ from cinema_grpc.domain.booking_errors import (
     SingleSeatGap,
     TicketTypeNotOffered,
 )
-from cinema_grpc.domain.claims import Selection, choose
+from cinema_grpc.domain.claims import Selection, priced_seats
 from cinema_grpc.domain.errors import InvalidRequest, SeatNotFound
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.pricing import PriceLine, PriceList
@@ -43,7 +43,7 @@ TERMS = replace(some_terms(), seat_plan=PLAN, prices=PRICES)
 
 def chosen(*seats: str, ticket_types: tuple[str, ...] = (), most: int = 10, free: bool = False) -> list[BookedSeat]:
     """Return the seats of a claim on an empty showtime."""
-    positions, booked = choose(TERMS, Selection(seats, ticket_types), most, lambda _: None, free=free)
+    positions, booked = priced_seats(TERMS, Selection(seats, ticket_types), most, lambda _: None, free=free)
     assert [PLAN.labels[position] for position in positions] == [seat.label for seat in booked]
     return list(booked)
 

@@ -7,7 +7,7 @@ from itertools import pairwise, product
 import pytest
 
 from cinema_grpc.domain.booking_errors import SingleSeatGap
-from cinema_grpc.domain.gap_rule import OwnSeats
+from cinema_grpc.domain.gap_rule import CustomerView
 from cinema_grpc.domain.seat_groups import Party
 from cinema_grpc.domain.seating import MAXIMUM_COMPANIONS, SeatArea, SeatPlan, SeatRow, WheelchairSpace
 from cinema_grpc.domain.showtime import Showtime
@@ -64,7 +64,7 @@ def test_a_run_seats_every_party_that_fits() -> None:
         showtime = a_showtime_with(length, run, before, after)
         if showtime is None:
             continue
-        seats = OwnSeats("bob", showtime.owner_at(NOW))
+        seats = CustomerView("bob", showtime.owner_at(NOW))
         free = [seats.owner(position) is None for position in range(length)]
         assert showtime.terms.seat_plan.run(run.start, free.__getitem__) == (run.start, run.stop)
         for size in range(1, len(run) + 1):
@@ -74,7 +74,7 @@ def test_a_run_seats_every_party_that_fits() -> None:
     assert checked > 20_000
 
 
-def is_legal(showtime: Showtime, choice: range, seats: OwnSeats) -> bool:
+def is_legal(showtime: Showtime, choice: range, seats: CustomerView) -> bool:
     try:
         showtime.check_gaps(choice, seats)
     except SingleSeatGap:

@@ -225,7 +225,7 @@ MUTATIONS = (
     mutation(
         "the gap rule at the counter counts on holds that may never be paid for",
         f"{DOMAIN}/counter.py",
-        "        showtime.check_gaps(positions, OwnSeats(user_id, _without_holds_of(user_id, owner)))\n",
+        "        showtime.check_gaps(positions, CustomerView(user_id, _without_holds_of(user_id, owner)))\n",
         "",
         "tests/domain/test_counter.py::test_the_gap_rule_does_not_count_on_holds",
     ),
