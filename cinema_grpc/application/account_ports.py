@@ -84,8 +84,8 @@ class AccountStore(Protocol):
         """Enable an account. Revoked access tokens stay revoked."""
         ...
 
-    async def revoked(self) -> list[str]:
-        """Return the user_id of each account whose access tokens were ever revoked."""
+    async def revoked(self, within: timedelta) -> list[str]:
+        """Return the user_id of each account whose access tokens were revoked within some time until now."""
         ...
 
 

@@ -58,7 +58,7 @@ class Accounts:
         commonest: Set[str],
     ) -> None:
         """Create the service; `commonest` are the passwords refused as too common, in lower case."""
-        self.principals = Principals(store, security_log)
+        self.principals = Principals(store, clock, security_log)
         self._store = store
         self._hasher = hasher
         self._tokens = tokens
@@ -158,8 +158,10 @@ class Accounts:
         user, password = await self.principals.user(user_id), normalize_password(new_password)
         return password_violations(password, "new_password", user.username, user.email, self._commonest)
 
-    async def set_password(self, username: str, password: str, *, revoke_tokens: bool = False) -> User:
+    async def set_password(self, username: str, password: str, *, revoke_tokens: bool = False) -> User | None:
         """Replace the password of an account and end its sessions, on behalf of the operator.
+
+        Returns None if no account has the username.
 
         Args:
             username: The account.
@@ -168,12 +170,11 @@ class Accounts:
                 user.
 
         Raises:
-            LookupError: The account does not exist.
             InvalidRequest: The password breaks a rule.
         """
         found = await self._store.find_by_username(username)
         if found is None:
-            raise LookupError(f"there is no account named {username!r}")
+            return None
         user, _ = found
         password = normalize_password(password)
         _refuse(password_violations(password, "password", user.username, user.email, self._commonest))

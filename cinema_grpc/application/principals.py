@@ -1,23 +1,28 @@
 """Which principals may call: users that exist and whose access tokens were not revoked."""
 
 from collections import OrderedDict
+from datetime import timedelta
 from typing import NoReturn
 
 from cinema_grpc.application.account_ports import AccountStore, Principal, SecurityLog
+from cinema_grpc.application.clock import Clock
 from cinema_grpc.application.errors import TokenInvalid
 from cinema_grpc.domain.account import User
 
 CACHED_USERS = 10_000
+REVOKED_FOR = timedelta(hours=2)
+"""How long users stay out of the cache after their access tokens were revoked: longer than these are valid."""
 SECONDS_BETWEEN_EVICTIONS = 1.5
 """Seconds between two evictions of revoked users. A server refuses a revoked access token within two of them, while it
 reaches the database."""
 
 
 class Principals:
-    """Checks principals, with a cache of users that were never disabled; disables and enables accounts."""
+    """Checks principals, with a cache of users whose tokens were not revoked; disables and enables accounts."""
 
-    def __init__(self, store: AccountStore, security_log: SecurityLog) -> None:
+    def __init__(self, store: AccountStore, clock: Clock, security_log: SecurityLog) -> None:
         self._store = store
+        self._clock = clock
         self._log = security_log
         self._cached: OrderedDict[str, None] = OrderedDict()  # by user_id, least recently used first
 
@@ -51,9 +56,9 @@ class Principals:
     def cache(self, user: User) -> None:
         """Cache a user, whose access tokens then pass without a read.
 
-        A user who was ever disabled is not cached: each token must be compared with `revoke_time`.
+        A user whose tokens were revoked lately is not cached: each token must be compared with `revoke_time`.
         """
-        if user.revoke_time is not None:
+        if user.revoke_time is not None and self._clock.now() < user.revoke_time + REVOKED_FOR:
             return
         self._cached[user.user_id] = None
         self._cached.move_to_end(user.user_id)
@@ -61,12 +66,12 @@ class Principals:
             self._cached.popitem(last=False)
 
     async def evict_revoked(self) -> None:
-        """Evict the users whose accounts were ever disabled, by any process.
+        """Evict the users whose access tokens were revoked lately, by any process.
 
         Raises:
             StorageUnavailable: The database can't be reached.
         """
-        for user_id in await self._store.revoked():
+        for user_id in await self._store.revoked(REVOKED_FOR):
             self._cached.pop(user_id, None)
 
     async def set_disabled(self, username: str, *, disabled: bool) -> User | None:

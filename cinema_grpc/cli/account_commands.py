@@ -65,10 +65,9 @@ def set_password_command(username: str) -> None:
 
     settings = settings_and_log()
     check_text(USERNAME=username)
-    try:
-        user = run(set_password(settings, username, _new_password(NEW_PASSWORD_VARIABLE)))
-    except LookupError as error:
-        refuse(str(error))
+    user = run(set_password(settings, username, _new_password(NEW_PASSWORD_VARIABLE)))
+    if user is None:
+        refuse(f"there is no account named {username!r}")
     disabled = ", and is still disabled: see `cinema enable-account`" if user.disabled else ""
     click.echo(f"{user.username} has a new password, with the user_id {user.user_id}{disabled}")
 

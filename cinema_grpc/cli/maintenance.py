@@ -96,13 +96,15 @@ async def switch_account(settings: Settings, username: str, *, disable: bool) ->
         await server.close()
 
 
-async def set_password(settings: Settings, username: str, password: str) -> User:
-    """Replace the password of an account, end its sessions, and revoke its access tokens; return it.
+async def set_password(settings: Settings, username: str, password: str) -> User | None:
+    """Replace the password of an account, end its sessions, and revoke its access tokens.
 
     A disabled account stays disabled.
 
+    Returns:
+        The account; None if no account has the username.
+
     Raises:
-        LookupError: No account has the username.
         BadSettings: There is no such database, or its schema is not up to date.
         InvalidRequest: The password breaks a rule.
         StorageUnavailable: The database failed.

@@ -116,7 +116,9 @@ async def test_a_new_password_hash_of_an_operator_revokes_access_tokens(store: S
     await store.add(GRACE, "hash of grace")
     await store.set_password_hash("user-1", "new hash", revoke=True)
     assert await store.find("user-1") == replace(ADA, revoke_time=NOW)
-    assert await store.revoked() == ["user-1"]
+    assert await store.revoked(timedelta(seconds=1)) == ["user-1"]
+    store._database.clock.advance(timedelta(seconds=1))  # type: ignore[union-attr] # a FakeClock
+    assert await store.revoked(timedelta(seconds=1)) == []
 
 
 async def test_who_hangs_up_leaves_a_whole_account_and_a_store_that_works(store: SqlAccountStore) -> None:

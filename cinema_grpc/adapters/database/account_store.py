@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
+from datetime import timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import BigInteger, bindparam, delete, insert, select, update
 from sqlalchemy.engine import Connection
 
+from cinema_grpc.adapters.database.column_types import MICROSECOND
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.schema import account, session
 from cinema_grpc.adapters.database.statements import Query
@@ -23,7 +25,8 @@ USER = [account.c[each.name] for each in fields(User)]
 _BY_ID = Query(select(*USER).where(account.c.user_id == bindparam("user_id")))
 _BY_EMAIL = Query(select(*USER).where(account.c.folded_email == bindparam("email")))
 _BY_USERNAME = Query(select(account.c.password_hash, *USER).where(account.c.folded_username == bindparam("username")))
-_REVOKED = Query(select(account.c.user_id).where(account.c.revoke_time.is_not(None)))
+_NOW, _WITHIN = bindparam("now", type_=BigInteger), bindparam("within", type_=BigInteger)
+_REVOKED = Query(select(account.c.user_id).where(account.c.revoke_time > _NOW - _WITHIN))
 
 
 class SqlAccountStore:
@@ -123,9 +126,9 @@ class SqlAccountStore:
         enable = update(account).where(account.c.user_id == user_id).values(disabled=False)
         await self._database.transact(lambda connection: connection.execute(enable).close())
 
-    async def revoked(self) -> list[str]:
-        """Return the user_id of each account that was ever disabled, however busy the database is."""
-        _, rows = await self._database.read(_REVOKED, must_run=True)
+    async def revoked(self, within: timedelta) -> list[str]:
+        """Return the accounts whose access tokens were revoked within some time, however busy the database is."""
+        _, rows = await self._database.read(_REVOKED, must_run=True, within=within // MICROSECOND)
         return [user_id for (user_id,) in rows]
 
     async def _add(

@@ -44,7 +44,7 @@ IMPORTING: Rights = {
 """Rights to import a programme."""
 ADDING_ACCOUNTS: Rights = {"account": ("SELECT", "INSERT")}
 SWITCHING_ACCOUNTS: Rights = {"account": ("SELECT", "UPDATE"), "session": ("SELECT", "DELETE")}
-"""Rights to create staff accounts, and to disable and enable accounts."""
+"""Rights to create staff accounts, and to disable, enable and give passwords to accounts."""
 
 VERSIONS = Path(__file__).parent / "migrations" / "versions"
 PRERELEASES = frozenset(f"{number:04}" for number in range(1, 11))
