@@ -38,7 +38,7 @@ class BackgroundTasks:
 def build_tasks(settings: Settings, database: Database, identity: Identity, selling: Selling) -> BackgroundTasks:
     """Build the background tasks. None runs before it is started."""
     expire = HoldExpiry(selling.store, selling.box_office).run_pass
-    expire_holds = BackgroundTask("hold expiry", expire, expiry.SECONDS_BETWEEN_PASSES)
+    expire_holds = BackgroundTask("hold expiry", expire, expiry.SECONDS_BETWEEN_PASSES, expiry.LONGEST_PAUSE)
     recover = selling.payments.recover
     recover_payments = BackgroundTask("payment recovery", recover, payments.SECONDS_BETWEEN_RECOVERIES)
     expired = partial(retention.delete_expired, SqlRetentionStore(database))

@@ -12,7 +12,7 @@ from cinema_grpc.application.errors import Overloaded
 logger = structlog.get_logger()
 
 LONGEST_PAUSE = 5.0
-"""Maximum seconds after a failed pass. During a failover a database is reachable only now and then."""
+"""Maximum seconds after a failed pass, by default. During a failover a database is reachable only now and then."""
 
 
 class BackgroundTask:
@@ -23,17 +23,21 @@ class BackgroundTask:
         failures: Number of failed passes since the last one that succeeded.
     """
 
-    def __init__(self, name: str, run_pass: Callable[[], Awaitable[None]], pause: float) -> None:
+    def __init__(
+        self, name: str, run_pass: Callable[[], Awaitable[None]], pause: float, longest_pause: float | None = None
+    ) -> None:
         """Create the task.
 
         Args:
             name: Its name in the log.
             run_pass: Runs one pass.
             pause: Seconds between two passes, give or take 10%, so that replicas don't run in step.
+            longest_pause: Maximum seconds after a failed pass; LONGEST_PAUSE if left out.
         """
         self.name = name
         self._run_pass = run_pass
         self._pause = pause
+        self._longest_pause = longest_pause
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.failures = 0
@@ -63,7 +67,7 @@ class BackgroundTask:
                 pass  # requests have priority, and the next pass finds the same work
             except Exception:
                 self.failures += 1
-                pause = min(LONGEST_PAUSE, self._pause * 2 ** min(self.failures, 10))
+                pause = min(self._longest_pause or LONGEST_PAUSE, self._pause * 2 ** min(self.failures, 10))
                 logger.exception(
                     "a background task failed", task=self.name, failures=self.failures, next_try_seconds=pause
                 )

@@ -21,7 +21,7 @@ SECONDS_BETWEEN_SEARCHES = 1.0
 """How often a process that commits nothing looks for the events of others."""
 COMMITS_A_PASS = 2_000
 """Commits whose events get positions in one transaction, at most. After a failure it is half as many, as the database
-may have been unable to do so much in its time."""
+may have been unable to do so much in its time; after the backlog, twice as many."""
 SECONDS_BETWEEN_FRAMES = 14.7
 """Longest time without a response on a stream. With the reading and the sending it is below 15 s."""
 EVENTS_A_TRIM = 1_000
@@ -79,9 +79,9 @@ class EventFeed:
                 # Another process may have begun before our commit, so the next pass looks again.
                 self._has_committed |= done is None
                 has_more = done == self._commits_a_pass
-                self._commits_a_pass = min(self._commits_a_pass * 2, COMMITS_A_PASS)
                 if done:
                     self._notify()
+            self._commits_a_pass = min(self._commits_a_pass * 2, COMMITS_A_PASS)
         except BaseException:
             self._has_committed = True
             self._commits_a_pass = max(self._commits_a_pass // 2, 1)

@@ -10,6 +10,8 @@ from cinema_grpc.application.box_office.store import BoxOfficeStore, StorageCont
 from cinema_grpc.application.errors import Overloaded, ShuttingDown
 
 SECONDS_BETWEEN_PASSES = 1.0
+LONGEST_PAUSE = 2.0
+"""Maximum seconds after a pass in which a showtime failed: holds of the others are to be stored within 4 seconds."""
 SHOWTIMES_A_PASS = 100
 SHOWTIMES_AT_ONCE = 4
 HOLDS_A_COMMAND = 20
@@ -46,7 +48,10 @@ class HoldExpiry:
             for first in range(0, len(showtime_ids), SHOWTIMES_AT_ONCE):
                 start = time.monotonic()
                 some = showtime_ids[first : first + SHOWTIMES_AT_ONCE]
+                failed_before = len(failures)
                 count = sum(await asyncio.gather(*(self._expire(each, skipped, failures) for each in some)))
+                if len(failures) - failed_before == SHOWTIMES_AT_ONCE > 1:
+                    raise failures[-1]  # it is not these showtimes, but the database
                 expired += count
                 # At most half of the time is spent on expiry.
                 worked = time.monotonic() - start

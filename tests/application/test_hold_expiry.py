@@ -12,6 +12,7 @@ from cinema_grpc.adapters.database import schema
 from cinema_grpc.application import expiry
 from cinema_grpc.application.background import BackgroundTask
 from cinema_grpc.application.box_office.store import ShowtimeUpdate
+from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.expiry import HoldExpiry
 from cinema_grpc.domain.booking import BookingStatus
 from tests.application.sales import Sales
@@ -106,3 +107,18 @@ async def test_a_showtime_that_can_not_be_loaded_delays_no_other(sales: Sales, m
         await HoldExpiry(app.store, app.box_office).run_pass()
     statuses = {row["showtime_id"]: row["status"] for row in await app.rows("booking")}
     assert statuses == {"s1": "EXPIRED", "s2": "RESERVED", "s3": "EXPIRED"}
+
+
+async def test_a_database_that_fails_ends_the_pass(sales: Sales, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not every showtime is tried, as buyers wait behind each."""
+    app = sales.app
+    for at in ("s1", "s2", "s3"):
+        await app.hold("A1", at=at)
+    app.clock.advance(timedelta(minutes=10))
+    monkeypatch.setattr(expiry, "SHOWTIMES_AT_ONCE", 2)
+    with (
+        failing(app.database, lambda statement: "seat_claim" in statement),
+        pytest.raises(StorageUnavailable),
+    ):
+        await HoldExpiry(app.store, app.box_office).run_pass()
+    assert app.box_office.counts.refused == {"STORAGE_UNAVAILABLE": 2}

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -176,16 +175,14 @@ class SlowStore(SqlEventStore):
 
 
 async def test_a_backlog_that_is_too_much_for_one_transaction(shared: Database) -> None:
-    """Is worked off in smaller ones, which grow again."""
+    """Is worked off in smaller ones, which grow again once that is done."""
     await write(shared, *((at, "s1", at, 1) for at in range(1, 251)))
     store = SlowStore(shared)
     feed = EventFeed(store)
     for _ in range(5):  # from 2,000 to 62 commits
         with pytest.raises(StorageUnavailable):
             await feed.run_pass()
-    for _ in range(10):
-        with suppress(StorageUnavailable):
-            await feed.run_pass()
+    await feed.run_pass()
     assert await store.latest_position() == 250 + len(SHOWTIMES)
     store.most = 2_000
     for at in range(251, 260):

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Column, Select, and_, insert, or_, select, text
+from sqlalchemy import Column, Select, insert, or_, select, text
 from sqlalchemy.engine import Connection
 
 from cinema_grpc.adapters.database import price_lists, schema
@@ -108,10 +108,8 @@ def _showtimes(connection: Connection, wanted: Wanted, auditorium_ids: Sequence[
         _SHOWTIME.status,
         _SHOWTIME.moves,
     ).where(
-        or_(
-            _SHOWTIME.start_time > earliest - LONGEST_OFFSET,
-            and_(_SHOWTIME.moves.is_not(None), _SHOWTIME.start_time > earliest - LONGEST_MOVE),
-        )
+        _SHOWTIME.start_time > earliest - LONGEST_MOVE,
+        or_(_SHOWTIME.start_time > earliest - LONGEST_OFFSET, _SHOWTIME.moves.is_not(None)),
     )
     rows = _found(connection, query, _SHOWTIME.auditorium_id, auditorium_ids)
     return [
