@@ -128,13 +128,13 @@ class Plan:
 
     Attributes:
         problems: What is wrong; if there is anything, nothing is to be created.
-        notes: Which showtimes are not created, since they were cancelled or moved.
+        notes: Which showtimes are not created, since they were cancelled or moved, and where the files have them.
         movies, cinemas, auditoriums, showtimes: The entries to create.
         unchanged: How many entries are there already.
     """
 
     problems: list[Problem] = field(default_factory=list)
-    notes: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     movies: list[Movie] = field(default_factory=list)
     cinemas: list[Cinema] = field(default_factory=list)
     auditoriums: list[Auditorium] = field(default_factory=list)

@@ -189,7 +189,7 @@ class PositionTrimmed(CinemaError):
     reason = "POSITION_TRIMMED"
     template = (
         "events after position {after_position} are no longer kept; the oldest is at {earliest_position}: rebuild what "
-        "you derive from events, then read after the position before that"
+        "you derive from events, then read with after_position = earliest_position - 1"
     )
 
     def __init__(self, after: int, earliest: int) -> None:

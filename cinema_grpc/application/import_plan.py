@@ -134,7 +134,7 @@ class _Planner:
             self._compare(row, there, self._prices(row, auditorium))
         elif changed := self._changed.get((auditorium.auditorium_id, start_time, movie.movie_id)):
             self.plan.unchanged += 1
-            self.plan.notes.append(Problem(row.place, "", _change(changed)))
+            self.plan.notes.append(f"{row.place}: {_change(changed)}")
         elif violations := [
             *_archived(movie, cinema, auditorium),
             *start_time_violations(start_time, self._now),
@@ -194,6 +194,8 @@ class _Planner:
         if len(found) == 1:
             return found[0]
         problem = f"{len(found)} of them are called {name!r}; rename or archive the others"
+        if found and found[0].archived:
+            problem = f"{len(found)} archived ones are called {name!r}; set archived to false for one, or rename them"
         if not found:
             problem = f"there is no {field} {name!r}, neither in the files nor in the database"
         self._refuse(place, [FieldViolation(field, problem)])

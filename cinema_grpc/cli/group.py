@@ -29,7 +29,7 @@ STAFF_COMMANDS = {
     "sell": "staff",
     "block": "staff",
     "find": "staff",
-    "move": "showtime_changes",
+    "move-showtime": "showtime_changes",
     "cancel-showtime": "showtime_changes",
     "void": "corrections",
     "refunds": "corrections",

@@ -2,30 +2,34 @@
 
 import asyncio
 import faulthandler
+import os
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TextIO
 
 SECONDS_UNTIL_HUNG = 30.0
 """How long the event loop may be busy with one thing. The longest known takes about a second."""
 
 
-@asynccontextmanager
-async def exit_if_hung() -> AsyncIterator[None]:
+@contextmanager
+def exit_if_hung() -> Iterator[None]:
     """Exit the process with 1 if the event loop hangs, after the stacks of all threads were written to standard error.
 
-    A thread of faulthandler's watches, which needs no Python: so it also ends a loop within an extension. It is as safe
-    as being killed at any moment.
+    The thread of faulthandler does not need the GIL, so it also ends a process that hangs in C code. That is as safe as
+    being killed at any moment.
     """
-    task = asyncio.create_task(_show_life(), name="hang watch")
-    try:
-        yield
-    finally:
-        task.cancel()
-        faulthandler.cancel_dump_traceback_later()
+    with Path(os.devnull).open("w") if sys.__stderr__ is None else nullcontext(sys.__stderr__) as file:
+        task = asyncio.create_task(_show_life(file), name="hang watch")
+        try:
+            yield
+        finally:
+            task.cancel()
+            faulthandler.cancel_dump_traceback_later()
 
 
-async def _show_life() -> None:
+async def _show_life(file: TextIO) -> None:
     while True:
-        faulthandler.dump_traceback_later(SECONDS_UNTIL_HUNG, exit=True, file=sys.__stderr__ or 2)
+        faulthandler.dump_traceback_later(SECONDS_UNTIL_HUNG, exit=True, file=file)
         await asyncio.sleep(SECONDS_UNTIL_HUNG / 4)

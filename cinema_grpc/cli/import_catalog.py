@@ -62,13 +62,10 @@ def describe(plan: Plan, database_url: str, *, dry_run: bool) -> str:
     if plan.problems:
         number = len(plan.problems)
         last = f"Nothing was imported: {number} {'error' if number == 1 else 'errors'}."
-        return "\n".join([*_lines(plan.problems), last])
+        lines = [": ".join(filter(None, (each.place, each.field, each.description))) for each in plan.problems]
+        return "\n".join([*lines, last])
     kinds = (plan.movies, "movies"), (plan.cinemas, "cinemas"), (plan.auditoriums, "auditoriums")
     counts = "".join(f"{len(entries):,} {kind}, " for entries, kind in kinds)
     verb = "Would create" if dry_run else "Created"
     created = f"{verb} {counts}{len(plan.showtimes):,} showtimes in {without_secrets(database_url)}"
-    return "\n".join([*_lines(plan.notes), f"{created}; {plan.unchanged:,} rows were there already."])
-
-
-def _lines(problems: Sequence[Problem]) -> list[str]:
-    return [": ".join(filter(None, (each.place, each.field, each.description))) for each in problems]
+    return "\n".join([*plan.notes, f"{created}; {plan.unchanged:,} rows were there already."])

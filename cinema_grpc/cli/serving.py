@@ -65,7 +65,7 @@ async def serve(
     _on_stop_request(begin_to_stop, as_worker=as_worker)
     async with AsyncExitStack() as last_to_first:
         if as_worker:
-            await last_to_first.enter_async_context(exit_if_hung())
+            last_to_first.enter_context(exit_if_hung())
         last_to_first.push_async_callback(server.close)
         await server.open(with_migration=with_migration)
         filled = await demo.fill(server, demo_secrets) if demo_secrets is not None else None

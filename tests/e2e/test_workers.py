@@ -69,7 +69,7 @@ async def test_a_port_with_three_processes(postgresql_url: str, tmp_path: Path) 
 HANG_AT_SIGNAL = """
 import signal, time
 from cinema_grpc.cli import hang_watch
-hang_watch.SECONDS_UNTIL_HUNG = 3.0
+hang_watch.SECONDS_UNTIL_HUNG = 6.0
 signal.signal(signal.SIGUSR1, lambda *_: time.sleep(60))
 """
 """Python runs a file of this name in each process."""
@@ -81,10 +81,10 @@ async def test_a_worker_that_hangs_is_replaced(postgresql_url: str, tmp_path: Pa
     path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
     settings = {"CINEMA_DATABASE_URL": postgresql_url, "PYTHONPATH": path}
     with serving(tmp_path, "--workers", "2", **settings) as server:
-        await until(lambda: serving_lines(server) == 2)
+        await until(lambda: serving_lines(server) >= 2)
         hanging = min(worker_ids(server))
         os.kill(hanging, signal.SIGUSR1)
-        await until(lambda: serving_lines(server) == 3)
+        await until(lambda: serving_lines(server) >= 3)
         assert hanging not in worker_ids(server)
         assert any('"exit_code":1' in line for line in server.lines)
         assert any("in <lambda>" in line for line in server.lines)

@@ -1,4 +1,4 @@
-"""`cinema cancel-showtime` and `move`: what the staff do when a showtime can't take place as planned."""
+"""`cinema cancel-showtime` and `move-showtime`: what the staff do when a showtime can't take place as planned."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -35,12 +35,12 @@ def cancel_showtime(session: Session, showtime: str, reason: str, yes: bool) -> 
         _preview_and_do(session, client.showtimes.CancelShowtime, request, ("Cancel", "Cancelled"), yes=yes)
 
 
-@click.command("move", cls=ClientCommand)
+@click.command("move-showtime", cls=ClientCommand)
 @click.argument("showtime")
 @click.argument("start", type=Moment())
 @click.option("--reason", default="", help="Why, for the log.")
 @yes_option
-def move(session: Session, showtime: str, start: datetime, reason: str, yes: bool) -> None:  # noqa: FBT001 (click calls it)
+def move_showtime(session: Session, showtime: str, start: datetime, reason: str, yes: bool) -> None:  # noqa: FBT001 (click calls it)
     """Move a showtime to another START in its auditorium; bookings keep their seats. For staff.
 
     Says what that affects, and asks first. If bookings change before the answer, nothing is moved: run it again.
@@ -65,19 +65,24 @@ def _preview_and_do(
     *,
     yes: bool,
 ) -> None:
-    """Show what a change affects, ask, make just that change, and show the outcome."""
+    """Show what a change affects, ask, make just that change, and show the outcome.
+
+    With `yes` nobody has seen the preview, so the change is made whatever has happened since.
+    """
     from cinema_client import CinemaError
 
     from cinema_grpc.cli.client.output import moment
 
-    request.validate_only = True
-    preview = call(request)
-    request.validate_only, request.expected_revision = False, preview.showtime.revision
     verb, done = verbs
-    shown = f"{plain(preview.showtime.movie.title)}, {moment(preview.showtime.start_time)}{to}"
-    if not yes:
-        click.confirm(f"{verb} {shown}? It has {_affected(preview.impact)}.", abort=True, err=True)
+    request.validate_only = True
     try:
+        preview = call(request)
+        place = f"{preview.showtime.cinema.name}, {preview.showtime.auditorium_name}"
+        shown = f"{plain(preview.showtime.movie.title)} ({plain(place)}), {moment(preview.showtime.start_time)}{to}"
+        request.validate_only = False
+        if not yes:
+            click.confirm(f"{verb} {shown}? {_affected(preview.impact)}.", abort=True, err=True)
+            request.expected_revision = preview.showtime.revision
         response = call(request)
     except CinemaError as error:
         error.request_id = ""  # to run the command again tells whether it was carried out, without --request-id
@@ -89,15 +94,12 @@ def _affected(impact: "showtime_pb2.Impact") -> str:
     """Return what a change affects, in words."""
     from cinema_grpc.cli.client.output import money
 
-    parts = [
-        f"{impact.confirmed_bookings} paid bookings",
-        f"{impact.reserved_bookings} unpaid ones",
-        f"{impact.seats} seats in all",
-    ]
-    if impact.payments_in_progress:
-        parts.append(f"{impact.payments_in_progress} payments under way")
-    if impact.redeemed_tickets:
-        parts.append(f"{impact.redeemed_tickets} customers who are in already")
-    if impact.refund_total.minor_units:
-        parts.append(f"{money(impact.refund_total)} to refund")
-    return ", ".join(parts)
+    numbers = {
+        "Paid bookings": impact.confirmed_bookings,
+        "unpaid": impact.reserved_bookings,
+        "being paid": impact.payments_in_progress,
+        "seats": impact.seats,
+        "redeemed tickets": impact.redeemed_tickets,
+    }
+    parts = [f"{name}: {number}" for name, number in numbers.items() if number or name in {"Paid bookings", "seats"}]
+    return ", ".join([*parts, f"to refund: {money(impact.refund_total)}"] if impact.refund_total.minor_units else parts)

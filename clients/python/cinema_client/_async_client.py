@@ -102,9 +102,11 @@ class AsyncClient(AsyncPages):
 
         If new tokens are under way, it waits for them for up to 5 seconds, as the refresh token has been used by then.
         """
-        if self._interceptor.refreshes:
-            await asyncio.wait(self._interceptor.refreshes, timeout=LONGEST_WAIT_TO_CLOSE_SECONDS)
-        await self._channel.close()
+        try:
+            if self._interceptor.refreshes:
+                await asyncio.wait(self._interceptor.refreshes, timeout=LONGEST_WAIT_TO_CLOSE_SECONDS)
+        finally:
+            await self._channel.close()
 
     @property
     def tokens(self) -> Tokens | None:

@@ -12,6 +12,7 @@ from cinema_client._attempts import MOST_ATTEMPTS, spread
 from cinema_client._error import CinemaError, Details
 
 logger = logging.getLogger("cinema_client")
+logger.addHandler(logging.NullHandler())  # or Python writes warnings to standard error where no log is set up
 
 LONGEST_SILENCE_SECONDS = 20.0
 """A stream without a frame for so long is lost: the server sends one every 15 seconds."""

@@ -1,4 +1,4 @@
-"""`cinema cancel-showtime` and `move`: a preview, a question, and just the change that the preview showed."""
+"""`cinema cancel-showtime` and `move-showtime`: a preview, a question, and just the change that the preview showed."""
 
 import io
 from collections.abc import Callable
@@ -30,11 +30,13 @@ class TestCancelling:
         clerk.text("book", showtime.showtime_id, "B1", "B2")
         asked = clerk.run("cancel-showtime", showtime.showtime_id, *REASON, stdin="n\n")
         assert asked.returncode == ExitCode.FAULT
-        affected = "1 paid bookings, 1 unpaid ones, 4 seats in all, 25.00 EUR to refund"
-        assert f"? It has {affected}. [y/N]" in asked.stderr
+        affected = "Paid bookings: 1, unpaid: 1, seats: 4, to refund: 25.00 EUR"
+        assert f"? {affected}. [y/N]" in asked.stderr
         assert customer.json("bookings", held)["booking"]["status"] == "BOOKING_STATUS_CONFIRMED"
         done = clerk.run("cancel-showtime", showtime.showtime_id, *REASON, stdin="y\n")
-        assert done.stdout.startswith(f"Cancelled: {showtime.movie.title}, ")
+        assert done.stdout.startswith(
+            f"Cancelled: {showtime.movie.title} ({showtime.cinema.name}, {showtime.auditorium_name}), "
+        )
         assert done.stdout.endswith(f"\n{affected}\n")
         assert customer.json("bookings", held)["booking"]["status"] == "BOOKING_STATUS_CANCELLED"
         again = clerk.fails(ExitCode.REFUSED, "cancel-showtime", showtime.showtime_id, *REASON, "-y")
@@ -49,6 +51,11 @@ class TestCancelling:
         assert "cinema: SHOWTIME_CHANGED: " in ended.stderr
         assert clerk.json("seats", showtime_id)["showtime"]["status"] == "SHOWTIME_STATUS_SCHEDULED"
 
+    def test_without_a_server(self, clerk: Person) -> None:
+        """It does not say that it may have been carried out."""
+        line = clerk.fails(ExitCode.UNAVAILABLE, "cancel-showtime", "x", *REASON, "--server", "127.0.0.1:9")
+        assert "request-id" not in line
+
     def test_customers_can_not(self, shop: Shop, customer: Person) -> None:
         showtime_id = shop.new_showtime(ROWS).showtime_id
         line = customer.fails(ExitCode.NOT_ALLOWED, "cancel-showtime", showtime_id, *REASON, "-y")
@@ -60,11 +67,11 @@ class TestMoving:
         showtime = shop.new_showtime(ROWS)
         clerk.text("sell", showtime.showtime_id, "A1", "A2", "--tender", "cash")
         start = showtime.start_time.ToDatetime(UTC) + timedelta(minutes=30)
-        moved = clerk.json("move", showtime.showtime_id, start.isoformat(), "-y")
+        moved = clerk.json("move-showtime", showtime.showtime_id, start.isoformat(), "-y")
         assert datetime.fromisoformat(moved["showtime"]["startTime"]) == start
         assert moved["impact"]["confirmedBookings"] == 1
-        text = clerk.text("move", showtime.showtime_id, start.isoformat(), "--reason", "again", "-y")
-        assert text.endswith("\n1 paid bookings, 0 unpaid ones, 2 seats in all\n")
+        text = clerk.text("move-showtime", showtime.showtime_id, start.isoformat(), "--reason", "again", "-y")
+        assert text.endswith("\nPaid bookings: 1, seats: 2\n")
 
     def test_a_start_that_is_no_time(self, clerk: Person) -> None:
-        assert "must be a date or a time" in clerk.run("move", "a showtime", "tomorrow").stderr
+        assert "must be a date or a time" in clerk.run("move-showtime", "a showtime", "tomorrow").stderr
