@@ -1,6 +1,6 @@
 """Selling seats at the counter."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
 from cinema_grpc.domain.booking import BookedSeat, Booking, BookingStatus
@@ -63,10 +63,7 @@ def sell(
         _check_house_seats(showtime, refusal.seats, now)
         raise
     if not allow_gap:
-        # It is paid for at once, so it is also judged as at a payment: without the customer's holds, which may never be
-        # paid for. What it relies on is not kept, since no other payment depends on it.
-        showtime.check_gaps(positions, CustomerView(user_id, owner))
-        showtime.check_gaps(positions, CustomerView(user_id, _without_holds_of(user_id, owner)))
+        _check_gaps(showtime, positions, CustomerView(user_id, owner), now)
     showtime.vacate(positions)
     return showtime.put(
         Booking(
@@ -86,15 +83,31 @@ def sell(
     )
 
 
-def _without_holds_of(user_id: str, owner: Callable[[int], Owner | None]) -> Callable[[int], Owner | None]:
-    """Return a function from a position to what has it, where unpaid holds of a customer count as nothing."""
+def _check_gaps(showtime: Showtime, positions: Sequence[int], seats: CustomerView, now: datetime) -> None:
+    """Check that a sale strands no single seat, whichever of its customer's holds are paid for in the end.
 
-    def others(position: int) -> Owner | None:
-        found = owner(position)
-        holds = isinstance(found, Booking) and found.user_id == user_id and found.status is BookingStatus.RESERVED
-        return None if holds else found
+    The sale is paid for at once, and is not judged again. Only the two neighbours of a seat matter, so it is enough to
+    judge it without the holds, with each of them, and with all.
 
-    return others
+    Raises:
+        SingleSeatGap.
+    """
+    mine = [each for each in showtime.bookings() if each.user_id == seats.user_id]
+    holds = [each.booking_id for each in mine if each.as_of(now).status is BookingStatus.RESERVED]
+    for paid in (holds, (), *((each,) for each in holds)) if holds else ((),):
+        showtime.check_gaps(positions, _with_holds(seats, paid))
+
+
+def _with_holds(seats: CustomerView, paid: Collection[str]) -> CustomerView:
+    """Return a view in which the seats of a customer's holds are free, but for some holds."""
+
+    def owner(position: int) -> Owner | None:
+        found, booking = seats.owner(position), seats.mine(position)
+        if booking is None or booking.status is not BookingStatus.RESERVED or booking.booking_id in paid:
+            return found
+        return None
+
+    return CustomerView(seats.user_id, owner)
 
 
 def _check_house_seats(showtime: Showtime, unavailable: Sequence[str], now: datetime) -> None:

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from cinema_grpc.domain.booking import Booking, BookingStatus
 from cinema_grpc.domain.booking_errors import GapLeftByPayment
 from cinema_grpc.domain.claims import Selection
+from cinema_grpc.domain.counter import sell
 from cinema_grpc.domain.errors import CinemaError
 from cinema_grpc.domain.holds import hold
+from cinema_grpc.domain.sale import Sale, Tender
 from cinema_grpc.domain.seating import SeatRow
 from cinema_grpc.domain.terms import SeatGapPolicy
 from tests.builders import NOW, a_showtime
@@ -48,6 +50,10 @@ class Box:
 
     def cancel(self, name: str, by: str = "ada", seats: Sequence[str] = ()) -> None:
         self.showtime.cancel(name, by, f"refund of {name}", self.now, seats)
+
+    def sell(self, name: str, *seats: str, to: str = "ada", allow_gap: bool = False) -> None:
+        sale = Sale(Tender.CASH, "clerk", "")
+        sell(self.showtime, name, to, Selection(seats), sale, lambda *_: (), self.now, allow_gap=allow_gap)
 
     def stranded_by_paying(self, name: str) -> str:
         before = self.showtime.changes()

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cinema_grpc.domain.booking import BookingStatus
-from cinema_grpc.domain.booking_errors import GapLeftByPayment, PaymentInProgress
+from cinema_grpc.domain.booking_errors import GapLeftByPayment, PaymentInProgress, SingleSeatGap
 from cinema_grpc.domain.terms import SeatGapPolicy
 from tests.domain.gap_box import SECTIONS, STEPS, Box, Step, step
 
@@ -19,6 +19,48 @@ def three() -> Box:
     for number in (1, 2, 3):
         box.hold(f"b{number}", f"A{number}")
     return box
+
+
+class TestSales:
+    """A sale at the counter beside holds of the same customer."""
+
+    @pytest.fixture
+    def two(self) -> Box:
+        """A1 and A2 on hold in two bookings."""
+        box = Box()
+        box.hold("b1", "A1")
+        box.hold("b2", "A2")
+        return box
+
+    def test_one_of_them_may_be_given_up(self, two: Box) -> None:
+        """Then the sale and the other one would leave a single seat."""
+        with pytest.raises(SingleSeatGap, match="A2"):
+            two.sell("b3", "A3")
+
+    def test_one_is_paid_for_before(self, two: Box) -> None:
+        two.pay("b1")
+        with pytest.raises(SingleSeatGap, match="A2"):
+            two.sell("b3", "A3")
+        two.pay("b2")
+        two.sell("b3", "A3")
+
+    def test_a_hold_is_being_paid_for(self, two: Box) -> None:
+        two.open("b1")
+        with pytest.raises(SingleSeatGap, match="A2"):
+            two.sell("b3", "A3")
+
+    def test_staff_may_allow_it(self, two: Box) -> None:
+        """The holds are not judged by it then, so both can be paid for."""
+        two.sell("b3", "A3", allow_gap=True)
+        two.pay("b1")
+        two.pay("b2")
+
+    def test_a_hold_of_both_seats(self) -> None:
+        """All of it is paid for, or nothing."""
+        box = Box()
+        box.hold("b1", "A1", "A2")
+        box.sell("b2", "A3")
+        box.pay("b1")
 
 
 class TestTable:
