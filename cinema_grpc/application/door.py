@@ -105,8 +105,8 @@ class Door:
         self._bookings = bookings
         self.codes = codes
 
-    async def code(self, user_id: str, booking_id: str, ticket_id: str, *, is_staff: bool) -> str:
-        """Return the code of a ticket, for its owner or for staff.
+    async def code(self, user_id: str, booking_id: str, ticket_id: str, *, is_staff: bool) -> tuple[str, str]:
+        """Return the code of a ticket and the user_id of its owner, for that user or for staff.
 
         Raises:
             BookingNotFound, NotBookingOwner, TicketNotFound.
@@ -116,7 +116,7 @@ class Door:
             raise BookingNotFound(booking_id)
         if found.booking.user_id != user_id and not is_staff:
             raise NotBookingOwner(booking_id)
-        return door_ticket(found.booking, ticket_id).ticket.code
+        return door_ticket(found.booking, ticket_id).ticket.code, found.booking.user_id
 
     async def redeem(self, visit: Visit, call: IdempotentCall | None, encode: EncodeTicket) -> bytes:
         """Redeem a ticket, and return the response, or the stored one for a repeated call.

@@ -7,6 +7,7 @@ act.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 
 import structlog
@@ -24,6 +25,7 @@ from cinema_grpc.domain.booking_errors import HoldExpired, PaymentDeclined, Paym
 from cinema_grpc.domain.charging import with_decline_settled, with_payment_resumed
 from cinema_grpc.domain.errors import CinemaError, FieldViolation, InvalidRequest
 from cinema_grpc.domain.payment import UNSETTLED, AttemptStatus, PaymentAttempt
+from cinema_grpc.domain.terms import Terms
 
 logger = structlog.get_logger()
 
@@ -151,7 +153,9 @@ class Payments:
         request = request_text(call.idempotency)
 
         def open_attempt(decision: Decision) -> tuple[Booking, PaymentAttempt] | bytes:
-            if call.payment_token or _is_free(decision.showtime.booking(call.booking_id, call.user_id)):
+            if call.payment_token or _is_free(
+                decision.showtime.booking(call.booking_id, call.user_id), decision.showtime.terms, decision.now
+            ):
                 booking = decision.showtime.open_payment(
                     call.booking_id, call.user_id, call.attempt_id, decision.now, request
                 )
@@ -233,15 +237,17 @@ class Payments:
             logger.info("an open payment is settled", **context, outcome=outcome)
 
 
-def _is_free(booking: Booking) -> bool:
+def _is_free(booking: Booking, terms: Terms, now: datetime) -> bool:
     """Return whether a booking costs nothing; one that costs more needs a token, unless its customer was asked to act.
 
     Raises:
+        ShowtimeCancelled, HoldExpired, BookingNotReserved, SalesClosed, PaymentInProgress: See Booking.check_payable.
         InvalidRequest: It needs a token.
     """
     if booking.total_price.minor_units == 0:
         return True
     if booking.payment is None or not booking.payment.action:
+        booking.check_payable(terms, now)
         problem = "must be 1 to 255 characters, for a booking that costs more than 0"
         raise InvalidRequest(FieldViolation("payment_token", problem))
     return False

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from cinema_grpc.application.box_office.store import ShowtimeUpdate
 from cinema_grpc.domain.events import EventType
-from cinema_grpc.domain.payment import AttemptStatus
+from cinema_grpc.domain.payment import AttemptStatus, PaymentAttempt
 
 
 class SalesCounts:
@@ -29,7 +29,14 @@ class SalesCounts:
                 self.events[event.type] += 1
                 self.seats[event.type] += len(event.seats)
             for change in update.changes:
-                payment = change.after.payment
-                before = None if change.before is None else change.before.payment
-                if payment is not None and (before is None or before.status is not payment.status):
-                    self.payments[payment.status] += 1
+                self._note_payment(None if change.before is None else change.before.payment, change.after.payment)
+
+    def _note_payment(self, before: PaymentAttempt | None, after: PaymentAttempt | None) -> None:
+        if after is None:
+            return
+        if before is None or before.attempt_id != after.attempt_id:
+            if before is not None and before.unsettled:
+                self.payments[before.status_before_another] += 1
+            self.payments[after.status] += 1
+        elif before.status is not after.status:
+            self.payments[after.status] += 1

@@ -63,6 +63,12 @@ class PaymentAttempt:
         """Whether the attempt has not reached its end."""
         return self.status in UNSETTLED
 
+    @property
+    def status_before_another(self) -> AttemptStatus:
+        """How it ended if another attempt of its booking was opened after it."""
+        ends = {AttemptStatus.OPEN: AttemptStatus.DECLINED, AttemptStatus.VOIDING: AttemptStatus.VOIDED}
+        return ends.get(self.status, self.status)
+
     def to(self, status: AttemptStatus) -> "PaymentAttempt":
         """Return the attempt in its next state.
 

@@ -32,7 +32,10 @@ from cinema_grpc.transport.ticket_pictures import draw_png, draw_svg
 
 
 class TicketServicer(ticket_service_pb2_grpc.TicketServiceServicer):
-    """Answers the calls of the TicketService. Reversals and offline redemptions are in the security log."""
+    """Answers the calls of the TicketService.
+
+    Reversals, offline redemptions, and tickets of customers that staff have drawn are in the security log.
+    """
 
     def __init__(self, door: Door, largest_page: int) -> None:
         self._door = door
@@ -46,7 +49,11 @@ class TicketServicer(ticket_service_pb2_grpc.TicketServiceServicer):
         """Draw the QR code of a ticket."""
         caller = principal()
         is_staff = caller.role is Role.STAFF
-        code = await self._door.code(caller.user_id, request.booking_id, request.ticket_id, is_staff=is_staff)
+        code, owner = await self._door.code(caller.user_id, request.booking_id, request.ticket_id, is_staff=is_staff)
+        if owner != caller.user_id:
+            security_log.note(
+                "ticket shown", ticket_id=request.ticket_id, booking_id=request.booking_id, customer_user_id=owner
+            )
         if request.format == pb.TICKET_FORMAT_PNG:
             return pb.RenderTicketResponse(image=draw_png(code), media_type="image/png")
         return pb.RenderTicketResponse(image=draw_svg(code), media_type="image/svg+xml")

@@ -15,7 +15,13 @@ from cinema_grpc.application.box_office.command import Decision
 from cinema_grpc.application.idempotency import IdempotentCall
 from cinema_grpc.application.payment_ports import Charge, Outcome
 from cinema_grpc.domain.booking import Booking, BookingStatus
-from cinema_grpc.domain.booking_errors import HoldExpired, PaymentDeclined, PaymentInProgress, ShowtimeCancelled
+from cinema_grpc.domain.booking_errors import (
+    BookingNotReserved,
+    HoldExpired,
+    PaymentDeclined,
+    PaymentInProgress,
+    ShowtimeCancelled,
+)
 from cinema_grpc.domain.errors import InvalidRequest
 from cinema_grpc.domain.payment import RefundStatus, Settlement
 from cinema_grpc.domain.settlement import with_refund_settled_by_hand
@@ -66,6 +72,7 @@ class TestACustomerWhoActs:
         assert shop.stripe.account.intents[shop.intent]["status"] == "canceled"
         await refused(shop.first.pay(shop.booking, ""), PaymentDeclined)
         assert (await shop.first.pay(shop.booking, VISA)).status is BookingStatus.CONFIRMED
+        await refused(shop.first.pay(shop.booking, ""), BookingNotReserved)  # from the page of the bank, late
         assert shop.money() == PRICE
 
     async def test_and_never_comes_back_is_charged_all_the_same(self, shop: Shop) -> None:
@@ -214,7 +221,7 @@ async def test_a_process_that_dies_before_it_asks_the_customer(shop: Shop, monke
 async def test_an_empty_token_without_a_payment_to_go_on_with(shop: Shop) -> None:
     await refused(shop.first.pay(shop.booking, ""), InvalidRequest)
     await shop.first.pay(shop.booking, VISA)
-    await refused(shop.first.pay(shop.booking, ""), InvalidRequest)
+    await refused(shop.first.pay(shop.booking, ""), BookingNotReserved)
 
 
 class TestARefund:

@@ -12,6 +12,7 @@ import segno
 from cinema.v1 import ticket_service_pb2 as pb
 from cinema.v1.user_pb2 import SigningKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from structlog.testing import capture_logs
 
 from cinema_grpc.adapters.ticket_codes import CONTEXT, decode_base45, read_content
 from cinema_grpc.application.tickets import Admission
@@ -44,6 +45,22 @@ async def draw(app: App, booking_id: str, ticket_id: str, by: str = "ada", **fie
     request = pb.RenderTicketRequest(booking_id=booking_id, ticket_id=ticket_id, **fields)
     metadata = await app.staff() if by == "staff" else await app.customer(by)
     return await app.tickets.RenderTicket(request, metadata=metadata)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_the_security_log_says_whose_ticket_staff_have_drawn(app: App) -> None:
+    """The list of tickets has no codes, so they could be copied without a trace."""
+    booking = await sold(app, (await open_showtime(app)).showtime_id, "A1", "A2")
+    ticket_id = booking.tickets[0].ticket_id
+    await app.staff()
+    with capture_logs() as logs:
+        await draw(app, booking.booking_id, ticket_id)
+        assert not [line for line in logs if line["event"] == "ticket shown"]
+        await draw(app, booking.booking_id, ticket_id, by="staff")
+    (line,) = [line for line in logs if line["event"] == "ticket shown"]
+    assert (line["logger"], line["ticket_id"], line["booking_id"]) == ("cinema.security", ticket_id, booking.booking_id)
+    assert line["customer_user_id"] == booking.user_id
+    assert booking.tickets[0].code not in repr(logs)
 
 
 async def test_a_door_verifies_a_code_offline(app: App) -> None:

@@ -63,9 +63,8 @@ def _add_attempts(rows: Mapping[str, list[_Row]], before: Booking | None, after:
         rows["changed_attempts"].append(_changing(latest))
         return
     if older is not None and older.unsettled:
-        # One batch settled it and opened the next. Only these ends allow another attempt.
-        ended = AttemptStatus.DECLINED if older.status is AttemptStatus.OPEN else AttemptStatus.VOIDED
-        rows["changed_attempts"].append(_changing(replace(older, status=ended)))
+        # One batch settled it and opened the next.
+        rows["changed_attempts"].append(_changing(replace(older, status=older.status_before_another)))
     rows["attempts"].append(
         _changing(latest)
         | {

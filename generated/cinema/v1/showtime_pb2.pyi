@@ -237,7 +237,7 @@ class Showtime(_message.Message):
 
     @_builtins.property
     def price(self) -> _money_pb2.Money:
-        """Lowest price of the default ticket type, for display as "from"."""
+        """Lowest price of the default ticket type, for display as "from"; also if its category has no seat in the auditorium."""
 
     @_builtins.property
     def prices(self) -> _containers.RepeatedCompositeFieldContainer[Global___PriceLine]:

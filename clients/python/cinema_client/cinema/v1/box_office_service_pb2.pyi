@@ -656,7 +656,7 @@ class SalesLine(_message.Message):
     """With SALES_GROUP_SHOWTIME: number of seats of the auditorium."""
     entry_conflicts: _builtins.int
     """Number of people whom doors let in, while they were offline, with a ticket that was void or that had let someone in
-    elsewhere. They count on the day on which they were let in.
+    elsewhere, also if that was reversed later. They count on the day on which they were let in.
     """
     @_builtins.property
     def gross(self) -> _money_pb2.Money:
