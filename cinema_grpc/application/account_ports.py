@@ -72,8 +72,8 @@ class AccountStore(Protocol):
         """
         ...
 
-    async def set_password_hash(self, user_id: str, password_hash: str, *, revoke: bool = False) -> None:
-        """Replace the password hash of an account, and end its sessions; also revoke its access tokens if `revoke`."""
+    async def set_password_hash(self, user_id: str, password_hash: str, *, revoke_tokens: bool = False) -> None:
+        """Replace the password hash of an account, end its sessions, and revoke its access tokens if that is asked."""
         ...
 
     async def disable(self, user_id: str) -> None:

@@ -178,7 +178,9 @@ class Accounts:
         user, _ = found
         password = normalize_password(password)
         _refuse(password_violations(password, "password", user.username, user.email, self._commonest))
-        await self._store.set_password_hash(user.user_id, await self._hasher.hash(password, ""), revoke=revoke_tokens)
+        await self._store.set_password_hash(
+            user.user_id, await self._hasher.hash(password, ""), revoke_tokens=revoke_tokens
+        )
         self._log("password set, sessions ended", user_id=user.user_id)
         return user
 

@@ -67,7 +67,8 @@ class BackgroundTask:
                 pass  # requests have priority, and the next pass finds the same work
             except Exception:
                 self.failures += 1
-                pause = min(self._longest_pause or LONGEST_PAUSE, self._pause * 2 ** min(self.failures, 10))
+                longest = LONGEST_PAUSE if self._longest_pause is None else self._longest_pause
+                pause = min(longest, self._pause * 2 ** min(self.failures, 10))
                 logger.exception(
                     "a background task failed", task=self.name, failures=self.failures, next_try_seconds=pause
                 )

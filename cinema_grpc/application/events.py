@@ -81,7 +81,8 @@ class EventFeed:
                 has_more = done == self._commits_a_pass
                 if done:
                     self._notify()
-            self._commits_a_pass = min(self._commits_a_pass * 2, COMMITS_A_PASS)
+            if done is not None:
+                self._commits_a_pass = min(self._commits_a_pass * 2, COMMITS_A_PASS)
         except BaseException:
             self._has_committed = True
             self._commits_a_pass = max(self._commits_a_pass // 2, 1)

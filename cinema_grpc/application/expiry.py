@@ -14,6 +14,8 @@ LONGEST_PAUSE = 2.0
 """Maximum seconds after a pass in which a showtime failed: holds of the others are to be stored within 4 seconds."""
 SHOWTIMES_A_PASS = 100
 SHOWTIMES_AT_ONCE = 4
+MOST_FAILURES = 4
+"""After so many showtimes that failed a pass ends, as buyers wait behind each try."""
 HOLDS_A_COMMAND = 20
 HOLDS_A_SECOND = 1_300
 """Upper bound of the rate. A higher one would only delay buyers. After thousands of lapses at once, expiry takes longer
@@ -36,7 +38,7 @@ class HoldExpiry:
 
         Raises:
             StorageUnavailable, ShuttingDown.
-            Exception: What the first of the showtimes raised that could not be dealt with, after all others were.
+            Exception: What the first showtime raised that failed. Up to MOST_FAILURES, the others are dealt with first.
         """
         failures: list[Exception] = []
         skipped: set[str] = set()
@@ -48,10 +50,9 @@ class HoldExpiry:
             for first in range(0, len(showtime_ids), SHOWTIMES_AT_ONCE):
                 start = time.monotonic()
                 some = showtime_ids[first : first + SHOWTIMES_AT_ONCE]
-                failed_before = len(failures)
                 count = sum(await asyncio.gather(*(self._expire(each, skipped, failures) for each in some)))
-                if len(failures) - failed_before == SHOWTIMES_AT_ONCE > 1:
-                    raise failures[-1]  # it is not these showtimes, but the database
+                if len(failures) >= MOST_FAILURES:
+                    raise failures[0]  # probably it is not these showtimes, but the database
                 expired += count
                 # At most half of the time is spent on expiry.
                 worked = time.monotonic() - start

@@ -153,7 +153,7 @@ class Payments:
         request = request_text(call.idempotency)
 
         def open_attempt(decision: Decision) -> tuple[Booking, PaymentAttempt] | bytes:
-            if call.payment_token or _is_free(
+            if call.payment_token or _opens_without_token(
                 decision.showtime.booking(call.booking_id, call.user_id), decision.showtime.terms, decision.now
             ):
                 booking = decision.showtime.open_payment(
@@ -237,8 +237,8 @@ class Payments:
             logger.info("an open payment is settled", **context, outcome=outcome)
 
 
-def _is_free(booking: Booking, terms: Terms, now: datetime) -> bool:
-    """Return whether a booking costs nothing; one that costs more needs a token, unless its customer was asked to act.
+def _opens_without_token(booking: Booking, terms: Terms, now: datetime) -> bool:
+    """Return whether a call without a token opens a payment, as the booking costs nothing. Otherwise it resumes one.
 
     Raises:
         ShowtimeCancelled, HoldExpired, BookingNotReserved, SalesClosed, PaymentInProgress: See Booking.check_payable.

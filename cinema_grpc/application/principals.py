@@ -44,7 +44,7 @@ class Principals:
         """Check that the principal of an access token may call. Reads the store unless the user is cached.
 
         Raises:
-            TokenInvalid: The user does not exist, the account is disabled, or the token was issued before it was.
+            TokenInvalid: The user does not exist, the account is disabled, or the token was revoked.
         """
         if principal.user_id in self._cached:
             self._cached.move_to_end(principal.user_id)

@@ -36,7 +36,7 @@ class SalesCounts:
             return
         if before is None or before.attempt_id != after.attempt_id:
             if before is not None and before.unsettled:
-                self.payments[before.status_before_another] += 1
+                self.payments[before.end_before_another] += 1
             self.payments[after.status] += 1
         elif before.status is not after.status:
             self.payments[after.status] += 1

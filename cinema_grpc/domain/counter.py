@@ -1,6 +1,6 @@
 """Selling seats at the counter."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from cinema_grpc.domain.booking import BookedSeat, Booking, BookingStatus
@@ -87,25 +87,23 @@ def _check_gaps(showtime: Showtime, positions: Sequence[int], seats: CustomerVie
     """Check that a sale strands no single seat, whichever of its customer's holds are paid for in the end.
 
     The sale is paid for at once, and is not judged again. Only the two neighbours of a seat matter, so it is enough to
-    judge it without the holds, with each of them, and with all.
+    judge it without the holds, and with each of them.
 
     Raises:
         SingleSeatGap.
     """
-    mine = [each for each in showtime.bookings() if each.user_id == seats.user_id]
-    holds = [each.booking_id for each in mine if each.as_of(now).status is BookingStatus.RESERVED]
-    for paid in (holds, (), *((each,) for each in holds)) if holds else ((),):
-        showtime.check_gaps(positions, _with_holds(seats, paid))
+    holds = [each.booking_id for each in showtime.unpaid_holds.of(seats.user_id) if not each.lapsed(now)]
+    for paid in ("", *holds):
+        showtime.check_gaps(positions, _with_hold(seats, paid))
 
 
-def _with_holds(seats: CustomerView, paid: Collection[str]) -> CustomerView:
-    """Return a view in which the seats of a customer's holds are free, but for some holds."""
+def _with_hold(seats: CustomerView, paid: str) -> CustomerView:
+    """Return a view in which the seats of a customer's holds are free, but for one hold."""
 
     def owner(position: int) -> Owner | None:
-        found, booking = seats.owner(position), seats.mine(position)
-        if booking is None or booking.status is not BookingStatus.RESERVED or booking.booking_id in paid:
-            return found
-        return None
+        booking = seats.mine(position)
+        is_free = booking is not None and booking.status is BookingStatus.RESERVED and booking.booking_id != paid
+        return None if is_free else seats.owner(position)
 
     return CustomerView(seats.user_id, owner)
 

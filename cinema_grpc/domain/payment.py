@@ -64,7 +64,7 @@ class PaymentAttempt:
         return self.status in UNSETTLED
 
     @property
-    def status_before_another(self) -> AttemptStatus:
+    def end_before_another(self) -> AttemptStatus:
         """How it ended if another attempt of its booking was opened after it."""
         ends = {AttemptStatus.OPEN: AttemptStatus.DECLINED, AttemptStatus.VOIDING: AttemptStatus.VOIDED}
         return ends.get(self.status, self.status)

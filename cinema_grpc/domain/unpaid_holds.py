@@ -62,6 +62,10 @@ class UnpaidHolds:
         if len(holds) > 1:
             self._reserved[booking.user_id] = tuple(each for each in holds if each.booking_id != booking.booking_id)
 
+    def of(self, user_id: str) -> tuple[Booking, ...]:
+        """Return the RESERVED bookings of a customer, including those that have lapsed."""
+        return self._reserved.get(user_id, ())
+
     def check(self, user_id: str, seats: int, held_elsewhere: int, limits: HoldLimits, now: datetime) -> None:
         """Check that a customer may hold more seats.
 

@@ -7,7 +7,7 @@ import segno
 
 PIXELS_A_MODULE = 8
 CACHED_PICTURES = 1_000
-"""Pictures that are kept, of 1 to 4 KB: drawing one takes some 10 ms of the event loop, and apps ask again."""
+"""Pictures that are kept, of up to 4 KB: drawing one takes some 10 ms of the event loop, and apps ask again."""
 
 
 def draw_svg(code: str) -> bytes:

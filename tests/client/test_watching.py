@@ -108,6 +108,7 @@ async def test_a_server_that_was_always_silent_is_given_up(
     with pytest.raises(CinemaError, match=r"no frame from the server for 0\.5 s") as raised:
         await either.take(either.client.watch_seats(showtime.showtime_id), 1)
     assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert len(proxy.of("WatchSeats")) <= 2
 
 
 async def test_events_go_on_where_they_were_lost(app: App, proxy: Proxy, either: Either) -> None:

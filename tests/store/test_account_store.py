@@ -114,7 +114,7 @@ async def test_a_new_password_hash_of_an_operator_revokes_access_tokens(store: S
     """Without disabling the account in between."""
     await store.add(ADA, "hash of ada")
     await store.add(GRACE, "hash of grace")
-    await store.set_password_hash("user-1", "new hash", revoke=True)
+    await store.set_password_hash("user-1", "new hash", revoke_tokens=True)
     assert await store.find("user-1") == replace(ADA, revoke_time=NOW)
     assert await store.revoked(timedelta(seconds=1)) == ["user-1"]
     store._database.clock.advance(timedelta(seconds=1))  # type: ignore[union-attr] # a FakeClock

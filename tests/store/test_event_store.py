@@ -166,8 +166,11 @@ class SlowStore(SqlEventStore):
     """A database whose statements end in time only if they are for a few commits."""
 
     most = 100
+    is_locked = False
 
     async def give_positions(self, limit: int) -> int | None:
+        if self.is_locked:
+            return None
         self.asked = limit
         if limit > self.most:
             raise StorageUnavailable
@@ -182,6 +185,10 @@ async def test_a_backlog_that_is_too_much_for_one_transaction(shared: Database) 
     for _ in range(5):  # from 2,000 to 62 commits
         with pytest.raises(StorageUnavailable):
             await feed.run_pass()
+    store.is_locked = True  # by another process, which tries as many as before
+    for _ in range(5):
+        await feed.run_pass()
+    store.is_locked = False
     await feed.run_pass()
     assert await store.latest_position() == 250 + len(SHOWTIMES)
     store.most = 2_000

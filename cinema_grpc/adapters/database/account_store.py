@@ -89,19 +89,19 @@ class SqlAccountStore:
 
         return await self._database.transact(begin, on_commit=lambda begun: on_commit() if begun else None)
 
-    async def set_password_hash(self, user_id: str, password_hash: str, *, revoke: bool = False) -> None:
+    async def set_password_hash(self, user_id: str, password_hash: str, *, revoke_tokens: bool = False) -> None:
         """Replace the password hash of an account, and end its sessions.
 
         Args:
             user_id: The account.
             password_hash: The new hash.
-            revoke: Whether to revoke the access tokens that were issued before now, too.
+            revoke_tokens: Whether to revoke the access tokens that were issued before now, too.
         """
 
         def replace(connection: Connection) -> None:
             _set_password_hash(connection, user_id, password_hash)
             _end_sessions(connection, user_id)
-            if revoke:
+            if revoke_tokens:
                 self._revoke_tokens(connection, user_id)
 
         await self._database.transact(replace)

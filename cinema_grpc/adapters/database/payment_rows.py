@@ -64,7 +64,7 @@ def _add_attempts(rows: Mapping[str, list[_Row]], before: Booking | None, after:
         return
     if older is not None and older.unsettled:
         # One batch settled it and opened the next.
-        rows["changed_attempts"].append(_changing(replace(older, status=older.status_before_another)))
+        rows["changed_attempts"].append(_changing(replace(older, status=older.end_before_another)))
     rows["attempts"].append(
         _changing(latest)
         | {

@@ -32,7 +32,7 @@ class TokenMissing(CinemaError):
 
 class TokenInvalid(CinemaError):
     """UNAUTHENTICATED. The access token was not issued by this service or was altered, its user does not exist, or
-    the account was disabled after it was issued. Sign in again.
+    it was revoked, as when the account was disabled. Sign in again.
     """
 
     reason = "TOKEN_INVALID"

@@ -18,9 +18,9 @@ account = Table(
     Column("password_hash", ExactText, nullable=False),
     Column("create_time", Instant, nullable=False),
     Column("disabled", Boolean, nullable=False, server_default=false()),
-    Column("revoke_time", Instant),  # access tokens from before it are refused; null if it never was disabled
+    Column("revoke_time", Instant),  # access tokens from before it are refused; null if they never were
     Index(
-        "account_revoke_time_index",  # every process reads these few accounts every two seconds
+        "account_revoke_time_index",  # every process reads those of two hours every 1.5 seconds
         "revoke_time",
         sqlite_where=text("revoke_time IS NOT NULL"),
         postgresql_where=text("revoke_time IS NOT NULL"),

@@ -36,8 +36,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata, for example: {}
     """
     ERROR_REASON_TOKEN_INVALID: _ErrorReason.ValueType  # 3
-    """UNAUTHENTICATED. The access token was not issued by this service or was altered, its user does not exist, or the
-    account was disabled after it was issued. Sign in again.
+    """UNAUTHENTICATED. The access token was not issued by this service or was altered, its user does not exist, or it
+    was revoked, as when the account was disabled. Sign in again.
 
     Metadata, for example: {}
     """
@@ -370,8 +370,8 @@ ERROR_REASON_TOKEN_MISSING: ErrorReason.ValueType  # 2
 Metadata, for example: {}
 """
 ERROR_REASON_TOKEN_INVALID: ErrorReason.ValueType  # 3
-"""UNAUTHENTICATED. The access token was not issued by this service or was altered, its user does not exist, or the
-account was disabled after it was issued. Sign in again.
+"""UNAUTHENTICATED. The access token was not issued by this service or was altered, its user does not exist, or it
+was revoked, as when the account was disabled. Sign in again.
 
 Metadata, for example: {}
 """
