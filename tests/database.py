@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import NullPool, event, insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -42,7 +43,18 @@ async def audited(database: Database, now: datetime) -> Report:
         return await look_over(connection, now)
 
 
+_engines: WeakKeyDictionary[Database, dict[str, AsyncEngine]] = WeakKeyDictionary()
+"""Engines by how they begin. None keeps a connection open."""
+
+
 def _engine(database: Database, begin: str) -> AsyncEngine:
+    engines = _engines.setdefault(database, {})
+    if begin not in engines:
+        engines[begin] = _new_engine(database, begin)
+    return engines[begin]
+
+
+def _new_engine(database: Database, begin: str) -> AsyncEngine:
     driver: Any = database.driver
     if driver.shared:
         # READ COMMITTED, with the parameters of the server's own connections

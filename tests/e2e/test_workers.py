@@ -31,7 +31,7 @@ def worker_ids(server: Serving) -> set[int]:
     return {int(each) for each in Path(f"/proc/{number}/task/{number}/children").read_text().split()}
 
 
-async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     """Wait until a condition holds."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 (of another process)
@@ -69,7 +69,7 @@ async def test_a_port_with_three_processes(postgresql_url: str, tmp_path: Path) 
 HANG_AT_SIGNAL = """
 import signal, time
 from cinema_grpc.cli import hang_watch
-hang_watch.SECONDS_UNTIL_HUNG = 6.0
+hang_watch.SECONDS_UNTIL_HUNG = 8.0
 signal.signal(signal.SIGUSR1, lambda *_: time.sleep(60))
 """
 """Python runs a file of this name in each process."""
@@ -111,9 +111,10 @@ async def test_workers_that_speak_tls(postgresql_url: str, tmp_path: Path) -> No
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
         key = files["tls_key"]
         hidden = key.rename(tmp_path / "hidden")
-        os.kill(min(worker_ids(server)), signal.SIGKILL)
+        killed, survivor = worker_ids(server)
+        os.kill(killed, signal.SIGKILL)
         await until(lambda: any('"exit_code":2' in line for line in server.lines))
-        assert len(worker_ids(server)) == 1
+        assert survivor in worker_ids(server)
         hidden.rename(key)
         await until(lambda: serving_lines(server) == 3)
         assert server.stop() == 0

@@ -10,7 +10,7 @@ import pytest
 from cinema_grpc.adapters.passwords import Argon2Passwords
 from cinema_grpc.adapters.simulated_payments import SimulatedPayments
 from cinema_grpc.application.payment_ports import PaymentGateway
-from cinema_grpc.config import Settings
+from cinema_grpc.config import SMALLEST_POOL, Settings
 from cinema_grpc.server import CinemaServer
 from tests.builders import FakeClock
 from tests.faults import make_breakable
@@ -55,6 +55,7 @@ async def running(
     given.setdefault("changes_per_minute", 0)  # tests ask for more than a person does
     passwords = passwords or Argon2Passwords(memory_kib=64, rounds=1)
     given.setdefault("longest_wait_seconds", 60)  # the disk of a busy machine may be slow
+    given.setdefault("database_pool_size", SMALLEST_POOL)  # a start opens as many connections as it may
     given.setdefault("registrations_of_address", 0)  # every customer of a test has the same address
     if gateway is None and given.get("payments") != "stripe":
         gateway = SimulatedPayments()
