@@ -12,8 +12,8 @@ import coverage
 import pytest
 import structlog
 
+from tests.lent_databases import Databases
 from tests.postgresql import (
-    Databases,
     PostgresServer,
     execute,
     fetch,

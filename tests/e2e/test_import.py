@@ -3,8 +3,6 @@
 import json
 import re
 import sqlite3
-import subprocess
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +11,9 @@ import pytest
 from cinema.v1 import showtime_service_pb2, showtime_service_pb2_grpc
 
 from tests.e2e.conftest import SECONDS, run, run_here, serving
+from tests.e2e.importing import DATABASE, DAY, FILES, counts, edit, import_, write_files
 
 PROJECT = Path(__file__).parents[2]
-DATABASE = "sqlite+aiosqlite:///cinema.db"
-DAY = datetime.now(UTC).date() + timedelta(days=30)
-FILES = {
-    "movies.csv": (
-        "title,runtime_minutes,rating,synopsis\nOrbit of Two,134,PG,\nPaper Kingdoms,88,,A boy folds a city.\n"
-    ),
-    "cinemas.csv": "name,time_zone\nFilmpalast,Europe/Berlin\nHarbor,America/New_York\n",
-    "auditoriums.csv": (
-        "cinema,name,rows,areas,wheelchair_spaces\n"
-        "Filmpalast,Hall,A: 5+5; B: 4+6; C: 10,front: A; sofa: C1 C2,B1: B2\n"
-        "Harbor,Room,A: 8,,\n"
-    ),
-    "showtimes.csv": (
-        "movie,cinema,auditorium,start_time,price,prices,seat_gap_policy\n"
-        f"Orbit of Two,Filmpalast,Hall,{DAY} 20:30,,"
-        "standard adult: 12.50 EUR; standard child: 8 EUR child pass; front adult: 9 EUR; sofa adult: 18 EUR,ALLOW\n"
-        f"Paper Kingdoms,Filmpalast,Hall,{DAY}T15:00+02:00,10.00 EUR,,\n"
-        f" Paper  Kingdoms,Harbor,Room,{DAY} 20:30,1000 JPY,,\n"
-    ),
-}
 SHOWTIME = {"movie": "M", "cinema": "C", "auditorium": "A", "start_time": "2026-05-01 20:30"}
 LINE = {"category": "standard", "ticket_type": "adult", "price": {"currency_code": "EUR", "minor_units": 1250}}
 
@@ -42,31 +21,8 @@ LINE = {"category": "standard", "ticket_type": "adult", "price": {"currency_code
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with the files."""
-    for name, text in FILES.items():
-        (tmp_path / name).write_text(text)
+    write_files(tmp_path)
     return tmp_path
-
-
-def import_(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command, by default with all files."""
-    names = [] if any(each.endswith((".csv", ".json")) for each in arguments) else [*FILES]
-    return run_here(folder, "import", *(str(folder / each) for each in names), *arguments)
-
-
-def counts(folder: Path) -> tuple[int, ...]:
-    """Return how many movies, cinemas, auditoriums, showtimes, commits and events there are."""
-    tables = ("movie", "cinema", "auditorium", "showtime", "commit_log", "event")
-    with sqlite3.connect(folder / "cinema.db") as connection:
-        found = tuple(connection.execute(f"SELECT count(*) FROM {each}").fetchone()[0] for each in tables)  # noqa: S608
-    connection.close()
-    return found
-
-
-def edit(folder: Path, name: str, before: str, after: str) -> None:
-    """Replace a text in a file."""
-    text = (folder / name).read_text()
-    assert before in text
-    (folder / name).write_text(text.replace(before, after))
 
 
 class TestImport:
@@ -222,52 +178,6 @@ def test_archived_entries_and_names_that_two_have(folder: Path) -> None:
         file.write(f"Orbit of Two,Harbor,Hall,{DAY} 10:00,12 EUR\n")
     ended = import_(folder, str(folder / "showtimes.csv"))
     assert "row 2: movie: 2 of them are called 'Orbit of Two'; rename or archive the others" in ended.stderr
-
-
-@pytest.mark.parametrize(
-    ("change", "note"),
-    [
-        ("status = 'CANCELLED', cancel_time = 0, cancel_reason = 'projector'", "was cancelled, and stays so"),
-        ("start_time = start_time + {hour}, moves = json_array(json_array(0, start_time))", "was moved to "),
-        ("start_time = start_time - 30 * 24 * {hour}, moves = json_array(json_array(0, start_time))", "was moved to "),
-    ],
-)
-def test_a_showtime_that_was_cancelled_or_moved_is_not_created_again(folder: Path, change: str, note: str) -> None:
-    assert import_(folder).returncode == 0
-    with sqlite3.connect(folder / "cinema.db") as connection:
-        set_to = change.format(hour=3_600_000_000)
-        connection.execute(f"UPDATE showtime SET {set_to} WHERE currency_code = 'JPY'")  # noqa: S608
-    connection.close()
-    ended = import_(folder)
-    first, last = ended.stdout.splitlines()
-    assert re.fullmatch(rf"showtimes\.csv row 4: showtime [0-9a-f-]{{36}} {note}.*", first)
-    assert last.endswith(f" 0 showtimes in {DATABASE}; 9 rows were there already.")
-    assert (ended.returncode, counts(folder)) == (0, (2, 2, 2, 3, 3, 3))
-
-
-def test_another_movie_may_take_the_place_of_a_cancelled_showtime(folder: Path) -> None:
-    assert import_(folder).returncode == 0
-    with sqlite3.connect(folder / "cinema.db") as connection:
-        connection.execute("UPDATE showtime SET status = 'CANCELLED' WHERE currency_code = 'JPY'")
-    connection.close()
-    edit(folder, "showtimes.csv", " Paper  Kingdoms,Harbor", "Orbit of Two,Harbor")
-    assert " 1 showtimes in " in import_(folder).stdout
-    assert counts(folder) == (2, 2, 2, 4, 4, 4)
-
-
-@pytest.mark.parametrize("table", ["movie", "cinema", "auditorium"])
-def test_what_is_archived_is_not_created_again(folder: Path, table: str) -> None:
-    """Nor does it take new showtimes."""
-    assert import_(folder).returncode == 0
-    with sqlite3.connect(folder / "cinema.db") as connection:
-        connection.execute(f"UPDATE {table} SET archived = 1")  # noqa: S608
-    connection.close()
-    assert import_(folder).stdout.endswith(f" 0 showtimes in {DATABASE}; 9 rows were there already.\n")
-    with (folder / "showtimes.csv").open("a") as file:
-        file.write(f"Orbit of Two,Harbor,Room,{DAY} 10:00,1200 JPY,,\n")
-    problem = f"showtimes.csv row 5: {table}: is archived; choose another, or set archived to false\n"
-    assert import_(folder).stderr.startswith(problem)
-    assert counts(folder) == (2, 2, 2, 3, 3, 3)
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def _preview_and_do(
 ) -> None:
     """Show what a change affects, ask, make just that change, and show the outcome.
 
-    With `yes` nobody has seen the preview, so the change is made whatever has happened since.
+    With `yes` no preview is shown, so the change is made whatever has happened since.
     """
     from cinema_client import CinemaError
 

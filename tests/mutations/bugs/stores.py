@@ -138,7 +138,7 @@ MUTATIONS = (
         "cinema_grpc/application/import_plan.py",
         "                starts.append(each.start_time)\n",
         "                pass\n",
-        "tests/e2e/test_import.py",
+        "tests/e2e/test_repeated_import.py",
     ),
     mutation(
         "a block is deleted only after a search through all claims",
