@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 from cinema.v1 import auth_service_pb2, showtime_service_pb2
+from sqlalchemy.engine import Connection
 
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.application.errors import StorageUnavailable
 from tests.database import reading
-from tests.faults import failing
+from tests.faults import failing, make_breakable
 from tests.rpc.conftest import PASSWORD, App, refusal
 
 
@@ -35,6 +36,31 @@ async def test_statements_that_are_cancelled(app: App, call: Callable[[App, str]
         assert (await refusal(call(app, showtime_id))).reason == "STORAGE_UNAVAILABLE"
         assert failed
     await call(app, showtime_id)
+
+
+@pytest.mark.parametrize("cancelled", ["BEGIN", "ROLLBACK"])
+async def test_a_connection_whose_preparation_is_cancelled(postgresql_url: str, cancelled: str) -> None:
+    """It can be used again, and is not left in a transaction."""
+    database = Database(postgresql_url)
+    make_breakable(database)
+
+    def fails(statement: str) -> bool:
+        return statement.startswith(cancelled)
+
+    with failing(database, fails, error=asyncio.CancelledError), pytest.raises(StorageUnavailable):
+        async with database.transaction():
+            raise AssertionError(f"{cancelled} was not cancelled")
+    assert await database.transact(left_open) == 0
+    async with database.transaction():
+        pass
+    await database.close()
+
+
+def left_open(connection: Connection) -> int:
+    """Count the connections that others have left in a transaction."""
+    found = connection.exec_driver_sql("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'")
+    count: int = found.scalar_one()
+    return count
 
 
 async def test_a_transaction_that_is_ended_as_the_database_is_closed(

@@ -174,10 +174,8 @@ class PostgresqlDriver:
                 await connection.invalidate()  # `dispose` closes only those that are not in use
                 await self.engine.dispose()
                 raise ConnectionError("the database server is read-only, as a standby is")
-            if by_writing:
-                async with raw.transaction():
-                    await raw.execute("SET LOCAL temp_tablespaces = ''")  # the disk that bookings are written to
-                    await raw.execute(PROOF)
+        if by_writing:
+            await self.transact(_write)
 
     async def check_fitness(self, rights: Rights) -> None:
         """Check that the database can store any text, and that the user has rights.
@@ -256,8 +254,15 @@ async def _roll_back(connection: AsyncConnection) -> None:
         raw = _asyncpg_of(connection)
         if raw.is_in_transaction() or raw.is_closed():
             await raw.execute("ROLLBACK")
-    except Exception:  # noqa: BLE001 (whatever it was, the connection is not used again)
-        await connection.invalidate()
+    except BaseException as error:
+        await connection.invalidate()  # whatever it was
+        if not isinstance(error, Exception):
+            raise
+
+
+def _write(connection: Connection) -> None:
+    connection.exec_driver_sql("SET LOCAL temp_tablespaces = ''")  # the disk that bookings are written to
+    connection.exec_driver_sql(PROOF)
 
 
 async def _read_on(

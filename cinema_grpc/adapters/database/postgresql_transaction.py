@@ -87,5 +87,7 @@ async def prepare(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     end its transaction.
     """
     for statement in STATEMENTS.values():
-        async with connection.transaction():
-            await connection.fetch(statement.text, *(None for _ in statement.names))
+        # Not `connection.transaction()`: if its BEGIN is cancelled, asyncpg takes every later one for a savepoint.
+        await connection.execute(BEGIN)
+        await connection.fetch(statement.text, *(None for _ in statement.names))
+        await connection.execute("ROLLBACK")
