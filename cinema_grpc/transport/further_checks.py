@@ -4,18 +4,15 @@ They run only for a request that breaks the rules of the protos, so that the err
 the method makes the same checks by itself. A rule that is only in this file is not enforced.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any
 
 from cinema.v1 import (
-    auth_service_pb2,
     booking_pb2,
-    booking_service_pb2,
     box_office_service_pb2,
     catalog_service_pb2,
     showtime_service_pb2,
-    ticket_service_pb2,
 )
 
 from cinema_grpc.application.accounts import Accounts
@@ -48,12 +45,6 @@ from cinema_grpc.transport.validation import Further
 def further_checks(accounts: Accounts, catalog: Catalog) -> Mapping[str, Further]:
     """Return, by full name of the method, the checks of the domain that a method makes by itself for other requests."""
 
-    async def register(request: auth_service_pb2.RegisterRequest) -> Sequence[FieldViolation]:
-        return accounts.violations(request.username, request.password, request.full_name, request.email)
-
-    async def change_password(request: auth_service_pb2.ChangePasswordRequest) -> Sequence[FieldViolation]:
-        return await accounts.password_violations(principal().user_id, request.new_password)
-
     async def schedule_violations(request: Any, price: Money | None, fields: Collection[str]) -> list[FieldViolation]:
         try:
             is_given = "start_time" in fields and request.HasField("start_time")
@@ -63,72 +54,50 @@ def further_checks(accounts: Accounts, catalog: Catalog) -> Mapping[str, Further
         prices = parse_price_lines(request.prices) if "prices" in fields else []
         return [*await catalog.showtime_violations(start_time, price, prices)]
 
-    async def create_showtime(request: showtime_service_pb2.CreateShowtimeRequest) -> Sequence[FieldViolation]:
-        return await schedule_violations(request, parse_price(request), CHANGEABLE)
-
-    async def update_showtime(request: showtime_service_pb2.UpdateShowtimeRequest) -> Sequence[FieldViolation]:
-        violations = await _update_violations(CHANGEABLE, request)
-        return [*violations, *await schedule_violations(request, None, request.update_mask.paths)]
-
-    async def record_redemptions(request: ticket_service_pb2.RecordRedemptionsRequest) -> Sequence[FieldViolation]:
-        return offline_violations(request)
+    async def update_showtime(request: showtime_service_pb2.UpdateShowtimeRequest) -> list[FieldViolation]:
+        changes = _change_violations(CHANGEABLE, request)
+        return [*changes, *await schedule_violations(request, None, request.update_mask.paths)]
 
     return {
-        "/cinema.v1.TicketService/RecordRedemptions": record_redemptions,
-        "/cinema.v1.AuthService/Register": register,
-        "/cinema.v1.BookingService/CreateBooking": _create_booking,
-        "/cinema.v1.BookingService/UpdateHold": _update_hold,
-        "/cinema.v1.ShowtimeService/SuggestSeats": _suggest_seats,
-        "/cinema.v1.ShowtimeService/SetSeatBlocks": _set_seat_blocks,
+        "/cinema.v1.AuthService/Register": lambda request: accounts.violations(
+            request.username, request.password, request.full_name, request.email
+        ),
+        "/cinema.v1.AuthService/ChangePassword": lambda request: accounts.password_violations(
+            principal().user_id, request.new_password
+        ),
+        "/cinema.v1.CatalogService/CreateCinema": lambda request: time_zone_violations(request.time_zone),
+        "/cinema.v1.CatalogService/CreateAuditorium": _auditorium_violations,
+        "/cinema.v1.CatalogService/UpdateMovie": partial(_change_violations, MOVIE_FIELDS),
+        "/cinema.v1.CatalogService/UpdateCinema": partial(_change_violations, PLACE_FIELDS),
+        "/cinema.v1.CatalogService/UpdateAuditorium": partial(_change_violations, PLACE_FIELDS),
+        "/cinema.v1.ShowtimeService/CreateShowtime": lambda request: schedule_violations(
+            request, parse_price(request), CHANGEABLE
+        ),
         "/cinema.v1.ShowtimeService/UpdateShowtime": update_showtime,
-        "/cinema.v1.BoxOfficeService/SellSeats": _sell_seats,
-        "/cinema.v1.BoxOfficeService/FindBookings": _find_bookings,
-        "/cinema.v1.AuthService/ChangePassword": change_password,
-        "/cinema.v1.CatalogService/CreateCinema": _create_cinema,
-        "/cinema.v1.CatalogService/CreateAuditorium": _create_auditorium,
-        "/cinema.v1.CatalogService/UpdateMovie": partial(_update_violations, MOVIE_FIELDS),
-        "/cinema.v1.CatalogService/UpdateCinema": partial(_update_violations, PLACE_FIELDS),
-        "/cinema.v1.CatalogService/UpdateAuditorium": partial(_update_violations, PLACE_FIELDS),
-        "/cinema.v1.ShowtimeService/CreateShowtime": create_showtime,
-        "/cinema.v1.BoxOfficeService/GetSalesReport": _get_sales_report,
+        "/cinema.v1.ShowtimeService/SuggestSeats": lambda request: violations_of(lambda: parse_party(request)),
+        "/cinema.v1.ShowtimeService/SetSeatBlocks": seat_block_violations,
+        "/cinema.v1.BookingService/CreateBooking": claim_violations,
+        "/cinema.v1.BookingService/UpdateHold": _selection_violations,
+        "/cinema.v1.BoxOfficeService/SellSeats": _sale_violations,
+        "/cinema.v1.BoxOfficeService/FindBookings": search_violations,
+        "/cinema.v1.BoxOfficeService/GetSalesReport": lambda request: period_violations(
+            request.from_date, request.until_date
+        ),
+        "/cinema.v1.TicketService/RecordRedemptions": offline_violations,
     }
 
 
-async def _create_cinema(request: catalog_service_pb2.CreateCinemaRequest) -> Sequence[FieldViolation]:
-    return time_zone_violations(request.time_zone)
-
-
-async def _create_auditorium(request: catalog_service_pb2.CreateAuditoriumRequest) -> Sequence[FieldViolation]:
+def _auditorium_violations(request: catalog_service_pb2.CreateAuditoriumRequest) -> list[FieldViolation]:
     areas, spaces = parse_seat_areas(request.areas), parse_wheelchair_spaces(request.wheelchair_spaces)
     return violations_of(lambda: SeatPlan(parse_seat_rows(request.rows), areas, spaces))
 
 
-async def _get_sales_report(request: box_office_service_pb2.GetSalesReportRequest) -> Sequence[FieldViolation]:
-    return period_violations(request.from_date, request.until_date)
-
-
-async def _suggest_seats(request: showtime_service_pb2.SuggestSeatsRequest) -> Sequence[FieldViolation]:
-    return violations_of(lambda: parse_party(request))
-
-
-async def _create_booking(request: booking_service_pb2.CreateBookingRequest) -> Sequence[FieldViolation]:
-    return claim_violations(request)
-
-
-async def _update_hold(request: booking_service_pb2.UpdateHoldRequest) -> Sequence[FieldViolation]:
+def _selection_violations(request: Any) -> list[FieldViolation]:
     return violations_of(lambda: parse_optional_selection(request))
 
 
-async def _set_seat_blocks(request: showtime_service_pb2.SetSeatBlocksRequest) -> Sequence[FieldViolation]:
-    return seat_block_violations(request)
-
-
-async def _find_bookings(request: box_office_service_pb2.FindBookingsRequest) -> Sequence[FieldViolation]:
-    return search_violations(request)
-
-
-async def _sell_seats(request: box_office_service_pb2.SellSeatsRequest) -> Sequence[FieldViolation]:
-    return violations_of(lambda: parse_optional_selection(request)) + reason_violations(
+def _sale_violations(request: box_office_service_pb2.SellSeatsRequest) -> list[FieldViolation]:
+    return _selection_violations(request) + reason_violations(
         request.reason,
         complimentary=request.tender == booking_pb2.TENDER_COMPLIMENTARY,
         allow_gap=request.allow_gap,
@@ -136,5 +105,5 @@ async def _sell_seats(request: box_office_service_pb2.SellSeatsRequest) -> Seque
     )
 
 
-async def _update_violations(fields: Mapping[str, bool], request: Any) -> Sequence[FieldViolation]:
+def _change_violations(fields: Mapping[str, bool], request: Any) -> list[FieldViolation]:
     return violations_of(lambda: parse_changes(request, fields))

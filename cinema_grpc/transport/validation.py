@@ -20,7 +20,8 @@ from cinema_grpc.transport.page_tokens import decode, query_of
 from cinema_grpc.transport.parsing import parse_moment, parse_span
 
 Deserializer = Callable[[bytes], Any]
-Further = Callable[[Any], Awaitable[Sequence[FieldViolation]]]
+Violations = Sequence[FieldViolation]
+Further = Callable[[Any], Violations | Awaitable[Violations]]
 """Finds violations of rules that the protos can't express; accepts any request of its type, however malformed."""
 
 TIMES: Mapping[str, Callable[[Any, str], object]] = {
@@ -141,7 +142,8 @@ async def _refuse(request: Any, violations: Sequence[FieldViolation], *, further
     more: Sequence[FieldViolation] = ()
     if further is not None:
         try:
-            more = await further(request)
+            found = further(request)
+            more = await found if isinstance(found, Awaitable) else found
         except CinemaError:
             more = ()  # such as StorageUnavailable: the request is malformed in any case
     has_token = "page_token" in request.DESCRIPTOR.fields_by_name and request.page_token
