@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from cinema_grpc.adapters.database.database import Database
-from cinema_grpc.application.box_office.store import TransactionStore
 from cinema_grpc.application.sales_counts import SalesCounts
 from cinema_grpc.config import PREFIX, BadSettings, Settings, with_port
 from cinema_grpc.observability.metrics import Metrics
@@ -32,17 +30,9 @@ class Instruments:
         """
         self._settings = settings
         self.calls, self.sales, self.problems = CallCounts(), SalesCounts(), Problems()
-        self.tracing = _tracing() if settings.tracing else None
+        self.tracing = _tracing(settings) if settings.tracing else None
         self.metrics_address: str | None = None
         self._metrics: Metrics | None = None
-
-    def traced(self, store: TransactionStore, database: Database) -> TransactionStore:
-        """Return the store of the box office with a span for each step of a transaction, if there is tracing."""
-        if self.tracing is None:
-            return store
-        from cinema_grpc.observability.tracing import TracedStore  # noqa: PLC0415
-
-        return TracedStore(store, self.tracing, database.engine.dialect.name)
 
     def serve_metrics(self, sources: Callable[[], Sources]) -> None:
         """Serve the metrics, if they have an address.
@@ -69,7 +59,7 @@ class Instruments:
             self.tracing.close()
 
 
-def _tracing() -> "Tracing":
+def _tracing(settings: Settings) -> "Tracing":
     try:
         # The extra may not be installed.
         from cinema_grpc.observability.tracing import Tracing, UnknownProtocol  # noqa: PLC0415
@@ -77,6 +67,6 @@ def _tracing() -> "Tracing":
         install = "pip install ./clients/python '.[otel]' in a checkout"
         raise BadSettings(f"{PREFIX}TRACING: needs a library: {install}") from error
     try:
-        return Tracing()
+        return Tracing("sqlite" if settings.database_url.startswith("sqlite") else "postgresql")
     except UnknownProtocol as error:
         raise BadSettings(str(error)) from error

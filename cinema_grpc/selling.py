@@ -108,8 +108,7 @@ def build_selling(
     hold_for, price_rule, grace = settings.hold_for, provider.price_rule, settings.payment_grace
     driver, longest_wait = database.driver, settings.longest_wait_seconds
     store, cache = SqlBoxOfficeStore(database), ShowtimeCache()
-    traced, tracing = instruments.traced(store, database), instruments.tracing
-    box_office = BoxOffice(traced, cache, driver.waiting_tasks, longest_wait, tracing)
+    box_office = BoxOffice(store, cache, driver.waiting_tasks, longest_wait, instruments.tracing)
     listings = Listings(SqlListingsReader(database), store, cache, None if driver.shared else database.clock)
     seat_watch = SeatWatch(listings, cache, encode_frame, database.clock, store if driver.shared else None)
 

@@ -9,9 +9,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from datetime import datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from grpc import StatusCode
 from opentelemetry import context, propagate, trace
@@ -23,14 +22,6 @@ from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status
 
 from cinema_grpc import __version__
 from cinema_grpc.application.box_office.command import Batch
-from cinema_grpc.application.box_office.store import (
-    Loaded,
-    LoadRequest,
-    ShowtimeUpdate,
-    Transaction,
-    TransactionStore,
-)
-from cinema_grpc.application.idempotency import StoredResponse
 from cinema_grpc.transport.call import Call
 from cinema_grpc.transport.call_log import QUIET_SERVICES
 
@@ -66,8 +57,11 @@ class UnknownProtocol(ValueError):
 class Tracing:
     """Makes spans and sends them. Fulfils CallTracer and BatchTracer."""
 
-    def __init__(self) -> None:
+    def __init__(self, system: str) -> None:
         """Set up by the variables OTEL_*, and start to send in a thread.
+
+        Args:
+            system: The kind of database, such as "postgresql".
 
         Raises:
             UnknownProtocol.
@@ -75,6 +69,7 @@ class Tracing:
         for name in PROTOCOL_VARIABLES:
             if os.environ.get(name, PROTOCOL) != PROTOCOL:
                 raise UnknownProtocol(f"{name}: must be {PROTOCOL}")
+        self._system = system
         resource = Resource({"service.version": __version__}).merge(Resource.create())
         if str(resource.attributes["service.name"]).startswith("unknown_service"):
             resource = resource.merge(Resource({"service.name": SERVICE_NAME}))
@@ -144,12 +139,12 @@ class Tracing:
             yield
 
     @contextmanager
-    def statement(self, name: str, system: str) -> Iterator[None]:
-        """Record statements of a batch, which are the body; nothing if the batch is not traced."""
+    def step(self, name: str) -> Iterator[None]:
+        """Record a step of a batch's transaction, which is the body; nothing if the batch is not traced."""
         if not trace.get_current_span().is_recording():
             yield
             return
-        attributes = {"db.system.name": system, "db.operation.name": name}
+        attributes = {"db.system.name": self._system, "db.operation.name": name}
         # An exception would be recorded with its text, in which PostgreSQL quotes values.
         with self._tracer.start_as_current_span(
             f"sql {name}",
@@ -171,49 +166,6 @@ class Tracing:
         sender = threading.Thread(target=self._provider.shutdown, name="last spans", daemon=True)
         sender.start()
         sender.join(SECONDS_TO_SEND_LAST)
-
-
-class TracedStore:
-    """The store of the box office, with a span for each step of a transaction. Fulfils TransactionStore."""
-
-    def __init__(self, store: TransactionStore, tracing: Tracing, system: str) -> None:
-        """Set up; `system` is the kind of database, such as "postgresql"."""
-        self._store = store
-        self._tracing = tracing
-        self._system = system
-
-    async def was_committed(self, update: ShowtimeUpdate) -> bool:
-        """Return whether the commit of an update was kept."""
-        return await self._store.was_committed(update)
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator["_TracedTransaction"]:
-        """Begin a transaction."""
-        async with self._store.transaction() as transaction:
-            yield _TracedTransaction(transaction, self._tracing, self._system)
-
-
-class _TracedTransaction:
-    def __init__(self, transaction: Transaction, tracing: Tracing, system: str) -> None:
-        self._transaction = transaction
-        self._tracing = tracing
-        self._system = system
-
-    async def lock(
-        self, showtime_ids: Collection[str], *, wait: bool, with_auditorium: Collection[str] = ()
-    ) -> Collection[str]:
-        with self._tracing.statement("lock", self._system):
-            return await self._transaction.lock(showtime_ids, wait=wait, with_auditorium=with_auditorium)
-
-    async def load(self, request: LoadRequest) -> Loaded:
-        with self._tracing.statement("load", self._system):
-            return await self._transaction.load(request)
-
-    async def commit(
-        self, updates: Sequence[ShowtimeUpdate], responses: Sequence[StoredResponse], now: datetime
-    ) -> None:
-        with self._tracing.statement("commit", self._system):
-            await self._transaction.commit(updates, responses, now)
 
 
 def _carrier(call: Call) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import structlog
@@ -10,16 +11,19 @@ from cinema_grpc.application.box_office.batch import BatchResult, FaultyCommand,
 from cinema_grpc.application.box_office.cache import ShowtimeCache
 from cinema_grpc.application.box_office.command import Batch, Failed, Outcome, QueuedCommand
 from cinema_grpc.application.box_office.store import (
+    BoxOfficeStore,
     LoadedShowtime,
     ShowtimeUpdate,
     StorageConflict,
     StorageContention,
-    TransactionStore,
 )
 from cinema_grpc.application.errors import CommitOutcomeUnknown, StorageUnavailable
 from cinema_grpc.domain.errors import CinemaError
 
 logger = structlog.get_logger()
+
+Step = Callable[[str], AbstractContextManager[object]]
+"""Opens what surrounds a step of a transaction, by its name."""
 
 TRIES = 3
 """How often a batch is tried when other transactions are in its way."""
@@ -46,9 +50,11 @@ class BatchRunner:
         on_commit: Called with the updates of each commit, before the callers get their answers.
     """
 
-    def __init__(self, store: TransactionStore, cache: ShowtimeCache) -> None:
+    def __init__(self, store: BoxOfficeStore, cache: ShowtimeCache, step: Step = nullcontext) -> None:
+        """Set up; `step` traces each step of a transaction."""
         self._store = store
         self._cache = cache
+        self._step = step
         self.on_commit: list[Callable[[Sequence[ShowtimeUpdate]], None]] = []
 
     async def run(self, batch: Batch, *, wait: bool = False) -> Outcomes:
@@ -94,10 +100,12 @@ class BatchRunner:
             result, skipped = BatchResult(), frozenset[str]()
             try:
                 async with self._store.transaction() as transaction:
-                    skipped = frozenset(await transaction.lock(batch, wait=wait, with_auditorium=spans_of(batch)))
+                    with self._step("lock"):
+                        skipped = frozenset(await transaction.lock(batch, wait=wait, with_auditorium=spans_of(batch)))
                     locked = {each: some for each, some in batch.items() if each not in skipped}
                     cached = {each: state for each in locked if (state := self._cache.get(each)) is not None}
-                    loaded = await transaction.load(load_request(locked, cached))
+                    with self._step("load"):
+                        loaded = await transaction.load(load_request(locked, cached))
                     if lost := [each for each in cached if _is_lost(loaded.showtimes.get(each))]:
                         # The load left out bookings that are cached, and the cache is of no use after a failover.
                         self._cache.drop(lost)
@@ -106,7 +114,8 @@ class BatchRunner:
                     if result.updates or result.responses or loaded.responses:
                         # Even with nothing to write, if a stored response was found: its own commit may still wait for
                         # a standby. This one is durable only after it, so the caller is not told too early.
-                        await transaction.commit(result.updates, list(result.responses.values()), loaded.now)
+                        with self._step("commit"):
+                            await transaction.commit(result.updates, list(result.responses.values()), loaded.now)
                 break
             except StorageConflict as conflict:
                 # Another replica may have stored one of the responses meanwhile. The next try finds it.

@@ -29,7 +29,7 @@ from cinema_grpc.application.box_office.cache import ShowtimeCache
 from cinema_grpc.application.box_office.command import Batch, Command, Failed, Priority, QueuedCommand
 from cinema_grpc.application.box_office.counts import BoxOfficeCounts
 from cinema_grpc.application.box_office.queue import CommandQueue
-from cinema_grpc.application.box_office.store import ShowtimeUpdate, StorageContention, TransactionStore
+from cinema_grpc.application.box_office.store import BoxOfficeStore, ShowtimeUpdate, StorageContention
 from cinema_grpc.application.errors import CommitOutcomeUnknown, Overloaded, ShuttingDown, StorageUnavailable
 
 logger = structlog.get_logger()
@@ -57,6 +57,10 @@ class BatchTracer(Protocol):
         """Record how long commands have waited, and the work on their batch, which is the body."""
         ...
 
+    def step(self, name: str) -> AbstractContextManager[object]:
+        """Record a step of a batch's transaction, which is the body."""
+        ...
+
 
 class BoxOffice:
     """Carries out commands.
@@ -67,7 +71,7 @@ class BoxOffice:
 
     def __init__(
         self,
-        store: TransactionStore,
+        store: BoxOfficeStore,
         cache: ShowtimeCache | None = None,
         waiting_tasks: int = 0,
         longest_wait: float = math.inf,
@@ -84,7 +88,7 @@ class BoxOffice:
         """
         self.counts = BoxOfficeCounts()
         self._tracer = tracer
-        self._runner = BatchRunner(store, cache or ShowtimeCache())
+        self._runner = BatchRunner(store, cache or ShowtimeCache(), nullcontext if tracer is None else tracer.step)
         self._waiting_tasks = waiting_tasks
         self._admission = AdmissionControl(longest_wait)
         self._queue = CommandQueue()

@@ -163,8 +163,8 @@ class Transaction(Protocol):
         ...
 
 
-class TransactionStore(Protocol):
-    """Stores what batches do. Every method may raise StorageUnavailable."""
+class BoxOfficeStore(Protocol):
+    """Stores showtimes' seats and bookings. Every method may raise StorageUnavailable."""
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """Begin a transaction; leaving it without a commit rolls it back."""
@@ -178,10 +178,6 @@ class TransactionStore(Protocol):
             CommitOutcomeUnknown: It was, but it is not known to be durable yet.
         """
         ...
-
-
-class BoxOfficeStore(TransactionStore, Protocol):
-    """Stores showtimes' seats and bookings. Every method may raise StorageUnavailable."""
 
     async def load(self, request: LoadRequest) -> Loaded:
         """Load a snapshot of what is committed, without locks."""
