@@ -28,12 +28,20 @@ def create_staff_command(username: str, full_name: str | None, email: str) -> No
 
     Prompts for the password unless the environment variable CINEMA_STAFF_PASSWORD has it.
     """
-    from cinema_grpc.cli.maintenance import create_staff
+    from cinema_grpc.adapters.database.migrate import ADDING_ACCOUNTS
+    from cinema_grpc.cli.maintenance import with_accounts
 
     settings = settings_and_log()
     check_text(USERNAME=username, FULL_NAME=full_name, EMAIL=email)
     password = _new_password(PASSWORD_VARIABLE)
-    user = run(create_staff(settings, username, password, full_name or username, email))
+    user = run(
+        with_accounts(
+            settings,
+            ADDING_ACCOUNTS,
+            lambda accounts: accounts.create_staff(username, password, full_name or username, email),
+            with_migration=True,
+        )
+    )
     click.echo(f"{user.username} is staff now, with the user_id {user.user_id}")
 
 
@@ -45,11 +53,17 @@ def create_service_command(name: str) -> None:
     The program signs in with NAME as its username. Prompts for the password unless the environment variable
     CINEMA_SERVICE_PASSWORD has it.
     """
-    from cinema_grpc.cli.maintenance import create_service
+    from cinema_grpc.adapters.database.migrate import ADDING_ACCOUNTS
+    from cinema_grpc.cli.maintenance import with_accounts
 
     settings = settings_and_log()
     check_text(NAME=name)
-    user = run(create_service(settings, name, _new_password(SERVICE_PASSWORD_VARIABLE)))
+    password = _new_password(SERVICE_PASSWORD_VARIABLE)
+    user = run(
+        with_accounts(
+            settings, ADDING_ACCOUNTS, lambda accounts: accounts.create_service(name, password), with_migration=True
+        )
+    )
     click.echo(f"{user.username} is a service now, with the user_id {user.user_id}")
 
 
@@ -61,11 +75,19 @@ def set_password_command(username: str) -> None:
     Ends its sessions. Every server refuses its access tokens within 5 seconds. A disabled account stays disabled.
     Prompts for the password unless the environment variable CINEMA_NEW_PASSWORD has it.
     """
-    from cinema_grpc.cli.maintenance import set_password
+    from cinema_grpc.adapters.database.migrate import SWITCHING_ACCOUNTS
+    from cinema_grpc.cli.maintenance import with_accounts
 
     settings = settings_and_log()
     check_text(USERNAME=username)
-    user = run(set_password(settings, username, _new_password(NEW_PASSWORD_VARIABLE)))
+    password = _new_password(NEW_PASSWORD_VARIABLE)
+    user = run(
+        with_accounts(
+            settings,
+            SWITCHING_ACCOUNTS,
+            lambda accounts: accounts.set_password(username, password, revoke_tokens=True),
+        )
+    )
     if user is None:
         refuse(f"there is no account named {username!r}")
     disabled = ", and is still disabled: see `cinema enable-account`" if user.disabled else ""
@@ -92,11 +114,18 @@ def enable_account_command(username: str) -> None:
 
 
 def _switch_account(username: str, *, disable: bool) -> "User":
-    from cinema_grpc.cli.maintenance import switch_account
+    from cinema_grpc.adapters.database.migrate import SWITCHING_ACCOUNTS
+    from cinema_grpc.cli.maintenance import with_accounts
 
     settings = settings_and_log()
     check_text(USERNAME=username)
-    user = run(switch_account(settings, username, disable=disable))
+    user = run(
+        with_accounts(
+            settings,
+            SWITCHING_ACCOUNTS,
+            lambda accounts: accounts.principals.set_disabled(username, disabled=disable),
+        )
+    )
     if user is None:
         refuse(f"there is no account named {username!r}")
     return user

@@ -4,18 +4,16 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.import_store import SqlImportStore
 from cinema_grpc.adapters.database.migrate import IMPORTING
 from cinema_grpc.application.catalog_import import Plan, Problem
 from cinema_grpc.application.import_plan import plan_import, refusals_of
 from cinema_grpc.cli.import_files import read_rows
 from cinema_grpc.cli.import_rows import RowReader
-from cinema_grpc.cli.maintenance import check_exists
+from cinema_grpc.cli.maintenance import opened
 from cinema_grpc.config import BadSettings, Settings
 from cinema_grpc.database_url import without_secrets
-from cinema_grpc.payment_provider import build_provider
-from cinema_grpc.storage import bring_up_to_date
+from cinema_grpc.payment_provider import build_provider, read_stripe_key
 
 MOST_ROWS = 20_000
 """Of one import: it is one transaction, which other writers of an SQLite file wait for."""
@@ -44,17 +42,14 @@ async def import_catalog(settings: Settings, files: Sequence[Path], *, dry_run: 
         return Plan(problems)
     if len(reader.wanted) > MOST_ROWS:
         raise BadSettings(f"one import has at most {MOST_ROWS} rows, not {len(reader.wanted)}; split the files")
-    database = Database(settings.database_url)
-    if dry_run:
-        check_exists(database)
-    provider = build_provider(settings, database)
-    try:
-        await bring_up_to_date(database, IMPORTING, with_migration=not dry_run)
-        decide = partial(plan_import, reader.wanted, refusals_of(reader.wanted, provider.price_rule))
-        return await SqlImportStore(database).carry_out(reader.wanted, decide, write=not dry_run)
-    finally:
-        await provider.close()
-        await database.close()
+    read_stripe_key(settings)  # before anything is migrated
+    async with opened(settings, IMPORTING, with_migration=not dry_run) as database:
+        provider = build_provider(settings, database)
+        try:
+            decide = partial(plan_import, reader.wanted, refusals_of(reader.wanted, provider.price_rule))
+            return await SqlImportStore(database).carry_out(reader.wanted, decide, write=not dry_run)
+        finally:
+            await provider.close()
 
 
 def describe(plan: Plan, database_url: str, *, dry_run: bool) -> str:

@@ -1,16 +1,45 @@
 """The commands that work on the database and end: migrations, the audit, accounts."""
 
 import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
+from cinema_grpc.adapters.clock import SystemClock
 from cinema_grpc.adapters.database.audit import CannotCopy, Report, audit
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.driver import Rights
-from cinema_grpc.adapters.database.migrate import ADDING_ACCOUNTS, READING, SWITCHING_ACCOUNTS
+from cinema_grpc.adapters.database.migrate import READING
+from cinema_grpc.adapters.passwords import Argon2Passwords
+from cinema_grpc.application.accounts import Accounts
 from cinema_grpc.config import PREFIX, BadSettings, Settings
-from cinema_grpc.domain.account import User
-from cinema_grpc.server import CinemaServer
+from cinema_grpc.identity import build_identity
 from cinema_grpc.storage import bring_up_to_date
+
+T = TypeVar("T")
+
+
+@asynccontextmanager
+async def opened(settings: Settings, rights: Rights, *, with_migration: bool = False) -> AsyncIterator[Database]:
+    """Open the database for the body, and close it at its end.
+
+    Args:
+        settings: Name the database.
+        rights: What the database user must be allowed to do.
+        with_migration: Whether to migrate the schema; otherwise it must be up to date.
+
+    Raises:
+        BadSettings: There is no such database, its schema is not up to date, a right is missing, or it can't be used.
+    """
+    database = Database(settings.database_url)
+    try:
+        if not with_migration:
+            _check_exists(database)  # SQLite would create the file
+        await bring_up_to_date(database, rights, with_migration=with_migration)
+        yield database
+    finally:
+        await database.close()
 
 
 async def migrate_database(settings: Settings, rights: Rights, *, with_migration: bool = True) -> None:
@@ -19,11 +48,8 @@ async def migrate_database(settings: Settings, rights: Rights, *, with_migration
     Raises:
         BadSettings: The schema is not up to date, a right is missing, or the database can't be used.
     """
-    database = Database(settings.database_url)
-    try:
-        await bring_up_to_date(database, rights, with_migration=with_migration)
-    finally:
-        await database.close()
+    async with opened(settings, rights, with_migration=with_migration):
+        pass
 
 
 async def audit_database(settings: Settings) -> Report:
@@ -33,104 +59,42 @@ async def audit_database(settings: Settings) -> Report:
         BadSettings: There is no such database, its schema is not up to date, or there is no room for a copy of it.
         StorageUnavailable: The database can't be read.
     """
-    database = Database(settings.database_url)
-    check_exists(database)
-    try:
-        await bring_up_to_date(database, READING, with_migration=False)
-        return await audit(database)
-    except CannotCopy as error:
-        if error.of_source:
-            raise BadSettings(f"{PREFIX}DATABASE_URL: {error}") from error
-        raise BadSettings(f"TMPDIR: {error}; set it to a folder with enough room") from error
-    finally:
-        await database.close()
+    async with opened(settings, READING) as database:
+        try:
+            return await audit(database)
+        except CannotCopy as error:
+            if error.of_source:
+                raise BadSettings(f"{PREFIX}DATABASE_URL: {error}") from error
+            raise BadSettings(f"TMPDIR: {error}; set it to a folder with enough room") from error
 
 
-async def create_staff(settings: Settings, username: str, password: str, full_name: str, email: str) -> User:
-    """Create a staff account, while a server runs or before its first start; return it.
+async def with_accounts(
+    settings: Settings, rights: Rights, work: Callable[[Accounts], Awaitable[T]], *, with_migration: bool = False
+) -> T:
+    """Do something with the accounts of a database, while a server runs or not, and return what that returns.
+
+    Args:
+        settings: Name the database.
+        rights: What the database user must be allowed to do.
+        work: What to do.
+        with_migration: Whether to migrate the schema, as before the first start of a server.
 
     Raises:
-        BadSettings: The database can't be used.
-        InvalidRequest: An argument is malformed, or the password is too common.
-        UsernameTaken, EmailTaken: Another account has it.
+        BadSettings: There is no such database, its schema is not up to date, a right is missing, or it can't be used.
         StorageUnavailable: The database failed.
     """
-    server = _server_without_tokens(settings)
-    try:
-        await bring_up_to_date(server.database, ADDING_ACCOUNTS)
-        return await server.accounts.create_staff(username, password, full_name, email)
-    finally:
-        await server.close()
+    async with opened(settings, rights, with_migration=with_migration) as database:
+        passwords = Argon2Passwords()
+        try:
+            # No tokens are issued, so none of the keys is needed.
+            without_keys = settings.model_copy(update={"signing_keys": None})
+            identity = build_identity(without_keys, secrets.token_bytes(32), database, SystemClock(), passwords)
+            return await work(identity.accounts)
+        finally:
+            passwords.close()
 
 
-async def create_service(settings: Settings, name: str, password: str) -> User:
-    """Create an account for a program, while a server runs or before its first start; return it.
-
-    Raises:
-        BadSettings: The database can't be used.
-        InvalidRequest: The name is malformed, or the password is too common.
-        UsernameTaken: Another account has it.
-        StorageUnavailable: The database failed.
-    """
-    server = _server_without_tokens(settings)
-    try:
-        await bring_up_to_date(server.database, ADDING_ACCOUNTS)
-        return await server.accounts.create_service(name, password)
-    finally:
-        await server.close()
-
-
-async def switch_account(settings: Settings, username: str, *, disable: bool) -> User | None:
-    """Disable or enable an account; return it, or None if no account has the username.
-
-    Raises:
-        BadSettings: There is no such database, or its schema is not up to date.
-        StorageUnavailable: The database failed.
-    """
-    server = _server_without_tokens(settings)
-    try:
-        check_exists(server.database)
-        await bring_up_to_date(server.database, SWITCHING_ACCOUNTS, with_migration=False)
-        return await server.accounts.principals.set_disabled(username, disabled=disable)
-    finally:
-        await server.close()
-
-
-async def set_password(settings: Settings, username: str, password: str) -> User | None:
-    """Replace the password of an account, end its sessions, and revoke its access tokens.
-
-    A disabled account stays disabled.
-
-    Returns:
-        The account; None if no account has the username.
-
-    Raises:
-        BadSettings: There is no such database, or its schema is not up to date.
-        InvalidRequest: The password breaks a rule.
-        StorageUnavailable: The database failed.
-    """
-    server = _server_without_tokens(settings)
-    try:
-        check_exists(server.database)
-        await bring_up_to_date(server.database, SWITCHING_ACCOUNTS, with_migration=False)
-        return await server.accounts.set_password(username, password, revoke_tokens=True)
-    finally:
-        await server.close()
-
-
-def _server_without_tokens(settings: Settings) -> CinemaServer:
-    """Build a server for a command that issues no tokens and takes no payments, and so needs no keys."""
-    stripe = {"payments": "simulated", "stripe_secret_key": None, "stripe_secret_key_file": None}
-    without_keys = {"signing_keys": None, "ticket_keys": None, **stripe}
-    return CinemaServer(settings.model_copy(update=without_keys), secrets.token_bytes(32))
-
-
-def check_exists(database: Database) -> None:
-    """Refuse an SQLite file that does not exist; SQLite would create it.
-
-    Raises:
-        BadSettings: It does not exist.
-    """
+def _check_exists(database: Database) -> None:
     file = str(database.engine.url.database)
     if database.engine.dialect.name == "sqlite" and not Path(file).exists():
         raise BadSettings(f"{PREFIX}DATABASE_URL: there is no file {file}")

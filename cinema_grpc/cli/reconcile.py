@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.ledger_reader import read_ledger
 from cinema_grpc.adapters.database.migrate import RECONCILING
 from cinema_grpc.application.payment_ports import ProviderUnavailable
 from cinema_grpc.application.reconciliation import Difference, EntryKind, ProviderEntry, compare
 from cinema_grpc.cli.amounts import major
-from cinema_grpc.cli.maintenance import check_exists
+from cinema_grpc.cli.maintenance import opened
 from cinema_grpc.config import PREFIX, BadSettings, Settings
 from cinema_grpc.domain.money import Money
 from cinema_grpc.payment_provider import read_stripe_key
-from cinema_grpc.storage import bring_up_to_date
 
 MARGIN = timedelta(days=1)
 """How much earlier Stripe's entries are read: the clocks differ, and a charge may end long after its attempt began."""
@@ -94,19 +92,15 @@ async def reconcile(settings: Settings, since: str) -> Reconciliation:
     from cinema_grpc.adapters.stripe.transactions import read_entries  # noqa: PLC0415 (the extra may not be installed)
 
     begin = datetime.combine(_date(since), time(), UTC)
-    database = Database(settings.database_url)
-    check_exists(database)
     try:
-        await bring_up_to_date(database, RECONCILING, with_migration=False)
-        reading_time = datetime.now(UTC)
-        entries = await read_entries(secret, settings.stripe_api_base, begin - MARGIN)
-        charges, refunds = {each.charge_id for each in entries}, {each.refund_id for each in entries} - {""}
-        ledger = await read_ledger(database, begin, charges, refunds)
-        later = await read_entries(secret, settings.stripe_api_base, reading_time - CLOCKS_DIFFER)
+        async with opened(settings, RECONCILING) as database:
+            reading_time = datetime.now(UTC)
+            entries = await read_entries(secret, settings.stripe_api_base, begin - MARGIN)
+            charges, refunds = {each.charge_id for each in entries}, {each.refund_id for each in entries} - {""}
+            ledger = await read_ledger(database, begin, charges, refunds)
+            later = await read_entries(secret, settings.stripe_api_base, reading_time - CLOCKS_DIFFER)
     except ProviderUnavailable as error:
         raise BadSettings(f"{PREFIX}PAYMENTS: Stripe's balance transactions can't be read: {error}") from error
-    finally:
-        await database.close()
     return Reconciliation(begin, entries, compare(entries, ledger, begin, later))
 
 

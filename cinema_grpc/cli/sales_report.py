@@ -1,15 +1,13 @@
 """`cinema report` on a database."""
 
-from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.migrate import REPORTING
 from cinema_grpc.adapters.database.sales_reader import SqlSalesReader
 from cinema_grpc.adapters.database.sales_titles import movie_titles, showtime_titles
 from cinema_grpc.application.sales_report import SalesFilter, SalesReports
-from cinema_grpc.cli.maintenance import check_exists
+from cinema_grpc.cli.maintenance import opened
 from cinema_grpc.cli.report_output import PrintedReport, reported_days
 from cinema_grpc.config import Settings
 from cinema_grpc.domain.sales import SalesGroup
-from cinema_grpc.storage import bring_up_to_date
 
 
 async def report_sales(
@@ -41,10 +39,7 @@ async def report_sales(
         CinemaNotFound: There is no such cinema.
         StorageUnavailable: The database can't be read.
     """
-    database = Database(settings.database_url)
-    check_exists(database)
-    try:
-        await bring_up_to_date(database, REPORTING, with_migration=False)
+    async with opened(settings, REPORTING) as database:
         reports = SalesReports(SqlSalesReader(database))
         time_zone = await reports.time_zone(cinema_id)
         first, until = reported_days(from_date, until_date, await database.now(), time_zone)
@@ -57,5 +52,3 @@ async def report_sales(
         if with_titles and group is SalesGroup.MOVIE:
             return printed.with_titles(await movie_titles(database, keys))
         return printed
-    finally:
-        await database.close()
