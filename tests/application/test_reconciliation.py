@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from cinema_grpc.adapters.database import schema
+from cinema_grpc.adapters.database import ledger_reader, schema
 from cinema_grpc.adapters.database.ledger_reader import read_ledger
 from cinema_grpc.adapters.stripe.transactions import PAGE_SIZE, read_entries
-from cinema_grpc.application.reconciliation import Difference, DifferenceKind, compare
+from cinema_grpc.application.reconciliation import Difference, DifferenceKind, Ledger, compare
 from cinema_grpc.domain.money import Money
 from tests.application.commands import cancel_command
 from tests.application.paying import GRACE
@@ -63,6 +63,18 @@ async def test_whatever_the_server_does_agrees(shop: Shop) -> None:
     shop.app.clock.advance(DAY)
     await shop.first.refunds.run_pass()
     assert await differences(shop) == []
+
+
+async def test_a_ledger_of_many_pages(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here of one entry each; by time and by name it finds the same."""
+    monkeypatch.setattr(ledger_reader, "PAGE_SIZE", 1)
+    await refunded(shop)
+    for seats in (["A4", "A5"], ["A7", "A8"]):
+        await shop.second.pay(await shop.app.hold(*seats), VISA)
+    by_time = await read_ledger(shop.app.database, NOW - DAY, (), ())
+    assert (len(by_time.charges), len(by_time.refunds)) == (3, 1)
+    assert await read_ledger(shop.app.database, NOW + DAY, by_time.charges, by_time.refunds) == by_time
+    assert await read_ledger(shop.app.database, NOW + DAY, (), ()) == Ledger({}, {})
 
 
 async def test_what_is_sold_and_refunded_while_stripe_is_read(shop: Shop) -> None:

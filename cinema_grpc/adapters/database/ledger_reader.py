@@ -1,11 +1,12 @@
 """Reads the charges and refunds that a payment provider knows, for a comparison with what it has booked."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, select
+import orjson
+from sqlalchemy import JSON, ColumnElement, Row, Select, cast, func, literal, select
 from sqlalchemy.engine import Connection
 
 from cinema_grpc.adapters.database import schema
@@ -14,9 +15,27 @@ from cinema_grpc.application.reconciliation import Ledger, LedgerCharge, LedgerR
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.payment import AttemptStatus, RefundStatus
 
-MOST_PARAMETERS = 5_000
+PAGE_SIZE = 5_000
 
 _ATTEMPT, _REFUND, _BOOKING = schema.payment_attempt.c, schema.refund.c, schema.booking.c
+_CHARGES = (
+    select(
+        _ATTEMPT.attempt_id,
+        _ATTEMPT.booking_id,
+        _ATTEMPT.provider_id,
+        _ATTEMPT.status,
+        _ATTEMPT.create_time,
+        _BOOKING.currency_code,
+        _BOOKING.total_price,
+    )
+    .join_from(schema.payment_attempt, schema.booking, _BOOKING.booking_id == _ATTEMPT.booking_id)
+    .where(_ATTEMPT.provider_id != "")
+)
+_REFUNDS = (
+    select(schema.refund)
+    .join(schema.payment_attempt, _ATTEMPT.attempt_id == _REFUND.attempt_id)
+    .where(_ATTEMPT.provider_id != "")
+)
 
 
 async def read_ledger(
@@ -24,7 +43,7 @@ async def read_ledger(
 ) -> Ledger:
     """Return the charges and refunds since a moment, and older ones that are named.
 
-    Each query is a transaction of its own: on SQLite the server can't sell while one goes on.
+    It reads in pages, each a transaction of its own: on SQLite the server can't sell while one goes on.
 
     Args:
         database: The database.
@@ -35,64 +54,64 @@ async def read_ledger(
     Raises:
         StorageUnavailable.
     """
-    charges: dict[str, LedgerCharge] = {}
-    for condition in (_ATTEMPT.create_time >= since, *_chunks(_ATTEMPT.provider_id, charge_ids)):
-        charges |= await database.transact(partial(_charges, condition), must_run=True)
-    refunds: dict[str, LedgerRefund] = {}
-    for condition in (_REFUND.create_time >= since, *_chunks(_REFUND.refund_id, refund_ids)):
-        refunds |= await database.transact(partial(_refunds, condition), must_run=True)
-    return Ledger(charges, refunds)
+    charges, refunds = [], []
+    for condition in (_ATTEMPT.create_time >= since, _among(database, _ATTEMPT.provider_id, charge_ids)):
+        charges += await _read(database, _CHARGES.where(condition), _ATTEMPT.attempt_id)
+    for condition in (_REFUND.create_time >= since, _among(database, _REFUND.refund_id, refund_ids)):
+        refunds += await _read(database, _REFUNDS.where(condition), _REFUND.refund_id)
+    return Ledger({row.provider_id: _charge(row) for row in charges}, {row.refund_id: _refund(row) for row in refunds})
 
 
-def _charges(condition: ColumnElement[bool], connection: Connection) -> dict[str, LedgerCharge]:
-    query = (
-        select(
-            _ATTEMPT.attempt_id,
-            _ATTEMPT.booking_id,
-            _ATTEMPT.provider_id,
-            _ATTEMPT.status,
-            _ATTEMPT.create_time,
-            _BOOKING.currency_code,
-            _BOOKING.total_price,
+async def _read(database: Database, query: Select[Any], key: ColumnElement[str]) -> list[Row[Any]]:
+    """Return all rows of a query, read in pages by a column."""
+    rows: list[Row[Any]] = []
+    while True:
+        after = [key > getattr(rows[-1], key.key or "")] if rows else []
+        page = await database.transact(
+            partial(_page, query.where(*after).order_by(key).limit(PAGE_SIZE)), must_run=True
         )
-        .join_from(schema.payment_attempt, schema.booking, _BOOKING.booking_id == _ATTEMPT.booking_id)
-        .where(_ATTEMPT.provider_id != "", condition)
+        rows += page
+        if len(page) < PAGE_SIZE:
+            return rows
+
+
+def _page(query: Select[Any], connection: Connection) -> Sequence[Row[Any]]:
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")  # of years of charges a page may take longer
+    return connection.execute(query).all()
+
+
+def _among(database: Database, column: ColumnElement[str], values: Collection[str]) -> ColumnElement[bool]:
+    """Return the condition that a column has one of many values.
+
+    They are one parameter. A generic plan of PostgreSQL would compare each row with a list of parameters, one by one.
+    """
+    text = literal(orjson.dumps(sorted(values)).decode())
+    if database.engine.dialect.name == "postgresql":
+        listed = func.json_array_elements_text(cast(text, JSON)).table_valued("value")
+    else:
+        listed = func.json_each(text).table_valued("value")
+    return column.in_(select(listed.c.value))
+
+
+def _charge(row: Row[Any]) -> LedgerCharge:
+    return LedgerCharge(
+        row.attempt_id,
+        row.booking_id,
+        row.provider_id,
+        AttemptStatus(row.status),
+        Money(row.currency_code, row.total_price),
+        row.create_time,
     )
-    return {
-        row.provider_id: LedgerCharge(
-            row.attempt_id,
-            row.booking_id,
-            row.provider_id,
-            AttemptStatus(row.status),
-            Money(row.currency_code, row.total_price),
-            row.create_time,
-        )
-        for row in connection.execute(query)
-    }
 
 
-def _refunds(condition: ColumnElement[bool], connection: Connection) -> dict[str, LedgerRefund]:
-    query = (
-        select(schema.refund)
-        .join(schema.payment_attempt, _ATTEMPT.attempt_id == _REFUND.attempt_id)
-        .where(_ATTEMPT.provider_id != "", condition)
+def _refund(row: Row[Any]) -> LedgerRefund:
+    return LedgerRefund(
+        row.refund_id,
+        row.booking_id,
+        row.provider_id,
+        RefundStatus(row.status),
+        Money(row.currency_code, row.amount),
+        row.create_time,
+        by_hand=row.settled_by is not None,
     )
-    return {
-        row.refund_id: LedgerRefund(
-            row.refund_id,
-            row.booking_id,
-            row.provider_id,
-            RefundStatus(row.status),
-            Money(row.currency_code, row.amount),
-            row.create_time,
-            by_hand=row.settled_by is not None,
-        )
-        for row in connection.execute(query)
-    }
-
-
-def _chunks(column: Any, values: Collection[str]) -> Iterator[ColumnElement[bool]]:
-    """Make conditions that together find all of the values."""
-    ordered: Sequence[str] = sorted(values)
-    for start in range(0, len(ordered), MOST_PARAMETERS):
-        yield column.in_(ordered[start : start + MOST_PARAMETERS])
