@@ -26,13 +26,17 @@ class Backlog:
     """What waits.
 
     Attributes:
-        refunds: Refunds that the payment provider has to pay.
+        refunds: Refunds that the payment provider has not taken yet.
+        refunds_at_provider: Refunds that it has taken, and not paid yet.
+        failed_refunds: Refunds that have to be paid by hand.
         payments: Payment attempts that are not settled.
         commits: Commits whose events have no position yet.
         position: The position of the newest event.
     """
 
     refunds: Waiting = Waiting()
+    refunds_at_provider: Waiting = Waiting()
+    failed_refunds: Waiting = Waiting()
     payments: Waiting = Waiting()
     commits: Waiting = Waiting()
     position: int = 0

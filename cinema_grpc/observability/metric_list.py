@@ -92,11 +92,18 @@ PAYMENTS_UNSETTLED = Metric("cinema_payments_unsettled", Kind.GAUGE, "Payment at
 PAYMENTS_AGE = Metric("cinema_payments_unsettled_oldest_seconds", Kind.GAUGE, "Age of the oldest of them; 0 for none.")
 REFUNDS_PENDING = Metric("cinema_refunds_pending", Kind.GAUGE, "Refunds that the payment provider has not taken yet.")
 REFUNDS_AGE = Metric("cinema_refunds_pending_oldest_seconds", Kind.GAUGE, "Age of the oldest of them; 0 for none.")
-REFUNDS_GIVEN_UP = Metric(
-    "cinema_refunds_given_up_total",
-    Kind.COUNTER,
-    "Refunds that became FAILED. Pay them by hand, and record it with SettleRefund.",
+REFUNDS_AT_PROVIDER = Metric(
+    "cinema_refunds_at_provider", Kind.GAUGE, "Refunds that the payment provider has taken, and not paid yet."
 )
+REFUNDS_AT_PROVIDER_AGE = Metric(
+    "cinema_refunds_at_provider_oldest_seconds", Kind.GAUGE, "Age of the oldest of them; 0 for none."
+)
+REFUNDS_FAILED = Metric(
+    "cinema_refunds_failed",
+    Kind.GAUGE,
+    "Refunds that are FAILED. Pay them by hand, and record it with SettleRefund.",
+)
+REFUNDS_GIVEN_UP = Metric("cinema_refunds_given_up_total", Kind.COUNTER, "Refunds that became FAILED.")
 
 FEED_POSITION = Metric("cinema_event_feed_position", Kind.GAUGE, "Position of the newest event.")
 FEED_WAITING = Metric("cinema_event_feed_waiting_commits", Kind.GAUGE, "Commits whose events have no position yet.")

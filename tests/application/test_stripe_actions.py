@@ -1,4 +1,4 @@
-"""Payments that the customer has to authenticate with their bank, and refunds that Stripe settles later."""
+"""Payments that the customer has to authenticate with their bank."""
 
 import asyncio
 from datetime import timedelta
@@ -7,11 +7,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from cinema_grpc.adapters.database.backlog_reader import SqlBacklogReader
-from cinema_grpc.adapters.database.event_store import SqlEventStore
 from cinema_grpc.adapters.stripe.gateway import StripePayments
-from cinema_grpc.application.backlog import Waiting
-from cinema_grpc.application.box_office.command import Decision
 from cinema_grpc.application.idempotency import IdempotentCall
 from cinema_grpc.application.payment_ports import Charge, Outcome
 from cinema_grpc.domain.booking import Booking, BookingStatus
@@ -23,8 +19,6 @@ from cinema_grpc.domain.booking_errors import (
     ShowtimeCancelled,
 )
 from cinema_grpc.domain.errors import InvalidRequest
-from cinema_grpc.domain.payment import RefundStatus, Settlement
-from cinema_grpc.domain.settlement import with_refund_settled_by_hand
 from cinema_grpc.domain.showtime_changes import cancel_showtime
 from tests.application.audited import change
 from tests.application.commands import TEN_MINUTES, cancel_command, idempotent_call
@@ -222,86 +216,3 @@ async def test_an_empty_token_without_a_payment_to_go_on_with(shop: Shop) -> Non
     await refused(shop.first.pay(shop.booking, ""), InvalidRequest)
     await shop.first.pay(shop.booking, VISA)
     await refused(shop.first.pay(shop.booking, ""), BookingNotReserved)
-
-
-class TestARefund:
-    async def status(self, shop: Shop, replica: Replica) -> RefundStatus:
-        await replica.refunds.run_pass()
-        refund = (await shop.read()).refund
-        assert refund is not None
-        return refund.status
-
-    async def cancel(self, shop: Shop, token: str) -> str:
-        """Pay, cancel, and return the identifier of the refund at Stripe."""
-        await shop.first.pay(shop.booking, token)
-        await shop.app.box_office.execute(cancel_command(shop.booking))
-        await shop.first.refunds.run_pass()
-        return list(shop.stripe.account.refunds)[-1]
-
-    async def test_that_is_pending_for_days(self, shop: Shop) -> None:
-        """It is asked for by its identifier, and never given up."""
-        name = await self.cancel(shop, "pm_card_pendingRefund")
-        for _ in range(60):
-            shop.app.clock.advance(timedelta(hours=2))
-            assert await self.status(shop, shop.second) is RefundStatus.PENDING
-        backlog = SqlBacklogReader(shop.app.database, SqlEventStore(shop.app.database))
-        assert (await backlog.read()).refunds == Waiting()  # it is not late: Stripe has it
-        shop.stripe.account.settle_refund(name, "succeeded")
-        shop.app.clock.advance(timedelta(hours=2))
-        assert await self.status(shop, shop.second) is RefundStatus.COMPLETED
-        assert len(shop.stripe.account.refunds) == 1
-
-    async def test_that_fails(self, shop: Shop) -> None:
-        name = await self.cancel(shop, "pm_card_pendingRefund")
-        shop.stripe.account.settle_refund(name, "failed")
-        shop.app.clock.advance(GRACE)
-        assert await self.status(shop, shop.second) is RefundStatus.FAILED
-
-    @pytest.mark.parametrize("days", [1, 29])
-    async def test_that_fails_after_it_was_paid(self, shop: Shop, days: int) -> None:
-        """As that of a closed card. It is asked about once a day, for a month."""
-        name = await self.cancel(shop, "pm_card_refundFail")
-        asked = len(shop.stripe.requests)
-        for _ in range(days):
-            assert await self.status(shop, shop.second) is RefundStatus.COMPLETED
-            shop.app.clock.advance(DAY)
-        assert len(shop.stripe.requests) - asked == days - 1
-        shop.stripe.account.settle_refund(name, "failed")
-        assert await self.status(shop, shop.second) is RefundStatus.FAILED
-        shop.app.clock.advance(60 * DAY)
-        asked = len(shop.stripe.requests)
-        await shop.second.refunds.run_pass()
-        assert len(shop.stripe.requests) == asked
-
-    async def test_that_failed_and_was_paid_by_hand_is_left_alone(self, shop: Shop) -> None:
-        name = await self.cancel(shop, "pm_card_pendingRefund")
-        shop.stripe.account.settle_refund(name, "failed")
-        shop.app.clock.advance(GRACE)
-        assert await self.status(shop, shop.second) is RefundStatus.FAILED
-        (row,) = await shop.app.rows("refund")
-        settlement = Settlement("bob", shop.app.clock.now(), "by bank transfer")
-
-        def settle(decision: Decision) -> None:
-            booking_id, refund_id = shop.booking.booking_id, row["refund_id"]
-            decision.showtime.update(booking_id, with_refund_settled_by_hand, refund_id, settlement)
-
-        await change(shop.app, "s1", settle, shop.booking.booking_id)
-        asked = len(shop.stripe.requests)
-        shop.app.clock.advance(2 * DAY)
-        assert await self.status(shop, shop.second) is RefundStatus.COMPLETED
-        assert len(shop.stripe.requests) == asked
-
-    async def test_that_stands_is_not_asked_about_for_ever(self, shop: Shop) -> None:
-        await self.cancel(shop, VISA)
-        for _ in range(40):
-            shop.app.clock.advance(DAY)
-            await shop.second.refunds.run_pass()
-        assert len(shop.stripe.sent("GET", r"/v1/refunds/\w+")) == 30
-        assert [row["watched"] for row in await shop.app.rows("refund")] == [False]
-
-    async def test_of_what_was_refunded_in_the_dashboard_already(self, shop: Shop) -> None:
-        """Stripe refuses it for good, so it is FAILED at once, for an operator to look at."""
-        await shop.first.pay(shop.booking, VISA)
-        shop.stripe.account.create_refund({"payment_intent": shop.intent})
-        await shop.app.box_office.execute(cancel_command(shop.booking))
-        assert await self.status(shop, shop.first) is RefundStatus.FAILED

@@ -7,7 +7,14 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
-from cinema_grpc.adapters.database.backlog_reader import COMMITS, PAYMENTS, REFUNDS, SqlBacklogReader
+from cinema_grpc.adapters.database.backlog_reader import (
+    COMMITS,
+    FAILED_REFUNDS,
+    PAYMENTS,
+    REFUNDS,
+    REFUNDS_AT_PROVIDER,
+    SqlBacklogReader,
+)
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.event_store import SqlEventStore
 from cinema_grpc.adapters.database.postgresql import PARAMETERS
@@ -16,7 +23,13 @@ from cinema_grpc.application.backlog import MOST_COUNTED, Backlog, Waiting
 from tests.builders import NOW, FakeClock
 from tests.postgresql import libpq_url, make_tables
 
-INDEXES = [(REFUNDS, "refund_"), (PAYMENTS, "payment_attempt_open_index"), (COMMITS, "event_outbox")]
+INDEXES = [
+    (REFUNDS, "refund_"),
+    (REFUNDS_AT_PROVIDER, "refund_"),
+    (FAILED_REFUNDS, "refund_"),
+    (PAYMENTS, "payment_attempt_open_index"),
+    (COMMITS, "event_outbox"),
+]
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -21,6 +21,8 @@ def _waiting(since: ColumnElement[Any], condition: str = "") -> Query:
 
 
 REFUNDS = _waiting(schema.refund.c.create_time, f"{schema.OWED_REFUND} AND provider_id = ''")
+REFUNDS_AT_PROVIDER = _waiting(schema.refund.c.create_time, f"{schema.OWED_REFUND} AND provider_id <> ''")
+FAILED_REFUNDS = _waiting(schema.refund.c.create_time, "status = 'FAILED'")
 PAYMENTS = _waiting(schema.payment_attempt.c.create_time, schema.UNSETTLED_ATTEMPT)
 COMMITS = _waiting(schema.event_outbox.c.decide_time)
 
@@ -34,10 +36,10 @@ class SqlBacklogReader:
 
     async def read(self) -> Backlog:
         """Return what waits."""
-        refunds, payments, commits, position = await asyncio.gather(
-            self._count(REFUNDS), self._count(PAYMENTS), self._count(COMMITS), self._events.latest_position()
+        refunds, at_provider, failed, payments, commits = await asyncio.gather(
+            *map(self._count, (REFUNDS, REFUNDS_AT_PROVIDER, FAILED_REFUNDS, PAYMENTS, COMMITS))
         )
-        return Backlog(refunds, payments, commits, position)
+        return Backlog(refunds, at_provider, failed, payments, commits, await self._events.latest_position())
 
     async def _count(self, query: Query) -> Waiting:
         now, [(count, since)] = await self._database.read(query)

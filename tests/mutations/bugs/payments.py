@@ -72,7 +72,7 @@ MUTATIONS = (
         f"{DATABASE}/payment_rows.py",
         "refund.status is RefundStatus.COMPLETED and bool(refund.provider_id) and by_hand is None",
         "False",
-        f"{ACTIONS}::TestARefund::test_that_fails_after_it_was_paid",
+        "tests/application/test_stripe_refunds.py::test_a_refund_that_fails_after_it_was_paid",
     ),
     mutation(
         "recovery voids a charge without the provider's identifier that was stored a moment ago",
