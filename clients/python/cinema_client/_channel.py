@@ -11,8 +11,9 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
     # Finds lost connections under a stream that has nothing to send. The server allows a ping every 10 s. Its answer is
     # awaited for a minute unless ping_timeout_ms is set; keepalive_timeout_ms did not shorten that with grpcio 1.85.
+    # Both together are less than the 30 s within which RefreshTokens may be repeated after its answer was lost.
     ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.http2.ping_timeout_ms", 10_000),
+    ("grpc.http2.ping_timeout_ms", 5_000),
     ("grpc.http2.max_pings_without_data", 0),
 )
 """Options of every channel: calls go to all addresses of a name in turn."""
