@@ -1,9 +1,9 @@
 """Accounts, sessions and sign-ins, and the responses of calls."""
 
-from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, LargeBinary, Table, false, text
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, LargeBinary, Table, false
 
 from cinema_grpc.adapters.database.column_types import ExactText, Instant
-from cinema_grpc.adapters.database.schema.base import metadata
+from cinema_grpc.adapters.database.schema.base import metadata, where
 
 account = Table(
     "account",
@@ -19,12 +19,8 @@ account = Table(
     Column("create_time", Instant, nullable=False),
     Column("disabled", Boolean, nullable=False, server_default=false()),
     Column("revoke_time", Instant),  # access tokens from before it are refused; null if they never were
-    Index(
-        "account_revoke_time_index",  # every process reads those of two hours every 1.5 seconds
-        "revoke_time",
-        sqlite_where=text("revoke_time IS NOT NULL"),
-        postgresql_where=text("revoke_time IS NOT NULL"),
-    ),
+    # Every process reads those of two hours every 1.5 seconds.
+    Index("account_revoke_time_index", "revoke_time", **where("revoke_time IS NOT NULL")),
 )
 
 session = Table(

@@ -1,6 +1,9 @@
 """What all tables share."""
 
-from sqlalchemy import MetaData
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import MetaData, text
 
 metadata = MetaData(
     naming_convention={
@@ -11,3 +14,8 @@ metadata = MetaData(
         "ix": "%(table_name)s_%(column_0_N_name)s_index",
     }
 )
+
+
+def where(condition: str) -> Mapping[str, Any]:
+    """Return the arguments of an Index that has only the rows that meet a condition."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}

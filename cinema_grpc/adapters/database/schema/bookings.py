@@ -1,9 +1,9 @@
 """Bookings, blocks of seats, claims and tickets."""
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, ForeignKey, Index, Integer, Table, bindparam, text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, ForeignKey, Index, Integer, Table, bindparam
 
 from cinema_grpc.adapters.database.column_types import ExactText, Instant
-from cinema_grpc.adapters.database.schema.base import metadata
+from cinema_grpc.adapters.database.schema.base import metadata, where
 
 NOT_RESERVED = "status <> 'RESERVED'"
 ON_HOLD = "status = 'RESERVED'"
@@ -45,47 +45,14 @@ booking = Table(
     Column("relied_on", ExactText),  # JSON of Booking.relied_on: [["A1", "A10", ["A1", "A2"]], ...]; null for none
     # Lists of a customer's bookings. A new booking is written to the first of them alone.
     Index(None, "user_id", "status", "booking_id"),
-    Index(
-        "booking_of_showtime_index",
-        "user_id",
-        "showtime_id",
-        "status",
-        "booking_id",
-        sqlite_where=text(NOT_RESERVED),
-        postgresql_where=text(NOT_RESERVED),
-    ),
-    Index(
-        "booking_lapse_index",
-        "hold_expire_time",
-        "showtime_id",
-        "seat_count",
-        "status",  # constant, but SQLite reads the table for a column that the index lacks
-        sqlite_where=text(ON_HOLD),
-        postgresql_where=text(ON_HOLD),
-    ),
+    Index("booking_of_showtime_index", "user_id", "showtime_id", "status", "booking_id", **where(NOT_RESERVED)),
+    # The status is constant, but SQLite reads the table for a column that the index lacks.
+    Index("booking_lapse_index", "hold_expire_time", "showtime_id", "seat_count", "status", **where(ON_HOLD)),
     # Read when a showtime is loaded; written when a hold ends, not when it begins.
-    Index(
-        "booking_unpaid_index",
-        "showtime_id",
-        "hold_expire_time",
-        sqlite_where=text(ENDED_UNPAID),
-        postgresql_where=text(ENDED_UNPAID),
-    ),
+    Index("booking_unpaid_index", "showtime_id", "hold_expire_time", **where(ENDED_UNPAID)),
     # What staff look for: a showtime's bookings that are not on hold (those are found by their claims), and sales.
-    Index(
-        "booking_ended_index",
-        "showtime_id",
-        "booking_id",
-        sqlite_where=text(NOT_RESERVED),
-        postgresql_where=text(NOT_RESERVED),
-    ),
-    Index(
-        "booking_sale_index",
-        "confirm_time",
-        "showtime_id",
-        sqlite_where=text(SOLD),
-        postgresql_where=text(SOLD),
-    ),
+    Index("booking_ended_index", "showtime_id", "booking_id", **where(NOT_RESERVED)),
+    Index("booking_sale_index", "confirm_time", "showtime_id", **where(SOLD)),
 )
 # Finds what other replicas have changed. SQLite has no replicas, and each index costs every booking a page.
 Index("booking_showtime_id_revision_index", booking.c.showtime_id, booking.c.revision).ddl_if(dialect="postgresql")
@@ -103,14 +70,7 @@ seat_block = Table(
     Column("release_time", Instant),
     Column("create_time", Instant, nullable=False),
     Column("created_by", ExactText, ForeignKey("account.user_id"), nullable=False),
-    Index(
-        "seat_block_lapse_index",
-        "release_time",
-        "showtime_id",
-        "seat_count",
-        sqlite_where=text("release_time IS NOT NULL"),
-        postgresql_where=text("release_time IS NOT NULL"),
-    ),
+    Index("seat_block_lapse_index", "release_time", "showtime_id", "seat_count", **where("release_time IS NOT NULL")),
 )
 
 # Makes a double sale impossible, whatever the code does: a seat of a showtime has one owner, a booking or a block.
@@ -123,12 +83,8 @@ seat_claim = Table(
     Column("booking_id", ExactText, ForeignKey("booking.booking_id")),
     Column("block_id", ExactText, ForeignKey("seat_block.block_id")),
     CheckConstraint("(booking_id IS NULL) <> (block_id IS NULL)", name="owner"),
-    Index(
-        "seat_claim_block_id_index",  # for the foreign key, whenever a block is deleted
-        "block_id",
-        sqlite_where=text("block_id IS NOT NULL"),
-        postgresql_where=text("block_id IS NOT NULL"),
-    ),
+    # For the foreign key, whenever a block is deleted.
+    Index("seat_claim_block_id_index", "block_id", **where("block_id IS NOT NULL")),
     sqlite_with_rowid=False,
 )
 

@@ -1,9 +1,9 @@
 """Redemptions of tickets."""
 
-from sqlalchemy import Column, ForeignKey, Index, Table, text
+from sqlalchemy import Column, ForeignKey, Index, Table
 
 from cinema_grpc.adapters.database.column_types import ExactText, Instant
-from cinema_grpc.adapters.database.schema.base import metadata
+from cinema_grpc.adapters.database.schema.base import metadata, where
 from cinema_grpc.adapters.database.schema.bookings import SOLD, booking
 
 STANDING = "kind = 'ADMITTED' AND reverse_time IS NULL"
@@ -25,27 +25,9 @@ redemption = Table(
     Column("reversed_by", ExactText, ForeignKey("account.user_id")),
     Column("reverse_reason", ExactText),
     # Makes it impossible that a ticket lets two in, whatever the code does.
-    Index(
-        "redemption_standing_index",
-        "ticket_id",
-        unique=True,
-        sqlite_where=text(STANDING),
-        postgresql_where=text(STANDING),
-    ),
+    Index("redemption_standing_index", "ticket_id", unique=True, **where(STANDING)),
     # What a sales report counts.
-    Index(
-        "redemption_conflict_index",
-        "redeem_time",
-        sqlite_where=text(CONFLICTING),
-        postgresql_where=text(CONFLICTING),
-    ),
+    Index("redemption_conflict_index", "redeem_time", **where(CONFLICTING)),
 )
 # The door's list. Only bookings that were paid for are in it, so a new booking is not written to it.
-Index(
-    "booking_door_index",
-    booking.c.showtime_id,
-    booking.c.revision,
-    booking.c.booking_id,
-    sqlite_where=text(SOLD),
-    postgresql_where=text(SOLD),
-)
+Index("booking_door_index", booking.c.showtime_id, booking.c.revision, booking.c.booking_id, **where(SOLD))

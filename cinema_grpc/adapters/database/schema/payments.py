@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, Table, false, text
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, Table, false
 
 from cinema_grpc.adapters.database.column_types import ExactText, Instant
-from cinema_grpc.adapters.database.schema.base import metadata
+from cinema_grpc.adapters.database.schema.base import metadata, where
 
 UNSETTLED_ATTEMPT = "status IN ('OPEN', 'VOIDING')"
 OWED_REFUND = "status = 'PENDING' AND attempt_id IS NOT NULL"
@@ -33,13 +33,8 @@ payment_attempt = Table(
     Column("provider_id", ExactText, nullable=False, server_default=""),
     Column("action", Boolean, nullable=False, server_default=false()),  # whether the customer was asked to act
     *_retry_columns(),
-    Index(
-        "payment_attempt_open_index",
-        "booking_id",
-        unique=True,  # one charge at a time
-        sqlite_where=text(UNSETTLED_ATTEMPT),
-        postgresql_where=text(UNSETTLED_ATTEMPT),
-    ),
+    # One charge at a time.
+    Index("payment_attempt_open_index", "booking_id", unique=True, **where(UNSETTLED_ATTEMPT)),
 )
 
 refund = Table(
@@ -65,16 +60,6 @@ refund = Table(
     *_retry_columns(),
     Index(None, "showtime_id", "refund_id"),
     Index(None, "status", "refund_id"),
-    Index(
-        "refund_owed_index",
-        "due_time",
-        sqlite_where=text(OWED_REFUND),
-        postgresql_where=text(OWED_REFUND),
-    ),
-    Index(
-        "refund_watched_index",
-        "due_time",
-        sqlite_where=text(WATCHED_REFUND),
-        postgresql_where=text(WATCHED_REFUND),
-    ),
+    Index("refund_owed_index", "due_time", **where(OWED_REFUND)),
+    Index("refund_watched_index", "due_time", **where(WATCHED_REFUND)),
 )
