@@ -48,9 +48,10 @@ def build_tasks(settings: Settings, database: Database, identity: Identity, sell
     watch_keys = BackgroundTask("signing keys", identity.key_reload.run_pass, SECONDS_BETWEEN_RELOADS)
 
     to_run = [expire_holds, recover_payments, selling.refunds.task, delete_expired]
-    to_run += [*selling.seat_watch.tasks, selling.event_feed.follow, delete_events]
+    event_feed = selling.application.event_feed
+    to_run += [*selling.application.seat_watch.tasks, event_feed.follow, delete_events]
     if database.driver.shared:
-        to_run.append(selling.event_feed.sequence)
+        to_run.append(event_feed.sequence)
     evict = identity.accounts.principals.evict_revoked
     to_run.append(BackgroundTask("disabled accounts", evict, SECONDS_BETWEEN_EVICTIONS))
     if settings.signing_keys is not None:

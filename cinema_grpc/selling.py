@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from functools import partial
 
-from cinema_grpc.adapters.database.account_store import SqlAccountStore
 from cinema_grpc.adapters.database.backlog_reader import SqlBacklogReader
 from cinema_grpc.adapters.database.booking_reader import SqlBookingReader
 from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
@@ -23,6 +22,7 @@ from cinema_grpc.application.box_office.box_office import BoxOffice
 from cinema_grpc.application.box_office.cache import ShowtimeCache
 from cinema_grpc.application.box_office.preview import Preview
 from cinema_grpc.application.catalog import Catalog
+from cinema_grpc.application.change_limit import ChangeLimit
 from cinema_grpc.application.counter import Counter
 from cinema_grpc.application.desk import Desk
 from cinema_grpc.application.door import Door
@@ -36,11 +36,13 @@ from cinema_grpc.application.scheduling import Scheduling
 from cinema_grpc.application.seat_watch import SeatWatch
 from cinema_grpc.application.tickets import TicketIssuer
 from cinema_grpc.config import Settings
+from cinema_grpc.identity import Identity
 from cinema_grpc.instruments import Instruments
 from cinema_grpc.key_reload import KeyReload, read_ticket_keys
 from cinema_grpc.payment_provider import PaymentProvider
 from cinema_grpc.transport.booking_servicer import encode_action, encode_confirmed
 from cinema_grpc.transport.seat_maps import encode_frame
+from cinema_grpc.transport.server import Application
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,30 +58,21 @@ class Selling:
     """The parts that sell.
 
     Attributes:
+        application: The services that are called.
         store, cache, box_office: Decide who gets a seat.
-        catalog, listings, scheduling, seat_watch, bookings, counter, desk, door, sales_reports: The services.
         payments, refunds: The payments of this process, and what pays refunds.
         event_store, event_feed: The events, and what assigns positions to them.
         tickets: The codes of tickets, and their keys.
         backlog: What waits in the database, for metrics.
     """
 
+    application: Application
     store: SqlBoxOfficeStore
     cache: ShowtimeCache
     box_office: BoxOffice
-    catalog: Catalog
-    listings: Listings
-    scheduling: Scheduling
-    seat_watch: SeatWatch
-    bookings: Bookings
-    counter: Counter
-    desk: Desk
-    door: Door
-    sales_reports: SalesReports
     payments: Payments
     refunds: Refunds
     event_store: SqlEventStore
-    event_feed: EventFeed
     tickets: Tickets
     backlog: BacklogWatch
 
@@ -99,7 +92,7 @@ def build_tickets(settings: Settings, jwt_secret: bytes | None) -> Tickets:
 def build_selling(
     settings: Settings,
     database: Database,
-    account_store: SqlAccountStore,
+    identity: Identity,
     tickets: Tickets,
     provider: PaymentProvider,
     instruments: Instruments,
@@ -125,10 +118,11 @@ def build_selling(
     for note_commit in (seat_watch.note_commit, refunds.note_commit, bookings.note_commit, event_feed.note_commit):
         box_office.on_commit(note_commit)
     box_office.on_commit(instruments.sales.note_commit)
-    return Selling(
-        store=store,
-        cache=cache,
-        box_office=box_office,
+    application = Application(
+        accounts=identity.accounts,
+        sessions=identity.sessions,
+        tokens=identity.tokens,
+        change_limit=ChangeLimit(settings.changes_per_minute),
         catalog=Catalog(
             SqlCatalogStore(database, listings.forget_catalog_revision), price_rule, event_feed.note_commit
         ),
@@ -136,14 +130,20 @@ def build_selling(
         scheduling=Scheduling(box_office, store, cache, listings, hold_for, price_rule),
         seat_watch=seat_watch,
         bookings=bookings,
-        counter=Counter(box_office, bookings, account_store.find, issuer, provider.unit_of),
-        desk=Desk(box_office, reader, SqlDeskReader(database), SqlRefundReader(database), account_store),
+        counter=Counter(box_office, bookings, identity.account_store.find, issuer, provider.unit_of),
+        desk=Desk(box_office, reader, SqlDeskReader(database), SqlRefundReader(database), identity.account_store),
         door=Door(box_office, Preview(store, cache), SqlTicketReader(database), reader, tickets.codes),
+        event_feed=event_feed,
         sales_reports=SalesReports(SqlSalesReader(database)),
+    )
+    return Selling(
+        application=application,
+        store=store,
+        cache=cache,
+        box_office=box_office,
         payments=payments,
         refunds=refunds,
         event_store=event_store,
-        event_feed=event_feed,
         tickets=tickets,
         backlog=BacklogWatch(SqlBacklogReader(database, event_store)),
     )

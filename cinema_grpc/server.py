@@ -11,20 +11,19 @@ from cinema_grpc.adapters.database.migrate import SELLING
 from cinema_grpc.adapters.database.sole_server import FileInUse, lock_file
 from cinema_grpc.adapters.passwords import Argon2Passwords
 from cinema_grpc.application.background import BackgroundTask
-from cinema_grpc.application.change_limit import ChangeLimit
 from cinema_grpc.application.clock import Clock
 from cinema_grpc.application.payment_ports import PaymentGateway
 from cinema_grpc.background_tasks import build_tasks
 from cinema_grpc.config import PREFIX, BadSettings, Settings, with_port
-from cinema_grpc.identity import Identity, build_identity
+from cinema_grpc.identity import build_identity
 from cinema_grpc.instruments import Instruments
 from cinema_grpc.listening import limits_of, read_certificates
 from cinema_grpc.observability.readings import Sources
 from cinema_grpc.payment_provider import PaymentProvider, build_provider
-from cinema_grpc.selling import Selling, build_selling, build_tickets
+from cinema_grpc.selling import build_selling, build_tickets
 from cinema_grpc.storage import SECONDS_BETWEEN_CHECKS, SECONDS_TO_CHECK, StorageCheck, bring_up_to_date
 from cinema_grpc.transport.certificates import Certificates
-from cinema_grpc.transport.server import Application, CannotListen, Server, build
+from cinema_grpc.transport.server import CannotListen, Server, build
 
 logger = structlog.get_logger()
 
@@ -74,14 +73,14 @@ class CinemaServer:
         tickets = build_tickets(settings, jwt_secret)
         self._instruments = Instruments(settings)
         self._provider = build_provider(settings, self.database) if gateway is None else PaymentProvider(gateway)
-        selling = build_selling(settings, self.database, self.account_store, tickets, self._provider, self._instruments)
-        self._selling = selling
-        self.catalog, self.listings, self.scheduling = selling.catalog, selling.listings, selling.scheduling
-        self.bookings, self.counter, self.event_feed = selling.bookings, selling.counter, selling.event_feed
+        selling = build_selling(settings, self.database, identity, tickets, self._provider, self._instruments)
+        self._selling, self._application = selling, selling.application
+        self.catalog, self.listings = selling.application.catalog, selling.application.listings
+        self.scheduling, self.bookings = selling.application.scheduling, selling.application.bookings
+        self.counter, self.event_feed = selling.application.counter, selling.application.event_feed
         self.tasks = build_tasks(settings, self.database, identity, selling)
         self._storage_check = StorageCheck(self.database)
         self.watch_storage = BackgroundTask("storage watch", self._check_storage, SECONDS_BETWEEN_CHECKS)
-        self._application = _application(settings, identity, selling)
         self._server: Server | None = None
         self._certificates: Certificates | None = None
         self._alone = ExitStack()
@@ -210,28 +209,9 @@ class CinemaServer:
             problems=self._instruments.problems,
             backlog=self._selling.backlog,
             event_feed=self.event_feed,
-            seat_watch=self._selling.seat_watch,
+            seat_watch=self._application.seat_watch,
             cache=self._selling.cache,
             database=self.database,
             tasks=[*self.tasks.to_run, self.watch_storage],
             certificates=self._certificates,
         )
-
-
-def _application(settings: Settings, identity: Identity, selling: Selling) -> Application:
-    return Application(
-        accounts=identity.accounts,
-        sessions=identity.sessions,
-        catalog=selling.catalog,
-        listings=selling.listings,
-        scheduling=selling.scheduling,
-        seat_watch=selling.seat_watch,
-        bookings=selling.bookings,
-        counter=selling.counter,
-        desk=selling.desk,
-        event_feed=selling.event_feed,
-        door=selling.door,
-        sales_reports=selling.sales_reports,
-        tokens=identity.tokens,
-        change_limit=ChangeLimit(settings.changes_per_minute),
-    )
