@@ -56,8 +56,8 @@ class SqliteTransaction:
         return ()
 
     async def load(self, parameters: Mapping[str, Any]) -> Row:
-        """Begin, and run the statement `load`."""
-        (row,) = await self._begin_and_run("load", {**parameters, "now": microseconds(self._clock.now())})
+        """Begin, and run the statement `load`. Another process may have the file for seconds until then."""
+        (row,) = await self._begin_and_run("load", parameters)
         return row
 
     async def find_commit(self, showtime_id: str, revision: int) -> str | None:
@@ -93,7 +93,7 @@ class SqliteTransaction:
     async def _begin_and_run(self, name: str, parameters: Mapping[str, Any]) -> Sequence[Row]:
         def begin_and_run(driver: sqlite3.Connection) -> Sequence[Row]:
             driver.execute("BEGIN IMMEDIATE").close()
-            return run(driver, STATEMENTS[name], parameters)
+            return run(driver, STATEMENTS[name], {**parameters, "now": microseconds(self._clock.now())})
 
         self._begun = True
         return await run_on_thread(self._connection, begin_and_run)
