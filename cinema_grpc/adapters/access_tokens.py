@@ -49,8 +49,8 @@ class JwtAccessTokens:
     A token is verified with the key that its kid names and the one algorithm of that key (RFC 8725, 3.1), or with the
     secret if it has no kid. Nothing else in its header has an influence.
 
-    Verified tokens are cached by their text, since a look-up costs less than a signature. Times are checked at each
-    reading.
+    Verified tokens are cached by their text, since a look-up costs less than a signature. `read` checks the times
+    at every call.
     """
 
     def __init__(

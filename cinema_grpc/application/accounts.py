@@ -203,8 +203,8 @@ class Accounts:
     async def _attempt(self, username: str, password: str, network: str, new_password: str | None = None) -> SignIn:
         """Check a normalized password under the throttle, and begin a session.
 
-        A new password replaces it and ends all other sessions. Once the check has begun, it completes even if the
-        caller is cancelled: a guesser who hangs up early must not escape the count of wrong passwords.
+        A `new_password` replaces the checked one and ends all other sessions. Once the check has begun, it completes
+        even if the caller is cancelled: a guesser who hangs up early must not escape the count of wrong passwords.
 
         Raises:
             BadCredentials, TooManyAttempts, Overloaded: As for `login`.

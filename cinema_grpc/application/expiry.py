@@ -11,7 +11,7 @@ from cinema_grpc.application.errors import Overloaded, ShuttingDown
 
 SECONDS_BETWEEN_PASSES = 1.0
 LONGEST_PAUSE = 2.0
-"""Maximum seconds after a pass in which a showtime failed: holds of the others are to be stored within 4 seconds."""
+"""Maximum seconds after a failed pass; short, so that holds of other showtimes are still stored within 4 seconds."""
 SHOWTIMES_A_PASS = 100
 SHOWTIMES_AT_ONCE = 4
 MOST_FAILURES = 4
@@ -38,7 +38,7 @@ class HoldExpiry:
 
         Raises:
             StorageUnavailable, ShuttingDown.
-            Exception: What the first showtime raised that failed. Up to MOST_FAILURES, the others are dealt with first.
+            Exception: The first failure of a showtime, raised at the end of the pass, or after MOST_FAILURES failures.
         """
         failures: list[Exception] = []
         skipped: set[str] = set()

@@ -11,14 +11,14 @@ from cinema_grpc.domain.account import User
 
 CACHED_USERS = 10_000
 REVOKED_FOR = timedelta(hours=2)
-"""How long users stay out of the cache after their access tokens were revoked: longer than these are valid."""
+"""How long users are not cached after their access tokens were revoked: longer than any access token is valid."""
 SECONDS_BETWEEN_EVICTIONS = 1.5
 """Seconds between two evictions of revoked users. A server refuses a revoked access token within two of them, while it
 reaches the database."""
 
 
 class Principals:
-    """Checks principals, with a cache of users whose tokens were not revoked; disables and enables accounts."""
+    """Checks principals, and caches the ids of users whose tokens were not revoked; disables and enables accounts."""
 
     def __init__(self, store: AccountStore, clock: Clock, security_log: SecurityLog) -> None:
         self._store = store

@@ -1,7 +1,7 @@
 """The changes of a showtime's seats: which seats may differ from an earlier state that a client has.
 
-Changes are counted in steps. Each seat has the step of its latest change, and each revision the step at which it was
-first seen. So one number describes the state that a client has, however old it is.
+Changes are counted in steps. Each seat has the step of its latest change, and each revision a step up to which a
+client that has it knows everything. So one number describes the state that a client has, however old it is.
 """
 
 from collections import OrderedDict
@@ -112,7 +112,7 @@ class SeatChanges:
         self.next_lapse = min(self._ends.values(), default=None)
         if revision > self._lost:
             # A client may have read this revision before these holds and blocks ended, and still show their seats as
-            # taken. So its step is before their end, and it gets them again.
+            # taken. So this revision gets a step before their end, and the client these seats again.
             ended = [self._changed[position] - 1 for position in ends.keys() - self._ends.keys()]
             self._steps[revision] = min([self.step, *ended])
             if len(self._steps) > MOST_REVISIONS:

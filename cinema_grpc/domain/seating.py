@@ -53,7 +53,8 @@ class SeatPlan:
     Attributes:
         labels: Of the seats, by position.
         categories: Of the seats, by position.
-        space_of: By position of a wheelchair space or companion seat, that of the space; walls for the gap rule.
+        space_of: From the position of a wheelchair space or companion seat to that of its space. For the gap rule these
+            seats are walls.
     """
 
     __slots__ = ("_positions", "_sections", "areas", "categories", "labels", "rows", "space_of", "wheelchair_spaces")

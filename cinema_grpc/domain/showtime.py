@@ -63,7 +63,7 @@ class Showtime:
             self.restore(booking)
 
     def copy(self) -> "Showtime":
-        """Return an independent copy, without the changes that `mark_stored` has not forgotten yet."""
+        """Return an independent copy of the present state, with no record of changes."""
         copy = Showtime(self.terms)
         copy._bookings, copy._owners = self._bookings.copy(), self._owners.copy()
         copy._finished, copy.unpaid_holds = self._finished.copy(), self.unpaid_holds.copy()

@@ -76,7 +76,7 @@ class CallPipeline(grpc.GenericRpcHandler):
         }
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
-        """Return the handler of a call, which becomes the current call of its task; None for an unknown method."""
+        """Make a call the current one of its task, and return its handler; None for an unknown method."""
         handler = self._handlers.get(handler_call_details.method)
         if handler is not None:
             current_call.set(Call(handler_call_details.method, handler_call_details.invocation_metadata))

@@ -1,4 +1,4 @@
-"""The box office's store: showtimes and bookings from what `sql/` loads, and to what it writes."""
+"""The box office's store: makes showtimes and bookings of what `sql/` loads, and rows for it of what has changed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence

@@ -31,9 +31,9 @@ def _of_rows(statement: Statement) -> tuple[str, _Values]:
 
 
 WRITES = {name: _of_rows(statement) for name, statement in STATEMENTS.items() if statement.names == ("*",)}
-"""The statements that write many rows, in their order, and what gives the values of a row.
+"""The statements that write many rows, in their order: the SQL, and a function that returns the values of a row.
 
-The values of a row are an array: SQLite takes half as long again to find each in an object, by its name.
+The values are an array, in the order that the SQL expects. SQLite takes half as long again to find each by its name.
 """
 
 

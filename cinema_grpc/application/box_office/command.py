@@ -33,7 +33,7 @@ class Decision:
     """What a change decides on: a locked showtime, with what earlier commands of the batch have done to it.
 
     Attributes:
-        showtime: The showtime, which the change may change.
+        showtime: The showtime; the change may alter it.
         now: The time of the decision: read after the lock, and never before the showtime's last decision.
         slots: Of other showtimes in the auditorium, in the span that the command asked for.
     """

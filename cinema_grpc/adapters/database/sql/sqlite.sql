@@ -99,10 +99,11 @@ SELECT showtime_id FROM (
     LIMIT :limit
 );
 
--- The statements that write take all rows of a kind at once, as an array of JSON in ?1; :name stands for the value of
--- that name in `new`. Each run of a statement waits for Python's interpreter lock, so under overload a run for each row
--- took ten times as long (docs/performance.md). They run in the order of this file: seats are released before they are
--- claimed, attempts are settled before others are opened, and redemptions are reversed before others are made.
+-- The statements that write take all rows of a kind at once, as an array of JSON in ?1; `_of_rows` in
+-- sqlite_transaction.py replaces :name by the place of that value in `new`. Each run of a statement waits for Python's
+-- interpreter lock, so under overload a run for each row took ten times as long (docs/performance.md). They run in the
+-- order of this file: seats are released before they are claimed, attempts are settled before others are opened, and
+-- redemptions are reversed before others are made.
 
 -- name: released_claims(*)
 DELETE FROM seat_claim
