@@ -14,8 +14,20 @@ from cinema_grpc.transport.idempotency import idempotent_call
 from cinema_grpc.transport.page_tokens import query_of
 from cinema_grpc.transport.pages import read_page
 from cinema_grpc.transport.parsing import parse_booking_status
-from cinema_grpc.transport.rendering import render_booking, render_moment, render_money, serialized, write_booking
+from cinema_grpc.transport.rendering import (
+    booking_encoder,
+    render_booking,
+    render_moment,
+    render_money,
+    serialized,
+    write_booking,
+)
 from cinema_grpc.transport.selections import parse_claim, parse_optional_selection
+
+encode_confirmed = booking_encoder(pb.ConfirmPaymentResponse)
+_encode_created = booking_encoder(pb.CreateBookingResponse)
+_encode_updated = booking_encoder(pb.UpdateHoldResponse)
+_encode_cancelled = booking_encoder(pb.CancelBookingResponse)
 
 
 class BookingServicer(booking_service_pb2_grpc.BookingServiceServicer):
@@ -90,11 +102,6 @@ class BookingServicer(booking_service_pb2_grpc.BookingServiceServicer):
         return serialized(pb.CancelBookingResponse, body)
 
 
-def encode_confirmed(booking: Booking) -> bytes:
-    """Return the response to ConfirmPayment."""
-    return _encode(booking, pb.ConfirmPaymentResponse())
-
-
 def encode_action(booking: Booking, action: ActionRequired) -> bytes:
     """Return the response to ConfirmPayment for a booking whose customer has to act until its hold ends."""
     response = pb.ConfirmPaymentResponse(
@@ -104,24 +111,5 @@ def encode_action(booking: Booking, action: ActionRequired) -> bytes:
             expire_time=render_moment(booking.hold_expire_time),
         )
     )
-    return _encode(booking, response)
-
-
-def _encode_created(booking: Booking) -> bytes:
-    return _encode(booking, pb.CreateBookingResponse())
-
-
-def _encode_updated(booking: Booking) -> bytes:
-    return _encode(booking, pb.UpdateHoldResponse())
-
-
-def _encode_cancelled(booking: Booking) -> bytes:
-    return _encode(booking, pb.CancelBookingResponse())
-
-
-def _encode(
-    booking: Booking,
-    response: pb.CreateBookingResponse | pb.UpdateHoldResponse | pb.ConfirmPaymentResponse | pb.CancelBookingResponse,
-) -> bytes:
     write_booking(booking, response.booking)
     return response.SerializeToString()

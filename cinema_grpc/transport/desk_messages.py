@@ -7,7 +7,6 @@ from cinema_grpc.application.counter import CounterSale
 from cinema_grpc.application.desk import CRITERIA, BookingSearch
 from cinema_grpc.application.desk_ports import CustomerBooking, ListedRefund
 from cinema_grpc.application.sales_report import SalesReport
-from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.errors import FieldViolation, violations_of
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.payment import RefundStatus
@@ -16,12 +15,12 @@ from cinema_grpc.domain.sales import SalesGroup, SalesLine
 from cinema_grpc.transport.door_messages import render_redemption, scanned_code
 from cinema_grpc.transport.parsing import parse_booking_status
 from cinema_grpc.transport.rendering import (
+    booking_encoder,
     render_booking,
     render_moment,
     render_money,
     render_refund,
     render_sale,
-    write_booking,
 )
 from cinema_grpc.transport.selections import parse_selection
 
@@ -131,15 +130,5 @@ def parse_counter_sale(request: pb.SellSeatsRequest) -> CounterSale:
     )
 
 
-def encode_sold(booking: Booking) -> bytes:
-    """Return the response to SellSeats."""
-    response = pb.SellSeatsResponse()
-    write_booking(booking, response.booking)
-    return response.SerializeToString()
-
-
-def encode_voided(booking: Booking) -> bytes:
-    """Return the response to VoidBooking."""
-    response = pb.VoidBookingResponse()
-    write_booking(booking, response.booking)
-    return response.SerializeToString()
+encode_sold = booking_encoder(pb.SellSeatsResponse)
+encode_voided = booking_encoder(pb.VoidBookingResponse)

@@ -1,7 +1,8 @@
 """From the objects of the domain to the messages of the protos."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from cinema.v1 import booking_pb2, catalog_pb2, money_pb2, showtime_pb2, user_pb2
 from google.protobuf.duration_pb2 import Duration
@@ -166,6 +167,18 @@ def render_booking(booking: Booking) -> booking_pb2.Booking:
     message = booking_pb2.Booking()
     write_booking(booking, message)
     return message
+
+
+def booking_encoder(response_type: Callable[[], Any]) -> Callable[[Booking], bytes]:
+    """Return a function that writes a booking as a response of a type that has nothing else."""
+
+    def encode(booking: Booking) -> bytes:
+        response = response_type()
+        write_booking(booking, response.booking)
+        body: bytes = response.SerializeToString()
+        return body
+
+    return encode
 
 
 def write_booking(booking: Booking, message: booking_pb2.Booking) -> None:
