@@ -93,6 +93,9 @@ def block(
         raise click.UsageError("name the SEATS to block or release, such as C4 C5")
     if labels and release == bool(kind):
         raise click.UsageError("give --kind and --reason to block seats, or --release to release them")
+    if release and (until or reason):
+        option = "--until" if until else "--reason"
+        raise click.UsageError(f"--release takes no {option}: it releases now; {option} belongs to --kind")
     with session.client() as client:
         if not labels:
             listed = client.showtimes.ListSeatBlocks(ListSeatBlocksRequest(showtime_id=showtime))

@@ -64,6 +64,8 @@ class TestErrors:
             (("block", "s", "--release"), "name the SEATS"),
             (("block", "s", "A1"), "--kind"),
             (("block", "s", "A1", "--release", "--kind", "house"), "--kind"),
+            (("block", "s", "A1", "--release", "--until", "2030-05-01T20:00"), "--release takes no --until"),
+            (("block", "s", "A1", "--release", "--reason", "mended"), "--release takes no --reason"),
             (("void", "b", "--reason", "ill"), "--refund"),
             (("void", "b", "--refund", "101", "--reason", "ill"), "0<=x<=100"),
             (("reverse", "code", "--ticket", "t", "--reason", "ill"), "not both"),
