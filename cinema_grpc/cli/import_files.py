@@ -229,7 +229,7 @@ def _entries(cell: str, example: str) -> Iterator[tuple[str, str]]:
 
 def _money(text: str, example: str) -> tuple[Fields, str]:
     """Return the price of a text such as "12.50 EUR student card", and what follows it."""
-    amount, currency_code, *proof = [*text.split(None, 2), ""]
+    amount, currency_code, proof = [*text.split(None, 2), "", "", ""][:3]
     if not re.fullmatch(r"[0-9]{1,13}(\.[0-9]{1,9})?", amount):
         raise BadCell(example)
     try:
@@ -238,4 +238,4 @@ def _money(text: str, example: str) -> tuple[Fields, str]:
         raise BadCell(example) from error
     if minor_units != int(minor_units):
         raise BadCell(example)
-    return {"currency_code": currency_code, "minor_units": int(minor_units)}, proof[0]
+    return {"currency_code": currency_code, "minor_units": int(minor_units)}, proof

@@ -1,5 +1,6 @@
 """Checks the rows of `cinema import` by the rules of the protos, and turns them into entries of an import."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -109,6 +110,10 @@ class RowReader:
         except ParseError as error:
             found = UNKNOWN_FIELD.match(str(error))
             raise InvalidRequest(*violations, FieldViolation(found[1] if found else "", str(error))) from error
+        except (OverflowError, SystemError) as error:  # protobuf's, of what Python alone takes for JSON
+            unfit = [name for name, value in fields.items() if not _is_json(value)]
+            problem = "must not have an infinite number or half of a surrogate pair"
+            raise InvalidRequest(*violations, *(FieldViolation(name, problem) for name in unfit)) from error
         _, broken = self._checks[METHODS[row.kind]].read(request.SerializeToString())
         if violations or broken:
             raise InvalidRequest(*violations, *broken)
@@ -130,6 +135,14 @@ def _field_violations(row: Row) -> list[FieldViolation]:
         elif (problem := NAME.problem(value)) is not None:  # the database could not be asked for it
             violations.append(FieldViolation(name, problem))
     return violations
+
+
+def _is_json(value: object) -> bool:
+    try:
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except ValueError:
+        return False
+    return True
 
 
 def _start_time(value: object) -> datetime | None:

@@ -95,6 +95,8 @@ BAD: tuple[tuple[str, str, str, str], ...] = (
     ("showtimes.csv", ",Room,", ",,", "showtimes.csv row 4: auditorium: must be the name of a auditorium"),
     ("showtimes.csv", "12.50 EUR", "12.505 EUR", "showtimes.csv row 2: prices: must be prices by category"),
     ("showtimes.csv", "12.50 EUR", "12.50 EUROS", "showtimes.csv row 2: prices: must be prices by category"),
+    ("showtimes.csv", "12.50 EUR", "", "showtimes.csv row 2: prices: must be prices by category"),
+    ("showtimes.csv", "12.50 EUR", "12.50", "showtimes.csv row 2: prices: must be prices by category"),
     ("showtimes.csv", "10.00 EUR", "9e9999999 EUR", "showtimes.csv row 3: price: must be an amount"),
     ("showtimes.csv", "sofa adult: 18 EUR", "front child: 1 EUR", "showtimes.csv row 2: prices: "),
     ("showtimes.csv", "10.00 EUR,,", ",,", "showtimes.csv row 3: price: exactly one of price and prices must be set"),
@@ -228,6 +230,17 @@ def test_files_that_can_not_be_used(tmp_path: Path, name: str, content: str | by
         (
             {"showtimes": [SHOWTIME | {"movie": "\ud800"}]},
             "x.json showtimes row 1: movie: must be 1 to 200 characters, not blank, without control characters",
+        ),
+        *(
+            (
+                {"showtimes": [SHOWTIME | {field: value}]},
+                f"x.json showtimes row 1: {field}: must not have an infinite number",
+            )
+            for field, value in (
+                ("seat_gap_policy", float("inf")),
+                ("seat_gap_policy", "\ud800"),
+                ("price", {"\udc00": "EUR"}),
+            )
         ),
     ],
 )
