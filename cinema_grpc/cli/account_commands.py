@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cinema_grpc.cli.command import LOGGED, SettingsCommand, check_text, run, settings_and_log
+from cinema_grpc.cli.command import LOGGED, SettingsCommand, check_text, print_lines, run, settings_and_log
 from cinema_grpc.cli.printing import refuse
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def create_staff_command(username: str, full_name: str | None, email: str) -> No
     """
     from cinema_grpc.adapters.database.migrate import ADDING_ACCOUNTS
     from cinema_grpc.cli.maintenance import with_accounts
+    from cinema_grpc.database_url import without_secrets
 
     settings = settings_and_log()
     check_text(USERNAME=username, FULL_NAME=full_name, EMAIL=email)
@@ -42,7 +43,8 @@ def create_staff_command(username: str, full_name: str | None, email: str) -> No
             with_migration=True,
         )
     )
-    click.echo(f"{user.username} is staff now, with the user_id {user.user_id}")
+    database = without_secrets(settings.database_url)
+    print_lines(f"{user.username} is staff now, with the user_id {user.user_id}, in {database}")
 
 
 @click.command("create-service", cls=SettingsCommand, reads=LOGGED)
@@ -55,6 +57,7 @@ def create_service_command(name: str) -> None:
     """
     from cinema_grpc.adapters.database.migrate import ADDING_ACCOUNTS
     from cinema_grpc.cli.maintenance import with_accounts
+    from cinema_grpc.database_url import without_secrets
 
     settings = settings_and_log()
     check_text(NAME=name)
@@ -64,7 +67,8 @@ def create_service_command(name: str) -> None:
             settings, ADDING_ACCOUNTS, lambda accounts: accounts.create_service(name, password), with_migration=True
         )
     )
-    click.echo(f"{user.username} is a service now, with the user_id {user.user_id}")
+    database = without_secrets(settings.database_url)
+    print_lines(f"{user.username} is a service now, with the user_id {user.user_id}, in {database}")
 
 
 @click.command("set-password", cls=SettingsCommand, reads=LOGGED)

@@ -64,9 +64,11 @@ def serve_command(demo: bool, migrate: bool, workers: int, worker_at: str | None
 def migrate_command() -> None:
     """Migrate the database schema, as the server does when it starts."""
     from cinema_grpc.cli.maintenance import migrate_database
+    from cinema_grpc.database_url import without_secrets
 
-    run(migrate_database(settings_and_log(), {}))
-    click.echo("the schema is up to date")
+    settings = settings_and_log()
+    run(migrate_database(settings, {}))
+    print_lines(f"the schema is up to date in {without_secrets(settings.database_url)}")
 
 
 @main.command("audit", cls=SettingsCommand, reads=DATABASE)

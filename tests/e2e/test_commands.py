@@ -214,6 +214,23 @@ class TestHealth:
             assert (asked.returncode, hint in asked.stderr) == (2, True)
 
 
+class TestTheDatabase:
+    @pytest.mark.parametrize(
+        ("command", "start"),
+        [
+            (("migrate",), "the schema is up to date"),
+            (("create-staff", "ada"), "ada is staff now"),
+            (("create-service", "billing"), "billing is a service now"),
+        ],
+    )
+    def test_commands_that_may_create_it_name_it(self, tmp_path: Path, command: tuple[str, ...], start: str) -> None:
+        """In the last line, so that a new file in the wrong folder is noticed."""
+        secret = "a long and private one"
+        passwords = {"CINEMA_STAFF_PASSWORD": secret, "CINEMA_SERVICE_PASSWORD": secret}
+        last = run_here(tmp_path, *command, **passwords).stdout.splitlines()[-1]
+        assert (last.startswith(start), last.endswith(" in sqlite+aiosqlite:///cinema.db")) == (True, True), last
+
+
 class TestHelp:
     def test_a_command_lists_the_settings_that_it_reads(self, tmp_path: Path) -> None:
         """`serve` lists all; the others those alone that they read."""

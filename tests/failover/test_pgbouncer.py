@@ -87,7 +87,7 @@ async def test_selling_through_pgbouncer(tmp_path: Path) -> None:
             migrations = await asyncio.gather(
                 *(asyncio.to_thread(run, tmp_path, "migrate", CINEMA_DATABASE_URL=url) for _ in range(3))
             )
-            assert [each.stdout for each in migrations] == ["the schema is up to date\n"] * 3
+            assert all(each.stdout.startswith("the schema is up to date in ") for each in migrations)
             for name in PARAMETERS.keys() - {"application_name"}:
                 assert await fetch(url, f"SHOW {name}") == [(PARAMETERS[name],)]
             async with a_chain(tmp_path, url, 2, 5, CLIENTS) as chain:

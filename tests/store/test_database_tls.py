@@ -42,16 +42,16 @@ def server(authorities: Path) -> Iterator[PostgresServer]:
 
 
 def migrate(server: PostgresServer, authorities: Path, host: str, parameters: str) -> tuple[int, str]:
-    """Run `cinema migrate`; return its exit code and its output."""
+    """Run `cinema migrate`; return its exit code and its output, without the database that it names."""
     url = server.url().replace("127.0.0.1", host) + "?" + parameters.replace("{folder}", str(authorities))
     ended = run_here(authorities, "migrate", CINEMA_DATABASE_URL=url)
-    return ended.returncode, ended.stdout + ended.stderr
+    return ended.returncode, ended.stdout.partition(" in postgresql")[0] + ended.stderr
 
 
 def test_the_right_authority(server: PostgresServer, authorities: Path) -> None:
     """Is checked against, and so is the name; then the conversation is encrypted."""
     parameters = "sslmode=verify-full&sslrootcert={folder}/right.pem"
-    assert migrate(server, authorities, NAME, parameters) == (0, "the schema is up to date\n")
+    assert migrate(server, authorities, NAME, parameters) == (0, "the schema is up to date")
     url = server.url().replace("127.0.0.1", NAME) + f"?sslmode=verify-full&sslrootcert={authorities}/right.pem"
     query = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
     assert in_thread(fetch(url, query)) == [(True,)]
@@ -65,7 +65,7 @@ def test_a_home_folder_that_can_not_be_looked_into(
         without_tls.start()
         monkeypatch.setenv("HOME", "/" + "x" * 300)  # another user's would not keep root out
         for each in (server, without_tls):
-            assert migrate(each, authorities, "127.0.0.1", "") == (0, "the schema is up to date\n")
+            assert migrate(each, authorities, "127.0.0.1", "") == (0, "the schema is up to date")
 
 
 @pytest.mark.parametrize(
