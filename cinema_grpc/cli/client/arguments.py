@@ -1,6 +1,8 @@
 """Arguments and options that several commands have."""
 
+import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 MOST_LISTED = 1_000_000
+DATE_AND_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
 BOOKING_STATUSES = ("reserved", "confirmed", "cancelled", "expired")
 
 
@@ -27,6 +30,30 @@ class Moment(click.ParamType):  # type: ignore[type-arg] # generic since click 8
             return datetime.fromisoformat(value).astimezone(UTC)
         except (ValueError, OverflowError):
             self.fail("must be a date or a time, such as 2026-05-01 or 2026-05-01T19:00", param, ctx)
+
+
+class Start(Moment):
+    """A date and a time, such as 2026-05-01T19:00, that is a single moment: what it decides can't be undone."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Return the moment in UTC."""
+        moments: list[str] = []
+        with suppress(ValueError, OverflowError):
+            moments = _moments(datetime.fromisoformat(value))
+        if not moments or not DATE_AND_TIME.match(value):
+            self.fail("must be a date and a time, such as 2026-05-01T19:00 or 2026-05-01T19:00+02:00", param, ctx)
+        if len(moments) > 1:
+            problem = "is no single moment in this machine's time zone, whose clocks change then"
+            self.fail(f"{problem}: write {' or '.join(moments)}", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def _moments(local: datetime) -> list[str]:
+    """Return the moments that a time may mean: two, with their offsets, if clocks skip or repeat it here."""
+    if local.tzinfo is not None:
+        return [local.isoformat()]
+    zones = (local.replace(fold=fold).astimezone().tzinfo for fold in (0, 1))
+    return sorted({local.replace(tzinfo=zone).isoformat() for zone in zones})
 
 
 def timestamp(moment: datetime | None) -> "Timestamp | None":

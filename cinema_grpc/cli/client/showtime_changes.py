@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cinema_grpc.cli.client.arguments import Moment, timestamp
+from cinema_grpc.cli.client.arguments import Start, timestamp
 from cinema_grpc.cli.client.session import ClientCommand, Session
 from cinema_grpc.cli.printing import plain
 
 if TYPE_CHECKING:
     from cinema_client.cinema.v1 import showtime_pb2
     from cinema_client.cinema.v1 import showtime_service_pb2 as pb
+    from google.protobuf.timestamp_pb2 import Timestamp
 
 # ruff: noqa: PLC0415 (see session.py)
 
@@ -37,7 +38,7 @@ def cancel_showtime(session: Session, showtime: str, reason: str, yes: bool) -> 
 
 @click.command("move-showtime", cls=ClientCommand)
 @click.argument("showtime")
-@click.argument("start", type=Moment())
+@click.argument("start", type=Start())
 @click.option("--reason", default="", help="Why, for the log.")
 @yes_option
 def move_showtime(session: Session, showtime: str, start: datetime, reason: str, yes: bool) -> None:  # noqa: FBT001 (click calls it)
@@ -47,13 +48,12 @@ def move_showtime(session: Session, showtime: str, start: datetime, reason: str,
     """
     from cinema_client.cinema.v1.showtime_service_pb2 import UpdateShowtimeRequest
 
-    from cinema_grpc.cli.client.output import moment
-
     request = UpdateShowtimeRequest(showtime_id=showtime, start_time=timestamp(start), reason=reason)
     request.update_mask.paths.append("start_time")
     with session.client() as client:
-        to = f" to {moment(request.start_time)}"
-        _preview_and_do(session, client.showtimes.UpdateShowtime, request, ("Move", "Moved"), to, yes=yes)
+        _preview_and_do(
+            session, client.showtimes.UpdateShowtime, request, ("Move", "Moved"), request.start_time, yes=yes
+        )
 
 
 def _preview_and_do(
@@ -61,7 +61,7 @@ def _preview_and_do(
     call: "Callable[..., pb.CancelShowtimeResponse | pb.UpdateShowtimeResponse]",
     request: "pb.CancelShowtimeRequest | pb.UpdateShowtimeRequest",
     verbs: tuple[str, str],
-    to: str = "",
+    new_start: "Timestamp | None" = None,
     *,
     yes: bool,
 ) -> None:
@@ -71,14 +71,11 @@ def _preview_and_do(
     """
     from cinema_client import CinemaError
 
-    from cinema_grpc.cli.client.output import moment
-
     verb, done = verbs
     request.validate_only = True
     try:
         preview = call(request)
-        place = f"{preview.showtime.cinema.name}, {preview.showtime.auditorium_name}"
-        shown = f"{plain(preview.showtime.movie.title)} ({plain(place)}), {moment(preview.showtime.start_time)}{to}"
+        shown = _described(preview.showtime, new_start)
         request.validate_only = False
         if not yes:
             click.confirm(f"{verb} {shown}? {_affected(preview.impact)}.", abort=True, err=True)
@@ -88,6 +85,15 @@ def _preview_and_do(
         error.request_id = ""  # to run the command again tells whether it was carried out, without --request-id
         raise
     session.show(response, lambda: f"{done}: {shown}\n{_affected(response.impact)}")
+
+
+def _described(showtime: "showtime_pb2.Showtime", new_start: "Timestamp | None") -> str:
+    """Return what is shown where and when, with times of the cinema's time zone."""
+    from cinema_grpc.cli.client.output import moment, zone_of
+
+    zone = showtime.cinema.time_zone
+    starts = " to ".join(moment(each, zone_of(zone)) for each in (showtime.start_time, new_start) if each is not None)
+    return plain(f"{showtime.movie.title} ({showtime.cinema.name}, {showtime.auditorium_name}), {starts} ({zone})")
 
 
 def _affected(impact: "showtime_pb2.Impact") -> str:

@@ -1,8 +1,12 @@
 """`cinema cancel-showtime` and `move-showtime`: a preview, a question, and just the change that the preview showed."""
 
 import io
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
 
 from cinema_grpc.cli.client.exit_codes import ExitCode
 from tests.e2e.client.shop import ROWS, Person, Shop
@@ -20,6 +24,20 @@ class Answer(io.BytesIO):
     def read1(self, size: int | None = -1) -> bytes:
         self.happens()
         return super().read1(size)
+
+
+@pytest.fixture
+def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Another time zone of this machine, without a database of time zones."""
+    monkeypatch.setenv("TZ", request.param)
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+in_berlin = pytest.mark.parametrize("zone", ["CET-1CEST,M3.5.0,M10.5.0/3"], ids=["Berlin"], indirect=True)
+in_tokyo = pytest.mark.parametrize("zone", ["JST-9"], ids=["Tokyo"], indirect=True)
 
 
 class TestCancelling:
@@ -73,5 +91,43 @@ class TestMoving:
         text = clerk.text("move-showtime", showtime.showtime_id, start.isoformat(), "--reason", "again", "-y")
         assert text.endswith("\nPaid bookings: 1, seats: 2\n")
 
-    def test_a_start_that_is_no_time(self, clerk: Person) -> None:
-        assert "must be a date or a time" in clerk.run("move-showtime", "a showtime", "tomorrow").stderr
+    @in_tokyo
+    @pytest.mark.usefixtures("zone")
+    def test_it_asks_in_the_time_zone_of_the_cinema(self, shop: Shop, clerk: Person) -> None:
+        """As the list has the start; whatever the time zone of this machine."""
+        showtime = shop.new_showtime(ROWS)
+        before = showtime.start_time.ToDatetime(UTC)
+        after = before + timedelta(minutes=30)
+        asked = clerk.run("move-showtime", showtime.showtime_id, after.isoformat(), stdin="y\n", COLUMNS="200")
+        old, new = (f"{each.astimezone(ZoneInfo('Europe/Berlin')):%a %Y-%m-%d %H:%M}" for each in (before, after))
+        place = f"{showtime.movie.title} ({showtime.cinema.name}, {showtime.auditorium_name})"
+        shown = f"{place}, {old} to {new} (Europe/Berlin)"
+        assert f"Move {shown}? " in asked.stderr
+        assert asked.stdout.startswith(f"Moved: {shown}\n")
+        asked = clerk.run("cancel-showtime", showtime.showtime_id, *REASON, stdin="n\n")
+        assert f"Cancel {place}, {new} (Europe/Berlin)? " in asked.stderr
+
+    @pytest.mark.parametrize(
+        ("start", "problem"),
+        [
+            ("tomorrow", "must be a date and a time, such as 2026-05-01T19:00"),
+            ("2026-05-01", "must be a date and a time"),
+            ("2026-W18-5", "must be a date and a time"),
+            ("2026-05-01T19", "must be a date and a time"),
+            ("2026-05-01T19:60", "must be a date and a time"),
+            ("2030-03-31T02:30", "write 2030-03-31T02:30:00+01:00 or 2030-03-31T02:30:00+02:00"),  # does not exist
+            ("2030-10-27 02:30", "write 2030-10-27T02:30:00+01:00 or 2030-10-27T02:30:00+02:00"),  # exists twice
+        ],
+    )
+    @in_berlin
+    @pytest.mark.usefixtures("zone")
+    def test_a_start_that_is_no_single_moment(self, clerk: Person, start: str, problem: str) -> None:
+        """Is refused: a showtime must not be moved to midnight, or by an hour, by mistake."""
+        ended = clerk.run("move-showtime", "a showtime", start, "-y")
+        assert (ended.returncode, problem in ended.stderr) == (ExitCode.USAGE, True), ended.stderr
+
+    @in_berlin
+    @pytest.mark.usefixtures("zone")
+    def test_a_start_that_is_a_single_moment(self, clerk: Person) -> None:
+        for start in ("2030-03-31T03:30", "2030-10-27T02:30+01:00", "2030-10-27 03:30:15Z"):
+            assert "SHOWTIME_NOT_FOUND" in clerk.fails(ExitCode.NOT_FOUND, "move-showtime", "a showtime", start, "-y")
