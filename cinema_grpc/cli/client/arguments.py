@@ -94,11 +94,11 @@ def request_id(command: F) -> F:
 
 
 def limit(default: int) -> Callable[[F], F]:
-    """Add --limit to a command that lists something."""
+    """Add --limit to a command that lists something. ClientCommand lifts the default for JSON."""
     return click.option(
         "--limit",
         type=click.IntRange(1, MOST_LISTED),
         default=default,
         metavar="N",
-        help=f"How many to list at most. By default {default}.",
+        help=f"How many to list at most. By default {default}, and all with -o json.",
     )

@@ -1,12 +1,12 @@
 """`cinema book`, `pay`, `cancel` and `bookings`: a customer's own bookings."""
 
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
 
 from cinema_grpc.cli.client.arguments import BOOKING_STATUSES, limit, request_id, seat_choices
 from cinema_grpc.cli.client.exit_codes import ExitCode
+from cinema_grpc.cli.client.lists import read_list, show_list
 from cinema_grpc.cli.client.session import ClientCommand, Session, fail
 from cinema_grpc.cli.printing import plain
 
@@ -137,7 +137,7 @@ def cancel(
 def bookings(session: Session, booking: str | None, showtime: str, status: str | None, limit: int) -> None:
     """List your bookings, newest first; or show one BOOKING, with the codes of its tickets."""
     from cinema_client.cinema.v1.booking_pb2 import BookingStatus
-    from cinema_client.cinema.v1.booking_service_pb2 import GetBookingRequest, ListBookingsRequest, ListBookingsResponse
+    from cinema_client.cinema.v1.booking_service_pb2 import GetBookingRequest, ListBookingsRequest
 
     from cinema_grpc.cli.client.bookings import draw_booking, draw_bookings
     from cinema_grpc.cli.client.output import value
@@ -150,11 +150,9 @@ def bookings(session: Session, booking: str | None, showtime: str, status: str |
                 for ticket in response.booking.tickets:
                     click.echo(plain(f"{ticket.seat}: {ticket.code}"))  # on one line: spaces and all belong to it
             return
-        request = ListBookingsRequest(
-            showtime_id=showtime, status=value(BookingStatus, status or "unspecified"), page_size=limit
-        )
-        found = list(islice(client.pages(client.bookings.ListBookings, request), limit))
-    session.show(ListBookingsResponse(bookings=found), lambda: draw_bookings(found))
+        request = ListBookingsRequest(showtime_id=showtime, status=value(BookingStatus, status or "unspecified"))
+        found = read_list(client.bookings.ListBookings, request, limit)
+    show_list(session, found, lambda: draw_bookings(found.bookings))
 
 
 def _best(

@@ -1,12 +1,12 @@
 """`cinema void`, `refunds`, `settle` and `reverse`: what the staff put right."""
 
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
 
 from cinema_grpc.cli.client.arguments import limit, request_id
 from cinema_grpc.cli.client.exit_codes import ExitCode
+from cinema_grpc.cli.client.lists import read_list, show_list
 from cinema_grpc.cli.client.session import ClientCommand, Session, fail, read_code
 
 if TYPE_CHECKING:
@@ -63,17 +63,15 @@ def void(
 def refunds(session: Session, showtime: str, status: str | None, limit: int) -> None:
     """List refunds, newest first: which are paid, which are owed. For staff."""
     from cinema_client.cinema.v1.booking_pb2 import RefundStatus
-    from cinema_client.cinema.v1.box_office_service_pb2 import ListRefundsRequest, ListRefundsResponse
+    from cinema_client.cinema.v1.box_office_service_pb2 import ListRefundsRequest
 
     from cinema_grpc.cli.client.desk import draw_refunds
     from cinema_grpc.cli.client.output import value
 
-    request = ListRefundsRequest(
-        showtime_id=showtime, status=value(RefundStatus, status or "unspecified"), page_size=limit
-    )
+    request = ListRefundsRequest(showtime_id=showtime, status=value(RefundStatus, status or "unspecified"))
     with session.client() as client:
-        found = list(islice(client.pages(client.box_office.ListRefunds, request), limit))
-    session.show(ListRefundsResponse(refunds=found), lambda: draw_refunds(found))
+        found = read_list(client.box_office.ListRefunds, request, limit)
+    show_list(session, found, lambda: draw_refunds(found.refunds))
 
 
 @click.command("settle", cls=ClientCommand)

@@ -1,12 +1,12 @@
 """`cinema events`: the event feed."""
 
 from contextlib import suppress
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
 
 from cinema_grpc.cli.client.arguments import limit
+from cinema_grpc.cli.client.lists import say_that_more_follow
 from cinema_grpc.cli.client.session import ClientCommand, Session
 
 if TYPE_CHECKING:
@@ -62,7 +62,10 @@ def events(
     with suppress(KeyboardInterrupt), session.client() as client:
         position = _oldest(client) if after is None else after
         found = _follow if follow else _list
-        for event in islice(found(client, position, kinds, filters), None if follow else limit):
+        for number, event in enumerate(found(client, position, kinds, filters)):
+            if number == limit and not follow:
+                say_that_more_follow()
+                return
             if session.output == JSON:
                 show_json(event, indent=None)
             else:

@@ -2,11 +2,11 @@
 
 from contextlib import suppress
 from datetime import datetime
-from itertools import islice
 
 import click
 
 from cinema_grpc.cli.client.arguments import Moment, limit, timestamp
+from cinema_grpc.cli.client.lists import read_list, show_list
 from cinema_grpc.cli.client.session import ClientCommand, Session
 
 # ruff: noqa: PLC0415 (see session.py)
@@ -17,14 +17,14 @@ from cinema_grpc.cli.client.session import ClientCommand, Session
 @limit(50)
 def cinemas(session: Session, archived: bool, limit: int) -> None:  # noqa: FBT001 (click calls it)
     """List cinemas with their identifiers and time zones."""
-    from cinema_client.cinema.v1.catalog_service_pb2 import ListCinemasRequest, ListCinemasResponse
+    from cinema_client.cinema.v1.catalog_service_pb2 import ListCinemasRequest
 
     from cinema_grpc.cli.client.showtimes import draw_cinemas
 
-    request = ListCinemasRequest(page_size=limit, include_archived=archived)
+    request = ListCinemasRequest(include_archived=archived)
     with session.client() as client:
-        found = list(islice(client.pages(client.catalog.ListCinemas, request), limit))
-    session.show(ListCinemasResponse(cinemas=found), lambda: draw_cinemas(found))
+        found = read_list(client.catalog.ListCinemas, request, limit)
+    show_list(session, found, lambda: draw_cinemas(found.cinemas))
 
 
 @click.command("showtimes", cls=ClientCommand)
@@ -46,7 +46,7 @@ def showtimes(
     limit: int,
 ) -> None:
     """List showtimes, soonest first, in the time zone of their cinema."""
-    from cinema_client.cinema.v1.showtime_service_pb2 import ListShowtimesRequest, ListShowtimesResponse
+    from cinema_client.cinema.v1.showtime_service_pb2 import ListShowtimesRequest
 
     from cinema_grpc.cli.client.showtimes import draw_showtimes
 
@@ -56,12 +56,11 @@ def showtimes(
         auditorium_id=auditorium,
         start_time_from=timestamp(start_from),
         start_time_until=timestamp(start_until),
-        page_size=limit,
         include_cancelled=cancelled,
     )
     with session.client() as client:
-        found = list(islice(client.pages(client.showtimes.ListShowtimes, request), limit))
-    session.show(ListShowtimesResponse(showtimes=found), lambda: draw_showtimes(found))
+        found = read_list(client.showtimes.ListShowtimes, request, limit)
+    show_list(session, found, lambda: draw_showtimes(found.showtimes))
 
 
 @click.command("seats", cls=ClientCommand)

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+from click.core import ParameterSource
 
+from cinema_grpc.cli.client.arguments import MOST_LISTED
 from cinema_grpc.cli.client.exit_codes import OF_STATUS, ExitCode
 from cinema_grpc.cli.client.servers import DEFAULT, BadInput, Server, TlsFiles, parse_server
 from cinema_grpc.cli.client.token_store import BadTokenFile, SharedSignIn, SignIn, TokenStore
@@ -131,6 +133,8 @@ class ClientCommand(click.Command):
         files = TlsFiles(*(ctx.params.pop(name) for name in ("ca", "cert", "key")))
         with reported(output):
             _check_encoding(ctx.params)
+            if output == "json" and ctx.get_parameter_source("limit") is ParameterSource.DEFAULT:
+                ctx.params["limit"] = MOST_LISTED  # a program does not see where a list was cut
             ctx.params["session"] = session_with(server, files, output)
             return super().invoke(ctx)
 

@@ -1,11 +1,11 @@
 """`cinema sell`, `block`, `find` and `redeem`: what the staff do for customers."""
 
 from datetime import datetime
-from itertools import islice
 
 import click
 
 from cinema_grpc.cli.client.arguments import BOOKING_STATUSES, Moment, limit, request_id, seat_choices, timestamp
+from cinema_grpc.cli.client.lists import read_list, show_list
 from cinema_grpc.cli.client.session import ClientCommand, Session, read_code
 
 # ruff: noqa: PLC0415 (see session.py)
@@ -139,7 +139,7 @@ def find(
 ) -> None:
     """Find bookings of any customer, newest first, by exactly one of the first five options. For staff."""
     from cinema_client.cinema.v1.booking_pb2 import BookingStatus
-    from cinema_client.cinema.v1.box_office_service_pb2 import FindBookingsRequest, FindBookingsResponse
+    from cinema_client.cinema.v1.box_office_service_pb2 import FindBookingsRequest
 
     from cinema_grpc.cli.client.bookings import draw_found
     from cinema_grpc.cli.client.output import value
@@ -152,11 +152,10 @@ def find(
         showtime_id=showtime,
         seat=seat.upper(),
         status=value(BookingStatus, status or "unspecified"),
-        page_size=limit,
     )
     with session.client() as client:
-        found = list(islice(client.pages(client.box_office.FindBookings, request), limit))
-    session.show(FindBookingsResponse(bookings=found), lambda: draw_found(found))
+        found = read_list(client.box_office.FindBookings, request, limit)
+    show_list(session, found, lambda: draw_found(found.bookings))
 
 
 @click.command("redeem", cls=ClientCommand)
