@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cinema_grpc.cli.client.session import PASSWORD_VARIABLE, ClientCommand, Session, checked
+from cinema_grpc.cli.client.session import PASSWORD_VARIABLE, ClientCommand, Session
+from cinema_grpc.cli.client.texts import checked
 
 if TYPE_CHECKING:
     from cinema_client import Client

@@ -56,7 +56,7 @@ def book(
             best=_best(client, showtime, best, categories, wheelchair, split=split) if best else None,
             request_id=request_id,
         )
-        response = client.bookings.CreateBooking(request)
+        response = session.carry_out(client.bookings.CreateBooking, request)
     _show(session, response, response.booking)
 
 
@@ -72,9 +72,8 @@ def pay(session: Session, booking: str, token: str, request_id: str) -> None:
     from cinema_client.cinema.v1.booking_service_pb2 import ConfirmPaymentRequest
 
     with session.client() as client:
-        response = client.bookings.ConfirmPayment(
-            ConfirmPaymentRequest(booking_id=booking, payment_token=token, request_id=request_id)
-        )
+        request = ConfirmPaymentRequest(booking_id=booking, payment_token=token, request_id=request_id)
+        response = session.carry_out(client.bookings.ConfirmPayment, request)
     _show(session, response, response.booking)
     if response.HasField("action"):
         fail(
@@ -125,7 +124,7 @@ def cancel(
                 return
             click.confirm(f"{text} Cancel {' '.join(labels) or 'all seats'}?", abort=True, err=True)
         request = CancelBookingRequest(booking_id=booking, seats=labels, request_id=request_id)
-        response = client.bookings.CancelBooking(request)
+        response = session.carry_out(client.bookings.CancelBooking, request)
     _show(session, response, response.booking)
 
 

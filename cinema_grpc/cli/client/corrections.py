@@ -7,7 +7,8 @@ import click
 from cinema_grpc.cli.client.arguments import limit, request_id
 from cinema_grpc.cli.client.exit_codes import ExitCode
 from cinema_grpc.cli.client.lists import read_list, show_list
-from cinema_grpc.cli.client.session import ClientCommand, Session, fail, read_code
+from cinema_grpc.cli.client.session import ClientCommand, Session, fail
+from cinema_grpc.cli.client.texts import read_code
 
 if TYPE_CHECKING:
     from cinema_client import Client
@@ -52,7 +53,7 @@ def void(
         booking_id=booking, seats=labels, refund_percent=refund, reason=reason, request_id=request_id
     )
     with session.client() as client:
-        response = client.box_office.VoidBooking(request)
+        response = session.carry_out(client.box_office.VoidBooking, request)
     session.show(response, lambda: draw_booking(response.booking))
 
 
@@ -89,7 +90,7 @@ def settle(session: Session, refund: str, note: str, request_id: str) -> None:
 
     request = SettleRefundRequest(refund_id=refund, note=note, request_id=request_id)
     with session.client() as client:
-        response = client.box_office.SettleRefund(request)
+        response = session.carry_out(client.box_office.SettleRefund, request)
     session.show(response, lambda: draw_refunds([response.refund]))
 
 
@@ -118,7 +119,7 @@ def reverse(session: Session, code: str | None, ticket: str, reason: str, reques
             reason=reason,
             request_id=request_id,
         )
-        response = client.tickets.ReverseRedemption(request)
+        response = session.carry_out(client.tickets.ReverseRedemption, request)
     session.show(response, lambda: draw_reversed(response.ticket))
 
 

@@ -22,7 +22,7 @@ class ExitCode(IntEnum):
     TOO_MANY = 7
     """A limit was reached, or the server is busy. Later it may work."""
     UNAVAILABLE = 8
-    """The server can't be reached, or did not answer. A change may have been made, or not."""
+    """The server can't be reached, or did not answer, or was not waited for. A change may have been made, or not."""
 
 
 OF_STATUS = {

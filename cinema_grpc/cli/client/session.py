@@ -4,12 +4,13 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from uuid import uuid4
 
 import click
 from click.core import ParameterSource
@@ -17,6 +18,7 @@ from click.core import ParameterSource
 from cinema_grpc.cli.client.arguments import MOST_LISTED
 from cinema_grpc.cli.client.exit_codes import OF_STATUS, ExitCode
 from cinema_grpc.cli.client.servers import DEFAULT, BadInput, Server, TlsFiles, parse_server
+from cinema_grpc.cli.client.texts import check_encoding
 from cinema_grpc.cli.client.token_store import BadTokenFile, SharedSignIn, SignIn, TokenStore
 from cinema_grpc.cli.printing import refuse
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 # ruff: noqa: PLC0415 (what calls is imported when a command calls: `cinema --help` and completion must be fast)
 
+Response = TypeVar("Response")
 OUTPUTS = ("text", "json")
 PASSWORD_VARIABLE = "CINEMA_PASSWORD"  # noqa: S105 (its name, not a password)
 UTC_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
@@ -44,6 +47,25 @@ class Session:
     server: Server
     store: TokenStore
     output: str
+
+    def carry_out(self, method: Callable[[Any], Response], request: Any, *, by_id: bool = True) -> Response:
+        """Make a call that changes something, and return the response.
+
+        Ctrl-C meanwhile leaves open whether it was carried out, as a lost connection does, and is reported like that.
+
+        Args:
+            method: Makes the call.
+            request: Its request, which gets a request_id if it has none.
+            by_id: Whether the command takes a request_id; another one is run again without.
+        """
+        if getattr(request, "validate_only", False):
+            return method(request)
+        request.request_id = request.request_id or str(uuid4())
+        try:
+            return method(request)
+        except KeyboardInterrupt:
+            request_id = request.request_id if by_id else ""
+            fail(self.output, ExitCode.UNAVAILABLE, f"interrupted ({_unknown(request_id)})", request_id=request_id)
 
     @contextmanager
     def client(self, *, anonymous: bool = False) -> Iterator["Client"]:
@@ -132,7 +154,7 @@ class ClientCommand(click.Command):
         server, output = (ctx.params.pop(name) for name in ("server", "output"))
         files = TlsFiles(*(ctx.params.pop(name) for name in ("ca", "cert", "key")))
         with reported(output):
-            _check_encoding(ctx.params)
+            check_encoding(ctx.params)
             if output == "json" and ctx.get_parameter_source("limit") is ParameterSource.DEFAULT:
                 ctx.params["limit"] = MOST_LISTED  # a program does not see where a list was cut
             ctx.params["session"] = session_with(server, files, output)
@@ -210,13 +232,16 @@ def _message(failure: "CinemaError", code: ExitCode) -> str:
     if failure.reason == "BAD_CREDENTIALS" and os.environ.get(PASSWORD_VARIABLE):
         return f"{failure.message} (the password is that of {PASSWORD_VARIABLE}; unset it to be asked)"
     if code is ExitCode.UNAVAILABLE and failure.request_id:
-        return (
-            f"{failure.message} (whether it was carried out is unknown; repeating the command with --request-id "
-            f"{failure.request_id} does it once)"
-        )
+        return f"{failure.message} ({_unknown(failure.request_id)})"
     if failure.code().name == "UNAVAILABLE" and not failure.reason:  # gRPC's own error: no server answered
         return f"{failure.message} (does a server run there? --server or CINEMA_SERVER names another)"
     return failure.message
+
+
+def _unknown(request_id: str) -> str:
+    """Return what to do where nobody knows whether a call was carried out. `request_id` is "" if it takes none."""
+    again = f"repeating the command with --request-id {request_id} does it once" if request_id else "run it again"
+    return f"whether it was carried out is unknown; {again}"
 
 
 def _in_local_time(text: str) -> str:
@@ -229,34 +254,3 @@ def _in_local_time(text: str) -> str:
             return found[0]
 
     return UTC_TIME.sub(local, text)
-
-
-def read_code() -> str:
-    """Return the code of a ticket: the first line of standard input.
-
-    Raises:
-        BadInput: The line is not UTF-8.
-    """
-    try:
-        return checked("CODE", sys.stdin.readline().strip())
-    except UnicodeDecodeError as error:
-        raise BadInput("CODE: must be UTF-8") from error
-
-
-def checked(name: str, text: str) -> str:
-    """Return a text of the caller's, unless it has bytes that are not UTF-8.
-
-    Raises:
-        BadInput: It has. Python keeps them as surrogates, which no message can hold.
-    """
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise BadInput(f"{name}: must be UTF-8") from error
-    return text
-
-
-def _check_encoding(arguments: dict[str, Any]) -> None:
-    for name, given in arguments.items():
-        for text in given if isinstance(given, tuple) else (given,):
-            checked(name, str(text))

@@ -80,7 +80,7 @@ def _preview_and_do(
         if not yes:
             click.confirm(f"{verb} {shown}? {_affected(preview.impact)}.", abort=True, err=True)
             request.expected_revision = preview.showtime.revision
-        response = call(request)
+        response = session.carry_out(call, request, by_id=False)
     except CinemaError as error:
         error.request_id = ""  # to run the command again tells whether it was carried out, without --request-id
         raise

@@ -6,7 +6,8 @@ import click
 
 from cinema_grpc.cli.client.arguments import BOOKING_STATUSES, Moment, limit, request_id, seat_choices, timestamp
 from cinema_grpc.cli.client.lists import read_list, show_list
-from cinema_grpc.cli.client.session import ClientCommand, Session, read_code
+from cinema_grpc.cli.client.session import ClientCommand, Session
+from cinema_grpc.cli.client.texts import read_code
 
 # ruff: noqa: PLC0415 (see session.py)
 
@@ -57,7 +58,7 @@ def sell(
         request_id=request_id,
     )
     with session.client() as client:
-        response = client.box_office.SellSeats(request)
+        response = session.carry_out(client.box_office.SellSeats, request)
     session.show(response, lambda: draw_booking(response.booking))
 
 
@@ -113,7 +114,7 @@ def block(
             validate_only=dry_run,
             request_id=request_id,
         )
-        response = client.showtimes.SetSeatBlocks(request)
+        response = session.carry_out(client.showtimes.SetSeatBlocks, request)
     session.show(response, lambda: draw_blocks(response.blocks))
 
 
@@ -189,5 +190,5 @@ def redeem(
         code=code or "", ticket_id=ticket, showtime_id=showtime, gate=gate, validate_only=check, request_id=request_id
     )
     with session.client() as client:
-        response = client.tickets.RedeemTicket(request)
+        response = session.carry_out(client.tickets.RedeemTicket, request)
     session.show(response, lambda: draw_redeemed(response))
