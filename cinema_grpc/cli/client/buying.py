@@ -13,7 +13,7 @@ from cinema_grpc.cli.printing import plain
 if TYPE_CHECKING:
     from cinema_client import Client
     from cinema_client.cinema.v1.booking_pb2 import Booking
-    from cinema_client.cinema.v1.booking_service_pb2 import BestSeats
+    from cinema_client.cinema.v1.booking_service_pb2 import BestSeats, GetCancellationQuoteResponse
 
 # ruff: noqa: PLC0415 (see session.py)
 
@@ -100,29 +100,19 @@ def cancel(
     request_id: str,
 ) -> None:
     """Cancel a booking, or some SEATS of it. Asks first, and says what is refunded."""
-    from cinema_client import CinemaError
-    from cinema_client.cinema.v1.booking_service_pb2 import CancelBookingRequest, GetCancellationQuoteRequest
+    from cinema_client.cinema.v1.booking_service_pb2 import CancelBookingRequest
     from rich.text import Text
 
     from cinema_grpc.cli.client.bookings import quote_text
 
     labels = [seat.upper() for seat in seats]
     with session.client() as client:
-        quoted = None
-        if quote or not yes:
-            try:
-                quoted = client.bookings.GetCancellationQuote(
-                    GetCancellationQuoteRequest(booking_id=booking, seats=labels)
-                )
-            except CinemaError:
-                if quote or not request_id:
-                    raise  # with a request_id, an earlier call may have cancelled it already
-        if quoted is not None:
-            text = quote_text(quoted)
-            if quote:
-                session.show(quoted, lambda: Text(text))
-                return
-            click.confirm(f"{text} Cancel {' '.join(labels) or 'all seats'}?", abort=True, err=True)
+        if quote:
+            quoted = _quote(client, booking, labels)
+            session.show(quoted, lambda: Text(quote_text(quoted)))
+            return
+        if not yes:
+            _agree_to_quote(client, booking, labels, may_be_cancelled=bool(request_id))
         request = CancelBookingRequest(booking_id=booking, seats=labels, request_id=request_id)
         response = session.carry_out(client.bookings.CancelBooking, request)
     _show(session, response, response.booking)
@@ -152,6 +142,31 @@ def bookings(session: Session, booking: str | None, showtime: str, status: str |
         request = ListBookingsRequest(showtime_id=showtime, status=value(BookingStatus, status or "unspecified"))
         found = read_list(client.bookings.ListBookings, request, limit)
     show_list(session, found, lambda: draw_bookings(found.bookings))
+
+
+def _quote(client: "Client", booking: str, labels: list[str]) -> "GetCancellationQuoteResponse":
+    from cinema_client.cinema.v1.booking_service_pb2 import GetCancellationQuoteRequest
+
+    return client.bookings.GetCancellationQuote(GetCancellationQuoteRequest(booking_id=booking, seats=labels))
+
+
+def _agree_to_quote(client: "Client", booking: str, labels: list[str], *, may_be_cancelled: bool) -> None:
+    """Ask whether to cancel for what is refunded, again if that has changed by the time of the answer.
+
+    With `may_be_cancelled`, nothing is asked if there is no quote: an earlier call may have cancelled it already.
+    """
+    from cinema_client import CinemaError
+
+    from cinema_grpc.cli.client.bookings import quote_text
+
+    asked = ""
+    try:
+        while (text := quote_text(_quote(client, booking, labels))) != asked:
+            click.confirm(f"{text} Cancel {' '.join(labels) or 'all seats'}?", abort=True, err=True)
+            asked = text
+    except CinemaError:
+        if not may_be_cancelled:
+            raise
 
 
 def _best(

@@ -1,8 +1,9 @@
 """A server, and `cinema` as its customers and staff call it."""
 
+import io
 import json
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -111,6 +112,18 @@ class Person:
         ended = self.run("login", username, CINEMA_PASSWORD=self.shop.passwords[username])
         assert ended.returncode == 0, ended.stderr
         return self
+
+
+class Answer(io.BytesIO):
+    """Standard input with answers, by default one y; something happens before they are read."""
+
+    def __init__(self, happens: Callable[[], object], answers: bytes = b"y\n") -> None:
+        super().__init__(answers)
+        self.happens = happens
+
+    def read1(self, size: int | None = -1) -> bytes:
+        self.happens()
+        return super().read1(size)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from cinema_grpc.cli.client.exit_codes import ExitCode
 from cinema_grpc.cli.client.servers import TlsFiles, parse_server
 from cinema_grpc.cli.client.session import Session
 from cinema_grpc.cli.client.token_store import SignIn, TokenStore
-from tests.e2e.client.shop import ROWS, TWO_THOUSAND, Person, Shop
+from tests.e2e.client.shop import ROWS, TWO_THOUSAND, Answer, Person, Shop
 
 
 class TestSigningIn:
@@ -166,6 +166,21 @@ class TestBuying:
         first = customer.text("cancel", booking, *request_id, stdin="y\n")
         assert customer.text("cancel", booking, *request_id) == first
         assert "BOOKING_NOT_CANCELLABLE" in customer.fails(ExitCode.REFUSED, "cancel", booking)
+
+    def test_a_quote_that_changes_before_the_answer(self, shop: Shop, clerk: Person, customer: Person) -> None:
+        """It is asked about again: a yes to one refund is no yes to another."""
+        showtime = shop.new_showtime(ROWS, ahead=timedelta(hours=13))
+        booking = customer.json("book", showtime.showtime_id, "A1", "A2")["booking"]["bookingId"]
+        customer.text("pay", booking, "--token", "tok_visa")
+        start = showtime.start_time.ToDatetime(UTC) + timedelta(minutes=30)  # which means the full refund
+        moved = ("move-showtime", showtime.showtime_id, start.isoformat(), "-y")
+        for answers, code in ((b"y\nn\n", ExitCode.FAULT), (b"y\n", ExitCode.OK)):
+            ended = customer.run("cancel", booking, "A1", stdin=Answer(lambda: clerk.text(*moved), answers))
+            assert ended.returncode == code, ended.stderr
+            assert ("6.25 EUR are refunded (50%)" in ended.stderr) == (code == ExitCode.FAULT)
+            assert ended.stderr.count("12.50 EUR are refunded (100%)") == 1
+        refunds = customer.json("bookings", booking)["booking"]["refunds"]
+        assert [(each["seats"], each["percent"]) for each in refunds] == [(["A1"], 100)]
 
     def test_filters_of_showtimes(self, shop: Shop, anyone: Person) -> None:
         """Each of them leaves something out."""

@@ -1,29 +1,16 @@
 """`cinema cancel-showtime` and `move-showtime`: a preview, a question, and just the change that the preview showed."""
 
-import io
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from cinema_grpc.cli.client.exit_codes import ExitCode
-from tests.e2e.client.shop import ROWS, Person, Shop
+from tests.e2e.client.shop import ROWS, Answer, Person, Shop
 
 REASON = ("--reason", "the projector is broken")
-
-
-class Answer(io.BytesIO):
-    """Standard input with the answer y; something happens before it is read."""
-
-    def __init__(self, happens: Callable[[], object]) -> None:
-        super().__init__(b"y\n")
-        self.happens = happens
-
-    def read1(self, size: int | None = -1) -> bytes:
-        self.happens()
-        return super().read1(size)
 
 
 @pytest.fixture
