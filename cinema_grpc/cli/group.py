@@ -1,15 +1,13 @@
 """The group of all commands: it loads those of the client when they are asked for, and reports errors in one line."""
 
 import io
-import os
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from importlib import import_module
 
 import click
 
-from cinema_grpc.cli.printing import refuse
+from cinema_grpc.cli.printing import discard, refuse
 
 CUSTOMER_COMMANDS = {
     "register": "account",
@@ -58,7 +56,7 @@ class AllCommands(click.Group):
         try:
             return super().invoke(ctx)
         except OSError as error:
-            _discard_output()
+            discard(sys.stdout)
             refuse(str(error) or type(error).__name__)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
@@ -105,9 +103,3 @@ def _expected(error: Exception) -> str | None:
         cause = error.__cause__ or error
         return f"the database can't be used: {getattr(cause, 'orig', None) or cause}"  # without SQLAlchemy's text
     return str(error) if isinstance(error, BadSettings | CinemaError) else None
-
-
-def _discard_output() -> None:
-    """Redirect standard output to /dev/null, so that the flush at exit does not fail a second time."""
-    with suppress(OSError, ValueError):  # standard output is not a file in tests
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -54,6 +54,7 @@ def logout(session: Session) -> None:
     with session.client() as client:
         client.logout()
     session.store.delete(session.server.url)
+    session.carried_out = True
     text = f"signed out of {session.server.url}" if sign_in else f"you were not signed in to {session.server.url}"
     session.show(LogoutResponse(), lambda: Text(text))
 
@@ -67,6 +68,7 @@ def _keep(session: Session, user: "User", client: "Client") -> None:
 
     if client.tokens is not None:
         session.keep(user.username, client.tokens)
+    session.carried_out = True
     role = name(user_pb2.Role, user.role).lower()
     session.show(user, lambda: Text(f"signed in to {session.server.url} as {user.username} ({role})"))
 

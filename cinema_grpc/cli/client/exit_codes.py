@@ -8,7 +8,7 @@ class ExitCode(IntEnum):
 
     OK = 0
     FAULT = 1
-    """A fault of the server or of this program, or a question that was answered with no."""
+    """A fault of the server or of this program, a question that was answered with no, or an output that failed."""
     USAGE = 2
     """An option, an argument or a field is wrong."""
     SIGN_IN = 3

@@ -1,5 +1,7 @@
 """What commands write: drawings and tables for people, JSON for programs."""
 
+import errno
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
 from typing import Any
@@ -20,9 +22,17 @@ from cinema_grpc.cli.printing import plain
 JSON = "json"
 
 
+class PlainConsole(Console):
+    """A console that leaves it to the command to report that nobody reads its output."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the error, which rich would take for the end of the program."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
 def console() -> Console:
     """Return a console on standard output. In a pipe it has no colours, and 80 columns unless COLUMNS is set."""
-    return Console(highlight=False, emoji=False, markup=False)
+    return PlainConsole(highlight=False, emoji=False, markup=False)
 
 
 def show(output: str, message: Message, draw: Callable[[], RenderableType]) -> None:

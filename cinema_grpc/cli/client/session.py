@@ -20,7 +20,7 @@ from cinema_grpc.cli.client.exit_codes import OF_STATUS, ExitCode
 from cinema_grpc.cli.client.servers import DEFAULT, BadInput, Server, TlsFiles, parse_server
 from cinema_grpc.cli.client.texts import check_encoding
 from cinema_grpc.cli.client.token_store import BadTokenFile, SharedSignIn, SignIn, TokenStore
-from cinema_grpc.cli.printing import refuse
+from cinema_grpc.cli.printing import discard, exit_with, refuse
 
 if TYPE_CHECKING:
     from cinema_client import CinemaError, Client, Tokens
@@ -34,7 +34,7 @@ UTC_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 """A time in a message of the server's."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Session:
     """What a command calls, as whom, and how it writes.
 
@@ -42,11 +42,15 @@ class Session:
         server: The server.
         store: Where tokens are kept.
         output: The value of --output.
+        carried_out: Whether the command has changed something.
+        request_id: That of the change; "" if the command takes none.
     """
 
     server: Server
     store: TokenStore
     output: str
+    carried_out: bool = False
+    request_id: str = ""
 
     def carry_out(self, method: Callable[[Any], Response], request: Any, *, by_id: bool = True) -> Response:
         """Make a call that changes something, and return the response.
@@ -61,11 +65,14 @@ class Session:
         if getattr(request, "validate_only", False):
             return method(request)
         request.request_id = request.request_id or str(uuid4())
+        self.request_id = request.request_id if by_id else ""
         try:
-            return method(request)
+            response = method(request)
         except KeyboardInterrupt:
-            request_id = request.request_id if by_id else ""
-            fail(self.output, ExitCode.UNAVAILABLE, f"interrupted ({_unknown(request_id)})", request_id=request_id)
+            message = f"interrupted ({_unknown(self.request_id)})"
+            fail(self.output, ExitCode.UNAVAILABLE, message, request_id=self.request_id)
+        self.carried_out = True
+        return response
 
     @contextmanager
     def client(self, *, anonymous: bool = False) -> Iterator["Client"]:
@@ -157,8 +164,12 @@ class ClientCommand(click.Command):
             check_encoding(ctx.params)
             if output == "json" and ctx.get_parameter_source("limit") is ParameterSource.DEFAULT:
                 ctx.params["limit"] = MOST_LISTED  # a program does not see where a list was cut
-            ctx.params["session"] = session_with(server, files, output)
-            return super().invoke(ctx)
+            session = ctx.params["session"] = session_with(server, files, output)
+            try:
+                return super().invoke(ctx)
+            except OSError as error:
+                discard(sys.stdout)
+                fail(output, ExitCode.FAULT, _unwritten(error, session), request_id=session.request_id)
 
 
 def session_with(server: str, files: TlsFiles, output: str) -> Session:
@@ -212,8 +223,7 @@ def fail(
     if output != "json":
         refuse(f"{reason}: {message}" if reason else message, code)
     error = {"exitCode": int(code), "reason": reason, "message": message}
-    click.echo(json.dumps({**error, "metadata": dict(metadata or {}), "requestId": request_id}), err=True)
-    sys.exit(code)
+    exit_with(json.dumps({**error, "metadata": dict(metadata or {}), "requestId": request_id}), code)
 
 
 def _failure_of(error: Exception) -> "CinemaError | None":
@@ -236,6 +246,15 @@ def _message(failure: "CinemaError", code: ExitCode) -> str:
     if failure.code().name == "UNAVAILABLE" and not failure.reason:  # gRPC's own error: no server answered
         return f"{failure.message} (does a server run there? --server or CINEMA_SERVER names another)"
     return failure.message
+
+
+def _unwritten(error: OSError, session: Session) -> str:
+    """Return that the output can't be written, and what has been done all the same."""
+    message = f"the output can't be written: {error.strerror or error}"
+    if not session.carried_out:
+        return message
+    again = f"; the same command with --request-id {session.request_id} writes it again" if session.request_id else ""
+    return f"{message} (the command was carried out{again})"
 
 
 def _unknown(request_id: str) -> str:

@@ -10,12 +10,14 @@ def read_code() -> str:
     """Return the code of a ticket: the first line of standard input.
 
     Raises:
-        BadInput: The line is not UTF-8.
+        BadInput: The line is not UTF-8, or can't be read.
     """
     try:
         return checked("CODE", sys.stdin.readline().strip())
     except UnicodeDecodeError as error:
         raise BadInput("CODE: must be UTF-8") from error
+    except OSError as error:
+        raise BadInput(f"CODE: can't read standard input: {error.strerror or error}") from error
 
 
 def checked(name: str, text: str) -> str:
