@@ -93,7 +93,9 @@ def on_this_machine(address: str) -> str:
 
 
 def name_in(certificate: Path) -> str:
-    """Return a name that a server's certificate is for; "" if it has none.
+    """Return a name or an address that a server's certificate is for; "" if it has none.
+
+    Others, such as an email address or the URI of SPIFFE, are no names of a server.
 
     Raises:
         BadSettings: The file has no certificate.
@@ -108,7 +110,8 @@ def name_in(certificate: Path) -> str:
         return ""
     except (OSError, ValueError) as error:
         raise BadSettings(f"{variable('tls_certificate')}: {certificate} has no certificate: {error}") from error
-    return str(names.value[0].value).replace("*", "any")
+    servers = (each for each in names.value if isinstance(each, x509.DNSName | x509.IPAddress))
+    return next((str(each.value).replace("*", "any") for each in servers), "")
 
 
 def _no(error: grpc.aio.AioRpcError) -> str:

@@ -1,4 +1,4 @@
-"""How `cinema health` finds out whether a server speaks TLS."""
+"""How `cinema health` finds out whether a server speaks TLS, and by which name."""
 
 import socket
 import ssl
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cinema_grpc.cli.command import run
-from cinema_grpc.cli.health import _speaks_tls
+from cinema_grpc.cli.health import _speaks_tls, name_in
 from tests.certificates import Authority, write
 
 
@@ -42,3 +42,19 @@ def test_its_connection_is_closed_before_the_event_loop(silent_server: str) -> N
         warnings.simplefilter("always")
         assert run(_speaks_tls(silent_server))
     assert [str(each.message) for each in caught] == []
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("cinema.example", "other.example"), "cinema.example"),
+        (("*.example",), "any.example"),
+        (("ops@cinema.example", "cinema.example"), "cinema.example"),
+        (("ops@cinema.example", "127.0.0.1"), "127.0.0.1"),
+        (("ops@cinema.example",), ""),
+    ],
+)
+def test_a_certificate_s_name(tmp_path: Path, names: tuple[str, ...], expected: str) -> None:
+    """Is one that a server can have, wherever it stands: the handshake with another fails, and a probe restarts it."""
+    files = write(tmp_path, *Authority().issue(*names))
+    assert name_in(files["tls_certificate"]) == expected
