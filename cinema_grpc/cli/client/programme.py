@@ -1,4 +1,7 @@
-"""`cinema cinemas`, `showtimes`, `seats` and `suggest`: what is shown where, and which seats are free."""
+"""`cinema cinemas`, `showtimes`, `seats` and `suggest`: what is shown where, and which seats are free.
+
+Servers ignore tokens in these calls, so they are made without: kept ones that can't be used do not matter.
+"""
 
 from contextlib import suppress
 from datetime import datetime
@@ -22,7 +25,7 @@ def cinemas(session: Session, archived: bool, limit: int) -> None:  # noqa: FBT0
     from cinema_grpc.cli.client.showtimes import draw_cinemas
 
     request = ListCinemasRequest(include_archived=archived)
-    with session.client() as client:
+    with session.client(anonymous=True) as client:
         found = read_list(client.catalog.ListCinemas, request, limit)
     show_list(session, found, lambda: draw_cinemas(found.cinemas))
 
@@ -58,7 +61,7 @@ def showtimes(
         start_time_until=timestamp(start_until),
         include_cancelled=cancelled,
     )
-    with session.client() as client:
+    with session.client(anonymous=True) as client:
         found = read_list(client.showtimes.ListShowtimes, request, limit)
     show_list(session, found, lambda: draw_showtimes(found.showtimes))
 
@@ -75,7 +78,7 @@ def seats(session: Session, showtime: str) -> None:
     from cinema_grpc.cli.client.board import Board, auditorium_of
     from cinema_grpc.cli.client.output import console
 
-    with session.client() as client:
+    with session.client(anonymous=True) as client:
         response = client.showtimes.GetShowtime(GetShowtimeRequest(showtime_id=showtime))
         session.show(
             response, lambda: Board.of(response, auditorium_of(client, response.showtime)).draw(console().width)
@@ -91,7 +94,7 @@ def watch(session: Session, showtime: str) -> None:
     """
     from cinema_grpc.cli.client.watching import watch_seats
 
-    with suppress(KeyboardInterrupt), session.client() as client:
+    with suppress(KeyboardInterrupt), session.client(anonymous=True) as client:
         watch_seats(client, showtime, session.output)
 
 
@@ -118,6 +121,6 @@ def suggest(
         wheelchair_spaces=wheelchair,
         max_options=options,
     )
-    with session.client() as client:
+    with session.client(anonymous=True) as client:
         response = client.showtimes.SuggestSeats(request)
     session.show(response, lambda: draw_options(response.options))

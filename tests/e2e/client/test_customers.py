@@ -13,6 +13,7 @@ from cinema_grpc.cli.client.servers import TlsFiles, parse_server
 from cinema_grpc.cli.client.session import Session
 from cinema_grpc.cli.client.token_store import SignIn, TokenStore
 from tests.e2e.client.shop import ROWS, TWO_THOUSAND, Answer, Person, Shop
+from tests.e2e.client.watching import watching
 
 
 class TestSigningIn:
@@ -84,13 +85,25 @@ class TestSigningIn:
         file.chmod(0o640)
         assert "chmod 600" in customer.fails(ExitCode.USAGE, "bookings")
 
+    def test_what_anyone_may_see_needs_no_good_tokens(self, customer: Person) -> None:
+        """Such as those of another user, whose files can't be read, or damaged ones."""
+        showtime = customer.shop.new_showtime(ROWS).showtime_id
+        (file,) = (path for path in customer.folder.rglob("*") if path.is_file())
+        file.write_text("{")
+        assert "is damaged" in customer.fails(ExitCode.USAGE, "bookings")
+        for command in (("cinemas",), ("showtimes",), ("seats", showtime), ("suggest", showtime, "2")):
+            customer.text(*command)
+        with watching(customer.shop, "watch", showtime, XDG_CONFIG_HOME=str(customer.folder)) as process:
+            assert process.stdout is not None
+            assert any("prices" in line for line in process.stdout)
+
     def test_a_folder_that_can_not_be_used(self, anyone: Person) -> None:
         """Before a session is begun that could not be kept, and as JSON if that is asked for."""
         (anyone.folder / "cinema").write_text("this is no folder")
         login = ("login", "customer")
         line = anyone.fails(ExitCode.USAGE, *login)  # without a prompt
         assert line == f"cinema: {anyone.folder / 'cinema' / 'sign-ins'}: can't be used for tokens: Not a directory"
-        error = json.loads(anyone.fails(ExitCode.USAGE, "showtimes", "-o", "json"))
+        error = json.loads(anyone.fails(ExitCode.USAGE, "bookings", "-o", "json"))
         assert "can't be used for tokens" in error["message"]
 
 
