@@ -8,6 +8,8 @@ from cinema_grpc.addresses import check_address
 
 DEFAULT = "127.0.0.1:50051"
 PLAINTEXT, TLS = "http://", "https://"
+HASHED = f"{'[0-9a-f]' * 8}.[0-9]*"
+"""How OpenSSL names the files of certificates in a folder."""
 
 
 # ruff: noqa: PLC0415 (loading ssl takes longer than all else here, and most commands do without)
@@ -90,9 +92,14 @@ def system_roots() -> bytes | None:
     """Return the certificates that this system trusts, in PEM; None if it has no list of them."""
     import ssl
 
-    file = ssl.get_default_verify_paths().cafile  # SSL_CERT_FILE, or OpenSSL's own
-    if file:
-        return Path(file).read_bytes()
+    paths = (
+        ssl.get_default_verify_paths()
+    )  # SSL_CERT_FILE and SSL_CERT_DIR, or OpenSSL's own; some systems have a folder only
+    if paths.cafile:
+        return Path(paths.cafile).read_bytes()
+    files = sorted(Path(paths.capath).glob(HASHED)) if paths.capath else []
+    if in_folder := b"\n".join(each.read_bytes() for each in files if each.is_file()):
+        return in_folder
     found = ssl.create_default_context().get_ca_certs(binary_form=True)  # such as Windows' store
     return "".join(map(ssl.DER_cert_to_PEM_cert, found)).encode() or None
 

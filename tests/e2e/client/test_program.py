@@ -31,11 +31,14 @@ def test_tls(tmp_path: Path) -> None:
     files = write(tmp_path, *authority.issue())
     (tmp_path / "ca.pem").write_bytes(authority.certificate)
     (tmp_path / "other.pem").write_bytes(Authority().certificate)
+    (tmp_path / "0a1b2c3d.0").write_bytes(authority.certificate)
+    folder = {"SSL_CERT_FILE": str(tmp_path / "none.pem"), "SSL_CERT_DIR": str(tmp_path)}
     with serving(tmp_path, **{f"CINEMA_{name.upper()}": str(path) for name, path in files.items()}) as server:
         for options, variables, code in (
             (("--ca", "ca.pem"), {}, ExitCode.OK),
             ((), {"CINEMA_CA": "ca.pem"}, ExitCode.OK),
             (("--server", f"https://{server.address}"), {"SSL_CERT_FILE": str(tmp_path / "ca.pem")}, ExitCode.OK),
+            (("--server", f"https://{server.address}"), folder, ExitCode.OK),
             (("--ca", "other.pem"), {}, ExitCode.UNAVAILABLE),
             ((), {}, ExitCode.UNAVAILABLE),
         ):
