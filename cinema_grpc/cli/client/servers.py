@@ -92,9 +92,8 @@ def system_roots() -> bytes | None:
     """Return the certificates that this system trusts, in PEM; None if it has no list of them."""
     import ssl
 
-    paths = (
-        ssl.get_default_verify_paths()
-    )  # SSL_CERT_FILE and SSL_CERT_DIR, or OpenSSL's own; some systems have a folder only
+    # SSL_CERT_FILE and SSL_CERT_DIR, or OpenSSL's own; some systems have a folder only.
+    paths = ssl.get_default_verify_paths()
     if paths.cafile:
         return Path(paths.cafile).read_bytes()
     files = sorted(Path(paths.capath).glob(HASHED)) if paths.capath else []

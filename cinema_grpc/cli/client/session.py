@@ -169,6 +169,8 @@ class ClientCommand(click.Command):
                 return super().invoke(ctx)
             except OSError as error:
                 discard(sys.stdout)
+                if isinstance(error, BrokenPipeError) and not session.carried_out:
+                    sys.exit(ExitCode.FAULT)  # such as `cinema showtimes | head`
                 fail(output, ExitCode.FAULT, _unwritten(error, session), request_id=session.request_id)
 
 
