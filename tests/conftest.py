@@ -11,6 +11,7 @@ from pathlib import Path
 import coverage
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 from tests.lent_databases import Databases
 from tests.postgresql import (
@@ -24,6 +25,9 @@ from tests.postgresql import (
 )
 
 structlog.configure(processors=[structlog.processors.add_log_level, structlog.processors.JSONRenderer()])
+# The machine may be busy: an example that takes long says nothing about the product, nor that values are drawn slowly.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 KINDS = ("sqlite", "postgresql")
 EMPTY = "cinema_test_empty"

@@ -6,7 +6,7 @@ from typing import Any
 
 import jwt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cinema_grpc.adapters.access_tokens import JwtAccessTokens
@@ -113,7 +113,6 @@ def is_accepted(tokens: JwtAccessTokens, text: str) -> bool:
 
 
 @pytest.mark.no_cover
-@settings(deadline=None)  # the machine may be busy
 @given(st.text())
 def test_any_text_is_invalid(text: str) -> None:
     assert not is_accepted(JwtAccessTokens(SECRET, FakeClock()), text)
@@ -127,7 +126,6 @@ json_values = st.recursive(
 
 
 @pytest.mark.no_cover
-@settings(deadline=None)  # the machine may be busy
 @given(
     st.sampled_from([*CLAIMS, "nbf"]), json_values, st.sampled_from([*HEADER, "kid", "crit", "b64", "cty"]), json_values
 )

@@ -61,7 +61,6 @@ def test_forgeries(forgery: dict[str, str]) -> None:
     assert not CODES.is_genuine(forgery["code"])
 
 
-@settings(deadline=None)
 @given(seat=SEATS, ticket_type=TYPES, start=st.datetimes(datetime(1970, 1, 1), datetime(2106, 1, 1)))  # noqa: DTZ001
 def test_content_says_what_was_written(seat: str, ticket_type: str, start: datetime) -> None:
     start = start.replace(tzinfo=UTC)
@@ -72,7 +71,6 @@ def test_content_says_what_was_written(seat: str, ticket_type: str, start: datet
     assert write_content(said._replace(ticket_type=ticket_type), SIGNER) == content
 
 
-@settings(deadline=None)
 @given(seat=SEATS, ticket_type=TYPES)
 def test_the_seat_is_read_from_the_head_of_a_code(seat: str, ticket_type: str) -> None:
     assert SignedCodes([]).seat_of(issued(seat, ticket_type)) == (SHOWTIME, seat)
@@ -94,7 +92,7 @@ def issued(seat: str, ticket_type: str) -> str:
     identifiers=st.tuples(st.uuids(), st.uuids()),
     signer=st.binary(min_size=2, max_size=2),
 )
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_every_code_fits_a_qr_code_of_version_7(
     seat: str, ticket_type: str, identifiers: tuple[UUID, UUID], signer: bytes
 ) -> None:

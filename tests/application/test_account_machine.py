@@ -231,7 +231,7 @@ class SigningIn(RuleBasedStateMachine):
 def run_machine(database_url: str, runs: int, steps: int) -> None:
     clock = FakeClock()
     hasher = Argon2Passwords(memory_kib=8, rounds=1)
-    chosen = settings(max_examples=runs, stateful_step_count=steps, deadline=None, database=None)
+    chosen = settings(max_examples=runs, stateful_step_count=steps, database=None)
     with asyncio.Runner() as runner:
         database = Database(database_url, clock)
 

@@ -262,7 +262,6 @@ def test_bookings_and_money(database_url: str, gateway: str, examples: int, step
         settings=settings(
             max_examples=chance.count(examples),
             stateful_step_count=steps,
-            deadline=None,
             print_blob=True,
             database=None,
             suppress_health_check=list(HealthCheck),

@@ -16,7 +16,7 @@ CHANGES = st.tuples(st.just("change"), st.integers(0, len(SEATS) - 1), st.intege
 
 
 @pytest.mark.no_cover
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(STEPS | CHANGES, min_size=5, max_size=25))
 def test_the_paid_bookings_obey_the_gap_rule_alone(steps: list[Step]) -> None:
     """Whatever a customer holds, changes, cancels, lets lapse and pays for, in any order and concurrently: in the order

@@ -206,7 +206,7 @@ def test_a_seat_that_was_single_may_be_paid_for_first() -> None:
     box.pay("b2")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(STEPS, st.sampled_from(["bob", "cyd"])), max_size=20), STEPS, st.integers(0, 19))
 def test_a_single_booking_is_never_refused(steps: list[tuple[Step, str]], mine: Step, when: int) -> None:
     """A customer with one booking can pay for it, whatever others do before and after."""
@@ -233,7 +233,7 @@ def refused(box: Box) -> set[str]:
     return found
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     before=st.lists(STEPS, max_size=8),
     own=st.lists(STEPS, min_size=4, max_size=12),

@@ -87,7 +87,7 @@ class Selling:
 
 @pytest.mark.no_cover
 @given(steps=STEPS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_from_any_moment_on(steps: list[tuple[str, str, int]]) -> None:
     """If the difference from a revision can be told, it is right for all who saw that revision, early or late."""
     selling = Selling()

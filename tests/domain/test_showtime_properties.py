@@ -257,4 +257,4 @@ class Selling(RuleBasedStateMachine):
 
 pytestmark = pytest.mark.no_cover
 TestSelling = Selling.TestCase
-TestSelling.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestSelling.settings = settings(max_examples=150, stateful_step_count=40)

@@ -105,13 +105,13 @@ def assert_ranked(hall: Hall, party: Party) -> None:
 
 
 @given(halls(), st.integers(1, 7))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_agrees_with_a_direct_implementation(hall: Hall, size: int) -> None:
     assert_ranked(hall, Party(size))
 
 
 @given(halls("..x"), st.integers(8, 10))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_agrees_for_parties_that_have_to_split(hall: Hall, size: int) -> None:
     assert_ranked(hall, Party(size))
 
@@ -124,7 +124,7 @@ def test_of_equal_options_that_begin_at_the_same_seats_the_first_row_has_more() 
 
 
 @given(halls("..wx", 7), st.integers(1, 6), st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_agrees_with_wheelchair_spaces(hall: Hall, size: int, data: st.DataObject) -> None:
     assert_ranked(hall, Party(size, data.draw(st.integers(0, min(size, 2)))))
 

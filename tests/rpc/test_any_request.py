@@ -42,7 +42,7 @@ ROWS_AND_WRITERS = " UNION ALL ".join(
 )
 LARGEST_REQUEST = 1024**2
 LONG = pytest.param("postgresql", marks=pytest.mark.torture)
-EXAMPLES = settings(max_examples=3, deadline=None)
+EXAMPLES = settings(max_examples=3)
 
 
 class World:

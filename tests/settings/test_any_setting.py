@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cinema_grpc.addresses import check_address
@@ -46,7 +46,7 @@ def refusal(name: str, value: str) -> str | None:
 
 
 @given(given_setting=ONE)
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120)
 def test_any_text_in_any_setting(given_setting: tuple[str, str]) -> None:
     """An error names the setting, and reading a device or a pipe never blocks."""
     message = refusal(*given_setting)

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 from asyncpg import connect_utils
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cinema_grpc.config import BadSettings
@@ -193,7 +193,7 @@ URL = st.builds(
 @example(f"{PG}cinema:{SECRET}℀{SECRET}@db/cinema")
 @example(f"{PG}cinema:{SECRET}\udcff{SECRET}@db/cinema")
 @given(url=URL)
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120)
 def test_no_piece_of_a_password_is_shown(url: str) -> None:
     """Any text is a URL that the driver parses in the same way, or an error without a part of the secret."""
     with pytest.MonkeyPatch.context() as patch:

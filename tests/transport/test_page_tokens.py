@@ -4,7 +4,7 @@ import base64
 import string
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cinema_grpc.domain.errors import InvalidRequest
@@ -24,7 +24,6 @@ def check_refused(query: tuple[str, ...], token: str) -> None:
     assert [violation.field for violation in refusal.value.violations] == ["page_token"]
 
 
-@settings(deadline=None)
 @given(lists_of_text, lists_of_text)
 def test_a_token_carries_its_cursor(query: tuple[str, ...], cursor: tuple[str, ...]) -> None:
     token = page_tokens.encode(query, cursor)
@@ -32,7 +31,6 @@ def test_a_token_carries_its_cursor(query: tuple[str, ...], cursor: tuple[str, .
     assert set(token) <= set(string.ascii_letters + string.digits + "-_.")
 
 
-@settings(deadline=None)
 @given(lists_of_text, lists_of_text, lists_of_text)
 def test_a_token_is_good_for_its_query_alone(
     query: tuple[str, ...], other: tuple[str, ...], cursor: tuple[str, ...]
@@ -85,14 +83,12 @@ def test_what_a_lax_decoder_would_overlook_is_refused() -> None:
     check_refused(QUERY, ".".join([digest, *reversed(parts)]))
 
 
-@settings(deadline=None)
 @given(st.one_of(st.text(), shaped_like_tokens, st.text(alphabet=st.characters(categories=["Cs", "Cc"]))))
 def test_arbitrary_text_is_refused_and_nothing_worse(token: str) -> None:
     assume(token != page_tokens.encode(QUERY, ()))
     check_refused(QUERY, token)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=64), st.binary(max_size=64))
 def test_arbitrary_bytes_in_the_place_of_a_cursor_are_refused(digest: bytes, cursor: bytes) -> None:
     token = ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in (digest, cursor))
