@@ -208,13 +208,19 @@ async def test_a_hold_that_was_cancelled_a_moment_before_its_end_frees_no_seats_
         await app.hold("A3", "A4")
         assert await frame(stream) == (2, ["A3", "A4"])
         task = asyncio.create_task(anext(stream))
-        monkeypatch.setattr(seat_watch, "SECONDS_BETWEEN_STEPS", 0.2)
+        monkeypatch.setattr(seat_watch, "SECONDS_BETWEEN_STEPS", 3_600)  # the next step is taken here
         app.clock.advance(TEN_MINUTES - timedelta(microseconds=1))
         await app.box_office.execute(cancel_command(held))
         await app.hold("A1", "A2", by="bob")
         app.clock.advance(timedelta(microseconds=1))
-        await watch.run_pass()
-        found = pb.WatchSeatsResponse.FromString(await task)
+        watched = watch._watched["s1"]
+        async with asyncio.timeout(10):
+            await watch.run_pass()
+            assert watched.has_timer
+            while watch._watched["s1"].has_timer:  # noqa: ASYNC110 (it sets no event)
+                await asyncio.sleep(0.001)
+            watch._step(watched)
+            found = pb.WatchSeatsResponse.FromString(await task)
     assert found.revision == 4
     statuses = {each.seat: each.status for each in found.seats}
     assert (statuses["A1"], statuses["A2"]) == (showtime_pb2.SEAT_STATUS_HELD, showtime_pb2.SEAT_STATUS_HELD)

@@ -70,10 +70,11 @@ async def test_a_check_that_does_not_end(app: App, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(app.server.database.driver, "check", check)
     sought = storage.StorageCheck(app.server.database)
     assert [await sought.can_sell() for _ in range(5)] == [False] * 5
-    assert checks == 1
+    assert checks <= 1  # none if what precedes it took long
     end.set()
-    monkeypatch.setattr(storage, "SECONDS_TO_CHECK", 10)
+    monkeypatch.setattr(storage, "SECONDS_TO_CHECK", 60)
     assert await sought.can_sell()
+    assert checks == 1
 
 
 async def test_the_list_of_all(app: App) -> None:

@@ -10,6 +10,7 @@ from cinema.v1 import catalog_service_pb2
 from google.protobuf.duration_pb2 import Duration
 from grpc import StatusCode
 
+from cinema_grpc.transport import open_calls
 from cinema_grpc.transport.call import CallState
 from cinema_grpc.transport.open_calls import SECONDS_TO_READ_WHEN_SHORT
 from tests.conftest import Lend
@@ -95,30 +96,36 @@ async def test_unread_responses_give_way_when_calls_are_scarce(url: str) -> None
             await lazy.wait_until_ended(2)
 
 
-async def test_unsent_bytes(url: str) -> None:
+async def test_unsent_bytes(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls on a connection that does not read its responses wait for memory, then are OVERLOADED; others go on."""
     limits: dict[str, Any] = {"unsent_bytes_per_connection": 4 * 1024 * 1024, "unsent_bytes": 5 * 1024 * 1024}
-    async with (
-        running(url, **limits, largest_page_bytes=2 * 1024 * 1024, longest_wait_seconds=0.3) as app,
-        raw(app, window=0) as lazy,
-        connection(app) as other,
-    ):
+    async with running(url) as app:  # whose calls may wait for longer than 0.3 s
         staff = await app.staff()
         create = catalog_service_pb2.CreateMovieRequest(
             title="A Film", runtime=Duration(seconds=60), synopsis="\U0001f3ac" * 5_000
         )
         for _ in range(90):
             await app.catalog.CreateMovie(create, metadata=staff)
+    async with (
+        running(url, **limits, largest_page_bytes=2 * 1024 * 1024, longest_wait_seconds=0.3) as app,
+        raw(app, window=0) as lazy,
+        connection(app) as other,
+    ):
         page = message(catalog_service_pb2.ListMoviesRequest(page_size=200).SerializeToString())
-        for _ in range(3):
-            await lazy.call(LIST_MOVIES, page, end=True)
-        async with asyncio.timeout(SECONDS):
-            await lazy.wait_until_ended(1)
-        assert await served(other)
         list_movies: Any = other.unary_unary(LIST_MOVIES)
-        # No memory is left; after a second the connection that holds most loses what it has not read.
-        codes = [await list_movies(page[5:], timeout=SECONDS).code() for _ in range(6)]
-        assert codes[-1] is StatusCode.OK
+        with monkeypatch.context() as patch:
+            patch.setattr(open_calls, "SECONDS_TO_READ_WHEN_SHORT", 10 * SECONDS)
+            for _ in range(3):
+                await lazy.call(LIST_MOVIES, page, end=True)
+            async with asyncio.timeout(SECONDS):
+                await lazy.wait_until_ended(1)
+            assert await served(other)
+            assert await list_movies(page[5:], timeout=SECONDS).code() is StatusCode.RESOURCE_EXHAUSTED
+        # No memory is left. The connection that holds most loses what it has not read for a second, when a sweep finds
+        # that calls wait.
+        async with asyncio.timeout(SECONDS):
+            while await list_movies(page[5:], timeout=SECONDS).code() is not StatusCode.OK:
+                pass
         await lazy.close()
         await until(lambda: open_calls_of(app).memory._used == 0)
 

@@ -96,8 +96,9 @@ async def test_lapsed_holds_of_a_contended_showtime_do_not_delay_others(
     assert [*statuses.values()] == ["RESERVED"] * 3
 
 
-async def test_a_command_that_would_wait_too_long_is_refused(app: App) -> None:
+async def test_a_command_that_would_wait_too_long_is_refused(patient_app: App) -> None:
     """Also while a task of its own serves it, which others do not wait for."""
+    app = patient_app
     async with app.other_process(waiting_tasks=1, longest_wait=0) as impatient:
         contended = impatient.box_office._contended
         async with writing(app.database) as connection:
@@ -115,15 +116,16 @@ async def test_a_command_that_would_wait_too_long_is_refused(app: App) -> None:
         assert isinstance(await impatient.hold("A2"), Booking)
 
 
-async def test_lapsed_holds_that_all_replicas_leave_to_each_other_are_written_down(app: App) -> None:
+async def test_lapsed_holds_that_all_replicas_leave_to_each_other_are_written_down(patient_app: App) -> None:
     """After some passes in vain they get normal priority, and wait for their showtime."""
+    app = patient_app
     await app.hold("A1")
     app.clock.advance(timedelta(minutes=10))
     sweep = expiry.HoldExpiry(app.store, app.box_office)
     async with writing(app.database) as connection:
         await connection.exec_driver_sql(HOLD_S1)
         for _ in range(expiry.LOW_PRIORITY_PASSES):
-            await asyncio.wait_for(sweep.run_pass(), 10)
+            await asyncio.wait_for(sweep.run_pass(), 30)
         waiting = asyncio.create_task(sweep.run_pass())
         while not app.box_office._contended:  # noqa: ASYNC110 (it is about to be served there)
             await asyncio.sleep(0)
