@@ -14,7 +14,7 @@ from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.booking_reader import SqlBookingReader
 from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore
 from cinema_grpc.adapters.database.database import POOL_SIZE, Database
-from cinema_grpc.application import payment_steps, payments, refunds
+from cinema_grpc.application import payment_steps, payments
 from cinema_grpc.application.box_office.box_office import BoxOffice
 from cinema_grpc.application.box_office.cache import ShowtimeCache
 from cinema_grpc.application.idempotency import IdempotentCall
@@ -118,7 +118,5 @@ async def sales(app: App, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sale
 async def shop(app: App, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shop]:
     """Payments by Stripe in the app, with short pauses between tries."""
     monkeypatch.setattr(payment_steps, "FIRST_RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(payment_steps, "PROVIDER_SECONDS", 2)
-    monkeypatch.setattr(refunds, "PROVIDER_SECONDS", 2)
     async with open_shop(app) as shop:
         yield shop

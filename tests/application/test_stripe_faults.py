@@ -1,11 +1,13 @@
 """Payments by Stripe when a step fails or the process dies: charged once or not at all, and all of it in the books."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from cinema_grpc.application import payment_steps, refunds
 from cinema_grpc.application.errors import PaymentUnavailable
 from cinema_grpc.application.payment_ports import Charge, Declined, Outcome
 from cinema_grpc.domain.booking import BookingStatus
@@ -19,6 +21,7 @@ from tests.stripe.server import Fault
 CREATE, CONFIRM, CANCEL = r"/v1/payment_intents", r"/v1/payment_intents/\w+/confirm", r"/v1/payment_intents/\w+/cancel"
 REFUND, RETRIEVE = r"/v1/refunds", r"/v1/payment_intents/\w+"
 CALL = idempotent_call(rpc="cinema.v1.BookingService/ConfirmPayment")
+Hurry = Callable[[str | int], None]
 KINDS = ["before", "after", "hang", "late", 500, 503, 429, 409]
 
 
@@ -28,12 +31,27 @@ async def outcome(task: "asyncio.Task[Any]") -> Any:
     return result
 
 
+@pytest.fixture
+def hurry(monkeypatch: pytest.MonkeyPatch) -> Hurry:
+    """Shortens the wait for an answer if a fault of a kind keeps it back. Others have time: the machine may be busy."""
+
+    def set_limit(kind: str | int) -> None:
+        if kind == "hang":
+            for module in (payment_steps, refunds):
+                monkeypatch.setattr(module, "PROVIDER_SECONDS", 2)
+
+    return set_limit
+
+
 class TestAStepThatFailsOnce:
     """Create, or confirm: the request or its answer is lost, late, or an error."""
 
     @pytest.mark.parametrize("kind", KINDS)
     @pytest.mark.parametrize("path", [CREATE, CONFIRM])
-    async def test_the_charge_is_settled_in_the_background(self, shop: Shop, path: str, kind: str | int) -> None:
+    async def test_the_charge_is_settled_in_the_background(
+        self, shop: Shop, hurry: Hurry, path: str, kind: str | int
+    ) -> None:
+        hurry(kind)
         shop.stripe.faults = [Fault("POST", path, kind)]
         assert isinstance(await outcome(shop.first.pay(shop.booking, VISA, CALL)), PaymentUnavailable)
         await shop.first.payments.stop(10)
@@ -47,8 +65,9 @@ class TestAStepThatFailsOnce:
         await shop.check_books()
 
     @pytest.mark.parametrize("kind", KINDS)
-    async def test_a_decline_stays_one(self, shop: Shop, kind: str | int) -> None:
+    async def test_a_decline_stays_one(self, shop: Shop, hurry: Hurry, kind: str | int) -> None:
         """Its intent is cancelled, so that no late request has it succeed; the next token is charged."""
+        hurry(kind)
         shop.stripe.faults = [Fault("POST", CONFIRM, kind), Fault("POST", CANCEL, kind)]
         await outcome(shop.first.pay(shop.booking, "pm_card_chargeDeclinedInsufficientFunds"))
         await shop.first.payments.stop(10)
@@ -60,8 +79,9 @@ class TestAStepThatFailsOnce:
         assert shop.money() == PRICE
 
     @pytest.mark.parametrize("kind", KINDS)
-    async def test_a_refund_is_paid_once(self, shop: Shop, kind: str | int) -> None:
+    async def test_a_refund_is_paid_once(self, shop: Shop, hurry: Hurry, kind: str | int) -> None:
         """Even if Stripe has forgotten its key by the time that it is asked again, and a late request arrives."""
+        hurry(kind)
         await shop.first.pay(shop.booking, VISA)
         await shop.app.box_office.execute(cancel_command(shop.booking))
         shop.stripe.faults = [Fault("POST", REFUND, kind)]
@@ -126,7 +146,8 @@ class TestAProcessThatDies:
             (CONFIRM, "hang", "CHARGED"),
         ],
     )
-    async def test_another_one_goes_on(self, shop: Shop, path: str, kind: str, status: str) -> None:
+    async def test_another_one_goes_on(self, shop: Shop, hurry: Hurry, path: str, kind: str, status: str) -> None:
+        hurry(kind)
         shop.stripe.faults = [Fault("POST", path, kind, times=-1)]
         await outcome(shop.first.pay(shop.booking, VISA, CALL))
         await shop.first.die()
@@ -245,7 +266,8 @@ class TestWhatStripeAsksFor:
         assert refusal.metadata["decline_code"] == "generic_decline"
         assert await shop.attempts() == ["DECLINED"]
 
-    async def test_a_charge_that_comes_too_late_is_refunded(self, shop: Shop) -> None:
+    async def test_a_charge_that_comes_too_late_is_refunded(self, shop: Shop, hurry: Hurry) -> None:
+        hurry("hang")
         shop.stripe.faults = [Fault("POST", CONFIRM, "hang")]
         await outcome(shop.first.pay(shop.booking, VISA, CALL))
         await shop.first.die()

@@ -144,7 +144,8 @@ def test_it_is_killed_while_stripe_takes_the_money(stripe: StripeServer, demo_fo
     """The next process finds the charge by its identifier, and the repeat of the call gets the tickets."""
     keys = settings(stripe) | {"CINEMA_PAYMENT_GRACE_SECONDS": "1"}
     stripe.faults = [Fault("POST", ".*/confirm", "hang")]
-    with serving(demo_folder, "--demo", **keys) as server:
+    # The first one must not settle it by itself before it is killed.
+    with serving(demo_folder, "--demo", **keys | {"CINEMA_PAYMENT_GRACE_SECONDS": "60"}) as server:
         token, request = asyncio.run(die_while_paying(server, stripe))
     with serving(demo_folder, "--demo", **keys) as server:
         server.wait_for("an open payment is settled")
