@@ -77,7 +77,7 @@ async def test_client_certificates(kind: type[Client | AsyncClient], database_ur
                 root_certificates=authority.certificate,
                 certificate_chain=chain,
                 private_key=key,
-                timeout=5,
+                timeout=30,
             )
             either = Either(client, [])
             if is_served:

@@ -107,7 +107,7 @@ async def test_the_timeout_is_that_of_all_attempts(proxy: Proxy, either: Either)
     proxy.faults = [LOST, Fault.SILENCE_AFTER_FIRST]
     request = catalog_service_pb2.ListMoviesRequest()
     with pytest.raises(CinemaError) as raised:
-        await either.call(either.client.catalog.ListMovies, request, timeout=2)
+        await either.call(either.client.catalog.ListMovies, request, timeout=5)
     assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     assert len(proxy.calls) == 2
     hasty = Either(type(either.client)(proxy.address, timeout=0.5), [])

@@ -23,6 +23,9 @@ CHANNELS = 8
 TIMEOUT = 60
 SPARE_FILES = 5
 """How many more files than before a server may have open in the end: connections to a database, kept in its pool."""
+PASSING_TASKS = 3
+"""How many more tasks than at its start a server may have as it stops: those of a pass in the background. A call that
+leaves one behind leaves hundreds."""
 SECONDS_TO_REST = 30
 
 
@@ -97,7 +100,7 @@ async def endurance(lend: Lend, kind: str, folder: Path, **settings: str) -> Asy
             assert [line for line in lines if line["event"] == "call" and line["level"] == "error"] == []
             (began,) = [line["tasks"] for line in lines if line["event"] == "serving"]
             (ended,) = [line["tasks"] for line in lines if line["event"] == "stopping"]
-            assert ended <= began
+            assert ended <= began + PASSING_TASKS
 
 
 async def at_rest(server: Serving, files: int) -> None:

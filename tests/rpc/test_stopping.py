@@ -11,6 +11,9 @@ from cinema_grpc.application.payment_ports import Charge, Outcome
 from cinema_grpc.server import ServerEnded
 from tests.rpc.conftest import refusal, running
 
+GRACE = 8
+"""In seconds. A busy machine may add nearly as much."""
+
 
 class HangingProvider(SimulatedPayments):
     """A provider that never answers."""
@@ -28,7 +31,7 @@ class HangingProvider(SimulatedPayments):
 async def test_a_payment_that_hangs(database_url: str) -> None:
     """Its client gets SHUTTING_DOWN with its metadata, within the grace period, which is not spent twice."""
     provider = HangingProvider()
-    async with running(database_url, gateway=provider, shutdown_seconds=4) as app:
+    async with running(database_url, gateway=provider, shutdown_seconds=GRACE) as app:
         held = await app.book((await app.showtime()).showtime_id, "A1", "A2")
         paying = asyncio.create_task(refusal(app.pay(held.booking_id)))
         await provider.asked.wait()
@@ -38,7 +41,7 @@ async def test_a_payment_that_hangs(database_url: str) -> None:
         refused = await paying
     assert (refused.code, refused.reason) == (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN")
     assert "x-request-id" in refused.trailers
-    assert seconds < 7.9
+    assert seconds < 2 * GRACE
 
 
 async def test_a_call_that_runs_is_finished(database_url: str) -> None:

@@ -155,7 +155,7 @@ class TestRenewal:
         monkeypatch.setattr(certificates, "SECONDS_BETWEEN_RETRIES", 0.1)
         before, after = Authority(), Authority()
         async with running(url, **write(tmp_path, *before.issue())) as app:
-            write(tmp_path, *after.issue(begins=timedelta(seconds=2)))
+            write(tmp_path, *after.issue(begins=timedelta(seconds=5)))
             with capture_logs() as logs:
                 assert await ask(app.server.address, before.client()) is OK
             assert "stays as it was" in str(logs)

@@ -35,6 +35,7 @@ def url(lend: Lend, tmp_path: Path) -> Iterator[str]:
 def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
     with collecting() as collector:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint)
+        monkeypatch.setattr(tracing, "SECONDS_TO_SEND_LAST", 30)  # which a busy machine may take
         yield collector
 
 
@@ -174,7 +175,7 @@ async def test_a_collector_that_does_not_answer_delays_no_shutdown(url: str, mon
             await app.showtime()
             start = time.monotonic()
             await app.server.close()
-    assert time.monotonic() - start < tracing.SECONDS_TO_SEND_LAST + 5
+    assert time.monotonic() - start < tracing.SECONDS_TO_SEND_LAST + 15
 
 
 async def test_the_extra_is_missing(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

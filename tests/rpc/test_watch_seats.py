@@ -199,11 +199,11 @@ class TestEnd:
             assert await late.end() is grpc.StatusCode.OK
 
     async def test_when_the_server_stops_and_the_client_goes_on_elsewhere(self, database_url: str) -> None:
-        async with running(database_url) as app:
+        async with running(database_url, shutdown_seconds=60) as app:
             showtime_id = (await app.showtime()).showtime_id
             async with watching(app, showtime_id) as watcher:
                 revision = (await watcher.frame()).revision
-                async with asyncio.timeout(5):  # less than other calls get
+                async with asyncio.timeout(30):  # less than other calls get
                     await app.server.announce_stop()
                     assert (await refusal(watcher.frame())).reason == "SHUTTING_DOWN"
         async with running(database_url, clock=app.clock) as app, watching(app, showtime_id, revision) as watcher:

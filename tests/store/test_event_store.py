@@ -84,7 +84,7 @@ async def test_one_process_gives_them(shared: Database) -> None:
     await write(shared, (1, "s1", 1, 1))
     async with writing(shared) as other:
         await other.exec_driver_sql("SELECT 1 FROM event_feed FOR NO KEY UPDATE")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             assert await store.give_positions(10) is None
             await write(shared, (2, "s1", 2, 1))
     assert await store.give_positions(10) == 2

@@ -140,10 +140,10 @@ async def test_long_price_lists_do_not_slow_the_transaction_down(database_url: s
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 async def test_planning_may_take_longer_than_transactions_may_idle(database_url: str) -> None:
-    database = Database(f"{database_url}&idle_in_transaction_session_timeout=100")
+    database = Database(f"{database_url}&idle_in_transaction_session_timeout=1000")
 
     def decide(_existing: Existing, _now: datetime) -> Plan:
-        time.sleep(0.3)
+        time.sleep(1.5)
         return Plan()
 
     assert await SqlImportStore(database).carry_out(Wanted(), decide, write=True) == Plan()

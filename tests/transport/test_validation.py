@@ -225,7 +225,7 @@ async def test_strings_that_are_not_utf8_are_refused(channel: Any) -> None:
 async def test_a_huge_request_is_refused_quickly(channel: Any, request_: Message) -> None:
     begin = time.process_time()
     assert reason_of(await failure(send(channel, request_))) == "INVALID_REQUEST"
-    assert time.process_time() - begin < 1
+    assert time.process_time() - begin < 5  # other threads count too; a check of each element with each takes minutes
 
 
 def test_the_password_rule_allows_for_nfc() -> None:
