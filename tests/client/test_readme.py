@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -60,18 +61,19 @@ async def test_the_repeat(app: App, proxy: Proxy) -> None:
 
 async def test_the_watch(app: App, proxy: Proxy, capsys: pytest.CaptureFixture[str]) -> None:
     """The map that it keeps is what GetShowtime says."""
-    showtime = await app.showtime()
+    showtime, came = await app.showtime(), threading.Event()
 
     class Briefly:
         """A client whose streams end after two frames."""
 
         def watch_seats(self, showtime_id: str) -> Iterator[Any]:
-            return itertools.islice(client.watch_seats(showtime_id), 2)
+            for frame in itertools.islice(client.watch_seats(showtime_id), 2):
+                came.set()
+                yield frame
 
     with Client(proxy.address) as client:
         task = asyncio.create_task(run("watch", proxy, client=Briefly(), showtime=showtime))
-        while not proxy.of("WatchSeats"):  # noqa: ASYNC110 (a proxy has no event)
-            await asyncio.sleep(0.01)
+        assert await asyncio.to_thread(came.wait, SECONDS)
         await app.book(showtime.showtime_id, "A1", "A2")
         seats = (await task)["seats"]
     assert len(seats) == showtime.total_seats

@@ -66,7 +66,10 @@ def wait_for_status(port: int, status: int, seconds: float) -> None:
     while found != status:
         assert time.monotonic() < until, f"{found} instead of {status} after {seconds} s"
         time.sleep(0.1)
-        with suppress(ConnectionRefusedError), Browser(port).call(f"{SERVICE}/ListShowtimes", request) as response:
+        with (
+            suppress(OSError, http.client.HTTPException),
+            Browser(port).call(f"{SERVICE}/ListShowtimes", request) as response,
+        ):
             found = response.status
 
 

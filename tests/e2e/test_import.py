@@ -137,7 +137,7 @@ BAD: tuple[tuple[str, str, str, str], ...] = (
 )
 
 
-@pytest.mark.parametrize(("name", "before", "after", "problem"), BAD)
+@pytest.mark.parametrize(("name", "before", "after", "problem"), BAD, ids=range(len(BAD)))
 def test_errors_in_rows(folder: Path, name: str, before: str, after: str, problem: str) -> None:
     """Each is a line with the row and the field, and nothing is written."""
     assert run_here(folder, "migrate").returncode == 0

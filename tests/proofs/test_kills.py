@@ -23,6 +23,7 @@ from tests.chance import count, generator, seed
 from tests.conftest import KINDS, Lend
 from tests.e2e.conftest import Serving, run, serving
 from tests.replicas.conftest import Chain, Metadata, Replica
+from tests.rpc.refusals import read_refusal
 
 CLIENTS = 70
 LONG, LEAST_RATE = 200, 100
@@ -147,6 +148,11 @@ async def sell_and_kill(
     return tally, booked / busy
 
 
+def is_overloaded(error: grpc.aio.AioRpcError) -> bool:
+    """Return whether a server was too busy for a call, whose first try may have been carried out."""
+    return error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and read_refusal(error).reason == "OVERLOADED"
+
+
 async def client(
     chain: Chain,
     replicas: list[Mortal],
@@ -166,7 +172,7 @@ async def client(
                     told = await call(random.choice(replicas), request_id)
                 except grpc.aio.AioRpcError as error:
                     tally.calls[error.code().name] += 1
-                    if error.code() not in AGAIN:
+                    if error.code() not in AGAIN and not is_overloaded(error):
                         return None
                     await asyncio.sleep(0.05)
                 else:

@@ -247,9 +247,9 @@ async def overloaded(app: App) -> Refusal:
     showtime = await app.showtime()
     await app.customer()
     app.server._selling.box_office._admission = AdmissionControl(longest_wait=0)
-    app.server._selling.box_office._batch_start = time.monotonic()
+    app.server._selling.box_office._batch_start = time.monotonic() - 0.1
     refused = await refusal(app.book(showtime.showtime_id, "A1", "A2"))
-    assert refused.details["RetryInfo"].retry_delay.seconds == int(refused.metadata["retry_after_seconds"]) == 1
+    assert refused.details["RetryInfo"].retry_delay.seconds == int(refused.metadata["retry_after_seconds"]) >= 1
     return refused
 
 

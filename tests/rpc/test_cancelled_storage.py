@@ -75,12 +75,15 @@ async def test_a_transaction_that_is_ended_as_the_database_is_closed(
     monkeypatch.setattr("cinema_grpc.adapters.database.database.SECONDS_TO_CLOSE", 0.05)
     database = Database(database_url)
 
+    opened = asyncio.Event()
+
     async def hang() -> None:
         async with reading(database):
+            opened.set()
             await asyncio.Event().wait()
 
     waiting = asyncio.create_task(database.run_to_completion(hang()))
-    await asyncio.sleep(0)
+    await asyncio.wait_for(opened.wait(), 30)
     await database.close()
     with pytest.raises(StorageUnavailable):
         await waiting

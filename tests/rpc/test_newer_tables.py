@@ -38,7 +38,8 @@ async def widen(url: str) -> None:
     if kind == "sqlite":
         await asyncio.to_thread(widen_file, path)
     else:
-        await execute(url, "; ".join(widening("postgresql")))
+        # Each in a transaction of its own: in one they would lock the tables in another order than the server does.
+        await execute(url, "; ".join(f"BEGIN; {statement}; COMMIT" for statement in widening("postgresql")))
 
 
 def widen_file(path: str) -> None:

@@ -101,6 +101,9 @@ async def calling(app: App, credentials: grpc.ChannelCredentials) -> AsyncIterat
                 codes.append(await showtimes.ListShowtimes(request, timeout=SECONDS).code())
 
         task = asyncio.create_task(call_on())
+        async with asyncio.timeout(SECONDS):
+            while not codes:  # noqa: ASYNC110 (until it has its connection)
+                await asyncio.sleep(0.01)
         yield codes
         going = False
         await task
@@ -117,8 +120,10 @@ class TestRenewal:
                     write(tmp_path, *after.issue())
                     assert await ask(app.server.address, after.client()) is OK
                 assert await ask(app.server.address, before.client()) is UNAVAILABLE
-                while len(codes) < 10:  # noqa: ASYNC110 (of another task)
-                    await asyncio.sleep(0.01)
+                before_last = len(codes)
+                async with asyncio.timeout(SECONDS):
+                    while len(codes) < before_last + 10:  # noqa: ASYNC110 (of another task)
+                        await asyncio.sleep(0.01)
             assert set(codes) == {OK}
         assert "certificate reloaded" in [line["event"] for line in logs]
 
