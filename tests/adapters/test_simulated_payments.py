@@ -101,7 +101,7 @@ class TestFaults:
     async def test_a_lost_answer(self, ledger: Ledger) -> None:
         provider = SimulatedPayments(ledger, FaultProfile(lose_answer=1))
         charging = asyncio.create_task(provider.charge(charge_of("key"), "tok_visa"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not (await ledger.net()):  # noqa: ASYNC110 (a row sets no event)
                 await asyncio.sleep(0.01)
         assert not charging.done()

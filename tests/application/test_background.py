@@ -56,9 +56,9 @@ async def test_waking_runs_the_next_pass_at_once() -> None:
     passes: asyncio.Queue[None] = asyncio.Queue()
     task = BackgroundTask("waiting", lambda: passes.put(None), 3600)
     task.start()
-    await asyncio.wait_for(passes.get(), 10)
+    await asyncio.wait_for(passes.get(), 30)
     task.wake()
-    await asyncio.wait_for(passes.get(), 10)
+    await asyncio.wait_for(passes.get(), 30)
     await task.stop()
     await BackgroundTask("never started", lambda: passes.put(None), 1).stop()
 
@@ -71,4 +71,4 @@ async def test_a_stop_together_with_a_wake_is_not_lost() -> None:
     await passes.get()
     await asyncio.sleep(0)  # it waits for the next pass
     task.wake()
-    await asyncio.wait_for(task.stop(), 5)
+    await asyncio.wait_for(task.stop(), 30)

@@ -84,7 +84,7 @@ async def test_a_failing_pass_is_tried_again(sales: Sales) -> None:
             while len(failed) < 2:  # noqa: ASYNC110 (a failing statement sets no event)
                 await asyncio.sleep(0.01)
         failures = task.failures
-    await asyncio.wait_for(passed.wait(), 10)
+    await asyncio.wait_for(passed.wait(), 30)
     await task.stop()
     assert failures >= 1
     assert task.failures == 0

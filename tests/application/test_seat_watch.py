@@ -82,9 +82,16 @@ async def watched(watch: SeatWatch) -> AsyncIterator[Open]:
 
 async def frame(stream: Frames) -> tuple[int, list[str]]:
     """Return the revision and the seats of the next frame."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         found = pb.WatchSeatsResponse.FromString(await anext(stream))
     return found.revision, [each.seat for each in found.seats]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for a change of state that sets no event."""
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
 
 
 async def waits(stream: Frames) -> "asyncio.Task[tuple[int, list[str]]]":
@@ -148,8 +155,7 @@ async def test_a_showtime_that_was_evicted_from_the_cache(app: App, watch: SeatW
     task = await waits(await watched())
     await app.hold("A1", "A2")
     app.cache.drop(["s1"])
-    while not watch._outdated:  # noqa: ASYNC110 (it sets no event)
-        await asyncio.sleep(0.001)
+    await until(lambda: bool(watch._outdated))
     await watch.reload()
     assert await task == (1, ["A1", "A2"])
 
@@ -160,14 +166,12 @@ async def test_one_that_is_evicted_again_while_it_is_loaded(
     stream = await watched()
     await app.hold("A1", "A2")
     app.cache.drop(["s1"])
-    while not watch._outdated:  # noqa: ASYNC110 (it sets no event)
-        await asyncio.sleep(0.001)
+    await until(lambda: bool(watch._outdated))
 
     async def commit_and_evict() -> None:
         await app.hold("A3", "A4")
         app.cache.drop(["s1"])
-        while watch._watched["s1"].is_due:  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
+        await until(lambda: not watch._watched["s1"].is_due)
 
     store.meanwhile = commit_and_evict
     await watch.reload()
@@ -186,8 +190,7 @@ async def test_before_a_hold_ends_others_are_asked(app: App, watch: SeatWatch, w
         await other.hold("A2", by="bob")
     app.clock.advance(timedelta(microseconds=1))
     await watch.run_pass()
-    while not watch._outdated:  # noqa: ASYNC110
-        await asyncio.sleep(0.001)
+    await until(lambda: bool(watch._outdated))
     assert not task.done()
     await watch.reload()
     revision, seats = await task
@@ -214,13 +217,11 @@ async def test_a_hold_that_was_cancelled_a_moment_before_its_end_frees_no_seats_
         await app.hold("A1", "A2", by="bob")
         app.clock.advance(timedelta(microseconds=1))
         watched = watch._watched["s1"]
-        async with asyncio.timeout(10):
-            await watch.run_pass()
-            assert watched.has_timer
-            while watch._watched["s1"].has_timer:  # noqa: ASYNC110 (it sets no event)
-                await asyncio.sleep(0.001)
-            watch._step(watched)
-            found = pb.WatchSeatsResponse.FromString(await task)
+        await watch.run_pass()
+        assert watched.has_timer
+        await until(lambda: not watched.has_timer)
+        watch._step(watched)
+        found = pb.WatchSeatsResponse.FromString(await asyncio.wait_for(task, 30))
     assert found.revision == 4
     statuses = {each.seat: each.status for each in found.seats}
     assert (statuses["A1"], statuses["A2"]) == (showtime_pb2.SEAT_STATUS_HELD, showtime_pb2.SEAT_STATUS_HELD)

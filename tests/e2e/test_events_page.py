@@ -50,12 +50,13 @@ async def test_the_consumer(database_url: str, tmp_path: Path) -> None:
         for limit in (2, 5):
             thread = threading.Thread(target=run, args=(app.server.address,))
             thread.start()
-            while len(handled) < 2 + limit * (limit == 5):  # noqa: ASYNC110 (as below)
-                await asyncio.sleep(0.01)
-            if limit == 5:
-                await app.book(showtime_id, "B5", "B6")
-            while thread.is_alive():  # noqa: ASYNC110 (a thread has no event)
-                await asyncio.sleep(0.01)
+            async with asyncio.timeout(60):
+                while len(handled) < 2 + limit * (limit == 5):  # noqa: ASYNC110 (as below)
+                    await asyncio.sleep(0.01)
+                if limit == 5:
+                    await app.book(showtime_id, "B5", "B6")
+                while thread.is_alive():  # noqa: ASYNC110 (a thread has no event)
+                    await asyncio.sleep(0.01)
     assert handled == [1, 2, 1, 2, 3, 4, 5]  # the first response was rolled back
     with sqlite3.connect(database) as own:
         assert own.execute("SELECT position FROM feed").fetchone() == (5,)

@@ -94,7 +94,7 @@ class TestLogWriter:
         text = b""
         while len(text) < full + 1_000:
             text += os.read(reader, full)
-        assert writer.drain()
+        assert writer.drain(60)
         assert [int(line) for line in text[full:].splitlines()] == list(range(100))
         assert reports == [400]
 
@@ -113,7 +113,7 @@ class TestLogWriter:
         assert sorted(text.decode().splitlines(keepends=True)) == sorted(lines[0] + lines[1])
         writers[0].write("x" * 10_000 + "\n")
         writers[0].flush()
-        assert writers[0].drain()
+        assert writers[0].drain(60)
         assert os.read(reader, 20_000) == b"x" * 10_000 + b"\n"
 
     def test_a_pipe_without_a_reader(self, pipe: tuple[int, int]) -> None:
@@ -122,7 +122,7 @@ class TestLogWriter:
         os.dup2(descriptor, reader)  # which closes its reading end
         writer = LogWriter(descriptor)
         writer.write("line\n")
-        assert writer.drain()
+        assert writer.drain(60)
 
     def test_a_pipe_is_made_non_blocking_for_this_process_alone(self, pipe: tuple[int, int]) -> None:
         reader, descriptor = pipe

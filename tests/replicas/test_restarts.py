@@ -55,7 +55,7 @@ async def test_a_database_server_that_dies(
             await asyncio.to_thread(own_server.start)
             start, before = time.monotonic(), log.outcomes["OK"]
             while log.outcomes["OK"] < before + 20:
-                assert time.monotonic() < start + 20, "the replicas sell again"
+                assert time.monotonic() < start + 60, "the replicas sell again"
                 await asyncio.sleep(0.01)
             recoveries.append(time.monotonic() - start)
         stop.set()

@@ -9,7 +9,7 @@ import pytest
 from cinema_grpc.adapters.simulated_payments import SimulatedPayments
 from cinema_grpc.application.payment_ports import Charge, Outcome
 from cinema_grpc.server import ServerEnded
-from tests.rpc.conftest import refusal, running
+from tests.rpc.conftest import DEADLINE, refusal, running
 
 GRACE = 8
 """In seconds. A busy machine may add nearly as much."""
@@ -50,8 +50,9 @@ async def test_a_call_that_runs_is_finished(database_url: str) -> None:
         showtime = await app.showtime()
         await app.customer()
         calls = [asyncio.create_task(app.book(showtime.showtime_id, f"A{n}", f"A{n + 1}")) for n in (1, 3, 5)]
-        while not app.server._selling.box_office._queue:  # noqa: ASYNC110 (the first call has arrived)
-            await asyncio.sleep(0)
+        async with asyncio.timeout(DEADLINE):
+            while not app.server._selling.box_office._queue:  # noqa: ASYNC110 (the first call has arrived)
+                await asyncio.sleep(0)
         await app.server.close()
         results = await asyncio.gather(*calls, return_exceptions=True)
     kept = [result.booking_id for result in results if not isinstance(result, BaseException)]

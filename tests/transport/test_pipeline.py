@@ -156,7 +156,7 @@ class TestErrors:
         with capture_logs() as logs:
             error = await refused(channel, metadata=(("x-request-id", "mine"),))
             pipeline.begin_shutdown()
-            await asyncio.wait_for(pipeline.idle(), 5)
+            await asyncio.wait_for(pipeline.idle(), 20)
         assert (error.code(), error.details()) == (StatusCode.NOT_FOUND, "who?")
         assert trailing(error, "x-request-id") == "mine"
         assert [line["code"] for line in logs] == ["NOT_FOUND"]
@@ -168,7 +168,7 @@ class TestErrors:
             await future
 
         channel = await serve(CallPipeline(unary(wait)))
-        assert reason_of(await refused(channel, timeout=5)) == "INTERNAL_ERROR"
+        assert reason_of(await refused(channel, timeout=20)) == "INTERNAL_ERROR"
 
     async def test_a_cancellation_within_the_call_during_shutdown_is_no_internal_error(self, serve: Serve) -> None:
         """As of a password hash, which is cancelled before the call that waits for it."""
@@ -181,7 +181,7 @@ class TestErrors:
 
         pipeline = CallPipeline(unary(wait))
         channel = await serve(pipeline)
-        assert reason_of(await refused(channel, timeout=5)) == "SHUTTING_DOWN"
+        assert reason_of(await refused(channel, timeout=20)) == "SHUTTING_DOWN"
 
     async def test_an_unknown_method_is_not_cached(self, serve: Serve) -> None:
         pipeline = CallPipeline({})
@@ -270,7 +270,7 @@ class TestLog:
         channel = await serve(pipeline)
         with capture_logs() as logs:
             call = channel.unary_unary(METHOD)(b"")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 await started.wait()
                 call.cancel()
                 await cleaned.wait()
@@ -293,7 +293,7 @@ class TestLog:
                 if started.is_set():
                     break
             pipeline.begin_shutdown()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 await pipeline.idle()
         assert error.code() is StatusCode.DEADLINE_EXCEEDED
         assert [line["code"] for line in logs] == ["DEADLINE_EXCEEDED"]

@@ -84,14 +84,14 @@ async def test_calls_that_run_may_finish_and_are_waited_for(serve: Serve) -> Non
     assert not idle.done()
     work.let_go.set()
     assert await call == b"done"
-    await asyncio.wait_for(idle, 5)
+    await asyncio.wait_for(idle, 20)
     assert work.cleaned
 
 
 async def test_a_server_without_calls_is_idle_at_once() -> None:
     pipeline = CallPipeline({})
     pipeline.begin_shutdown()
-    await asyncio.wait_for(pipeline.idle(), 1)
+    await asyncio.wait_for(pipeline.idle(), 20)
 
 
 async def test_streams_are_told_and_clean_up(serve: Serve) -> None:
@@ -104,7 +104,7 @@ async def test_streams_are_told_and_clean_up(serve: Serve) -> None:
         pipeline.begin_shutdown()
         pipeline.begin_shutdown()
         error = await failure(call.read())
-        await asyncio.wait_for(pipeline.idle(), 5)
+        await asyncio.wait_for(pipeline.idle(), 20)
     assert error.code() is StatusCode.UNAVAILABLE
     assert reason_of(error) == "SHUTTING_DOWN"
     assert work.cleaned
@@ -123,7 +123,7 @@ async def test_a_stream_in_the_middle_of_its_first_answer_is_told_too(serve: Ser
     pipeline = CallPipeline(methods(work.unary, write))
     channel = await serve(pipeline)
     call = channel.unary_stream(STREAM)(b"")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert await call.read() == b"first"
         assert reason_of(await failure(call.read())) == "SHUTTING_DOWN"
 
@@ -135,7 +135,7 @@ async def test_a_stream_that_is_about_to_begin_is_refused(serve: Serve) -> None:
         pipeline = CallPipeline(methods(work.unary, work.stream))
         channel = await serve(pipeline)
         call = channel.stream_stream(method)()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not in_state(pipeline, CallState.RECEIVING):  # noqa: ASYNC110 (it is the state of the pipeline, not an event)
                 await asyncio.sleep(0.001)
             pipeline.begin_shutdown()
@@ -155,7 +155,7 @@ async def test_a_stream_that_writes_more_than_its_client_reads_is_told_too(serve
     call = channel.unary_stream(STREAM)(b"")
     await call.read()
     pipeline.begin_shutdown()
-    await asyncio.wait_for(pipeline.idle(), 5)
+    await asyncio.wait_for(pipeline.idle(), 20)
 
     async def drain() -> None:
         while True:
@@ -175,6 +175,6 @@ async def test_a_client_that_hangs_up_in_the_same_moment(serve: Serve) -> None:
     with capture_logs() as logs:
         stream.task.cancel()
         pipeline.begin_shutdown()
-        await asyncio.wait_for(pipeline.idle(), 5)
+        await asyncio.wait_for(pipeline.idle(), 20)
     assert [line["code"] for line in logs] == ["CANCELLED"]
     call.cancel()
