@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -11,7 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Coroutine, Iterator
-from contextlib import closing
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +27,8 @@ from tests.postgresql_programs import find_binaries, unprivileged
 T = TypeVar("T")
 
 SECONDS = 60
+LOWEST_PORT, LOWEST_PORT_GIVEN_OUT = 10_000, 32_768
+"""The latter is Linux's default; elsewhere it is higher."""
 TEMPLATE = "cinema_test_template"
 SPEED = ("fsync=off", "full_page_writes=off", "shared_buffers=64MB", "max_connections=300", "listen_addresses=")
 """Settings of a server whose machine never loses its power."""
@@ -60,10 +63,21 @@ for process in processes:
 """
 
 
-def free_port() -> int:
-    """Return a free port."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        return int(free.getsockname()[1])
+def free_port(number: int = 1) -> int:
+    """Return a port that is free, as are the next ones.
+
+    It is not one of those that the system gives out by itself, to connections for example: until a server listens on
+    it, or while one is started again, it could be given away.
+
+    Args:
+        number: How many have to be free.
+    """
+    while True:
+        port = LOWEST_PORT + secrets.randbelow(LOWEST_PORT_GIVEN_OUT - LOWEST_PORT - number)
+        with ExitStack() as stack, suppress(OSError):
+            for each in range(port, port + number):
+                stack.enter_context(socket.create_server(("127.0.0.1", each)))
+            return port
 
 
 class PostgresServer:

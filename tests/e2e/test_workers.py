@@ -8,7 +8,6 @@ import socket
 import sys
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import grpc
@@ -22,7 +21,7 @@ from cinema_grpc.config import Settings
 from tests.certificates import Authority, write
 from tests.e2e.conftest import SECRET, Serving, measured, run, run_here, serving
 from tests.observability.scraping import scrape
-from tests.postgresql import execute, in_thread, with_database
+from tests.postgresql import execute, free_port, in_thread, with_database
 from tests.replicas.conftest import Chain, Replica
 
 
@@ -121,19 +120,9 @@ async def test_workers_that_speak_tls(postgresql_url: str, tmp_path: Path) -> No
         assert server.stop() == 0
 
 
-def two_free_ports() -> int:
-    """Return a port that is free, as is the next one."""
-    while True:
-        with socket.socket() as first, socket.socket() as second, suppress(OSError):
-            first.bind(("127.0.0.1", 0))
-            port: int = first.getsockname()[1]
-            second.bind(("127.0.0.1", port + 1))
-            return port
-
-
 async def test_metrics_of_each_worker(postgresql_url: str, tmp_path: Path) -> None:
     """The first has the port of the setting, the second the next one, also after it was replaced."""
-    port = two_free_ports()
+    port = free_port(2)
     settings = {"CINEMA_DATABASE_URL": postgresql_url, "CINEMA_METRICS_ADDRESS": f"127.0.0.1:{port}"}
     check = {"grpc_service": "grpc.health.v1.Health", "grpc_method": "Check"}
     with serving(tmp_path, "--workers", "2", **settings) as server:

@@ -4,12 +4,11 @@ import asyncio
 import json
 import random as chances
 import signal
-import socket
 import time
 import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from cinema_grpc.adapters.simulated_ledger import ledger_of
 from tests.chance import count, generator, seed
 from tests.conftest import KINDS, Lend
 from tests.e2e.conftest import Serving, run, serving
+from tests.postgresql import free_port
 from tests.replicas.conftest import Chain, Metadata, Replica
 from tests.rpc.refusals import read_refusal
 
@@ -110,8 +110,7 @@ class Mortal(Replica):
     """A server process that is killed, and started again at the same address."""
 
     def __init__(self, folder: Path, url: str, stack: ExitStack) -> None:
-        with closing(socket.create_server(("127.0.0.1", 0))) as free:
-            address = f"127.0.0.1:{free.getsockname()[1]}"
+        address = f"127.0.0.1:{free_port()}"
         self._settings = {**SETTINGS, "CINEMA_DATABASE_URL": url, "CINEMA_LISTEN_ADDRESS": address}
         self._folder, self._stack = folder, stack
         super().__init__(self._start(), grpc.aio.insecure_channel(address, options=CHANNEL))
