@@ -1,5 +1,6 @@
 """The security log of sign-ins and sessions: event, user, client and call, and no secret."""
 
+import asyncio
 from collections.abc import Awaitable
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from cinema.v1 import auth_service_pb2 as pb
 from structlog.testing import capture_logs
 
-from tests.rpc.conftest import PASSWORD, App
+from tests.rpc.conftest import DEADLINE, PASSWORD, App
 from tests.rpc.hang_ups import hang_up
 
 WRONG = "a wrong and long one"
@@ -30,6 +31,9 @@ class Auditor:
                 answer: Any = await call
             except grpc.aio.AioRpcError:
                 answer = None
+            async with asyncio.timeout(DEADLINE):
+                while not any(line["event"] == "call" for line in lines):  # noqa: ASYNC110 (it may come a moment later)
+                    await asyncio.sleep(0.001)
         self.said += repr(lines)
         (request_id,) = {line["request_id"] for line in lines if line["event"] == "call"}
         for line in lines:
