@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import orjson
-from sqlalchemy import JSON, ColumnElement, Row, Select, cast, func, literal, select
+from sqlalchemy import JSON, ColumnElement, Row, Select, cast, func, literal, select, true
 from sqlalchemy.engine import Connection
 
 from cinema_grpc.adapters.database import schema
@@ -18,7 +18,7 @@ from cinema_grpc.domain.payment import AttemptStatus, RefundStatus
 PAGE_SIZE = 5_000
 
 _ATTEMPT, _REFUND, _BOOKING = schema.payment_attempt.c, schema.refund.c, schema.booking.c
-_CHARGES = (
+CHARGES = (
     select(
         _ATTEMPT.attempt_id,
         _ATTEMPT.booking_id,
@@ -31,7 +31,7 @@ _CHARGES = (
     .join_from(schema.payment_attempt, schema.booking, _BOOKING.booking_id == _ATTEMPT.booking_id)
     .where(_ATTEMPT.provider_id != "")
 )
-_REFUNDS = (
+REFUNDS = (
     select(schema.refund)
     .join(schema.payment_attempt, _ATTEMPT.attempt_id == _REFUND.attempt_id)
     .where(_ATTEMPT.provider_id != "")
@@ -55,10 +55,10 @@ async def read_ledger(
         StorageUnavailable.
     """
     charges, refunds = [], []
-    for condition in (_ATTEMPT.create_time >= since, _among(database, _ATTEMPT.provider_id, charge_ids)):
-        charges += await _read(database, _CHARGES.where(condition), _ATTEMPT.attempt_id)
-    for condition in (_REFUND.create_time >= since, _among(database, _REFUND.refund_id, refund_ids)):
-        refunds += await _read(database, _REFUNDS.where(condition), _REFUND.refund_id)
+    for condition in (_ATTEMPT.create_time >= since, among(database, _ATTEMPT.provider_id, charge_ids)):
+        charges += await _read(database, CHARGES.where(condition), _ATTEMPT.attempt_id)
+    for condition in (_REFUND.create_time >= since, among(database, _REFUND.refund_id, refund_ids)):
+        refunds += await _read(database, REFUNDS.where(condition), _REFUND.refund_id)
     return Ledger({row.provider_id: _charge(row) for row in charges}, {row.refund_id: _refund(row) for row in refunds})
 
 
@@ -81,17 +81,18 @@ def _page(query: Select[Any], connection: Connection) -> Sequence[Row[Any]]:
     return connection.execute(query).all()
 
 
-def _among(database: Database, column: ColumnElement[str], values: Collection[str]) -> ColumnElement[bool]:
+def among(database: Database, column: ColumnElement[str], values: Collection[str]) -> ColumnElement[bool]:
     """Return the condition that a column has one of many values.
 
-    They are one parameter. A generic plan of PostgreSQL would compare each row with a list of parameters, one by one.
+    PostgreSQL would compare each row with all of them, one after another: with parameters since a generic plan can't
+    hash these, and in a join since hash joins are off. Below "IS true" it makes no join of a subquery, but hashes it.
     """
     text = literal(orjson.dumps(sorted(values)).decode())
     if database.engine.dialect.name == "postgresql":
         listed = func.json_array_elements_text(cast(text, JSON)).table_valued("value")
     else:
         listed = func.json_each(text).table_valued("value")
-    return column.in_(select(listed.c.value))
+    return column.in_(select(listed.c.value)).is_(true())
 
 
 def _charge(row: Row[Any]) -> LedgerCharge:
