@@ -9,7 +9,7 @@ import click
 
 from cinema_grpc.cli.client.exit_codes import ExitCode
 from cinema_grpc.cli.client.servers import TlsFiles
-from cinema_grpc.cli.client.session import fail, reported, session_with
+from cinema_grpc.cli.client.session import fail, reported, session_with, written
 
 if TYPE_CHECKING:
     from cinema_client import Client
@@ -75,7 +75,8 @@ def report_of_server(
             titles = _titles(client, cinema, by, response.lines, first) if output == "text" else {}
     lines, totals = ([_line(each) for each in part] for part in (response.lines, response.totals))
     printed = PrintedReport(lines, totals, by, first, until, zone).with_titles(titles)
-    click.echo(write(printed, output), nl=False)
+    with written(session):
+        click.echo(write(printed, output), nl=False)
 
 
 def _titles(

@@ -69,7 +69,7 @@ class Session:
         try:
             response = method(request)
         except KeyboardInterrupt:
-            message = f"interrupted ({_unknown(self.request_id)})"
+            message = f"interrupted ({unknown_outcome(self.request_id)})"
             fail(self.output, ExitCode.UNAVAILABLE, message, request_id=self.request_id)
         self.carried_out = True
         return response
@@ -165,13 +165,8 @@ class ClientCommand(click.Command):
             if output == "json" and ctx.get_parameter_source("limit") is ParameterSource.DEFAULT:
                 ctx.params["limit"] = MOST_LISTED  # a program does not see where a list was cut
             session = ctx.params["session"] = session_with(server, files, output)
-            try:
+            with written(session):
                 return super().invoke(ctx)
-            except OSError as error:
-                discard(sys.stdout)
-                if isinstance(error, BrokenPipeError) and not session.carried_out:
-                    sys.exit(ExitCode.FAULT)  # such as `cinema showtimes | head`
-                fail(output, ExitCode.FAULT, _unwritten(error, session), request_id=session.request_id)
 
 
 def session_with(server: str, files: TlsFiles, output: str) -> Session:
@@ -181,6 +176,23 @@ def session_with(server: str, files: TlsFiles, output: str) -> Session:
         BadInput: An option is wrong.
     """
     return Session(parse_server(server, files), TokenStore(Path(click.get_app_dir("cinema")) / "sign-ins"), output)
+
+
+@contextmanager
+def written(session: Session) -> Iterator[None]:
+    """Report an output that can't be written or that Ctrl-C has ended, and what has been done all the same."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not session.carried_out:
+            raise
+        fail(session.output, ExitCode.FAULT, f"interrupted{_done(session)}", request_id=session.request_id)
+    except OSError as error:
+        discard(sys.stdout)
+        if isinstance(error, BrokenPipeError) and not session.carried_out:
+            sys.exit(ExitCode.FAULT)  # such as `cinema showtimes | head`
+        message = f"the output can't be written: {error.strerror or error}{_done(session)}"
+        fail(session.output, ExitCode.FAULT, message, request_id=session.request_id)
 
 
 @contextmanager
@@ -244,22 +256,19 @@ def _message(failure: "CinemaError", code: ExitCode) -> str:
     if failure.reason == "BAD_CREDENTIALS" and os.environ.get(PASSWORD_VARIABLE):
         return f"{failure.message} (the password is that of {PASSWORD_VARIABLE}; unset it to be asked)"
     if code is ExitCode.UNAVAILABLE and failure.request_id:
-        return f"{failure.message} ({_unknown(failure.request_id)})"
+        return f"{failure.message} ({unknown_outcome(failure.request_id)})"
     if failure.code().name == "UNAVAILABLE" and not failure.reason:  # gRPC's own error: no server answered
         return f"{failure.message} (does a server run there? --server or CINEMA_SERVER names another)"
     return failure.message
 
 
-def _unwritten(error: OSError, session: Session) -> str:
-    """Return that the output can't be written, and what has been done all the same."""
-    message = f"the output can't be written: {error.strerror or error}"
-    if not session.carried_out:
-        return message
+def _done(session: Session) -> str:
+    """Return in parentheses that the command was carried out, if it was, and how to get its output."""
     again = f"; the same command with --request-id {session.request_id} writes it again" if session.request_id else ""
-    return f"{message} (the command was carried out{again})"
+    return f" (the command was carried out{again})" if session.carried_out else ""
 
 
-def _unknown(request_id: str) -> str:
+def unknown_outcome(request_id: str) -> str:
     """Return what to do where nobody knows whether a call was carried out. `request_id` is "" if it takes none."""
     again = f"repeating the command with --request-id {request_id} does it once" if request_id else "run it again"
     return f"whether it was carried out is unknown; {again}"

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from cinema_grpc.cli.client.arguments import Start, timestamp
-from cinema_grpc.cli.client.session import ClientCommand, Session
+from cinema_grpc.cli.client.exit_codes import OF_STATUS, ExitCode
+from cinema_grpc.cli.client.session import ClientCommand, Session, fail, unknown_outcome
 from cinema_grpc.cli.printing import plain
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def _preview_and_do(
     from cinema_client import CinemaError
 
     verb, done = verbs
+    is_under_way = False
     request.validate_only = True
     try:
         preview = call(request)
@@ -80,9 +82,13 @@ def _preview_and_do(
         if not yes:
             click.confirm(f"{verb} {shown}? {_affected(preview.impact)}.", abort=True, err=True)
             request.expected_revision = preview.showtime.revision
+        is_under_way = True
         response = session.carry_out(call, request, by_id=False)
     except CinemaError as error:
-        error.request_id = ""  # to run the command again tells whether it was carried out, without --request-id
+        if is_under_way and OF_STATUS.get(error.code().name) is ExitCode.UNAVAILABLE:
+            message, reason = f"{error.message} ({unknown_outcome('')})", error.reason or error.code().name
+            fail(session.output, ExitCode.UNAVAILABLE, message, reason, error.metadata)
+        error.request_id = ""  # the command takes none
         raise
     session.show(response, lambda: f"{done}: {shown}\n{_affected(response.impact)}")
 

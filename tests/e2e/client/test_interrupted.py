@@ -89,6 +89,17 @@ async def test_a_cancelled_showtime(shop: Shop, clerk: Person) -> None:
     assert "SHOWTIME_CANCELLED" in clerk.fails(ExitCode.REFUSED, *cancel)
 
 
+async def test_a_cancelled_showtime_whose_response_is_lost(shop: Shop, clerk: Person) -> None:
+    """The line says so, as after Ctrl-C."""
+    cancel = ("cancel-showtime", shop.new_showtime(ROWS).showtime_id, "--reason", "no lamp", "-y")
+    async with silent_proxy(clerk) as proxy:
+        proxy.faults = [None, *[Fault.LOSE_RESPONSE] * 8]  # more than the client repeats
+        settings = {"CINEMA_SERVER": proxy.address, "XDG_CONFIG_HOME": str(clerk.folder)}
+        ended = await asyncio.to_thread(run, clerk.folder, *cancel, **settings)
+    assert (ended.returncode, ended.stdout) == (ExitCode.UNAVAILABLE, "")
+    assert ended.stderr.endswith("(whether it was carried out is unknown; run it again)\n")
+
+
 async def test_a_list(shop: Shop, clerk: Person) -> None:
     """Changes nothing, so nothing is unknown."""
     shop.new_showtime(ROWS)
