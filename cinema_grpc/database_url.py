@@ -79,8 +79,13 @@ def _authority(host: str, port: str) -> str:
 
 
 def without_secrets(url: str) -> str:
-    """Return a URL for a log: without its password, and without parameters, which may hold another one."""
-    return parse_postgresql(url).without_secrets() if url.startswith(POSTGRESQL) else url
+    """Return a URL for people: without its password, and without parameters, which may hold another one.
+
+    That of a file has an absolute path, which tells it from one of the same name elsewhere.
+    """
+    if url.startswith(POSTGRESQL):
+        return parse_postgresql(url).without_secrets()
+    return f"{SQLITE}{Path(sqlite_path(url)).absolute()}"
 
 
 def check_database_url(url: str) -> str:

@@ -98,8 +98,7 @@ class Booking:
 
     Attributes:
         seats: At least one, in row order, all priced in one currency.
-        hold_extended: Whether a charge was ever opened, which extends the hold once, or it was sold at the counter. Not
-            to be confused with `hold_renewed`.
+        hold_extended: Whether a charge was ever opened, which extends the hold once, or it was sold at the counter.
             Only such bookings have payment attempts, tickets, refunds or redemptions.
         hold_renewed: Whether its owner has extended the hold, by UpdateHold.
         payment: The latest attempt to charge.

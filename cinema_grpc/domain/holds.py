@@ -33,7 +33,7 @@ def hold(
     Raises:
         ShowtimeCancelled; SalesClosed: The showtime has started.
         InvalidRequest, SeatNotFound, TicketTypeNotOffered, SeatsUnavailable, AccessibleOnly: See claims.priced_seats.
-        NoCategoryOffers, NoSeatsTogether: See suggestions.pick. A claim of BestSeats raises none of the line above.
+        NoCategoryOffers, NoSeatsTogether: See suggestions.pick; for BestSeats, in place of the line above.
         HoldLimit: The customer would have more than 10 seats on hold here, or too many over all showtimes.
         TooManyUnpaidHolds: The customer has to wait, after too many holds here that ended unpaid.
         SingleSeatGap: It would strand single seats; it names all of them.

@@ -82,9 +82,10 @@ def locked(key: bytes) -> bytes:
 
 
 def test_the_system_s_certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Are those of SSL_CERT_FILE, if it is set; of a folder, such as SSL_CERT_DIR, where there is no file."""
+    """Are those of SSL_CERT_FILE and SSL_CERT_DIR, if they are set."""
     file = tmp_path / "roots.pem"
     file.write_bytes(Authority().certificate)
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
     monkeypatch.setenv("SSL_CERT_FILE", str(file))
     assert system_roots() == file.read_bytes()
     assert parse_server("cinema.example:443", TlsFiles()).root_certificates == file.read_bytes()
@@ -92,6 +93,7 @@ def test_the_system_s_certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for number, content in enumerate(others):
         (tmp_path / f"0a1b2c3d.{number}").write_bytes(content)
     (tmp_path / "ffffffff.0").symlink_to(tmp_path / "removed.pem")
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    assert system_roots() == b"\n".join([file.read_bytes(), *others])
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
     assert system_roots() == b"\n".join(others)

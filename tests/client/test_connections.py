@@ -11,6 +11,7 @@ from cinema_client import AsyncClient, Client, _channel
 from cinema_client._watching import LONGEST_SILENCE_SECONDS
 from cinema_client.cinema.v1 import catalog_service_pb2
 
+from cinema_grpc.config import Settings
 from tests.client.conftest import Either
 from tests.client.proxy import proxying
 from tests.rpc.conftest import App
@@ -90,6 +91,13 @@ async def test_a_connection_that_is_lost_without_a_word(
         assert len(laid.connections) > 1
         await either.stop(frames)
         await either.close()
+
+
+def test_a_lost_connection_is_given_up_within_the_grace_of_a_refresh() -> None:
+    """Otherwise a RefreshTokens whose answer was lost with it is repeated too late, and ends the session."""
+    options = dict(_channel.OPTIONS)
+    milliseconds = options["grpc.keepalive_time_ms"] + options["grpc.http2.ping_timeout_ms"]
+    assert milliseconds / 1000 + 3 < Settings.model_fields["refresh_grace_seconds"].default
 
 
 @KINDS

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from tests.e2e.conftest import run_here
 
-DATABASE = "sqlite+aiosqlite:///cinema.db"
 DAY = datetime.now(UTC).date() + timedelta(days=30)
 FILES = {
     "movies.csv": (
@@ -55,3 +54,8 @@ def edit(folder: Path, name: str, before: str, after: str) -> None:
     text = (folder / name).read_text()
     assert before in text
     (folder / name).write_text(text.replace(before, after))
+
+
+def database_in(folder: Path) -> str:
+    """Return what commands call the database in a folder."""
+    return f"sqlite+aiosqlite:///{folder}/cinema.db"

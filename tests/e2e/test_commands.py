@@ -18,6 +18,7 @@ from cinema.v1 import (
 from cinema_grpc.config import Settings, variable
 from tests.certificates import Authority, write
 from tests.e2e.conftest import SECONDS, run, run_here, serving
+from tests.e2e.importing import database_in
 
 
 class TestStaff:
@@ -224,11 +225,11 @@ class TestTheDatabase:
         ],
     )
     def test_commands_that_may_create_it_name_it(self, tmp_path: Path, command: tuple[str, ...], start: str) -> None:
-        """In the last line, so that a new file in the wrong folder is noticed."""
+        """In the last line, with its folder, so that a new file in the wrong one is noticed."""
         secret = "a long and private one"
         passwords = {"CINEMA_STAFF_PASSWORD": secret, "CINEMA_SERVICE_PASSWORD": secret}
         last = run_here(tmp_path, *command, **passwords).stdout.splitlines()[-1]
-        assert (last.startswith(start), last.endswith(" in sqlite+aiosqlite:///cinema.db")) == (True, True), last
+        assert (last.startswith(start), last.endswith(f" in {database_in(tmp_path)}")) == (True, True), last
 
 
 class TestHelp:

@@ -11,7 +11,7 @@ import pytest
 from cinema.v1 import showtime_service_pb2, showtime_service_pb2_grpc
 
 from tests.e2e.conftest import SECONDS, run, run_here, serving
-from tests.e2e.importing import DATABASE, DAY, FILES, counts, edit, import_, write_files
+from tests.e2e.importing import DAY, FILES, counts, database_in, edit, import_, write_files
 
 PROJECT = Path(__file__).parents[2]
 SHOWTIME = {"movie": "M", "cinema": "C", "auditorium": "A", "start_time": "2026-05-01 20:30"}
@@ -29,13 +29,14 @@ class TestImport:
     def test_what_is_missing_is_created_once(self, folder: Path) -> None:
         """A repetition changes nothing; a further row is added. The audit finds nothing wrong."""
         ended = import_(folder)
-        created = f"Created 2 movies, 2 cinemas, 2 auditoriums, 3 showtimes in {DATABASE}; 0 rows were there already.\n"
+        counted = "Created 2 movies, 2 cinemas, 2 auditoriums, 3 showtimes in"
+        created = f"{counted} {database_in(folder)}; 0 rows were there already.\n"
         assert (ended.returncode, ended.stdout, ended.stderr) == (0, created, "")
         assert counts(folder) == (2, 2, 2, 3, 3, 3)
-        assert import_(folder).stdout.endswith(f" 0 showtimes in {DATABASE}; 9 rows were there already.\n")
+        assert import_(folder).stdout.endswith(f" 0 showtimes in {database_in(folder)}; 9 rows were there already.\n")
         with (folder / "showtimes.csv").open("a") as file:
             file.write(f"Orbit of Two,Harbor,Room,{DAY} 10:00,1200 JPY,,\n")
-        assert import_(folder).stdout.endswith(f" 1 showtimes in {DATABASE}; 9 rows were there already.\n")
+        assert import_(folder).stdout.endswith(f" 1 showtimes in {database_in(folder)}; 9 rows were there already.\n")
         assert counts(folder) == (2, 2, 2, 4, 4, 4)
         assert run_here(folder, "audit").returncode == 0
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.importing import DATABASE, DAY, counts, edit, import_, write_files
+from tests.e2e.importing import DAY, counts, database_in, edit, import_, write_files
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_a_showtime_that_was_cancelled_or_moved_is_not_created_again(folder: Pat
     ended = import_(folder)
     first, last = ended.stdout.splitlines()
     assert re.fullmatch(rf"showtimes\.csv row 4: showtime [0-9a-f-]{{36}} {note}.*", first)
-    assert last.endswith(f" 0 showtimes in {DATABASE}; 9 rows were there already.")
+    assert last.endswith(f" 0 showtimes in {database_in(folder)}; 9 rows were there already.")
     assert (ended.returncode, counts(folder)) == (0, (2, 2, 2, 3, 3, 3))
 
 
@@ -54,7 +54,7 @@ def test_what_is_archived_is_not_created_again(folder: Path, table: str) -> None
     with sqlite3.connect(folder / "cinema.db") as connection:
         connection.execute(f"UPDATE {table} SET archived = 1")  # noqa: S608
     connection.close()
-    assert import_(folder).stdout.endswith(f" 0 showtimes in {DATABASE}; 9 rows were there already.\n")
+    assert import_(folder).stdout.endswith(f" 0 showtimes in {database_in(folder)}; 9 rows were there already.\n")
     with (folder / "showtimes.csv").open("a") as file:
         file.write(f"Orbit of Two,Harbor,Room,{DAY} 10:00,1200 JPY,,\n")
     problem = f"showtimes.csv row 5: {table}: is archived; choose another, or set archived to false\n"

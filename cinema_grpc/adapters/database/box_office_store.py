@@ -1,4 +1,4 @@
-"""The box office's store: makes showtimes and bookings of what `sql/` loads, and rows for it of what has changed."""
+"""The box office's store: makes showtimes and bookings of what `sql/` loads, and rows of what has changed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence

@@ -1,5 +1,6 @@
 """PostgreSQL: its pool of connections, its clock, its checks and its errors."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
@@ -152,6 +153,9 @@ class PostgresqlDriver:
                     await prepare(raw)
                     info[PREPARED] = True
                 yield PostgresqlTransaction(raw, clock)
+            except asyncio.CancelledError:
+                await connection.invalidate()  # asyncpg can't tell whether the server has begun a transaction
+                raise
             finally:
                 await _roll_back(connection)
 

@@ -23,7 +23,7 @@ from cinema_grpc.domain.errors import CinemaError
 logger = structlog.get_logger()
 
 Step = Callable[[str], AbstractContextManager[object]]
-"""Opens what surrounds a step of a transaction, by its name."""
+"""Returns a context manager that surrounds a step of a transaction, such as "load"; for tracing."""
 
 TRIES = 3
 """How often a batch is tried when other transactions are in its way."""

@@ -1,5 +1,7 @@
 """Which server a command calls, and how: the values of --server, --ca, --cert and --key."""
 
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -92,13 +94,14 @@ def system_roots() -> bytes | None:
     """Return the certificates that this system trusts, in PEM; None if it has no list of them."""
     import ssl
 
-    # SSL_CERT_FILE and SSL_CERT_DIR, or OpenSSL's own; some systems have a folder only.
-    paths = ssl.get_default_verify_paths()
-    if paths.cafile:
-        return Path(paths.cafile).read_bytes()
-    files = sorted(Path(paths.capath).glob(HASHED)) if paths.capath else []
-    if in_folder := b"\n".join(each.read_bytes() for each in files if each.is_file()):
-        return in_folder
+    paths = ssl.get_default_verify_paths()  # SSL_CERT_FILE and SSL_CERT_DIR, or OpenSSL's own
+    named = [Path(paths.cafile).read_bytes()] if paths.cafile else []
+    if paths.capath and (not named or "SSL_CERT_DIR" in os.environ):  # some systems have a folder only
+        for each in sorted(Path(paths.capath).glob(HASHED)):
+            with suppress(OSError):  # OpenSSL skips it too
+                named.append(each.read_bytes())
+    if any(named):
+        return b"\n".join(named)
     found = ssl.create_default_context().get_ca_certs(binary_form=True)  # such as Windows' store
     return "".join(map(ssl.DER_cert_to_PEM_cert, found)).encode() or None
 
