@@ -49,6 +49,8 @@ class OpenCalls:
         self._open: set[Call] = set()
         self._idle = asyncio.Event()
         self._sweeping = False
+        self._sweep_due = 0.0
+        self._stood_still = False
         self._late: Counter[str] = Counter()
         self._late_until = 0.0
         self._closing: set[str] = set()
@@ -161,11 +163,16 @@ class OpenCalls:
 
     def _sweep_later(self) -> None:
         interval = min(LONGEST_SWEEP_INTERVAL, self._limits.receive_seconds / 2, self._limits.send_seconds / 2)
+        self._sweep_due = time.monotonic() + interval
         asyncio.get_running_loop().call_later(interval, self._sweep, context=ContextVariables())
 
     def _sweep(self) -> None:
+        # A process that stood still has to read first what came meanwhile, and judges at the next sweep.
+        is_late = time.monotonic() - self._sweep_due > LONGEST_SWEEP_INTERVAL
+        self._stood_still = is_late and not self._stood_still
         try:
-            self._end_overdue()
+            if not self._stood_still:
+                self._end_overdue()
         except Exception:
             self._logger.exception("sweep of open calls failed")
         finally:

@@ -58,6 +58,20 @@ async def test_a_message_that_does_not_come(url: str, body: bytes) -> None:
         assert open_calls_of(app)._receiving._used == 0
 
 
+async def test_a_message_that_comes_while_the_process_stands_still(url: str) -> None:
+    """As when its machine is moved. It came in time, though nobody read it."""
+    async with running(url, receive_seconds=0.4) as app, connection(app) as channel:
+        method: Any = channel.stream_stream(GET_MOVIE)
+        call = method(timeout=SECONDS)
+        await until(lambda: open_calls_of(app)._receiving._used == 1)
+        writing = asyncio.create_task(call.write(b"\x0a\x04none"))
+        await asyncio.sleep(0)
+        time.sleep(2)  # noqa: ASYNC251 (gRPC's own threads send and receive meanwhile)
+        await writing
+        await call.done_writing()
+        assert read_refusal(await failed(call.read())).reason == "MOVIE_NOT_FOUND"
+
+
 async def test_a_call_without_a_message_is_answered(url: str) -> None:
     """With INVALID_REQUEST, in every method; the token is checked first."""
     async with running(url) as app:
