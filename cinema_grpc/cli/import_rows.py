@@ -111,7 +111,7 @@ class RowReader:
             found = UNKNOWN_FIELD.match(str(error))
             raise InvalidRequest(*violations, FieldViolation(found[1] if found else "", str(error))) from error
         except (OverflowError, SystemError) as error:  # protobuf's, of what Python alone takes for JSON
-            unfit = [name for name, value in fields.items() if not _is_json(value)]
+            unfit = [name for name, value in fields.items() if not _is_json(value)] or [""]
             problem = "must not have an infinite number or half of a surrogate pair"
             raise InvalidRequest(*violations, *(FieldViolation(name, problem) for name in unfit)) from error
         _, broken = self._checks[METHODS[row.kind]].read(request.SerializeToString())

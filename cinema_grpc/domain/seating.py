@@ -53,8 +53,7 @@ class SeatPlan:
     Attributes:
         labels: Of the seats, by position.
         categories: Of the seats, by position.
-        space_of: From the position of a wheelchair space or companion seat to that of its space. For the gap rule these
-            seats are walls.
+        space_of: The position of the space, by that of a wheelchair space or companion seat; walls for the gap rule.
     """
 
     __slots__ = ("_positions", "_sections", "areas", "categories", "labels", "rows", "space_of", "wheelchair_spaces")

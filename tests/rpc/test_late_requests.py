@@ -59,7 +59,7 @@ async def test_a_message_that_does_not_come(url: str, body: bytes) -> None:
 
 
 async def test_a_message_that_comes_while_the_process_stands_still(url: str) -> None:
-    """As when its machine is moved. It came in time, though nobody read it."""
+    """As while its machine is moved. It came in time, but was not read in time."""
     async with running(url, receive_seconds=0.4) as app, connection(app) as channel:
         method: Any = channel.stream_stream(GET_MOVIE)
         call = method(timeout=SECONDS)

@@ -27,7 +27,8 @@ def read_list(method: Callable[[Any], Listed], request: Any, limit: int) -> List
         page: Any = method(request)
         listed.MergeFrom(page)
         listed.next_page_token = page.next_page_token
-    return listed  # type: ignore[no-any-return]
+    whole: Listed = listed
+    return whole
 
 
 def show_list(session: "Session", listed: Any, draw: Any) -> None:

@@ -23,7 +23,7 @@ JSON = "json"
 
 
 class PlainConsole(Console):
-    """A console that leaves it to the command to report that nobody reads its output."""
+    """A console that leaves it to the command to report a broken pipe."""
 
     def on_broken_pipe(self) -> None:
         """Raise the error, which rich would take for the end of the program."""

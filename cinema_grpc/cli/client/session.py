@@ -269,7 +269,7 @@ def _done(session: Session) -> str:
 
 
 def unknown_outcome(request_id: str) -> str:
-    """Return what to do where nobody knows whether a call was carried out. `request_id` is "" if it takes none."""
+    """Return what to do if the outcome of a call is unknown. `request_id` is "" if the command takes none."""
     again = f"repeating the command with --request-id {request_id} does it once" if request_id else "run it again"
     return f"whether it was carried out is unknown; {again}"
 

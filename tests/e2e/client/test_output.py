@@ -1,4 +1,4 @@
-"""`cinema` as a client where its output can't be written, such as on a full disk or in a pipe that nobody reads."""
+"""`cinema` as a client where its output can't be written, such as to a full disk or a broken pipe."""
 
 import os
 import re
