@@ -11,7 +11,7 @@ from cinema_grpc.application.box_office.command import Command, Decision
 from cinema_grpc.application.box_office.store import ShowtimeUpdate
 from cinema_grpc.application.idempotency import IdempotentCall
 from cinema_grpc.application.payments import Payments
-from cinema_grpc.application.ports import BookingReader, FoundBooking, FoundBookings
+from cinema_grpc.application.ports import BookingReader, FoundBooking, Page
 from cinema_grpc.domain.booking import Booking, BookingStatus
 from cinema_grpc.domain.booking_errors import NotBookingOwner
 from cinema_grpc.domain.cancellation import CancellationQuote, quote
@@ -132,7 +132,7 @@ class Bookings:
 
     async def list(
         self, user_id: str, showtime_id: str, status: BookingStatus | None, after: str, limit: int
-    ) -> FoundBookings:
+    ) -> Page[Booking]:
         """Return a user's bookings as they are now, newest first, from the one after `after` on."""
         return await self._reader.of_user(user_id, showtime_id, status, after, limit)
 

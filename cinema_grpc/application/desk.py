@@ -3,19 +3,17 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from cinema_grpc.application.account_ports import AccountStore
 from cinema_grpc.application.box_office.box_office import BoxOffice
 from cinema_grpc.application.box_office.command import Command, Decision
 from cinema_grpc.application.desk_ports import (
-    AccountFinder,
     CustomerBooking,
-    CustomerBookings,
     DeskReader,
     ListedRefund,
-    ListedRefunds,
     RefundReader,
 )
 from cinema_grpc.application.idempotency import IdempotentCall
-from cinema_grpc.application.ports import BookingReader
+from cinema_grpc.application.ports import BookingReader, Page
 from cinema_grpc.domain.account import User
 from cinema_grpc.domain.booking import BookingStatus
 from cinema_grpc.domain.charging import find_refund
@@ -76,7 +74,7 @@ class Desk:
         bookings: BookingReader,
         reader: DeskReader,
         refunds: RefundReader,
-        accounts: AccountFinder,
+        accounts: AccountStore,
     ) -> None:
         """Set up.
 
@@ -93,7 +91,7 @@ class Desk:
         self._refunds = refunds
         self._accounts = accounts
 
-    async def find_bookings(self, search: BookingSearch, after: str, limit: int) -> CustomerBookings:
+    async def find_bookings(self, search: BookingSearch, after: str, limit: int) -> Page[CustomerBooking]:
         """Return bookings as they are now, newest first, from the one after `after` on ("" for the newest).
 
         Raises:
@@ -113,7 +111,7 @@ class Desk:
 
     async def list_refunds(
         self, showtime_id: str, status: RefundStatus | None, after: str, limit: int
-    ) -> ListedRefunds:
+    ) -> Page[ListedRefund]:
         """Return refunds, newest first, from the one after `after` on ("" for the newest)."""
         return await self._refunds.page(showtime_id, status, after, limit)
 
@@ -142,15 +140,15 @@ class Desk:
 
     async def _of_customer(
         self, customer: User | None, status: BookingStatus | None, after: str, limit: int
-    ) -> CustomerBookings:
+    ) -> Page[CustomerBooking]:
         if customer is None:
-            return CustomerBookings(())
+            return Page(())
         found = await self._bookings.of_user(customer.user_id, "", status, after, limit)
-        return CustomerBookings([CustomerBooking(each, customer) for each in found.bookings], found.end)
+        return Page([CustomerBooking(each, customer) for each in found.entries], found.end)
 
 
-def _single(found: CustomerBooking | None, status: BookingStatus | None, after: str) -> CustomerBookings:
+def _single(found: CustomerBooking | None, status: BookingStatus | None, after: str) -> Page[CustomerBooking]:
     is_listed = (
         found is not None and status in {None, found.booking.status} and (not after or found.booking.booking_id < after)
     )
-    return CustomerBookings([found] if found is not None and is_listed else ())
+    return Page([found] if found is not None and is_listed else ())

@@ -3,10 +3,10 @@
 Every method raises StorageUnavailable if the database can't be reached, and Overloaded if the call would wait too long.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from cinema_grpc.application.ports import Page
 from cinema_grpc.domain.account import User
 from cinema_grpc.domain.booking import Booking, BookingStatus
 from cinema_grpc.domain.payment import Refund, RefundStatus
@@ -22,19 +22,6 @@ class CustomerBooking:
 
 
 @dataclass(frozen=True, slots=True)
-class CustomerBookings:
-    """Bookings, newest first.
-
-    Attributes:
-        entries: At most as many as were asked for.
-        end: If there may be more although fewer were found: the booking_id to go on after. Else empty.
-    """
-
-    entries: Sequence[CustomerBooking]
-    end: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class ListedRefund:
     """A refund, and what it is of; `sale` is None if the booking was sold online."""
 
@@ -43,31 +30,6 @@ class ListedRefund:
     showtime_id: str
     user_id: str
     sale: Sale | None
-
-
-@dataclass(frozen=True, slots=True)
-class ListedRefunds:
-    """Refunds, newest first.
-
-    Attributes:
-        refunds: At most as many as were asked for.
-        end: If there may be more although fewer were found: the refund_id to go on after. Else empty.
-    """
-
-    refunds: Sequence[ListedRefund]
-    end: str = ""
-
-
-class AccountFinder(Protocol):
-    """Finds accounts, by names without regard to case."""
-
-    async def find_by_username(self, username: str) -> tuple[User, str] | None:
-        """Return an account and its password hash, or None."""
-        ...
-
-    async def find_by_email(self, email: str) -> User | None:
-        """Return an account, or None."""
-        ...
 
 
 class DeskReader(Protocol):
@@ -83,7 +45,7 @@ class DeskReader(Protocol):
 
     async def of_showtime(
         self, showtime_id: str, seat: str, status: BookingStatus | None, after: str, limit: int
-    ) -> CustomerBookings:
+    ) -> Page[CustomerBooking]:
         """Return a showtime's bookings, newest first.
 
         Args:
@@ -103,7 +65,7 @@ class RefundReader(Protocol):
         """Return the showtime_id and the booking_id of a refund, or None."""
         ...
 
-    async def page(self, showtime_id: str, status: RefundStatus | None, after: str, limit: int) -> ListedRefunds:
+    async def page(self, showtime_id: str, status: RefundStatus | None, after: str, limit: int) -> Page[ListedRefund]:
         """Return refunds, newest first.
 
         Args:

@@ -7,12 +7,14 @@ would wait too long.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from cinema_grpc.application.idempotency import IdempotencyKey, ResponseSlot, StoredResponse
 from cinema_grpc.domain.booking import Booking, BookingStatus
 from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
 from cinema_grpc.domain.terms import Move
+
+T = TypeVar("T")
 
 
 class RetentionStore(Protocol):
@@ -41,17 +43,16 @@ class FoundBooking:
     now: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class FoundBookings:
-    """Bookings of a user, newest first.
+class Page(NamedTuple, Generic[T]):
+    """A page of a list.
 
     Attributes:
-        bookings: At most as many as were asked for.
-        end: If there may be more although fewer were found: the booking_id to go on after. Else empty.
+        entries: At most as many as were asked for.
+        end: If there may be more although fewer were found: the identifier to go on after. Else empty.
     """
 
-    bookings: list[Booking]
-    end: str
+    entries: Sequence[T]
+    end: str = ""
 
 
 class BookingReader(Protocol):
@@ -67,7 +68,7 @@ class BookingReader(Protocol):
 
     async def of_user(
         self, user_id: str, showtime_id: str, status: BookingStatus | None, after: str, limit: int
-    ) -> FoundBookings:
+    ) -> Page[Booking]:
         """Return a user's bookings as they are now, newest first.
 
         Args:

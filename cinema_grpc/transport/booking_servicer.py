@@ -1,7 +1,7 @@
 """cinema.v1.BookingService: holding, buying and returning seats."""
 # ruff: noqa: N802 (the names are those of the protos)
 
-from collections.abc import Sequence
+from functools import partial
 
 from cinema.v1 import booking_service_pb2 as pb
 from cinema.v1 import booking_service_pb2_grpc
@@ -62,15 +62,10 @@ class BookingServicer(booking_service_pb2_grpc.BookingServiceServicer):
         """Return a page of the caller's bookings."""
         user_id = principal().user_id
         status = parse_booking_status(request.status)
-
-        async def read(after: str, limit: int) -> tuple[Sequence[Booking], str]:
-            found = await self._bookings.list(user_id, request.showtime_id, status, after, limit)
-            return found.bookings, found.end
-
         bookings, next_page_token = await read_page(
             request,
             query_of(request, user_id),
-            read,
+            partial(self._bookings.list, user_id, request.showtime_id, status),
             lambda booking: booking.booking_id,
             render_booking,
             self._largest_page,

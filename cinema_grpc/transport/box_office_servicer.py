@@ -2,13 +2,13 @@
 # ruff: noqa: N802 (the names are those of the protos)
 
 from collections.abc import Sequence
+from functools import partial
 
 from cinema.v1 import booking_pb2, box_office_service_pb2_grpc
 from cinema.v1 import box_office_service_pb2 as pb
 
 from cinema_grpc.application.counter import Counter
 from cinema_grpc.application.desk import Desk
-from cinema_grpc.application.desk_ports import CustomerBooking, ListedRefund
 from cinema_grpc.application.sales_report import SalesFilter, SalesReports
 from cinema_grpc.domain.business_days import parse_period
 from cinema_grpc.transport import security_log
@@ -75,15 +75,10 @@ class BoxOfficeServicer(box_office_service_pb2_grpc.BoxOfficeServiceServicer):
         """Return a page of bookings with their customers."""
         search = parse_search(request)
         criterion = search.criterion
-
-        async def read(after: str, limit: int) -> tuple[Sequence[CustomerBooking], str]:
-            found = await self._desk.find_bookings(search, after, limit)
-            return found.entries, found.end
-
         bookings, next_page_token = await read_page(
             request,
             query_of(request, principal().user_id),
-            read,
+            partial(self._desk.find_bookings, search),
             lambda each: each.booking.booking_id,
             render_found,
             self._largest_page,
@@ -94,15 +89,10 @@ class BoxOfficeServicer(box_office_service_pb2_grpc.BoxOfficeServiceServicer):
     async def ListRefunds(self, request: pb.ListRefundsRequest, _context: object) -> pb.ListRefundsResponse:
         """Return a page of refunds."""
         status = parse_refund_status(request.status)
-
-        async def read(after: str, limit: int) -> tuple[Sequence[ListedRefund], str]:
-            found = await self._desk.list_refunds(request.showtime_id, status, after, limit)
-            return found.refunds, found.end
-
         refunds, next_page_token = await read_page(
             request,
             query_of(request, principal().user_id),
-            read,
+            partial(self._desk.list_refunds, request.showtime_id, status),
             lambda each: each.refund.refund_id,
             render_listed_refund,
             self._largest_page,

@@ -62,9 +62,9 @@ async def test_a_lapsed_hold_is_free_before_it_is_written_down(sales: Sales) -> 
     sales.app.clock.advance(timedelta(minutes=10))
     assert (await sales.read(held)).status is BookingStatus.EXPIRED
     everything = await sales.bookings.list("ada", "", None, "", 10)
-    assert [each.status for each in everything.bookings] == [BookingStatus.EXPIRED]
-    assert (await sales.bookings.list("ada", "", BookingStatus.RESERVED, "", 10)).bookings == []
-    (expired,) = (await sales.bookings.list("ada", "s1", BookingStatus.EXPIRED, "", 10)).bookings
+    assert [each.status for each in everything.entries] == [BookingStatus.EXPIRED]
+    assert (await sales.bookings.list("ada", "", BookingStatus.RESERVED, "", 10)).entries == []
+    (expired,) = (await sales.bookings.list("ada", "s1", BookingStatus.EXPIRED, "", 10)).entries
     assert expired.booking_id == held.booking_id
     assert (await sales.app.hold("A1", by="bob")).labels == ("A1",)
 

@@ -72,9 +72,9 @@ async def listed(
     while True:
         next(pages)
         answer = await reader.of_user("ada", showtime_id, status, after, limit + 1)
-        some = answer.bookings[:limit]
+        some = answer.entries[:limit]
         found += [(each.booking_id, each.status) for each in some]
-        if len(answer.bookings) > limit:
+        if len(answer.entries) > limit:
             after = some[-1].booking_id
         elif answer.end:
             assert answer.end < (after or "z")

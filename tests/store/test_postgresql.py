@@ -18,7 +18,7 @@ from cinema_grpc.adapters.database.listings_reader import SqlListingsReader
 from cinema_grpc.adapters.database.migrate import CannotMigrate, check_schema, migrate
 from cinema_grpc.adapters.database.postgresql import PARAMETERS, PostgresqlDriver
 from cinema_grpc.application.errors import StorageUnavailable
-from cinema_grpc.application.ports import FoundBookings
+from cinema_grpc.application.ports import Page
 from tests.e2e.conftest import run_here
 from tests.postgresql import SPEED, PostgresServer, execute, in_thread, make_tables, with_database
 
@@ -55,7 +55,7 @@ async def test_text_with_a_nul_finds_nothing(database: Database) -> None:
     """PostgreSQL's text can't hold one."""
     assert await SqlAccountStore(database).find_by_username("ada\0") is None
     assert await SqlBookingReader(database).find("\0") is None
-    assert await SqlBookingReader(database).of_user("ada", "s1\0", None, "", 10) == FoundBookings([], "")
+    assert await SqlBookingReader(database).of_user("ada", "s1\0", None, "", 10) == Page([])
     assert await SqlListingsReader(database).entry("s1\0", 1) is None
     await SqlAccountStore(database).disable("ada\0")
 

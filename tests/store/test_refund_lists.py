@@ -45,7 +45,7 @@ async def test_what_is_listed(database: Database) -> None:
         [refund(1, 1, 625, "A1", "A2") | by_hand, refund(2, 2, 1_250, "A1", percent=100) | failed],
     )
     reader = SqlRefundReader(database)
-    assert (await reader.page("", None, "", 50)).refunds == [
+    assert (await reader.page("", None, "", 50)).entries == [
         ListedRefund(
             Refund("r000002", "t1", Money("EUR", 1_250), 100, RefundStatus.FAILED, NOW, ("A1",)),
             "b000002",
@@ -104,8 +104,8 @@ async def test_a_list_is_complete_and_in_order(database: Database, examined: int
             while True:
                 page = await reader.page(showtime_id, status, after, limit)
                 pages += 1
-                found += [each.refund.refund_id for each in page.refunds]
-                if len(page.refunds) < limit and not page.end:
+                found += [each.refund.refund_id for each in page.entries]
+                if len(page.entries) < limit and not page.end:
                     break
                 assert page.end == "" or page.end < (after or "z")
                 after = page.end or found[-1]

@@ -23,8 +23,8 @@ from cinema_grpc.adapters.database.booking_rows import COLUMNS, read_booking
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.statements import Query
 from cinema_grpc.adapters.database.terms_rows import read_moves
-from cinema_grpc.application.ports import FoundBooking, FoundBookings
-from cinema_grpc.domain.booking import BookingStatus
+from cinema_grpc.application.ports import FoundBooking, Page
+from cinema_grpc.domain.booking import Booking, BookingStatus
 
 MOST_EXAMINED = 1_000
 """How many RESERVED bookings of a user a page examines at most, to see whose hold has lapsed.
@@ -69,7 +69,7 @@ class SqlBookingReader:
 
     async def of_user(
         self, user_id: str, showtime_id: str, status: BookingStatus | None, after: str, limit: int
-    ) -> FoundBookings:
+    ) -> Page[Booking]:
         """Return a user's bookings as they are now, newest first.
 
         However many bookings the user has, it reads at most `limit` of each status, and examines at most MOST_EXAMINED
@@ -85,7 +85,7 @@ class SqlBookingReader:
         end = oldest if examined == self._examined else ""
         found = (read_booking(booking) for _, _, *booking in rows if booking[0] is not None)
         bookings = [booking.as_of(now) for booking in found if booking.booking_id >= end]
-        return FoundBookings(bookings, end if len(bookings) < limit else "")
+        return Page(bookings, end if len(bookings) < limit else "")
 
 
 @cache

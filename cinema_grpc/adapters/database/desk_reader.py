@@ -25,7 +25,8 @@ from cinema_grpc.adapters.database.booking_detail import booking_detail
 from cinema_grpc.adapters.database.booking_rows import COLUMNS, read_booking
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.statements import Query
-from cinema_grpc.application.desk_ports import CustomerBooking, CustomerBookings
+from cinema_grpc.application.desk_ports import CustomerBooking
+from cinema_grpc.application.ports import Page
 from cinema_grpc.domain.booking import BookingStatus
 
 MOST_EXAMINED = 1_000
@@ -70,7 +71,7 @@ class SqlDeskReader:
 
     async def of_showtime(
         self, showtime_id: str, seat: str, status: BookingStatus | None, after: str, limit: int
-    ) -> CustomerBookings:
+    ) -> Page[CustomerBooking]:
         """Return a showtime's bookings, newest first.
 
         However many bookings the showtime has, it examines at most MOST_EXAMINED that are not on hold.
@@ -86,7 +87,7 @@ class SqlDeskReader:
         end = oldest if examined == most else ""
         found = [_with_customer(row, now) for _, _, *row in rows if row[0] is not None]
         entries = [each for each in found if each.booking.booking_id >= end]
-        return CustomerBookings(entries, end if len(entries) < limit else "")
+        return Page(entries, end if len(entries) < limit else "")
 
 
 @cache

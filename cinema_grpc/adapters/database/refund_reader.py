@@ -10,7 +10,8 @@ from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.column_types import from_json
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.statements import Query
-from cinema_grpc.application.desk_ports import ListedRefund, ListedRefunds
+from cinema_grpc.application.desk_ports import ListedRefund
+from cinema_grpc.application.ports import Page
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.payment import Refund, RefundStatus, Settlement
 from cinema_grpc.domain.sale import Sale, Tender
@@ -40,7 +41,7 @@ class SqlRefundReader:
         _, rows = await self._database.read(_BOOKING_OF, refund_id=refund_id)
         return (rows[0][0], rows[0][1]) if rows else None
 
-    async def page(self, showtime_id: str, status: RefundStatus | None, after: str, limit: int) -> ListedRefunds:
+    async def page(self, showtime_id: str, status: RefundStatus | None, after: str, limit: int) -> Page[ListedRefund]:
         """Return refunds, newest first.
 
         With both filters, it examines at most MOST_EXAMINED refunds of the showtime.
@@ -53,7 +54,7 @@ class SqlRefundReader:
         examined, oldest = rows[0][:2]
         refunds = [_listed(row) for _, _, *row in rows if row[0] is not None]
         more = of_both and examined == self._examined and len(refunds) < limit
-        return ListedRefunds(refunds, oldest if more else "")
+        return Page(refunds, oldest if more else "")
 
 
 @cache

@@ -14,8 +14,8 @@ from cinema_grpc.application.box_office.store import (
 from cinema_grpc.application.errors import CommitOutcomeUnknown
 from cinema_grpc.application.idempotency import StoredResponse
 from cinema_grpc.application.payment_ports import OpenAttempt, OwedRefund
-from cinema_grpc.application.ports import FoundBooking, FoundBookings
-from cinema_grpc.domain.booking import BookingStatus
+from cinema_grpc.application.ports import FoundBooking, Page
+from cinema_grpc.domain.booking import Booking, BookingStatus
 from cinema_grpc.domain.payment import UNSETTLED, RefundStatus
 from tests.proofs.simulation.database import Database
 from tests.proofs.simulation.loop import OWNER, Process
@@ -188,7 +188,7 @@ class Store:
 
     async def of_user(
         self, user_id: str, showtime_id: str, status: BookingStatus | None, after: str, limit: int
-    ) -> FoundBookings:
+    ) -> Page[Booking]:
         """Raise NotImplementedError: the simulation lists no bookings."""
         raise NotImplementedError
 
