@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from functools import partial
 
+from cinema_grpc.adapters.database import retention
 from cinema_grpc.adapters.database.database import Database
-from cinema_grpc.adapters.database.retention_store import SqlRetentionStore
-from cinema_grpc.application import events, expiry, payments, retention
+from cinema_grpc.application import events, expiry, payments
 from cinema_grpc.application.background import BackgroundTask
 from cinema_grpc.application.backlog import SECONDS_BETWEEN_READINGS
 from cinema_grpc.application.expiry import HoldExpiry
@@ -41,7 +41,7 @@ def build_tasks(settings: Settings, database: Database, identity: Identity, sell
     expire_holds = BackgroundTask("hold expiry", expire, expiry.SECONDS_BETWEEN_PASSES, expiry.LONGEST_PAUSE)
     recover = selling.payments.recover
     recover_payments = BackgroundTask("payment recovery", recover, payments.SECONDS_BETWEEN_RECOVERIES)
-    expired = partial(retention.delete_expired, SqlRetentionStore(database))
+    expired = partial(retention.delete_expired, database)
     delete_expired = BackgroundTask("retention", expired, retention.SECONDS_BETWEEN_PASSES)
     old = partial(events.delete_old_events, selling.event_store, settings.event_retention)
     delete_events = BackgroundTask("event retention", old, retention.SECONDS_BETWEEN_PASSES)

@@ -1,4 +1,4 @@
-"""Ports of bookings, the catalog, listings and retention: protocols that the adapters implement.
+"""Ports of bookings, the catalog and listings: protocols that the adapters implement.
 
 Every method of a store or reader raises StorageUnavailable if the database can't be reached, and Overloaded if the call
 would wait too long.
@@ -6,7 +6,7 @@ would wait too long.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from cinema_grpc.application.idempotency import IdempotencyKey, ResponseSlot, StoredResponse
@@ -15,22 +15,6 @@ from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
 from cinema_grpc.domain.terms import Move
 
 T = TypeVar("T")
-
-
-class RetentionStore(Protocol):
-    """Deletes what is stored for a limited time, the oldest first."""
-
-    async def delete_stored_responses(self, age: timedelta, limit: int) -> int:
-        """Delete at most `limit` stored responses that are at least `age` old; return how many."""
-        ...
-
-    async def delete_sessions(self, limit: int) -> int:
-        """Delete at most `limit` expired sessions; return how many."""
-        ...
-
-    async def delete_sign_ins(self, limit: int) -> int:
-        """Delete at most `limit` expired records of sign-ins; return how many."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

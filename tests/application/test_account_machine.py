@@ -18,13 +18,12 @@ from cinema_grpc.adapters.access_tokens import JwtAccessTokens
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.account_store import SqlAccountStore
 from cinema_grpc.adapters.database.database import Database
-from cinema_grpc.adapters.database.retention_store import SqlRetentionStore
+from cinema_grpc.adapters.database.retention import delete_expired
 from cinema_grpc.adapters.database.session_store import SqlSessionStore
 from cinema_grpc.adapters.database.sign_in_store import SqlSignInStore
 from cinema_grpc.adapters.passwords import Argon2Passwords
 from cinema_grpc.application.accounts import Accounts, SignIn
 from cinema_grpc.application.errors import BadCredentials, RefreshTokenInvalid, TokenExpired, TokenInvalid
-from cinema_grpc.application.retention import delete_expired
 from cinema_grpc.application.sessions import Sessions, Tokens
 from cinema_grpc.application.throttle import SignInLimits, SignInThrottle
 from cinema_grpc.domain.errors import UsernameTaken
@@ -202,7 +201,7 @@ class SigningIn(RuleBasedStateMachine):
 
     @rule()
     def delete_expired(self) -> None:
-        self.run(delete_expired(SqlRetentionStore(self.database)))
+        self.run(delete_expired(self.database))
 
     @invariant()
     def access_tokens_are_valid_for_an_hour_while_their_key_is(self) -> None:

@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from cinema_grpc.adapters.database.retention_store import SqlRetentionStore
-from cinema_grpc.application import retention
-from cinema_grpc.application.retention import RESPONSES_KEPT_FOR, delete_expired
+from cinema_grpc.adapters.database import retention
+from cinema_grpc.adapters.database.retention import RESPONSES_KEPT_FOR, delete_expired
+from cinema_grpc.adapters.database.schema import stored_response
 from tests.application.commands import idempotent_call
 from tests.application.conftest import App
 from tests.database import reading, writing
@@ -21,11 +21,10 @@ async def test_a_stored_response_is_deleted_after_a_day_and_not_before(app: App)
     app.clock.advance(MICROSECOND)
     await app.hold("A2", call=idempotent_call("r2"))
     app.clock.advance(RESPONSES_KEPT_FOR - 2 * MICROSECOND)
-    responses = SqlRetentionStore(app.database)
-    await delete_expired(responses)
+    await delete_expired(app.database)
     assert await app.hold("A9", call=idempotent_call("r1")) == held
     app.clock.advance(MICROSECOND)
-    await delete_expired(responses)
+    await delete_expired(app.database)
     assert [row["request_id"] for row in await app.rows("stored_response")] == ["r2"]
     assert (await app.hold("A9", call=idempotent_call("r1"))).labels == ("A9",)
 
@@ -42,10 +41,10 @@ async def test_many_passes_at_once(app: App, monkeypatch: pytest.MonkeyPatch) ->
                  " FROM stored_response, (SELECT 1 AS n UNION SELECT 2 UNION SELECT 3 UNION SELECT 4) AS numbers"),
             {"age": (RESPONSES_KEPT_FOR + MICROSECOND) // MICROSECOND},
         )  # fmt: skip
-    responses = SqlRetentionStore(app.database)
-    passes = [delete_expired(responses) for _ in range(4)]
+    assert await retention._delete(app.database, stored_response.c.create_time, RESPONSES_KEPT_FOR) == 7
+    passes = [delete_expired(app.database) for _ in range(4)]
     await asyncio.gather(*passes, app.hold("A1", at="s2", call=idempotent_call("new 0", caller="bob")))
-    await delete_expired(responses)
+    await delete_expired(app.database)
     kept = sorted(row["request_id"] for row in await app.rows("stored_response"))
     assert kept == ["new 0", *(f"young {number}" for number in range(10))]
 

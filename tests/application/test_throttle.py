@@ -10,11 +10,10 @@ import pytest
 from sqlalchemy import func, select
 
 from cinema_grpc.adapters.database.database import Database
-from cinema_grpc.adapters.database.retention_store import SqlRetentionStore
+from cinema_grpc.adapters.database.retention import delete_expired
 from cinema_grpc.adapters.database.schema import sign_in
 from cinema_grpc.adapters.database.sign_in_store import SqlSignInStore
 from cinema_grpc.application.errors import BadCredentials, TooManyAttempts
-from cinema_grpc.application.retention import delete_expired
 from cinema_grpc.application.throttle import SignInLimits, SignInThrottle
 from cinema_grpc.domain.sign_in import KNOWN_FOR, Limit
 from tests.builders import FakeClock
@@ -244,21 +243,23 @@ async def test_a_wrong_password_of_a_cancelled_attempt_is_counted_before_the_nex
 
 
 async def test_expired_records_are_deleted(replicas: Replicas) -> None:
-    """In small batches. A network stays known for 30 days after its latest sign-in, which is recorded once a day."""
+    """A network stays known for 30 days after its latest sign-in, which is recorded once a day."""
     await replicas.guesses("ada", WORK, 1)
     assert await replicas.signs_in("bob", HOME)
     assert await replicas.records() == 4
-    records = SqlRetentionStore(replicas.databases[0])
-    assert await records.delete_sign_ins(9) == 0
+    database = replicas.databases[0]
+    await delete_expired(database)
+    assert await replicas.records() == 4
     replicas.clock.advance(DAY + SECOND)
-    assert await records.delete_sign_ins(2) == 2
-    await delete_expired(records)
+    await delete_expired(database)
     assert await replicas.records() == 1
     assert await replicas.signs_in("bob", HOME)
     replicas.clock.advance(KNOWN_FOR - SECOND)
-    assert await records.delete_sign_ins(9) == 0
+    await delete_expired(database)
+    assert await replicas.records() == 1
     replicas.clock.advance(SECOND)
-    assert await records.delete_sign_ins(9) == 1
+    await delete_expired(database)
+    assert await replicas.records() == 0
 
 
 async def test_usernames_and_networks_are_stored_as_digests(replicas: Replicas) -> None:

@@ -9,9 +9,8 @@ from cinema.v1 import auth_service_pb2 as pb
 from cinema.v1.user_pb2 import Tokens
 from sqlalchemy import func, select
 
-from cinema_grpc.adapters.database.retention_store import SqlRetentionStore
+from cinema_grpc.adapters.database.retention import delete_expired
 from cinema_grpc.adapters.database.schema import session
-from cinema_grpc.application.retention import delete_expired
 from tests.builders import NOW, FakeClock
 from tests.database import reading
 from tests.rpc.conftest import PASSWORD, App, moment, refusal, running
@@ -227,16 +226,13 @@ class TestChangePassword:
 
 
 async def test_lapsed_sessions_are_deleted(app: App) -> None:
-    """In small batches, and no others."""
+    """And no others."""
     await app.server.tasks.delete_expired.stop()
     await register(app)
     for _ in range(4):
         await login(app)
     app.clock.advance(30 * DAY)
     tokens = await login(app)
-    records = SqlRetentionStore(app.server.database)
-    assert await records.delete_sessions(2) == 2
-    assert await stored_sessions(app) == 4
-    await delete_expired(records)
+    await delete_expired(app.server.database)
     assert await stored_sessions(app) == 1
     await refresh(app, tokens.refresh_token)
