@@ -220,7 +220,7 @@ def _host(text: str) -> tuple[str, str]:
     else:
         host, _, port = text.partition(":")
         if not is_host_name(host):
-            raise ValueError("has a host that is neither a name nor an address; such as db.example or 192.0.2.1")
+            raise ValueError("has a host that is neither a name nor an address, such as db.example or 192.0.2.1")
     if port and not is_port(port):
         raise ValueError(BAD_PORT)
     return host, port

@@ -35,7 +35,7 @@ class PaymentProvider:
 
     Attributes:
         price_rule: Which prices it can charge.
-        unit_of: Returns the minor units of a currency that its amounts are multiples of.
+        unit_of: Returns its unit of a currency, in minor units: it pays multiples of this only.
         check: Checks at the start that it can be used; raises BadSettings if it can't.
         close: Closes its connections.
     """
@@ -92,7 +92,7 @@ def _read_key(name: str, file: Path) -> str:
     except UnicodeDecodeError as error:
         raise BadSettings(f"{name}: {file} is not ASCII text") from error
     except ValueError as error:
-        raise BadSettings(f"{name}: what {file} has {error}") from error
+        raise BadSettings(f"{name}: the content of {file} {error}") from error
     return secret
 
 

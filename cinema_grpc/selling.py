@@ -60,8 +60,8 @@ class Selling:
     Attributes:
         application: The services that are called.
         store, cache, box_office: Decide who gets a seat.
-        payments, refunds: The payments of this process, and what pays refunds.
-        event_store, event_feed: The events, and what assigns positions to them.
+        payments, refunds: Settle payments, and pay refunds.
+        event_store: Stores the event feed.
         tickets: The codes of tickets, and their keys.
         backlog: What waits in the database, for metrics.
     """

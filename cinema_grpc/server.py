@@ -40,7 +40,7 @@ class CinemaServer:
         accounts, account_store, catalog, listings, bookings, counter, scheduling: Services that the demo and the
             commands use.
         event_feed: Reads events, and assigns positions to them.
-        tasks: The background tasks, but for the next one.
+        tasks: The background tasks, except `watch_storage`.
         watch_storage: Keeps the reported health up to date.
     """
 

@@ -111,7 +111,7 @@ class Accounts:
         _refuse(self.violations(username, password, full_name, email))
         user, password_hash = await self._new_account(username, password, full_name, email, role, network="")
         await self._store.add(user, password_hash)
-        self._log(f"{role.value.lower()} account made", user_id=user.user_id)
+        self._log(f"{role.value.lower()} account created", user_id=user.user_id)
         return user
 
     def violations(self, username: str, password: str, full_name: str, email: str) -> list[FieldViolation]:

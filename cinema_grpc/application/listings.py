@@ -90,7 +90,7 @@ class Listings:
         """Return the seat map of a showtime; the same object as before, if nothing has changed.
 
         Raises:
-            ShowtimeNotFound.
+            ShowtimeNotFound, StorageUnavailable, Overloaded.
         """
         now, cached, catalog_revision = await self._current(showtime_id)
         if cached is None:
@@ -108,7 +108,7 @@ class Listings:
         """Return the time and the state of a showtime, with every commit that was acknowledged before the call.
 
         Raises:
-            ShowtimeNotFound.
+            ShowtimeNotFound, StorageUnavailable, Overloaded.
         """
         now, cached, _ = await self._current(showtime_id)
         if cached is None:

@@ -221,5 +221,5 @@ class ListingsReader(Protocol):
         ...
 
     async def catalog_revision(self) -> int:
-        """Return the revision of the catalog: how often a movie, a cinema or an auditorium was changed."""
+        """Return the revision of the catalog. It grows with each update of a movie, cinema or auditorium."""
         ...

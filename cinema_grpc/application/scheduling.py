@@ -61,7 +61,8 @@ class WantedBlock:
 class Scheduling:
     """Changes showtimes. Every method may raise StorageUnavailable.
 
-    `encode` returns the response from the showtime as it is then, and from what the method says.
+    `encode` returns the response from the showtime after the change (with `validate_only`, before it), and from what
+    the method says.
     """
 
     def __init__(

@@ -51,7 +51,7 @@ class VersionReader(Protocol):
         """Return the time, and the stored versions of showtimes; None for the time if there are none of these.
 
         Raises:
-            StorageUnavailable, Overloaded.
+            StorageUnavailable.
         """
         ...
 

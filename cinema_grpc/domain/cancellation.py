@@ -19,7 +19,7 @@ FULL_REFUND_AFTER = timedelta(minutes=15)
 
 
 UnitRule = Callable[[str], int]
-"""Returns the minor units of a currency that the payment provider's amounts are multiples of."""
+"""Returns the payment provider's unit of a currency, in minor units: it pays multiples of this only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +139,10 @@ def void(
 
 
 def _check_percent(booking: Booking, chosen: Sequence[BookedSeat], percent: int, unit: int) -> None:
-    """Check that a percent is a refund of whole units of the payment provider's.
+    """Check that the refund at a percent is a multiple of the payment provider's unit.
 
     Raises:
-        InvalidRequest: It names the nearest percent that is.
+        InvalidRequest: It is not; the error names the nearest percent at which it is.
     """
 
     def is_payable(share: int) -> bool:
@@ -152,8 +152,11 @@ def _check_percent(booking: Booking, chosen: Sequence[BookedSeat], percent: int,
         return
     nearest = min(filter(is_payable, range(101)), key=lambda share: abs(share - percent))
     amount = booking.price_back(chosen, percent)
-    problem = f"must make a refund of a multiple of {unit} minor units of {amount.currency_code}, which the payment "
-    problem += f"provider can pay, not of {amount.minor_units}; {nearest} does"
+    units = f"{unit} minor units of {amount.currency_code}"
+    problem = (
+        f"must make the refund a multiple of {units}, which the payment provider can pay, not {amount.minor_units}; "
+    )
+    problem += f"the nearest percent that does is {nearest}"
     raise InvalidRequest(FieldViolation("refund_percent", problem))
 
 

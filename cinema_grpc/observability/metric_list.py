@@ -66,7 +66,9 @@ CONTENDED = Metric(
     "Commands put back: their showtime, or the auditorium of a move, was locked.",
 )
 CONTENDED_SHOWTIMES = Metric(
-    "cinema_contended_showtimes", Kind.GAUGE, "Showtimes served apart, since other processes lock them."
+    "cinema_contended_showtimes",
+    Kind.GAUGE,
+    "Contended showtimes: locked by other processes, so each is served by a task of its own.",
 )
 
 EVENTS = Metric(

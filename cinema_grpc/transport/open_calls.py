@@ -152,7 +152,7 @@ class OpenCalls:
         others = (other for other in self.calls.of(call.client) if other is not call)
         if any(other.state not in {CallState.RECEIVING, CallState.ENDING} for other in others):
             return
-        self._logger.warning("connection closed: too many requests did not come", peer=connection)
+        self._logger.warning("connection closed: too many requests did not arrive in time", peer=connection)
         if not self._closing:
             asyncio.get_running_loop().call_soon(self._close_connections)
         self._closing.add(connection)

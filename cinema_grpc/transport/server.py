@@ -53,7 +53,9 @@ class CannotListen(OSError):
     """
 
     def __init__(self, address: str) -> None:
-        super().__init__(f"can't listen on {address}; is it taken by another server, or no address of this machine's?")
+        super().__init__(
+            f"can't listen on {address}: another program uses the port, or this machine does not have the address"
+        )
         self.address = address
 
 

@@ -102,7 +102,7 @@ def refusing_garbage(deserialize: Deserializer) -> Deserializer:
         try:
             return deserialize(raw)
         except DecodeError:
-            raise InvalidRequest(FieldViolation("", "the bytes are no message of the type that is due")) from None
+            raise InvalidRequest(FieldViolation("", "the bytes are not a message of the expected type")) from None
 
     return parse
 

@@ -121,7 +121,7 @@ BREACHES = {
     "a showtime to come that was never moved lasts as long as its movie": (
         "UPDATE showtime SET end_time = end_time - 1 WHERE showtime_id = 's1'"
     ),
-    "the changes of the catalog are counted in one row": (
+    "the catalog has one row with its revision": (
         "DELETE FROM catalog_revision",
         "INSERT INTO catalog_revision VALUES (99)",
     ),

@@ -105,7 +105,7 @@ def test_another_programs_file_is_left_as_it_is(tmp_path: Path, journal: str, ar
         connection.execute(f"PRAGMA journal_mode = {journal}")
         connection.execute("CREATE TABLE holidays (day TEXT)")
     before = file.read_bytes()
-    assert "another program's: it holds holidays" in refused(tmp_path, *arguments)
+    assert "another program: it holds holidays" in refused(tmp_path, *arguments)
     assert file.read_bytes() == before
 
 

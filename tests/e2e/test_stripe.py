@@ -32,7 +32,10 @@ BAD: tuple[tuple[dict[str, str], str], ...] = (
     ({"STRIPE_SECRET_KEY": "sk_testing"}, "CINEMA_STRIPE_SECRET_KEY: must be a secret key"),
     ({"STRIPE_SECRET_KEY_FILE": "key"}, "CINEMA_STRIPE_SECRET_KEY_FILE: must not be set"),
     ({"STRIPE_SECRET_KEY": "", "STRIPE_SECRET_KEY_FILE": "missing"}, "CINEMA_STRIPE_SECRET_KEY_FILE: can't read"),
-    ({"STRIPE_SECRET_KEY": "", "STRIPE_SECRET_KEY_FILE": "key"}, "CINEMA_STRIPE_SECRET_KEY_FILE: what key has must be"),
+    (
+        {"STRIPE_SECRET_KEY": "", "STRIPE_SECRET_KEY_FILE": "key"},
+        "CINEMA_STRIPE_SECRET_KEY_FILE: the content of key must be",
+    ),
     ({"PAYMENTS": ""}, "CINEMA_STRIPE_SECRET_KEY: has no effect without CINEMA_PAYMENTS=stripe"),
     ({"STRIPE_API_BASE": "http://192.0.2.1"}, "CINEMA_STRIPE_API_BASE: must be https"),
     ({"STRIPE_SECRET_KEY": LIVE}, "CINEMA_STRIPE_API_BASE: must be https with a live key"),

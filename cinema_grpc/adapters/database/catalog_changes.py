@@ -186,10 +186,10 @@ def update_auditorium(
 
 
 def _replace(connection: Connection, key: Column[str], before: A, after: A, values: Mapping[str, Any]) -> A:
-    """Write an entry, and count the change, if there is one."""
+    """Write an entry and raise the revision of the catalog, unless they are equal."""
     if after != before:
         connection.execute(update(key.table).where(key == values[key.name]).values(values))
-        # A time, so that after a failover that lost commits no other change gets a revision that was seen before.
+        # A time in microseconds, so that after a failover that lost commits no revision that was seen comes again.
         revision, now = schema.catalog_revision.c.revision, time_ns() // 1000
         later = case((revision < now, bindparam(None, now, BigInteger)), else_=revision + 1)
         connection.execute(update(schema.catalog_revision).values(revision=later))

@@ -43,8 +43,9 @@ IMPORTING: Rights = {
 }
 """Rights to import a programme."""
 ADDING_ACCOUNTS: Rights = {"account": ("SELECT", "INSERT")}
+"""Rights to create accounts of staff and services."""
 SWITCHING_ACCOUNTS: Rights = {"account": ("SELECT", "UPDATE"), "session": ("SELECT", "DELETE")}
-"""Rights to create staff accounts, and to disable, enable and give passwords to accounts."""
+"""Rights to disable and enable accounts, and to set their passwords."""
 
 VERSIONS = Path(__file__).parent / "migrations" / "versions"
 PRERELEASES = frozenset(f"{number:04}" for number in range(1, 11))
@@ -151,7 +152,7 @@ def _upgrade(connection: Connection) -> None:
         _refuse_tables_of_others(connection)
     elif version not in known:
         raise CannotMigrate(
-            f"the database's schema is of version {version}, which is later than this program, or another program's"
+            f"the database's schema has version {version}, which is later than this program's or is another program's"
         )
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
@@ -169,6 +170,6 @@ def _refuse_tables_of_others(connection: Connection) -> None:
     """Refuse a database that has tables under our names. A PostgreSQL database may hold tables of other names."""
     if found := [name for name in sorted(metadata.tables) if inspect(connection).has_table(name)]:
         raise CannotMigrate(
-            f"the database holds another program's {', '.join(found[:3])}; use a database of its own, or a schema, "
-            "which search_path names"
+            f"the database holds tables of another program: {', '.join(found[:3])}; use a separate database, "
+            "or a schema named in search_path"
         )

@@ -95,7 +95,7 @@ _OF_SHOWTIMES = [
         """,
     ),
     Invariant(
-        "the changes of the catalog are counted in one row",
+        "the catalog has one row with its revision",
         "SELECT rows FROM (SELECT count(*) AS rows FROM catalog_revision) AS counted WHERE rows <> 1",
     ),
 ]

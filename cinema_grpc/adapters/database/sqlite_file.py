@@ -37,7 +37,7 @@ def refuse_another_programs(path: Path, connection: sqlite3.Connection) -> None:
     tables = {name for name in names if not name.startswith("sqlite_")}
     if tables and VERSION_TABLE not in tables:
         raise FileExistsError(
-            f"the file is another program's: it holds {', '.join(sorted(tables)[:3])}; name a file of its own"
+            f"the file belongs to another program: it holds {', '.join(sorted(tables)[:3])}; use another file"
         )
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     if not pages and path.stat().st_size:  # less than a page, which SQLite would overwrite

@@ -85,7 +85,7 @@ def _exponent_difference(code: str) -> int:
 
 
 def unit_of(code: str) -> int:
-    """Return the minor units of a currency that Stripe's amounts are multiples of; 1 for one that it does not take."""
+    """Return the minor units that Stripe's amounts in a currency are multiples of; 1 for one that it does not take."""
     if code in ROUNDED_TO_TEN:
         return 10
     return _power(-_exponent_difference(code)) if code in CURRENCIES else 1

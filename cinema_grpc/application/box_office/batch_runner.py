@@ -1,4 +1,4 @@
-"""Carrying out a batch: one transaction, repeated where another was in the way, and narrowed down where it fails."""
+"""Executes a batch: one transaction, retried after contention. If it fails, its parts are retried separately."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
@@ -82,7 +82,7 @@ class BatchRunner:
             if not parts:
                 logger.exception("command failed", showtimes=list(batch))
                 return _all_failed(batch, error)
-            logger.warning("batch failed, and is narrowed down", parts=len(parts), error=repr(error))
+            logger.warning("batch failed; its parts are retried separately", parts=len(parts), error=repr(error))
             outcomes = Outcomes()
             for part in parts:
                 outcomes = outcomes.add(await self.run(part, wait=wait))

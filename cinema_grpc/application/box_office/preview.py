@@ -27,7 +27,7 @@ class Preview:
         """Return what a command comes to on a copy of the committed showtime. Its account and responses do not count.
 
         Raises:
-            ShowtimeNotFound, and what the command raises.
+            ShowtimeNotFound, StorageUnavailable, Overloaded, and what the command raises.
         """
         showtime_id, cached = command.showtime_id, self.cache.get(command.showtime_id)
         spans = {} if command.span is None else {showtime_id: command.span}

@@ -180,7 +180,11 @@ class BoxOfficeStore(Protocol):
         ...
 
     async def load(self, request: LoadRequest) -> Loaded:
-        """Load a snapshot of what is committed, without locks."""
+        """Load a snapshot of what is committed, without locks.
+
+        Raises:
+            Overloaded.
+        """
         ...
 
     async def showtimes_with_lapses(self, limit: int, exclude: Collection[str]) -> list[str]:

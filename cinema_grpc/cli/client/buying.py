@@ -88,7 +88,7 @@ def pay(session: Session, booking: str, token: str, request_id: str) -> None:
 @click.command("cancel", cls=ClientCommand)
 @click.argument("booking")
 @click.argument("seats", nargs=-1)
-@click.option("--quote", is_flag=True, help="Only tell what would be refunded now.")
+@click.option("--quote", is_flag=True, help="Only show what would be refunded now.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask first.")
 @request_id
 def cancel(

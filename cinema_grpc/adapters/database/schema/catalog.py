@@ -43,7 +43,7 @@ auditorium = Table(
     Index(None, "cinema_id", "auditorium_id"),
 )
 
-# One row. It counts the changes of movies, cinemas and auditoriums, so that their cached names are read again.
+# One row. It grows with each update of a movie, cinema or auditorium, so that their cached names are read again.
 catalog_revision = Table(
     "catalog_revision",
     metadata,
@@ -80,8 +80,8 @@ showtime = Table(
     Index(None, "auditorium_id", "movie_id", "start_time", "showtime_id"),
 )
 
-# One row for each commit of the box office and showtime. It shows whether a commit was kept when its answer was lost,
-# and whether a cached showtime is an ancestor of the stored one.
+# One row for each revision of a showtime: the commit that made it. It shows whether a commit was kept when its
+# answer was lost, and whether a cached showtime is an ancestor of the stored one.
 commit_log = Table(
     "commit_log",
     metadata,
