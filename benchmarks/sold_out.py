@@ -12,7 +12,7 @@ from cinema_grpc.adapters.database.column_types import microseconds
 from cinema_grpc.adapters.signing_keys import derived_key
 from cinema_grpc.adapters.ticket_codes import SignedCodes
 from cinema_grpc.application.box_office.store import new_commit_id
-from cinema_grpc.application.tickets import Admission
+from cinema_grpc.application.tickets import TicketContent
 from cinema_grpc.domain.pricing import STANDARD
 from cinema_grpc.key_reload import TICKET_PURPOSE
 
@@ -56,5 +56,5 @@ def _add_sale(rows: Rows, showtime_id: str, buyer: str, seats: Seats, made: int)
     rows["seat_claim"] += [(showtime_id, seat, booking_id) for seat in seats]
     rows["payment_attempt"].append((str(uuid_utils.uuid7()), booking_id, "CHARGED", made, "", made, 0))
     for seat in seats:
-        admission = Admission(str(uuid_utils.uuid7()), showtime_id, seat, START, STANDARD)
-        rows["ticket"].append((admission.ticket_id, booking_id, seat, CODES.issue(admission)))
+        content = TicketContent(str(uuid_utils.uuid7()), showtime_id, seat, START, STANDARD)
+        rows["ticket"].append((content.ticket_id, booking_id, seat, CODES.issue(content)))

@@ -49,9 +49,9 @@ def build_tasks(settings: Settings, database: Database, identity: Identity, sell
 
     to_run = [expire_holds, recover_payments, selling.refunds.task, delete_expired]
     event_feed = selling.application.event_feed
-    to_run += [*selling.application.seat_watch.tasks, event_feed.follow, delete_events]
+    to_run += [*selling.application.seat_watch.tasks, event_feed.position_watch, delete_events]
     if database.driver.shared:
-        to_run.append(event_feed.sequence)
+        to_run.append(event_feed.sequencer)
     evict = identity.accounts.principals.evict_revoked
     to_run.append(BackgroundTask("disabled accounts", evict, SECONDS_BETWEEN_EVICTIONS))
     if settings.signing_keys is not None:

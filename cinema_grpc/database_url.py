@@ -81,7 +81,7 @@ def _authority(host: str, port: str) -> str:
 def without_secrets(url: str) -> str:
     """Return a URL for people: without its password, and without parameters, which may hold another one.
 
-    That of a file has an absolute path, which tells it from one of the same name elsewhere.
+    For a file it has the absolute path, to distinguish files of the same name.
     """
     if url.startswith(POSTGRESQL):
         return parse_postgresql(url).without_secrets()

@@ -83,7 +83,7 @@ class CinemaServer:
         self.watch_storage = BackgroundTask("storage watch", self._check_storage, SECONDS_BETWEEN_CHECKS)
         self._server: Server | None = None
         self._certificates: Certificates | None = None
-        self._alone = ExitStack()
+        self._file_lock = ExitStack()
 
     @property
     def address(self) -> str:
@@ -112,7 +112,7 @@ class CinemaServer:
             BadSettings: The database or the payment provider can't be used.
         """
         try:
-            self._alone.enter_context(lock_file(self.database))
+            self._file_lock.enter_context(lock_file(self.database))
         except FileInUse as error:
             raise BadSettings(f"{PREFIX}DATABASE_URL: {error}") from error
         await bring_up_to_date(self.database, SELLING, with_migration=with_migration)
@@ -178,7 +178,7 @@ class CinemaServer:
         """Refuse new calls, let open calls finish, stop all parts, and close the database last, even after an error."""
         grace = self._settings.shutdown_seconds
         async with AsyncExitStack() as last_to_first:
-            last_to_first.push(self._alone)
+            last_to_first.push(self._file_lock)
             last_to_first.push_async_callback(self.database.close)
             last_to_first.push_async_callback(self._provider.close)
             last_to_first.callback(self._passwords.close)

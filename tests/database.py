@@ -10,7 +10,7 @@ from sqlalchemy import NullPool, event, insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from cinema_grpc.adapters.database import schema
-from cinema_grpc.adapters.database.audit import Report, look_over
+from cinema_grpc.adapters.database.audit import Report, report_on
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.event_rows import add_events
 from cinema_grpc.adapters.database.event_store import SqlEventStore
@@ -38,9 +38,9 @@ async def writing(database: Database) -> AsyncIterator[AsyncConnection]:
 
 async def audited(database: Database, now: datetime) -> Report:
     """Audit a database of which no server gives positions to events."""
-    await SqlEventStore(database).give_positions(1_000)
+    await SqlEventStore(database).assign_positions(1_000)
     async with reading(database) as connection:
-        return await look_over(connection, now)
+        return await report_on(connection, now)
 
 
 _engines: WeakKeyDictionary[Database, dict[str, AsyncEngine]] = WeakKeyDictionary()

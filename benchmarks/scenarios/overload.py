@@ -20,7 +20,7 @@ LONGEST_WAIT = float(Settings.model_fields["longest_wait_seconds"].default)
 TIMES_NORMAL = 3
 DECIDED = {StatusCode.OK.value[0], StatusCode.FAILED_PRECONDITION.value[0]}
 HOLD_SECONDS = 3
-MOST_CALLS = 30_000
+MAX_CALLS = 30_000
 """More than a server takes in the seconds that a part of the measurement lasts."""
 METHOD = (
     "CreateBooking of two seats in 400 showtimes. Holds last 3 seconds, so that there are always pairs to be had, and "
@@ -84,11 +84,11 @@ def run(bench: Bench) -> Result:
 
 def _overload(bench: Bench, server: Server, data: SampleData, factor: int, seconds: float) -> Overload:
     """Find the top rate and what is normal, then flood the server."""
-    warm_up, closed, timed = (bookings(data, part * MOST_CALLS, MOST_CALLS) for part in range(3))
+    warm_up, closed, timed = (bookings(data, part * MAX_CALLS, MAX_CALLS) for part in range(3))
     bench.closed_loop(server, warm_up, HOLD_SECONDS + 1)
     top_rate = bench.closed_loop(server, closed, HOLD_SECONDS).calls_a_second
     normal_p99 = milliseconds(bench.at_rate(server, timed, top_rate / 2, HOLD_SECONDS), 0.99)
-    made = bookings(data, 3 * MOST_CALLS, int(factor * top_rate * seconds))
+    made = bookings(data, 3 * MAX_CALLS, int(factor * top_rate * seconds))
     flood = Flood(server.address, made, factor * top_rate, seconds)
     samples, looks = bench.watch(server, bench.clients.start(pour, flood))
     return Overload(samples, seconds, top_rate, normal_p99, looks)

@@ -24,7 +24,7 @@ TOKEN_TYPES = frozenset({"at+jwt", "application/at+jwt"})
 CLAIMS = ("iss", "sub", "aud", "iat", "exp", "jti")
 """Required claims. nbf is optional."""
 
-MAXIMUM_TOKEN_LENGTH = 4096
+MAX_TOKEN_LENGTH = 4096
 # PyJWT would also accept padding, so that one token had two texts.
 COMPACT_FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 SUBJECT = re.compile(r"[!-~]{1,64}")
@@ -147,7 +147,7 @@ class JwtAccessTokens:
         return token.principal
 
     def _verify(self, text: str) -> VerifiedToken:
-        if len(text) > MAXIMUM_TOKEN_LENGTH or not COMPACT_FORM.fullmatch(text):
+        if len(text) > MAX_TOKEN_LENGTH or not COMPACT_FORM.fullmatch(text):
             raise TokenInvalid
         try:
             key, algorithm = self._verifying[jwt.get_unverified_header(text).get("kid")]  # PyJWT refuses a null kid

@@ -155,7 +155,7 @@ class Argon2Passwords:
         self._running -= 1
         error = ShuttingDown() if done.cancelled() else done.exception()
         if error is None:
-            self._admission.took(done.result()[1])
+            self._admission.record(done.result()[1])
         if job.future.done():
             pass  # the caller was cancelled
         elif error is None:

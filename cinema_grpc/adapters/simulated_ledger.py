@@ -50,7 +50,7 @@ class Entry(Enum):
     REFUNDED = "REFUNDED"
 
 
-class Ledger(ABC):
+class SimulatedLedger(ABC):
     """Charges and refunds by their keys; the first entry under a key stands."""
 
     async def record(self, key: str, charge_key: str, amount: Money, outcome: Entry) -> Entry:
@@ -83,7 +83,7 @@ class Ledger(ABC):
     async def _execute(self, statement: str, values: Values) -> list[tuple[Any, ...]]: ...
 
 
-class FileLedger(Ledger):
+class FileLedger(SimulatedLedger):
     """A ledger in an SQLite file, for one process, or in memory.
 
     It writes on the event loop, into the system's cache in some 15 microseconds, and never syncs the disk. So it
@@ -105,7 +105,7 @@ class FileLedger(Ledger):
         return self._connection.execute(statement, values).fetchall()
 
 
-class TableLedger(Ledger):
+class TableLedger(SimulatedLedger):
     """A ledger in a table of PostgreSQL, for all replicas. Simultaneous entries share a transaction."""
 
     def __init__(self, database: Database) -> None:
@@ -129,7 +129,7 @@ class TableLedger(Ledger):
         return await self._database.transact(execute, must_run=True)
 
 
-def ledger_of(database: Database) -> Ledger:
+def ledger_of(database: Database) -> SimulatedLedger:
     """Return the ledger that belongs to a database."""
     url = database.engine.url
     return FileLedger(f"{url.database}{SUFFIX}") if url.get_backend_name() == "sqlite" else TableLedger(database)

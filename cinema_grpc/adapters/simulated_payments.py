@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from cinema_grpc.adapters.simulated_ledger import Entry, FileLedger, Ledger
+from cinema_grpc.adapters.simulated_ledger import Entry, FileLedger, SimulatedLedger
 from cinema_grpc.application.payment_ports import (
     TAKEN,
     Charge,
+    ChargeOutcome,
     ChargeVoided,
     Declined,
-    Outcome,
     OwedRefund,
     ProviderUnavailable,
     RefundState,
@@ -20,7 +20,7 @@ from cinema_grpc.application.payment_ports import (
 from cinema_grpc.domain.payment import RefundStatus
 
 DECLINED_TOKEN = "tok_declined"  # noqa: S105 (a public name, not a secret)
-OUTCOMES: dict[Entry, Outcome] = {Entry.TAKEN: TAKEN, Entry.DECLINED: Declined()}
+OUTCOMES: dict[Entry, ChargeOutcome] = {Entry.TAKEN: TAKEN, Entry.DECLINED: Declined()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,10 @@ class SimulatedPayments:
     """Declines the payment token "tok_declined" and takes any other. Fulfils the port PaymentGateway."""
 
     def __init__(
-        self, ledger: Ledger | None = None, faults: FaultProfile | None = None, chance: random.Random | None = None
+        self,
+        ledger: SimulatedLedger | None = None,
+        faults: FaultProfile | None = None,
+        chance: random.Random | None = None,
     ) -> None:
         """Set up with a ledger in memory and without faults, unless others are given; `chance` decides on faults."""
         self.ledger = ledger or FileLedger()
@@ -54,7 +57,7 @@ class SimulatedPayments:
         """Do nothing: a charge is found by its attempt_id."""
         return ""
 
-    async def charge(self, charge: Charge, payment_token: str) -> Outcome:
+    async def charge(self, charge: Charge, payment_token: str) -> ChargeOutcome:
         """Charge."""
         _check_own(charge.provider_id)
         async with self._faults():
@@ -64,7 +67,7 @@ class SimulatedPayments:
             raise ChargeVoided
         return OUTCOMES[entry]
 
-    async def find(self, charge: Charge) -> Outcome | None:
+    async def find(self, charge: Charge) -> ChargeOutcome | None:
         """Look a charge up."""
         _check_own(charge.provider_id)
         async with self._faults():

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from cinema_grpc.adapters.signing_keys import SigningKey
 from cinema_grpc.application.account_ports import JsonWebKey
-from cinema_grpc.application.tickets import Admission
+from cinema_grpc.application.tickets import TicketContent
 
 CONTEXT = b"cinema.v1 ticket\0"
 """What is signed begins with it, so that no signature of a ticket is one of anything else."""
@@ -23,9 +23,9 @@ VERSION = 2
 KEY_ID_BYTES, SEAT_BYTES, START_BYTES, SIGNATURE_BYTES = 2, 3, 4, 64
 HEAD_BYTES = 1 + SEAT_BYTES + KEY_ID_BYTES + 16 + 16
 HEAD_CHARACTERS = HEAD_BYTES * 3 // 2
-"""All up to the showtime: an even number of bytes, so they have characters of their own."""
+"""Of the head, which ends with the showtime. Its bytes are an even number, so no character reaches beyond it."""
 FIXED_BYTES = HEAD_BYTES + START_BYTES
-MOST_TYPE_PAIRS = 6
+MAX_TYPE_PAIRS = 6
 """Three characters of a ticket type in two bytes; as many pairs as a QR code of version 7-M has room for."""
 
 BASE45 = string.digits + string.ascii_uppercase + " $%*+-./:"
@@ -69,11 +69,11 @@ class SignedCodes:
         """Return the public keys, the signing one first."""
         return [key.jwk for key in self._keys]
 
-    def issue(self, admission: Admission) -> str:
+    def issue(self, ticket: TicketContent) -> str:
         """Return the code of a ticket."""
         if not isinstance(self._private, Ed25519PrivateKey):
             return random_code()
-        content = write_content(admission, key_id(self._keys[0].kid))
+        content = write_content(ticket, key_id(self._keys[0].kid))
         return encode_base45(content + self._private.sign(CONTEXT + content))
 
     def seat_of(self, code: str) -> tuple[str, str] | None:
@@ -113,33 +113,33 @@ def key_id(kid: str) -> bytes:
     return urlsafe_b64decode(kid + "=" * (-len(kid) % 4))[:KEY_ID_BYTES]
 
 
-def write_content(admission: Admission, signer: bytes) -> bytes:
+def write_content(ticket: TicketContent, signer: bytes) -> bytes:
     """Return what a code says, without the signature."""
-    seconds = (admission.start_time - _EPOCH) // timedelta(seconds=1)
+    seconds = (ticket.start_time - _EPOCH) // timedelta(seconds=1)
     return b"".join(
         (
             bytes([VERSION]),
-            _seat_number(admission.seat).to_bytes(SEAT_BYTES),
+            _seat_number(ticket.seat).to_bytes(SEAT_BYTES),
             signer,
-            UUID(admission.ticket_id).bytes,
-            UUID(admission.showtime_id).bytes,
+            UUID(ticket.ticket_id).bytes,
+            UUID(ticket.showtime_id).bytes,
             min(max(seconds, 0), _LAST_START).to_bytes(START_BYTES),
-            _pack_type(admission.ticket_type),
+            _pack_type(ticket.ticket_type),
         )
     )
 
 
-def read_content(content: bytes) -> Admission:
+def read_content(content: bytes) -> TicketContent:
     """Return what a code says; its start in whole seconds, and a long ticket type cut off.
 
     Raises:
         MalformedCode: `write_content` never returns it.
     """
     packed = content[FIXED_BYTES:]
-    if len(content) <= FIXED_BYTES or len(packed) % 2 or len(packed) > 2 * MOST_TYPE_PAIRS or content[0] != VERSION:
+    if len(content) <= FIXED_BYTES or len(packed) % 2 or len(packed) > 2 * MAX_TYPE_PAIRS or content[0] != VERSION:
         raise MalformedCode
     rest = content[1 + SEAT_BYTES + KEY_ID_BYTES :]
-    return Admission(
+    return TicketContent(
         str(UUID(bytes=rest[:16])),
         str(UUID(bytes=rest[16:32])),
         _seat_label(int.from_bytes(content[1 : 1 + SEAT_BYTES])),
@@ -179,7 +179,7 @@ def _seat_label(seat: int) -> str:
 
 
 def _pack_type(name: str) -> bytes:
-    longest = 3 * MOST_TYPE_PAIRS
+    longest = 3 * MAX_TYPE_PAIRS
     shown = name if len(name) <= longest else name[: longest - 1] + "~"
     shown += "\0" * (-len(shown) % 3)
     packed = bytearray()

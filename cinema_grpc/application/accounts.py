@@ -15,7 +15,7 @@ from cinema_grpc.application.principals import Principals
 from cinema_grpc.application.sessions import Tokens, issue_tokens, new_refresh_token
 from cinema_grpc.application.throttle import SignInThrottle
 from cinema_grpc.domain.account import (
-    MAXIMUM_PASSWORD_LENGTH,
+    MAX_PASSWORD_LENGTH,
     Role,
     User,
     normalize_password,
@@ -55,9 +55,9 @@ class Accounts:
         throttle: SignInThrottle,
         security_log: SecurityLog,
         clock: Clock,
-        commonest: Set[str],
+        common_passwords: Set[str],
     ) -> None:
-        """Create the service; `commonest` are the passwords refused as too common, in lower case."""
+        """Create the service; `common_passwords` are the passwords refused as too common, in lower case."""
         self.principals = Principals(store, clock, security_log)
         self._store = store
         self._hasher = hasher
@@ -65,7 +65,7 @@ class Accounts:
         self._throttle = throttle
         self._log = security_log
         self._clock = clock
-        self._commonest = commonest
+        self._common_passwords = common_passwords
 
     async def register(self, username: str, password: str, full_name: str, email: str, network: str = "") -> SignIn:
         """Create a customer's account and sign it in.
@@ -119,7 +119,7 @@ class Accounts:
         return [
             *username_violations(username),
             *person_violations(full_name, email),
-            *password_violations(normalize_password(password), "password", username, email, self._commonest),
+            *password_violations(normalize_password(password), "password", username, email, self._common_passwords),
         ]
 
     async def login(self, username: str, password: str, network: str) -> SignIn:
@@ -143,7 +143,7 @@ class Accounts:
         """
         user = await self.principals.user(user_id)
         new_password = normalize_password(new_password)
-        _refuse(password_violations(new_password, "new_password", user.username, user.email, self._commonest))
+        _refuse(password_violations(new_password, "new_password", user.username, user.email, self._common_passwords))
         try:
             return await self._attempt(user.username, normalize_password(current_password), network, new_password)
         except BadCredentials:
@@ -156,7 +156,7 @@ class Accounts:
             TokenInvalid: The user does not exist, or the account is disabled.
         """
         user, password = await self.principals.user(user_id), normalize_password(new_password)
-        return password_violations(password, "new_password", user.username, user.email, self._commonest)
+        return password_violations(password, "new_password", user.username, user.email, self._common_passwords)
 
     async def set_password(self, username: str, password: str, *, revoke_tokens: bool = False) -> User | None:
         """Replace the password of an account and end its sessions, on behalf of the operator.
@@ -177,7 +177,7 @@ class Accounts:
             return None
         user, _ = found
         password = normalize_password(password)
-        _refuse(password_violations(password, "password", user.username, user.email, self._commonest))
+        _refuse(password_violations(password, "password", user.username, user.email, self._common_passwords))
         await self._store.set_password_hash(
             user.user_id, await self._hasher.hash(password, ""), revoke_tokens=revoke_tokens
         )
@@ -263,9 +263,9 @@ class Accounts:
             BadCredentials: The password is wrong, or there is no such account.
         """
         password_hash = None
-        if found is not None and not found[0].disabled and len(password) <= MAXIMUM_PASSWORD_LENGTH:
+        if found is not None and not found[0].disabled and len(password) <= MAX_PASSWORD_LENGTH:
             password_hash = found[1]
-        matches = await self._hasher.verify(password[:MAXIMUM_PASSWORD_LENGTH], password_hash, network)
+        matches = await self._hasher.verify(password[:MAX_PASSWORD_LENGTH], password_hash, network)
         if found is None or not matches:
             error = BadCredentials()
             self._log_refusal(refused, error, found)

@@ -11,19 +11,19 @@ WEIGHT_OF_LATEST = 0.1
 class AdmissionControl:
     """Estimates waiting times in a queue that is served in rounds, each about as long as the ones before."""
 
-    def __init__(self, longest_wait: float = math.inf, usual: float = 0.0) -> None:
+    def __init__(self, longest_wait: float = math.inf, typical: float = 0.0) -> None:
         """Set up.
 
         Args:
             longest_wait: The longest wait, in seconds.
-            usual: How long a round takes until some were timed, in seconds.
+            typical: How long a round takes until some were timed, in seconds.
         """
         self._longest_wait = longest_wait
-        self._usual = usual
+        self._typical = typical
 
-    def took(self, seconds: float) -> None:
+    def record(self, seconds: float) -> None:
         """Record how long a round took."""
-        self._usual += WEIGHT_OF_LATEST * (seconds - self._usual)
+        self._typical += WEIGHT_OF_LATEST * (seconds - self._typical)
 
     def check(self, rounds: int, under_way: float = 0.0) -> None:
         """Check that new work may wait.
@@ -35,6 +35,6 @@ class AdmissionControl:
         Raises:
             Overloaded: It would wait too long.
         """
-        wait = rounds * max(self._usual, under_way)
+        wait = rounds * max(self._typical, under_way)
         if wait > self._longest_wait:
             raise Overloaded(self._longest_wait, wait)

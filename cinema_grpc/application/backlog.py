@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 SECONDS_BETWEEN_READINGS = 10.0
-MOST_COUNTED = 10_000
+MAX_COUNTED = 10_000
 """Maximum count of items of a kind, so that a reading stays cheap."""
 
 
@@ -13,7 +13,7 @@ class Waiting:
     """Items that wait.
 
     Attributes:
-        count: How many; MOST_COUNTED at most.
+        count: How many; MAX_COUNTED at most.
         oldest_seconds: Age of the oldest of them in seconds; 0 if there is none.
     """
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from cinema_grpc.application.errors import TooManyChanges
 
 SECONDS = 60.0
-MOST_ACCOUNTS = 100_000
+MAX_ACCOUNTS = 100_000
 """Maximum accounts in memory, some 150 bytes each. Beyond it, the least recently used ones get full buckets."""
 
 
@@ -40,7 +40,7 @@ class ChangeLimit:
         if not self._per_minute:
             return
         now = self._clock()
-        if now >= self._next_turn or len(self._full_at) >= MOST_ACCOUNTS // 2:
+        if now >= self._next_turn or len(self._full_at) >= MAX_ACCOUNTS // 2:
             self._older, self._full_at = self._full_at, {}
             self._next_turn = now + SECONDS
         full_at = self._full_at.get(user_id) or self._older.get(user_id, now)

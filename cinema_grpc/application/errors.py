@@ -1,4 +1,4 @@
-"""Errors about the caller, its load, events, and what the server depends on; each class declares all of its error."""
+"""Errors of authentication, limits, overload, events and dependencies. Each class declares all of its error."""
 
 import math
 from datetime import datetime, timedelta

@@ -62,7 +62,7 @@ class EventPage:
 class EventStore(Protocol):
     """Stores the event feed. Every method may raise StorageUnavailable."""
 
-    async def give_positions(self, limit: int) -> int | None:
+    async def assign_positions(self, limit: int) -> int | None:
         """Assign positions to the events of at most `limit` commits that have none; return how many commits.
 
         Returns None if another process is doing so.

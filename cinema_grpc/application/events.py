@@ -29,11 +29,11 @@ EVENTS_A_TRIM = 1_000
 
 
 class EventFeed:
-    """Reads events, and gives them positions.
+    """Reads events, and assigns positions to them.
 
     Attributes:
-        sequence: Assigns positions to events, for databases where commits don't.
-        follow: Notices new positions while there are watchers.
+        sequencer: Assigns positions to events, for databases where commits don't.
+        position_watch: Wakes watchers when there are new positions.
     """
 
     def __init__(self, store: EventStore, seconds_between_frames: float = SECONDS_BETWEEN_FRAMES) -> None:
@@ -51,8 +51,8 @@ class EventFeed:
         self._watchers = 0
         self._latest = 0
         self._change = asyncio.Event()
-        self.sequence = BackgroundTask("event positions", self.run_pass, SECONDS_BETWEEN_PASSES)
-        self.follow = BackgroundTask("new events", self._check_positions, SECONDS_BETWEEN_CHECKS)
+        self.sequencer = BackgroundTask("event positions", self.run_pass, SECONDS_BETWEEN_PASSES)
+        self.position_watch = BackgroundTask("new events", self._check_positions, SECONDS_BETWEEN_CHECKS)
 
     @property
     def watchers(self) -> int:
@@ -75,7 +75,7 @@ class EventFeed:
         self._has_committed, has_more = False, True
         try:
             while has_more:
-                done = await self._store.give_positions(self._commits_a_pass)
+                done = await self._store.assign_positions(self._commits_a_pass)
                 # Another process may have begun before our commit, so the next pass looks again.
                 self._has_committed |= done is None
                 has_more = done == self._commits_a_pass
@@ -135,7 +135,7 @@ class EventFeed:
             self._watchers -= 1
 
     async def _check_positions(self) -> None:
-        """Wake the watchers if there are new positions, given by any process."""
+        """Wake the watchers if any process has assigned new positions."""
         if not self._watchers:
             return
         latest = await self._store.latest_position()

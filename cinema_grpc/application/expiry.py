@@ -14,8 +14,8 @@ LONGEST_PAUSE = 2.0
 """Maximum seconds after a failed pass; short, so that holds of other showtimes are still stored within 4 seconds."""
 SHOWTIMES_A_PASS = 100
 SHOWTIMES_AT_ONCE = 4
-MOST_FAILURES = 4
-"""After so many showtimes that failed a pass ends, as buyers wait behind each try."""
+MAX_FAILURES = 4
+"""A pass ends after this many showtimes have failed, since buyers wait behind each attempt."""
 HOLDS_A_COMMAND = 20
 HOLDS_A_SECOND = 1_300
 """Upper bound of the rate. A higher one would only delay buyers. After thousands of lapses at once, expiry takes longer
@@ -38,7 +38,7 @@ class HoldExpiry:
 
         Raises:
             StorageUnavailable, ShuttingDown.
-            Exception: The first failure of a showtime, raised at the end of the pass, or after MOST_FAILURES failures.
+            Exception: The first failure of a showtime, raised at the end of the pass, or after MAX_FAILURES failures.
         """
         failures: list[Exception] = []
         skipped: set[str] = set()
@@ -51,7 +51,7 @@ class HoldExpiry:
                 start = time.monotonic()
                 some = showtime_ids[first : first + SHOWTIMES_AT_ONCE]
                 count = sum(await asyncio.gather(*(self._expire(each, skipped, failures) for each in some)))
-                if len(failures) >= MOST_FAILURES:
+                if len(failures) >= MAX_FAILURES:
                     raise failures[0]  # probably it is not these showtimes, but the database
                 expired += count
                 # At most half of the time is spent on expiry.

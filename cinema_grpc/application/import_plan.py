@@ -104,10 +104,10 @@ class _Planner:
             title, rating, synopsis = clean(row.title), clean(row.rating), clean(row.synopsis)
             movie = Movie(str(uuid7()), title, row.runtime, rating, synopsis, now)
             self._name(row.place, self._movies, "title", title, movie, ("runtime", "rating", "synopsis"), plan.movies)
-        for place in wanted.cinemas:
-            name = clean(place.name)
-            cinema = Cinema(str(uuid7()), name, place.time_zone, now)
-            self._name(place.place, self._cinemas, "name", name, cinema, ("time_zone",), plan.cinemas)
+        for entry in wanted.cinemas:
+            name = clean(entry.name)
+            cinema = Cinema(str(uuid7()), name, entry.time_zone, now)
+            self._name(entry.place, self._cinemas, "name", name, cinema, ("time_zone",), plan.cinemas)
         for room in wanted.auditoriums:
             owner = self._one(room.place, self._cinemas, "cinema", room.cinema, clean(room.cinema))
             if owner is not None:

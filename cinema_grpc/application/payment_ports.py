@@ -76,7 +76,7 @@ class ActionRequired:
     client_secret: str
 
 
-Outcome = Taken | Declined | ActionRequired
+ChargeOutcome = Taken | Declined | ActionRequired
 TAKEN = Taken()
 
 
@@ -123,7 +123,7 @@ class PaymentGateway(Protocol):
         """
         ...
 
-    async def charge(self, charge: Charge, payment_token: str) -> Outcome:
+    async def charge(self, charge: Charge, payment_token: str) -> ChargeOutcome:
         """Take the money.
 
         Raises:
@@ -131,7 +131,7 @@ class PaymentGateway(Protocol):
         """
         ...
 
-    async def find(self, charge: Charge) -> Outcome | None:
+    async def find(self, charge: Charge) -> ChargeOutcome | None:
         """Return how a charge stands; None if it has taken no money and is not declined.
 
         None proves nothing: the charge may still be on its way.

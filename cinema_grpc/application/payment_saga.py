@@ -21,8 +21,8 @@ from cinema_grpc.application.payment_ports import (
     TAKEN,
     ActionRequired,
     Charge,
+    ChargeOutcome,
     Declined,
-    Outcome,
     PaymentGateway,
     Taken,
     charge_of,
@@ -111,7 +111,7 @@ class PaymentSaga:
 
     async def _outcome(
         self, charge: Charge, attempt: PaymentAttempt, payer: Payer | None
-    ) -> tuple[Charge, Outcome | None]:
+    ) -> tuple[Charge, ChargeOutcome | None]:
         """Return a charge with its identifier at the provider, and its outcome; None if the provider knows of none."""
         if charge.amount.minor_units == 0:
             return charge, TAKEN
@@ -131,14 +131,14 @@ class PaymentSaga:
         Raises:
             PaymentUnavailable: Recovery has called the attempt off.
         """
-        name, attempt_id = charge.booking_id, charge.attempt_id
+        booking_id, attempt_id = charge.booking_id, charge.attempt_id
 
         def store(decision: Decision) -> Booking:
-            return decision.showtime.update(name, with_provider_id, attempt_id, provider_id)
+            return decision.showtime.update(booking_id, with_provider_id, attempt_id, provider_id)
 
-        stored = await self.write(charge.showtime_id, name, payer, store)
+        stored = await self.write(charge.showtime_id, booking_id, payer, store)
         if stored.attempt(attempt_id, AttemptStatus.OPEN) is None:
-            raise PaymentUnavailable(name)
+            raise PaymentUnavailable(booking_id)
         return replace(charge, provider_id=provider_id)
 
     async def _settle(
@@ -147,7 +147,7 @@ class PaymentSaga:
         charge: Charge,
         attempt: PaymentAttempt,
         payer: Payer | None,
-        outcome: Outcome | None,
+        outcome: ChargeOutcome | None,
     ) -> bytes | None:
         """Store an outcome, and return the response; None if the attempt has to be called off."""
         if isinstance(outcome, Taken):
@@ -164,12 +164,12 @@ class PaymentSaga:
         return None
 
     async def _waits(self, booking: Booking, attempt_id: str) -> bool:
-        name = booking.booking_id
+        booking_id = booking.booking_id
         return await self.write(
             booking.showtime_id,
-            name,
+            booking_id,
             None,
-            lambda decision: waits_for_customer(decision.showtime.booking(name), attempt_id, decision.now),
+            lambda decision: waits_for_customer(decision.showtime.booking(booking_id), attempt_id, decision.now),
         )
 
     async def _ask_customer(
@@ -235,9 +235,12 @@ class PaymentSaga:
     async def _update(
         self, booking: Booking, payer: Payer | None, step: Callable[[Booking, str], Booking], attempt_id: str
     ) -> Booking:
-        name = booking.booking_id
+        booking_id = booking.booking_id
         return await self.write(
-            booking.showtime_id, name, payer, lambda decision: decision.showtime.update(name, step, attempt_id)
+            booking.showtime_id,
+            booking_id,
+            payer,
+            lambda decision: decision.showtime.update(booking_id, step, attempt_id),
         )
 
     async def _ask(self, charge: Charge, payer: Payer | None, question: Callable[[], Awaitable[A]]) -> A:

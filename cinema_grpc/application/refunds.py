@@ -18,7 +18,7 @@ from cinema_grpc.application.payment_ports import (
     RefundRefused,
     RefundState,
 )
-from cinema_grpc.application.retry_policy import BATCH_SIZE, MAXIMUM_TRIES, PROVIDER_SECONDS, backoff
+from cinema_grpc.application.retry_policy import BATCH_SIZE, MAX_TRIES, PROVIDER_SECONDS, backoff
 from cinema_grpc.domain.charging import with_refund_settled
 from cinema_grpc.domain.payment import RefundStatus
 
@@ -29,7 +29,7 @@ PAUSE_WHILE_WATCHED = timedelta(days=1)
 WATCH_REFUNDS_FOR = timedelta(days=30)
 """How often the provider is asked whether a paid refund stands, and for how long. The bank of a customer whose card was
 closed may return the money weeks later."""
-MAXIMUM_QUEUED = 10_000
+MAX_QUEUED = 10_000
 """How many refunds that were just stored are kept in memory; the store finds the others a little later."""
 
 
@@ -62,7 +62,7 @@ class Refunds:
         self._gateway = gateway
         self._grace = grace
         self._given_up = given_up
-        self._queue: deque[OwedRefund] = deque(maxlen=MAXIMUM_QUEUED)
+        self._queue: deque[OwedRefund] = deque(maxlen=MAX_QUEUED)
         self.task = BackgroundTask("refunds", self.run_pass, SECONDS_BETWEEN_PASSES)
 
     def note_commit(self, updates: Sequence[ShowtimeUpdate]) -> None:
@@ -108,7 +108,7 @@ class Refunds:
             await self._give_up(refund, refusal, "the provider refuses a refund: pay it by hand")
             return
         except Exception as error:  # noqa: BLE001 (a refund that fails must not stop the others)
-            if refund.provider_id or refund.tries < MAXIMUM_TRIES:  # one that the provider knows is never given up
+            if refund.provider_id or refund.tries < MAX_TRIES:  # one that the provider knows is never given up
                 log.warning("a refund is not paid yet", error=repr(error))
             else:
                 await self._give_up(refund, error, "a refund is given up: pay it by hand")

@@ -8,7 +8,7 @@ BATCH_SIZE = 20
 """How many attempts or refunds are taken from the store at a time."""
 FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(hours=1)
-MAXIMUM_TRIES = 36
+MAX_TRIES = 36
 """After so many tries, 27 hours, a refund is given up. Stripe repeats an error of its own for 24 hours to requests with
 the same key (https://docs.stripe.com/api/idempotent_requests), so the last tries come later than that."""
 OVERDUE_AFTER = timedelta(days=1)

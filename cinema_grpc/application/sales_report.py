@@ -9,7 +9,7 @@ from cinema_grpc.domain.business_days import BusinessDays
 from cinema_grpc.domain.errors import CinemaNotFound, FieldViolation, InvalidRequest
 from cinema_grpc.domain.sales import SalesBook, SalesEvent, SalesGroup, SalesLine
 
-MOST_LINES = 20_000
+MAX_LINES = 20_000
 """Maximum lines of a report, some 100 bytes each: a client receives at most 4 MiB unless it sets another limit."""
 
 
@@ -80,7 +80,7 @@ class SalesReports:
         book = SalesBook(group, days)
         async for events in self._reader.events(sales, days.start, days.end):
             book.add(events)
-            if len(book) > MOST_LINES:
-                problem = f"must be earlier: the report would have more than {MOST_LINES} lines"
+            if len(book) > MAX_LINES:
+                problem = f"must be earlier: the report would have more than {MAX_LINES} lines"
                 raise InvalidRequest(FieldViolation("until_date", problem))
         return SalesReport(book.lines, book.totals)

@@ -167,7 +167,7 @@ class Scheduling:
         if violations := provider_violations(lines, self._price_rule):
             raise InvalidRequest(*violations)
         listed = await self._listed(showtime_id)
-        span = None if changes.start_time is None else _span_of_neighbours(changes.start_time)
+        slots_within = None if changes.start_time is None else _time_of_neighbours(changes.start_time)
 
         def change(decision: Decision) -> bytes:
             decision.check_revision(execution.expected_revision)
@@ -175,7 +175,7 @@ class Scheduling:
             impact = update_showtime(decision.showtime, changes, decision.slots, self._hold_for, decision.now)
             return encode(shown if execution.validate_only else _as_decided(listed, decision), impact)
 
-        command = Command(showtime_id, change, execution.staff, span=span, idempotency=execution.call)
+        command = Command(showtime_id, change, execution.staff, slots_within=slots_within, idempotency=execution.call)
         return await self._run(command, execution)
 
     async def _run(self, command: Command[bytes], execution: Execution) -> bytes:
@@ -195,8 +195,8 @@ def _as_decided(listed: ListedShowtime, decision: Decision) -> ListedShowtime:
     return with_state(listed, showtime.terms, showtime.seats(decision.now), decision.revision)
 
 
-def _span_of_neighbours(start_time: datetime) -> tuple[datetime, datetime] | None:
-    """Return the span in which others can overlap a showtime with this start; None if no showtime can start then."""
+def _time_of_neighbours(start_time: datetime) -> tuple[datetime, datetime] | None:
+    """Return the time in which others can overlap a showtime with this start; None if no showtime can start then."""
     try:
         return start_time - TIME_BETWEEN_SHOWTIMES, start_time + LONGEST_RUNTIME + TIME_BETWEEN_SHOWTIMES
     except OverflowError:  # at the ends of the years 1 to 9999

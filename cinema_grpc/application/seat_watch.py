@@ -1,4 +1,4 @@
-"""Watched seats: streams of frames that tell which seats of a showtime have changed.
+"""Watched seats: streams of frames with the seats of a showtime that have changed.
 
 All watchers of a showtime share one `SeatChanges`, and a watcher is no more than a number: the step up to which it
 knows everything. When its client has read a frame, the next one has what has changed since, so the frames of a slow
@@ -36,7 +36,7 @@ SECONDS_BETWEEN_FRAMES = 14.0
 """Time after which a watcher gets an empty frame. With the pause between two passes, and with the turns of 2,000
 watchers at FRAMES_A_SECOND, it is below 15 s."""
 FRAMES_A_SECOND = 4_000
-MOST_UNWATCHED = 200
+MAX_UNWATCHED = 200
 """Maximum showtimes that are kept after their last watcher has gone, so that it can resume without a snapshot."""
 SECONDS_UNWATCHED = 30.0
 LONGEST_SILENCE = 10.0
@@ -77,8 +77,8 @@ class SeatWatch:
             listings: Brings cached showtimes up to date.
             cache: The cache of the box office.
             encode: Serializes a frame.
-            clock: The clock that decides; None: the database's, which each answer of the database tells.
-            versions: Tells what other processes have committed; None if there are no others.
+            clock: The clock that decides; None: the database's, whose time is read with each version.
+            versions: Reads what other processes have committed; None if there are none.
         """
         self._listings = listings
         self._cache = cache
@@ -211,7 +211,7 @@ class SeatWatch:
         else:
             self._unwatched.pop(showtime_id, None)
             if cached.version.revision >= watched.version.revision:  # else it was loaded before a later one
-                self._follow(watched, cached, now)
+                self._advance(watched, cached, now)
         watched.watchers += 1
         return watched
 
@@ -219,7 +219,7 @@ class SeatWatch:
         watched.watchers -= 1
         if not watched.watchers:
             self._unwatched[watched.showtime_id] = asyncio.get_running_loop().time()
-            if len(self._unwatched) > MOST_UNWATCHED:
+            if len(self._unwatched) > MAX_UNWATCHED:
                 self._forget_oldest()
 
     def _forget_oldest(self) -> None:
@@ -241,7 +241,7 @@ class SeatWatch:
         self._note_time(now)
         watched = self._watched.get(showtime_id)
         if watched is not None:
-            self._follow(watched, self._cache.get(showtime_id) or cached, now)
+            self._advance(watched, self._cache.get(showtime_id) or cached, now)
             if watched.is_over(self._now()):
                 self._pace.wake(watched.take_waiting())
 
@@ -262,7 +262,7 @@ class SeatWatch:
         if cached is None:  # it was evicted
             self._reload_soon(watched)
         elif cached.version.revision > watched.version.revision:
-            self._follow(watched, cached, self._now())
+            self._advance(watched, cached, self._now())
 
     def _lapse(self, watched: WatchedShowtime) -> None:
         """Let holds and blocks end, or the showtime."""
@@ -277,10 +277,10 @@ class SeatWatch:
         if watched.changes.step != step or watched.is_over(now):
             self._pace.wake(watched.take_waiting())
 
-    def _follow(self, watched: WatchedShowtime, cached: CachedShowtime, now: datetime) -> None:
+    def _advance(self, watched: WatchedShowtime, cached: CachedShowtime, now: datetime) -> None:
         """Bring a showtime up to date, and its watchers if anything has changed."""
         step = watched.changes.step
-        watched.changes.follow(cached.showtime, *cached.version, max(now, watched.latest_time))
+        watched.changes.advance(cached.showtime, *cached.version, max(now, watched.latest_time))
         if watched.changes.step != step:
             self._pace.wake(watched.take_waiting())
 

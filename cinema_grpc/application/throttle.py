@@ -142,7 +142,7 @@ class SignInThrottle:
             async with lock:
                 begin = time.monotonic()
                 yield
-                admission.took(time.monotonic() - begin)
+                admission.record(time.monotonic() - begin)
         finally:
             _decrement(self._waiting, subject)
 

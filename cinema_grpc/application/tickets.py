@@ -14,7 +14,7 @@ from cinema_grpc.domain.terms import Terms
 from cinema_grpc.domain.ticket import Ticket
 
 
-class Admission(NamedTuple):
+class TicketContent(NamedTuple):
     """What the code of a ticket says: which ticket admits to which seat of which showtime, and its ticket type."""
 
     ticket_id: str
@@ -27,7 +27,7 @@ class Admission(NamedTuple):
 class TicketCodes(Protocol):
     """Makes the codes of tickets, and checks them."""
 
-    def issue(self, admission: Admission) -> str:
+    def issue(self, ticket: TicketContent) -> str:
         """Return the code of a ticket, which can't be guessed."""
         ...
 
@@ -57,16 +57,16 @@ class TicketIssuer:
         in between, they have other codes.
         """
         identifiers: dict[str, str] = {}
-        issued: dict[Admission, Ticket] = {}
+        issued: dict[TicketContent, Ticket] = {}
 
         def issue(terms: Terms, seats: Sequence[BookedSeat]) -> tuple[Ticket, ...]:
             tickets = []
             for seat in seats:
                 ticket_id = identifiers.setdefault(seat.label, str(uuid_utils.uuid7()))
-                admission = Admission(ticket_id, terms.showtime_id, seat.label, terms.start_time, seat.ticket_type)
-                if admission not in issued:
-                    issued[admission] = Ticket(ticket_id, seat.label, self.codes.issue(admission))
-                tickets.append(issued[admission])
+                content = TicketContent(ticket_id, terms.showtime_id, seat.label, terms.start_time, seat.ticket_type)
+                if content not in issued:
+                    issued[content] = Ticket(ticket_id, seat.label, self.codes.issue(content))
+                tickets.append(issued[content])
             return tuple(tickets)
 
         return issue

@@ -19,7 +19,7 @@ from cinema_grpc.cli.printing import refuse
 # `cinema health` every few seconds, so it must start fast.
 # ruff: noqa: PLC0415
 
-MOST_WORKERS = 256
+MAX_WORKERS = 256
 SALES_GROUPS = ("day", "movie", "showtime", "category", "ticket-type", "tender")
 DATABASE = ("database_url",)
 STRIPE = ("payments", "stripe_secret_key", "stripe_secret_key_file", "stripe_api_base")
@@ -38,7 +38,7 @@ def main() -> None:
 @click.option("--migrate/--no-migrate", default=True, help="Migrate the schema first (default), or require it.")
 @click.option(
     "--workers",
-    type=click.IntRange(1, MOST_WORKERS),
+    type=click.IntRange(1, MAX_WORKERS),
     default=1,
     metavar="N",
     help="Serve from N processes on one port. Needs PostgreSQL.",

@@ -21,7 +21,7 @@ def exit_if_hung() -> Iterator[None]:
     being killed at any moment.
     """
     with Path(os.devnull).open("w") if sys.__stderr__ is None else nullcontext(sys.__stderr__) as file:
-        task = asyncio.create_task(_show_life(file), name="hang watch")
+        task = asyncio.create_task(_reset_timer(file), name="hang watch")
         try:
             yield
         finally:
@@ -29,7 +29,7 @@ def exit_if_hung() -> Iterator[None]:
             faulthandler.cancel_dump_traceback_later()
 
 
-async def _show_life(file: TextIO) -> None:
+async def _reset_timer(file: TextIO) -> None:
     while True:
         faulthandler.dump_traceback_later(SECONDS_UNTIL_HUNG, exit=True, file=file)
         await asyncio.sleep(SECONDS_UNTIL_HUNG / 4)

@@ -15,7 +15,7 @@ from cinema_grpc.config import BadSettings, Settings
 from cinema_grpc.database_url import without_secrets
 from cinema_grpc.payment_provider import build_provider, read_stripe_key
 
-MOST_ROWS = 20_000
+MAX_ROWS = 20_000
 """Of one import: it is one transaction, which other writers of an SQLite file wait for."""
 
 
@@ -40,8 +40,8 @@ async def import_catalog(settings: Settings, files: Sequence[Path], *, dry_run: 
     problems += reader.problems
     if problems:
         return Plan(problems)
-    if len(reader.wanted) > MOST_ROWS:
-        raise BadSettings(f"one import has at most {MOST_ROWS} rows, not {len(reader.wanted)}; split the files")
+    if len(reader.wanted) > MAX_ROWS:
+        raise BadSettings(f"one import has at most {MAX_ROWS} rows, not {len(reader.wanted)}; split the files")
     read_stripe_key(settings)  # before anything is migrated
     async with opened(settings, IMPORTING, with_migration=not dry_run) as database:
         provider = build_provider(settings, database)

@@ -38,7 +38,7 @@ ROW_LABEL = re.compile(r"[A-Z]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class FileRow:
     """A row of a file.
 
     Attributes:
@@ -56,7 +56,7 @@ class BadCell(Exception):
     """A cell of a CSV file can't be read; the message says what would be right."""
 
 
-def read_rows(file: Path, problems: list[Problem]) -> Iterator[Row]:
+def read_rows(file: Path, problems: list[Problem]) -> Iterator[FileRow]:
     """Yield the rows of a file that can be read, and add a problem for each that can't.
 
     Raises:
@@ -73,7 +73,7 @@ def read_rows(file: Path, problems: list[Problem]) -> Iterator[Row]:
     yield from read(file, text, problems)
 
 
-def _json_rows(file: Path, text: str, problems: list[Problem]) -> Iterator[Row]:
+def _json_rows(file: Path, text: str, problems: list[Problem]) -> Iterator[FileRow]:
     try:
         content = json.loads(text, object_pairs_hook=_to_fields)
     except (ValueError, RecursionError) as error:
@@ -86,7 +86,7 @@ def _json_rows(file: Path, text: str, problems: list[Problem]) -> Iterator[Row]:
         for number, fields in enumerate(rows, 1):
             place = f"{file.name} {kind} row {number}"
             if isinstance(fields, dict):
-                yield Row(kind, place, fields)
+                yield FileRow(kind, place, fields)
             else:
                 problems.append(Problem(place, "", "must be an object"))
 
@@ -101,7 +101,7 @@ def _to_fields(pairs: list[tuple[str, Any]]) -> Fields:
     return fields
 
 
-def _csv_rows(file: Path, text: str, problems: list[Problem]) -> Iterator[Row]:
+def _csv_rows(file: Path, text: str, problems: list[Problem]) -> Iterator[FileRow]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]
@@ -116,7 +116,7 @@ def _csv_rows(file: Path, text: str, problems: list[Problem]) -> Iterator[Row]:
             fields, unread = _read_cells(place, dict(zip(header, cells, strict=True)))
             problems += unread
             if not unread:
-                yield Row(kind, place, fields)
+                yield FileRow(kind, place, fields)
     except csv.Error as error:
         raise BadSettings(f"{file}: line {reader.line_num}: is no CSV: {error}") from error
 

@@ -20,19 +20,19 @@ from cinema_grpc.application.catalog_import import (
     WantedShowtime,
 )
 from cinema_grpc.application.catalog_rules import amount_violations, list_violations, time_zone_violations
-from cinema_grpc.cli.import_files import NEEDED, OPTIONAL, Row
+from cinema_grpc.cli.import_files import NEEDED, OPTIONAL, FileRow
 from cinema_grpc.domain.errors import FieldViolation, InvalidRequest, violations_of
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.pricing import PriceList
 from cinema_grpc.domain.seating import SeatPlan
 from cinema_grpc.domain.text import NAME, clean
 from cinema_grpc.transport.parsing import (
+    parse_duration,
     parse_price,
     parse_price_lines,
     parse_seat_areas,
     parse_seat_gap_policy,
     parse_seat_rows,
-    parse_span,
     parse_wheelchair_spaces,
 )
 from cinema_grpc.transport.validation import request_checks
@@ -80,16 +80,16 @@ class RowReader:
         services = (catalog_service_pb2, "CatalogService"), (showtime_service_pb2, "ShowtimeService")
         self._checks = request_checks(module.DESCRIPTOR.services_by_name[name] for module, name in services)
 
-    def add(self, row: Row) -> None:
+    def add(self, row: FileRow) -> None:
         """Add the entry of a row, or its problems."""
         violations = _field_violations(row) or violations_of(lambda: self._add(row))
         self.problems += [Problem(row.place, each.field, each.description) for each in violations]
 
-    def _add(self, row: Row) -> None:
+    def _add(self, row: FileRow) -> None:
         request, start_time = self._request(row)
         _ADD[row.kind](self.wanted, row, request, start_time)
 
-    def _request(self, row: Row) -> tuple[Any, datetime | None]:
+    def _request(self, row: FileRow) -> tuple[Any, datetime | None]:
         """Return the request of a row, whose rules it fulfils, and the start of a showtime.
 
         Raises:
@@ -120,7 +120,7 @@ class RowReader:
         return request, start_time
 
 
-def _field_violations(row: Row) -> list[FieldViolation]:
+def _field_violations(row: FileRow) -> list[FieldViolation]:
     """Return the fields of a row that are unknown, and the names of other entries that are missing."""
     known = {"runtime" if name == "runtime_minutes" else name for name in NEEDED[row.kind] | OPTIONAL[row.kind]}
     violations = [
@@ -155,18 +155,18 @@ def _start_time(value: object) -> datetime | None:
     return found if MINYEAR < found.year < MAXYEAR else None  # days are added and taken away
 
 
-def _add_movie(wanted: Wanted, row: Row, request: Any, _: datetime | None) -> None:
-    runtime = parse_span(request.runtime, "runtime")
+def _add_movie(wanted: Wanted, row: FileRow, request: Any, _: datetime | None) -> None:
+    runtime = parse_duration(request.runtime, "runtime")
     wanted.movies.append(WantedMovie(row.place, request.title, runtime, request.rating, request.synopsis))
 
 
-def _add_cinema(wanted: Wanted, row: Row, request: Any, _: datetime | None) -> None:
+def _add_cinema(wanted: Wanted, row: FileRow, request: Any, _: datetime | None) -> None:
     if violations := time_zone_violations(request.time_zone):
         raise InvalidRequest(*violations)
     wanted.cinemas.append(WantedCinema(row.place, request.name, request.time_zone))
 
 
-def _add_auditorium(wanted: Wanted, row: Row, request: Any, _: datetime | None) -> None:
+def _add_auditorium(wanted: Wanted, row: FileRow, request: Any, _: datetime | None) -> None:
     areas, spaces = parse_seat_areas(request.areas), parse_wheelchair_spaces(request.wheelchair_spaces)
     plan = SeatPlan(parse_seat_rows(request.rows), areas, spaces)
     wanted.auditoriums.append(
@@ -174,7 +174,7 @@ def _add_auditorium(wanted: Wanted, row: Row, request: Any, _: datetime | None) 
     )
 
 
-def _add_showtime(wanted: Wanted, row: Row, request: Any, start_time: datetime | None) -> None:
+def _add_showtime(wanted: Wanted, row: FileRow, request: Any, start_time: datetime | None) -> None:
     assert start_time is not None  # noqa: S101 (for mypy: a showtime has one)
     wanted.showtimes.append(
         WantedShowtime(
@@ -207,6 +207,6 @@ def _prices(wanted: Wanted, request: Any) -> Money | PriceList:
     return wanted.price_lists[lines]
 
 
-_ADD: Mapping[str, Callable[[Wanted, Row, Any, datetime | None], None]] = MappingProxyType(
+_ADD: Mapping[str, Callable[[Wanted, FileRow, Any, datetime | None], None]] = MappingProxyType(
     {"movies": _add_movie, "cinemas": _add_cinema, "auditoriums": _add_auditorium, "showtimes": _add_showtime}
 )

@@ -11,12 +11,12 @@ from cinema_grpc.domain.errors import FieldViolation
 from cinema_grpc.domain.text import NAME, UNPRINTABLE
 
 MINIMUM_PASSWORD_LENGTH = 8
-MAXIMUM_PASSWORD_LENGTH = 256
+MAX_PASSWORD_LENGTH = 256
 """Code points after NFC, as NIST SP 800-63B counts them; it also advises against composition rules."""
-LONGEST_COMPOSED = 4 * MAXIMUM_PASSWORD_LENGTH
+LONGEST_COMPOSED = 4 * MAX_PASSWORD_LENGTH
 """NFC makes one character of four at most, so a longer text is too long in any form."""
 USERNAME = re.compile(r"[A-Za-z0-9._-]{3,64}")
-MAXIMUM_EMAIL_LENGTH = 254
+MAX_EMAIL_LENGTH = 254
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 EMAIL = re.compile(rf"[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]+@{_LABEL}(?:\.{_LABEL})*")
 """A valid email address by the HTML standard; the rule in the protos accepts the same."""
@@ -84,15 +84,15 @@ def person_violations(full_name: str, email: str) -> list[FieldViolation]:
     violations = []
     if (problem := NAME.problem(full_name)) is not None:
         violations.append(FieldViolation("full_name", problem))
-    if len(email) > MAXIMUM_EMAIL_LENGTH:
-        violations.append(FieldViolation("email", f"must be at most {MAXIMUM_EMAIL_LENGTH} characters"))
+    if len(email) > MAX_EMAIL_LENGTH:
+        violations.append(FieldViolation("email", f"must be at most {MAX_EMAIL_LENGTH} characters"))
     elif email and not EMAIL.fullmatch(email):
         violations.append(FieldViolation("email", EMAIL_PROBLEM))
     return violations
 
 
 def password_violations(
-    password: str, field: str, username: str, email: str, commonest: Set[str]
+    password: str, field: str, username: str, email: str, common_passwords: Set[str]
 ) -> list[FieldViolation]:
     """Return the rule that a new password breaks, if any.
 
@@ -101,16 +101,14 @@ def password_violations(
         field: The name of its field in the request.
         username: The username of the account.
         email: The email of the account; may be empty.
-        commonest: The passwords refused as too common, in lower case.
+        common_passwords: The passwords refused as too common, in lower case.
     """
     unprintable = any(unicodedata.category(character) in UNPRINTABLE for character in password)
-    if not MINIMUM_PASSWORD_LENGTH <= len(password) <= MAXIMUM_PASSWORD_LENGTH or unprintable:
-        problem = (
-            f"must be {MINIMUM_PASSWORD_LENGTH} to {MAXIMUM_PASSWORD_LENGTH} characters, without control characters"
-        )
+    if not MINIMUM_PASSWORD_LENGTH <= len(password) <= MAX_PASSWORD_LENGTH or unprintable:
+        problem = f"must be {MINIMUM_PASSWORD_LENGTH} to {MAX_PASSWORD_LENGTH} characters, without control characters"
     elif fold(password) in {fold(username), fold(email)}:
         problem = "must not be the username or the email"
-    elif password.lower() in commonest:
+    elif password.lower() in common_passwords:
         problem = "is one of the 10,000 most common passwords; choose one that is harder to guess"
     else:
         return []

@@ -22,7 +22,7 @@ from cinema_grpc.domain.seating import row_order
 from cinema_grpc.domain.terms import ShowtimeStatus, Terms
 from cinema_grpc.domain.ticket import Redemption, Ticket
 
-MAXIMUM_SEATS_A_BOOKING = 10
+MAX_SEATS_A_BOOKING = 10
 MICROSECOND = timedelta(microseconds=1)
 """The resolution of time."""
 
@@ -228,7 +228,7 @@ class Booking:
             raise SeatNotInBooking(self.booking_id, sorted(unknown, key=row_order))
         return chosen
 
-    def price_back(self, chosen: Sequence[BookedSeat], percent: int) -> Money:
+    def refund_amount(self, chosen: Sequence[BookedSeat], percent: int) -> Money:
         """Return the refund for cancelling seats at a percent.
 
         Rounding telescopes: refunds at one percent add up to that percent of the price of all of their seats, rounded
@@ -270,7 +270,9 @@ class Booking:
         seats = tuple(seat._replace(active=False) if seat in chosen else seat for seat in self.seats)
         return replace(self, seats=seats, refunds=refunds)
 
-    def owed(self, refund_id: str, amount: Money, percent: int, seats: Sequence[BookedSeat], now: datetime) -> Refund:
+    def new_refund(
+        self, refund_id: str, amount: Money, percent: int, seats: Sequence[BookedSeat], now: datetime
+    ) -> Refund:
         """Return a refund of what was charged or paid at the counter; a refund of nothing is COMPLETED.
 
         Raises:

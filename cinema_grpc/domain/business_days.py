@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from cinema_grpc.domain.errors import FieldViolation, InvalidRequest
 
 DAY_BEGINS = time(5)
-MOST_DAYS = 400
+MAX_DAYS = 400
 """Maximum days of a report."""
 FIRST_YEAR, LAST_YEAR = 1970, 9998
 """The years whose days have a beginning and an end in every time zone that can be stored."""
@@ -20,7 +20,7 @@ class BusinessDays:
 
     Attributes:
         start: The beginning of the first day.
-        end: The end of the last day; it does not belong to it.
+        end: The end of the last day, exclusive.
     """
 
     def __init__(self, first: date, until: date, time_zone: str) -> None:
@@ -70,8 +70,8 @@ def period_violations(from_date: str, until_date: str) -> Sequence[FieldViolatio
     problem = f'must be a date of the years {FIRST_YEAR} to {LAST_YEAR}, such as "2026-05-01"'
     violations = [FieldViolation(name, problem) for name, value in dates.items() if value is None]
     first, until = dates.values()
-    if first and until and not DAY <= until - first <= MOST_DAYS * DAY:
-        violations.append(FieldViolation("until_date", f"must be 1 to {MOST_DAYS} days after from_date"))
+    if first and until and not DAY <= until - first <= MAX_DAYS * DAY:
+        violations.append(FieldViolation("until_date", f"must be 1 to {MAX_DAYS} days after from_date"))
     return violations
 
 

@@ -85,7 +85,7 @@ def quote(
         last_moment = min(booking.hold_expire_time, start_time) - MICROSECOND
         return CancellationQuote(Money(booking.total_price.currency_code, 0), 0, last_moment)
     percent, last_moment = refund_percent_after_moves(start_time, moves, booking.create_time, now)
-    return CancellationQuote(booking.price_back(chosen, percent), percent, last_moment)
+    return CancellationQuote(booking.refund_amount(chosen, percent), percent, last_moment)
 
 
 def cancel(booking: Booking, terms: Terms, seats: Collection[str], refund_id: str, now: datetime) -> Booking:
@@ -99,7 +99,7 @@ def cancel(booking: Booking, terms: Terms, seats: Collection[str], refund_id: st
     chosen = booking.check_cancellable(seats, now)
     refund = None
     if booking.status is BookingStatus.CONFIRMED:
-        refund = booking.owed(refund_id, quoted.amount, quoted.percent, chosen, now)
+        refund = booking.new_refund(refund_id, quoted.amount, quoted.percent, chosen, now)
     return booking.cancelled(chosen, now, CancelCause.CUSTOMER, "", refund)
 
 
@@ -134,7 +134,7 @@ def void(
     if booking.status is BookingStatus.CONFIRMED:
         if booking.payment is not None:
             _check_percent(booking, chosen, percent, unit_of(booking.total_price.currency_code))
-        refund = booking.owed(refund_id, booking.price_back(chosen, percent), percent, chosen, now)
+        refund = booking.new_refund(refund_id, booking.refund_amount(chosen, percent), percent, chosen, now)
     return booking.cancelled(chosen, now, CancelCause.STAFF, reason, refund)
 
 
@@ -146,12 +146,12 @@ def _check_percent(booking: Booking, chosen: Sequence[BookedSeat], percent: int,
     """
 
     def is_payable(share: int) -> bool:
-        return booking.price_back(chosen, share).minor_units % unit == 0
+        return booking.refund_amount(chosen, share).minor_units % unit == 0
 
     if is_payable(percent):
         return
     nearest = min(filter(is_payable, range(101)), key=lambda share: abs(share - percent))
-    amount = booking.price_back(chosen, percent)
+    amount = booking.refund_amount(chosen, percent)
     units = f"{unit} minor units of {amount.currency_code}"
     problem = (
         f"must make the refund a multiple of {units}, which the payment provider can pay, not {amount.minor_units}; "
@@ -165,7 +165,7 @@ def cancel_with_showtime(booking: Booking, reason: str, refund_id: str, now: dat
     chosen = booking.check_cancellable((), now)
     refund = None
     if booking.status is BookingStatus.CONFIRMED:
-        refund = booking.owed(refund_id, left_to_refund(booking), 100, chosen, now)
+        refund = booking.new_refund(refund_id, left_to_refund(booking), 100, chosen, now)
     return booking.cancelled(chosen, now, CancelCause.SHOWTIME, reason, refund)
 
 

@@ -106,7 +106,7 @@ def with_charge_settled(
     if booking.as_of(now).status is BookingStatus.RESERVED:
         return booking.to(BookingStatus.CONFIRMED, payment=charged, confirm_time=now, tickets=tuple(tickets))
     late = replace(booking.as_of(now), payment=charged)
-    refund = late.owed(refund_id, late.total_price, 100, late.seats, now)
+    refund = late.new_refund(refund_id, late.total_price, 100, late.seats, now)
     return replace(late, refunds=(*late.refunds, refund))
 
 

@@ -1,4 +1,4 @@
-"""Claims: what a caller asks for, and the checks on the way to seats with prices."""
+"""Claims: a caller's selection of seats, and the checks that turn it into priced seats."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

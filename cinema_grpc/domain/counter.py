@@ -19,7 +19,7 @@ from cinema_grpc.domain.ticket import Ticket
 
 IssueTickets = Callable[[Terms, Sequence[BookedSeat]], tuple[Ticket, ...]]
 """Returns a new ticket for each seat of a booking; for the same seats the same, if a change is applied again."""
-MAXIMUM_SEATS_A_SALE = 100
+MAX_SEATS_A_SALE = 100
 """How many seats one sale at the counter has at most."""
 
 
@@ -58,7 +58,7 @@ def sell(
     owner = showtime.owner_at(now, house_is_free=use_house_seats)
     free = sale.tender is Tender.COMPLIMENTARY
     try:
-        positions, seats = priced_seats(showtime.terms, selection, MAXIMUM_SEATS_A_SALE, owner, free=free)
+        positions, seats = priced_seats(showtime.terms, selection, MAX_SEATS_A_SALE, owner, free=free)
     except SeatsUnavailable as refusal:
         _check_house_seats(showtime, refusal.seats, now)
         raise
@@ -109,10 +109,10 @@ def _with_hold(seats: CustomerView, paid: str) -> CustomerView:
 
 
 def _check_house_seats(showtime: Showtime, unavailable: Sequence[str], now: datetime) -> None:
-    """Check that HOUSE blocks alone keep none of the seats that a sale can't have.
+    """Check that none of the unavailable seats is kept by a HOUSE block alone: `use_house_seats` would free it.
 
     Raises:
-        HouseSeatsUnavailable: They keep some.
+        HouseSeatsUnavailable: Some are.
     """
     owner = showtime.owner_at(now, house_is_free=True)
     positions = showtime.terms.seat_plan.positions(unavailable)

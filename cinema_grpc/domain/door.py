@@ -90,7 +90,7 @@ def check_redeemable(shown: DoorTicket, terms: Terms, now: datetime) -> None:
 
     Raises:
         TicketVoid: Its seat was cancelled.
-        GateClosed: It is earlier than GATE_OPENS before the start, or not before the end.
+        GateClosed: It is more than GATE_OPENS before the start, or the showtime is over.
         TicketAlreadyRedeemed.
     """
     if shown.status is TicketStatus.VOID:
@@ -112,7 +112,7 @@ def with_ticket_redeemed(booking: Booking, terms: Terms, redemption: Redemption,
 
 
 def with_redemption_reversed(booking: Booking, ticket_id: str, reversal: Reversal) -> Booking:
-    """Return a booking with the redemption that stands of a ticket reversed.
+    """Return a booking with the standing redemption of a ticket reversed.
 
     Raises:
         TicketNotFound, TicketNotRedeemed.

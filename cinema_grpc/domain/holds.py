@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from cinema_grpc.domain.booking import MAXIMUM_SEATS_A_BOOKING, Booking, BookingStatus
+from cinema_grpc.domain.booking import MAX_SEATS_A_BOOKING, Booking, BookingStatus
 from cinema_grpc.domain.booking_errors import HoldExtensionLimit, SalesClosed, ShowtimeCancelled
 from cinema_grpc.domain.claims import BestSeats, Owner, Selection, priced_seats
 from cinema_grpc.domain.gap_rule import CustomerView
@@ -46,7 +46,7 @@ def hold(
     owner = showtime.owner_at(now)
     if isinstance(selection, BestSeats):
         selection = pick(terms, lambda position: owner(position) is None, selection)
-    positions, seats = priced_seats(terms, selection, MAXIMUM_SEATS_A_BOOKING, owner)
+    positions, seats = priced_seats(terms, selection, MAX_SEATS_A_BOOKING, owner)
     showtime.unpaid_holds.check(user_id, len(seats), held_elsewhere, limits, now)
     relied_on = showtime.check_gaps(positions, CustomerView(user_id, owner))
     showtime.vacate(positions)
@@ -94,7 +94,7 @@ def change_seats(
         return None if found is booking else found
 
     selection = replace(selection, wheelchair=booking.wheelchair)
-    positions, seats = priced_seats(showtime.terms, selection, MAXIMUM_SEATS_A_BOOKING, owner, claimed=booking.seats)
+    positions, seats = priced_seats(showtime.terms, selection, MAX_SEATS_A_BOOKING, owner, claimed=booking.seats)
     more = len(seats) - len(booking.seats)
     if more > 0:
         showtime.unpaid_holds.check(user_id, more, held_elsewhere, replace(limits, unpaid_holds=0), now)

@@ -10,7 +10,7 @@ from cinema_grpc.domain.text import PROOF
 
 STANDARD = "standard"
 """The category of seats in no area, and the ticket type of a showtime with one price."""
-MAXIMUM_LINES = 200
+MAX_LINES = 200
 LARGEST_PRICE = 10**12
 """Maximum price of a seat, in minor units."""
 NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
@@ -93,8 +93,8 @@ def price_violations(lines: Sequence[PriceLine], categories: Collection[str]) ->
     Rules: 1 to 200 lines, no pair of category and ticket type twice, one currency, amounts from 0 to 10^12, and a line
     for the default ticket type in each category of the auditorium.
     """
-    if not 1 <= len(lines) <= MAXIMUM_LINES:
-        return [FieldViolation("prices", f"must be 1 to {MAXIMUM_LINES} lines, not {len(lines)}")]
+    if not 1 <= len(lines) <= MAX_LINES:
+        return [FieldViolation("prices", f"must be 1 to {MAX_LINES} lines, not {len(lines)}")]
     violations = []
     first: dict[tuple[str, str], int] = {}
     currency_code = lines[0].price.currency_code

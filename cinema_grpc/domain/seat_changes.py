@@ -1,7 +1,7 @@
 """The changes of a showtime's seats: which seats may differ from an earlier state that a client has.
 
-Changes are counted in steps. Each seat has the step of its latest change, and each revision a step up to which a
-client that has it knows everything. So one number describes the state that a client has, however old it is.
+Changes are counted in steps. Each seat has the step of its latest change. Each revision has a step: a client that has
+the revision knows all changes up to that step. So one number describes the state that a client has, however old it is.
 """
 
 from collections import OrderedDict
@@ -11,8 +11,8 @@ from datetime import datetime
 from cinema_grpc.domain.showtime import SeatStatus, Showtime
 from cinema_grpc.domain.terms import ShowtimeStatus
 
-MOST_REVISIONS = 1_000
-"""How many revisions can be told the difference from."""
+MAX_REVISIONS = 1_000
+"""Number of latest revisions from which a client can resume."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,10 +58,10 @@ class SeatChanges:
             self._changed[position] = self.step
         self._take_over(showtime, revision, commit_id, now)
 
-    def follow(self, showtime: Showtime, revision: int, commit_id: str, now: datetime) -> None:
-        """Go on to a later version of the showtime, and to `now`. It takes a step if anything is different.
+    def advance(self, showtime: Showtime, revision: int, commit_id: str, now: datetime) -> None:
+        """Take over a later version of the showtime, as it is at `now`. The step grows if the version differs.
 
-        A version with a lower revision, or another commit, stands for commits that were lost: a failover undid them.
+        A lower revision, or the same one by another commit, means that a failover has undone commits.
         """
         self.lapse(now)  # else a seat that was held, became free and was held again would look unchanged
         if (revision, commit_id) == (self.revision, self.commit_id):
@@ -112,8 +112,8 @@ class SeatChanges:
         self.next_lapse = min(self._ends.values(), default=None)
         if revision > self._lost:
             # A client may have read this revision before these holds and blocks ended, and still show their seats as
-            # taken. So this revision gets a step before their end, and the client these seats again.
+            # taken. So the step of this revision is set before these ends, and the client is sent these seats again.
             ended = [self._changed[position] - 1 for position in ends.keys() - self._ends.keys()]
             self._steps[revision] = min([self.step, *ended])
-            if len(self._steps) > MOST_REVISIONS:
+            if len(self._steps) > MAX_REVISIONS:
                 self._steps.popitem(last=False)

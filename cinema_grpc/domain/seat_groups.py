@@ -1,7 +1,7 @@
 """Groups of free seats side by side that a party may take: those that the gap rule and the wheelchair spaces allow.
 
 A run of n free seats has a choice of k side by side that the gap rule allows, for every k <= n: from one end of the run
-on, k seats leave n - k together, and if that is one seat, the rule has its exemption. So the rule never turns away a
+on, k seats leave n - k together, and if that is one seat, the rule exempts it. So the rule never turns away a
 party that fits in a run. Seats that begin or end at a wheelchair space, or cross one, are always allowed: they take
 each run from its end, or whole.
 """

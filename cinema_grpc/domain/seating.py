@@ -8,11 +8,11 @@ from itertools import groupby, pairwise
 from cinema_grpc.domain.errors import FieldViolation, InvalidRequest, SeatNotFound
 from cinema_grpc.domain.pricing import NAME, STANDARD
 
-MAXIMUM_ROWS = 60
-MAXIMUM_SEATS_A_ROW = 200
-MAXIMUM_SEATS = 2_000
-MAXIMUM_CATEGORIES = 20
-MAXIMUM_COMPANIONS = 4
+MAX_ROWS = 60
+MAX_SEATS_A_ROW = 200
+MAX_SEATS = 2_000
+MAX_CATEGORIES = 20
+MAX_COMPANIONS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +181,8 @@ class SeatPlan:
 
     def _area_violations(self) -> list[FieldViolation]:
         violations = []
-        if len({area.category for area in self.areas}) > MAXIMUM_CATEGORIES:
-            violations.append(FieldViolation("areas", f"must be of at most {MAXIMUM_CATEGORIES} categories"))
+        if len({area.category for area in self.areas}) > MAX_CATEGORIES:
+            violations.append(FieldViolation("areas", f"must be of at most {MAX_CATEGORIES} categories"))
         rows: set[str] = set()
         seats: set[str] = set()
         known_rows = {row.label for row in self.rows}
@@ -203,8 +203,8 @@ class SeatPlan:
         for number, space in enumerate(self.wheelchair_spaces):
             field = f"wheelchair_spaces[{number}]"
             companions = f"{field}.companion_seats"
-            if len(space.companion_seats) > MAXIMUM_COMPANIONS:
-                problem = f"must be at most {MAXIMUM_COMPANIONS} seats, not {len(space.companion_seats)}"
+            if len(space.companion_seats) > MAX_COMPANIONS:
+                problem = f"must be at most {MAX_COMPANIONS} seats, not {len(space.companion_seats)}"
                 violations.append(FieldViolation(companions, problem))
             violations += _name_violations(f"{field}.seat", [space.seat], self._positions, seats, "wheelchair space")
             violations += _name_violations(
@@ -270,8 +270,8 @@ def _singles(start: int, stop: int, taken: Sequence[int]) -> list[int]:
 
 def _check(rows: Sequence[SeatRow]) -> None:
     violations = []
-    if not 1 <= len(rows) <= MAXIMUM_ROWS:
-        violations.append(FieldViolation("rows", f"must be 1 to {MAXIMUM_ROWS} rows, not {len(rows)}"))
+    if not 1 <= len(rows) <= MAX_ROWS:
+        violations.append(FieldViolation("rows", f"must be 1 to {MAX_ROWS} rows, not {len(rows)}"))
     total = 0  # of the valid rows; each invalid row has a violation of its own
     first = {row.label: number for number, row in reversed(list(enumerate(rows)))}
     for number, row in enumerate(rows):
@@ -282,13 +282,13 @@ def _check(rows: Sequence[SeatRow]) -> None:
         if not row.sections or min(row.sections) < 1:
             problem = "must have at least one section, each of at least one seat"
             violations.append(FieldViolation(f"rows[{number}].sections", problem))
-        elif seats > MAXIMUM_SEATS_A_ROW:
-            problem = f"must add up to at most {MAXIMUM_SEATS_A_ROW} seats, not {seats}"
+        elif seats > MAX_SEATS_A_ROW:
+            problem = f"must add up to at most {MAX_SEATS_A_ROW} seats, not {seats}"
             violations.append(FieldViolation(f"rows[{number}].sections", problem))
         else:
             total += seats
-    if total > MAXIMUM_SEATS:
-        violations.append(FieldViolation("rows", f"must have at most {MAXIMUM_SEATS} seats in all, not {total}"))
+    if total > MAX_SEATS:
+        violations.append(FieldViolation("rows", f"must have at most {MAX_SEATS} seats in all, not {total}"))
     if violations:
         raise InvalidRequest(*violations)
 

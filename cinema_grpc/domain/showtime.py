@@ -44,7 +44,7 @@ class Showtime:
     """The seats of one showtime, the bookings that keep them, and the seats that the cinema keeps.
 
     Attributes:
-        terms: What it sells its seats by.
+        terms: The conditions under which it sells its seats.
         unpaid_holds: The holds that stand, and those that ended unpaid within an hour.
         terms_before: The terms before commands changed them, since the last `mark_stored`; None if none did.
     """

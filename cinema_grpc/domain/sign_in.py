@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 HOUR = timedelta(hours=1)
-MOST_DOUBLINGS = 16
+MAX_DOUBLINGS = 16
 KNOWN_FOR = timedelta(days=30)
 """How long a client network stays known to an account after a sign-in."""
 
@@ -60,7 +60,7 @@ class Record:
         beyond = self.failures_at(now, limit) - limit.free
         if beyond < 0:
             return timedelta(0)
-        delay = min(timedelta(seconds=2 ** min(beyond, MOST_DOUBLINGS)), limit.longest_delay)
+        delay = min(timedelta(seconds=2 ** min(beyond, MAX_DOUBLINGS)), limit.longest_delay)
         wait = self.latest_time + delay - now
         return wait if wait <= limit.longest_delay else timedelta(0)
 

@@ -217,8 +217,8 @@ def _combinations(party: Party, tables: Sequence[dict[_Kind, list[Group]]], most
                     continue
                 extended[total, needed, leaves_two or kind[2]] += [
                     _extend(combination, group)
-                    for place, combination in enumerate(some, 1)
-                    for group in groups[: most // place]
+                    for rank, combination in enumerate(some, 1)
+                    for group in groups[: most // rank]
                 ]
         combinations = {kind: sorted(some)[:most] for kind, some in extended.items()}
     return [each for some in combinations.values() for each in some]

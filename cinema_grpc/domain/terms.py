@@ -1,4 +1,4 @@
-"""What a showtime sells its seats by: start, prices, gap policy, and the seats that the cinema keeps."""
+"""Terms: the conditions under which a showtime sells its seats."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
@@ -71,7 +71,7 @@ class SeatBlock:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a showtime sells its seats by.
+    """The conditions under which a showtime sells its seats.
 
     Attributes:
         moves: The changes of its start, oldest first.

@@ -52,7 +52,7 @@ class Redemption:
         redeem_time: By the clock that decides, or by the door's if that was offline.
         redeemed_by: The user_id of the staff.
         record_time: When it was stored.
-        reversal: Set once staff have reversed it; only one that the ticket was redeemed by is.
+        reversal: Set once staff have reversed it. Only a ticket's standing redemption can be reversed.
     """
 
     redemption_id: str
@@ -66,7 +66,7 @@ class Redemption:
 
 
 def standing_redemptions(redemptions: Iterable[Redemption]) -> dict[str, Redemption]:
-    """Return the redemptions that tickets are redeemed by, by ticket_id.
+    """Return the standing redemption of each ticket, by ticket_id: the one that makes it REDEEMED.
 
     That is the one that was ADMITTED. If it was reversed, the next CONFLICT takes its place until that is reversed too:
     someone was let in with it.

@@ -7,7 +7,7 @@ from cinema_grpc.domain.booking import Booking, BookingStatus, CancelCause
 from cinema_grpc.domain.booking_errors import HoldLimit, TooManyUnpaidHolds
 from cinema_grpc.domain.payment import AttemptStatus
 
-MAXIMUM_SEATS_ON_HOLD = 10
+MAX_SEATS_ON_HOLD = 10
 """How many seats one customer may have on hold in one showtime."""
 COUNTED_FOR = timedelta(hours=1)
 """How long an unpaid hold counts after its end."""
@@ -82,8 +82,8 @@ class UnpaidHolds:
         """
         holds = self._reserved.get(user_id, ())
         held = sum(booking.seats_on_hold(now) for booking in holds)
-        if held + seats > MAXIMUM_SEATS_ON_HOLD:
-            raise HoldLimit(MAXIMUM_SEATS_ON_HOLD, held, seats)
+        if held + seats > MAX_SEATS_ON_HOLD:
+            raise HoldLimit(MAX_SEATS_ON_HOLD, held, seats)
         if limits.seats and held_elsewhere + held + seats > limits.seats:
             raise HoldLimit(limits.seats, held_elsewhere + held, seats, of_account=True)
         if limits.unpaid_holds:

@@ -23,7 +23,7 @@ from cinema_grpc.application.distribution import Distribution
 from cinema_grpc.observability.metric_list import METRICS, Kind, Metric
 from cinema_grpc.observability.readings import Sources
 
-MOST_CONNECTIONS = 20
+MAX_CONNECTIONS = 20
 """Maximum concurrent connections, each with a thread. The next one closes the oldest."""
 SECONDS_TO_ANSWER = 5.0
 """Maximum lifetime of a connection."""
@@ -108,7 +108,7 @@ class _MetricsServer(ThreadingHTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve a connection in a thread; close the oldest one if there are too many."""
-        if len(self._start_times) >= MOST_CONNECTIONS:
+        if len(self._start_times) >= MAX_CONNECTIONS:
             self._cut_off_before(min(self._start_times.copy().values()))
         self._start_times[request] = time.monotonic()
         super().process_request(request, client_address)

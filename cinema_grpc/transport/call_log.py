@@ -12,7 +12,7 @@ from cinema_grpc.transport.call import Call
 
 QUIET_SERVICES = ("/grpc.health.", "/grpc.reflection.")
 """Beginnings of methods whose lines have the level debug: probes call them every few seconds."""
-MOST_FIELDS = 20
+MAX_FIELDS = 20
 """Maximum number of bad fields in a line."""
 SECONDS_TO_COLLECT_LINES = 0.005
 """Longest delay of a line. Writing many lines at once costs far less than writing each."""
@@ -54,7 +54,7 @@ class CallLog:
         if refusal is not None:
             line["reason"] = refusal.reason
             if refusal.violations:
-                line["fields"] = [each.field for each in refusal.violations[:MOST_FIELDS]]
+                line["fields"] = [each.field for each in refusal.violations[:MAX_FIELDS]]
         line["client"] = call.client.network
         if user_agent := call.user_agent:
             line["user_agent"] = user_agent

@@ -14,9 +14,9 @@ from cinema_grpc.transport.page_tokens import query_of
 from cinema_grpc.transport.pages import read_page, whole
 from cinema_grpc.transport.parsing import (
     parse_changes,
+    parse_duration,
     parse_seat_areas,
     parse_seat_rows,
-    parse_span,
     parse_wheelchair_spaces,
 )
 from cinema_grpc.transport.rendering import render_auditorium, render_cinema, render_movie, serialized
@@ -24,7 +24,7 @@ from cinema_grpc.transport.rendering import render_auditorium, render_cinema, re
 MOVIE_FIELDS: Mapping[str, bool] = MappingProxyType(
     {"title": True, "runtime": True, "rating": False, "synopsis": False, "archived": False}
 )
-PLACE_FIELDS: Mapping[str, bool] = MappingProxyType({"name": True, "archived": False})
+NAMED_FIELDS: Mapping[str, bool] = MappingProxyType({"name": True, "archived": False})
 """The fields of a movie, and of a cinema or auditorium, that can change, and whether each must be set."""
 
 
@@ -39,7 +39,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         """Create a movie."""
         body = await self._catalog.create_movie(
             request.title,
-            parse_span(request.runtime, "runtime"),
+            parse_duration(request.runtime, "runtime"),
             request.rating,
             request.synopsis,
             idempotent_call(request),
@@ -76,7 +76,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         """Change a movie."""
         changes = parse_changes(request, MOVIE_FIELDS)
         if "runtime" in changes:
-            changes["runtime"] = parse_span(request.runtime, "runtime")
+            changes["runtime"] = parse_duration(request.runtime, "runtime")
         body = await self._catalog.update_movie(
             request.movie_id,
             changes,
@@ -89,7 +89,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         """Change a cinema."""
         body = await self._catalog.update_cinema(
             request.cinema_id,
-            parse_changes(request, PLACE_FIELDS),
+            parse_changes(request, NAMED_FIELDS),
             idempotent_call(request),
             lambda cinema: pb.UpdateCinemaResponse(cinema=render_cinema(cinema)).SerializeToString(),
         )
@@ -101,7 +101,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         """Change an auditorium."""
         body = await self._catalog.update_auditorium(
             request.auditorium_id,
-            parse_changes(request, PLACE_FIELDS),
+            parse_changes(request, NAMED_FIELDS),
             idempotent_call(request),
             lambda room: pb.UpdateAuditoriumResponse(auditorium=render_auditorium(room)).SerializeToString(),
         )

@@ -6,8 +6,8 @@ from contextvars import Context
 
 QUIET_TURNS = 3
 """After how many turns of the event loop without a new call the wait ends: about as many as gRPC takes for a call."""
-MOST_TURNS = 32
-MOST_CALLS = 256
+MAX_TURNS = 32
+MAX_CALLS = 256
 """After how many turns, or calls, the wait ends in any case."""
 
 
@@ -44,9 +44,9 @@ class IngressCoalescer:
 async def until_quiet(count: Callable[[], int]) -> None:
     """Wait until no more calls arrive: each turn of the event loop may bring some that the sockets have already."""
     quiet = 0
-    for _ in range(MOST_TURNS):
+    for _ in range(MAX_TURNS):
         before = count()
-        if quiet == QUIET_TURNS or before >= MOST_CALLS:
+        if quiet == QUIET_TURNS or before >= MAX_CALLS:
             return
         await asyncio.sleep(0)
         quiet = quiet + 1 if count() <= before else 0

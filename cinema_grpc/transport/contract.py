@@ -17,7 +17,7 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 from cinema_grpc.transport.authentication import Access
 from cinema_grpc.transport.handlers import MethodTraits
 from cinema_grpc.transport.health import CHECK, LIST
-from cinema_grpc.transport.validation import Further, request_checks
+from cinema_grpc.transport.validation import DomainCheck, request_checks
 
 LARGEST_READ = 64 * 1024
 """Size in bytes of the seats of the largest auditorium, the largest response that is no list.
@@ -45,7 +45,7 @@ CHANGING = frozenset(
     if "request_id" in method.input_type.fields_by_name
 )
 """The methods that change something. Those of the AuthService, which have limits of their own, do not count."""
-NOTED = frozenset(
+SECURITY_LOGGED = frozenset(
     f"/cinema.v1.{each}"
     for each in (
         "ShowtimeService/UpdateShowtime",
@@ -121,14 +121,14 @@ ACCESS: Mapping[str, Access] = MappingProxyType(
 """Access by full name of the method. A method that is missing can't be called."""
 
 
-def method_traits(largest_page: int, further: Mapping[str, Further] | None = None) -> dict[str, MethodTraits]:
+def method_traits(largest_page: int, domain_checks: Mapping[str, DomainCheck] | None = None) -> dict[str, MethodTraits]:
     """Return how each method is served, by full name.
 
     Args:
         largest_page: Maximum size of a page of a list, in bytes.
-        further: Additional checks of requests, by full name of the method.
+        domain_checks: Additional checks of requests, by full name of the method.
     """
-    checks = request_checks(SERVICES, further)
+    checks = request_checks(SERVICES, domain_checks)
     traits = {each: MethodTraits(probe=True) for each in (CHECK, LIST)}
     for service in SERVICES:
         for method in service.methods:
@@ -141,6 +141,6 @@ def method_traits(largest_page: int, further: Mapping[str, Further] | None = Non
                 changes=name in CHANGING,
                 response_bytes=response_bytes,
                 watch=method.server_streaming,
-                goes_on=name in NOTED,
+                shielded=name in SECURITY_LOGGED,
             )
     return traits

@@ -20,7 +20,7 @@ from cinema_grpc.transport.rendering import TICKET_STATUSES, render_moment
 KINDS = {each: ticket_pb2.RedemptionStatus.Value(f"REDEMPTION_STATUS_{each.name}") for each in RedemptionKind}
 OUTCOMES = {each: pb.RecordOutcome.Value(f"RECORD_OUTCOME_{each.name}") for each in RecordOutcome}
 LAST_REVISION = 2**63 - 1
-MOST_OTHERS = 10
+MAX_OTHERS = 10
 """Maximum number of other redemptions that an outcome has: a faulty door may report one ticket thousands of times."""
 _PLACE = re.compile(r"([0-9]{1,19}) ([^ ]+) ([0-9]{1,4})")
 UNKNOWN = pb.RecordedRedemption(outcome=pb.RECORD_OUTCOME_UNKNOWN_TICKET)
@@ -140,5 +140,5 @@ def _render_recorded(recorded: RecordedRedemption) -> pb.RecordedRedemption:
     )
     if recorded.outcome in {RecordOutcome.CONFLICT, RecordOutcome.ADMITTED_VOID}:
         others = [each for each in recorded.shown.redemptions if each is not recorded.kept and each.reversal is None]
-        message.others.extend(map(render_redemption, others[:MOST_OTHERS]))
+        message.others.extend(map(render_redemption, others[:MAX_OTHERS]))
     return message

@@ -20,8 +20,8 @@ from grpc import StatusCode
 from cinema_grpc.domain.errors import CinemaError, ErrorKind, FieldViolation, InvalidRequest
 
 DOMAIN = "cinema.v1"
-MOST_VIOLATIONS = 20
-MOST_RESOURCES = 20
+MAX_VIOLATIONS = 20
+MAX_RESOURCES = 20
 """Maximum number of bad fields, and of missing seats, with a detail of their own in one error."""
 LONGEST_TEXT = 1_300
 LONGEST_REPORT = 1_100
@@ -116,7 +116,7 @@ def _details(error: CinemaError) -> list[Message]:
         rule = PreconditionFailure.Violation(type=error.reason, subject=_clipped(subject), description=message)
         details.append(PreconditionFailure(violations=[rule]))
     if error.resource_type:
-        names = subject.split(",")[:MOST_RESOURCES] if error.resource_type == "Seat" else [_clipped(subject)]
+        names = subject.split(",")[:MAX_RESOURCES] if error.resource_type == "Seat" else [_clipped(subject)]
         kind = f"{DOMAIN}.{error.resource_type}"
         details += [ResourceInfo(resource_type=kind, resource_name=name, description=message) for name in names]
     if error.quota is not None:
@@ -137,7 +137,7 @@ def _shortened(error: InvalidRequest) -> InvalidRequest:
     """Return the error with as many of its violations as the limits allow, but at least one."""
     kept: list[FieldViolation] = []
     room = LONGEST_REPORT
-    for violation in error.violations[:MOST_VIOLATIONS]:
+    for violation in error.violations[:MAX_VIOLATIONS]:
         half = LONGEST_REPORT // 2
         each = FieldViolation(_clipped(violation.field, half), _clipped(violation.description, half))
         room -= _encoded_length(each.field) + _encoded_length(each.description)

@@ -13,7 +13,7 @@ from grpc import StatusCode
 
 from cinema_grpc.domain.errors import FieldViolation, InvalidRequest
 from cinema_grpc.transport.call_counts import CallCounts
-from cinema_grpc.transport.validation import RequestCheck, refusing_garbage
+from cinema_grpc.transport.validation import RequestCheck, rejecting_malformed
 
 if TYPE_CHECKING:
     Handler = grpc.RpcMethodHandler[Any, Any]
@@ -37,7 +37,7 @@ class MethodTraits(NamedTuple):
         response_bytes: Memory to reserve for its response before the servicer is called; 0 for small responses.
         probe: Whether it is a health check: it takes a place among the streams, and is answered during shutdown.
         watch: Whether it is a stream that lasts, of which a process serves only so many: STREAM_LIMIT.
-        goes_on: Whether a call goes on after its client has gone, so that the security log has what it did.
+        shielded: Whether a call runs to its end after its client has gone, so that the security log has what it did.
     """
 
     check: RequestCheck | None = None
@@ -45,7 +45,7 @@ class MethodTraits(NamedTuple):
     response_bytes: int = 0
     probe: bool = False
     watch: bool = False
-    goes_on: bool = False
+    shielded: bool = False
 
 
 class Method:
@@ -72,8 +72,8 @@ class Method:
             raise ValueError(f"{name}: a stream of requests with a single response is not supported")
         call: Any = handler.unary_unary or handler.unary_stream or handler.stream_stream
         self.traits = traits
-        self.call: Callable[[Any, Context], Any] = _going_on(call) if traits.goes_on else call
-        self.parse = refusing_garbage(handler.request_deserializer or bytes)
+        self.call: Callable[[Any, Context], Any] = _shielded(call) if traits.shielded else call
+        self.parse = rejecting_malformed(handler.request_deserializer or bytes)
         self.reads_stream = handler.request_streaming
         self.writes_stream = handler.response_streaming
         self.yields = inspect.isasyncgenfunction(call)
@@ -107,7 +107,7 @@ def code_of_cancellation(context: Context) -> StatusCode:
     return StatusCode.CANCELLED if left is None or left > SECONDS_BEFORE_DEADLINE else StatusCode.DEADLINE_EXCEEDED
 
 
-def _going_on(call: Callable[[Any, Context], Any]) -> Callable[[Any, Context], Any]:
+def _shielded(call: Callable[[Any, Context], Any]) -> Callable[[Any, Context], Any]:
     """Have calls of a unary method run in tasks of their own, which are not cancelled with the callers."""
     running: set[asyncio.Task[Response]] = set()  # the event loop alone would let them be collected
 

@@ -1,7 +1,7 @@
 """The open calls of a pipeline: what they may hold, and the end of those that hold it for too long.
 
 Each call holds a place among the calls, the streams or the watches, and another while it waits for a request message.
-When places run out, clients share them; see `admission`. Twice as often as the shortest timeout, and at
+When places run out, clients share them; see `call_budgets`. Twice as often as the shortest timeout, and at
 least once a second, a sweep looks at all open calls: it ends those whose message is late, resets those whose response
 is not read, and closes connections on which many messages were late.
 """
@@ -16,8 +16,8 @@ import structlog
 
 from cinema_grpc.application.errors import ShuttingDown
 from cinema_grpc.domain.errors import FieldViolation, InvalidRequest
-from cinema_grpc.transport.admission import Budget, ResponseMemory
 from cinema_grpc.transport.call import Call, CallState
+from cinema_grpc.transport.call_budgets import Budget, ResponseMemory
 from cinema_grpc.transport.errors import TooManyCalls, TooManyWatches
 from cinema_grpc.transport.limits import Limits
 from cinema_grpc.transport.resets import close_connections, reset_streams

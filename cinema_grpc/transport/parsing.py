@@ -21,7 +21,7 @@ LAST_MOMENT = datetime.max.replace(tzinfo=UTC)
 FIRST_SECOND = -62_135_596_800
 LAST_SECOND = 253_402_300_799
 """The range of a Timestamp, years 1 to 9999, in seconds since 1970."""
-LONGEST_SPAN = 315_576_000_000
+LONGEST_DURATION = 315_576_000_000
 """The range of a Duration in seconds, about 10,000 years."""
 
 
@@ -54,14 +54,14 @@ def parse_bound(request: Message, field: str) -> datetime | None:
     return moment
 
 
-def parse_span(duration: Duration, field: str) -> timedelta:
+def parse_duration(duration: Duration, field: str) -> timedelta:
     """Return a duration as a timedelta.
 
     Raises:
         InvalidRequest: It is not a whole number of microseconds, or not a valid Duration.
     """
     same_sign = duration.seconds * duration.nanos >= 0
-    if abs(duration.seconds) > LONGEST_SPAN or abs(duration.nanos) >= 1_000_000_000 or not same_sign:
+    if abs(duration.seconds) > LONGEST_DURATION or abs(duration.nanos) >= 1_000_000_000 or not same_sign:
         problem = "must be at most 10,000 years long, with nanos below a second and of the same sign as the seconds"
         raise InvalidRequest(FieldViolation(field, problem))
     if duration.nanos % 1000:

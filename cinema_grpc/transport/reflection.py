@@ -1,4 +1,4 @@
-"""Server reflection, which tells tools such as grpcurl what can be called."""
+"""Server reflection, by which tools such as grpcurl learn what can be called."""
 # ruff: noqa: N802 (the names are those of a descriptor pool)
 
 from collections.abc import Iterable

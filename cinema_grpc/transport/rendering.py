@@ -52,9 +52,9 @@ def render_moment(moment: datetime) -> Timestamp:
     return timestamp
 
 
-def render_span(span: timedelta) -> Duration:
-    """Write a span of time that is not negative."""
-    return Duration(seconds=span.days * SECONDS_A_DAY + span.seconds, nanos=span.microseconds * 1000)
+def render_duration(duration: timedelta) -> Duration:
+    """Write a duration that is not negative."""
+    return Duration(seconds=duration.days * SECONDS_A_DAY + duration.seconds, nanos=duration.microseconds * 1000)
 
 
 def render_money(money: Money) -> money_pb2.Money:
@@ -97,7 +97,7 @@ def render_movie(movie: Movie) -> catalog_pb2.Movie:
     return catalog_pb2.Movie(
         movie_id=movie.movie_id,
         title=movie.title,
-        runtime=render_span(movie.runtime),
+        runtime=render_duration(movie.runtime),
         rating=movie.rating,
         synopsis=movie.synopsis,
         create_time=render_moment(movie.create_time),

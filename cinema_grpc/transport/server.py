@@ -30,8 +30,8 @@ from cinema_grpc.transport.call_tracer import CallTracer
 from cinema_grpc.transport.catalog_servicer import CatalogServicer
 from cinema_grpc.transport.certificates import Certificates
 from cinema_grpc.transport.contract import ACCESS, SERVICES, method_traits
+from cinema_grpc.transport.domain_checks import domain_checks
 from cinema_grpc.transport.event_servicer import EventServicer
-from cinema_grpc.transport.further_checks import further_checks
 from cinema_grpc.transport.handlers import Handler, handlers_of
 from cinema_grpc.transport.limits import Limits
 from cinema_grpc.transport.pipeline import CallPipeline
@@ -196,8 +196,8 @@ def build(
     handlers = probe_handlers | _contract_handlers(application, authentication, limits.largest_page_bytes)
     if reflection:
         handlers |= reflection_handlers([*(service.full_name for service in SERVICES), health.SERVICE])
-    further = further_checks(application.accounts, application.catalog)
-    traits = method_traits(limits.largest_page_bytes, further)
+    checks = domain_checks(application.accounts, application.catalog)
+    traits = method_traits(limits.largest_page_bytes, checks)
     counts = counts or CallCounts()
     pipeline = CallPipeline(handlers, limits, authentication, traits, counts, tracer)
     calls = _listen(address, pipeline, limits, certificates, shared_port=shared_port)

@@ -58,12 +58,12 @@ class ShowtimeServicer(showtime_service_pb2_grpc.ShowtimeServiceServicer):
         Without start_time_from, all pages begin at the time of the first one.
         """
         start_from, until = parse_bound(request, "start_time_from"), parse_bound(request, "start_time_until")
-        places = (request.movie_id, request.cinema_id, request.auditorium_id)
+        identifiers = (request.movie_id, request.cinema_id, request.auditorium_id)
         query, after = query_of(request), None
         if request.page_token:
             start_from, after = _read_cursor(decode(query, request.page_token))
         size = page_size(request.page_size)
-        condition = ShowtimeFilter(*places, start_from, until, request.include_cancelled)
+        condition = ShowtimeFilter(*identifiers, start_from, until, request.include_cancelled)
         now, showtimes = await self._listings.list_showtimes(condition, after, size + 1)
         entries = fitting(map(render_entry, showtimes[:size]), len, self._largest_page)
         token = ""
@@ -155,19 +155,19 @@ def _execution(
 
 
 def _cursor(start_from: datetime, last: ListedShowtime) -> tuple[str, str, str]:
-    """Say where the next page starts, and from which moment on the whole list runs."""
+    """Return the cursor of the next page: the start of the whole list, and the last showtime of this page."""
     return _microseconds(start_from), _microseconds(last.start_time), last.showtime_id
 
 
 def _read_cursor(cursor: tuple[str, ...]) -> tuple[datetime, tuple[datetime, str]]:
     try:
         start_from, start_time, showtime_id = cursor
-        place = _moment(start_from), (_moment(start_time), showtime_id)
+        parsed = _moment(start_from), (_moment(start_time), showtime_id)
     except (ValueError, OverflowError):
         raise malformed_page_token() from None
     if "\0" in showtime_id:
         raise malformed_page_token()
-    return place
+    return parsed
 
 
 def _microseconds(moment: datetime) -> str:

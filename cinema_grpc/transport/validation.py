@@ -15,18 +15,18 @@ from protovalidate import Validator, Violation
 from cinema_grpc.domain.errors import CinemaError, FieldViolation, InvalidRequest, violations_of
 from cinema_grpc.domain.text import GATE, NAME, RATING, REASON, SYNOPSIS, TextRule
 from cinema_grpc.transport.call import current_call
-from cinema_grpc.transport.errors import MOST_VIOLATIONS
+from cinema_grpc.transport.errors import MAX_VIOLATIONS
 from cinema_grpc.transport.page_tokens import decode, query_of
-from cinema_grpc.transport.parsing import parse_moment, parse_span
+from cinema_grpc.transport.parsing import parse_duration, parse_moment
 
 Deserializer = Callable[[bytes], Any]
 Violations = Sequence[FieldViolation]
-Further = Callable[[Any], Violations | Awaitable[Violations]]
+DomainCheck = Callable[[Any], Violations | Awaitable[Violations]]
 """Finds violations of rules that the protos can't express; accepts any request of its type, however malformed."""
 
 TIMES: Mapping[str, Callable[[Any, str], object]] = {
     "google.protobuf.Timestamp": parse_moment,
-    "google.protobuf.Duration": parse_span,
+    "google.protobuf.Duration": parse_duration,
 }
 TEXTS: Mapping[str, TextRule] = {
     "full_name": NAME,
@@ -74,14 +74,14 @@ class RequestCheck(NamedTuple):
 
 
 def request_checks(
-    services: Iterable[ServiceDescriptor], further: Mapping[str, Further] | None = None
+    services: Iterable[ServiceDescriptor], domain_checks: Mapping[str, DomainCheck] | None = None
 ) -> dict[str, RequestCheck]:
     """Return the checks of all methods, by full method name. Compiles the rules: some milliseconds a request type.
 
     Args:
         services: The services whose requests are validated.
-        further: By full method name, additional checks. They run only for requests that are refused anyway, so that the
-            error names every bad field; for well-formed requests the method itself makes them.
+        domain_checks: By full method name, additional checks. They run only for requests that are refused anyway, so
+            that the error names every bad field; for well-formed requests the method itself makes them.
 
     Raises:
         ValueError: A repeated field in the protos has no max_items.
@@ -90,12 +90,12 @@ def request_checks(
     for service in services:
         for method in service.methods:
             name = f"/{service.full_name}/{method.name}"
-            refuse = partial(_refuse, further=(further or {}).get(name))
+            refuse = partial(_refuse, domain_check=(domain_checks or {}).get(name))
             checks[name] = RequestCheck(_reader(method.input_type), refuse)
     return checks
 
 
-def refusing_garbage(deserialize: Deserializer) -> Deserializer:
+def rejecting_malformed(deserialize: Deserializer) -> Deserializer:
     """Make a deserializer raise InvalidRequest for bytes that it can't parse; gRPC would report an internal error."""
 
     def parse(raw: bytes) -> Any:
@@ -110,7 +110,7 @@ def refusing_garbage(deserialize: Deserializer) -> Deserializer:
 @cache
 def _reader(request_type: Descriptor) -> Callable[[bytes], tuple[Message, Sequence[FieldViolation]]]:
     message_class = GetMessageClass(request_type)
-    parse = refusing_garbage(message_class.FromString)
+    parse = rejecting_malformed(message_class.FromString)
     lists = _lists_in(request_type)
     times = [
         (field.name, TIMES[field.message_type.full_name])
@@ -138,11 +138,11 @@ def _reader(request_type: Descriptor) -> Callable[[bytes], tuple[Message, Sequen
     return read
 
 
-async def _refuse(request: Any, violations: Sequence[FieldViolation], *, further: Further | None) -> None:
+async def _refuse(request: Any, violations: Sequence[FieldViolation], *, domain_check: DomainCheck | None) -> None:
     more: Sequence[FieldViolation] = ()
-    if further is not None:
+    if domain_check is not None:
         try:
-            found = further(request)
+            found = domain_check(request)
             more = await found if isinstance(found, Awaitable) else found
         except CinemaError:
             more = ()  # such as StorageUnavailable: the request is malformed in any case
@@ -161,9 +161,9 @@ def _described(broken: Sequence[Violation]) -> list[FieldViolation]:
     for each in broken:
         top = each.proto.field.elements[0].field_name if each.proto.field and each.proto.field.elements else ""
         seen[top] += 1
-        if seen[top] <= MOST_VIOLATIONS + 1:
+        if seen[top] <= MAX_VIOLATIONS + 1:
             described.append(FieldViolation(_path(each), _description(each)))
-    return _fields_in_turn(described)[: MOST_VIOLATIONS + 1]
+    return _fields_in_turn(described)[: MAX_VIOLATIONS + 1]
 
 
 def _description(violation: Violation) -> str:

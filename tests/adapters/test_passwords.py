@@ -162,7 +162,7 @@ async def gate(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Argon2Pas
     """A hasher with one busy thread, whose queue takes the work of a second."""
     passwords = Argon2Passwords(memory_kib=8, rounds=1, workers=1, longest_wait=1)
     for _ in range(200):
-        passwords._admission.took(0.1)
+        passwords._admission.record(0.1)
     gate = Gate(passwords, monkeypatch)
     first = asyncio.create_task(passwords.verify("first", None, "192.0.2.1"))
     assert await asyncio.to_thread(gate.begun.wait, 60)

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import event
 
 from cinema_grpc.adapters.database.database import Database
-from cinema_grpc.adapters.simulated_ledger import Ledger, ledger_of
+from cinema_grpc.adapters.simulated_ledger import SimulatedLedger, ledger_of
 from cinema_grpc.adapters.simulated_payments import DECLINED_TOKEN, FaultProfile, SimulatedPayments
-from cinema_grpc.application.payment_ports import TAKEN, ChargeVoided, Declined, Outcome, ProviderUnavailable
+from cinema_grpc.application.payment_ports import TAKEN, ChargeOutcome, ChargeVoided, Declined, ProviderUnavailable
 from tests.adapters.gateways import charge_of, refund_of
 
 
@@ -23,7 +23,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-def ledger(database: Database) -> Ledger:
+def ledger(database: Database) -> SimulatedLedger:
     return ledger_of(database)
 
 
@@ -42,13 +42,13 @@ class TestMemory:
         assert [await after.find(each) for each in (taken, declined, charge_of("unknown"))] == [TAKEN, Declined(), None]
         assert (await ledger_of(database).net())["taken"] == 1_000
 
-    async def test_many_at_once_charge_once(self, ledger: Ledger) -> None:
+    async def test_many_at_once_charge_once(self, ledger: SimulatedLedger) -> None:
         provider = SimulatedPayments(ledger)
         answers = await asyncio.gather(*(provider.charge(charge_of("key"), "tok_visa") for _ in range(20)))
         assert answers == [TAKEN] * 20
         assert await ledger.net() == {"key": 1_250}
 
-    async def test_each_of_many_gets_its_own_answer(self, ledger: Ledger) -> None:
+    async def test_each_of_many_gets_its_own_answer(self, ledger: SimulatedLedger) -> None:
         provider = SimulatedPayments(ledger)
         charges = [
             provider.charge(charge_of(str(key)), DECLINED_TOKEN if key % 3 else "tok_visa") for key in range(600)
@@ -57,14 +57,16 @@ class TestMemory:
         assert len(await ledger.net()) == 600
 
     @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-    async def test_on_postgresql_many_at_once_share_a_transaction(self, database: Database, ledger: Ledger) -> None:
+    async def test_on_postgresql_many_at_once_share_a_transaction(
+        self, database: Database, ledger: SimulatedLedger
+    ) -> None:
         """One for each charge would take most of the CPU time of a payment."""
         provider, commits = SimulatedPayments(ledger), list[object]()
         event.listen(database.engine.sync_engine, "commit", commits.append)
         await asyncio.gather(*(provider.charge(charge_of(str(key)), "tok_visa") for key in range(100)))
         assert len(commits) == 1
 
-    async def test_a_void_that_comes_first_or_too_late(self, ledger: Ledger) -> None:
+    async def test_a_void_that_comes_first_or_too_late(self, ledger: SimulatedLedger) -> None:
         provider, first, late = SimulatedPayments(ledger), charge_of("first"), charge_of("late")
         await provider.charge(late, "tok_visa")
         assert [await provider.void(each) for each in (first, late)] == [False, True]
@@ -73,7 +75,7 @@ class TestMemory:
         assert await ledger.net() == {"first": 0, "late": 1_250}
 
 
-async def test_the_charge_of_another_provider_is_left_alone(ledger: Ledger) -> None:
+async def test_the_charge_of_another_provider_is_left_alone(ledger: SimulatedLedger) -> None:
     """It would be lost: a refund of real money that moves none counts as paid."""
     provider, charge = SimulatedPayments(ledger), replace(charge_of("a1"), provider_id="pi_1")
     for call in (
@@ -92,13 +94,13 @@ class TestFaults:
         ("faults", "found"), [(FaultProfile(fail_before=1), None), (FaultProfile(fail_after=1), TAKEN)]
     )
     async def test_a_failure_before_or_after_the_charge(
-        self, ledger: Ledger, faults: FaultProfile, found: Outcome | None
+        self, ledger: SimulatedLedger, faults: FaultProfile, found: ChargeOutcome | None
     ) -> None:
         with pytest.raises(ProviderUnavailable):
             await SimulatedPayments(ledger, faults).charge(charge_of("key"), "tok_visa")
         assert await SimulatedPayments(ledger).find(charge_of("key")) == found
 
-    async def test_a_lost_answer(self, ledger: Ledger) -> None:
+    async def test_a_lost_answer(self, ledger: SimulatedLedger) -> None:
         provider = SimulatedPayments(ledger, FaultProfile(lose_answer=1))
         charging = asyncio.create_task(provider.charge(charge_of("key"), "tok_visa"))
         async with asyncio.timeout(30):
@@ -108,13 +110,13 @@ class TestFaults:
         charging.cancel()
         assert await SimulatedPayments(ledger).find(charge_of("key")) == TAKEN
 
-    async def test_a_delay(self, ledger: Ledger) -> None:
+    async def test_a_delay(self, ledger: SimulatedLedger) -> None:
         loop = asyncio.get_running_loop()
         start = loop.time()
         await SimulatedPayments(ledger, FaultProfile(delay_seconds=0.05)).find(charge_of("key"))
         assert loop.time() - start >= 0.05
 
-    async def test_a_share_of_the_calls(self, ledger: Ledger) -> None:
+    async def test_a_share_of_the_calls(self, ledger: SimulatedLedger) -> None:
         """As often as its share says, and the same from the same seed."""
 
         async def failures(seed: int) -> list[bool]:

@@ -12,8 +12,8 @@ from cinema_grpc.adapters.stripe.client import API_VERSION
 from cinema_grpc.adapters.stripe.gateway import KeyRefused, StripePayments
 from cinema_grpc.adapters.stripe.money import (
     CURRENCIES,
+    MAX_OF_IDR,
     MAXIMUM,
-    MAXIMUM_OF_IDR,
     from_stripe,
     price_violations,
     to_stripe,
@@ -80,7 +80,7 @@ def test_ten_seats_of_the_highest_price_can_be_charged() -> None:
         highest = int(found[1])
         assert price_violations("price", Money(code, highest)) == []
         assert price_violations("price", Money(code, highest + 1))
-        most = MAXIMUM_OF_IDR if code == "IDR" else MAXIMUM
+        most = MAX_OF_IDR if code == "IDR" else MAXIMUM
         assert most * 0.9 < to_stripe(Money(code, 10 * highest)) <= most
 
 

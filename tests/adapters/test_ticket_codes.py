@@ -20,7 +20,7 @@ from cinema_grpc.adapters.ticket_codes import (
     read_content,
     write_content,
 )
-from cinema_grpc.application.tickets import Admission
+from cinema_grpc.application.tickets import TicketContent
 from tests.adapters.forgeries import P256, signing_key
 from tests.adapters.ticket_vectors import CURRENT, EARLIER, FILE, SHOWTIME, START, TICKET, vectors
 
@@ -30,7 +30,6 @@ VALID, FORGERIES = VECTORS["valid"], VECTORS["forgeries"]
 TYPES = st.from_regex(r"\A[a-z][a-z0-9-]{0,31}\Z")
 SEATS = st.from_regex(r"\A[A-Z]{1,2}[1-9][0-9]{0,2}\Z")
 SIGNER = b"\x12\x34"
-ADMISSION = Admission(TICKET, SHOWTIME, "A1", START, "adult")
 
 
 def test_the_vectors_are_up_to_date() -> None:
@@ -64,10 +63,10 @@ def test_forgeries(forgery: dict[str, str]) -> None:
 @given(seat=SEATS, ticket_type=TYPES, start=st.datetimes(datetime(1970, 1, 1), datetime(2106, 1, 1)))  # noqa: DTZ001
 def test_content_says_what_was_written(seat: str, ticket_type: str, start: datetime) -> None:
     start = start.replace(tzinfo=UTC)
-    content = write_content(Admission(TICKET, SHOWTIME, seat, start, ticket_type), SIGNER)
+    content = write_content(TicketContent(TICKET, SHOWTIME, seat, start, ticket_type), SIGNER)
     said = read_content(content)
     cut = ticket_type if len(ticket_type) <= 18 else ticket_type[:17] + "~"
-    assert said == Admission(TICKET, SHOWTIME, seat, start.replace(microsecond=0), cut)
+    assert said == TicketContent(TICKET, SHOWTIME, seat, start.replace(microsecond=0), cut)
     assert write_content(said._replace(ticket_type=ticket_type), SIGNER) == content
 
 
@@ -82,7 +81,7 @@ def test_a_malformed_code_names_no_seat(code: str) -> None:
 
 
 def issued(seat: str, ticket_type: str) -> str:
-    content = write_content(Admission(TICKET, SHOWTIME, seat, START, ticket_type), SIGNER)
+    content = write_content(TicketContent(TICKET, SHOWTIME, seat, START, ticket_type), SIGNER)
     return encode_base45(content + CURRENT.sign(content))
 
 
@@ -97,8 +96,8 @@ def test_every_code_fits_a_qr_code_of_version_7(
     seat: str, ticket_type: str, identifiers: tuple[UUID, UUID], signer: bytes
 ) -> None:
     """And none begins or ends with a space, which a scanner might cut off, whatever the key and the signature."""
-    admission = Admission(str(identifiers[0]), str(identifiers[1]), seat, START, ticket_type)
-    content = write_content(admission, signer)
+    ticket = TicketContent(str(identifiers[0]), str(identifiers[1]), seat, START, ticket_type)
+    content = write_content(ticket, signer)
     code = encode_base45(content + CURRENT.sign(content))
     assert code == code.strip()
     picture = segno.make_qr(code, error="m", boost_error=False)

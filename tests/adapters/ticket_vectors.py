@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cinema_grpc.adapters.signing_keys import SigningKey
 from cinema_grpc.adapters.ticket_codes import CONTEXT, SignedCodes, decode_base45, encode_base45, key_id
-from cinema_grpc.application.tickets import Admission
+from cinema_grpc.application.tickets import TicketContent
 from tests.adapters.forgeries import signing_key
 
 FILE = Path(__file__).parents[2] / "examples/tickets/vectors.json"
@@ -28,13 +28,13 @@ START = datetime(2026, 5, 1, 19, 0, tzinfo=UTC)
 FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2106, 2, 7, 6, 28, 15, tzinfo=UTC)
 
 ADMISSIONS = (
-    Admission(TICKET, SHOWTIME, "A1", START, "adult"),
-    Admission(OTHER_TICKET, SHOWTIME, "A2", START, "student"),
-    Admission(TICKET, OTHER_SHOWTIME, "Z999", FIRST, "a"),
-    Admission(TICKET, SHOWTIME, "AA12", LAST, "a-1"),
-    Admission(TICKET, SHOWTIME, "AZ200", START, "over-65"),
-    Admission(TICKET, SHOWTIME, "ZZ999", START + timedelta(microseconds=999_999), "family-of-4-or-5-9"),
-    Admission(TICKET, SHOWTIME, "BC7", START, "friend-of-the-cinema-since-1999z"),
+    TicketContent(TICKET, SHOWTIME, "A1", START, "adult"),
+    TicketContent(OTHER_TICKET, SHOWTIME, "A2", START, "student"),
+    TicketContent(TICKET, OTHER_SHOWTIME, "Z999", FIRST, "a"),
+    TicketContent(TICKET, SHOWTIME, "AA12", LAST, "a-1"),
+    TicketContent(TICKET, SHOWTIME, "AZ200", START, "over-65"),
+    TicketContent(TICKET, SHOWTIME, "ZZ999", START + timedelta(microseconds=999_999), "family-of-4-or-5-9"),
+    TicketContent(TICKET, SHOWTIME, "BC7", START, "friend-of-the-cinema-since-1999z"),
 )
 
 
@@ -50,7 +50,7 @@ def vectors() -> dict[str, Any]:
     }
 
 
-def _valid(codes: SignedCodes, said: Admission) -> dict[str, Any]:
+def _valid(codes: SignedCodes, said: TicketContent) -> dict[str, Any]:
     is_cut = len(said.ticket_type) > 18
     return {
         "code": codes.issue(said),

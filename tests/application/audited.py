@@ -128,7 +128,7 @@ async def a_history(app: App) -> None:
     await _at_the_counter(app)
     await _at_the_door(app)
     await _of_other_showtimes(app)
-    await SqlEventStore(app.database).give_positions(1_000)
+    await SqlEventStore(app.database).assign_positions(1_000)
     async with writing(app.database) as connection:
         session = Session.begin(RefreshToken(b"family", b"secret"), "ada", app.clock.now())
         await connection.execute(insert(schema.session).values(**asdict(session)))

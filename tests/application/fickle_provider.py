@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 from cinema_grpc.application.payment_ports import (
     Charge,
+    ChargeOutcome,
     Declined,
-    Outcome,
     OwedRefund,
     ProviderUnavailable,
     RefundState,
@@ -26,10 +26,10 @@ class ForwardingProvider:
     async def prepare(self, charge: Charge, payment_token: str) -> str | Declined:
         return await self.bench.gateway.prepare(charge, self._token(payment_token))
 
-    async def charge(self, charge: Charge, payment_token: str) -> Outcome:
+    async def charge(self, charge: Charge, payment_token: str) -> ChargeOutcome:
         return await self.bench.gateway.charge(charge, self._token(payment_token))
 
-    async def find(self, charge: Charge) -> Outcome | None:
+    async def find(self, charge: Charge) -> ChargeOutcome | None:
         return await self.bench.gateway.find(charge)
 
     async def void(self, charge: Charge) -> bool:
@@ -53,7 +53,7 @@ class FickleProvider(ForwardingProvider):
         self.here = asyncio.Event()
         self.fails_at = ""
 
-    async def charge(self, charge: Charge, payment_token: str) -> Outcome:
+    async def charge(self, charge: Charge, payment_token: str) -> ChargeOutcome:
         key = charge.attempt_id
         stage, gate = self.stage, self.gates.setdefault(key, asyncio.Event())
         if stage == "before":
@@ -67,7 +67,7 @@ class FickleProvider(ForwardingProvider):
             await gate.wait()
         return outcome
 
-    async def find(self, charge: Charge) -> Outcome | None:
+    async def find(self, charge: Charge) -> ChargeOutcome | None:
         return await self._failing("find", super().find(charge))
 
     async def void(self, charge: Charge) -> bool:

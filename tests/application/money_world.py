@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from sqlalchemy import update
 
 from cinema_grpc.adapters.database import schema
-from cinema_grpc.adapters.database.audit import Books, Report, look_over
+from cinema_grpc.adapters.database.audit import Books, Report, report_on
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.event_store import SqlEventStore
 from cinema_grpc.application.idempotency import IdempotentCall
@@ -162,7 +162,7 @@ class World(RuleBasedStateMachine):
 
     def check_books(self) -> None:
         """The audit finds nothing, and its books are the model's, the provider's ledger, and the sales report."""
-        report = self._do(self.look_over())
+        report = self._do(self.report_on())
         wrong = [each for each in report.findings if each.breaches and not each.rule.startswith(TIME_RULES)]
         assert wrong == []
         sold, kept = sold_and_kept(self.held)
@@ -202,11 +202,11 @@ class World(RuleBasedStateMachine):
             (total,) = report.totals or [SalesLine("", each.currency_code)]
             assert (total.gross, total.refunded, total.kept) == (each.charged, each.refunded, each.kept)
 
-    async def look_over(self) -> Report:
+    async def report_on(self) -> Report:
         """Audit the rows, on a connection that keeps its prepared statements."""
-        await SqlEventStore(self.database).give_positions(1_000)
+        await SqlEventStore(self.database).assign_positions(1_000)
         async with self.database.engine.connect() as connection:
-            return await look_over(connection, self.clock.now())
+            return await report_on(connection, self.clock.now())
 
     def moment_before_a_day_begins(self, short_by: timedelta) -> datetime:
         """Return the next moment that comes `short_by` before a business day begins."""

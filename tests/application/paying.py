@@ -10,7 +10,7 @@ from cinema_grpc.adapters.database.payment_store import SqlPaymentStore
 from cinema_grpc.adapters.simulated_payments import SimulatedPayments
 from cinema_grpc.application.box_office.box_office import BoxOffice
 from cinema_grpc.application.idempotency import IdempotentCall
-from cinema_grpc.application.payment_ports import Charge, Outcome, PaymentGateway
+from cinema_grpc.application.payment_ports import Charge, ChargeOutcome, PaymentGateway
 from cinema_grpc.application.payment_saga import PaymentSaga
 from cinema_grpc.application.payments import Payments
 from cinema_grpc.application.refunds import Refunds
@@ -33,7 +33,7 @@ class Provider(SimulatedPayments):
         self.after.set()
         self.arrived, self.made = asyncio.Event(), asyncio.Event()
 
-    async def charge(self, charge: Charge, payment_token: str) -> Outcome:
+    async def charge(self, charge: Charge, payment_token: str) -> ChargeOutcome:
         self.arrived.set()
         await self.before.wait()
         outcome = await super().charge(charge, payment_token)

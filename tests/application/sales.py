@@ -8,7 +8,14 @@ from cinema_grpc.adapters.database.payment_store import SqlPaymentStore
 from cinema_grpc.adapters.simulated_payments import SimulatedPayments
 from cinema_grpc.application.bookings import Bookings
 from cinema_grpc.application.idempotency import IdempotentCall
-from cinema_grpc.application.payment_ports import TAKEN, Charge, Outcome, OwedRefund, ProviderUnavailable, RefundState
+from cinema_grpc.application.payment_ports import (
+    TAKEN,
+    Charge,
+    ChargeOutcome,
+    OwedRefund,
+    ProviderUnavailable,
+    RefundState,
+)
 from cinema_grpc.application.payment_saga import PaymentSaga
 from cinema_grpc.application.payments import Payments
 from cinema_grpc.application.refunds import Refunds
@@ -34,7 +41,7 @@ class Provider(SimulatedPayments):
         self.lost_answers = 0
         self.calls = 0
 
-    async def charge(self, charge: Charge, payment_token: str) -> Outcome:
+    async def charge(self, charge: Charge, payment_token: str) -> ChargeOutcome:
         self.calls += 1
         self.arrived.set()
         await self.open.wait()

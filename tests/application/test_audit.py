@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cinema_grpc.adapters.database.audit import Books, Report, audit, look_over
+from cinema_grpc.adapters.database.audit import Books, Report, audit, report_on
 from cinema_grpc.adapters.database.invariants import invariants
 from tests.application.audit_breaches import BREACHES
 from tests.application.audited import HELD, a_history
@@ -38,7 +38,7 @@ async def report_after(statement: str, connection: AsyncConnection, app: App) ->
     """Audit what a statement makes of the rows, and undo that."""
     savepoint = await connection.begin_nested()
     await connection.exec_driver_sql(statement)
-    report = await look_over(connection, app.clock.now())
+    report = await report_on(connection, app.clock.now())
     await savepoint.rollback()
     return report
 
@@ -87,8 +87,8 @@ async def test_a_hold_that_lapses_while_the_audit_begins(app: App) -> None:
     async with reading(app.database) as connection:
         await connection.exec_driver_sql(f"UPDATE booking SET seat_count = 11 WHERE booking_id = '{HELD}'")
         now = app.clock.now()
-        assert rule in broken(await look_over(connection, now))
-        assert rule not in broken(await look_over(connection, now, now + timedelta(minutes=10)))
+        assert rule in broken(await report_on(connection, now))
+        assert rule not in broken(await report_on(connection, now, now + timedelta(minutes=10)))
 
 
 async def test_a_report_names_each_breach(app: App) -> None:

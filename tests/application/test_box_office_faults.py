@@ -192,7 +192,7 @@ async def test_reads_see_nothing_of_a_batch_that_is_not_committed(app: App) -> N
 
 async def test_bounded_memory(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """Cached showtimes are bounded by their seats, those used last stay, and evicted ones are loaded again."""
-    monkeypatch.setattr(app.cache, "_most_seats", 20)
+    monkeypatch.setattr(app.cache, "_max_seats", 20)
     for showtime_id in ("s1", "s2", "s3"):
         await app.hold("A1", at=showtime_id)
     assert list(app.cache._showtimes) == ["s2", "s3"]

@@ -36,7 +36,7 @@ def cached_showtime(showtime_id: str, seats: int) -> CachedShowtime:
 
 def test_the_showtimes_used_longest_ago_are_evicted() -> None:
     """As soon as all of them together have more seats than the limit."""
-    cache = ShowtimeCache(most_seats=30)
+    cache = ShowtimeCache(max_seats=30)
     for showtime_id in ("s1", "s2", "s3"):
         cache.put(cached_showtime(showtime_id, 10))
     assert cache.get("s1") is not None  # and it is the one used last
@@ -46,7 +46,7 @@ def test_the_showtimes_used_longest_ago_are_evicted() -> None:
 
 
 def test_a_showtime_that_is_put_again_counts_once() -> None:
-    cache = ShowtimeCache(most_seats=20)
+    cache = ShowtimeCache(max_seats=20)
     for _ in range(5):
         cache.put(cached_showtime("s1", 10))
     latest = cached_showtime("s2", 10)
@@ -57,7 +57,7 @@ def test_a_showtime_that_is_put_again_counts_once() -> None:
 
 
 def test_a_dropped_showtime_frees_its_seats() -> None:
-    cache = ShowtimeCache(most_seats=20)
+    cache = ShowtimeCache(max_seats=20)
     cache.put(cached_showtime("s1", 20))
     cache.drop(["s1", "unknown"])
     cache.put(cached_showtime("s2", 20))

@@ -75,7 +75,7 @@ def test_a_steady_stream_gets_exactly_the_limit() -> None:
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """By number, and idle accounts are dropped."""
-    monkeypatch.setattr(change_limit, "MOST_ACCOUNTS", 100)
+    monkeypatch.setattr(change_limit, "MAX_ACCOUNTS", 100)
     clock = FakeMonotonicClock()
     limit = ChangeLimit(2, clock)
     for number in range(1_000):

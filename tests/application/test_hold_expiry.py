@@ -121,7 +121,7 @@ async def test_a_database_that_fails_ends_the_pass(sales: Sales, monkeypatch: py
         await app.hold("A1", at=at)
     app.clock.advance(timedelta(minutes=10))
     monkeypatch.setattr(expiry, "SHOWTIMES_AT_ONCE", 1)
-    monkeypatch.setattr(expiry, "MOST_FAILURES", 2)
+    monkeypatch.setattr(expiry, "MAX_FAILURES", 2)
     with (
         failing(app.database, lambda statement: "seat_claim" in statement),
         pytest.raises(StorageUnavailable),

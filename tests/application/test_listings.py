@@ -170,7 +170,7 @@ async def test_the_cache_is_bounded_by_its_seats(
     app: App, listings: Listings, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seats = len((await listings.seat_map("s1")).seats)
-    monkeypatch.setattr(app.cache, "_most_seats", 2 * seats)
+    monkeypatch.setattr(app.cache, "_max_seats", 2 * seats)
     await listings.seat_map("s2")
     await listings.seat_map("s1")
     assert store.complete == 2

@@ -237,7 +237,7 @@ class Machine(Staff):
                 self.pay_refunds(0, "")
             self.what_there_is_is_what_the_model_knows()
             self.check_books()
-            assert self._do(self.look_over()).breaches == 0
+            assert self._do(self.report_on()).breaches == 0
             online = [each for each in self.held if not each.counter]
             assert sum(self._do(self.provider.bench.net()).values()) == sum(sold_and_kept(online))
         finally:

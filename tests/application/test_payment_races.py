@@ -15,7 +15,7 @@ import pytest
 
 from cinema_grpc.application.errors import PaymentUnavailable, StorageUnavailable
 from cinema_grpc.application.expiry import HoldExpiry
-from cinema_grpc.application.payment_ports import Charge, Outcome
+from cinema_grpc.application.payment_ports import Charge, ChargeOutcome
 from cinema_grpc.domain.booking import Booking, BookingStatus
 from cinema_grpc.domain.booking_errors import PaymentInProgress
 from cinema_grpc.domain.errors import CinemaError
@@ -48,7 +48,7 @@ class GatedProvider(ForwardingProvider):
         self.gates: list[asyncio.Event] = []
         self.all_here = asyncio.Event()
 
-    async def charge(self, charge: Charge, payment_token: str) -> Outcome:
+    async def charge(self, charge: Charge, payment_token: str) -> ChargeOutcome:
         gate = asyncio.Event()
         self.gates.append(gate)
         if len(self.gates) == len(SEATS):

@@ -100,7 +100,7 @@ async def test_commands_whose_callers_have_gone_free_their_places(app: App) -> N
 
 async def test_a_flood_is_refused_and_others_are_not(app: App) -> None:
     """Commands without a place count for their own caller alone."""
-    app.box_office._admission = AdmissionControl(longest_wait=2.5, usual=1.0)
+    app.box_office._admission = AdmissionControl(longest_wait=2.5, typical=1.0)
     order = Order(app)
     flood = [order.ask(f"ada {number}", "ada") for number in range(MANY)]
     await asyncio.sleep(0)

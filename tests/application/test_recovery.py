@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from cinema_grpc.adapters.simulated_payments import FaultProfile
 from cinema_grpc.application import payment_steps
 from cinema_grpc.application.errors import PaymentUnavailable
-from cinema_grpc.application.payment_ports import Charge, ChargeVoided, Outcome, ProviderUnavailable
+from cinema_grpc.application.payment_ports import Charge, ChargeOutcome, ChargeVoided, ProviderUnavailable
 from cinema_grpc.application.payment_saga import PaymentSaga
 from cinema_grpc.application.retry_policy import LONGEST_PAUSE, OVERDUE_AFTER
 from cinema_grpc.domain.booking import BookingStatus
@@ -201,7 +201,7 @@ class TestAProviderThatFails:
             scene.app.clock.advance(GRACE * tries)
         find = scene.provider.find
 
-        async def find_and_fall_silent(charge: Charge) -> Outcome | None:
+        async def find_and_fall_silent(charge: Charge) -> ChargeOutcome | None:
             scene.provider.faults = FaultProfile()
             found = await find(charge)
             scene.provider.faults = FaultProfile(fail_after=1)
@@ -259,7 +259,7 @@ class TestAProviderThatFails:
         scene.app.clock.advance(GRACE)
         asked = []
 
-        async def find(charge: Charge) -> Outcome | None:
+        async def find(charge: Charge) -> ChargeOutcome | None:
             asked.append(charge.attempt_id)
             raise ProviderUnavailable
 

@@ -12,7 +12,7 @@ from cinema_grpc.adapters.database.payment_store import SqlPaymentStore
 from cinema_grpc.application import refunds
 from cinema_grpc.application.payment_ports import RefundState
 from cinema_grpc.application.refunds import Refunds
-from cinema_grpc.application.retry_policy import LONGEST_PAUSE, MAXIMUM_TRIES
+from cinema_grpc.application.retry_policy import LONGEST_PAUSE, MAX_TRIES
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.payment import RefundStatus
 from tests.application.commands import idempotent_call
@@ -93,7 +93,7 @@ async def test_a_refund_that_always_fails_is_given_up_with_an_error(sales: Sales
             sales.app.clock.advance(timedelta(minutes=10))
     assert timedelta(hours=20) < sales.app.clock.now() - start < timedelta(hours=30)
     (row,) = await sales.app.rows("refund")
-    assert (row["status"], row["tries"]) == ("FAILED", MAXIMUM_TRIES + 1)
+    assert (row["status"], row["tries"]) == ("FAILED", MAX_TRIES + 1)
     (error,) = (line for line in logged if line["log_level"] == "error")
     assert (error["refund_id"], error["amount"], error["booking_id"]) == (
         row["refund_id"],

@@ -258,7 +258,7 @@ async def test_showtimes_that_nobody_watches_any_more_are_forgotten(
     app: App, watch: SeatWatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not at once, so that who comes back gets a difference; and only so many are kept."""
-    monkeypatch.setattr(seat_watch, "MOST_UNWATCHED", 2)
+    monkeypatch.setattr(seat_watch, "MAX_UNWATCHED", 2)
     for showtime_id in ("s1", "s2", "s3"):
         async with aclosing(watch.frames(showtime_id, 0)) as stream:
             await anext(stream)

@@ -20,7 +20,7 @@ from cinema_grpc.domain.sign_in import Limit
 from cinema_grpc.transport.security_log import note
 from tests import chance
 
-MOST_APART = 0.05
+MAX_APART = 0.05
 
 
 async def seconds_to_fail(accounts: Accounts, username: str) -> float:
@@ -49,4 +49,4 @@ async def test_an_unknown_username_takes_as_long_as_a_wrong_password(
     hasher.close()
     wrong, unknown = (statistics.median(spent[name]) for name in ("ada", "eve"))
     record_property("figures", f"wrong password {wrong * 1000:.2f} ms, unknown user {unknown * 1000:.2f} ms")
-    assert abs(wrong / unknown - 1) < MOST_APART
+    assert abs(wrong / unknown - 1) < MAX_APART

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from cinema_grpc.adapters.stripe.gateway import StripePayments
 from cinema_grpc.application.idempotency import IdempotentCall
-from cinema_grpc.application.payment_ports import Charge, Outcome
+from cinema_grpc.application.payment_ports import Charge, ChargeOutcome
 from cinema_grpc.domain.booking import Booking, BookingStatus
 from cinema_grpc.domain.booking_errors import (
     BookingNotReserved,
@@ -97,7 +97,7 @@ async def test_a_call_that_another_one_overtakes(
     gateway = StripePayments(KEY, shop.stripe.url)
     find = gateway.find
 
-    async def find_and_be_late(charge: Charge) -> Outcome | None:
+    async def find_and_be_late(charge: Charge) -> ChargeOutcome | None:
         found = await find(charge)
         shop.stripe.account.authenticate(shop.intent)
         shop.app.clock.advance(GRACE if in_time else TEN_MINUTES)

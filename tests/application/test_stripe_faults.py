@@ -9,7 +9,7 @@ import pytest
 
 from cinema_grpc.application import payment_steps, refunds
 from cinema_grpc.application.errors import PaymentUnavailable
-from cinema_grpc.application.payment_ports import Charge, Declined, Outcome
+from cinema_grpc.application.payment_ports import Charge, ChargeOutcome, Declined
 from cinema_grpc.domain.booking import BookingStatus
 from cinema_grpc.domain.booking_errors import HoldExpired, PaymentDeclined, PaymentInProgress
 from cinema_grpc.domain.payment import RefundStatus
@@ -183,11 +183,11 @@ class TestAProcessThatDies:
             await go_on.wait()
             return answer
 
-        async def confirm_late(charge: Charge, payment_token: str) -> Outcome:
+        async def confirm_late(charge: Charge, payment_token: str) -> ChargeOutcome:
             await called_off.wait()
             return await confirm(charge, payment_token)
 
-        async def find_before_it_is_stored(charge: Charge) -> Outcome | None:
+        async def find_before_it_is_stored(charge: Charge) -> ChargeOutcome | None:
             found = await find(charge)
             go_on.set()
             while not [row["provider_id"] for row in await shop.app.rows("payment_attempt") if row["provider_id"]]:  # noqa: ASYNC110

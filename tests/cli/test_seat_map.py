@@ -9,7 +9,7 @@ import pytest
 from cinema_client.cinema.v1 import catalog_pb2, showtime_pb2
 from rich.console import Console, RenderableType
 
-from cinema_grpc.cli.client.seat_map import House, SeatMap, areas
+from cinema_grpc.cli.client.seat_map import Layout, SeatMap, areas
 
 HELD, SOLD, BLOCKED = (
     showtime_pb2.SEAT_STATUS_HELD,
@@ -91,7 +91,7 @@ def draw(
     **options: Any,
 ) -> str:
     """Return a drawing of seats."""
-    return drawn(SeatMap(House(house), statuses, width, changed).draw(), width, **options)
+    return drawn(SeatMap(Layout(house), statuses, width, changed).draw(), width, **options)
 
 
 def test_numbers_of_free_seats() -> None:
@@ -121,7 +121,7 @@ def test_two_thousand_seats_in_80_columns(rows: Mapping[str, Sequence[int]]) -> 
     lines = draw(house, statuses).splitlines()
     assert max(map(len, lines)) <= 80
     seats = re.sub(r"[^#~]", "", "".join(lines))
-    digits = SeatMap(House(house), statuses, 80).digits or 1
+    digits = SeatMap(Layout(house), statuses, 80).digits or 1
     expected = "".join(("#" if status == SOLD else "~") * digits for status in statuses.values())
     assert (len(statuses) >= 1_980, seats) == (True, expected)
 
@@ -162,11 +162,11 @@ def test_changed_seats_are_reversed() -> None:
 
 def test_the_legend() -> None:
     """It has wheelchair spaces where there are some."""
-    legend = drawn(SeatMap(House(STUDIO), taken(), 80).legend())
+    legend = drawn(SeatMap(Layout(STUDIO), taken(), 80).legend())
     assert legend == "12 free   w wheelchair space   c companion seat   ~ held   # sold   x blocked\n"
-    assert drawn(SeatMap(House(STUDIO), taken(), 30).legend(), 200).startswith(". free   1 2 10 and 20, free   w ")
+    assert drawn(SeatMap(Layout(STUDIO), taken(), 30).legend(), 200).startswith(". free   1 2 10 and 20, free   w ")
     plain = auditorium({"A": (5,)})
-    assert drawn(SeatMap(House(plain), all_free(plain), 80).legend()) == "1 free   ~ held   # sold   x blocked\n"
+    assert drawn(SeatMap(Layout(plain), all_free(plain), 80).legend()) == "1 free   ~ held   # sold   x blocked\n"
 
 
 def test_categories() -> None:
@@ -179,7 +179,7 @@ def test_categories() -> None:
     ):
         line = showtime.prices.add(category=category, ticket_type=ticket_type)
         line.price.currency_code, line.price.minor_units = "EUR", amount
-    table = drawn(areas(House(STUDIO), taken(), showtime))
+    table = drawn(areas(Layout(STUDIO), taken(), showtime))
     assert [line.split() for line in table.splitlines()] == [
         ["category", "free", "where", "prices"],
         ["standard", "13", "B,", "C3-C4,", "C6-C11", "adult", "12.50,", "child", "8.00", "EUR"],

@@ -102,7 +102,7 @@ async def test_a_server_that_was_always_silent_is_given_up(
 ) -> None:
     for module in (_watching, _async_client):
         monkeypatch.setattr(module, "LONGEST_SILENCE_SECONDS", 0.5)
-    monkeypatch.setattr(_watching, "MOST_ATTEMPTS", 2)
+    monkeypatch.setattr(_watching, "MAX_ATTEMPTS", 2)
     showtime = await app.showtime()
     proxy.gates["WatchSeats"] = asyncio.Event()
     with pytest.raises(CinemaError, match=r"no frame from the server for 0\.5 s") as raised:

@@ -6,7 +6,7 @@ from cinema_grpc.domain.errors import InvalidRequest
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.pricing import (
     LARGEST_PRICE,
-    MAXIMUM_LINES,
+    MAX_LINES,
     PriceLine,
     PriceList,
     price_violations,
@@ -75,13 +75,13 @@ def test_a_single_price_is_for_every_category(categories: tuple[str, ...]) -> No
         assert (found.price, found.proof) == (EUR, "")
 
 
-@pytest.mark.parametrize("count", [1, MAXIMUM_LINES])
+@pytest.mark.parametrize("count", [1, MAX_LINES])
 def test_the_number_of_lines(count: int) -> None:
     """1 to 200."""
     assert fields(*(line(ticket_type=f"t{number}") for number in range(count))) == []
 
 
-@pytest.mark.parametrize("count", [0, MAXIMUM_LINES + 1])
+@pytest.mark.parametrize("count", [0, MAX_LINES + 1])
 def test_too_few_or_too_many_lines(count: int) -> None:
     assert fields(*(line(ticket_type=f"t{number}") for number in range(count))) == ["prices"]
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cinema_grpc.domain.errors import CinemaError
-from cinema_grpc.domain.seat_changes import MOST_REVISIONS, SeatChanges
+from cinema_grpc.domain.seat_changes import MAX_REVISIONS, SeatChanges
 from cinema_grpc.domain.seating import SeatRow
 from cinema_grpc.domain.showtime import SeatStatus, Showtime
 from cinema_grpc.domain.terms import SeatBlock, SeatBlockKind, SeatGapPolicy
@@ -54,7 +54,7 @@ class Selling:
         if what == "wait":
             self.now += number * MINUTE
         elif what == "look":
-            self.changes.follow(self.showtime, self.revision, f"commit {self.revision}", self.now)
+            self.changes.advance(self.showtime, self.revision, f"commit {self.revision}", self.now)
         else:
             try:
                 self.change(what, seat, number)
@@ -121,7 +121,7 @@ class TestSteps:
         changes = self.followed(showtime)
         before = changes.step
         hold(showtime, "A1", "A2")
-        changes.follow(showtime, 6, "six", NOW)
+        changes.advance(showtime, 6, "six", NOW)
         assert dict(changes.since(before).seats) == {"A1": SeatStatus.HELD, "A2": SeatStatus.HELD}
         assert changes.since(changes.step).seats == ()
 
@@ -129,7 +129,7 @@ class TestSteps:
         showtime = a_showtime()
         changes = self.followed(showtime)
         step = changes.step
-        changes.follow(showtime, 5, "five", NOW + MINUTE)
+        changes.advance(showtime, 5, "five", NOW + MINUTE)
         changes.lapse(NOW + MINUTE)
         assert changes.step == step
 
@@ -150,18 +150,18 @@ class TestSteps:
         changes = self.followed(showtime)
         later = a_showtime()
         hold(later, "A1", "A2")
-        changes.follow(later, 9, "nine, which is lost", NOW)
+        changes.advance(later, 9, "nine, which is lost", NOW)
         step = changes.step
-        changes.follow(showtime, 8, "eight", NOW)
+        changes.advance(showtime, 8, "eight", NOW)
         assert dict(changes.since(step).seats) == {"A1": SeatStatus.AVAILABLE, "A2": SeatStatus.AVAILABLE}
-        changes.follow(showtime, 9, "another nine", NOW)
-        changes.follow(showtime, 10, "ten", NOW)
+        changes.advance(showtime, 9, "another nine", NOW)
+        changes.advance(showtime, 10, "ten", NOW)
         assert [changes.step_at(revision) is None for revision in (5, 8, 9, 10)] == [True, True, True, False]
 
     def test_the_oldest_revisions_are_forgotten(self) -> None:
         showtime = a_showtime()
         changes = self.followed(showtime)
-        for revision in range(6, 6 + MOST_REVISIONS):
-            changes.follow(showtime, revision, str(revision), NOW)
+        for revision in range(6, 6 + MAX_REVISIONS):
+            changes.advance(showtime, revision, str(revision), NOW)
         assert changes.step_at(5) is None
         assert changes.step_at(6) is not None

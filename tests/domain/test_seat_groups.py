@@ -9,7 +9,7 @@ import pytest
 from cinema_grpc.domain.booking_errors import SingleSeatGap
 from cinema_grpc.domain.gap_rule import CustomerView
 from cinema_grpc.domain.seat_groups import Party
-from cinema_grpc.domain.seating import MAXIMUM_COMPANIONS, SeatArea, SeatPlan, SeatRow, WheelchairSpace
+from cinema_grpc.domain.seating import MAX_COMPANIONS, SeatArea, SeatPlan, SeatRow, WheelchairSpace
 from cinema_grpc.domain.showtime import Showtime
 from cinema_grpc.domain.showtime_changes import set_seat_blocks
 from cinema_grpc.domain.terms import SeatGapPolicy
@@ -98,7 +98,7 @@ def test_finds_what_is_legal_among_wheelchair_spaces() -> None:
     """In every row of up to five seats: spaces with and without companion seats, ordinary seats, taken ones."""
     for length in range(1, 6):
         for drawn in rows_of(length, ".xwc"):
-            if "c" not in drawn or ("w" in drawn and drawn.count("c") <= MAXIMUM_COMPANIONS):
+            if "c" not in drawn or ("w" in drawn and drawn.count("c") <= MAX_COMPANIONS):
                 hall = Hall(drawn)
                 for spaces in range(3):
                     check_groups(hall, length, spaces)

@@ -7,7 +7,7 @@ import pytest
 
 pytestmark = pytest.mark.examples
 pytest.importorskip("matplotlib", reason="`make bench` installs Matplotlib")
-MOST_BYTES = 100_000
+MAX_BYTES = 100_000
 
 
 def draw(path: Path, *, slower: float) -> str:
@@ -26,7 +26,7 @@ def test_the_same_run_draws_the_same_small_file(tmp_path: Path) -> None:
     other = draw(tmp_path / "other.svg", slower=0.02)
     assert first == again
     assert first != other
-    assert len(first.encode()) < MOST_BYTES
+    assert len(first.encode()) < MAX_BYTES
 
 
 def test_it_reads_on_any_background(tmp_path: Path) -> None:

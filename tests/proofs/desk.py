@@ -22,7 +22,7 @@ from cinema_grpc.application.box_office.command import Command, Decision
 from cinema_grpc.application.counter import Counter, CounterSale
 from cinema_grpc.application.expiry import HoldExpiry
 from cinema_grpc.application.listings import Listings
-from cinema_grpc.application.payment_ports import Charge, Outcome
+from cinema_grpc.application.payment_ports import Charge, ChargeOutcome
 from cinema_grpc.application.payment_saga import PaymentSaga
 from cinema_grpc.application.payments import Payments
 from cinema_grpc.application.refunds import Refunds
@@ -74,7 +74,7 @@ class SlowProvider(SimulatedPayments):
         super().__init__()
         self._random = random
 
-    async def charge(self, charge: Charge, payment_token: str) -> Outcome:
+    async def charge(self, charge: Charge, payment_token: str) -> ChargeOutcome:
         await turns(self._random)
         return await super().charge(charge, payment_token)
 

@@ -29,7 +29,7 @@ SEATS = [f"{row}{number}" for row in "ABCD" for number in range(1, 101)]
 LONG_SECONDS = 120
 ALLOWED_GROWTH = 8 * MEBIBYTE
 """How much memory may grow over the second half of a run; what is sold is remembered, within bounds."""
-MOST_MEMORY = 512 * MEBIBYTE
+MAX_MEMORY = 512 * MEBIBYTE
 """What a server may have in use while it is overloaded."""
 FEWEST_BUYERS = 1_500
 """More than a server can serve at once, even on a machine that measures slow."""
@@ -116,7 +116,7 @@ async def test_overload(
         assert outcomes["OVERLOADED"] > 0
         assert outcomes["OK"] > 0
         assert seconds < LONG_SECONDS or served > rate / 4  # two seconds of a busy machine say little about rates
-        assert max(watched.samples) < MOST_MEMORY
+        assert max(watched.samples) < MAX_MEMORY
         afterwards: Counter[str] = Counter()
         async with asyncio.timeout(SECONDS_TO_REST):  # a slow machine may still turn some away, and not all for long
             while not afterwards["OK"]:

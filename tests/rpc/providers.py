@@ -3,7 +3,7 @@
 import asyncio
 
 from cinema_grpc.adapters.simulated_payments import SimulatedPayments
-from cinema_grpc.application.payment_ports import Charge, Outcome, OwedRefund, ProviderUnavailable, RefundState
+from cinema_grpc.application.payment_ports import Charge, ChargeOutcome, OwedRefund, ProviderUnavailable, RefundState
 
 
 class Provider(SimulatedPayments):
@@ -26,7 +26,7 @@ class Provider(SimulatedPayments):
         self.charges: list[int] = []
         self.refunds: list[int] = []
 
-    async def charge(self, charge: Charge, payment_token: str) -> Outcome:
+    async def charge(self, charge: Charge, payment_token: str) -> ChargeOutcome:
         self.charges.append(charge.amount.minor_units)
         self.asked.set()
         if payment_token == "tok_slow":

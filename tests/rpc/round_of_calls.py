@@ -266,8 +266,8 @@ class Round:
             server.tasks.recover_payments,
             server.tasks.pay_refunds,
             server.tasks.delete_expired,
-            server.event_feed.sequence,
-            server.event_feed.follow,
+            server.event_feed.sequencer,
+            server.event_feed.position_watch,
             server.tasks.delete_events,
         ):
             await task.stop()

@@ -103,7 +103,7 @@ async def a_world(app: App) -> World:
         app.server.tasks.pay_refunds,
         app.server.tasks.delete_expired,
         app.server.tasks.delete_events,
-        feed.sequence,
+        feed.sequencer,
     ):
         await task.stop()  # so that nothing is written but by calls
     return World(app, likely, [await app.customer(), await app.staff(), await app.service(), ()])

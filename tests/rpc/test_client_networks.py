@@ -68,7 +68,7 @@ class GatedPasswords(Argon2Passwords):
         self.gate.clear()
         self.networks.clear()
         for _ in range(200):
-            self._admission.took(1.0)
+            self._admission.record(1.0)
 
     async def _in_thread(self, network: str, work: Callable[[], T], *, shielded: bool = False) -> T:
         def gated() -> T:

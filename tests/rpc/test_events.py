@@ -291,7 +291,7 @@ async def _drain(stream: Any) -> None:
 async def test_a_new_showtime_is_in_the_next_pass(postgresql_url: str) -> None:
     """As a change by the box office is: the sequencer does not wait for its look at the commits of other processes."""
     async with running(postgresql_url) as app:
-        await app.server.event_feed.sequence.stop()
+        await app.server.event_feed.sequencer.stop()
         await app.movie()
         await app.server.event_feed.run_pass()
         showtime = await app.showtime()

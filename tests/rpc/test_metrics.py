@@ -82,7 +82,7 @@ async def test_connections_that_hang_are_cut_off(url: str, monkeypatch: pytest.M
                 with suppress(OSError):  # one that was cut off
                     connection.sendall(b"GET /metrics HTTP/1.1\r\n")
             assert (await scrape(app.server.metrics_address)).value("cinema_serving") == 1
-            most = before + metrics.MOST_CONNECTIONS + 5  # and some of asyncio's own
+            most = before + metrics.MAX_CONNECTIONS + 5  # and some of asyncio's own
             async with asyncio.timeout(DEADLINE):
                 while threading.active_count() > most:  # noqa: ASYNC110 (those of connections that were closed end)
                     await asyncio.sleep(0.01)

@@ -9,7 +9,7 @@ from cinema.v1 import booking_pb2
 from cinema.v1 import box_office_service_pb2 as pb
 from structlog.testing import capture_logs
 
-from cinema_grpc.adapters.database.audit import look_over
+from cinema_grpc.adapters.database.audit import report_on
 from tests.builders import NOW
 from tests.database import reading
 from tests.rpc.conftest import App, refusal, running
@@ -39,7 +39,7 @@ async def test_the_books(app: App) -> None:
     await app.pass_time(timedelta(hours=30))  # 18 hours before the start: 50%
     await app.cancel(online.booking_id)
     async with reading(app.server.database) as connection:
-        (books,) = (await look_over(connection, app.clock.now())).books
+        (books,) = (await report_on(connection, app.clock.now())).books
     for group in GROUPS:
         found = await report(app, cinema_id=cinema_id, group_by=group, **WEEK)
         (total,) = found.totals
@@ -69,7 +69,7 @@ async def test_a_charge_that_came_too_late(database_url: str) -> None:
         GATEWAY.answer.set()
         assert (await refusal(slow)).reason == "HOLD_EXPIRED"
         async with reading(app.server.database) as connection:
-            (books,) = (await look_over(connection, app.clock.now())).books
+            (books,) = (await report_on(connection, app.clock.now())).books
         found = await report(app, cinema_id=showtime.cinema.cinema_id, **WEEK)
     (line,) = found.lines
     assert (line.key, line.seats_sold, line.seats_cancelled) == ("2026-05-02", 2, 2)

@@ -9,7 +9,7 @@ from cinema.v1 import auth_service_pb2, booking_pb2, box_office_service_pb2, sho
 from structlog.testing import capture_logs
 
 from cinema_grpc.application.errors import StorageUnavailable
-from cinema_grpc.transport.contract import NOTED
+from cinema_grpc.transport.contract import SECURITY_LOGGED
 from tests.faults import failing
 from tests.rpc.conftest import App, new_id, refusal
 from tests.rpc.gates import offline, open_showtime, record, redeem, reverse, sold
@@ -131,7 +131,7 @@ async def test_what_a_call_has_changed_is_noted_though_its_caller_hangs_up(app: 
         ),
         "ShowtimeService/CancelShowtime": (app.cancel_showtime(showtime_id), "showtime cancelled"),
     }
-    assert {f"/cinema.v1.{method}" for method in changes} == NOTED
+    assert {f"/cinema.v1.{method}" for method in changes} == SECURITY_LOGGED
     for call, event in changes.values():
         assert await hang_up(app, "UPDATE showtime", asyncio.create_task(call)) == [event]
 

@@ -7,7 +7,7 @@ import grpc
 import pytest
 
 from cinema_grpc.adapters.simulated_payments import SimulatedPayments
-from cinema_grpc.application.payment_ports import Charge, Outcome
+from cinema_grpc.application.payment_ports import Charge, ChargeOutcome
 from cinema_grpc.server import ServerEnded
 from tests.rpc.conftest import DEADLINE, refusal, running
 
@@ -22,7 +22,7 @@ class HangingProvider(SimulatedPayments):
         super().__init__()
         self.asked = asyncio.Event()
 
-    async def charge(self, charge: Charge, payment_token: str) -> Outcome:
+    async def charge(self, charge: Charge, payment_token: str) -> ChargeOutcome:
         self.asked.set()
         await asyncio.Event().wait()
         return await super().charge(charge, payment_token)

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from structlog.testing import capture_logs
 
 from cinema_grpc.adapters.ticket_codes import CONTEXT, decode_base45, read_content
-from cinema_grpc.application.tickets import Admission
+from cinema_grpc.application.tickets import TicketContent
 from cinema_grpc.config import BadSettings
 from tests.adapters.forgeries import P256, pem, public_pem
 from tests.builders import NOW
@@ -31,7 +31,7 @@ async def published(app: App) -> list[SigningKey]:
     return list((await app.tickets.ListTicketKeys(pb.ListTicketKeysRequest())).keys)
 
 
-def verified(code: str, keys: list[SigningKey]) -> Admission:
+def verified(code: str, keys: list[SigningKey]) -> TicketContent:
     """Return what a code says, verified only with the published keys."""
     data = decode_base45(code)
     content, signature = data[:-64], data[-64:]
@@ -70,8 +70,8 @@ async def test_a_door_verifies_a_code_offline(app: App) -> None:
         await app.sell(showtime.showtime_id, "B7", "B8"),
     ):
         for ticket in booking.tickets:
-            admission = Admission(ticket.ticket_id, showtime.showtime_id, ticket.seat, START, "standard")
-            assert verified(ticket.code, await published(app)) == admission
+            content = TicketContent(ticket.ticket_id, showtime.showtime_id, ticket.seat, START, "standard")
+            assert verified(ticket.code, await published(app)) == content
 
 
 async def test_keys_of_tickets_do_not_sign_tokens(app: App) -> None:
@@ -146,7 +146,7 @@ async def test_a_signed_code_of_no_ticket(app: App) -> None:
     """As one of a ticket whose commit was lost in a failover."""
     showtime_id = (await open_showtime(app)).showtime_id
     codes = app.server._selling.tickets.codes
-    code = codes.issue(Admission(str(uuid4()), showtime_id, "A1", START, "standard"))
+    code = codes.issue(TicketContent(str(uuid4()), showtime_id, "A1", START, "standard"))
     assert (await refusal(redeem(app, showtime_id, code=code))).reason == "TICKET_NOT_FOUND"
 
 

@@ -19,7 +19,7 @@ from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.event_store import SqlEventStore
 from cinema_grpc.adapters.database.postgresql import PARAMETERS
 from cinema_grpc.adapters.database.statements import Query
-from cinema_grpc.application.backlog import MOST_COUNTED, Backlog, Waiting
+from cinema_grpc.application.backlog import MAX_COUNTED, Backlog, Waiting
 from tests.builders import NOW, FakeClock
 from tests.postgresql import libpq_url, make_tables
 
@@ -86,4 +86,4 @@ async def test_commits_whose_events_wait(database_url: str) -> None:
 def test_the_bound() -> None:
     """A reading of a large backlog stays cheap."""
     for query, _ in INDEXES:
-        assert MOST_COUNTED in query.postgresql.constants.values()
+        assert MAX_COUNTED in query.postgresql.constants.values()

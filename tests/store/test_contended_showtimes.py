@@ -148,7 +148,7 @@ async def move(app: App, showtime_id: str = "s1") -> None:
     def change(decision: Decision) -> None:
         update_showtime(decision.showtime, ShowtimeChanges(LATER), decision.slots, TEN_MINUTES, decision.now)
 
-    await app.box_office.execute(Command(showtime_id, change, span=(START, LATER)))
+    await app.box_office.execute(Command(showtime_id, change, slots_within=(START, LATER)))
 
 
 async def read_start(app: App) -> datetime:

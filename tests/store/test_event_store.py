@@ -11,7 +11,7 @@ from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.column_types import to_json
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.event_rows import outbox_row
-from cinema_grpc.adapters.database.event_store import _GIVE_POSITIONS, SqlEventStore
+from cinema_grpc.adapters.database.event_store import _ASSIGN_POSITIONS, SqlEventStore
 from cinema_grpc.adapters.database.sqlite_transaction import STATEMENTS
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.event_ports import EventFilter
@@ -28,7 +28,7 @@ ALL = EventFilter()
 async def database(database_url: str) -> AsyncIterator[Database]:
     database = Database(database_url, FakeClock())
     await furnish(database)
-    await SqlEventStore(database).give_positions(10)
+    await SqlEventStore(database).assign_positions(10)
     yield database
     await database.close()
 
@@ -38,7 +38,7 @@ async def shared(postgresql_url: str) -> AsyncIterator[Database]:
     """A database that replicas share."""
     database = Database(postgresql_url)
     await furnish(database)
-    await SqlEventStore(database).give_positions(10)
+    await SqlEventStore(database).assign_positions(10)
     yield database
     await database.close()
 
@@ -63,7 +63,7 @@ async def test_they_follow_the_decisions_and_the_revisions(shared: Database) -> 
     """Whatever the order in which they were written; the events of a change stay together."""
     store = SqlEventStore(shared)
     await write(shared, (3, "s2", 7, 1), (2, "s3", 4, 2), (2, "s1", 5, 1), (2, "s1", 4, 3))
-    assert [await store.give_positions(2) for _ in range(3)] == [2, 2, 0]
+    assert [await store.assign_positions(2) for _ in range(3)] == [2, 2, 0]
     page = await store.read(ALL, 3, 50)
     assert [(each.showtime_id, each.revision, each.last_of_change) for each in page.events] == [
         ("s1", 4, False),
@@ -85,9 +85,9 @@ async def test_one_process_gives_them(shared: Database) -> None:
     async with writing(shared) as other:
         await other.exec_driver_sql("SELECT 1 FROM event_feed FOR NO KEY UPDATE")
         async with asyncio.timeout(20):
-            assert await store.give_positions(10) is None
+            assert await store.assign_positions(10) is None
             await write(shared, (2, "s1", 2, 1))
-    assert await store.give_positions(10) == 2
+    assert await store.assign_positions(10) == 2
 
 
 async def test_many_processes_at_once(shared: Database) -> None:
@@ -96,14 +96,14 @@ async def test_many_processes_at_once(shared: Database) -> None:
 
     async def give(store: SqlEventStore) -> None:
         for _ in range(10):
-            await store.give_positions(3)
+            await store.assign_positions(3)
 
     async def add(showtime_id: str) -> None:
         for revision in range(1, 11):
             await write(shared, (revision, showtime_id, revision, 2))
 
     await asyncio.gather(*map(give, stores), *map(add, ("s1", "s2", "s3")))
-    while await stores[0].give_positions(10) != 0:
+    while await stores[0].assign_positions(10) != 0:
         pass
     page = await stores[0].read(ALL, 0, 200)
     assert [each.position for each in page.events] == list(range(1, 64))
@@ -121,7 +121,7 @@ async def test_a_page_costs_the_same_however_many_events_there_are(database_url:
     costs = []
     for first in (1, 501):
         await write(database, *((number, "s1", number, 1) for number in range(first, first + 500)))
-        await store.give_positions(1_000)
+        await store.assign_positions(1_000)
         latest = await store.latest_position()
         costs.append(
             [
@@ -137,7 +137,7 @@ async def test_a_page_costs_the_same_however_many_events_there_are(database_url:
 async def test_an_event_is_the_same_on_both_databases(database: Database) -> None:
     """Also one that has no seats and no amount."""
     await write(database, (1, "s1", 1, 1))
-    await SqlEventStore(database).give_positions(10)
+    await SqlEventStore(database).assign_positions(10)
     page = await SqlEventStore(database).read(ALL, 0, 50)
     created, held = page.events[0], page.events[-1]
     assert (created.type, created.time, created.seats, created.amount) == (EventType.SHOWTIME_CREATED, NOW, [], None)
@@ -150,7 +150,9 @@ async def test_the_events_of_a_commit_are_read_once(database: Database) -> None:
     """Not once for each event: a CancelShowtime may have thousands."""
     async with reading(database) as connection:
         if database.driver.shared:
-            plan = await connection.exec_driver_sql(f"EXPLAIN (VERBOSE) {_GIVE_POSITIONS.text.replace(':limit', '9')}")
+            plan = await connection.exec_driver_sql(
+                f"EXPLAIN (VERBOSE) {_ASSIGN_POSITIONS.text.replace(':limit', '9')}"
+            )
             steps = [row[0].strip() for row in plan]
             (sort,) = (number for number, step in enumerate(steps) if step.startswith("->  Sort"))
             assert "commits.revision" in steps[sort + 1]
@@ -168,13 +170,13 @@ class SlowStore(SqlEventStore):
     most = 100
     is_locked = False
 
-    async def give_positions(self, limit: int) -> int | None:
+    async def assign_positions(self, limit: int) -> int | None:
         if self.is_locked:
             return None
         self.asked = limit
         if limit > self.most:
             raise StorageUnavailable
-        return await super().give_positions(limit)
+        return await super().assign_positions(limit)
 
 
 async def test_a_backlog_that_is_too_much_for_one_transaction(shared: Database) -> None:

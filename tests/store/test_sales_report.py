@@ -194,7 +194,7 @@ async def test_windows_of_time(database: Database, window: int) -> None:
 
 
 async def test_more_lines_than_a_response_has_room_for(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sales_report, "MOST_LINES", 1)
+    monkeypatch.setattr(sales_report, "MAX_LINES", 1)
     await sell(database, [booking(1, confirm_time=OPENING)])
     assert len((await report(database)).lines) == 1
     await sell(database, [booking(2, confirm_time=CLOSING)])

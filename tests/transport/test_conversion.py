@@ -25,23 +25,23 @@ from cinema_grpc.domain.terms import SeatGapPolicy
 from cinema_grpc.domain.ticket import Ticket
 from cinema_grpc.transport.parsing import (
     parse_booking_status,
+    parse_duration,
     parse_moment,
     parse_money,
     parse_price_lines,
     parse_seat_gap_policy,
     parse_seat_rows,
-    parse_span,
 )
 from cinema_grpc.transport.rendering import (
     SEAT_STATUSES,
     render_auditorium,
     render_booking,
     render_cinema,
+    render_duration,
     render_moment,
     render_money,
     render_movie,
     render_showtime,
-    render_span,
     render_tokens,
     render_user,
 )
@@ -67,10 +67,10 @@ class TestTimes:
         assert parse_moment(rendered, "t") == moment
 
     @given(st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=3_652_500)))
-    def test_a_span_comes_back_as_it_was(self, span: timedelta) -> None:
-        rendered = render_span(span)
-        assert rendered.ToTimedelta() == span
-        assert parse_span(rendered, "t") == span
+    def test_a_duration_comes_back_as_it_was(self, duration: timedelta) -> None:
+        rendered = render_duration(duration)
+        assert rendered.ToTimedelta() == duration
+        assert parse_duration(rendered, "t") == duration
 
     @pytest.mark.parametrize(("seconds", "nanos"), [(0, -1), (0, 10**9), (-62_135_596_801, 0), (253_402_300_800, 0)])
     def test_an_invalid_timestamp_is_refused(self, seconds: int, nanos: int) -> None:
@@ -83,11 +83,11 @@ class TestTimes:
     )
     def test_an_invalid_duration_is_refused(self, seconds: int, nanos: int) -> None:
         with pytest.raises(InvalidRequest) as raised:
-            parse_span(Duration(seconds=seconds, nanos=nanos), "runtime")
+            parse_duration(Duration(seconds=seconds, nanos=nanos), "runtime")
         assert [each.field for each in raised.value.violations] == ["runtime"]
 
     def test_a_negative_span_is_read(self) -> None:
-        assert parse_span(Duration(seconds=-1, nanos=-500_000_000), "t") == timedelta(seconds=-1.5)
+        assert parse_duration(Duration(seconds=-1, nanos=-500_000_000), "t") == timedelta(seconds=-1.5)
 
 
 class TestEnums:

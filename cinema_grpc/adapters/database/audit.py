@@ -115,11 +115,11 @@ async def audit(database: Database) -> Report:
     async with _snapshot(database) as connection:
         later = await database.now()
         damage = await _damage(connection)
-        report = await look_over(connection, now, later)
+        report = await report_on(connection, now, later)
     return replace(report, findings=damage + report.findings)
 
 
-async def look_over(connection: AsyncConnection, now: datetime, later: datetime | None = None) -> Report:
+async def report_on(connection: AsyncConnection, now: datetime, later: datetime | None = None) -> Report:
     """Return a report on the rows that a transaction sees.
 
     Args:

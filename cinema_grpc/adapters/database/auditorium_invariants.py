@@ -2,7 +2,7 @@
 
 from cinema_grpc.adapters.database.invariant import Invariant, Json
 from cinema_grpc.domain.pricing import STANDARD
-from cinema_grpc.domain.seating import MAXIMUM_SEATS_A_ROW
+from cinema_grpc.domain.seating import MAX_SEATS_A_ROW
 
 # ruff: noqa: S608 (SQL that is put together from texts of this package)
 
@@ -159,7 +159,7 @@ def _with_seats(json: Json) -> str:
     category = json.text("area", 0)
     return f"""
         WITH RECURSIVE number(value) AS (
-            SELECT 1 UNION ALL SELECT value + 1 FROM number WHERE value < {MAXIMUM_SEATS_A_ROW}
+            SELECT 1 UNION ALL SELECT value + 1 FROM number WHERE value < {MAX_SEATS_A_ROW}
         ), each_row AS MATERIALIZED (
             SELECT auditorium.auditorium_id, {json.text("seat_row", 0)} AS label,
                 (SELECT sum({_length(json)}) FROM {json.rows(json.array("seat_row", 1), "part")}) AS seats

@@ -9,12 +9,12 @@ from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.event_store import SqlEventStore
 from cinema_grpc.adapters.database.statements import Query
-from cinema_grpc.application.backlog import MOST_COUNTED, Backlog, Waiting
+from cinema_grpc.application.backlog import MAX_COUNTED, Backlog, Waiting
 
 
 def _waiting(since: ColumnElement[Any], condition: str = "") -> Query:
     """Return the query for how many rows there are, and since when the oldest of them waits."""
-    rows = select(since.label("since")).limit(MOST_COUNTED)
+    rows = select(since.label("since")).limit(MAX_COUNTED)
     found = (rows.where(text(condition)) if condition else rows).subquery("waiting")
     query: Any = select(func.count(), func.min(found.c.since)).select_from(found)
     return Query(query)

@@ -1,8 +1,8 @@
 """The invariants of bookings and their tickets."""
 
 from cinema_grpc.adapters.database.invariant import Invariant, Json
-from cinema_grpc.domain.booking import MAXIMUM_SEATS_A_BOOKING
-from cinema_grpc.domain.counter import MAXIMUM_SEATS_A_SALE
+from cinema_grpc.domain.booking import MAX_SEATS_A_BOOKING
+from cinema_grpc.domain.counter import MAX_SEATS_A_SALE
 
 # ruff: noqa: S608 (SQL that is put together from texts of this package)
 
@@ -31,10 +31,10 @@ def _of_seats(json: Json) -> list[Invariant]:
             """,
         ),
         Invariant(
-            f"a booking has at most {MAXIMUM_SEATS_A_BOOKING} seats, {MAXIMUM_SEATS_A_SALE} at the counter",
+            f"a booking has at most {MAX_SEATS_A_BOOKING} seats, {MAX_SEATS_A_SALE} at the counter",
             f"""
             SELECT booking_id, tender, seats FROM booking WHERE (SELECT count(*) FROM {json.seats}) >
-                CASE WHEN tender IS NULL THEN {MAXIMUM_SEATS_A_BOOKING} ELSE {MAXIMUM_SEATS_A_SALE} END
+                CASE WHEN tender IS NULL THEN {MAX_SEATS_A_BOOKING} ELSE {MAX_SEATS_A_SALE} END
             """,
         ),
         Invariant(

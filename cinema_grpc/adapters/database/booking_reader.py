@@ -26,7 +26,7 @@ from cinema_grpc.adapters.database.terms_rows import read_moves
 from cinema_grpc.application.ports import FoundBooking, Page
 from cinema_grpc.domain.booking import Booking, BookingStatus
 
-MOST_EXAMINED = 1_000
+MAX_EXAMINED = 1_000
 """How many RESERVED bookings of a user a page examines at most, to see whose hold has lapsed.
 
 Few users ever have as many: lapsed holds are soon EXPIRED, and seats on hold are limited. If one has,
@@ -44,7 +44,7 @@ _SHOWTIME_OF = Query(select(_BOOKING.showtime_id).where(_BOOKING.booking_id == b
 class SqlBookingReader:
     """Reads bookings. Fulfils BookingReader."""
 
-    def __init__(self, database: Database, examined: int = MOST_EXAMINED) -> None:
+    def __init__(self, database: Database, examined: int = MAX_EXAMINED) -> None:
         """Set up.
 
         Args:
@@ -72,7 +72,7 @@ class SqlBookingReader:
     ) -> Page[Booking]:
         """Return a user's bookings as they are now, newest first.
 
-        However many bookings the user has, it reads at most `limit` of each status, and examines at most MOST_EXAMINED
+        However many bookings the user has, it reads at most `limit` of each status, and examines at most MAX_EXAMINED
         RESERVED ones: whether their hold has lapsed depends on the time, so no index finds them.
         """
         query = _page(status, of_showtime=bool(showtime_id), after=bool(after))

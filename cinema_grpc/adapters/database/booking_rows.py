@@ -18,6 +18,7 @@ from cinema_grpc.adapters.database.column_types import (
 from cinema_grpc.adapters.database.event_rows import outbox_row
 from cinema_grpc.adapters.database.payment_rows import add_payments, read_attempt, read_refunds
 from cinema_grpc.adapters.database.redemption_rows import add_redemptions, read_redemptions
+from cinema_grpc.adapters.database.statements import NewRow
 from cinema_grpc.adapters.database.terms_rows import add_terms
 from cinema_grpc.application.box_office.store import ShowtimeUpdate
 from cinema_grpc.application.idempotency import IdempotencyKey, StoredResponse
@@ -57,7 +58,6 @@ COLUMNS = [
 """The columns of a booking, in the order in which `read_booking` takes them, and in which `sql/` loads them."""
 
 _STATUSES = {each.value: each for each in BookingStatus}
-_Row = dict[str, Any]
 
 
 def read_booking(row: Sequence[Any]) -> Booking:
@@ -127,9 +127,9 @@ def _read_reliances(text: str) -> tuple[Reliance, ...]:
 
 def rows_of(
     updates: Sequence[ShowtimeUpdate], responses: Sequence[StoredResponse], now: datetime
-) -> Mapping[str, list[_Row]]:
+) -> Mapping[str, list[NewRow]]:
     """Return the rows that a batch writes, by the names in `sql/`; responses are stored as of `now`."""
-    rows: defaultdict[str, list[_Row]] = defaultdict(list)
+    rows: defaultdict[str, list[NewRow]] = defaultdict(list)
     for update in updates:
         _add_showtime(rows, update)
         if update.terms is not None:
@@ -148,7 +148,7 @@ def rows_of(
     return rows
 
 
-def _add_showtime(rows: Mapping[str, list[_Row]], update: ShowtimeUpdate) -> None:
+def _add_showtime(rows: Mapping[str, list[NewRow]], update: ShowtimeUpdate) -> None:
     latest_time = microseconds(update.latest_time)
     revision, commit_id = update.after
     rows["showtimes"].append(
@@ -173,7 +173,7 @@ def _add_showtime(rows: Mapping[str, list[_Row]], update: ShowtimeUpdate) -> Non
         rows["outbox"].append(outbox_row(update.showtime_id, revision, latest_time, update.events))
 
 
-def _add_booking(rows: Mapping[str, list[_Row]], before: Booking | None, after: Booking, revision: int) -> None:
+def _add_booking(rows: Mapping[str, list[NewRow]], before: Booking | None, after: Booking, revision: int) -> None:
     total, sale = after.total_price, after.sale
     reliances = [[each.first, each.last, each.own] for each in after.relied_on]
     changing = {
@@ -210,7 +210,7 @@ def _add_booking(rows: Mapping[str, list[_Row]], before: Booking | None, after: 
     )
 
 
-def _add_claims(rows: Mapping[str, list[_Row]], before: Booking | None, after: Booking) -> None:
+def _add_claims(rows: Mapping[str, list[NewRow]], before: Booking | None, after: Booking) -> None:
     kept = before.labels if before is not None and before.status in SEAT_KEEPING else ()
     keeps = after.labels if after.status in SEAT_KEEPING else ()
     if kept == keeps:
@@ -222,7 +222,7 @@ def _add_claims(rows: Mapping[str, list[_Row]], before: Booking | None, after: B
         )
 
 
-def _add_tickets(rows: Mapping[str, list[_Row]], before: Booking | None, after: Booking) -> None:
+def _add_tickets(rows: Mapping[str, list[NewRow]], before: Booking | None, after: Booking) -> None:
     if after.tickets and (before is None or before.tickets != after.tickets):
         rows["tickets"].extend(
             {"ticket_id": each.ticket_id, "booking_id": after.booking_id, "seat": each.seat, "code": each.code}
@@ -230,7 +230,7 @@ def _add_tickets(rows: Mapping[str, list[_Row]], before: Booking | None, after: 
         )
 
 
-def _response_row(stored: StoredResponse, create_time: int) -> _Row:
+def _response_row(stored: StoredResponse, create_time: int) -> NewRow:
     return {
         **stored.key._asdict(),
         "digest": stored.digest,

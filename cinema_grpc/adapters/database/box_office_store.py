@@ -48,7 +48,7 @@ class SqlBoxOfficeStore:
         return await _read_loaded(row)
 
     async def was_committed(self, update: ShowtimeUpdate) -> bool:
-        """Return whether the commit of an update was kept, and will be, after its answer was lost.
+        """Return whether an update whose commit got no answer is committed, durably.
 
         The server may have come back without its standby, so a commit that is found could still be lost. So this
         transaction is committed too: it has locked a row, so it waits for the standby, as the lost commit did.
@@ -113,16 +113,16 @@ def _parameters(request: LoadRequest) -> dict[str, Any]:
         }
         for showtime_id, version in request.showtimes.items()
     ]
-    spans = [
+    slots_within = [
         {"showtime_id": searchable(each), "after": microseconds(start), "before": microseconds(end)}
-        for each, (start, end) in request.spans.items()
+        for each, (start, end) in request.slots_within.items()
     ]
     return {
         "showtimes": to_json(known),
         "booking_ids": to_json([*map(searchable, request.booking_ids)]),
         "keys": to_json([key._asdict() for key in request.keys]),
         "accounts": to_json(list(request.accounts)),
-        "spans": to_json(spans),
+        "slots_within": to_json(slots_within),
         "unpaid_for": COUNTED_FOR // MICROSECOND,
         "longest_runtime": LONGEST_RUNTIME // MICROSECOND,
     }

@@ -80,7 +80,7 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else moment(value)
 
 
-class Span(TypeDecorator[timedelta]):
+class Duration(TypeDecorator[timedelta]):
     """A duration, stored as microseconds."""
 
     impl = BigInteger

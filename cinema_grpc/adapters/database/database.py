@@ -245,7 +245,7 @@ class Database:
                 self._not_begun.discard(asyncio.current_task())
                 start = time.monotonic()
                 yield
-                self._admission.took(time.monotonic() - start)
+                self._admission.record(time.monotonic() - start)
         finally:
             self._waiting -= 1
 

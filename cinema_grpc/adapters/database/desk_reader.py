@@ -29,7 +29,7 @@ from cinema_grpc.application.desk_ports import CustomerBooking
 from cinema_grpc.application.ports import Page
 from cinema_grpc.domain.booking import BookingStatus
 
-MOST_EXAMINED = 1_000
+MAX_EXAMINED = 1_000
 """How many bookings of a showtime that are not on hold a page examines at most, to find those with a status or a seat.
 
 Those on hold are found by their seats, of which an auditorium has 2,000 at most.
@@ -49,7 +49,7 @@ _BY_TICKET = Query(
 class SqlDeskReader:
     """Reads bookings of any customer. Fulfils DeskReader."""
 
-    def __init__(self, database: Database, examined: int = MOST_EXAMINED) -> None:
+    def __init__(self, database: Database, examined: int = MAX_EXAMINED) -> None:
         """Set up.
 
         Args:
@@ -74,7 +74,7 @@ class SqlDeskReader:
     ) -> Page[CustomerBooking]:
         """Return a showtime's bookings, newest first.
 
-        However many bookings the showtime has, it examines at most MOST_EXAMINED that are not on hold.
+        However many bookings the showtime has, it examines at most MAX_EXAMINED that are not on hold.
         """
         query = _page(status, of_seat=bool(seat), after=bool(after))
         most = self._examined if seat or status else limit

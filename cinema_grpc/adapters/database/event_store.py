@@ -21,15 +21,15 @@ from cinema_grpc.application.event_ports import Event, EventFilter, EventPage
 from cinema_grpc.domain.events import EventType
 from cinema_grpc.domain.money import Money
 
-MOST_EXAMINED = 5_000
+MAX_EXAMINED = 5_000
 """How many events a page examines at most, to find those that a filter asks for."""
 NO_IDENTIFIER = " "
 """Equals no identifier."""
-MAXIMUM_POSITION = 2**63 - 1
+MAX_POSITION = 2**63 - 1
 _TYPES = {each.value: each for each in EventType}
 _FEED, _EVENT = schema.event_feed.c, schema.event.c
 
-_GIVE_POSITIONS = text("""
+_ASSIGN_POSITIONS = text("""
     WITH latest AS (
         SELECT coalesce((SELECT max(position) FROM event), (SELECT trimmed_position FROM event_feed)) AS position
     ), taken AS (
@@ -100,7 +100,7 @@ _PAGE = _page()
 class SqlEventStore:
     """Stores the event feed. Fulfils EventStore."""
 
-    def __init__(self, database: Database, examined: int = MOST_EXAMINED) -> None:
+    def __init__(self, database: Database, examined: int = MAX_EXAMINED) -> None:
         """Set up.
 
         Args:
@@ -110,21 +110,21 @@ class SqlEventStore:
         self._database = database
         self._examined = examined
 
-    async def give_positions(self, limit: int) -> int | None:
+    async def assign_positions(self, limit: int) -> int | None:
         """Assign positions to events of up to `limit` commits; return how many, or None if another process does so."""
         if not self._database.driver.shared:
             return 0  # they have them since they were committed
 
-        def give(connection: Connection) -> int | None:
+        def assign(connection: Connection) -> int | None:
             if not _lock(connection, skip_locked=True):
                 return None
-            return int(connection.execute(_GIVE_POSITIONS, {"limit": limit}).scalar_one())
+            return int(connection.execute(_ASSIGN_POSITIONS, {"limit": limit}).scalar_one())
 
-        return await self._database.transact(give, must_run=True)
+        return await self._database.transact(assign, must_run=True)
 
     async def read(self, wanted: EventFilter, after: int, limit: int) -> EventPage:
         """Return at most `limit` events after a position."""
-        until = min(after + self._examined, MAXIMUM_POSITION)
+        until = min(after + self._examined, MAX_POSITION)
         _, rows = await self._database.read(
             _PAGE,
             after=after,

@@ -33,7 +33,7 @@ LONGEST_OFFSET = timedelta(days=1) + LONGEST_RUNTIME + TIME_BETWEEN_SHOWTIMES
 """How much earlier a showtime may start that overlaps another one, whose start is in an unknown time zone."""
 LONGEST_MOVE = timedelta(days=31)
 """How much earlier a showtime may start now that is recognized by the start that it had before it was moved."""
-MOST_PARAMETERS = 500
+MAX_PARAMETERS = 500
 """How many values a condition has at most."""
 _MOVIE, _CINEMA, _AUDITORIUM, _SHOWTIME = (
     table.c for table in (schema.movie, schema.cinema, schema.auditorium, schema.showtime)
@@ -142,8 +142,8 @@ def _found(
     query = query.order_by(*column.table.primary_key)
     if shared is not None:
         query = locking(query, shared=shared)
-    for first in range(0, len(ordered), MOST_PARAMETERS):
-        rows += connection.execute(query.where(column.in_(ordered[first : first + MOST_PARAMETERS]))).all()
+    for first in range(0, len(ordered), MAX_PARAMETERS):
+        rows += connection.execute(query.where(column.in_(ordered[first : first + MAX_PARAMETERS]))).all()
     return rows
 
 

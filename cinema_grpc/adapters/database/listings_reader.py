@@ -32,9 +32,9 @@ from cinema_grpc.domain.terms import SeatGapPolicy, ShowtimeStatus
 
 CACHED_ENTRIES = 20_000
 """How many showtimes are cached with their names and terms, until these change: some 2 KB each."""
-MOST_READS = 3
+MAX_READS = 3
 """How often a page is read whose showtimes are moved or cancelled meanwhile."""
-PLACES = ("movie_id", "cinema_id", "auditorium_id")
+FILTER_COLUMNS = ("movie_id", "cinema_id", "auditorium_id")
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 _SHOWTIME, _AUDITORIUM, _BOOKING, _BLOCK = schema.showtime.c, schema.auditorium.c, schema.booking.c, schema.seat_block.c
@@ -126,19 +126,19 @@ class SqlListingsReader:
 
     async def _read_page(self, page: _Page) -> tuple[datetime, list[ListedShowtime]]:
         condition = page.condition
-        places = {name: identifier for name in PLACES if (identifier := getattr(condition, name))}
+        filtered = {name: identifier for name in FILTER_COLUMNS if (identifier := getattr(condition, name))}
         first = (condition.start_from or EARLIEST, "")  # no identifier is empty, so all that start then come after it
         start_time, showtime_id = max(page.after or first, first)
-        parameters: dict[str, Any] = {"after_start": microseconds(start_time), "after_id": showtime_id, **places}
+        parameters: dict[str, Any] = {"after_start": microseconds(start_time), "after_id": showtime_id, **filtered}
         if condition.start_until is not None:
             parameters["until"] = microseconds(condition.start_until)
         query = _page_query(
-            frozenset(places),
+            frozenset(filtered),
             from_now=condition.start_from is None,
             until=condition.start_until is not None,
             cancelled=condition.cancelled,
         )
-        for _ in range(MOST_READS):
+        for _ in range(MAX_READS):
             now, rows = await self._database.read(query, limit=page.limit, **parameters)
             current = {showtime_id: self._current(showtime_id, *revisions) for showtime_id, _, _, *revisions in rows}
             missing = [showtime_id for showtime_id, entry in current.items() if entry is None]
@@ -182,7 +182,7 @@ def _has_changed(entry: _Entry | None, terms_revision: int) -> bool:
 
 
 @cache
-def _page_query(places: frozenset[str], *, from_now: bool, until: bool, cancelled: bool) -> Query:
+def _page_query(filtered: frozenset[str], *, from_now: bool, until: bool, cancelled: bool) -> Query:
     """Make the query for a page: identifier, revision, taken seats, and the revisions of terms and catalog.
 
     They are in the order of start and identifier. Each combination of filters has an index of the columns that they
@@ -191,19 +191,19 @@ def _page_query(places: frozenset[str], *, from_now: bool, until: bool, cancelle
     read showtimes of all movies and cinemas.
 
     Args:
-        places: Which of PLACES the filter names.
+        filtered: Which of FILTER_COLUMNS the filter names.
         from_now: Whether the page begins at the present, if `after_start` is earlier.
         until: Whether it ends before `until`.
         cancelled: Whether CANCELLED showtimes are on it. They are few, so that no index leaves them out.
     """
-    fixed: dict[str, Any] = {place: bindparam(place, type_=_SHOWTIME[place].type) for place in sorted(places)}
-    if {"auditorium_id", "cinema_id"} <= places:
+    fixed: dict[str, Any] = {name: bindparam(name, type_=_SHOWTIME[name].type) for name in sorted(filtered)}
+    if {"auditorium_id", "cinema_id"} <= filtered:
         # An auditorium is in one cinema. For another one the subquery is null, and the index has nothing under that.
         named = _AUDITORIUM.auditorium_id == bindparam("auditorium_id")
         of_cinema = select(_AUDITORIUM.auditorium_id).where(named, _AUDITORIUM.cinema_id == bindparam("cinema_id"))
         fixed["auditorium_id"] = of_cinema.scalar_subquery()
         del fixed["cinema_id"]
-    columns, values = [_SHOWTIME[place] for place in fixed], list(fixed.values())
+    columns, values = [_SHOWTIME[name] for name in fixed], list(fixed.values())
     now = bindparam("now", type_=BigInteger)  # the database supplies it, see Query
     start, showtime_id = bindparam("after_start", type_=BigInteger), bindparam("after_id", type_=Text)
     after: list[Any] = [start, showtime_id]

@@ -5,11 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 from cinema_grpc.adapters.database.column_types import from_json, microseconds, moment, to_json
+from cinema_grpc.adapters.database.statements import NewRow
 from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.payment import AttemptStatus, PaymentAttempt, Refund, RefundStatus, Settlement
-
-_Row = dict[str, Any]
 
 
 def read_attempt(text: Any) -> PaymentAttempt:
@@ -42,7 +41,7 @@ def _read_refund(row: Sequence[Any], currency_code: str) -> Refund:
     )
 
 
-def add_payments(rows: Mapping[str, list[_Row]], before: Booking | None, after: Booking) -> None:
+def add_payments(rows: Mapping[str, list[NewRow]], before: Booking | None, after: Booking) -> None:
     """Add the rows that change a booking's attempts and refunds, by their names in `sql/`."""
     _add_attempts(rows, before, after)
     if not after.refunds:
@@ -55,7 +54,7 @@ def add_payments(rows: Mapping[str, list[_Row]], before: Booking | None, after: 
             rows["settled_refunds"].append({"refund_id": refund.refund_id, **_settling(refund)})
 
 
-def _add_attempts(rows: Mapping[str, list[_Row]], before: Booking | None, after: Booking) -> None:
+def _add_attempts(rows: Mapping[str, list[NewRow]], before: Booking | None, after: Booking) -> None:
     older, latest = None if before is None else before.payment, after.payment
     if latest is None or latest == older:
         return
@@ -76,7 +75,7 @@ def _add_attempts(rows: Mapping[str, list[_Row]], before: Booking | None, after:
     )
 
 
-def _changing(attempt: PaymentAttempt) -> _Row:
+def _changing(attempt: PaymentAttempt) -> NewRow:
     return {
         "attempt_id": attempt.attempt_id,
         "status": attempt.status.value,
@@ -86,7 +85,7 @@ def _changing(attempt: PaymentAttempt) -> _Row:
     }
 
 
-def _refund_row(refund: Refund, booking: Booking) -> _Row:
+def _refund_row(refund: Refund, booking: Booking) -> NewRow:
     create_time = microseconds(refund.create_time)
     return {
         "refund_id": refund.refund_id,
@@ -104,7 +103,7 @@ def _refund_row(refund: Refund, booking: Booking) -> _Row:
     }
 
 
-def _settling(refund: Refund) -> _Row:
+def _settling(refund: Refund) -> NewRow:
     by_hand = refund.settlement
     return {
         "status": refund.status.value,

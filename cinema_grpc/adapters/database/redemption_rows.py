@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cinema_grpc.adapters.database.column_types import from_json, microseconds, moment
+from cinema_grpc.adapters.database.statements import NewRow
 from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.ticket import Redemption, RedemptionKind, Reversal
-
-_Row = dict[str, Any]
 
 
 def read_redemptions(text: Any) -> tuple[Redemption, ...]:
@@ -30,7 +29,7 @@ def _read(row: Sequence[Any]) -> Redemption:
     )
 
 
-def add_redemptions(rows: Mapping[str, list[_Row]], before: Booking | None, after: Booking) -> None:
+def add_redemptions(rows: Mapping[str, list[NewRow]], before: Booking | None, after: Booking) -> None:
     """Add the rows that change a booking's redemptions, by their names in `sql/`."""
     known = {} if before is None else {each.redemption_id: each for each in before.redemptions}
     for each in after.redemptions:
@@ -40,7 +39,7 @@ def add_redemptions(rows: Mapping[str, list[_Row]], before: Booking | None, afte
             rows["reversed_redemptions"].append({"redemption_id": each.redemption_id, **_reversing(each)})
 
 
-def _row(redemption: Redemption, booking_id: str) -> _Row:
+def _row(redemption: Redemption, booking_id: str) -> NewRow:
     return {
         "redemption_id": redemption.redemption_id,
         "ticket_id": redemption.ticket_id,
@@ -54,7 +53,7 @@ def _row(redemption: Redemption, booking_id: str) -> _Row:
     }
 
 
-def _reversing(redemption: Redemption) -> _Row:
+def _reversing(redemption: Redemption) -> NewRow:
     undone = redemption.reversal
     return {
         "reverse_time": None if undone is None else microseconds(undone.time),

@@ -16,7 +16,7 @@ from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.payment import Refund, RefundStatus, Settlement
 from cinema_grpc.domain.sale import Sale, Tender
 
-MOST_EXAMINED = 1_000
+MAX_EXAMINED = 1_000
 """How many refunds of a showtime a page examines at most, to find those with a status."""
 
 _REFUND, _BOOKING = schema.refund.c, schema.booking.c
@@ -26,7 +26,7 @@ _BOOKING_OF = Query(select(_REFUND.showtime_id, _REFUND.booking_id).where(_REFUN
 class SqlRefundReader:
     """Reads refunds. Fulfils RefundReader."""
 
-    def __init__(self, database: Database, examined: int = MOST_EXAMINED) -> None:
+    def __init__(self, database: Database, examined: int = MAX_EXAMINED) -> None:
         """Set up.
 
         Args:
@@ -44,7 +44,7 @@ class SqlRefundReader:
     async def page(self, showtime_id: str, status: RefundStatus | None, after: str, limit: int) -> Page[ListedRefund]:
         """Return refunds, newest first.
 
-        With both filters, it examines at most MOST_EXAMINED refunds of the showtime.
+        With both filters, it examines at most MAX_EXAMINED refunds of the showtime.
         """
         of_both = bool(showtime_id and status)
         optional: dict[str, Any] = {"examined": self._examined} if of_both else {}

@@ -1,7 +1,7 @@
 """The invariants of who has the seats of showtimes."""
 
 from cinema_grpc.adapters.database.invariant import KEEPS, Invariant, Json
-from cinema_grpc.domain.unpaid_holds import MAXIMUM_SEATS_ON_HOLD
+from cinema_grpc.domain.unpaid_holds import MAX_SEATS_ON_HOLD
 
 # ruff: noqa: S608 (SQL that is put together from texts of this package)
 
@@ -77,11 +77,11 @@ def _of_counts(json: Json) -> list[Invariant]:
             """,
         ),
         Invariant(
-            f"a customer has at most {MAXIMUM_SEATS_ON_HOLD} seats of a showtime on hold",
+            f"a customer has at most {MAX_SEATS_ON_HOLD} seats of a showtime on hold",
             f"""
             SELECT showtime_id, user_id, sum(seat_count) AS seats FROM booking
             WHERE status = 'RESERVED' AND hold_expire_time > CAST(:later AS BIGINT)
-            GROUP BY showtime_id, user_id HAVING sum(seat_count) > {MAXIMUM_SEATS_ON_HOLD}
+            GROUP BY showtime_id, user_id HAVING sum(seat_count) > {MAX_SEATS_ON_HOLD}
             """,
         ),
     ]

@@ -1,4 +1,4 @@
-"""SQLite: one connection to a file. Each transaction runs in one or two goes on the connection's own thread."""
+"""SQLite: one connection to a file. Each transaction is one or two calls on the connection's thread."""
 
 import asyncio
 import errno
@@ -100,9 +100,9 @@ class SqliteDriver:
     async def read(
         self, reads: Sequence[Read], clock: Clock | None, turn: Callable[[], AbstractAsyncContextManager[None]]
     ) -> Sequence[RowsAt | Exception]:
-        """Run all queries in one go.
+        """Run all queries in one call on the connection's thread.
 
-        They do not wait for the connection, but run between the goes of the box office, none of which ends with
+        They do not wait for the connection, but run between the calls of the box office, none of which ends with
         uncommitted writes.
         """
         if self._connection is None:
@@ -126,7 +126,7 @@ class SqliteDriver:
             finally:
                 driver.rollback()  # without effect after a commit
 
-        return await self._in_one_go(run)
+        return await self._on_thread(run)
 
     @asynccontextmanager
     async def transaction(self, clock: Clock | None) -> AsyncIterator["SqliteTransaction"]:
@@ -163,7 +163,7 @@ class SqliteDriver:
                     driver.execute(statement).close()
             return status.st_dev, status.st_ino
 
-        file = await self._in_one_go(write)
+        file = await self._on_thread(write)
         self._file = self._file or file
         if file != self._file:
             raise FileNotFoundError("the database file was replaced; what is written now would be lost")
@@ -186,7 +186,7 @@ class SqliteDriver:
         """Return the time of this machine."""
         return SystemClock().now()
 
-    async def _in_one_go(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def _on_thread(self, work: Callable[[sqlite3.Connection], T]) -> T:
         async with self.engine.connect() as connection:
             driver = (await connection.get_raw_connection()).driver_connection
             assert isinstance(driver, aiosqlite.Connection)  # noqa: S101 (for mypy)

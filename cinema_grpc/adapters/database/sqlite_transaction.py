@@ -1,4 +1,4 @@
-"""A transaction of the box office on SQLite, in two goes on the connection's thread.
+"""A transaction of the box office on SQLite, in two calls on the connection's thread.
 
 The first begins and loads, the second writes and commits.
 """
@@ -70,7 +70,7 @@ class SqliteTransaction:
 
         def write_and_commit(driver: sqlite3.Connection) -> None:
             if not driver.in_transaction:
-                # SQLite rolls back by itself on some errors, as when a read between the goes meets a broken disk.
+                # SQLite rolls back by itself on some errors, as when a read between the two calls meets a broken disk.
                 raise sqlite3.OperationalError("the transaction was rolled back")
             try:
                 for name in WRITES:
@@ -87,7 +87,7 @@ class SqliteTransaction:
             finally:
                 driver.rollback()  # without effect after a commit; nothing uncommitted stays behind for reads
 
-        self._begun = False  # the go rolls back by itself
+        self._begun = False  # write_and_commit rolls back by itself
         await run_on_thread(self._connection, write_and_commit)
 
     async def _begin_and_run(self, name: str, parameters: Mapping[str, Any]) -> Sequence[Row]:

@@ -12,10 +12,13 @@ import orjson
 from sqlalchemy import Boolean, Dialect, LargeBinary, Select, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from cinema_grpc.adapters.database.column_types import Instant, Span, moment
+from cinema_grpc.adapters.database.column_types import Duration, Instant, moment
 
 Row = Sequence[Any]
+"""A row that was read."""
 Rows = Sequence[Row]
+NewRow = dict[str, Any]
+"""A row to write: values by column."""
 
 _NAME = re.compile(r"^-- name: (\w+)\((.*)\)\n", re.MULTILINE)
 
@@ -64,7 +67,7 @@ class Query:
         self._query = query
         types = [column.type for column in query.selected_columns]
         self._moments = [number for number, each in enumerate(types) if isinstance(each, Instant)]
-        self._spans = [number for number, each in enumerate(types) if isinstance(each, Span)]
+        self._durations = [number for number, each in enumerate(types) if isinstance(each, Duration)]
         self._booleans = [number for number, each in enumerate(types) if isinstance(each, Boolean)]
         self._has_bytes = any(isinstance(each, LargeBinary) for each in types)
         self.timed = "now" in query.compile().params
@@ -78,7 +81,7 @@ class Query:
     def sqlite(self) -> Statement:
         """The statement for SQLite.
 
-        It gives all rows in one text of JSON, since each step of a statement waits for Python's global interpreter
+        It returns all rows in one text of JSON, since each step of a statement waits for Python's global interpreter
         lock. JSON has no bytes.
         """
         query = self._query
@@ -100,7 +103,7 @@ class Query:
         for number in self._moments:
             if values[number] is not None:
                 values[number] = moment(values[number])
-        for number in self._spans:
+        for number in self._durations:
             values[number] = timedelta(microseconds=values[number])
         for number in self._booleans:
             values[number] = bool(values[number])

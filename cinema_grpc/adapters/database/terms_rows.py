@@ -14,9 +14,8 @@ from cinema_grpc.adapters.database.column_types import (
 from cinema_grpc.adapters.database.price_lists import price_list
 from cinema_grpc.adapters.database.price_lists import to_text as prices_to_text
 from cinema_grpc.adapters.database.seat_plans import seat_plan
+from cinema_grpc.adapters.database.statements import NewRow
 from cinema_grpc.domain.terms import Move, SeatBlock, SeatBlockKind, SeatGapPolicy, ShowtimeStatus, Terms
-
-_Row = dict[str, Any]
 
 
 def read_terms(row: Sequence[Any]) -> Terms:
@@ -74,7 +73,7 @@ def _read_block(row: Sequence[Any]) -> SeatBlock:
     )
 
 
-def add_terms(rows: Mapping[str, list[_Row]], before: Terms, after: Terms, revision: int) -> None:
+def add_terms(rows: Mapping[str, list[NewRow]], before: Terms, after: Terms, revision: int) -> None:
     """Add the rows that change a showtime's terms at a revision, by their names in `sql/`."""
     moves = [[microseconds(move.time), microseconds(move.start_time)] for move in after.moves]
     rows["changed_terms"].append(
@@ -108,18 +107,18 @@ def _claims(terms: Terms) -> set[tuple[str, str]]:
     return {(seat, block.block_id) for block in terms.blocks for seat in block.seats}
 
 
-def _claim_rows(claims: set[tuple[str, str]], showtime_id: str) -> list[_Row]:
+def _claim_rows(claims: set[tuple[str, str]], showtime_id: str) -> list[NewRow]:
     return [
         {"showtime_id": showtime_id, "seat": seat, "booking_id": None, "block_id": block_id}
         for seat, block_id in claims
     ]
 
 
-def _seats_of(block: SeatBlock) -> _Row:
+def _seats_of(block: SeatBlock) -> NewRow:
     return {"seats": to_json(block.seats), "seat_count": len(block.seats)}
 
 
-def _block_row(block: SeatBlock, showtime_id: str) -> _Row:
+def _block_row(block: SeatBlock, showtime_id: str) -> NewRow:
     return {
         "block_id": block.block_id,
         "showtime_id": showtime_id,

@@ -17,9 +17,9 @@ from cinema_grpc.application.payment_ports import (
     TAKEN,
     ActionRequired,
     Charge,
+    ChargeOutcome,
     ChargeVoided,
     Declined,
-    Outcome,
     OwedRefund,
     ProviderUnavailable,
     RefundRefused,
@@ -29,7 +29,7 @@ from cinema_grpc.domain.payment import RefundStatus
 
 logger = structlog.get_logger()
 
-MOST_REFUNDS = 100
+MAX_REFUNDS = 100
 """How many refunds of a charge are looked through. Each is for a seat or more, and a booking has at most ten."""
 REFUND_STATUSES = {
     "succeeded": RefundStatus.COMPLETED,
@@ -106,7 +106,7 @@ class StripePayments:
             return Declined()
         return intent.id
 
-    async def charge(self, charge: Charge, _payment_token: str) -> Outcome:
+    async def charge(self, charge: Charge, _payment_token: str) -> ChargeOutcome:
         """Confirm the intent."""
         # Each request has a key of its own: after a failure, Stripe would repeat its answer to the same key.
         try:
@@ -127,7 +127,7 @@ class StripePayments:
             raise ProviderUnavailable(f"the intent is {intent.status}")
         return outcome
 
-    async def find(self, charge: Charge) -> Outcome | None:
+    async def find(self, charge: Charge) -> ChargeOutcome | None:
         """Retrieve the intent. One whose identifier is not stored was never confirmed."""
         return _outcome(await self._retrieve(charge)) if charge.provider_id else None
 
@@ -163,7 +163,7 @@ class StripePayments:
         if refund.provider_id:
             return await self._refunds.retrieve_async(refund.provider_id)
         # Stripe forgets idempotency keys after a day, so a refund whose answer was lost is looked for.
-        query: Any = {"payment_intent": refund.charge_provider_id, "limit": MOST_REFUNDS}
+        query: Any = {"payment_intent": refund.charge_provider_id, "limit": MAX_REFUNDS}
         made = await self._refunds.list_async(query)
         return next((each for each in made.data if _refund_id(each) == refund.refund_id), None)
 
@@ -202,7 +202,7 @@ def _refused(error: stripe.StripeError, charge: Charge) -> Declined:
     return Declined()
 
 
-def _outcome(intent: Any) -> Outcome | None:
+def _outcome(intent: Any) -> ChargeOutcome | None:
     """Return what an intent's status means; None if it has taken no money and was not declined.
 
     Raises:

@@ -5,7 +5,7 @@ Source: https://docs.stripe.com/currencies, of API version 2026-10-28.
 
 from iso4217 import Currency
 
-from cinema_grpc.domain.booking import MAXIMUM_SEATS_A_BOOKING
+from cinema_grpc.domain.booking import MAX_SEATS_A_BOOKING
 from cinema_grpc.domain.errors import FieldViolation
 from cinema_grpc.domain.money import Money
 
@@ -28,7 +28,7 @@ MINIMUM = {
     "RON": 200, "SEK": 300, "SGD": 50, "THB": 1_000, "USD": 50,
 }  # fmt: skip
 """Minimum charges in Stripe's units. For other currencies the minimum depends on the rate to the account's currency."""
-MAXIMUM, MAXIMUM_OF_IDR = 99_999_999, 999_999_999_999
+MAXIMUM, MAX_OF_IDR = 99_999_999, 999_999_999_999
 
 
 def to_stripe(money: Money) -> int:
@@ -66,14 +66,14 @@ def price_violations(field: str, price: Money) -> list[FieldViolation]:
         return [FieldViolation(f"{field}.currency_code", problem)]
     unit = _price_unit(code)
     lowest = _in_minor_units(code, MINIMUM.get(code, 1))
-    highest = from_stripe(code, (MAXIMUM_OF_IDR if code == "IDR" else MAXIMUM) // MAXIMUM_SEATS_A_BOOKING).minor_units
+    highest = from_stripe(code, (MAX_OF_IDR if code == "IDR" else MAXIMUM) // MAX_SEATS_A_BOOKING).minor_units
     amount = price.minor_units
     if amount == 0 or (lowest <= amount <= highest and amount % unit == 0):
         return []
     multiple = f", a multiple of {unit}" if unit > 1 else ""
     problem = (
         f"must be 0, or {max(lowest, unit)} to {highest - highest % unit} in {code}{multiple}, "
-        f"so that Stripe can charge 1 to {MAXIMUM_SEATS_A_BOOKING} seats and refund half"
+        f"so that Stripe can charge 1 to {MAX_SEATS_A_BOOKING} seats and refund half"
     )
     return [FieldViolation(f"{field}.minor_units", problem)]
 

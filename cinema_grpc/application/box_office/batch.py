@@ -52,18 +52,18 @@ def load_request(batch: Batch, cached: Mapping[str, CachedShowtime]) -> LoadRequ
         },
         keys={each.idempotency.key for each in commands if each.idempotency is not None},
         accounts={each.account for each in commands if each.account},
-        spans=spans_of(batch),
+        slots_within=slots_within(batch),
     )
 
 
-def spans_of(batch: Batch) -> dict[str, tuple[datetime, datetime]]:
-    """Return the span of slots that each showtime's commands ask for, taken together."""
+def slots_within(batch: Batch) -> dict[str, tuple[datetime, datetime]]:
+    """Return, by showtime, the time in which its commands need the other slots of its auditorium, taken together."""
     asked = {
-        showtime_id: spans
+        showtime_id: times
         for showtime_id, commands in batch.items()
-        if (spans := [each.command.span for each in commands if each.command.span is not None])
+        if (times := [each.command.slots_within for each in commands if each.command.slots_within is not None])
     }
-    return {each: (min(span[0] for span in spans), max(span[1] for span in spans)) for each, spans in asked.items()}
+    return {each: (min(start for start, _ in times), max(end for _, end in times)) for each, times in asked.items()}
 
 
 def _has(cached: Mapping[str, CachedShowtime], showtime_id: str, booking_id: str) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from cinema_grpc.application.box_office.batch import BatchResult, FaultyCommand, decide, load_request, spans_of
+from cinema_grpc.application.box_office.batch import BatchResult, FaultyCommand, decide, load_request, slots_within
 from cinema_grpc.application.box_office.cache import ShowtimeCache
 from cinema_grpc.application.box_office.command import Batch, Failed, Outcome, QueuedCommand
 from cinema_grpc.application.box_office.store import (
@@ -101,7 +101,9 @@ class BatchRunner:
             try:
                 async with self._store.transaction() as transaction:
                     with self._step("lock"):
-                        skipped = frozenset(await transaction.lock(batch, wait=wait, with_auditorium=spans_of(batch)))
+                        skipped = frozenset(
+                            await transaction.lock(batch, wait=wait, with_auditorium=slots_within(batch))
+                        )
                     locked = {each: some for each, some in batch.items() if each not in skipped}
                     cached = {each: state for each in locked if (state := self._cache.get(each)) is not None}
                     with self._step("load"):

@@ -188,7 +188,7 @@ class BoxOffice:
                     del self._contention[showtime_id]
                 if contended:
                     await self._retry_later(contended)
-                self._admission.took(time.monotonic() - self._batch_start)
+                self._admission.record(time.monotonic() - self._batch_start)
                 self._batch_start = None
 
     def _next_batch(self) -> Batch:

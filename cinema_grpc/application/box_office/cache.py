@@ -11,7 +11,7 @@ from typing import Any
 from cinema_grpc.application.box_office.store import LoadedShowtime, Version
 from cinema_grpc.domain.showtime import Showtime
 
-MOST_SEATS = 200_000
+MAX_SEATS = 200_000
 """How many seats the cached showtimes have in all, at most: about 100 bytes each."""
 
 
@@ -61,8 +61,8 @@ class ShowtimeCache:
         hits, misses: How many look-ups found a showtime so far, and how many did not.
     """
 
-    def __init__(self, most_seats: int = MOST_SEATS) -> None:
-        self._most_seats = most_seats
+    def __init__(self, max_seats: int = MAX_SEATS) -> None:
+        self._max_seats = max_seats
         self._showtimes: OrderedDict[str, CachedShowtime] = OrderedDict()
         self._seats = 0
         self.evictions = 0
@@ -94,7 +94,7 @@ class ShowtimeCache:
         self._remove(cached.showtime_id)
         self._showtimes[cached.showtime_id] = cached
         self._seats += len(cached.showtime.terms.seat_plan)
-        while self._seats > self._most_seats:
+        while self._seats > self._max_seats:
             self.drop([next(iter(self._showtimes))])
 
     def drop(self, showtime_ids: Iterable[str]) -> None:

@@ -35,7 +35,7 @@ class Decision:
     Attributes:
         showtime: The showtime; the change may alter it.
         now: The time of the decision: read after the lock, and never before the showtime's last decision.
-        slots: Of other showtimes in the auditorium, in the span that the command asked for.
+        slots: Of other showtimes in the auditorium, in the time that the command asked for.
     """
 
     __slots__ = ("_held_elsewhere", "_revision", "now", "showtime", "slots")
@@ -56,7 +56,7 @@ class Decision:
 
     @property
     def revision(self) -> int:
-        """The revision that the showtime has once the batch is committed, as far as it is decided."""
+        """The revision after the commit: the next one if this command or an earlier one has changed the showtime."""
         changed = self.showtime.terms_before is not None or bool(self.showtime.changes())
         return self._revision + changed
 
@@ -91,7 +91,7 @@ class Command(Generic[A]):
         caller: The user, for the limit of places in the queue; "" for the server itself.
         booking_id: A booking that the change needs and that may keep no seats.
         account: A user whose holds in other showtimes the change asks for.
-        span: The span of time in which the change asks for the slots of the auditorium.
+        slots_within: The time, from start to end, in which the change needs the other slots of the auditorium.
         idempotency: If set, a stored response is returned instead, and a response is stored.
         priority: How it waits.
     """
@@ -101,7 +101,7 @@ class Command(Generic[A]):
     caller: str = ""
     booking_id: str = ""
     account: str = ""
-    span: tuple[datetime, datetime] | None = None
+    slots_within: tuple[datetime, datetime] | None = None
     idempotency: IdempotentCall | None = None
     priority: Priority = Priority.NORMAL
 

@@ -30,10 +30,10 @@ class Preview:
             ShowtimeNotFound, StorageUnavailable, Overloaded, and what the command raises.
         """
         showtime_id, cached = command.showtime_id, self.cache.get(command.showtime_id)
-        spans = {} if command.span is None else {showtime_id: command.span}
+        slots_within = {} if command.slots_within is None else {showtime_id: command.slots_within}
         known = None if cached is None else cached.version
         booking_ids = {command.booking_id} if command.booking_id else ()
-        loaded = await self.store.load(LoadRequest({showtime_id: known}, booking_ids, spans=spans))
+        loaded = await self.store.load(LoadRequest({showtime_id: known}, booking_ids, slots_within=slots_within))
         found = loaded.showtimes.get(showtime_id)
         if found is None:
             raise ShowtimeNotFound(showtime_id)

@@ -1,9 +1,9 @@
 """The queue of the box office: first come, first served for each showtime, fair over showtimes and over callers.
 
 Showtimes take turns, so a rush on one does not delay the others. Each caller has 16 places in the queue. Further
-commands wait apart: when one of the 16 is taken, the next one gets a place, at the end. The order of the places decides
-who is first for a seat. Room left in a batch goes to callers that have more commands, so a single caller is served as
-fast as many are.
+commands wait in a queue of the caller: when one of the 16 is taken, the next one gets a place, at the end. The order of
+the places decides who is first for a seat. Room left in a batch goes to callers that have more commands, so a single
+caller is served as fast as many are.
 """
 
 from collections import deque

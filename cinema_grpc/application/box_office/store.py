@@ -47,15 +47,15 @@ class LoadRequest:
         booking_ids: Bookings that are needed though they may keep no seats.
         keys: Of stored responses.
         accounts: Users whose holds in all showtimes are needed.
-        spans: By showtime, the span of time in which the slots of its auditorium are needed. A transaction has locked
-            the auditorium, so no other one changes these until it ends.
+        slots_within: By showtime, the time in which the other slots of its auditorium are needed. A transaction has
+            locked the auditorium, so no other one changes these until it ends.
     """
 
     showtimes: Mapping[str, Version | None]
     booking_ids: Collection[str] = ()
     keys: Collection[IdempotencyKey] = ()
     accounts: Collection[str] = ()
-    spans: Mapping[str, tuple[datetime, datetime]] = field(default_factory=dict)
+    slots_within: Mapping[str, tuple[datetime, datetime]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class LoadedShowtime:
         terms: None if those of the cached version still hold.
         bookings: If complete, those that keep seats or ended unpaid within an hour. Else those that changed since.
             And those that were asked for.
-        slots: Of other showtimes in the auditorium, except CANCELLED ones, that overlap the span that was asked for.
+        slots: Of other showtimes in the auditorium, except CANCELLED ones, that overlap the time that was asked for.
     """
 
     version: Version
@@ -171,11 +171,11 @@ class BoxOfficeStore(Protocol):
         ...
 
     async def was_committed(self, update: ShowtimeUpdate) -> bool:
-        """Return whether the commit of an update was kept, and will be, after its answer was lost.
+        """Return whether an update whose commit got no answer is committed, durably.
 
         Raises:
             StorageContention: The showtime is locked; the server may still be at that commit.
-            CommitOutcomeUnknown: It was, but it is not known to be durable yet.
+            CommitOutcomeUnknown: It is committed, but not known to be durable yet.
         """
         ...
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-MOST_LISTED = 1_000_000
+MAX_LISTED = 1_000_000
 DATE_AND_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
 BOOKING_STATUSES = ("reserved", "confirmed", "cancelled", "expired")
 
@@ -97,7 +97,7 @@ def limit(default: int) -> Callable[[F], F]:
     """Add --limit to a command that lists something. ClientCommand lifts the default for JSON."""
     return click.option(
         "--limit",
-        type=click.IntRange(1, MOST_LISTED),
+        type=click.IntRange(1, MAX_LISTED),
         default=default,
         metavar="N",
         help=f"How many to list at most. By default {default}, and all with -o json.",

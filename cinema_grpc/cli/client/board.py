@@ -9,14 +9,14 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from cinema_grpc.cli.client.output import clock
-from cinema_grpc.cli.client.seat_map import MARKS, UNKNOWN, House, SeatMap, areas
+from cinema_grpc.cli.client.seat_map import MARKS, UNKNOWN, Layout, SeatMap, areas
 from cinema_grpc.cli.client.showtimes import heading
 from cinema_grpc.cli.printing import plain
 
 if TYPE_CHECKING:
     from cinema_client import Client
 
-MOST_NAMED = 12
+MAX_NAMED = 12
 """Seats of a change that are named; of more, only the number."""
 
 
@@ -32,14 +32,14 @@ class Board:
 
     Attributes:
         showtime: The showtime.
-        house: Its seats.
+        layout: Its seats.
         statuses: The status of each seat, by label.
         changed: The labels of the seats that the last frame changed.
         news: What the last frames changed, newest first.
     """
 
     showtime: showtime_pb2.Showtime
-    house: House
+    layout: Layout
     statuses: dict[str, int]
     changed: frozenset[str] = frozenset()
     news: list[str] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Board:
     @classmethod
     def of(cls, response: showtime_service_pb2.GetShowtimeResponse, auditorium: catalog_pb2.Auditorium) -> "Board":
         """Return the board of a showtime as it was read."""
-        return cls(response.showtime, House(auditorium), {each.seat: each.status for each in response.seats})
+        return cls(response.showtime, Layout(auditorium), {each.seat: each.status for each in response.seats})
 
     def apply(self, frame: showtime_service_pb2.WatchSeatsResponse) -> str:
         """Take in a frame.
@@ -70,7 +70,7 @@ class Board:
 
     def draw(self, width: int) -> RenderableType:
         """Return the drawing at a width."""
-        seat_map = SeatMap(self.house, self.statuses, width, self.changed)
+        seat_map = SeatMap(self.layout, self.statuses, width, self.changed)
         free = f"{self.showtime.available_seats} of {self.showtime.total_seats} seats are free"
         return Group(
             heading(self.showtime),
@@ -81,7 +81,7 @@ class Board:
             "",
             seat_map.legend(),
             "",
-            areas(self.house, self.statuses, self.showtime),
+            areas(self.layout, self.statuses, self.showtime),
         )
 
     def note(self, text: str) -> None:
@@ -92,4 +92,4 @@ class Board:
 def _names(seats: Sequence[str], status: int) -> str:
     mark = MARKS.get(status, UNKNOWN)
     word = "free" if status == showtime_pb2.SEAT_STATUS_AVAILABLE else mark.name
-    return f"{plain(' '.join(seats)) if len(seats) <= MOST_NAMED else f'{len(seats)} seats'} {word}"
+    return f"{plain(' '.join(seats)) if len(seats) <= MAX_NAMED else f'{len(seats)} seats'} {word}"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # ruff: noqa: PLC0415 (see session.py)
 
-MOST_SHOWTIMES, MOST_MOVIES = 4_000, 200
+MAX_SHOWTIMES, MAX_MOVIES = 4_000, 200
 """How many are read for their titles: in 20 calls, and in 200."""
 
 
@@ -85,7 +85,7 @@ def _titles(
     """Return the titles of movies or showtimes by their identifiers: others stand for themselves."""
     keys = sorted({line.key for line in lines})
     if by == "movie":
-        return _movie_titles(client, keys[:MOST_MOVIES])
+        return _movie_titles(client, keys[:MAX_MOVIES])
     return _showtime_titles(client, cinema, set(keys), first) if by == "showtime" else {}
 
 
@@ -110,7 +110,7 @@ def _showtime_titles(client: "Client", cinema: str, missing: set[str], first: da
         cinema_id=cinema, start_time_from=timestamp(since), include_cancelled=True, page_size=200
     )
     found: dict[str, ShowtimeTitle] = {}
-    for each in islice(client.pages(client.showtimes.ListShowtimes, request), MOST_SHOWTIMES):
+    for each in islice(client.pages(client.showtimes.ListShowtimes, request), MAX_SHOWTIMES):
         if each.showtime_id in missing:
             found[each.showtime_id] = ShowtimeTitle(
                 each.start_time.ToDatetime(UTC), each.auditorium_name, each.movie.title

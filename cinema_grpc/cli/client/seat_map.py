@@ -41,7 +41,7 @@ SPACE, COMPANION = "w", "c"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SeatRow:
     """A row: its label, and the numbers of the seats of each section."""
 
     label: str
@@ -53,7 +53,7 @@ class Row:
         return self.sections[-1].stop - 1
 
 
-class House:
+class Layout:
     """The seats of an auditorium as drawings need them.
 
     Attributes:
@@ -64,7 +64,7 @@ class House:
     """
 
     def __init__(self, auditorium: catalog_pb2.Auditorium) -> None:
-        self.rows = [Row(row.label, _numbers(row.sections)) for row in auditorium.rows]
+        self.rows = [SeatRow(row.label, _numbers(row.sections)) for row in auditorium.rows]
         self.spaces = frozenset(each.seat for each in auditorium.wheelchair_spaces)
         self.companions = frozenset(seat for each in auditorium.wheelchair_spaces for seat in each.companion_seats)
         self._of_row = {row: area.category for area in auditorium.areas for row in area.rows}
@@ -91,13 +91,13 @@ class SeatMap:
     digit of its tens, and a row that is too wide continues on the next line.
 
     Attributes:
-        house: The seats.
+        layout: The seats.
         statuses: The status of each seat, by label.
         width: The columns that there are.
         changed: The labels of seats to draw in reverse.
     """
 
-    house: House
+    layout: Layout
     statuses: Mapping[str, int]
     width: int
     changed: Collection[str] = frozenset()
@@ -105,13 +105,13 @@ class SeatMap:
     @cached_property
     def digits(self) -> int:
         """The digits of the highest seat number if free seats are drawn as numbers, or 0."""
-        digits = len(str(max(row.seats for row in self.house.rows)))
-        widest = max(row.seats * (digits + 1) + GAP * (len(row.sections) - 1) for row in self.house.rows)
+        digits = len(str(max(row.seats for row in self.layout.rows)))
+        widest = max(row.seats * (digits + 1) + GAP * (len(row.sections) - 1) for row in self.layout.rows)
         return digits if widest + 2 * (self._label_width + 1) <= self.width else 0
 
     @property
     def _label_width(self) -> int:
-        return max(len(row.label) for row in self.house.rows)
+        return max(len(row.label) for row in self.layout.rows)
 
     def draw(self) -> Table:
         """Return the drawing: the screen, and the rows with their labels."""
@@ -121,12 +121,12 @@ class SeatMap:
             grid.add_column(justify="center", no_wrap=True)
             grid.add_column(style="bold")
             grid.add_row("", Rule("screen", style="dim"), "")
-            for row in self.house.rows:
+            for row in self.layout.rows:
                 label = plain(row.label)
                 grid.add_row(label, self._cells(row.label, row.sections), label)
             return grid
-        room = self.width - self._label_width - 1 - 2 * (len(str(max(row.seats for row in self.house.rows))) + 1)
-        folded = {row.label: list(_folded(row.sections, max(room, 1))) for row in self.house.rows}
+        room = self.width - self._label_width - 1 - 2 * (len(str(max(row.seats for row in self.layout.rows))) + 1)
+        folded = {row.label: list(_folded(row.sections, max(room, 1))) for row in self.layout.rows}
         is_whole = all(len(lines) == 1 for lines in folded.values())
         grid.add_column(justify="right", style="dim")
         grid.add_column(justify="center" if is_whole else "left", no_wrap=True)
@@ -141,13 +141,13 @@ class SeatMap:
     def legend(self) -> Text:
         """Return what the letters of the drawing mean; of wheelchair spaces only where there are some."""
         free = "12"[: self.digits] or FREE
-        parts = [Text.assemble((free, self.house.style(STANDARD)), " free")]
-        if not self.digits and any(row.seats >= 10 for row in self.house.rows):
-            parts.append(Text.assemble(("1 2", self.house.style(STANDARD)), " 10 and 20, free"))
-        if self.house.spaces:
-            parts.append(Text.assemble((SPACE, self.house.style(STANDARD)), " wheelchair space"))
-        if self.house.companions:
-            parts.append(Text.assemble((COMPANION, self.house.style(STANDARD)), " companion seat"))
+        parts = [Text.assemble((free, self.layout.style(STANDARD)), " free")]
+        if not self.digits and any(row.seats >= 10 for row in self.layout.rows):
+            parts.append(Text.assemble(("1 2", self.layout.style(STANDARD)), " 10 and 20, free"))
+        if self.layout.spaces:
+            parts.append(Text.assemble((SPACE, self.layout.style(STANDARD)), " wheelchair space"))
+        if self.layout.companions:
+            parts.append(Text.assemble((COMPANION, self.layout.style(STANDARD)), " companion seat"))
         parts += [Text.assemble((mark.letter, mark.style), f" {mark.name}") for mark in MARKS.values()]
         return Text("   ").join(parts)
 
@@ -169,31 +169,31 @@ class SeatMap:
             mark = UNKNOWN if status is None else MARKS.get(status, UNKNOWN)
             text = f" {mark.letter * self.digits}" if self.digits else mark.letter
             return text, mark.style + reverse
-        style = self.house.style(self.house.category(row, number)) + reverse
-        special = SPACE if label in self.house.spaces else COMPANION if label in self.house.companions else ""
+        style = self.layout.style(self.layout.category(row, number)) + reverse
+        special = SPACE if label in self.layout.spaces else COMPANION if label in self.layout.companions else ""
         if self.digits:
             return f"{special}{number}".rjust(self.digits + 1), style
         return special or (FREE if number % 10 else str(number // 10 % 10)), style
 
 
-def areas(house: House, statuses: Mapping[str, int], showtime: showtime_pb2.Showtime) -> RenderableType:
+def areas(layout: Layout, statuses: Mapping[str, int], showtime: showtime_pb2.Showtime) -> RenderableType:
     """Return a table of the categories: where they are, how many seats are free, and the prices."""
     list_ = table("category", "free", "where", "prices", right="free")
     for column in list_.columns[:2]:
         column.no_wrap = True
-    for category in house.categories:
+    for category in layout.categories:
         labels = [
             f"{row.label}{number}"
-            for row in house.rows
+            for row in layout.rows
             for number in range(1, row.seats + 1)
-            if house.category(row.label, number) == category
+            if layout.category(row.label, number) == category
         ]
         free = sum(statuses.get(label) == showtime_pb2.SEAT_STATUS_AVAILABLE for label in labels)
         lines = [line for line in showtime.prices if line.category == category]
         currency = f" {lines[0].price.currency_code}" if lines else ""
         prices = ", ".join(f"{line.ticket_type} {money(line.price).removesuffix(currency)}" for line in lines)
-        where = ", ".join(_where(house, category))
-        list_.add_row(Text(plain(category), style=house.style(category)), str(free), where, prices + currency)
+        where = ", ".join(_where(layout, category))
+        list_.add_row(Text(plain(category), style=layout.style(category)), str(free), where, prices + currency)
     return list_
 
 
@@ -223,11 +223,11 @@ def _folded(sections: Sequence[range], room: int) -> Iterator[list[range]]:
     yield line
 
 
-def _where(house: House, category: str) -> Iterator[str]:
+def _where(layout: Layout, category: str) -> Iterator[str]:
     """Yield the rows of a category, and the seats of rows that it shares with others, such as "L-N" and "H1-H4"."""
     whole: list[str] = []
-    for row in house.rows:
-        numbers = [number for number in range(1, row.seats + 1) if house.category(row.label, number) == category]
+    for row in layout.rows:
+        numbers = [number for number in range(1, row.seats + 1) if layout.category(row.label, number) == category]
         if len(numbers) == row.seats:
             whole.append(row.label)
             continue

@@ -15,7 +15,7 @@ from uuid import uuid4
 import click
 from click.core import ParameterSource
 
-from cinema_grpc.cli.client.arguments import MOST_LISTED
+from cinema_grpc.cli.client.arguments import MAX_LISTED
 from cinema_grpc.cli.client.exit_codes import OF_STATUS, ExitCode
 from cinema_grpc.cli.client.servers import DEFAULT, BadInput, Server, TlsFiles, parse_server
 from cinema_grpc.cli.client.texts import check_encoding
@@ -163,7 +163,7 @@ class ClientCommand(click.Command):
         with reported(output):
             check_encoding(ctx.params)
             if output == "json" and ctx.get_parameter_source("limit") is ParameterSource.DEFAULT:
-                ctx.params["limit"] = MOST_LISTED  # a program does not see where a list was cut
+                ctx.params["limit"] = MAX_LISTED  # a program does not see where a list was cut
             session = ctx.params["session"] = session_with(server, files, output)
             with written(session):
                 return super().invoke(ctx)

@@ -13,8 +13,8 @@ from cinema_client._error import CinemaError, read_details
 from cinema_client._methods import METHODS
 from cinema_client._session import Session, Tokens
 
-MOST_ATTEMPTS = 5
-MOST_RENEWALS = 2
+MAX_ATTEMPTS = 5
+MAX_RENEWALS = 2
 """How often a call may find its tokens expired: those that another client got in their place may have, too."""
 FIRST_BACKOFF_SECONDS = 0.05
 LONGEST_BACKOFF_SECONDS = 1.0
@@ -87,11 +87,11 @@ class Attempts:
             CinemaError: The call must not be repeated, or there is no time left to.
         """
         error = typed(failed, self.request_id)
-        if isinstance(error, errors.TokenExpired) and self._tokens is not None and self._renewals < MOST_RENEWALS:
+        if isinstance(error, errors.TokenExpired) and self._tokens is not None and self._renewals < MAX_RENEWALS:
             self._renewals += 1
             return Repeat(refresh=self._tokens)
         delay = self._delay(error)
-        if delay is None or self._attempts >= MOST_ATTEMPTS:
+        if delay is None or self._attempts >= MAX_ATTEMPTS:
             raise error from None
         if self._until is not None and time.monotonic() + delay >= self._until:
             raise error from None

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import grpc
 
-from cinema_client._attempts import MOST_ATTEMPTS, spread
+from cinema_client._attempts import MAX_ATTEMPTS, spread
 from cinema_client._error import CinemaError, Details
 
 logger = logging.getLogger("cinema_client")
@@ -54,7 +54,7 @@ class Resumption:
             CinemaError: The error itself, if another stream would not help, or if none has ever brought a frame.
         """
         self._failures += 1
-        if error.code() in FINAL or (not self._has_received and self._failures >= MOST_ATTEMPTS):
+        if error.code() in FINAL or (not self._has_received and self._failures >= MAX_ATTEMPTS):
             raise error from None
         delay = random.uniform(0.1, 1.0)  # noqa: S311 (spreads clients, guards no secret)
         if error.retry_delay is not None:

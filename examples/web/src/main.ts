@@ -10,7 +10,7 @@ import { explain, labels } from "./explain";
 import { SeatMap } from "./seatmap";
 import { watchSeats } from "./watch";
 
-const MOST_SEATS = 10;
+const MAX_SEATS = 10;
 const REASONS: Partial<Record<SeatOptionReason, string>> = {
   [SeatOptionReason.TOGETHER]: "side by side",
   [SeatOptionReason.SPLIT_IN_TWO]: "in two rows",
@@ -78,7 +78,7 @@ async function listBookings(): Promise<void> {
 function toggle(seat: string): void {
   say("");
   if (chosen.delete(seat)) return show();
-  if (chosen.size === MOST_SEATS) return say(`A booking has at most ${MOST_SEATS} seats.`);
+  if (chosen.size === MAX_SEATS) return say(`A booking has at most ${MAX_SEATS} seats.`);
   chosen.set(seat, ticketTypes(seat)[0]!.ticketType);
   show();
 }
@@ -151,7 +151,7 @@ function addCard(booking: Booking): void {
 
 function offerStranded(stranded: readonly string[]): void {
   map.point(stranded);
-  if (chosen.size + stranded.length > MOST_SEATS) return;
+  if (chosen.size + stranded.length > MAX_SEATS) return;
   const add = create("button", { type: "button" }, `Add ${listed(stranded)}`);
   add.onclick = () => choose(map.inOrder([...chosen.keys(), ...stranded]));
   byId("notice").append(" ", add);
@@ -235,7 +235,7 @@ function listAreas(): void {
 }
 
 async function start(): Promise<void> {
-  for (let size = 1; size <= MOST_SEATS; size++) {
+  for (let size = 1; size <= MAX_SEATS; size++) {
     party.append(create("option", { selected: size === 2 }, `${size}`));
   }
   const { showtimes: listing } = await showtimes.listShowtimes({ startTimeFrom: timestampNow(), pageSize: 200 });

@@ -160,8 +160,8 @@ class TestStaff:
         clerk.text("sell", showtime.showtime_id, "A1", "--tender", "cash")
         first, last = (f"{datetime.now(UTC) + timedelta(days=days):%Y-%m-%d}" for days in (-2, 2))
         by = ("report", showtime.cinema.cinema_id, "--from", first, "--until", last, "--by")
-        monkeypatch.setattr(report, "MOST_SHOWTIMES", 0)
-        monkeypatch.setattr(report, "MOST_MOVIES", 0)
+        monkeypatch.setattr(report, "MAX_SHOWTIMES", 0)
+        monkeypatch.setattr(report, "MAX_MOVIES", 0)
         assert clerk.text(*by, "showtime").splitlines()[3].split()[:2] == [showtime.showtime_id, "EUR"]
         assert clerk.text(*by, "movie").splitlines()[3].split()[:2] == [showtime.movie.movie_id, "EUR"]
 

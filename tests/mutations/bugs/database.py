@@ -134,7 +134,7 @@ MUTATIONS = (
             ),
             Edit(
                 f"{DATABASE}/sqlite_transaction.py",
-                "        self._begun = False  # the go rolls back by itself\n",
+                "        self._begun = False  # write_and_commit rolls back by itself\n",
                 "        def write(driver: sqlite3.Connection) -> None:\n"
                 "            for name in WRITES:\n"
                 "                if name in rows:\n"

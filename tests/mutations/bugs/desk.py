@@ -169,7 +169,7 @@ MUTATIONS = (
     mutation(
         "showtimes are moved in an auditorium that is not locked",
         f"{BATCHES}/batch_runner.py",
-        "transaction.lock(batch, wait=wait, with_auditorium=spans_of(batch))",
+        "transaction.lock(batch, wait=wait, with_auditorium=slots_within(batch))",
         "transaction.lock(batch, wait=wait)",
         "tests/application/test_scheduling.py::test_neighbours_that_are_moved_at_two_processes_at_once",
     ),

@@ -91,8 +91,8 @@ MUTATIONS = (
     mutation(
         "a refund is given up before Stripe forgets the error that it repeats",
         f"{APPLICATION}/retry_policy.py",
-        "MAXIMUM_TRIES = 36",
-        "MAXIMUM_TRIES = 32",
+        "MAX_TRIES = 36",
+        "MAX_TRIES = 32",
         "tests/application/test_stripe_faults.py::test_a_refund_is_paid_after_an_error_that_stripe_repeats_for_a_day",
     ),
     mutation(

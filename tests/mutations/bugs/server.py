@@ -54,17 +54,17 @@ MUTATIONS = (
     ),
     mutation(
         "the client that came first keeps all calls",
-        f"{TRANSPORT}/admission.py",
+        f"{TRANSPORT}/call_budgets.py",
         "if not self._make_way(client, held):",
         "if True:",
-        "tests/transport/test_admission.py",
+        "tests/transport/test_call_budgets.py",
     ),
     mutation(
         "one network may hold all calls",
-        f"{TRANSPORT}/admission.py",
+        f"{TRANSPORT}/call_budgets.py",
         "if free <= 0 or held > free:",
         "if free <= 0:",
-        "tests/transport/test_admission.py::TestBudget::test_a_network_may_have_as_many_as_are_free",
+        "tests/transport/test_call_budgets.py::TestBudget::test_a_network_may_have_as_many_as_are_free",
     ),
     mutation(
         "a fault in a sweep of open calls ends the sweeps",
@@ -97,7 +97,7 @@ MUTATIONS = (
     mutation(
         "the error for a malformed request leaves out what the method itself would refuse",
         f"{TRANSPORT}/server.py",
-        "method_traits(limits.largest_page_bytes, further)",
+        "method_traits(limits.largest_page_bytes, checks)",
         "method_traits(limits.largest_page_bytes)",
         "tests/rpc/test_malformed.py::test_every_bad_field_is_named",
     ),
@@ -191,7 +191,7 @@ MUTATIONS = (
     mutation(
         "staff who hang up leave no trace of what they changed",
         f"{TRANSPORT}/contract.py",
-        "                goes_on=name in NOTED,\n",
+        "                shielded=name in SECURITY_LOGGED,\n",
         "",
         "tests/rpc/test_staff_log.py::test_what_a_call_has_changed_is_noted_though_its_caller_hangs_up",
     ),
@@ -205,7 +205,7 @@ MUTATIONS = (
     mutation(
         "each seat that is missing has a detail with the whole list",
         "cinema_grpc/transport/errors.py",
-        '        names = subject.split(",")[:MOST_RESOURCES] if',
+        '        names = subject.split(",")[:MAX_RESOURCES] if',
         '        names = subject.split(",") if',
         "tests/transport/test_errors.py::test_thousands_of_missing_seats_have_few_details",
     ),

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-MOST_STEPS = 200_000
+MAX_STEPS = 200_000
 """After how many steps a run counts as endless."""
 
 
@@ -74,8 +74,8 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
 
     def _step(self) -> None:
         self.steps += 1
-        if self.steps > MOST_STEPS:
-            raise TimeoutError(f"no end after {MOST_STEPS} steps")
+        if self.steps > MAX_STEPS:
+            raise TimeoutError(f"no end after {MAX_STEPS} steps")
         if not self._ready:
             self._pass_time()
         place = self._chance.randrange(len(self._ready))

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from cinema_grpc.application.payment_ports import (
     TAKEN,
+    ChargeOutcome,
     ChargeVoided,
     Declined,
-    Outcome,
     OwedRefund,
     ProviderUnavailable,
     RefundState,
@@ -18,7 +18,7 @@ from cinema_grpc.domain.payment import RefundStatus
 from tests.proofs.simulation.loop import OWNER
 
 DECLINED = "declined"
-OUTCOMES: dict[str, Outcome] = {"taken": TAKEN, "declined": Declined()}
+OUTCOMES: dict[str, ChargeOutcome] = {"taken": TAKEN, "declined": Declined()}
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Provider:
         """Do nothing."""
         return ""
 
-    async def charge(self, charge: PortCharge, payment_token: str) -> Outcome:
+    async def charge(self, charge: PortCharge, payment_token: str) -> ChargeOutcome:
         """Take money; the charge may arrive long after its caller has given up."""
         late = self._chance.choice([1.0, 20.0, 100.0]) if self._fails() else 0.0
         if late:
@@ -71,7 +71,7 @@ class Provider:
         state = "declined" if payment_token == DECLINED else "taken"
         return self.charges.setdefault(charge.attempt_id, Charge(state, charge.amount.minor_units))
 
-    async def find(self, charge: PortCharge) -> Outcome | None:
+    async def find(self, charge: PortCharge) -> ChargeOutcome | None:
         """Return how a charge stands."""
         await self._reach()
         found = self.charges.get(charge.attempt_id)

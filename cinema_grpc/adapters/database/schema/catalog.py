@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, Table, UniqueConstraint
 
-from cinema_grpc.adapters.database.column_types import ExactText, Instant, Span
+from cinema_grpc.adapters.database.column_types import Duration, ExactText, Instant
 from cinema_grpc.adapters.database.schema.base import metadata
 
 movie = Table(
@@ -10,7 +10,7 @@ movie = Table(
     metadata,
     Column("movie_id", ExactText, primary_key=True),
     Column("title", ExactText, nullable=False),
-    Column("runtime", Span, nullable=False),
+    Column("runtime", Duration, nullable=False),
     Column("rating", ExactText, nullable=False),
     Column("synopsis", ExactText, nullable=False),
     Column("create_time", Instant, nullable=False),

@@ -5,7 +5,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Integer, Table
 from cinema_grpc.adapters.database.column_types import ExactText, Instant
 from cinema_grpc.adapters.database.schema.base import metadata
 
-# One row. Whatever gives or trims positions locks it.
+# One row. Whatever assigns or trims positions locks it.
 event_feed = Table(
     "event_feed",
     metadata,
@@ -13,7 +13,7 @@ event_feed = Table(
     Column("trimmed_position", BigInteger, nullable=False),  # of the newest event that was deleted; 0 for none
 )
 
-# What commits did to showtimes, until the sequencer gives it positions. Writers insert here and wait for nothing.
+# What commits did to showtimes, until the sequencer assigns positions. Writers insert here and wait for nothing.
 # SQLite, with one writer, assigns positions at once and leaves it empty.
 event_outbox = Table(
     "event_outbox",

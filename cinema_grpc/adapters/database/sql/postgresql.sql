@@ -33,7 +33,7 @@ WHERE showtime.showtime_id = ANY (ARRAY(SELECT json_array_elements_text($1::json
 SELECT showtime.showtime_id FROM showtime
 WHERE showtime.showtime_id = ANY (ARRAY(SELECT json_array_elements_text($1::json)));
 
--- name: load(showtimes, booking_ids, keys, accounts, now, unpaid_for, spans, longest_runtime)
+-- name: load(showtimes, booking_ids, keys, accounts, now, unpaid_for, slots_within, longest_runtime)
 -- What a batch decides on, and what a seat map shows. `showtimes` names the cached version of each, if there is one:
 -- of a version that the stored one descends from, only the changes since are read.
 -- "OFFSET 0" keeps each lateral subquery apart, so that an index finds its rows. As a join, a plan that was made while a
@@ -128,14 +128,14 @@ SELECT
     ) AS holds,
     (
         SELECT json_agg(json_build_array(wanted.showtime_id, other.showtime_id, other.start_time, other.end_time))
-        FROM json_to_recordset($7::json) AS span (showtime_id text, after bigint, before bigint)
-        CROSS JOIN LATERAL (SELECT * FROM wanted WHERE wanted.showtime_id = span.showtime_id OFFSET 0) AS wanted
+        FROM json_to_recordset($7::json) AS needed (showtime_id text, after bigint, before bigint)
+        CROSS JOIN LATERAL (SELECT * FROM wanted WHERE wanted.showtime_id = needed.showtime_id OFFSET 0) AS wanted
         CROSS JOIN LATERAL (
             SELECT * FROM showtime
             WHERE showtime.auditorium_id = wanted.auditorium_id
-                AND showtime.start_time > span.after - $8::bigint AND showtime.start_time < span.before OFFSET 0
+                AND showtime.start_time > needed.after - $8::bigint AND showtime.start_time < needed.before OFFSET 0
         ) AS other
-        WHERE other.showtime_id <> wanted.showtime_id AND other.status = 'SCHEDULED' AND other.end_time > span.after
+        WHERE other.showtime_id <> wanted.showtime_id AND other.status = 'SCHEDULED' AND other.end_time > needed.after
     ) AS slots;
 
 -- name: release(released_claims, changed_attempts, dropped_blocks, changed_blocks, changed_terms, reversed_redemptions)

@@ -1,7 +1,7 @@
 -- The box office's statements for SQLite. `statements.py` reads this file; the names in parentheses are the parameters.
--- Each row that is read waits for Python's global interpreter lock, so `load` gives all of them in one row of JSON.
+-- Each row that is read waits for Python's global interpreter lock, so `load` returns all of them in one row of JSON.
 
--- name: load(showtimes, booking_ids, keys, accounts, spans, now, unpaid_for, longest_runtime)
+-- name: load(showtimes, booking_ids, keys, accounts, slots_within, now, unpaid_for, longest_runtime)
 -- What a batch decides on, and what a seat map shows. `showtimes` names the cached version of each, if there is one.
 -- There are no replicas: what another process could have changed is read whole.
 WITH wanted AS (
@@ -63,13 +63,13 @@ SELECT
     ) AS holds,
     (
         SELECT json_group_array(json_array(wanted.showtime_id, other.showtime_id, other.start_time, other.end_time))
-        FROM json_each(:spans) AS span
-        CROSS JOIN wanted ON wanted.showtime_id = json_extract(span.value, '$.showtime_id')
+        FROM json_each(:slots_within) AS needed
+        CROSS JOIN wanted ON wanted.showtime_id = json_extract(needed.value, '$.showtime_id')
         CROSS JOIN showtime AS other ON other.auditorium_id = wanted.auditorium_id
-            AND other.start_time > json_extract(span.value, '$.after') - :longest_runtime
-            AND other.start_time < json_extract(span.value, '$.before')
+            AND other.start_time > json_extract(needed.value, '$.after') - :longest_runtime
+            AND other.start_time < json_extract(needed.value, '$.before')
         WHERE other.showtime_id <> wanted.showtime_id AND other.status = 'SCHEDULED'
-            AND other.end_time > json_extract(span.value, '$.after')
+            AND other.end_time > json_extract(needed.value, '$.after')
     ) AS slots;
 
 -- name: find_commit(showtime_id, revision)
@@ -215,8 +215,8 @@ SELECT :redemption_id, :ticket_id, :booking_id, :gate, :redeem_time, :redeemed_b
 FROM json_each(?1) AS new;
 
 -- name: add_events(outbox)
--- Gives positions at once: there is no other writer. Without "MATERIALIZED", a row of the outbox would be parsed again for
--- each of its events.
+-- Assigns positions at once: there is no other writer. Without "MATERIALIZED", a row of the outbox would be parsed again
+-- for each of its events.
 WITH change AS MATERIALIZED (
     SELECT key AS number, json_extract(value, '$.showtime_id') AS showtime_id,
         json_extract(value, '$.revision') AS revision, json_extract(value, '$.decide_time') AS decide_time,

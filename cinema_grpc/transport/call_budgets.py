@@ -1,4 +1,4 @@
-"""Admission control: shares of calls and of memory among clients, so that none can keep the others out.
+"""Budgets: shares of calls and of memory among clients, so that none can keep the others out.
 
 A client is a connection. A client network is all connections from one IPv4 address or one IPv6 /64.
 """

@@ -24,7 +24,7 @@ from cinema_grpc.domain.errors import FieldViolation, InvalidRequest, violations
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.seating import SeatPlan
 from cinema_grpc.transport.call import principal
-from cinema_grpc.transport.catalog_servicer import MOVIE_FIELDS, PLACE_FIELDS
+from cinema_grpc.transport.catalog_servicer import MOVIE_FIELDS, NAMED_FIELDS
 from cinema_grpc.transport.desk_messages import search_violations
 from cinema_grpc.transport.door_messages import offline_violations
 from cinema_grpc.transport.parsing import (
@@ -39,10 +39,10 @@ from cinema_grpc.transport.parsing import (
 from cinema_grpc.transport.seat_options import parse_party
 from cinema_grpc.transport.selections import claim_violations, parse_optional_selection
 from cinema_grpc.transport.showtime_messages import CHANGEABLE, seat_block_violations
-from cinema_grpc.transport.validation import Further
+from cinema_grpc.transport.validation import DomainCheck
 
 
-def further_checks(accounts: Accounts, catalog: Catalog) -> Mapping[str, Further]:
+def domain_checks(accounts: Accounts, catalog: Catalog) -> Mapping[str, DomainCheck]:
     """Return, by full name of the method, the checks of the domain that a method makes by itself for other requests."""
 
     async def schedule_violations(request: Any, price: Money | None, fields: Collection[str]) -> list[FieldViolation]:
@@ -68,8 +68,8 @@ def further_checks(accounts: Accounts, catalog: Catalog) -> Mapping[str, Further
         "/cinema.v1.CatalogService/CreateCinema": lambda request: time_zone_violations(request.time_zone),
         "/cinema.v1.CatalogService/CreateAuditorium": _auditorium_violations,
         "/cinema.v1.CatalogService/UpdateMovie": partial(_change_violations, MOVIE_FIELDS),
-        "/cinema.v1.CatalogService/UpdateCinema": partial(_change_violations, PLACE_FIELDS),
-        "/cinema.v1.CatalogService/UpdateAuditorium": partial(_change_violations, PLACE_FIELDS),
+        "/cinema.v1.CatalogService/UpdateCinema": partial(_change_violations, NAMED_FIELDS),
+        "/cinema.v1.CatalogService/UpdateAuditorium": partial(_change_violations, NAMED_FIELDS),
         "/cinema.v1.ShowtimeService/CreateShowtime": lambda request: schedule_violations(
             request, parse_price(request), CHANGEABLE
         ),

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from cinema_grpc.transport.admission import Budget, ResponseMemory
 from cinema_grpc.transport.call import Call, client_of
+from cinema_grpc.transport.call_budgets import Budget, ResponseMemory
 from cinema_grpc.transport.errors import TooManyCalls
 
 
