@@ -103,7 +103,7 @@ def build_selling(
     store, cache = SqlBoxOfficeStore(database), ShowtimeCache()
     box_office = BoxOffice(store, cache, driver.waiting_tasks, longest_wait, instruments.tracing)
     listings = Listings(SqlListingsReader(database), store, cache, None if driver.shared else database.clock)
-    seat_watch = SeatWatch(listings, cache, encode_frame, database.clock, store if driver.shared else None)
+    seat_watch = SeatWatch(listings, cache, encode_frame, database.clock, store.versions if driver.shared else None)
 
     payment_store, gateway, problems = SqlPaymentStore(database), provider.gateway, instruments.problems
     issuer = TicketIssuer(tickets.codes)

@@ -13,9 +13,8 @@ Frames are sent at a bounded rate, so that many watchers leave time to sell. A r
 import asyncio
 import math
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
 
 from cinema_grpc.application.background import BackgroundTask
 from cinema_grpc.application.box_office.cache import CachedShowtime, ShowtimeCache
@@ -44,16 +43,9 @@ LONGEST_SILENCE = 10.0
 TIMER_MARGIN = timedelta(milliseconds=1)
 
 
-class VersionReader(Protocol):
-    """Reads the versions of showtimes."""
-
-    async def versions(self, showtime_ids: Collection[str]) -> tuple[datetime | None, Mapping[str, Version]]:
-        """Return the time, and the stored versions of showtimes; None for the time if there are none of these.
-
-        Raises:
-            StorageUnavailable.
-        """
-        ...
+ReadVersions = Callable[[Collection[str]], Awaitable[tuple[datetime | None, Mapping[str, Version]]]]
+"""Returns the time, and the stored versions of showtimes; None for the time if there are none of these. It may raise
+StorageUnavailable."""
 
 
 class SeatWatch:
@@ -69,7 +61,7 @@ class SeatWatch:
         cache: ShowtimeCache,
         encode: Callable[[SeatFrame], bytes],
         clock: Clock | None = None,
-        versions: VersionReader | None = None,
+        read_versions: ReadVersions | None = None,
     ) -> None:
         """Set up.
 
@@ -78,13 +70,13 @@ class SeatWatch:
             cache: The cache of the box office.
             encode: Serializes a frame.
             clock: The clock that decides; None: the database's, whose time is read with each version.
-            versions: Reads what other processes have committed; None if there are none.
+            read_versions: Reads what other processes have committed; None if there are none.
         """
         self._listings = listings
         self._cache = cache
         self._encode = encode
         self._clock = clock
-        self._versions = versions
+        self._read_versions = read_versions
         self._watched: dict[str, WatchedShowtime] = {}
         self._unwatched: OrderedDict[str, float] = OrderedDict()
         self._pace = WakePace(FRAMES_A_SECOND)
@@ -93,7 +85,7 @@ class SeatWatch:
         self._query_time = math.inf  # of the latest answer; infinite before the first, and without other processes
         self._reload_task = BackgroundTask("seat reloads", self.reload, SECONDS_BETWEEN_PASSES)
         self.tasks = [BackgroundTask("seat watch", self.run_pass, SECONDS_BETWEEN_PASSES), self._reload_task]
-        if versions is not None:
+        if read_versions is not None:
             self.tasks.append(BackgroundTask("seat revisions", self.look_for_commits, SECONDS_BETWEEN_QUERIES))
 
     @property
@@ -172,14 +164,14 @@ class SeatWatch:
         Raises:
             StorageUnavailable, Overloaded.
         """
-        if self._versions is None:
+        if self._read_versions is None:
             return
         loop = asyncio.get_running_loop()
         if not self._watched:
             self._query_time = loop.time()
             return
         asked = [*self._watched]
-        now, versions = await self._versions.versions(asked)
+        now, versions = await self._read_versions(asked)
         self._query_time = loop.time()
         if now is not None:
             self._note_time(now)
@@ -200,10 +192,12 @@ class SeatWatch:
             raise StorageUnavailable
 
     async def _join(self, showtime_id: str) -> WatchedShowtime:
+        before = self._cache.get(showtime_id)
         now, cached = await self._listings.current(showtime_id)
         self._note_time(now)
-        newer = self._cache.get(showtime_id)  # a commit of this process may have come since
-        if newer is not None and newer.version.revision > cached.version.revision:
+        newer = self._cache.get(showtime_id)
+        # A commit of this process may have come since. What was cached before may be older, or lost in a failover.
+        if newer is not None and newer is not before and newer.version.revision > cached.version.revision:
             cached = newer
         watched = self._watched.get(showtime_id)
         if watched is None:
@@ -228,6 +222,7 @@ class SeatWatch:
 
     async def _reload(self, showtime_id: str) -> None:
         self._outdated.discard(showtime_id)  # before the load: it may be outdated again by its end
+        before = None if (watched := self._watched.get(showtime_id)) is None else watched.version
         try:
             now, cached = await self._listings.current(showtime_id)
         except ShowtimeNotFound:
@@ -240,8 +235,10 @@ class SeatWatch:
             raise
         self._note_time(now)
         watched = self._watched.get(showtime_id)
-        if watched is not None:
-            self._advance(watched, self._cache.get(showtime_id) or cached, now)
+        if watched is not None and watched.version != before and watched.version.revision > cached.version.revision:
+            self._reload_soon(watched)  # a commit of this process has overtaken the load
+        elif watched is not None:
+            self._advance(watched, cached, now)
             if watched.is_over(self._now()):
                 self._pace.wake(watched.take_waiting())
 
@@ -267,7 +264,7 @@ class SeatWatch:
     def _lapse(self, watched: WatchedShowtime) -> None:
         """Let holds and blocks end, or the showtime."""
         watched.has_timer = False
-        if self._versions is not None:  # another process may have extended the hold, or sold its seats
+        if self._read_versions is not None:  # another process may have extended the hold, or sold its seats
             self._reload_soon(watched)
             return
         if watched.is_due:  # a commit that the watchers do not see yet may have been a payment for the hold

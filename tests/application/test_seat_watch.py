@@ -60,7 +60,7 @@ def store(app: App) -> Store:
 def watch(app: App, store: Store) -> SeatWatch:
     """The watch of a process beside which others sell; none of its tasks runs by itself."""
     listings = Listings(SqlListingsReader(app.database), store, app.cache)
-    watch = SeatWatch(listings, app.cache, encode_frame, app.clock, store)
+    watch = SeatWatch(listings, app.cache, encode_frame, app.clock, store.versions)
     app.box_office.on_commit(watch.note_commit)
     return watch
 
@@ -177,6 +177,43 @@ async def test_one_that_is_evicted_again_while_it_is_loaded(
     await watch.reload()
     while (await frame(stream))[0] < 2:
         pass
+
+
+async def test_a_load_that_a_commit_overtakes(app: App, watch: SeatWatch, watched: Open, store: Store) -> None:
+    """And whose showtime is evicted then: watchers are not taken back to what was loaded."""
+    stream = await watched()
+    watch._outdated.add("s1")
+
+    async def commit_and_evict() -> None:
+        await app.hold("A1", "A2")
+        await until(lambda: watch._watched["s1"].version.revision == 1)
+        app.cache.drop(["s1"])
+
+    store.meanwhile = commit_and_evict
+    await watch.reload()
+    assert await frame(stream) == (1, ["A1", "A2"])
+
+
+async def test_what_was_loaded_is_newer_than_what_is_cached(
+    app: App, watch: SeatWatch, watched: Open, store: Store
+) -> None:
+    """It is not cached if a showtime was evicted meanwhile. The older state in the cache counts for nothing."""
+
+    async def evict() -> None:
+        app.cache.drop(["s3"])
+
+    async with app.other_process() as other:
+        task = await waits(await watched())
+        await other.hold("A1", "A2")
+        store.meanwhile = evict
+        await watch.look_for_commits()
+        assert await task == (1, ["A1", "A2"])
+        store.meanwhile = evict
+        task = await waits(await watched())
+        await other.hold("A5", "A6")
+        store.meanwhile = evict
+        await watch.look_for_commits()
+        assert await task == (2, ["A5", "A6"])
 
 
 async def test_before_a_hold_ends_others_are_asked(app: App, watch: SeatWatch, watched: Open) -> None:
