@@ -123,7 +123,8 @@ class EventFeed:
                 await check()
                 change = self._change
                 page = await self.read(wanted, after, limit)
-                if page.events or loop.time() >= due:
+                # Once the feed has grown again, a consumer can't see that a failover lost what it has read.
+                if page.events or page.latest_position < after or loop.time() >= due:
                     yield page
                     due = loop.time() + self._seconds_between_frames
                 after = page.next_position

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 
+from cinema_grpc.adapters.database import schema
+from tests.database import writing
 from tests.rpc.conftest import DEADLINE, PASSWORD, App, running
 
 PAGE = Path(__file__).parents[2] / "docs/events.md"
@@ -86,6 +89,33 @@ async def test_the_consumer_stops_at_a_restored_backup(database_url: str, tmp_pa
     assert said == ["the feed ends at 5, before 9: see A restored backup"]
     with sqlite3.connect(database) as own:
         assert own.execute("SELECT position FROM feed").fetchone() == (9,)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_the_consumer_stops_when_a_failover_loses_events(database_url: str, tmp_path: Path) -> None:
+    """Also if its stream survives that."""
+    database = str(tmp_path / "consumer.db")
+    handled: list[int] = []
+    said: list[str] = []
+
+    def run(address: str) -> None:
+        with pytest.raises(SystemExit) as stop:
+            consumer()(address, "billing", PASSWORD, database, lambda _, event: handled.append(event.position))
+        said.append(str(stop.value))
+
+    async with running(database_url) as app:
+        showtime_id = await _some_events(app)
+        thread = threading.Thread(target=run, args=(app.server.address,), daemon=True)
+        thread.start()
+        async with asyncio.timeout(60):
+            while len(handled) < 5:  # noqa: ASYNC110 (a thread has no event)
+                await asyncio.sleep(0.01)
+            async with writing(app.server.database) as connection:
+                await connection.execute(delete(schema.event).where(schema.event.c.position > 2))
+            await app.book(showtime_id, "B5", "B6")
+            await asyncio.to_thread(thread.join)
+    assert said == ["the feed ends at 3, before 5: see A restored backup"]
+    assert handled == [1, 2, 3, 4, 5]
 
 
 async def _some_events(app: App) -> str:

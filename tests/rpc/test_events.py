@@ -11,12 +11,14 @@ import grpc
 import pytest
 from cinema.v1 import event_pb2, showtime_pb2
 from cinema.v1 import event_service_pb2 as pb
+from sqlalchemy import delete
 
+from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.audit import audit
 from cinema_grpc.adapters.database.event_store import SqlEventStore
 from cinema_grpc.application.events import EventFeed, delete_old_events
 from tests.builders import NOW
-from tests.database import reading
+from tests.database import reading, writing
 from tests.rpc.conftest import DEADLINE, App, moment, read_refusal, refusal, running
 
 ALLOW = showtime_pb2.SEAT_GAP_POLICY_ALLOW
@@ -230,6 +232,22 @@ async def test_a_stream_sends_what_comes(app: App) -> None:
     assert seconds < 20  # half a second is promised, which the benchmarks measure
     async with watching(app, after=2) as resumed:
         assert list((await resumed.read()).events) == [cancelled]
+
+
+async def test_a_stream_tells_of_lost_events_at_once(app: App) -> None:
+    """The feed has an end before what was read: a failover has lost events. It will be as long again soon."""
+    showtime = await app.showtime()
+    await app.book(showtime.showtime_id, "A1", "A2")
+    await app.book(showtime.showtime_id, "A3", "A4")
+    await settle(app)
+    async with watching(app) as stream:
+        assert (await stream.read()).next_position == 3
+        async with writing(app.server.database) as connection:
+            await connection.execute(delete(schema.event).where(schema.event.c.position > 1))
+        await app.book(showtime.showtime_id, "A5", "A6")
+        lost = await stream.read()
+        assert (list(lost.events), lost.next_position) == ([], 3)
+        assert lost.latest_position < 3
 
 
 async def test_a_stream_about_an_identifier_that_nobody_has(app: App) -> None:
