@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from cinema_grpc.application import expiry
+from cinema_grpc.application.box_office import box_office
 from cinema_grpc.application.box_office.box_office import SECONDS_BETWEEN_TRIES
 from cinema_grpc.application.box_office.command import Command, Decision, Priority
 from cinema_grpc.application.box_office.store import StorageContention
@@ -34,8 +35,9 @@ async def app(database_url: str) -> AsyncIterator[App]:
 
 
 @pytest.fixture
-async def patient_app(database_url: str) -> AsyncIterator[App]:
+async def patient_app(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[App]:
     """A box office that waits for a lock longer than a slow machine takes for a few bookings."""
+    monkeypatch.setattr(box_office, "LONGEST_WAIT_FOR_AUDITORIUM", 60.0)
     async with open_app(f"{database_url}&lock_timeout=5000") as app:
         yield app
 
@@ -151,11 +153,6 @@ async def move(app: App, showtime_id: str = "s1") -> None:
     await app.box_office.execute(Command(showtime_id, change, slots_within=(START, LATER)))
 
 
-async def read_start(app: App) -> datetime:
-    """Return when s1 starts, by a command."""
-    return await app.box_office.execute(Command("s1", lambda decision: decision.showtime.terms.start_time))
-
-
 async def starts(app: App) -> dict[str, datetime]:
     return {row["showtime_id"]: row["start_time"] for row in await app.rows("showtime")}
 
@@ -177,24 +174,30 @@ async def test_others_are_sold_while_a_move_waits_for_its_auditorium(patient_app
     assert (await starts(app))["s1"] == LATER
 
 
-async def test_a_move_that_waits_too_long_for_its_auditorium_fails_alone(app: App) -> None:
-    """Then its showtime is sold as well, though the auditorium is still locked."""
+async def test_a_move_that_waits_too_long_for_its_auditorium_fails_alone(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its showtime is sold, though the auditorium is still locked."""
+    monkeypatch.setattr(box_office, "LONGEST_WAIT_FOR_AUDITORIUM", 0.2)
     async with writing(app.database) as connection:
         await connection.exec_driver_sql(HOLD_A1)
-        moved, booked = await outcomes(move(app), app.hold("A1", at="s2"))
+        moved, *booked = await outcomes(move(app), app.hold("A1"), app.hold("A1", at="s2"))
         assert isinstance(moved, StorageUnavailable)
-        assert isinstance(booked, Booking)
-        assert isinstance(await app.hold("A1"), Booking)
+        assert [type(each) for each in booked] == [Booking, Booking]
     await move(app)
     assert (await starts(app))["s1"] == LATER
 
 
-async def test_a_move_that_waits_for_its_auditorium_keeps_its_turn(patient_app: App) -> None:
-    """Among the commands for its showtime."""
-    async with writing(patient_app.database) as connection:
+async def test_a_showtime_is_sold_while_its_move_waits_for_the_auditorium(patient_app: App) -> None:
+    """By other processes, too: nothing keeps the showtime locked."""
+    app = patient_app
+    async with writing(app.database) as connection, app.other_process() as other:
         await connection.exec_driver_sql(HOLD_A1)
-        calls = (read_start(patient_app), move(patient_app), read_start(patient_app))
-        waiting = [asyncio.create_task(each) for each in calls]
-        await patient_app.hold("A1", at="s2")
-        assert not any(each.done() for each in waiting)
-    assert await asyncio.gather(*waiting) == [START, None, LATER]
+        waiting = asyncio.create_task(move(app))
+        for number in range(1, 4):
+            assert isinstance(await app.hold(f"A{number}"), Booking)
+            assert isinstance(await other.hold(f"A{number + 3}"), Booking)
+        assert not waiting.done()
+        assert (await starts(app))["s1"] == START
+    await waiting
+    assert (await starts(app))["s1"] == LATER

@@ -43,7 +43,7 @@ class RawTransaction(Protocol):
 
         Args:
             showtime_ids: The showtimes.
-            wait: Wait for locks instead.
+            wait: Wait for the locks of showtimes instead.
             with_auditorium: Showtimes whose auditoriums to lock too, so that no other transaction schedules others
                 there.
         """

@@ -34,7 +34,7 @@ class PostgresqlTransaction:
         await self._connection.execute(BEGIN)
         locked = await self._lock("lock", showtime_ids, wait=wait)
         if moving := locked.intersection(with_auditorium):
-            locked -= moving - await self._lock("lock_auditoriums", moving, wait=wait)
+            locked -= moving - await self._lock("lock_auditoriums", moving)
         missing = [each for each in showtime_ids if each not in locked]
         if not missing:
             return ()
@@ -71,7 +71,7 @@ class PostgresqlTransaction:
         if ended != "COMMIT":
             raise StorageContention(f"the transaction ended with {ended}")
 
-    async def _lock(self, name: str, showtime_ids: Collection[str], *, wait: bool) -> set[str]:
+    async def _lock(self, name: str, showtime_ids: Collection[str], *, wait: bool = False) -> set[str]:
         rows = await self._run(f"{name}_waiting" if wait else name, showtime_ids=to_json(list(showtime_ids)))
         return {showtime_id for (showtime_id,) in rows}
 

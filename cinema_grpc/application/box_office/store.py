@@ -137,7 +137,7 @@ class Transaction(Protocol):
             showtime_ids: The showtimes; some may not exist.
             wait: Wait for a lock instead of skipping the showtime. For one showtime at most, so that a transaction
                 that holds a showtime never delays another.
-            with_auditorium: Those of the showtimes whose auditoriums are to be locked too.
+            with_auditorium: Those of the showtimes whose auditoriums are to be locked too. It never waits for these.
 
         Raises:
             StorageContention.

@@ -16,16 +16,9 @@ WHERE showtime.showtime_id = ANY (ARRAY(SELECT json_array_elements_text($1::json
 ORDER BY showtime.showtime_id FOR NO KEY UPDATE OF showtime;
 
 -- name: lock_auditoriums(showtime_ids)
--- Other showtimes are scheduled in these auditoriums after this transaction. Skips showtimes, as `lock` does.
+-- Other showtimes are scheduled in these auditoriums after this transaction. It never waits, as it holds the showtimes.
 SELECT showtime.showtime_id FROM showtime CROSS JOIN LATERAL (
     SELECT 1 FROM auditorium WHERE auditorium.auditorium_id = showtime.auditorium_id FOR NO KEY UPDATE SKIP LOCKED
-) AS auditorium
-WHERE showtime.showtime_id = ANY (ARRAY(SELECT json_array_elements_text($1::json)));
-
--- name: lock_auditoriums_waiting(showtime_ids)
--- Never in a circle: what has locked an auditorium does not wait for a showtime.
-SELECT showtime.showtime_id FROM showtime CROSS JOIN LATERAL (
-    SELECT 1 FROM auditorium WHERE auditorium.auditorium_id = showtime.auditorium_id FOR NO KEY UPDATE
 ) AS auditorium
 WHERE showtime.showtime_id = ANY (ARRAY(SELECT json_array_elements_text($1::json)));
 
