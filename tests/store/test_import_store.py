@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from sqlalchemy import event, func, select, update
 from sqlalchemy.engine import Engine
 
-from cinema_grpc.adapters.database import schema
+from cinema_grpc.adapters.database import import_store, schema
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.import_store import SqlImportStore
 from cinema_grpc.application.catalog_import import Existing, Plan, Wanted
@@ -148,6 +148,20 @@ async def test_planning_may_take_longer_than_transactions_may_idle(database_url:
 
     assert await SqlImportStore(database).carry_out(Wanted(), decide, write=True) == Plan()
     await database.close()
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_an_import_waits_for_another_one(database_url: str, tmp_path: Path) -> None:
+    """For longer than other transactions wait; nothing tells an operator then that the database is not available."""
+    url = f"{database_url}&lock_timeout=50"
+    database = Database(database_url)
+    async with writing(database) as connection:
+        await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({import_store.IMPORT_LOCK})")
+        importing = asyncio.create_task(import_catalog(Settings(database_url=url), write(tmp_path, 1), dry_run=False))
+        done, _ = await asyncio.wait([importing], timeout=SECONDS_TO_WAIT)
+        assert not done
+    await database.close()
+    assert (await importing).problems == []
 
 
 @pytest.mark.parametrize(("price_lines", "field"), [(0, "price"), (1, "prices[0].price")])

@@ -60,9 +60,10 @@ class SqlImportStore:
 
         def work(connection: Connection) -> Plan:
             if connection.dialect.name == "postgresql":
-                # The server waits while the plan is made, on a slow machine for longer than it does otherwise.
-                connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '60s'"))
-                connection.execute(text(f"SELECT pg_advisory_xact_lock({IMPORT_LOCK})"))
+                # The server waits while the plan is made, on a slow machine for longer than it does otherwise. Not for
+                # long, since a process that is frozen then keeps its locks.
+                connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '20s'"))
+                _wait_for_other_imports(connection)
             existing = _existing(connection, wanted)
             now = self._database.time(connection)
             plan = decide(existing, now)
@@ -71,6 +72,16 @@ class SqlImportStore:
             return plan
 
         return await self._database.transact(work)
+
+
+def _wait_for_other_imports(connection: Connection) -> None:
+    """Wait until no other import is under way, for longer than other transactions wait."""
+    limits = ("lock_timeout", "statement_timeout")
+    for each in limits:
+        connection.execute(text(f"SET LOCAL {each} = '60s'"))
+    connection.execute(text(f"SELECT pg_advisory_xact_lock({IMPORT_LOCK})"))
+    for each in limits:
+        connection.execute(text(f"SET LOCAL {each} TO DEFAULT"))
 
 
 def _existing(connection: Connection, wanted: Wanted) -> Existing:

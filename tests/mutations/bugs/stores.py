@@ -59,7 +59,7 @@ MUTATIONS = (
     mutation(
         "PostgreSQL ends the session of an import whose planning takes long",
         f"{DATABASE}/import_store.py",
-        "SET LOCAL idle_in_transaction_session_timeout = '60s'",
+        "SET LOCAL idle_in_transaction_session_timeout = '20s'",
         "SET LOCAL idle_session_timeout = 0",
         "tests/store/test_import_store.py::test_planning_may_take_longer_than_transactions_may_idle",
     ),
