@@ -1,5 +1,6 @@
 """The catalog in the database: kept as it is, in order, and together with the stored response."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -8,16 +9,18 @@ import pytest
 from sqlalchemy import select
 
 from cinema_grpc.adapters.database import schema
+from cinema_grpc.adapters.database.account_store import SqlAccountStore
 from cinema_grpc.adapters.database.catalog_store import SqlCatalogStore
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.listings_reader import SqlListingsReader
 from cinema_grpc.application.box_office.store import StorageConflict
 from cinema_grpc.application.idempotency import IdempotencyKey
 from cinema_grpc.application.ports import ResponseAlreadyStored
+from cinema_grpc.config import SMALLEST_POOL
 from cinema_grpc.domain.errors import NameTaken, ShowtimeOverlap
 from cinema_grpc.domain.showtime import SeatStatus
 from tests.builders import NOW
-from tests.database import reading
+from tests.database import furnish, reading, writing
 from tests.store.programme import EVERYTHING, Programme, auditorium, cinema, movie, stored_response
 
 # Entering and reading
@@ -148,3 +151,20 @@ async def test_lists_run_in_the_order_of_their_identifiers_from_the_one_after(pr
     ]
     assert await store.auditoriums("cinema-0002", "auditorium-0013", 1) == [auditorium(14, of=2)]
     assert await store.auditoriums("cinema-0009", "", 10) == []
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_changes_that_wait_for_a_lock_leave_connections_to_others(database_url: str) -> None:
+    """An import has locked the auditorium. Any number of changes may wait for it; reads and sign-ins do not."""
+    database = Database(f"{database_url}&lock_timeout=60000", pool_size=SMALLEST_POOL)
+    await furnish(database)
+    store = SqlCatalogStore(database)
+    async with writing(database) as connection:
+        await connection.exec_driver_sql("SELECT 1 FROM auditorium WHERE auditorium_id = 'a1' FOR NO KEY UPDATE")
+        changes = [asyncio.create_task(store.update_auditorium("a1", lambda each: each, None)) for _ in range(9)]
+        async with asyncio.timeout(30):
+            assert await store.movie("m1") is not None
+            await SqlAccountStore(database).enable("ada")
+        assert not any(each.done() for each in changes)
+    assert {each.auditorium_id for each in await asyncio.gather(*changes)} == {"a1"}
+    await database.close()

@@ -244,7 +244,7 @@ class SqlCatalogStore:
             return entry
 
         try:
-            return await self._database.transact(work, on_commit=on_commit)
+            return await self._database.transact(work, may_wait_for_locks=True, on_commit=on_commit)
         except StorageConflict:
             # Drivers name the constraint in different ways.
             if slot is not None and await self.stored_response(slot.key) is not None:

@@ -4,7 +4,7 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from datetime import datetime
 from functools import partial
 from types import MappingProxyType
@@ -56,12 +56,14 @@ class Database:
             pool_size: The number of connections; SQLite has one.
             longest_wait: How long a read or transaction may be expected to wait for its turn, in seconds.
         """
-        self.driver = _driver(url, pool_size, longest_wait)
-        self.clock = clock or self.driver.clock
+        self.driver = _driver(url, clock, pool_size, longest_wait)
+        self.clock = self.driver.clock
         self._tasks: set[asyncio.Task[Any]] = set()
         self._not_begun: set[asyncio.Task[Any] | None] = set()
         # All but the box office take turns here, so it never waits behind them for a connection.
         self._turns = asyncio.Semaphore(self.driver.connections)
+        # A transaction that waits for a lock keeps its connection, so half of the connections are left to others.
+        self._turns_to_lock = asyncio.Semaphore(max(self.driver.connections // 2, 1))
         self._waiting = 0
         self._has_failed = False
         self._admission = AdmissionControl(longest_wait)
@@ -90,26 +92,17 @@ class Database:
         Raises:
             StorageUnavailable, Overloaded.
         """
-        if not must_run:
-            self._admission.check(*self._reads.rounds_ahead())
-        now, rows = await self._ask(Read(query, parameters))
+        now, rows = await self._ask(Read(query, parameters), must_run=must_run)
         assert now is not None  # noqa: S101 (for mypy: a query has its time)
         return now, [tuple(row) for row in rows]
 
     async def read_named(self, name: str, *, must_run: bool = False, **parameters: Any) -> Rows:
-        """Run a statement of `sql/` in the same way, and return its rows.
-
-        Args:
-            name: The statement.
-            must_run: Run it however long it has to wait.
-            parameters: Its parameters, in stored form.
+        """Run a statement of `sql/` by its name in the same way, and return its rows.
 
         Raises:
             StorageUnavailable, Overloaded.
         """
-        if not must_run:
-            self._admission.check(*self._reads.rounds_ahead())
-        return (await self._ask(Read(name, parameters))).rows
+        return (await self._ask(Read(name, parameters), must_run=must_run)).rows
 
     async def now(self) -> datetime:
         """Return the time by the clock that decides.
@@ -121,7 +114,7 @@ class Database:
 
     def time(self, connection: Connection) -> datetime:
         """Return the time by the clock that decides, within a transaction."""
-        return self.clock.now() if self.clock else self.driver.now(connection)
+        return self.driver.time(connection)
 
     async def transact(
         self,
@@ -129,6 +122,7 @@ class Database:
         *,
         must_run: bool = False,
         retry_conflicts: bool = False,
+        may_wait_for_locks: bool = False,
         on_commit: Callable[[T], None] | None = None,
     ) -> T:
         """Run a transaction to completion, even if the caller is cancelled meanwhile, and return its result.
@@ -140,6 +134,8 @@ class Database:
             work: What to do; it blocks. It is repeated where another transaction was in the way.
             must_run: Run it however long it has to wait, and although the caller is cancelled, who waits for it.
             retry_conflicts: Also repeat it after a conflict, as where another transaction inserts the same row.
+            may_wait_for_locks: Whether it may wait long for its locks, as for an import's. Half of the connections at
+                most run such transactions.
             on_commit: Called with the result after the commit, even if the caller was cancelled meanwhile.
 
         Raises:
@@ -148,7 +144,8 @@ class Database:
         """
 
         async def transact() -> T:
-            result = await self._transact(work, must_run=must_run, retry_conflicts=retry_conflicts)
+            async with self._turns_to_lock if may_wait_for_locks else nullcontext():
+                result = await self._transact(work, must_run=must_run, retry_conflicts=retry_conflicts)
             if on_commit is not None:
                 on_commit(result)
             return result
@@ -163,7 +160,7 @@ class Database:
             StorageUnavailable, StorageConflict, StorageContention, CommitOutcomeUnknown.
         """
         with self.translated(contention=True):
-            async with self.driver.transaction(self.clock) as transaction:
+            async with self.driver.transaction() as transaction:
                 yield transaction
 
     async def run_to_completion(self, work: Coroutine[Any, Any, T], *, must_run: bool = False) -> T:
@@ -214,13 +211,15 @@ class Database:
                 await asyncio.wait(unfinished, timeout=SECONDS_TO_CLOSE)  # they return their connections
         await self.engine.dispose()
 
-    async def _ask(self, read: Read) -> RowsAt:
+    async def _ask(self, read: Read, *, must_run: bool) -> RowsAt:
+        if not must_run:
+            self._admission.check(*self._reads.rounds_ahead())
         with self.translated():
             return await self._reads.ask(read)
 
     async def _read(self, reads: list[Read]) -> Sequence[RowsAt | Exception]:
         # A read that was admitted is not refused later.
-        return await self.driver.read(reads, self.clock, partial(self._turn, must_run=True))
+        return await self.driver.read(reads, partial(self._turn, must_run=True))
 
     async def _transact(self, work: Callable[[Connection], T], *, must_run: bool, retry_conflicts: bool) -> T:
         repeated = (StorageContention, StorageConflict) if retry_conflicts else StorageContention
@@ -290,10 +289,10 @@ class Database:
             raise translation from error
 
 
-def _driver(url: str, pool_size: int, longest_wait: float) -> Driver:
+def _driver(url: str, clock: Clock | None, pool_size: int, longest_wait: float) -> Driver:
     if url.startswith("postgresql"):
         # asyncpg comes with an extra, which SQLite does not need.
         from cinema_grpc.adapters.database.postgresql import PostgresqlDriver  # noqa: PLC0415
 
-        return PostgresqlDriver(url, pool_size)
-    return SqliteDriver(url, longest_wait)
+        return PostgresqlDriver(url, clock, pool_size)
+    return SqliteDriver(url, clock, longest_wait)

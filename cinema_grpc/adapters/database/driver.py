@@ -13,6 +13,7 @@ from cinema_grpc.application.clock import Clock
 
 T = TypeVar("T")
 
+Turn = Callable[[], AbstractAsyncContextManager[None]]
 Rights = Mapping[str, Sequence[str]]
 """Tables, and the privileges that are needed on each, such as "SELECT". The key "" stands for the database itself."""
 PROOF_BYTES = 2 * 1024 * 1024
@@ -77,7 +78,7 @@ class Driver(Protocol):
         connections: How many connections there are for everything but the box office.
         readers: How many batches of reads may run at once.
         reads_per_batch: How many reads each of them has, at most.
-        clock: The clock of this process, if it decides.
+        clock: The clock that decides, if it is not the database server's.
     """
 
     engine: AsyncEngine
@@ -86,16 +87,17 @@ class Driver(Protocol):
     connections: int
     readers: int
     reads_per_batch: int
-    clock: Clock | None
 
-    async def read(
-        self, reads: Sequence[Read], clock: Clock | None, turn: Callable[[], AbstractAsyncContextManager[None]]
-    ) -> Sequence[RowsAt | Exception]:
+    @property
+    def clock(self) -> Clock | None:
+        """See the class."""
+        ...
+
+    async def read(self, reads: Sequence[Read], turn: Turn) -> Sequence[RowsAt | Exception]:
         """Run queries, each on a committed snapshot.
 
         Args:
             reads: The queries.
-            clock: The clock that decides, if it is not the database server's.
             turn: Is entered before a connection is taken, where one has to be.
         """
         ...
@@ -104,7 +106,7 @@ class Driver(Protocol):
         """Run a transaction that writes, and commit it."""
         ...
 
-    def transaction(self, clock: Clock | None) -> AbstractAsyncContextManager[RawTransaction]:
+    def transaction(self) -> AbstractAsyncContextManager[RawTransaction]:
         """Open a transaction of the box office."""
         ...
 
@@ -135,6 +137,6 @@ class Driver(Protocol):
         """Return the error that stores raise for a driver's error, or None for a bug in our own statements."""
         ...
 
-    def now(self, connection: Connection) -> datetime:
-        """Return the time by the clock that all processes at this database share."""
+    def time(self, connection: Connection) -> datetime:
+        """Return the time by the clock that decides."""
         ...

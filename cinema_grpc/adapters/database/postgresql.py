@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from cinema_grpc.adapters.database.column_types import microseconds, moment, searchable
 from cinema_grpc.adapters.database.connect import connect
-from cinema_grpc.adapters.database.driver import PROOF_BYTES, Read, Rights, RowsAt
+from cinema_grpc.adapters.database.driver import PROOF_BYTES, Read, Rights, RowsAt, Turn
 from cinema_grpc.adapters.database.postgresql_fitness import check_fitness
 from cinema_grpc.adapters.database.postgresql_transaction import (
     CONSTRAINT,
@@ -42,8 +42,7 @@ POOL_SECONDS = 10.0
 READS_PER_BATCH = 16
 """Maximum consecutive reads on a connection, until others have their turn."""
 CACHED_STATEMENTS = 256
-"""How many prepared statements a connection keeps: twice as many as there are. None may be evicted, and be prepared
-again while locks are held."""
+"""Prepared statements that a connection keeps: twice as many as there are, so that none is prepared under locks."""
 PARAMETERS = {
     "application_name": "cinema-grpc",
     "statement_timeout": "10s",
@@ -91,15 +90,16 @@ class PostgresqlDriver:
     shared = True
     waiting_tasks = WAITING_TASKS
     reads_per_batch = READS_PER_BATCH
-    clock: Clock | None = None
 
-    def __init__(self, url: str, pool_size: int) -> None:
+    def __init__(self, url: str, clock: Clock | None, pool_size: int) -> None:
         """Prepare the pool.
 
         Args:
             url: As the settings have it.
+            clock: Decides instead of the server's, if given.
             pool_size: How many connections there may be, of which the box office takes 1 + WAITING_TASKS.
         """
+        self.clock = clock
         parsed = parse_postgresql(url)
         parameters = dict(parsed.parameters)
         self._connect_seconds = float(parameters.pop("connect_timeout", CONNECT_SECONDS))
@@ -119,9 +119,7 @@ class PostgresqlDriver:
             json_deserializer=orjson.loads,
         )
 
-    async def read(
-        self, reads: Sequence[Read], clock: Clock | None, turn: Callable[[], AbstractAsyncContextManager[None]]
-    ) -> Sequence[RowsAt | Exception]:
+    async def read(self, reads: Sequence[Read], turn: Turn) -> Sequence[RowsAt | Exception]:
         """Run queries one after another on one connection, each in one round trip, or two if it depends on the time.
 
         Returning the connection, taking it again and checking it would cost more than a query.
@@ -131,7 +129,7 @@ class PostgresqlDriver:
             while len(answers) < len(reads):  # a connection that is lost fails one read, not those after it
                 try:
                     async with self.engine.connect() as connection:
-                        answers += await _read_on(_asyncpg_of(connection), reads[len(answers) :], clock)
+                        answers += await _read_on(_asyncpg_of(connection), reads[len(answers) :], self.clock)
                 except Exception as error:  # noqa: BLE001 (as in `_read_on`)
                     answers += [error] * (len(reads) - len(answers))
         return answers
@@ -144,7 +142,7 @@ class PostgresqlDriver:
                 return await connection.run_sync(work)
 
     @asynccontextmanager
-    async def transaction(self, clock: Clock | None) -> AsyncIterator["PostgresqlTransaction"]:
+    async def transaction(self) -> AsyncIterator["PostgresqlTransaction"]:
         """Open a transaction of the box office."""
         async with self.engine.connect() as connection:
             raw, info = _asyncpg_of(connection), _checked_out(connection).info
@@ -152,7 +150,7 @@ class PostgresqlDriver:
                 if PREPARED not in info:
                     await prepare(raw)
                     info[PREPARED] = True
-                yield PostgresqlTransaction(raw, clock)
+                yield PostgresqlTransaction(raw, self.clock)
             except asyncio.CancelledError:
                 await connection.invalidate()  # asyncpg can't tell whether the server has begun a transaction
                 raise
@@ -190,9 +188,10 @@ class PostgresqlDriver:
         async with self.engine.connect() as connection:
             await check_fitness(_asyncpg_of(connection), rights)
 
-    def now(self, connection: Connection) -> datetime:
-        """Return the server's time."""
-        return moment(connection.exec_driver_sql(STATEMENTS["clock"].text).scalar_one())
+    def time(self, connection: Connection) -> datetime:
+        """Return the time by the clock that decides."""
+        server_time = STATEMENTS["clock"].text
+        return self.clock.now() if self.clock else moment(connection.exec_driver_sql(server_time).scalar_one())
 
     def translate(self, error: Exception) -> Exception | None:
         """Return the error that stores raise for a driver's error, or None for a bug in our own statements."""

@@ -5,7 +5,7 @@ import errno
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from cinema_grpc.adapters.clock import SystemClock
 from cinema_grpc.adapters.database.booking_detail import BOOKING_DETAIL_SQL
 from cinema_grpc.adapters.database.column_types import microseconds
-from cinema_grpc.adapters.database.driver import PROOF_BYTES, Read, Rights, RowsAt
+from cinema_grpc.adapters.database.driver import PROOF_BYTES, Read, Rights, RowsAt, Turn
 from cinema_grpc.adapters.database.sqlite_connection import SqliteConnection, run_on_thread
 from cinema_grpc.adapters.database.sqlite_file import make_private, refuse_another_programs
 from cinema_grpc.adapters.database.sqlite_transaction import STATEMENTS, SqliteTransaction, run
@@ -68,11 +68,12 @@ class SqliteDriver:
     readers = 1
     reads_per_batch = sys.maxsize
 
-    def __init__(self, url: str, longest_wait: float) -> None:
+    def __init__(self, url: str, clock: Clock | None, longest_wait: float) -> None:
         """Prepare the connection.
 
         Args:
             url: Names the file.
+            clock: Decides instead of the machine's, if given.
             longest_wait: How long a caller may wait, in seconds. A statement waits half as long for a locked file,
                 since its caller may have waited for others before.
         """
@@ -92,14 +93,12 @@ class SqliteDriver:
         )
         event.listen(self.engine.sync_engine, "connect", self._remember)
         event.listen(self.engine.sync_engine, "close", self._forget)
-        self.clock: Clock | None = SystemClock()
+        self.clock: Clock = clock or SystemClock()
         self._connection: aiosqlite.Connection | None = None
         self._core: Engine | None = None
         self._file: tuple[int, int] | None = None
 
-    async def read(
-        self, reads: Sequence[Read], clock: Clock | None, turn: Callable[[], AbstractAsyncContextManager[None]]
-    ) -> Sequence[RowsAt | Exception]:
+    async def read(self, reads: Sequence[Read], turn: Turn) -> Sequence[RowsAt | Exception]:
         """Run all queries in one call on the connection's thread.
 
         They do not wait for the connection, but run between the calls of the box office, none of which ends with
@@ -109,7 +108,7 @@ class SqliteDriver:
             async with turn(), self.engine.connect():
                 pass
         assert self._connection is not None  # noqa: S101 (for mypy)
-        now = (clock or SystemClock()).now()
+        now = self.clock.now()
 
         def read_all(driver: sqlite3.Connection) -> list[RowsAt | Exception]:
             return [_read(driver, each, now) for each in reads]
@@ -129,12 +128,12 @@ class SqliteDriver:
         return await self._on_thread(run)
 
     @asynccontextmanager
-    async def transaction(self, clock: Clock | None) -> AsyncIterator["SqliteTransaction"]:
+    async def transaction(self) -> AsyncIterator["SqliteTransaction"]:
         """Open a transaction of the box office."""
         async with self.engine.connect() as connection:
             driver = (await connection.get_raw_connection()).driver_connection
             assert isinstance(driver, aiosqlite.Connection)  # noqa: S101 (for mypy)
-            transaction = SqliteTransaction(driver, clock or SystemClock())
+            transaction = SqliteTransaction(driver, self.clock)
             try:
                 yield transaction
             finally:
@@ -182,9 +181,9 @@ class SqliteDriver:
                 return StorageUnavailable()
         return None
 
-    def now(self, connection: Connection) -> datetime:  # noqa: ARG002 (SQLite has no clock of its own)
-        """Return the time of this machine."""
-        return SystemClock().now()
+    def time(self, connection: Connection) -> datetime:  # noqa: ARG002 (SQLite has no clock of its own)
+        """Return the time by the clock that decides."""
+        return self.clock.now()
 
     async def _on_thread(self, work: Callable[[sqlite3.Connection], T]) -> T:
         async with self.engine.connect() as connection:
