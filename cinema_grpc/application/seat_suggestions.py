@@ -1,13 +1,13 @@
 """Suggestions of seats, made of the seat maps that GetShowtime returns."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from cinema_grpc.application.listings import SeatMap
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.seat_groups import FreeSeats, Party
 from cinema_grpc.domain.showtime import SeatStatus
-from cinema_grpc.domain.suggestions import SeatOption, suggest
+from cinema_grpc.domain.suggestions import SeatOption, categories_of, suggest
 
 CACHED_ANSWERS = 500
 """For how many seat maps and parties the options are cached: a few KB each, and the seat map."""
@@ -22,9 +22,16 @@ class PricedOption:
     total_price: Money
 
 
-@lru_cache(CACHED_ANSWERS)
 def suggest_seats(seat_map: SeatMap, party: Party, most: int) -> tuple[PricedOption, ...]:
     """Return the best options for a party, at most `most`; none if the showtime sells no seats now."""
+    if party.categories is not None:  # names that the auditorium does not have make no other question
+        known = party.categories & categories_of(seat_map.seat_plan)
+        party = replace(party, categories=known, space_categories=known)
+    return _suggest(seat_map, party, most)
+
+
+@lru_cache(CACHED_ANSWERS)
+def _suggest(seat_map: SeatMap, party: Party, most: int) -> tuple[PricedOption, ...]:
     if not seat_map.on_sale:
         return ()
     free = [seat is SeatStatus.AVAILABLE for seat in seat_map.seats]

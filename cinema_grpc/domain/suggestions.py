@@ -129,7 +129,7 @@ def _offering(terms: Terms, wanted: BestSeats, ticket_types: Sequence[str]) -> f
         InvalidRequest: The auditorium has none of the categories that it may have.
         NoCategoryOffers: None of the categories that it may have has all these prices.
     """
-    every = _categories(terms.seat_plan)
+    every = categories_of(terms.seat_plan)
     allowed = every & wanted.categories if wanted.categories else every
     find = terms.prices.find
     found = frozenset(each for each in allowed if all(find(each, ticket_type) for ticket_type in ticket_types))
@@ -142,7 +142,8 @@ def _offering(terms: Terms, wanted: BestSeats, ticket_types: Sequence[str]) -> f
 
 
 @lru_cache(CACHED_PLANS)
-def _categories(plan: SeatPlan) -> frozenset[str]:
+def categories_of(plan: SeatPlan) -> frozenset[str]:
+    """Return the categories of the seats of an auditorium."""
     return frozenset(plan.categories)
 
 

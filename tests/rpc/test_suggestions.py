@@ -10,6 +10,7 @@ from cinema.v1.money_pb2 import Money
 from cinema.v1.showtime_pb2 import PriceLine, SeatOption
 from cinema.v1.showtime_service_pb2 import SuggestSeatsRequest, SuggestSeatsResponse
 
+from cinema_grpc.application.seat_suggestions import _suggest
 from tests.builders import NOW
 from tests.rpc.app import UNLIMITED, App
 from tests.rpc.conftest import running
@@ -101,6 +102,16 @@ class TestOptions:
         answer = await suggest(app, showtime_id, 2)
         assert answer.revision == changed.showtime.revision
         assert answer.options[0].total_price.minor_units == 4_000
+
+    async def test_unknown_categories_are_left_out(self, app: App) -> None:
+        """They make no new question, so no caller can have the same options computed again and again."""
+        showtime_id = (await app.showtime(rows=ROWS, areas=AREAS, prices=PRICES)).showtime_id
+        computed = _suggest.cache_info().misses
+        for number in range(5):
+            found = await suggested(app, showtime_id, 3, categories=["vip", f"sofa-{number}"], max_options=1)
+            assert found == ["C3 C4 C5"]
+        assert await suggested(app, showtime_id, 3, categories=["sofa"]) == []
+        assert _suggest.cache_info().misses == computed + 2
 
     async def test_wheelchair_spaces(self, app: App) -> None:
         """As many as are asked for, with companion seats of these spaces only; other parties are offered none."""
