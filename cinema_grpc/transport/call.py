@@ -74,6 +74,7 @@ class Call:
         span: Its span, for the tracer; None for none.
         trace_id: The identifier of its trace, in hexadecimal; "" for none.
         start: Arrival time on the clock of `time.perf_counter`.
+        idempotency_key: The request_id of its request, in lower case; "" for none.
     """
 
     method: str
@@ -90,6 +91,7 @@ class Call:
     start: float = field(default_factory=time.perf_counter)
     span: Any = None
     trace_id: str = ""
+    idempotency_key: str = ""
     _x_request_id: str = ""
 
     def enter(self, state: CallState) -> None:

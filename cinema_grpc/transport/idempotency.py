@@ -28,8 +28,9 @@ def idempotent_call(request: ChangingRequest) -> IdempotentCall | None:
     """
     if not request.request_id:
         return None
-    rpc = current_call.get().method.removeprefix("/")
-    key = IdempotencyKey(principal().user_id, rpc, request.request_id.lower())
+    call = current_call.get()
+    call.idempotency_key = request.request_id.lower()
+    key = IdempotencyKey(principal().user_id, call.method.removeprefix("/"), call.idempotency_key)
     return IdempotentCall(key, partial(_digest, request))
 
 

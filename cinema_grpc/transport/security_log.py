@@ -16,8 +16,8 @@ _logger = structlog.get_logger()
 def note(event: str, *, refused: bool = False, **facts: Any) -> None:
     """Log an event of the current call, or of the command line.
 
-    The line of a call has the method, the client's address, the names in its certificate, the user_id of the principal
-    and the x-request-id, as far as they are known.
+    The line of a call has the method, the client's address, the names in its certificate, the user_id of the principal,
+    the x-request-id and the request_id of the request, as far as they are known.
 
     Args:
         event: The event, such as "signed in".
@@ -34,4 +34,6 @@ def note(event: str, *, refused: bool = False, **facts: Any) -> None:
         if call.principal is not None:
             fields.setdefault("user_id", call.principal.user_id)
         fields["request_id"] = call.x_request_id
+        if call.idempotency_key:
+            fields["idempotency_key"] = call.idempotency_key
     (_logger.warning if refused else _logger.info)(event, **fields)

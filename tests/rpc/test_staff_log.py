@@ -36,7 +36,7 @@ async def user_id(app: App, metadata: Any) -> str:
 
 
 async def test_sales_and_voids(app: App) -> None:
-    """For whom and why; a repeat is logged again."""
+    """For whom and why; a repeat is logged again, under the same key."""
     showtime_id = (await app.showtime()).showtime_id
     staff, customer = await user_id(app, await app.staff()), await user_id(app, await app.customer())
     fields: dict[str, Any] = {"customer_user_id": customer, "reason": "a birthday", "request_id": new_id()}
@@ -44,12 +44,12 @@ async def test_sales_and_voids(app: App) -> None:
         (line,) = await logged(app.sell(showtime_id, "A1", "A2", tender=booking_pb2.TENDER_COMPLIMENTARY, **fields))
         assert (line["event"], line["user_id"], line["customer_user_id"]) == ("seats sold", staff, customer)
         assert (line["showtime_id"], line["tender"], line["reason"]) == (showtime_id, "COMPLIMENTARY", "a birthday")
-        assert line["booking_id"]
+        assert (line["idempotency_key"], bool(line["booking_id"])) == (fields["request_id"], True)
     (line,) = await logged(app.void(line["booking_id"], "A2", percent=30, reason="unwell"))
     assert (line["event"], line["user_id"], line["customer_user_id"]) == ("booking voided", staff, customer)
     assert (line["seats"], line["refund_percent"], line["reason"]) == ("A2", 30, "unwell")
     (line,) = await logged(app.sell(showtime_id, "B1", "B2"))
-    assert line["customer_user_id"] == staff
+    assert (line["customer_user_id"], "idempotency_key" in line) == (staff, False)
 
 
 async def test_changes_of_showtimes(app: App) -> None:
