@@ -1,7 +1,7 @@
 """Checks of host names and HOST:PORT addresses, without resolving or connecting."""
 
 import re
-from ipaddress import AddressValueError, IPv6Address
+from ipaddress import AddressValueError, IPv6Address, ip_address
 
 LARGEST_PORT = 65_535
 LONGEST_NAME = 253
@@ -30,6 +30,14 @@ def is_host_name(text: str) -> bool:
     except UnicodeError:
         return False
     return NAME.fullmatch(ascii_name) is not None and len(ascii_name) <= LONGEST_NAME
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host, an IPv6 one without brackets, is this machine by its loopback interface."""
+    try:
+        return host.lower() == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def check_address(address: str) -> str:

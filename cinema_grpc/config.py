@@ -1,14 +1,13 @@
 """The settings: environment variables whose names begin with CINEMA_, checked before anything starts."""
 
 from datetime import timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from cinema_grpc.addresses import check_address
+from cinema_grpc.addresses import check_address, is_loopback
 from cinema_grpc.application.throttle import SignInLimits
 from cinema_grpc.database_url import check_database_url
 from cinema_grpc.domain.sign_in import Limit
@@ -223,11 +222,7 @@ class Settings(BaseSettings):
     @property
     def loopback_only(self) -> bool:
         """Whether the listen address is reachable from this machine only."""
-        host = self.listen_address.rpartition(":")[0].strip("[]")
-        try:
-            return host == "localhost" or ip_address(host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.listen_address.rpartition(":")[0].strip("[]"))
 
     @property
     def with_reflection(self) -> bool:

@@ -102,6 +102,7 @@ def build_selling(
     driver, longest_wait = database.driver, settings.longest_wait_seconds
     store, cache = SqlBoxOfficeStore(database), ShowtimeCache()
     box_office = BoxOffice(store, cache, driver.waiting_tasks, longest_wait, instruments.tracing)
+    preview = Preview(store, cache)
     listings = Listings(SqlListingsReader(database), store, cache, None if driver.shared else database.clock)
     seat_watch = SeatWatch(listings, cache, encode_frame, database.clock, store.versions if driver.shared else None)
 
@@ -127,12 +128,12 @@ def build_selling(
             SqlCatalogStore(database, listings.forget_catalog_revision), price_rule, event_feed.note_commit
         ),
         listings=listings,
-        scheduling=Scheduling(box_office, store, cache, listings, hold_for, price_rule),
+        scheduling=Scheduling(box_office, preview, listings, hold_for, price_rule),
         seat_watch=seat_watch,
         bookings=bookings,
         counter=Counter(box_office, bookings, identity.account_store.find, issuer, provider.unit_of),
         desk=Desk(box_office, reader, SqlDeskReader(database), SqlRefundReader(database), identity.account_store),
-        door=Door(box_office, Preview(store, cache), SqlTicketReader(database), reader, tickets.codes),
+        door=Door(box_office, preview, SqlTicketReader(database), reader, tickets.codes),
         event_feed=event_feed,
         sales_reports=SalesReports(SqlSalesReader(database)),
     )

@@ -1,8 +1,9 @@
 """How the settings for Stripe have to look. Needs no library."""
 
 import re
-from ipaddress import ip_address
 from urllib.parse import urlsplit
+
+from cinema_grpc.addresses import is_loopback
 
 _KEY = re.compile(r"(sk|rk)_(test|live)_[A-Za-z0-9_]+")
 
@@ -38,13 +39,6 @@ def check_api_base(url: str) -> str:
     except ValueError:
         host, port, parts = "", None, urlsplit("")
     rest = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
-    if not host or rest or port == 0 or not (parts.scheme == "https" or (parts.scheme == "http" and _is_local(host))):
+    if not host or rest or port == 0 or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))):
         raise ValueError("must be https://HOST, or http://127.0.0.1:PORT for a server on this machine")
     return url.rstrip("/")
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -11,10 +11,8 @@ from datetime import datetime, timedelta
 import uuid_utils
 
 from cinema_grpc.application.box_office.box_office import BoxOffice
-from cinema_grpc.application.box_office.cache import ShowtimeCache
 from cinema_grpc.application.box_office.command import Command, Decision
 from cinema_grpc.application.box_office.preview import Preview
-from cinema_grpc.application.box_office.store import BoxOfficeStore
 from cinema_grpc.application.catalog_rules import PriceRule, any_price, provider_violations
 from cinema_grpc.application.idempotency import IdempotentCall
 from cinema_grpc.application.listings import Listings, with_state
@@ -68,8 +66,7 @@ class Scheduling:
     def __init__(
         self,
         box_office: BoxOffice,
-        store: BoxOfficeStore,
-        cache: ShowtimeCache,
+        preview: Preview,
         listings: Listings,
         hold_for: timedelta,
         price_rule: PriceRule = any_price,
@@ -78,14 +75,13 @@ class Scheduling:
 
         Args:
             box_office: Makes changes.
-            store: Loads showtimes for previews.
-            cache: The cache of the box office.
+            preview: Applies commands to copies.
             listings: Knows showtimes with their names.
             hold_for: How long a hold lasts.
             price_rule: That of the payment provider.
         """
         self._box_office = box_office
-        self._preview = Preview(store, cache)
+        self._preview = preview
         self._listings = listings
         self._hold_for = hold_for
         self._price_rule = price_rule
@@ -110,9 +106,9 @@ class Scheduling:
             if block is not None:
                 seats, reason = tuple(block.seats), clean(block.reason)
                 new = SeatBlock(block_id, block.kind, seats, reason, block.release_time, decision.now, execution.staff)
-            shown = _as_decided(listed, decision)
+            before = _as_decided(listed, decision) if execution.validate_only else None
             blocks = set_seat_blocks(decision.showtime, new, release, decision.now)
-            return encode(shown if execution.validate_only else _as_decided(listed, decision), blocks)
+            return encode(before or _as_decided(listed, decision), blocks)
 
         return await self._run(Command(showtime_id, change, execution.staff, idempotency=execution.call), execution)
 
@@ -144,9 +140,9 @@ class Scheduling:
 
         def change(decision: Decision) -> bytes:
             decision.check_revision(execution.expected_revision)
-            shown = _as_decided(listed, decision)
+            before = _as_decided(listed, decision) if execution.validate_only else None
             impact = cancel_showtime(decision.showtime, why, _new_id, decision.now)
-            return encode(shown if execution.validate_only else _as_decided(listed, decision), impact)
+            return encode(before or _as_decided(listed, decision), impact)
 
         return await self._run(Command(showtime_id, change, execution.staff, idempotency=execution.call), execution)
 
@@ -171,9 +167,9 @@ class Scheduling:
 
         def change(decision: Decision) -> bytes:
             decision.check_revision(execution.expected_revision)
-            shown = _as_decided(listed, decision)
+            before = _as_decided(listed, decision) if execution.validate_only else None
             impact = update_showtime(decision.showtime, changes, decision.slots, self._hold_for, decision.now)
-            return encode(shown if execution.validate_only else _as_decided(listed, decision), impact)
+            return encode(before or _as_decided(listed, decision), impact)
 
         command = Command(showtime_id, change, execution.staff, slots_within=slots_within, idempotency=execution.call)
         return await self._run(command, execution)

@@ -36,7 +36,7 @@ def refund_percent(start_time: datetime, now: datetime) -> tuple[int, datetime]:
     for before_start, percent in TIERS:
         if now <= start_time - before_start:
             return percent, start_time - before_start
-    return 0, start_time - timedelta(microseconds=1)
+    return 0, start_time - MICROSECOND
 
 
 def refund_percent_after_moves(
@@ -53,7 +53,7 @@ def refund_percent_after_moves(
         create_time: When the booking was made.
         now: The present moment.
     """
-    last_moment = start_time - timedelta(microseconds=1)
+    last_moment = start_time - MICROSECOND
     lived_through = [move.start_time for move in moves if move.time >= create_time]
     starts = [*lived_through, start_time]
     if any(abs(after - before) >= FULL_REFUND_AFTER for before, after in pairwise(starts)):

@@ -7,14 +7,12 @@ from cinema_grpc.domain.booking import BookedSeat, Booking, BookingStatus
 from cinema_grpc.domain.booking_errors import (
     HouseSeatsUnavailable,
     SeatsUnavailable,
-    ShowtimeCancelled,
-    ShowtimeEnded,
 )
 from cinema_grpc.domain.claims import Owner, Selection, priced_seats
 from cinema_grpc.domain.gap_rule import CustomerView
 from cinema_grpc.domain.sale import Sale, Tender
 from cinema_grpc.domain.showtime import Showtime
-from cinema_grpc.domain.terms import ShowtimeStatus, Terms
+from cinema_grpc.domain.terms import Terms
 from cinema_grpc.domain.ticket import Ticket
 
 IssueTickets = Callable[[Terms, Sequence[BookedSeat]], tuple[Ticket, ...]]
@@ -54,7 +52,7 @@ def sell(
         HouseSeatsUnavailable: Instead of SeatsUnavailable, if `use_house_seats` would free some of the seats.
         SingleSeatGap: It would strand single seats.
     """
-    check_running(showtime.terms, now)
+    showtime.terms.check_running(now)
     owner = showtime.owner_at(now, house_is_free=use_house_seats)
     free = sale.tender is Tender.COMPLIMENTARY
     try:
@@ -118,15 +116,3 @@ def _check_house_seats(showtime: Showtime, unavailable: Sequence[str], now: date
     positions = showtime.terms.seat_plan.positions(unavailable)
     if house := [seat for seat, position in zip(unavailable, positions, strict=True) if owner(position) is None]:
         raise HouseSeatsUnavailable(unavailable, house) from None
-
-
-def check_running(terms: Terms, now: datetime) -> None:
-    """Check that a showtime can still be sold or changed by staff.
-
-    Raises:
-        ShowtimeCancelled; ShowtimeEnded: It is past its end.
-    """
-    if terms.status is ShowtimeStatus.CANCELLED:
-        raise ShowtimeCancelled(terms.showtime_id)
-    if now >= terms.end_time:
-        raise ShowtimeEnded(terms.showtime_id, terms.end_time)

@@ -8,7 +8,6 @@ from cinema_grpc.domain.booking import Booking, BookingStatus
 from cinema_grpc.domain.booking_errors import SeatsUnavailable
 from cinema_grpc.domain.cancellation import cancel_with_showtime
 from cinema_grpc.domain.catalog import check_overlap, start_time_violations
-from cinema_grpc.domain.counter import check_running
 from cinema_grpc.domain.door import door_tickets
 from cinema_grpc.domain.errors import FieldViolation, InvalidRequest, rfc3339
 from cinema_grpc.domain.money import Money
@@ -42,7 +41,7 @@ def cancel_showtime(showtime: Showtime, reason: str, new_id: Callable[[], str], 
     Raises:
         ShowtimeCancelled, ShowtimeEnded.
     """
-    check_running(showtime.terms, now)
+    showtime.terms.check_running(now)
     impact, refunded = _impact(showtime, now), 0
     for booking in showtime.bookings():
         if booking.lapsed(now):
@@ -92,7 +91,7 @@ def update_showtime(
         ShowtimeOverlap: The auditorium is not free then.
     """
     terms = showtime.terms
-    check_running(terms, now)
+    terms.check_running(now)
     violations = []
     if changes.start_time is not None:
         violations += start_time_violations(changes.start_time, now)
@@ -148,7 +147,7 @@ def set_seat_blocks(
         SeatNotFound, SeatsUnavailable: Each names all of the seats.
     """
     terms = showtime.terms
-    check_running(terms, now)
+    terms.check_running(now)
     seats = () if block is None else block.seats
     if violations := block_violations(seats, release):
         raise InvalidRequest(*violations)

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import Enum
 from typing import NamedTuple
 
+from cinema_grpc.domain.booking_errors import ShowtimeCancelled, ShowtimeEnded
 from cinema_grpc.domain.pricing import PriceList
 from cinema_grpc.domain.seating import SeatPlan
 
@@ -90,6 +91,17 @@ class Terms:
     cancel_reason: str = ""
     moves: tuple[Move, ...] = ()
     blocks: tuple[SeatBlock, ...] = ()
+
+    def check_running(self, now: datetime) -> None:
+        """Check that staff can still sell or change the showtime.
+
+        Raises:
+            ShowtimeCancelled; ShowtimeEnded: It is past its end.
+        """
+        if self.status is ShowtimeStatus.CANCELLED:
+            raise ShowtimeCancelled(self.showtime_id)
+        if now >= self.end_time:
+            raise ShowtimeEnded(self.showtime_id, self.end_time)
 
 
 def without_seats(blocks: Iterable[SeatBlock], seats: Collection[str]) -> tuple[SeatBlock, ...]:

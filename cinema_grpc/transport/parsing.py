@@ -9,7 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from cinema_grpc.domain.booking import BookingStatus
+from cinema_grpc.domain.booking import MICROSECOND, BookingStatus
 from cinema_grpc.domain.errors import FieldViolation, InvalidRequest
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.pricing import PriceLine
@@ -50,7 +50,7 @@ def parse_bound(request: Message, field: str) -> datetime | None:
     timestamp = getattr(request, field)
     moment = parse_moment(timestamp, field)
     if timestamp.nanos % 1000 and moment < LAST_MOMENT:  # no later datetime exists, and no showtime starts then
-        moment += timedelta(microseconds=1)
+        moment += MICROSECOND
     return moment
 
 

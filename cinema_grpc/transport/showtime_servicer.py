@@ -14,6 +14,7 @@ from cinema_grpc.application.ports import ShowtimeFilter
 from cinema_grpc.application.scheduling import Execution, Scheduling
 from cinema_grpc.application.seat_suggestions import suggest_seats
 from cinema_grpc.application.seat_watch import SeatWatch
+from cinema_grpc.domain.booking import MICROSECOND
 from cinema_grpc.domain.catalog import ListedShowtime
 from cinema_grpc.transport import security_log
 from cinema_grpc.transport.call import principal
@@ -171,7 +172,7 @@ def _read_cursor(cursor: tuple[str, ...]) -> tuple[datetime, tuple[datetime, str
 
 
 def _microseconds(moment: datetime) -> str:
-    return str((moment - EPOCH) // timedelta(microseconds=1))
+    return str((moment - EPOCH) // MICROSECOND)
 
 
 def _moment(microseconds: str) -> datetime:

@@ -16,6 +16,7 @@ from cinema_grpc.adapters.database.sales_reader import SqlSalesReader
 from cinema_grpc.application.bookings import Bookings
 from cinema_grpc.application.box_office.box_office import BoxOffice
 from cinema_grpc.application.box_office.cache import ShowtimeCache
+from cinema_grpc.application.box_office.preview import Preview
 from cinema_grpc.application.clock import Clock
 from cinema_grpc.application.counter import Counter
 from cinema_grpc.application.desk import Desk
@@ -54,7 +55,7 @@ def start_server(url: str, clock: Clock, provider: PaymentGateway, hold_for: tim
         replica,
         bookings,
         Counter(box_office, bookings, accounts.find, RANDOM_TICKETS),
-        Scheduling(box_office, store, cache, listings, hold_for),
+        Scheduling(box_office, Preview(store, cache), listings, hold_for),
         Desk(box_office, reader, SqlDeskReader(database), SqlRefundReader(database), accounts),
         SalesReports(SqlSalesReader(database)),
     )

@@ -10,6 +10,7 @@ from sqlalchemy import update
 
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.listings_reader import SqlListingsReader
+from cinema_grpc.application.box_office.preview import Preview
 from cinema_grpc.application.listings import Listings
 from cinema_grpc.application.scheduling import Execution, Scheduling, WantedBlock
 from cinema_grpc.domain.booking_errors import SeatsUnavailable, ShowtimeCancelled, ShowtimeChanged
@@ -27,7 +28,7 @@ PREVIEW = Execution("bob", validate_only=True)
 
 def scheduling_of(app: App) -> Scheduling:
     listings = Listings(SqlListingsReader(app.database), app.store, app.cache)
-    return Scheduling(app.box_office, app.store, app.cache, listings, TEN_MINUTES)
+    return Scheduling(app.box_office, Preview(app.store, app.cache), listings, TEN_MINUTES)
 
 
 async def cancel(app: App, execution: Execution) -> Any:

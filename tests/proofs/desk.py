@@ -19,6 +19,7 @@ from cinema_grpc.adapters.database.payment_store import SqlPaymentStore
 from cinema_grpc.adapters.simulated_payments import SimulatedPayments
 from cinema_grpc.application.bookings import Bookings
 from cinema_grpc.application.box_office.command import Command, Decision
+from cinema_grpc.application.box_office.preview import Preview
 from cinema_grpc.application.counter import Counter, CounterSale
 from cinema_grpc.application.expiry import HoldExpiry
 from cinema_grpc.application.listings import Listings
@@ -164,7 +165,7 @@ def open_desk(app: App, provider: SimulatedPayments) -> Desk:
         app,
         bookings,
         Counter(box_office, bookings, find_user, RANDOM_TICKETS),
-        Scheduling(box_office, app.store, app.cache, listings, TEN_MINUTES),
+        Scheduling(box_office, Preview(app.store, app.cache), listings, TEN_MINUTES),
         listings,
         refunds,
         HoldExpiry(app.store, box_office),

@@ -3,10 +3,9 @@
 import os
 from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 
-from cinema_grpc.addresses import check_address
+from cinema_grpc.addresses import check_address, is_loopback
 
 DEFAULT = "127.0.0.1:50051"
 PLAINTEXT, TLS = "http://", "https://"
@@ -84,7 +83,7 @@ def parse_server(text: str, files: TlsFiles) -> Server:
     given = files.given()
     if scheme == PLAINTEXT and given:
         raise BadInput(f"{given[0]}: needs TLS, and --server says http://")
-    if scheme == PLAINTEXT or (not scheme and not given and _is_loopback(address)):
+    if scheme == PLAINTEXT or (not scheme and not given and is_loopback(address.rpartition(":")[0].strip("[]"))):
         return Server(address, plaintext=True)
     roots = _read_certificates(files.ca) if files.ca else system_roots()
     return Server(address, False, roots, *_read_own_certificate(files))  # noqa: FBT003 (plaintext)
@@ -104,14 +103,6 @@ def system_roots() -> bytes | None:
         return b"\n".join(named)
     found = ssl.create_default_context().get_ca_certs(binary_form=True)  # such as Windows' store
     return "".join(map(ssl.DER_cert_to_PEM_cert, found)).encode() or None
-
-
-def _is_loopback(address: str) -> bool:
-    host = address.rpartition(":")[0].strip("[]")
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def _read_certificates(file: Path) -> bytes:

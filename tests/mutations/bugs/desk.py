@@ -147,9 +147,10 @@ MUTATIONS = (
         "a showtime is cancelled though it has changed since its preview",
         f"{APPLICATION}/scheduling.py",
         "            decision.check_revision(execution.expected_revision)\n"
-        "            shown = _as_decided(listed, decision)\n"
+        "            before = _as_decided(listed, decision) if execution.validate_only else None\n"
         "            impact = cancel_showtime",
-        "            shown = _as_decided(listed, decision)\n            impact = cancel_showtime",
+        "            before = _as_decided(listed, decision) if execution.validate_only else None\n"
+        "            impact = cancel_showtime",
         "tests/application/test_scheduling.py::test_what_has_changed_since_the_preview_is_not_overrun",
     ),
     mutation(
