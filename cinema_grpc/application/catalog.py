@@ -15,7 +15,7 @@ from cinema_grpc.application.catalog_rules import (
     time_zone_violations,
     time_zones,
 )
-from cinema_grpc.application.idempotency import IdempotentCall, ResponseSlot, StoredResponse
+from cinema_grpc.application.idempotency import IdempotentCall, ResponseSlot
 from cinema_grpc.application.ports import CatalogStore, ResponseAlreadyStored
 from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie, check_not_archived, new_showtime
 from cinema_grpc.domain.errors import AuditoriumNotFound, CinemaNotFound, FieldViolation, InvalidRequest, MovieNotFound
@@ -266,13 +266,13 @@ class Catalog:
         call: IdempotentCall | None,
         encode: Callable[[A], R],
         build: Callable[[], Awaitable[A]],
-        add: Callable[[A, StoredResponse | None], Awaitable[None]],
+        add: Callable[[A, ResponseSlot[A] | None], Awaitable[None]],
     ) -> R:
         """Return the stored response of a repeated call, or `build` and `add` an entry and return its response."""
 
         async def carry_out(slot: ResponseSlot[A] | None) -> A:
             entry = await build()
-            await add(entry, slot.fill(entry) if slot else None)
+            await add(entry, slot)
             return entry
 
         return await self._change(call, encode, carry_out)

@@ -84,15 +84,15 @@ class CatalogStore(Protocol):
         """Return the response of an earlier call, or None."""
         ...
 
-    async def add_movie(self, movie: Movie, response: StoredResponse | None) -> None:
+    async def add_movie(self, movie: Movie, slot: ResponseSlot[Movie] | None) -> None:
         """Add a movie."""
         ...
 
-    async def add_cinema(self, cinema: Cinema, response: StoredResponse | None) -> None:
+    async def add_cinema(self, cinema: Cinema, slot: ResponseSlot[Cinema] | None) -> None:
         """Add a cinema."""
         ...
 
-    async def add_auditorium(self, auditorium: Auditorium, response: StoredResponse | None) -> None:
+    async def add_auditorium(self, auditorium: Auditorium, slot: ResponseSlot[Auditorium] | None) -> None:
         """Add an auditorium to an existing cinema.
 
         Raises:

@@ -56,6 +56,11 @@ def stored_response(request_id: str) -> StoredResponse:
     return StoredResponse(IdempotencyKey("caller", "RPC", request_id), "0123", b"response of " + request_id.encode())
 
 
+def slot_of(stored: StoredResponse) -> ResponseSlot[Any]:
+    """Return where a response is stored that is known before."""
+    return ResponseSlot(stored.key, stored.digest, lambda _: stored.response)
+
+
 @dataclass
 class Programme:
     """A store with two movies and two cinemas; the first has two auditoriums, the second one."""
@@ -100,9 +105,7 @@ class Programme:
 
     async def put(self, showtime: ListedShowtime, response: StoredResponse | None = None) -> ListedShowtime:
         """Put a showtime on the programme, with the response of the call."""
-        slot: ResponseSlot[ListedShowtime] | None = None
-        if response is not None:
-            slot = ResponseSlot(response.key, response.digest, lambda _: response.response)
+        slot = None if response is None else slot_of(response)
         places = showtime.movie.movie_id, showtime.auditorium_id
         return await self.store.add_showtime(*places, lambda *_: showtime, slot)
 

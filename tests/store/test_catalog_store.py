@@ -21,7 +21,7 @@ from cinema_grpc.domain.errors import NameTaken, ShowtimeOverlap
 from cinema_grpc.domain.showtime import SeatStatus
 from tests.builders import NOW
 from tests.database import furnish, reading, writing
-from tests.store.programme import EVERYTHING, Programme, auditorium, cinema, movie, stored_response
+from tests.store.programme import EVERYTHING, Programme, auditorium, cinema, movie, slot_of, stored_response
 
 # Entering and reading
 
@@ -55,7 +55,7 @@ async def test_what_was_entered_is_there_for_another_store_on_the_same_file(
     programme: Programme, database_url: str
 ) -> None:
     shown = await programme.add(NOW + timedelta(days=1))
-    await programme.store.add_movie(movie(3), stored_response("request-1"))
+    await programme.store.add_movie(movie(3), slot_of(stored_response("request-1")))
     await programme.database.close()
     again = Database(database_url, programme.clock)
     store = SqlCatalogStore(again)
@@ -85,7 +85,7 @@ async def test_another_fault_is_not_taken_for_a_taken_name(programme: Programme)
 
 async def test_a_response_is_stored_with_its_entry(programme: Programme) -> None:
     programme.clock.advance(timedelta(hours=1))
-    await programme.store.add_cinema(cinema(3), stored_response("request-1"))
+    await programme.store.add_cinema(cinema(3), slot_of(stored_response("request-1")))
     assert await programme.store.stored_response(stored_response("request-1").key) == stored_response("request-1")
     async with reading(programme.database) as connection:
         kept = await connection.execute(select(schema.stored_response.c.create_time))
@@ -94,13 +94,13 @@ async def test_a_response_is_stored_with_its_entry(programme: Programme) -> None
 
 async def test_nothing_is_written_if_the_key_has_a_stored_response(programme: Programme) -> None:
     store = programme.store
-    await store.add_movie(movie(3), stored_response("request-1"))
+    await store.add_movie(movie(3), slot_of(stored_response("request-1")))
     second = stored_response("request-1")._replace(response=b"another")
     calls: list[Callable[[], Awaitable[object]]] = [
-        lambda: store.add_movie(movie(4), second),
-        lambda: store.add_cinema(cinema(4), second),
-        lambda: store.add_auditorium(auditorium(4), second),
-        lambda: store.add_auditorium(auditorium(1), second),
+        lambda: store.add_movie(movie(4), slot_of(second)),
+        lambda: store.add_cinema(cinema(4), slot_of(second)),
+        lambda: store.add_auditorium(auditorium(4), slot_of(second)),
+        lambda: store.add_auditorium(auditorium(1), slot_of(second)),
         lambda: programme.put(programme.showtime(NOW + timedelta(days=1)), second),
     ]
     for call in calls:
@@ -116,18 +116,20 @@ async def test_nothing_is_written_if_the_key_has_a_stored_response(programme: Pr
 async def test_no_response_is_stored_for_a_refused_call(programme: Programme) -> None:
     await programme.add(NOW + timedelta(days=1))
     with pytest.raises(NameTaken):
-        await programme.store.add_auditorium(replace(auditorium(9), name="Screen 1"), stored_response("request-1"))
+        await programme.store.add_auditorium(
+            replace(auditorium(9), name="Screen 1"), slot_of(stored_response("request-1"))
+        )
     with pytest.raises(ShowtimeOverlap):
         await programme.put(programme.showtime(NOW + timedelta(days=1)), stored_response("request-1"))
     assert await programme.store.stored_response(stored_response("request-1").key) is None
-    await programme.store.add_movie(movie(3), stored_response("request-1"))
+    await programme.store.add_movie(movie(3), slot_of(stored_response("request-1")))
 
 
 async def test_the_same_request_id_of_another_caller_or_call_is_another_request(programme: Programme) -> None:
     one = stored_response("request-1")
-    await programme.store.add_movie(movie(3), one)
-    await programme.store.add_movie(movie(4), one._replace(key=one.key._replace(caller="other")))
-    await programme.store.add_movie(movie(5), one._replace(key=one.key._replace(rpc="Other")))
+    await programme.store.add_movie(movie(3), slot_of(one))
+    await programme.store.add_movie(movie(4), slot_of(one._replace(key=one.key._replace(caller="other"))))
+    await programme.store.add_movie(movie(5), slot_of(one._replace(key=one.key._replace(rpc="Other"))))
     assert len(await programme.store.movies("", 10)) == 5
 
 

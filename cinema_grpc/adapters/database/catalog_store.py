@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, bindparam, false, insert, select, update
+from sqlalchemy import Column, Insert, bindparam, false, insert, select, update
 from sqlalchemy.engine import Connection
 
 from cinema_grpc.adapters.database import catalog_changes, schema
@@ -63,7 +63,7 @@ _STORED_RESPONSE = Query(
 class SqlCatalogStore:
     """Stores the catalog. Fulfils CatalogStore."""
 
-    def __init__(self, database: Database, on_update: Callable[[], None] | None = None) -> None:
+    def __init__(self, database: Database, on_update: Callable[[], None] = lambda: None) -> None:
         """Set up.
 
         Args:
@@ -71,7 +71,7 @@ class SqlCatalogStore:
             on_update: Called after each update of a movie, cinema or auditorium that was committed, or may have been.
         """
         self._database = database
-        self._on_update = on_update or _nothing
+        self._on_update = on_update
 
     async def now(self) -> datetime:
         """Return the time by the clock that decides."""
@@ -82,23 +82,22 @@ class SqlCatalogStore:
         _, rows = await self._database.read(_STORED_RESPONSE, **key._asdict())
         return read_response(rows[0]) if rows else None
 
-    async def add_movie(self, movie: Movie, response: StoredResponse | None) -> None:
+    async def add_movie(self, movie: Movie, slot: ResponseSlot[Movie] | None) -> None:
         """Add a movie."""
-        await self._add(response, lambda connection: connection.execute(insert(schema.movie).values(asdict(movie))))
+        await self._add(slot, movie, insert(schema.movie).values(asdict(movie)))
 
-    async def add_cinema(self, cinema: Cinema, response: StoredResponse | None) -> None:
+    async def add_cinema(self, cinema: Cinema, slot: ResponseSlot[Cinema] | None) -> None:
         """Add a cinema."""
-        await self._add(response, lambda connection: connection.execute(insert(schema.cinema).values(asdict(cinema))))
+        await self._add(slot, cinema, insert(schema.cinema).values(asdict(cinema)))
 
-    async def add_auditorium(self, auditorium: Auditorium, response: StoredResponse | None) -> None:
+    async def add_auditorium(self, auditorium: Auditorium, slot: ResponseSlot[Auditorium] | None) -> None:
         """Add an auditorium to an existing cinema.
 
         Raises:
             NameTaken: The cinema has another one of that name.
         """
-        values = auditorium_row(auditorium)
         try:
-            await self._add(response, lambda connection: connection.execute(insert(schema.auditorium).values(values)))
+            await self._add(slot, auditorium, insert(schema.auditorium).values(auditorium_row(auditorium)))
         except StorageConflict:
             await self._check_name(auditorium)
             raise
@@ -204,12 +203,13 @@ class SqlCatalogStore:
         if any(auditorium_id != auditorium.auditorium_id for (auditorium_id,) in same_name):
             raise NameTaken(auditorium.name) from None
 
-    async def _add(self, response: StoredResponse | None, add: Callable[[Connection], object]) -> None:
-        """Run a transaction that adds an entry whose response is known."""
-        slot: ResponseSlot[object] | None = None
-        if response is not None:
-            key, digest, encoded = response
-            slot = ResponseSlot(key, digest, lambda _: encoded)
+    async def _add(self, slot: ResponseSlot[A] | None, entry: A, statement: Insert) -> None:
+        """Run a transaction that adds an entry."""
+
+        def add(connection: Connection) -> A:
+            connection.execute(statement)
+            return entry
+
         await self._transact(slot, add)
 
     async def _update(self, slot: ResponseSlot[A] | None, replace: Callable[[Connection], A]) -> A:
@@ -250,7 +250,3 @@ class SqlCatalogStore:
             if slot is not None and await self.stored_response(slot.key) is not None:
                 raise ResponseAlreadyStored from None
             raise
-
-
-def _nothing() -> None:
-    """Ignore an update."""
