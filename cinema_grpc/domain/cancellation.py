@@ -120,6 +120,16 @@ def void(
 ) -> Booking:
     """Return a booking without seats, as staff decided; with a refund of `percent` if it was paid for.
 
+    Args:
+        booking: The booking.
+        terms: Those of its showtime.
+        seats: Labels of its active seats; empty for all.
+        percent: The share of their price that is paid back, from 0 to 100.
+        reason: Why.
+        refund_id: The identifier of the refund, if there is one.
+        now: The present moment.
+        unit_of: The payment provider's units.
+
     Raises:
         InvalidRequest: The payment provider can't pay that percent.
         BookingNotCancellable: It is EXPIRED or CANCELLED.
