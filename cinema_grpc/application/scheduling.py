@@ -4,6 +4,7 @@ A preview works on a copy of the committed showtime and changes nothing. Its rev
 the execution do what the preview showed, or fail.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,7 +14,9 @@ import uuid_utils
 from cinema_grpc.application.box_office.box_office import BoxOffice
 from cinema_grpc.application.box_office.command import Command, Decision
 from cinema_grpc.application.box_office.preview import Preview
+from cinema_grpc.application.box_office.store import StorageContention
 from cinema_grpc.application.catalog_rules import PriceRule, any_price, provider_violations
+from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.idempotency import IdempotentCall
 from cinema_grpc.application.listings import Listings, with_state
 from cinema_grpc.domain.catalog import LONGEST_RUNTIME, TIME_BETWEEN_SHOWTIMES, ListedShowtime
@@ -27,6 +30,10 @@ from cinema_grpc.domain.showtime_changes import (
 )
 from cinema_grpc.domain.terms import SeatBlock, SeatBlockKind
 from cinema_grpc.domain.text import clean
+
+LONGEST_WAIT_FOR_AUDITORIUM = 6.0
+"""Seconds after which a move fails whose auditorium another transaction keeps locked, such as an import's."""
+SECONDS_BETWEEN_TRIES = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +184,15 @@ class Scheduling:
     async def _run(self, command: Command[bytes], execution: Execution) -> bytes:
         if execution.validate_only:
             return await self._preview.run(command)
-        return await self._box_office.execute(command)
+        loop = asyncio.get_running_loop()
+        latest = loop.time() + LONGEST_WAIT_FOR_AUDITORIUM
+        while True:
+            try:
+                return await self._box_office.execute(command)
+            except StorageContention as contention:
+                if loop.time() > latest:
+                    raise StorageUnavailable from contention
+            await asyncio.sleep(SECONDS_BETWEEN_TRIES)
 
     async def _listed(self, showtime_id: str) -> ListedShowtime:
         listed = await self._listings.listed(showtime_id)

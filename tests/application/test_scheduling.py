@@ -1,7 +1,7 @@
 """Changes of showtimes at real stores: previews that bind, blocks, and neighbours that move at the same time."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -10,15 +10,18 @@ from sqlalchemy import update
 
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.listings_reader import SqlListingsReader
+from cinema_grpc.application import scheduling
 from cinema_grpc.application.box_office.preview import Preview
+from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.listings import Listings
 from cinema_grpc.application.scheduling import Execution, Scheduling, WantedBlock
+from cinema_grpc.domain.booking import Booking
 from cinema_grpc.domain.booking_errors import SeatsUnavailable, ShowtimeCancelled, ShowtimeChanged
 from cinema_grpc.domain.errors import ShowtimeOverlap
 from cinema_grpc.domain.showtime_changes import ShowtimeChanges
 from cinema_grpc.domain.terms import SeatBlockKind
 from tests.application.commands import TEN_MINUTES, decode, idempotent_call
-from tests.application.conftest import App
+from tests.application.conftest import App, open_app
 from tests.application.money_server import encode_all
 from tests.database import START, writing
 
@@ -144,3 +147,46 @@ async def test_neighbours_that_are_moved_at_two_processes_at_once(app: App) -> N
             moves = move(app, "s1", timedelta(hours=hours)), move(other, "s2", timedelta(hours=hours + 1))
             done = await asyncio.gather(*moves, return_exceptions=True)
             assert [type(each) for each in done].count(ShowtimeOverlap) == 1
+
+
+HOLD_A1 = "SELECT 1 FROM auditorium WHERE auditorium_id = 'a1' FOR NO KEY UPDATE"
+"""As an import does."""
+
+
+@pytest.fixture
+async def app_beside_imports(postgresql_url: str) -> AsyncIterator[App]:
+    """An app whose database lets an import think for longer than a slow machine pauses."""
+    async with open_app(f"{postgresql_url}&idle_in_transaction_session_timeout=60000") as app:
+        yield app
+
+
+async def test_a_showtime_is_sold_while_its_move_waits_for_the_auditorium(
+    app_beside_imports: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By other processes, too: nothing keeps the showtime locked."""
+    monkeypatch.setattr(scheduling, "LONGEST_WAIT_FOR_AUDITORIUM", 60.0)
+    app = app_beside_imports
+    async with writing(app.database) as connection, app.other_process() as other:
+        await connection.exec_driver_sql(HOLD_A1)
+        moving = asyncio.create_task(move(app, "s1", MICROSECOND))
+        for number in range(1, 4):
+            assert isinstance(await app.hold(f"A{number}"), Booking)
+            assert isinstance(await other.hold(f"A{number + 3}"), Booking)
+        assert not moving.done()
+        assert app.box_office.contended_showtimes == 0
+    await moving
+    assert (await app.rows("showtime"))[0]["start_time"] == START + MICROSECOND
+
+
+async def test_a_move_that_waits_too_long_for_the_auditorium_fails(
+    app_beside_imports: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It can be repeated when the import has ended."""
+    monkeypatch.setattr(scheduling, "LONGEST_WAIT_FOR_AUDITORIUM", 0.2)
+    app = app_beside_imports
+    async with writing(app.database) as connection:
+        await connection.exec_driver_sql(HOLD_A1)
+        with pytest.raises(StorageUnavailable):
+            await move(app, "s1", MICROSECOND)
+        assert isinstance(await app.hold("A1"), Booking)
+    await move(app, "s1", MICROSECOND)

@@ -3,12 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from cinema_grpc.application import expiry
-from cinema_grpc.application.box_office import box_office
 from cinema_grpc.application.box_office.box_office import SECONDS_BETWEEN_TRIES
 from cinema_grpc.application.box_office.command import Command, Decision, Priority
 from cinema_grpc.application.box_office.store import StorageContention
@@ -35,10 +34,9 @@ async def app(database_url: str) -> AsyncIterator[App]:
 
 
 @pytest.fixture
-async def patient_app(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[App]:
+async def patient_app(database_url: str) -> AsyncIterator[App]:
     """A box office that waits for a lock longer than a slow machine takes for a few bookings."""
-    monkeypatch.setattr(box_office, "LONGEST_WAIT_FOR_AUDITORIUM", 60.0)
-    async with open_app(f"{database_url}&lock_timeout=5000") as app:
+    async with open_app(f"{database_url}&lock_timeout=5000&idle_in_transaction_session_timeout=60000") as app:
         yield app
 
 
@@ -153,51 +151,16 @@ async def move(app: App, showtime_id: str = "s1") -> None:
     await app.box_office.execute(Command(showtime_id, change, slots_within=(START, LATER)))
 
 
-async def starts(app: App) -> dict[str, datetime]:
-    return {row["showtime_id"]: row["start_time"] for row in await app.rows("showtime")}
-
-
-async def test_others_are_sold_while_a_move_waits_for_its_auditorium(patient_app: App) -> None:
-    """Those of its batch, too; the showtime is moved as soon as the auditorium is unlocked."""
+async def test_a_move_whose_auditorium_is_locked_fails_alone(patient_app: App) -> None:
+    """The rest of its batch is carried out, sales of its showtime too; nothing waits."""
     app = patient_app
     async with writing(app.database) as connection:
         await connection.exec_driver_sql(HOLD_A1)
-        waiting = asyncio.create_task(move(app))
-        await asyncio.gather(app.hold("A1", at="s2"), move(app, "s3"))
-        assert sum(app.box_office.counts.batch_sizes.counts) == 1
-        for number in range(2, 6):
-            assert isinstance(await app.hold(f"A{number}", at="s2"), Booking)
-        assert not waiting.done()
-        assert app.box_office.contended_showtimes == 1
-        assert await starts(app) == {"s1": START, "s2": START, "s3": LATER}
-    await waiting
-    assert (await starts(app))["s1"] == LATER
-
-
-async def test_a_move_that_waits_too_long_for_its_auditorium_fails_alone(
-    app: App, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its showtime is sold, though the auditorium is still locked."""
-    monkeypatch.setattr(box_office, "LONGEST_WAIT_FOR_AUDITORIUM", 0.2)
-    async with writing(app.database) as connection:
-        await connection.exec_driver_sql(HOLD_A1)
-        moved, *booked = await outcomes(move(app), app.hold("A1"), app.hold("A1", at="s2"))
-        assert isinstance(moved, StorageUnavailable)
-        assert [type(each) for each in booked] == [Booking, Booking]
+        moved, *others = await outcomes(move(app), app.hold("A1"), app.hold("A1", at="s2"), move(app, "s3"))
+        assert isinstance(moved, StorageContention)
+        assert [type(each) for each in others] == [Booking, Booking, type(None)]
+    counts = app.box_office.counts
+    assert (counts.batch_sizes.total, counts.done, counts.contended, dict(counts.refused)) == (3, 3, 1, {})
+    starts = {row["showtime_id"]: row["start_time"] for row in await app.rows("showtime")}
+    assert starts == {"s1": START, "s2": START, "s3": LATER}
     await move(app)
-    assert (await starts(app))["s1"] == LATER
-
-
-async def test_a_showtime_is_sold_while_its_move_waits_for_the_auditorium(patient_app: App) -> None:
-    """By other processes, too: nothing keeps the showtime locked."""
-    app = patient_app
-    async with writing(app.database) as connection, app.other_process() as other:
-        await connection.exec_driver_sql(HOLD_A1)
-        waiting = asyncio.create_task(move(app))
-        for number in range(1, 4):
-            assert isinstance(await app.hold(f"A{number}"), Booking)
-            assert isinstance(await other.hold(f"A{number + 3}"), Booking)
-        assert not waiting.done()
-        assert (await starts(app))["s1"] == START
-    await waiting
-    assert (await starts(app))["s1"] == LATER

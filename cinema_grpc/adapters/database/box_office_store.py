@@ -17,6 +17,7 @@ from cinema_grpc.application.box_office.store import (
     Loaded,
     LoadedShowtime,
     LoadRequest,
+    NotLocked,
     ShowtimeUpdate,
     Version,
 )
@@ -87,8 +88,8 @@ class SqlTransaction:
 
     async def lock(
         self, showtime_ids: Collection[str], *, wait: bool, with_auditorium: Collection[str] = ()
-    ) -> Collection[str]:
-        """Lock showtimes, and return those that were skipped, since another transaction has a lock."""
+    ) -> NotLocked:
+        """Lock showtimes, and return what was skipped."""
         return await self._transaction.lock(
             [*map(searchable, showtime_ids)], wait=wait, with_auditorium=[*map(searchable, with_auditorium)]
         )

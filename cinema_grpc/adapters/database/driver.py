@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from cinema_grpc.adapters.database.statements import Query, Row, Rows
+from cinema_grpc.application.box_office.store import NotLocked
 from cinema_grpc.application.clock import Clock
 
 T = TypeVar("T")
@@ -39,8 +40,8 @@ class RawTransaction(Protocol):
 
     async def lock(
         self, showtime_ids: Collection[str], *, wait: bool, with_auditorium: Collection[str] = ()
-    ) -> Collection[str]:
-        """Begin, lock showtimes, and return those that were skipped, since another transaction has a lock.
+    ) -> NotLocked:
+        """Begin, lock showtimes, and return what was skipped.
 
         Args:
             showtime_ids: The showtimes.

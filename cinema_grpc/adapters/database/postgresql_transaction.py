@@ -7,7 +7,7 @@ import asyncpg
 
 from cinema_grpc.adapters.database.column_types import microseconds, to_json
 from cinema_grpc.adapters.database.statements import Row, read_statements
-from cinema_grpc.application.box_office.store import StorageConflict, StorageContention
+from cinema_grpc.application.box_office.store import NotLocked, StorageConflict, StorageContention
 from cinema_grpc.application.clock import Clock
 from cinema_grpc.application.errors import CommitOutcomeUnknown
 
@@ -29,16 +29,15 @@ class PostgresqlTransaction:
 
     async def lock(
         self, showtime_ids: Collection[str], *, wait: bool, with_auditorium: Collection[str] = ()
-    ) -> Collection[str]:
-        """Begin, lock showtimes and auditoriums, and return the showtimes of which another transaction has a lock."""
+    ) -> NotLocked:
+        """Begin, lock showtimes and auditoriums, and return what was skipped."""
         await self._connection.execute(BEGIN)
         locked = await self._lock("lock", showtime_ids, wait=wait)
-        if moving := locked.intersection(with_auditorium):
-            locked -= moving - await self._lock("lock_auditoriums", moving)
+        moving = locked.intersection(with_auditorium)
+        blocked = moving - await self._lock("lock_auditoriums", moving) if moving else ()
         missing = [each for each in showtime_ids if each not in locked]
-        if not missing:
-            return ()
-        return [showtime_id for (showtime_id,) in await self._run("existing", showtime_ids=to_json(missing))]
+        skipped = await self._run("existing", showtime_ids=to_json(missing)) if missing else ()
+        return NotLocked([showtime_id for (showtime_id,) in skipped], blocked)
 
     async def load(self, parameters: Mapping[str, Any]) -> Row:
         """Run the statement `load`, which reads the server's clock now that the locks are acquired."""

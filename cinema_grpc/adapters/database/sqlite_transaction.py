@@ -14,7 +14,7 @@ import aiosqlite
 from cinema_grpc.adapters.database.column_types import microseconds, to_json
 from cinema_grpc.adapters.database.sqlite_connection import is_busy, run_on_thread
 from cinema_grpc.adapters.database.statements import Row, Statement, read_statements
-from cinema_grpc.application.box_office.store import StorageConflict
+from cinema_grpc.application.box_office.store import NotLocked, StorageConflict
 from cinema_grpc.application.clock import Clock
 from cinema_grpc.application.errors import CommitOutcomeUnknown
 
@@ -51,9 +51,9 @@ class SqliteTransaction:
         *,
         wait: bool,  # noqa: ARG002
         with_auditorium: Collection[str] = (),  # noqa: ARG002
-    ) -> Collection[str]:
+    ) -> NotLocked:
         """Do nothing: a transaction locks the file as it begins."""
-        return ()
+        return NotLocked()
 
     async def load(self, parameters: Mapping[str, Any]) -> Row:
         """Begin, and run the statement `load`. Another process may have the file for seconds until then."""

@@ -13,6 +13,7 @@ from cinema_grpc.application.box_office.command import Batch, Failed, Outcome, Q
 from cinema_grpc.application.box_office.store import (
     BoxOfficeStore,
     LoadedShowtime,
+    NotLocked,
     ShowtimeUpdate,
     StorageConflict,
     StorageContention,
@@ -33,14 +34,21 @@ SECONDS_TO_FIND_OUT = 10.0
 
 @dataclass(slots=True)
 class Outcomes:
-    """What each command of a batch came to; `contended` ones were not tried, as their showtime was skipped."""
+    """What each command of a batch came to.
+
+    Attributes:
+        settled: Those that were tried.
+        contended: Those that were not, as their showtime is locked by another transaction.
+        blocked: Those that were not, as they need an auditorium that another transaction has locked.
+    """
 
     settled: list[tuple[QueuedCommand, Outcome]] = field(default_factory=list)
     contended: list[QueuedCommand] = field(default_factory=list)
+    blocked: list[QueuedCommand] = field(default_factory=list)
 
     def add(self, other: "Outcomes") -> "Outcomes":
         """Return these and others."""
-        return Outcomes(self.settled + other.settled, self.contended + other.contended)
+        return Outcomes(self.settled + other.settled, self.contended + other.contended, self.blocked + other.blocked)
 
 
 class BatchRunner:
@@ -97,14 +105,12 @@ class BatchRunner:
         """
         failure: Exception | None = None
         for _ in range(TRIES):
-            result, skipped = BatchResult(), frozenset[str]()
+            result, untried = BatchResult(), Outcomes()
             try:
                 async with self._store.transaction() as transaction:
                     with self._step("lock"):
-                        skipped = frozenset(
-                            await transaction.lock(batch, wait=wait, with_auditorium=slots_within(batch))
-                        )
-                    locked = {each: some for each, some in batch.items() if each not in skipped}
+                        skipped = await transaction.lock(batch, wait=wait, with_auditorium=slots_within(batch))
+                    locked, untried = _divide(batch, skipped)
                     cached = {each: state for each in locked if (state := self._cache.get(each)) is not None}
                     with self._step("load"):
                         loaded = await transaction.load(load_request(locked, cached))
@@ -136,7 +142,7 @@ class BatchRunner:
             self._cache.put(state)
         if result.updates:
             self._notify(result.updates)
-        return Outcomes(result.outcomes, [queued for each in batch if each in skipped for queued in batch[each]])
+        return Outcomes(result.outcomes).add(untried)
 
     def _notify(self, updates: Sequence[ShowtimeUpdate]) -> None:
         for notify in self.on_commit:
@@ -164,6 +170,19 @@ class BatchRunner:
                     raise CommitOutcomeUnknown from error
             await asyncio.sleep(pause)
             pause *= 2
+
+
+def _divide(batch: Batch, skipped: NotLocked) -> tuple[Batch, Outcomes]:
+    """Return the commands that can be tried, and the others."""
+    locked, untried = dict(batch), Outcomes()
+    for showtime_id in skipped.showtimes:
+        untried.contended += locked.pop(showtime_id)
+    for showtime_id in skipped.auditoriums:
+        commands = locked.pop(showtime_id)
+        untried.blocked += [each for each in commands if each.command.slots_within is not None]
+        if others := [each for each in commands if each.command.slots_within is None]:
+            locked[showtime_id] = others
+    return locked, untried
 
 
 def _is_lost(found: LoadedShowtime | None) -> bool:

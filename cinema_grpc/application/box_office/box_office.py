@@ -5,10 +5,9 @@ answers at once, and in a rush each transaction carries more. `queue` defines th
 at once.
 
 Other processes may sell seats of the same showtimes. A showtime that one of them has locked is contended: its commands
-go back to the front of the queue. So is one that is to be moved while its auditorium is locked. After a few tries, or
-if nothing else is to be done, the showtime is served by a task of its own, whose transactions wait for the lock. So a
-process that is slow, or frozen, delays no other showtimes. For an auditorium no transaction waits, as that would keep
-its showtime locked: the move is tried again and again, while the showtime is sold.
+go back to the front of the queue. After a few tries, or if nothing else is to be done, the showtime is served by a task
+of its own, whose transactions wait for the lock. So a process that is slow, or frozen, delays no other showtimes. For
+an auditorium, which a showtime that is moved needs too, nothing waits here: the move fails, and its caller tries again.
 
 The database decides. A cached showtime is used only if its version is an ancestor of the locked one. Callers get their
 answers after the commit; so do those that are refused, since the refusal may rest on seats that the batch itself took.
@@ -45,9 +44,6 @@ TRIES_IN_TURN = 3
 """How often a contended showtime is tried in turn with others before it gets a task of its own."""
 SECONDS_BETWEEN_TRIES = 0.005
 """The pause when all that is to be done is contended, and no more tasks may wait for locks."""
-SECONDS_BETWEEN_MOVES = 0.05
-LONGEST_WAIT_FOR_AUDITORIUM = 6.0
-"""Seconds after which a move whose auditorium stays locked fails: three times PostgreSQL's lock_timeout."""
 
 
 class BatchTracer(Protocol):
@@ -129,7 +125,8 @@ class BoxOffice:
             Overloaded: It would have to wait too long.
             StorageUnavailable, ShuttingDown: Nothing was changed.
             CommitOutcomeUnknown: Perhaps it was carried out.
-            StorageContention: It has low priority, and another process has locked the showtime.
+            StorageContention: Another transaction has locked the showtime, and the command has low priority; or the
+                auditorium, and the command needs its slots. Nothing was changed.
             CinemaError: What the change raises.
         """
         if not self._open:
@@ -216,7 +213,9 @@ class BoxOffice:
             with nullcontext() if self._tracer is None else self._tracer.batch(batch):
                 outcomes = await self._runner.run(batch, wait=wait)
             contended = outcomes.contended
-            self.counts.note_batch(start, outcomes.settled, len(contended))
+            for queued in outcomes.blocked:
+                queued.settle(Failed(StorageContention()))
+            self.counts.note_batch(start, outcomes.settled, len(contended) + len(outcomes.blocked))
             for queued, outcome in outcomes.settled:
                 queued.settle(outcome)
         except Exception:
@@ -254,24 +253,11 @@ class BoxOffice:
             while commands := self._queue.take_for(showtime_id, LARGEST_BATCH):
                 self._arrival.set()  # commands of the same callers may have got a place
                 contended.begin_round()
-                moves = [each for each in commands if each.command.slots_within is not None]
-                others = [each for each in commands if each.command.slots_within is None]
-                for queued in await self._serve({showtime_id: others}, wait=True) if others else ():
+                for queued in await self._serve({showtime_id: commands}, wait=True):
                     queued.settle(Failed(StorageUnavailable()))  # the showtime was created after the lock looked for it
-                if moves and (blocked := await self._serve({showtime_id: moves}, wait=True)):
-                    await self._try_again(blocked)
         finally:
             del self._contended[showtime_id]
             self._arrival.set()
-
-    async def _try_again(self, moves: Sequence[QueuedCommand]) -> None:
-        """Put back moves whose auditorium is locked, except for those that have waited too long, and pause."""
-        latest = time.monotonic() - LONGEST_WAIT_FOR_AUDITORIUM
-        for queued in moves:
-            if queued.arrival < latest:
-                queued.settle(Failed(StorageUnavailable()))
-        self._queue.put_back(each for each in moves if not each.future.done())
-        await asyncio.sleep(SECONDS_BETWEEN_MOVES)
 
 
 class _ContendedShowtime:

@@ -22,6 +22,18 @@ class StorageContention(Exception):
     """Another transaction was in the way, as in a deadlock. Nothing was written; the same again may succeed."""
 
 
+class NotLocked(NamedTuple):
+    """What a transaction could not lock, since another one has.
+
+    Attributes:
+        showtimes: Showtimes that were skipped.
+        auditoriums: Showtimes that are locked, but whose auditoriums are not.
+    """
+
+    showtimes: Collection[str] = ()
+    auditoriums: Collection[str] = ()
+
+
 class Version(NamedTuple):
     """A state of a showtime: its revision, and the commit that made it.
 
@@ -130,8 +142,8 @@ class Transaction(Protocol):
 
     async def lock(
         self, showtime_ids: Collection[str], *, wait: bool, with_auditorium: Collection[str] = ()
-    ) -> Collection[str]:
-        """Lock showtimes, and return those that were skipped, since they or their auditoriums are locked elsewhere.
+    ) -> NotLocked:
+        """Lock showtimes, and return what was skipped.
 
         Args:
             showtime_ids: The showtimes; some may not exist.

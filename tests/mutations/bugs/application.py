@@ -167,13 +167,13 @@ MUTATIONS = (
         (
             Edit(
                 f"{BATCHES}/batch_runner.py",
-                "locked = {each: some for each, some in batch.items() if each not in skipped}\n",
-                "locked = batch\n",
+                "locked, untried = _divide(batch, skipped)\n",
+                "locked, untried = batch, Outcomes()\n",
             ),
             Edit(
                 f"{BATCHES}/batch_runner.py",
                 "load_request(locked, cached))\n",
-                "load_request({each: batch[each] for each in batch if each not in skipped}, cached))\n",
+                "load_request(_divide(batch, skipped)[0], cached))\n",
             ),
         ),
         (f"{CONTENDED}::test_others_are_sold_meanwhile_and_this_one_as_soon_as_it_is_unlocked",),

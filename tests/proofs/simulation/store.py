@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from cinema_grpc.application.box_office.store import (
     Loaded,
     LoadRequest,
+    NotLocked,
     ShowtimeUpdate,
     StorageConflict,
     StorageContention,
@@ -79,8 +80,8 @@ class Transaction:
         *,
         wait: bool,
         with_auditorium: Collection[str] = (),  # noqa: ARG002 (nothing is moved here)
-    ) -> Collection[str]:
-        """Lock showtimes, and return those that were skipped, since another process has locked them."""
+    ) -> NotLocked:
+        """Lock showtimes, and return what was skipped."""
         await self._database.answer()
         skipped = []
         for showtime_id in showtime_ids:
@@ -93,7 +94,7 @@ class Transaction:
             else:
                 self._database.locks.add(showtime_id)
                 self._locked.append(showtime_id)
-        return skipped
+        return NotLocked(skipped)
 
     async def load(self, request: LoadRequest) -> Loaded:
         """Load what is not cached, of showtimes that are locked."""
