@@ -75,10 +75,10 @@ class SqlImportStore:
 
 
 def _wait_for_other_imports(connection: Connection) -> None:
-    """Wait until no other import is under way, for longer than other transactions wait."""
+    """Wait until no other import is under way, without a time limit: one that is frozen is ended."""
     limits = ("lock_timeout", "statement_timeout")
     for each in limits:
-        connection.execute(text(f"SET LOCAL {each} = '60s'"))
+        connection.execute(text(f"SET LOCAL {each} = 0"))
     connection.execute(text(f"SELECT pg_advisory_xact_lock({IMPORT_LOCK})"))
     for each in limits:
         connection.execute(text(f"SET LOCAL {each} TO DEFAULT"))
