@@ -231,7 +231,7 @@ async def test_a_wrong_password_of_a_cancelled_attempt_is_counted_before_the_nex
     for _ in range(6):
         async with AsyncExitStack() as busy:
             trying = asyncio.create_task(guess(busy))
-            while not trying.done() and database._waiting <= turns:  # noqa: ASYNC110 (it waits for a turn, or is refused)
+            while not trying.done() and database._turns._taken <= turns:  # noqa: ASYNC110 (it waits for a turn, or is refused)
                 await asyncio.sleep(0)
             hung_up = trying.cancel()
             for _ in range(5):

@@ -1,7 +1,8 @@
 """The catalog in the database: kept as it is, in order, and together with the stored response."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -14,9 +15,11 @@ from cinema_grpc.adapters.database.catalog_store import SqlCatalogStore
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.listings_reader import SqlListingsReader
 from cinema_grpc.application.box_office.store import StorageConflict
+from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.idempotency import IdempotencyKey
 from cinema_grpc.application.ports import ResponseAlreadyStored
 from cinema_grpc.config import SMALLEST_POOL
+from cinema_grpc.domain.catalog import Auditorium
 from cinema_grpc.domain.errors import NameTaken, ShowtimeOverlap
 from cinema_grpc.domain.showtime import SeatStatus
 from tests.builders import NOW
@@ -155,18 +158,49 @@ async def test_lists_run_in_the_order_of_their_identifiers_from_the_one_after(pr
     assert await store.auditoriums("cinema-0009", "", 10) == []
 
 
+# Beside an import
+
+LOCK_A1 = "SELECT 1 FROM auditorium WHERE auditorium_id = 'a1' FOR NO KEY UPDATE"
+
+
+@asynccontextmanager
+async def beside_an_import(database_url: str, lock_timeout: int) -> AsyncIterator[tuple[Database, SqlCatalogStore]]:
+    """Open a database with few connections, whose first auditorium is locked."""
+    limits = f"&lock_timeout={lock_timeout}&statement_timeout=0&idle_in_transaction_session_timeout=0"
+    database = Database(f"{database_url}{limits}", pool_size=SMALLEST_POOL)
+    await furnish(database)
+    async with writing(database) as connection:
+        await connection.exec_driver_sql(LOCK_A1)
+        yield database, SqlCatalogStore(database)
+    await database.close()
+
+
+def change(store: SqlCatalogStore, auditorium_id: str) -> "asyncio.Task[Auditorium]":
+    return asyncio.create_task(store.update_auditorium(auditorium_id, lambda each: each, None))
+
+
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 async def test_changes_that_wait_for_a_lock_leave_connections_to_others(database_url: str) -> None:
-    """An import has locked the auditorium. Any number of changes may wait for it; reads and sign-ins do not."""
-    database = Database(f"{database_url}&lock_timeout=60000", pool_size=SMALLEST_POOL)
-    await furnish(database)
-    store = SqlCatalogStore(database)
-    async with writing(database) as connection:
-        await connection.exec_driver_sql("SELECT 1 FROM auditorium WHERE auditorium_id = 'a1' FOR NO KEY UPDATE")
-        changes = [asyncio.create_task(store.update_auditorium("a1", lambda each: each, None)) for _ in range(9)]
-        async with asyncio.timeout(30):
-            assert await store.movie("m1") is not None
-            await SqlAccountStore(database).enable("ada")
+    """Any number of changes may wait; reads and sign-ins do not, nor do entries that need no lock."""
+    async with beside_an_import(database_url, 60_000) as (database, store), asyncio.timeout(30):
+        changes = [change(store, "a1") for _ in range(9)]
+        assert await store.movie("m1") is not None
+        await SqlAccountStore(database).enable("ada")
+        await store.add_movie(movie(9), None)
+        assert database.waiting == 8
         assert not any(each.done() for each in changes)
-    assert {each.auditorium_id for each in await asyncio.gather(*changes)} == {"a1"}
-    await database.close()
+        for each in changes:
+            each.cancel()
+        await asyncio.gather(*changes, return_exceptions=True)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_changes_that_wait_for_a_lock_let_others_try(database_url: str) -> None:
+    """Between their tries: a change of another auditorium is made before any of them has given up."""
+    async with beside_an_import(database_url, 100) as (_, store):
+        changes = [change(store, "a1") for _ in range(4)]
+        await asyncio.sleep(0)
+        assert (await change(store, "a2")).auditorium_id == "a2"
+        assert not any(each.done() for each in changes)
+        failures = await asyncio.gather(*changes, return_exceptions=True)
+        assert [type(each) for each in failures] == [StorageUnavailable] * 4

@@ -116,7 +116,7 @@ async def test_all_reads_fail_at_once_if_the_database_does_not_answer(where: str
 async def test_a_read_that_would_wait_too_long_is_refused(database_url: str) -> None:
     database = Database(database_url, FakeClock(), longest_wait=0.0)
     await database.read(ONE)
-    database._admission.record(1.0)
+    database._turns.admission.record(1.0)
     answers = await asyncio.gather(*(database.read(ONE) for _ in range(MANY)), return_exceptions=True)
     refused = [answer for answer in answers if isinstance(answer, Overloaded)]
     assert len(refused) == MANY - database.driver.readers
@@ -130,7 +130,7 @@ async def test_an_admitted_read_is_not_refused_later(database_url: str) -> None:
     async with AsyncExitStack() as in_use:
         for _ in range(database.driver.connections):
             await in_use.enter_async_context(database._turn(must_run=True))
-        database._admission.record(1.0)
+        database._turns.admission.record(1.0)
         read = asyncio.create_task(database.read(ONE))
         await asyncio.wait([read], timeout=0.1)
         assert not read.done()

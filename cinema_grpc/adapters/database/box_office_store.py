@@ -32,7 +32,7 @@ BOOKINGS_IN_TURN = 100
 
 
 class SqlBoxOfficeStore:
-    """Stores showtimes' seats and bookings. Fulfils BoxOfficeStore, and VersionReader of `seat_watch`."""
+    """Stores showtimes' seats and bookings. Fulfils BoxOfficeStore."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -119,7 +119,7 @@ class SqlCatalogStore:
             now = partial(self._database.time, connection)
             return catalog_changes.add_showtime(connection, now, movie_id, auditorium_id, schedule)
 
-        return await self._transact(slot, add)
+        return await self._transact(slot, add, may_wait_for_locks=True)
 
     async def update_movie(
         self, movie_id: str, change: Callable[[Movie], Movie], slot: ResponseSlot[Movie] | None
@@ -215,7 +215,7 @@ class SqlCatalogStore:
     async def _update(self, slot: ResponseSlot[A] | None, replace: Callable[[Connection], A]) -> A:
         """Run a transaction that updates an entry."""
         try:
-            return await self._transact(slot, replace, lambda _: self._on_update())
+            return await self._transact(slot, replace, lambda _: self._on_update(), may_wait_for_locks=True)
         except StorageUnavailable:
             self._on_update()  # it may have been committed
             raise
@@ -225,6 +225,8 @@ class SqlCatalogStore:
         slot: ResponseSlot[A] | None,
         change: Callable[[Connection], A],
         on_commit: Callable[[A], None] | None = None,
+        *,
+        may_wait_for_locks: bool = False,
     ) -> A:
         """Run a transaction that takes the slot first, so that of two calls with one key only one goes on.
 
@@ -244,7 +246,7 @@ class SqlCatalogStore:
             return entry
 
         try:
-            return await self._database.transact(work, may_wait_for_locks=True, on_commit=on_commit)
+            return await self._database.transact(work, may_wait_for_locks=may_wait_for_locks, on_commit=on_commit)
         except StorageConflict:
             # Drivers name the constraint in different ways.
             if slot is not None and await self.stored_response(slot.key) is not None:

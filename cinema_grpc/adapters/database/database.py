@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from datetime import datetime
@@ -15,10 +14,10 @@ from sqlalchemy import literal_column, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from cinema_grpc.adapters.database.driver import Driver, RawTransaction, Read, Rights, RowsAt
+from cinema_grpc.adapters.database.driver import Driver, RawTransaction, Read, Rights, RowsAt, Turn
 from cinema_grpc.adapters.database.sqlite import SqliteDriver
 from cinema_grpc.adapters.database.statements import Query, Rows
-from cinema_grpc.application.admission_control import AdmissionControl
+from cinema_grpc.adapters.database.turns import Turns
 from cinema_grpc.application.batcher import Batcher
 from cinema_grpc.application.box_office.store import StorageConflict, StorageContention
 from cinema_grpc.application.clock import Clock
@@ -61,12 +60,10 @@ class Database:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._not_begun: set[asyncio.Task[Any] | None] = set()
         # All but the box office take turns here, so it never waits behind them for a connection.
-        self._turns = asyncio.Semaphore(self.driver.connections)
+        self._turns = Turns(self.driver.connections, longest_wait)
         # A transaction that waits for a lock keeps its connection, so half of the connections are left to others.
-        self._turns_to_lock = asyncio.Semaphore(max(self.driver.connections // 2, 1))
-        self._waiting = 0
+        self._turns_to_lock = Turns(max(self.driver.connections // 2, 1), longest_wait)
         self._has_failed = False
-        self._admission = AdmissionControl(longest_wait)
         self._reads: Batcher[Read, RowsAt] = Batcher(self._read, self.driver.readers, self.driver.reads_per_batch)
 
     @property
@@ -77,7 +74,7 @@ class Database:
     @property
     def waiting(self) -> int:
         """How many reads and transactions wait for their turn; those of the box office have their own queue."""
-        return self._reads.waiting + max(self._waiting - self.driver.connections, 0)
+        return self._reads.waiting + self._turns.waiting + self._turns_to_lock.waiting
 
     async def read(
         self, query: Query, *, must_run: bool = False, **parameters: Any
@@ -144,8 +141,8 @@ class Database:
         """
 
         async def transact() -> T:
-            async with self._turns_to_lock if may_wait_for_locks else nullcontext():
-                result = await self._transact(work, must_run=must_run, retry_conflicts=retry_conflicts)
+            turn = partial(self._turn, must_run=must_run, may_wait_for_locks=may_wait_for_locks)
+            result = await self._transact(work, turn, retry_conflicts=retry_conflicts)
             if on_commit is not None:
                 on_commit(result)
             return result
@@ -213,7 +210,7 @@ class Database:
 
     async def _ask(self, read: Read, *, must_run: bool) -> RowsAt:
         if not must_run:
-            self._admission.check(*self._reads.rounds_ahead())
+            self._turns.admission.check(*self._reads.rounds_ahead())
         with self.translated():
             return await self._reads.ask(read)
 
@@ -221,13 +218,13 @@ class Database:
         # A read that was admitted is not refused later.
         return await self.driver.read(reads, partial(self._turn, must_run=True))
 
-    async def _transact(self, work: Callable[[Connection], T], *, must_run: bool, retry_conflicts: bool) -> T:
+    async def _transact(self, work: Callable[[Connection], T], turn: Turn, *, retry_conflicts: bool) -> T:
         repeated = (StorageContention, StorageConflict) if retry_conflicts else StorageContention
         failure: Exception | None = None
         for _ in range(TRIES):
             try:
                 with self.translated(contention=True):
-                    async with self._turn(must_run=must_run):
+                    async with turn():
                         return await self.driver.transact(work)
             except repeated as error:
                 failure = error
@@ -235,18 +232,11 @@ class Database:
         raise StorageUnavailable from failure
 
     @asynccontextmanager
-    async def _turn(self, *, must_run: bool = False) -> AsyncIterator[None]:
-        if not must_run:
-            self._admission.check(self._waiting // self.driver.connections)
-        self._waiting += 1
-        try:
-            async with self._turns:
-                self._not_begun.discard(asyncio.current_task())
-                start = time.monotonic()
-                yield
-                self._admission.record(time.monotonic() - start)
-        finally:
-            self._waiting -= 1
+    async def _turn(self, *, must_run: bool = False, may_wait_for_locks: bool = False) -> AsyncIterator[None]:
+        to_lock = self._turns_to_lock.take(must_run=must_run) if may_wait_for_locks else nullcontext()
+        async with to_lock, self._turns.take(must_run=must_run):
+            self._not_begun.discard(asyncio.current_task())
+            yield
 
     async def _check(self, rights: Rights, *, by_writing: bool) -> None:
         self._not_begun.discard(asyncio.current_task())
