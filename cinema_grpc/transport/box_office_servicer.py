@@ -1,7 +1,7 @@
 """cinema.v1.BoxOfficeService: what staff do for customers."""
 # ruff: noqa: N802 (the names are those of the protos)
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from cinema.v1 import booking_pb2, box_office_service_pb2_grpc
@@ -97,7 +97,8 @@ class BoxOfficeServicer(box_office_service_pb2_grpc.BoxOfficeServiceServicer):
             render_listed_refund,
             self._largest_page,
         )
-        security_log.note("refunds listed", showtime_id=request.showtime_id, found=len(refunds))
+        facts = {"showtime_id": request.showtime_id, "status": "" if status is None else status.value}
+        security_log.note("refunds listed", found=len(refunds), **_given(facts))
         return pb.ListRefundsResponse(refunds=refunds, next_page_token=next_page_token)
 
     async def SettleRefund(self, request: pb.SettleRefundRequest, _context: object) -> pb.SettleRefundResponse:
@@ -119,14 +120,21 @@ class BoxOfficeServicer(box_office_service_pb2_grpc.BoxOfficeServiceServicer):
         """Return what a cinema sold and refunded."""
         period = parse_period(request.from_date, request.until_date)
         sales = SalesFilter(request.cinema_id, request.showtime_id, request.movie_id)
-        report = await self._sales_reports.report(sales, *period, parse_sales_group(request.group_by))
+        group = parse_sales_group(request.group_by)
+        report = await self._sales_reports.report(sales, *period, group)
         security_log.note(
             "sales report read",
             cinema_id=request.cinema_id,
             from_date=request.from_date,
             until_date=request.until_date,
+            by=group.value,
+            **_given({"showtime_id": request.showtime_id, "movie_id": request.movie_id}),
         )
         return render_report(report)
+
+
+def _given(facts: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in facts.items() if value}
 
 
 def _note_search(request: pb.FindBookingsRequest, criterion: str, found: Sequence[pb.FoundBooking]) -> None:

@@ -237,3 +237,5 @@ async def test_the_security_log(app: App) -> None:
     assert (line["user_id"], line["customer_user_id"], line["reason"]) == (sold.user_id, sold.user_id, "from the till")
     (line,) = await security_lines(refunds(app, showtime_id=showtime_id))
     assert (line["event"], line["showtime_id"], line["found"]) == ("refunds listed", showtime_id, 1)
+    (line,) = await security_lines(refunds(app, status=COMPLETED))
+    assert (line["status"], "showtime_id" in line, line["found"]) == ("COMPLETED", False, 1)

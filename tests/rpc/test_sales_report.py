@@ -137,8 +137,11 @@ async def test_the_security_log(app: App) -> None:
     cinema_id = (await app.cinema()).cinema_id
     with capture_logs() as lines:
         await report(app, cinema_id=cinema_id, **TODAY)
-    (line,) = (line for line in lines if line["event"] == "sales report read")
-    assert line["logger"] == "cinema.security"
+        await report(app, cinema_id=cinema_id, movie_id="m1", group_by=pb.SALES_GROUP_TENDER, **TODAY)
+    line, filtered = (line for line in lines if line["event"] == "sales report read")
+    assert (filtered["movie_id"], filtered["by"]) == ("m1", "TENDER")
+    assert line.keys().isdisjoint({"movie_id", "showtime_id"})
+    assert (line["logger"], line["by"]) == ("cinema.security", "DAY")
     assert (line["cinema_id"], line["from_date"], line["until_date"]) == (cinema_id, *TODAY.values())
     assert line["user_id"]
     assert app.clock.now() == NOW
