@@ -89,7 +89,7 @@ class Staff(World):
     def settle_refund(self, at: int) -> None:
         """Pay the oldest refund of a counter sale that is open."""
         desk = self.servers[at].desk
-        found = self._do(desk.list_refunds("", RefundStatus.PENDING, "", 100)).refunds
+        found = self._do(desk.list_refunds("", RefundStatus.PENDING, "", 100)).entries
         by_hand = [each.refund for each in found if each.sale is not None]
         if by_hand:
             self._do(desk.settle_refund(BOB, by_hand[-1].refund_id, "paid", None, lambda _: b"done"))

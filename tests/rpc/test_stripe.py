@@ -134,9 +134,7 @@ async def test_percents_that_stripe_can_not_pay_back(app: App, stripe: StripeSer
     await confirm(app, held.booking_id, VISA)
     refused = await refusal(app.void(held.booking_id, "A1", percent=33))
     assert (refused.reason, refused.fields) == ("INVALID_REQUEST", ["refund_percent"])
-    assert "a multiple of 10 minor units of KWD, which the payment provider can pay, not of 416; 27 does" in (
-        refused.message
-    )
+    assert refused.message.endswith("which the payment provider can pay, not 416; the nearest percent that does is 27")
     for seat, percent in (("A1", 27), ("A2", 50), ("A3", 0)):
         assert (await app.void(held.booking_id, seat, percent=percent)).refund.percent == percent
     async with asyncio.timeout(30):
