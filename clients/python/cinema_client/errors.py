@@ -7,8 +7,9 @@ from cinema_client._error import CinemaError
 
 
 class InvalidRequest(CinemaError):
-    """INVALID_ARGUMENT. The request is malformed. BadRequest names every bad field with what is allowed, at most 20
-    of them; if there are more, every top-level field is named before a second entry of the same list.
+    """INVALID_ARGUMENT. The request is malformed. BadRequest names the bad fields with what is allowed: at most 20,
+    and only as many as fit into about 1,100 bytes. If some are left out, the message ends with "; and others", and
+    every top-level field is named before a second entry of the same list.
     """
 
     reason = "INVALID_REQUEST"
@@ -196,9 +197,9 @@ class SeatsUnavailable(CinemaError):
 
 class SingleSeatGap(CinemaError):
     """FAILED_PRECONDITION. The booking would leave single free seats. All of them are named, in row order. From
-    CreateBooking: choose other seats. From ConfirmPayment, with a booking_id: the booking was made beside another
-    booking of the caller that is not paid for. Pay for the stranded seats first, after booking them if they are
-    free, or cancel the booking. The payment can then be retried with the same request_id.
+    CreateBooking, UpdateHold and SellSeats: choose other seats. From ConfirmPayment, with a booking_id: the booking
+    was made beside another booking of the caller that is not paid for. Pay for the stranded seats first, after
+    booking them if they are free, or cancel the booking. The payment can then be retried with the same request_id.
     """
 
     reason = "SINGLE_SEAT_GAP"
@@ -612,8 +613,8 @@ class RefundNotOpen(CinemaError):
 
 
 class ShowtimeChanged(CinemaError):
-    """ABORTED. The showtime is not as expected_revision says: it has another revision, or a hold has ended since.
-    Preview the change again.
+    """ABORTED. The showtime is not as expected_revision says: it or one of its bookings has changed since, or a
+    hold has ended whose end is not stored yet. Preview the change again.
     """
 
     reason = "SHOWTIME_CHANGED"

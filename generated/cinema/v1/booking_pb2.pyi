@@ -94,10 +94,12 @@ class _RefundStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RefundSt
     REFUND_STATUS_UNSPECIFIED: _RefundStatus.ValueType  # 0
     """Never sent by the server."""
     REFUND_STATUS_PENDING: _RefundStatus.ValueType  # 1
-    """Owed and stored. The payment provider has not confirmed it yet."""
+    """Owed and stored. The payment provider has not confirmed it yet; if the booking was sold at the counter, the cinema
+    has not paid it yet.
+    """
     REFUND_STATUS_COMPLETED: _RefundStatus.ValueType  # 2
-    """Carried out by the payment provider, or nothing was owed (amount 0). The customer's bank can still return the money,
-    for example if the card was closed: the refund is FAILED then.
+    """Carried out by the payment provider, paid by hand (SettleRefund), or nothing was owed (amount 0). The customer's bank
+    can still return what the provider paid, for example if the card was closed: the refund is FAILED then.
     """
     REFUND_STATUS_FAILED: _RefundStatus.ValueType  # 3
     """The payment provider refused it, did not carry it out within about a day, or got the money back. It is still owed:
@@ -110,10 +112,12 @@ class RefundStatus(_RefundStatus, metaclass=_RefundStatusEnumTypeWrapper):
 REFUND_STATUS_UNSPECIFIED: RefundStatus.ValueType  # 0
 """Never sent by the server."""
 REFUND_STATUS_PENDING: RefundStatus.ValueType  # 1
-"""Owed and stored. The payment provider has not confirmed it yet."""
+"""Owed and stored. The payment provider has not confirmed it yet; if the booking was sold at the counter, the cinema
+has not paid it yet.
+"""
 REFUND_STATUS_COMPLETED: RefundStatus.ValueType  # 2
-"""Carried out by the payment provider, or nothing was owed (amount 0). The customer's bank can still return the money,
-for example if the card was closed: the refund is FAILED then.
+"""Carried out by the payment provider, paid by hand (SettleRefund), or nothing was owed (amount 0). The customer's bank
+can still return what the provider paid, for example if the card was closed: the refund is FAILED then.
 """
 REFUND_STATUS_FAILED: RefundStatus.ValueType  # 3
 """The payment provider refused it, did not carry it out within about a day, or got the money back. It is still owed:

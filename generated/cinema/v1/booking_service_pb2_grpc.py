@@ -28,16 +28,17 @@ if _version_not_supported:
 class BookingServiceStub:
     """Bookings of the caller.
 
-    Access to every method: signed in. Each caller reads and changes only their own bookings.
+    Access to every method: customers and staff. Each caller reads and changes only their own bookings.
 
     Repeating: reads have no side effects. CreateBooking, UpdateHold, ConfirmPayment and CancelBooking take a request_id:
     a repeat with the same request_id returns the stored response and has no second effect. After DEADLINE_EXCEEDED,
     UNAVAILABLE or a lost connection the outcome is unknown: repeat the call with the same request_id.
 
-    Any method can also return UNAUTHENTICATED (TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED), UNAVAILABLE
-    (STORAGE_UNAVAILABLE, SHUTTING_DOWN), RESOURCE_EXHAUSTED (OVERLOADED) or INTERNAL (INTERNAL_ERROR). Methods with a
-    request_id can also return RESOURCE_EXHAUSTED (TOO_MANY_ATTEMPTS) if a customer account requested too many changes
-    within a minute; RetryInfo has the delay. That limit does not apply to staff.
+    Any method can also return UNAUTHENTICATED (TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED), PERMISSION_DENIED
+    (ROLE_REQUIRED: the account is that of a service), UNAVAILABLE (STORAGE_UNAVAILABLE, SHUTTING_DOWN),
+    RESOURCE_EXHAUSTED (OVERLOADED) or INTERNAL (INTERNAL_ERROR). Methods with a request_id can also return
+    RESOURCE_EXHAUSTED (TOO_MANY_ATTEMPTS) if a customer account requested too many changes within a minute; RetryInfo has
+    the delay. That limit does not apply to staff.
     """
 
     def __init__(self, channel):
@@ -86,16 +87,17 @@ class BookingServiceStub:
 class BookingServiceServicer:
     """Bookings of the caller.
 
-    Access to every method: signed in. Each caller reads and changes only their own bookings.
+    Access to every method: customers and staff. Each caller reads and changes only their own bookings.
 
     Repeating: reads have no side effects. CreateBooking, UpdateHold, ConfirmPayment and CancelBooking take a request_id:
     a repeat with the same request_id returns the stored response and has no second effect. After DEADLINE_EXCEEDED,
     UNAVAILABLE or a lost connection the outcome is unknown: repeat the call with the same request_id.
 
-    Any method can also return UNAUTHENTICATED (TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED), UNAVAILABLE
-    (STORAGE_UNAVAILABLE, SHUTTING_DOWN), RESOURCE_EXHAUSTED (OVERLOADED) or INTERNAL (INTERNAL_ERROR). Methods with a
-    request_id can also return RESOURCE_EXHAUSTED (TOO_MANY_ATTEMPTS) if a customer account requested too many changes
-    within a minute; RetryInfo has the delay. That limit does not apply to staff.
+    Any method can also return UNAUTHENTICATED (TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED), PERMISSION_DENIED
+    (ROLE_REQUIRED: the account is that of a service), UNAVAILABLE (STORAGE_UNAVAILABLE, SHUTTING_DOWN),
+    RESOURCE_EXHAUSTED (OVERLOADED) or INTERNAL (INTERNAL_ERROR). Methods with a request_id can also return
+    RESOURCE_EXHAUSTED (TOO_MANY_ATTEMPTS) if a customer account requested too many changes within a minute; RetryInfo has
+    the delay. That limit does not apply to staff.
     """
 
     def CreateBooking(self, request, context):
@@ -159,9 +161,9 @@ class BookingServiceServicer:
 
         The gap rule is judged again before the charge: of the caller's own bookings, only those that are paid for count as
         taken. So a caller who holds A1, A2 and A3 in three bookings and cancels A2 can pay for A1 or for A3, but not for
-        both. Never refused: paying for all of one's bookings in the order of their creation, unless one of them has given up
-        a seat beside another; and paying for a booking that was made while the caller had no other booking beside it. What
-        other customers do later makes no difference.
+        both. A caller who pays for all bookings in the order of their creation is never refused, unless one of them has
+        given up a seat beside another one. Nor is a booking that was made while the caller had no other booking beside it.
+        What other customers do later makes no difference.
         Showtimes with SEAT_GAP_POLICY_ALLOW skip this check.
 
         Errors:
@@ -186,7 +188,8 @@ class BookingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetCancellationQuote(self, request, context):
-        """Returns what CancelBooking would refund now. Changes nothing.
+        """Returns what CancelBooking would refund now. Changes nothing. It does not say whether the booking is being paid for:
+        CancelBooking is PAYMENT_IN_PROGRESS then.
 
         Errors:
         - INVALID_ARGUMENT INVALID_REQUEST.
@@ -236,7 +239,7 @@ class BookingServiceServicer:
         - FAILED_PRECONDITION BOOKING_NOT_RESERVED: the booking is CONFIRMED or CANCELLED.
         - ABORTED PAYMENT_IN_PROGRESS: the booking is being paid for.
         - FAILED_PRECONDITION HOLD_EXTENSION_LIMIT: the hold was extended before.
-        - Those of CreateBooking from SALES_CLOSED on.
+        - Those of CreateBooking from SALES_CLOSED on, except NO_SEATS_TOGETHER and the wait after unpaid holds.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -291,16 +294,17 @@ def add_BookingServiceServicer_to_server(servicer, server):
 class BookingService:
     """Bookings of the caller.
 
-    Access to every method: signed in. Each caller reads and changes only their own bookings.
+    Access to every method: customers and staff. Each caller reads and changes only their own bookings.
 
     Repeating: reads have no side effects. CreateBooking, UpdateHold, ConfirmPayment and CancelBooking take a request_id:
     a repeat with the same request_id returns the stored response and has no second effect. After DEADLINE_EXCEEDED,
     UNAVAILABLE or a lost connection the outcome is unknown: repeat the call with the same request_id.
 
-    Any method can also return UNAUTHENTICATED (TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED), UNAVAILABLE
-    (STORAGE_UNAVAILABLE, SHUTTING_DOWN), RESOURCE_EXHAUSTED (OVERLOADED) or INTERNAL (INTERNAL_ERROR). Methods with a
-    request_id can also return RESOURCE_EXHAUSTED (TOO_MANY_ATTEMPTS) if a customer account requested too many changes
-    within a minute; RetryInfo has the delay. That limit does not apply to staff.
+    Any method can also return UNAUTHENTICATED (TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED), PERMISSION_DENIED
+    (ROLE_REQUIRED: the account is that of a service), UNAVAILABLE (STORAGE_UNAVAILABLE, SHUTTING_DOWN),
+    RESOURCE_EXHAUSTED (OVERLOADED) or INTERNAL (INTERNAL_ERROR). Methods with a request_id can also return
+    RESOURCE_EXHAUSTED (TOO_MANY_ATTEMPTS) if a customer account requested too many changes within a minute; RetryInfo has
+    the delay. That limit does not apply to staff.
     """
 
     @staticmethod

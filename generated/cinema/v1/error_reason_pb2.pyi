@@ -25,8 +25,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_UNSPECIFIED: _ErrorReason.ValueType  # 0
     """Never sent by the server."""
     ERROR_REASON_INVALID_REQUEST: _ErrorReason.ValueType  # 1
-    """INVALID_ARGUMENT. The request is malformed. BadRequest names every bad field with what is allowed, at most 20 of
-    them; if there are more, every top-level field is named before a second entry of the same list.
+    """INVALID_ARGUMENT. The request is malformed. BadRequest names the bad fields with what is allowed: at most 20, and only
+    as many as fit into about 1,100 bytes. If some are left out, the message ends with "; and others", and every
+    top-level field is named before a second entry of the same list.
 
     Metadata, for example: {"fields": "request_id", "descriptions": "request_id: must be a valid UUID"}
     """
@@ -116,7 +117,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_SINGLE_SEAT_GAP: _ErrorReason.ValueType  # 18
     """FAILED_PRECONDITION. The booking would leave single free seats. All of them are named, in row order. From
-    CreateBooking: choose other seats. From ConfirmPayment, with a booking_id: the booking was made beside another
+    CreateBooking, UpdateHold and SellSeats: choose other seats. From ConfirmPayment, with a booking_id: the booking was made beside another
     booking of the caller that is not paid for. Pay for the stranded seats first, after booking them if they are free,
     or cancel the booking. The payment can then be retried with the same request_id.
 
@@ -271,8 +272,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata, for example: {"refund_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "status": "COMPLETED"}
     """
     ERROR_REASON_SHOWTIME_CHANGED: _ErrorReason.ValueType  # 42
-    """ABORTED. The showtime is not as expected_revision says: it has another revision, or a hold has ended since. Preview
-    the change again.
+    """ABORTED. The showtime is not as expected_revision says: it or one of its bookings has changed since, or a hold has
+    ended whose end is not stored yet. Preview the change again.
 
     Metadata, for example: {"showtime_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "revision": "7"}
     """
@@ -359,8 +360,9 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """Never sent by the server."""
 ERROR_REASON_INVALID_REQUEST: ErrorReason.ValueType  # 1
-"""INVALID_ARGUMENT. The request is malformed. BadRequest names every bad field with what is allowed, at most 20 of
-them; if there are more, every top-level field is named before a second entry of the same list.
+"""INVALID_ARGUMENT. The request is malformed. BadRequest names the bad fields with what is allowed: at most 20, and only
+as many as fit into about 1,100 bytes. If some are left out, the message ends with "; and others", and every
+top-level field is named before a second entry of the same list.
 
 Metadata, for example: {"fields": "request_id", "descriptions": "request_id: must be a valid UUID"}
 """
@@ -450,7 +452,7 @@ Metadata, for example: {"seats": "A1,A2"}
 """
 ERROR_REASON_SINGLE_SEAT_GAP: ErrorReason.ValueType  # 18
 """FAILED_PRECONDITION. The booking would leave single free seats. All of them are named, in row order. From
-CreateBooking: choose other seats. From ConfirmPayment, with a booking_id: the booking was made beside another
+CreateBooking, UpdateHold and SellSeats: choose other seats. From ConfirmPayment, with a booking_id: the booking was made beside another
 booking of the caller that is not paid for. Pay for the stranded seats first, after booking them if they are free,
 or cancel the booking. The payment can then be retried with the same request_id.
 
@@ -605,8 +607,8 @@ ERROR_REASON_REFUND_NOT_OPEN: ErrorReason.ValueType  # 41
 Metadata, for example: {"refund_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "status": "COMPLETED"}
 """
 ERROR_REASON_SHOWTIME_CHANGED: ErrorReason.ValueType  # 42
-"""ABORTED. The showtime is not as expected_revision says: it has another revision, or a hold has ended since. Preview
-the change again.
+"""ABORTED. The showtime is not as expected_revision says: it or one of its bookings has changed since, or a hold has
+ended whose end is not stored yet. Preview the change again.
 
 Metadata, for example: {"showtime_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "revision": "7"}
 """

@@ -83,7 +83,7 @@ class ListEventsResponse(_message.Message):
     """Position of the oldest event that is kept; 1 more than latest_position if there is none."""
     latest_position: _builtins.int
     """Position of the newest event; 0 if there never was one. If it is below after_position, the database was restored
-    from a backup.
+    from a backup, or a failover lost commits: stop, and see docs/events.md.
     """
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]:
@@ -169,7 +169,7 @@ class WatchEventsResponse(_message.Message):
     """Position of the oldest event that is kept; 1 more than latest_position if there is none."""
     latest_position: _builtins.int
     """Position of the newest event; 0 if there never was one. If it is below after_position, the database was restored
-    from a backup.
+    from a backup, or a failover lost commits: stop, and see docs/events.md.
     """
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]:

@@ -405,7 +405,7 @@ class SetSeatBlocksRequest(_message.Message):
     showtime_id: _builtins.str
     """Identifier of the showtime. Required."""
     validate_only: _builtins.bool
-    """Whether to check the call only, and to change nothing."""
+    """Whether to check the call only, and to change nothing. Such a call is not stored under its request_id."""
     request_id: _builtins.str
     """A UUID that the caller chooses. For at least 24 hours, a repeat with the same request_id and the same content
     returns the stored response and has no second effect; with different content it is REQUEST_ID_REUSED. A refused
@@ -450,7 +450,7 @@ class SetSeatBlocksResponse(_message.Message):
 
     @_builtins.property
     def blocks(self) -> _containers.RepeatedCompositeFieldContainer[_showtime_pb2.SeatBlock]:
-        """All of its blocks."""
+        """All of its blocks after the change; with validate_only, those that there would be."""
 
     def __init__(
         self,

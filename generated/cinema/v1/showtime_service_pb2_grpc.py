@@ -123,8 +123,8 @@ class ShowtimeServiceServicer:
         started. Changes nothing: the seats are not held.
 
         Each option is legal at the revision that is returned: CreateBooking of exactly its seats, with `wheelchair` if
-        wheelchair_spaces is not 0, by a caller without holds, succeeds as long as the showtime has this revision and no
-        hold or block of it has ended since. In a rush, CreateBooking with `best` chooses and holds in one step.
+        wheelchair_spaces is not 0, by a caller who has no holds, and does not have to wait after unpaid ones, succeeds as
+        long as the showtime has this revision and no hold or block of it has ended since. In a rush, CreateBooking with `best` chooses and holds in one step.
 
         The ranking is fixed. First come options with all seats side by side, then split ones, in as few groups as can be:
         groups of two or more, one in each of some neighbouring rows. Of these, the nearer one to the best spot comes first:
@@ -248,9 +248,10 @@ class ShowtimeServiceServicer:
     def UpdateShowtime(self, request, context):
         """Changes a showtime: the fields that update_mask names. A preview and its revision work as in CancelShowtime.
 
-        A new start_time keeps every booking, and moves the end of sales, holds and refund steps with it. Bookings made
-        before a move of 15 minutes or more can be cancelled for 100% until the new start. Other bookings get the best
-        percent over the start times since they were made. New prices apply to later bookings only.
+        A new start_time keeps every booking, and moves the end of sales and the refund steps with it. A hold keeps its end,
+        but never lasts beyond the new start, unless it is being paid for; one that the old start cut short may last longer.
+        Bookings made before a move of 15 minutes or more can be cancelled for 100% until the new start. Other bookings get
+        the best percent over the start times since they were made. New prices apply to later bookings only.
 
         Access: staff. Repeating: safe with the same request_id.
 

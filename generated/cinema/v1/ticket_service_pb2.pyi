@@ -204,7 +204,7 @@ class RedeemTicketRequest(_message.Message):
     gate: _builtins.str
     """Name of the gate: 1 to 64 characters. Required."""
     validate_only: _builtins.bool
-    """Only check whether the ticket could be redeemed now."""
+    """Only check whether the ticket could be redeemed now. Such a call is not stored under its request_id."""
     request_id: _builtins.str
     """A UUID that the caller chooses. For at least 24 hours, a repeat with the same request_id and the same content
     returns the stored response and has no second effect; with different content it is REQUEST_ID_REUSED. A refused
@@ -400,8 +400,8 @@ class RecordedRedemption(_message.Message):
 
     @_builtins.property
     def others(self) -> _containers.RepeatedCompositeFieldContainer[_ticket_pb2.Redemption]:
-        """With CONFLICT and ADMITTED_VOID: the other times that someone was let in with the ticket, oldest record first, at most
-        10.
+        """With CONFLICT and ADMITTED_VOID: the other times that someone was let in with the ticket, except REVERSED ones, oldest
+        record first, at most 10.
         """
 
     def __init__(

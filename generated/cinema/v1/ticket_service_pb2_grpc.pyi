@@ -49,7 +49,7 @@ class TicketServiceStub:
 
     Access: staff.
 
-    Errors, in this order:
+    Errors, in this order, except that REQUEST_ID_REUSED may come before TICKET_FORGED and TICKET_NOT_FOUND:
     - INVALID_ARGUMENT INVALID_REQUEST.
     - INVALID_ARGUMENT TICKET_FORGED, or NOT_FOUND TICKET_NOT_FOUND.
     - FAILED_PRECONDITION TICKET_WRONG_SHOWTIME.
@@ -147,7 +147,7 @@ class TicketServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Access: staff.
 
-        Errors, in this order:
+        Errors, in this order, except that REQUEST_ID_REUSED may come before TICKET_FORGED and TICKET_NOT_FOUND:
         - INVALID_ARGUMENT INVALID_REQUEST.
         - INVALID_ARGUMENT TICKET_FORGED, or NOT_FOUND TICKET_NOT_FOUND.
         - FAILED_PRECONDITION TICKET_WRONG_SHOWTIME.

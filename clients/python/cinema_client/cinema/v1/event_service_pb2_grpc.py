@@ -12,8 +12,8 @@ class EventServiceStub:
     Access to every method: staff, and services (`cinema create-service`).
 
     Positions are 1, 2, 3, ... without a gap. Once an event was sent, every event before it can be read. A consumer keeps
-    next_position with its own effects and needs nothing else. Events are kept for 30 days, unless the server is set up
-    otherwise.
+    next_position with its own effects, and checks latest_position. Events are kept for 30 days, unless the server is set
+    up otherwise.
 
     Repeating: reads have no side effects.
 
@@ -46,8 +46,8 @@ class EventServiceServicer:
     Access to every method: staff, and services (`cinema create-service`).
 
     Positions are 1, 2, 3, ... without a gap. Once an event was sent, every event before it can be read. A consumer keeps
-    next_position with its own effects and needs nothing else. Events are kept for 30 days, unless the server is set up
-    otherwise.
+    next_position with its own effects, and checks latest_position. Events are kept for 30 days, unless the server is set
+    up otherwise.
 
     Repeating: reads have no side effects.
 
@@ -69,8 +69,9 @@ class EventServiceServicer:
 
     def WatchEvents(self, request, context):
         """Sends the events after a position, then each new one within half a second. The first response is sent at once.
-        Without events, a response is sent every 15 seconds. The stream ends with SHUTTING_DOWN when the server stops, and
-        with TOKEN_EXPIRED when the access token expires: watch again after the last next_position.
+        Without events, a response is sent every 15 seconds, and at once if latest_position is below what was sent. The
+        stream ends with SHUTTING_DOWN when the server stops, with TOKEN_EXPIRED when the access token expires, and with
+        TOKEN_INVALID when it is revoked: watch again after the last next_position.
 
         Errors:
         - INVALID_ARGUMENT INVALID_REQUEST.
@@ -108,8 +109,8 @@ class EventService:
     Access to every method: staff, and services (`cinema create-service`).
 
     Positions are 1, 2, 3, ... without a gap. Once an event was sent, every event before it can be read. A consumer keeps
-    next_position with its own effects and needs nothing else. Events are kept for 30 days, unless the server is set up
-    otherwise.
+    next_position with its own effects, and checks latest_position. Events are kept for 30 days, unless the server is set
+    up otherwise.
 
     Repeating: reads have no side effects.
 

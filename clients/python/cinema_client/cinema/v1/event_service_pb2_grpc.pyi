@@ -32,8 +32,8 @@ class EventServiceStub:
     Access to every method: staff, and services (`cinema create-service`).
 
     Positions are 1, 2, 3, ... without a gap. Once an event was sent, every event before it can be read. A consumer keeps
-    next_position with its own effects and needs nothing else. Events are kept for 30 days, unless the server is set up
-    otherwise.
+    next_position with its own effects, and checks latest_position. Events are kept for 30 days, unless the server is set
+    up otherwise.
 
     Repeating: reads have no side effects.
 
@@ -55,8 +55,9 @@ class EventServiceStub:
     """
     WatchEvents: _grpc.UnaryStreamMultiCallable[_event_service_pb2.WatchEventsRequest, _event_service_pb2.WatchEventsResponse]
     """Sends the events after a position, then each new one within half a second. The first response is sent at once.
-    Without events, a response is sent every 15 seconds. The stream ends with SHUTTING_DOWN when the server stops, and
-    with TOKEN_EXPIRED when the access token expires: watch again after the last next_position.
+    Without events, a response is sent every 15 seconds, and at once if latest_position is below what was sent. The
+    stream ends with SHUTTING_DOWN when the server stops, with TOKEN_EXPIRED when the access token expires, and with
+    TOKEN_INVALID when it is revoked: watch again after the last next_position.
 
     Errors:
     - INVALID_ARGUMENT INVALID_REQUEST.
@@ -71,8 +72,8 @@ class EventServiceAsyncStub(EventServiceStub):
     Access to every method: staff, and services (`cinema create-service`).
 
     Positions are 1, 2, 3, ... without a gap. Once an event was sent, every event before it can be read. A consumer keeps
-    next_position with its own effects and needs nothing else. Events are kept for 30 days, unless the server is set up
-    otherwise.
+    next_position with its own effects, and checks latest_position. Events are kept for 30 days, unless the server is set
+    up otherwise.
 
     Repeating: reads have no side effects.
 
@@ -91,8 +92,9 @@ class EventServiceAsyncStub(EventServiceStub):
     """
     WatchEvents: _aio.UnaryStreamMultiCallable[_event_service_pb2.WatchEventsRequest, _event_service_pb2.WatchEventsResponse]  # type: ignore[assignment]
     """Sends the events after a position, then each new one within half a second. The first response is sent at once.
-    Without events, a response is sent every 15 seconds. The stream ends with SHUTTING_DOWN when the server stops, and
-    with TOKEN_EXPIRED when the access token expires: watch again after the last next_position.
+    Without events, a response is sent every 15 seconds, and at once if latest_position is below what was sent. The
+    stream ends with SHUTTING_DOWN when the server stops, with TOKEN_EXPIRED when the access token expires, and with
+    TOKEN_INVALID when it is revoked: watch again after the last next_position.
 
     Errors:
     - INVALID_ARGUMENT INVALID_REQUEST.
@@ -106,8 +108,8 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
     Access to every method: staff, and services (`cinema create-service`).
 
     Positions are 1, 2, 3, ... without a gap. Once an event was sent, every event before it can be read. A consumer keeps
-    next_position with its own effects and needs nothing else. Events are kept for 30 days, unless the server is set up
-    otherwise.
+    next_position with its own effects, and checks latest_position. Events are kept for 30 days, unless the server is set
+    up otherwise.
 
     Repeating: reads have no side effects.
 
@@ -136,8 +138,9 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_event_service_pb2.WatchEventsResponse], _abc.AsyncIterator[_event_service_pb2.WatchEventsResponse]]:
         """Sends the events after a position, then each new one within half a second. The first response is sent at once.
-        Without events, a response is sent every 15 seconds. The stream ends with SHUTTING_DOWN when the server stops, and
-        with TOKEN_EXPIRED when the access token expires: watch again after the last next_position.
+        Without events, a response is sent every 15 seconds, and at once if latest_position is below what was sent. The
+        stream ends with SHUTTING_DOWN when the server stops, with TOKEN_EXPIRED when the access token expires, and with
+        TOKEN_INVALID when it is revoked: watch again after the last next_position.
 
         Errors:
         - INVALID_ARGUMENT INVALID_REQUEST.

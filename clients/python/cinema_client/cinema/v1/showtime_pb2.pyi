@@ -213,9 +213,10 @@ class Showtime(_message.Message):
     available_seats: _builtins.int
     """Number of free seats at the moment of the call. Seats whose hold has ended count as free."""
     revision: _builtins.int
-    """Increases with every stored change of the showtime's seats. A hold that ends frees its seats at once, but increases
-    the revision only when its end is stored, some seconds later. So do not reuse a cached seat map with an equal
-    revision past the end of the earliest hold in it.
+    """Increases with every stored change of the showtime, its blocks and its bookings: claims, payments, cancellations,
+    refunds, redemptions. A hold that ends frees its seats at once, but increases the revision only when its end is
+    stored, some seconds later. So do not reuse a cached seat map with an equal revision past the end of the earliest
+    hold in it.
     """
     cancel_reason: _builtins.str
     """Why the showtime was cancelled."""
