@@ -235,12 +235,13 @@ class SeatWatch:
             raise
         self._note_time(now)
         watched = self._watched.get(showtime_id)
-        if watched is not None and watched.version != before and watched.version.revision > cached.version.revision:
-            self._reload_soon(watched)  # a commit of this process has overtaken the load
-        elif watched is not None:
-            self._advance(watched, cached, now)
-            if watched.is_over(self._now()):
-                self._pace.wake(watched.take_waiting())
+        if watched is None:
+            return
+        if watched.version != before and watched.version.revision > cached.version.revision:
+            return  # a commit of this process has overtaken the load, and has what was loaded
+        self._advance(watched, cached, now)
+        if watched.is_over(self._now()):
+            self._pace.wake(watched.take_waiting())
 
     def _reload_soon(self, watched: WatchedShowtime) -> None:
         self._outdated.add(watched.showtime_id)
