@@ -1,6 +1,7 @@
 """The catalog in the database: kept as it is, in order, and together with the stored response."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -8,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.engine import Connection
 
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.account_store import SqlAccountStore
@@ -15,7 +17,7 @@ from cinema_grpc.adapters.database.catalog_store import SqlCatalogStore
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.listings_reader import SqlListingsReader
 from cinema_grpc.application.box_office.store import StorageConflict
-from cinema_grpc.application.errors import StorageUnavailable
+from cinema_grpc.application.errors import Overloaded, StorageUnavailable
 from cinema_grpc.application.idempotency import IdempotencyKey
 from cinema_grpc.application.ports import ResponseAlreadyStored
 from cinema_grpc.config import SMALLEST_POOL
@@ -164,10 +166,12 @@ LOCK_A1 = "SELECT 1 FROM auditorium WHERE auditorium_id = 'a1' FOR NO KEY UPDATE
 
 
 @asynccontextmanager
-async def beside_an_import(database_url: str, lock_timeout: int) -> AsyncIterator[tuple[Database, SqlCatalogStore]]:
+async def beside_an_import(
+    database_url: str, lock_timeout: int, longest_wait: float = math.inf
+) -> AsyncIterator[tuple[Database, SqlCatalogStore]]:
     """Open a database with few connections, whose first auditorium is locked."""
     limits = f"&lock_timeout={lock_timeout}&statement_timeout=0&idle_in_transaction_session_timeout=0"
-    database = Database(f"{database_url}{limits}", pool_size=SMALLEST_POOL)
+    database = Database(f"{database_url}{limits}", pool_size=SMALLEST_POOL, longest_wait=longest_wait)
     await furnish(database)
     async with writing(database) as connection:
         await connection.exec_driver_sql(LOCK_A1)
@@ -204,3 +208,37 @@ async def test_changes_that_wait_for_a_lock_let_others_try(database_url: str) ->
         assert not any(each.done() for each in changes)
         failures = await asyncio.gather(*changes, return_exceptions=True)
         assert [type(each) for each in failures] == [StorageUnavailable] * 4
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_changes_whose_callers_have_gone_are_not_tried_again(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither one that waits for its next try, nor one whose try is under way."""
+    async with beside_an_import(database_url, 100) as (database, store):
+        transact, tries = database.driver.transact, list[object]()
+
+        async def count(work: Callable[[Connection], object]) -> object:
+            tries.append(work)
+            return await transact(work)
+
+        monkeypatch.setattr(database.driver, "transact", count)
+        changes = [change(store, "a1") for _ in range(3)]
+        while len(tries) < 5:  # noqa: ASYNC110 (each has been tried, and two for the second time)
+            await asyncio.sleep(0.001)
+        for each in changes:
+            each.cancel()
+        await asyncio.gather(*changes, *database._tasks, return_exceptions=True)
+        assert len(tries) == 5
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_changes_that_would_wait_too_long_for_others_are_refused(database_url: str) -> None:
+    """Others that an import blocks: how long these take is known from their tries."""
+    async with beside_an_import(database_url, 100, longest_wait=0.05) as (_, store):
+        for _ in range(3):
+            with pytest.raises(StorageUnavailable):
+                await change(store, "a1")
+        refused = await asyncio.gather(*(change(store, "a1") for _ in range(9)), return_exceptions=True)
+        assert Overloaded in {type(each) for each in refused}
+        assert await store.movie("m1") is not None

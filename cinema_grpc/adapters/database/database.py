@@ -59,6 +59,7 @@ class Database:
         self.clock = self.driver.clock
         self._tasks: set[asyncio.Task[Any]] = set()
         self._not_begun: set[asyncio.Task[Any] | None] = set()
+        self._abandoned: set[asyncio.Task[Any] | None] = set()
         # All but the box office take turns here, so it never waits behind them for a connection.
         self._turns = Turns(self.driver.connections, longest_wait)
         # A transaction that waits for a lock keeps its connection, so half of the connections are left to others.
@@ -124,8 +125,8 @@ class Database:
     ) -> T:
         """Run a transaction to completion, even if the caller is cancelled meanwhile, and return its result.
 
-        It is READ COMMITTED on PostgreSQL, and has the file for itself on SQLite. While it waits for its turn, a caller
-        that is cancelled drops it.
+        It is READ COMMITTED on PostgreSQL, and has the file for itself on SQLite. While it waits for its turn, also for
+        another try, a caller that is cancelled drops it.
 
         Args:
             work: What to do; it blocks. It is repeated where another transaction was in the way.
@@ -142,7 +143,7 @@ class Database:
 
         async def transact() -> T:
             turn = partial(self._turn, must_run=must_run, may_wait_for_locks=may_wait_for_locks)
-            result = await self._transact(work, turn, retry_conflicts=retry_conflicts)
+            result = await self._transact(work, turn, must_run=must_run, retry_conflicts=retry_conflicts)
             if on_commit is not None:
                 on_commit(result)
             return result
@@ -178,7 +179,9 @@ class Database:
                 raise StorageUnavailable from None  # the database is being closed
             if task in self._not_begun:
                 task.cancel()
-            elif must_run:
+            elif not task.done():
+                self._abandoned.add(task)
+            if must_run:
                 await asyncio.wait([task])
             raise
 
@@ -218,9 +221,11 @@ class Database:
         # A read that was admitted is not refused later.
         return await self.driver.read(reads, partial(self._turn, must_run=True))
 
-    async def _transact(self, work: Callable[[Connection], T], turn: Turn, *, retry_conflicts: bool) -> T:
+    async def _transact(
+        self, work: Callable[[Connection], T], turn: Turn, *, must_run: bool, retry_conflicts: bool
+    ) -> T:
         repeated = (StorageContention, StorageConflict) if retry_conflicts else StorageContention
-        failure: Exception | None = None
+        failure, task = None, asyncio.current_task()
         for _ in range(TRIES):
             try:
                 with self.translated(contention=True):
@@ -228,13 +233,17 @@ class Database:
                         return await self.driver.transact(work)
             except repeated as error:
                 failure = error
+            if not must_run:
+                self._not_begun.add(task)  # its caller may drop it again, until the next try begins
+                if task in self._abandoned:
+                    raise asyncio.CancelledError
         logger.error("storage failed", error=str(failure))
         raise StorageUnavailable from failure
 
     @asynccontextmanager
     async def _turn(self, *, must_run: bool = False, may_wait_for_locks: bool = False) -> AsyncIterator[None]:
         to_lock = self._turns_to_lock.take(must_run=must_run) if may_wait_for_locks else nullcontext()
-        async with to_lock, self._turns.take(must_run=must_run):
+        async with to_lock, self._turns.take(must_run=must_run, timed=not may_wait_for_locks):
             self._not_begun.discard(asyncio.current_task())
             yield
 
@@ -247,6 +256,7 @@ class Database:
     def _end(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         self._not_begun.discard(task)
+        self._abandoned.discard(task)
         if not task.cancelled():
             task.exception()  # marks it as retrieved: the caller may have gone
 

@@ -33,8 +33,12 @@ class Turns:
         return max(self._taken - self._places, 0)
 
     @asynccontextmanager
-    async def take(self, *, must_run: bool = False) -> AsyncIterator[None]:
+    async def take(self, *, must_run: bool = False, timed: bool = True) -> AsyncIterator[None]:
         """Wait for a turn, and keep it for the body.
+
+        Args:
+            must_run: Wait however long it takes.
+            timed: Whether the turn counts for the estimate of waits.
 
         Raises:
             Overloaded: It would have to wait too long, and need not run.
@@ -45,7 +49,10 @@ class Turns:
         try:
             async with self._semaphore:
                 start = time.monotonic()
-                yield
-                self.admission.record(time.monotonic() - start)
+                try:
+                    yield
+                finally:
+                    if timed:
+                        self.admission.record(time.monotonic() - start)
         finally:
             self._taken -= 1
