@@ -5,6 +5,7 @@ the execution do what the preview showed, or fail.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -184,14 +185,14 @@ class Scheduling:
     async def _run(self, command: Command[bytes], execution: Execution) -> bytes:
         if execution.validate_only:
             return await self._preview.run(command)
-        loop = asyncio.get_running_loop()
-        latest = loop.time() + LONGEST_WAIT_FOR_AUDITORIUM
+        loop, latest = asyncio.get_running_loop(), math.inf
         while True:
             try:
                 return await self._box_office.execute(command)
             except StorageContention as contention:
                 if loop.time() > latest:
                     raise StorageUnavailable from contention
+                latest = min(latest, loop.time() + LONGEST_WAIT_FOR_AUDITORIUM)
             await asyncio.sleep(SECONDS_BETWEEN_TRIES)
 
     async def _listed(self, showtime_id: str) -> ListedShowtime:
