@@ -63,7 +63,7 @@ REFUSED = Metric(
 CONTENDED = Metric(
     "cinema_commands_contended_total",
     Kind.COUNTER,
-    "Commands put back: their showtime, or the auditorium of a move, was locked.",
+    "Commands that found their showtime, or the auditorium of a move, locked, once for each try.",
 )
 CONTENDED_SHOWTIMES = Metric(
     "cinema_contended_showtimes",

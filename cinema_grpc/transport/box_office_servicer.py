@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from cinema.v1 import booking_pb2, box_office_service_pb2_grpc
 from cinema.v1 import box_office_service_pb2 as pb
@@ -133,7 +134,7 @@ class BoxOfficeServicer(box_office_service_pb2_grpc.BoxOfficeServiceServicer):
         return render_report(report)
 
 
-def _given(facts: Mapping[str, str]) -> dict[str, str]:
+def _given(facts: Mapping[str, str]) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if value}
 
 

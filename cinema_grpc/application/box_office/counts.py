@@ -21,7 +21,7 @@ class BoxOfficeCounts:
         wait_seconds: How long each command waited for its batch, those of low priority not counted.
         done: Commands that were carried out, or whose stored response was found.
         refused: Commands that were refused or failed, by reason.
-        contended: How often a command was put back because its showtime, or the auditorium of a move, was locked.
+        contended: How often a command found its showtime, or the auditorium of a move, locked.
     """
 
     def __init__(self) -> None:

@@ -124,7 +124,8 @@ class ShowtimeServiceServicer:
 
         Each option is legal at the revision that is returned: CreateBooking of exactly its seats, with `wheelchair` if
         wheelchair_spaces is not 0, by a caller who has no holds, and does not have to wait after unpaid ones, succeeds as
-        long as the showtime has this revision and no hold or block of it has ended since. In a rush, CreateBooking with `best` chooses and holds in one step.
+        long as the showtime has this revision and no hold or block of it has ended since. In a rush, CreateBooking with
+        `best` chooses and holds in one step.
 
         The ranking is fixed. First come options with all seats side by side, then split ones, in as few groups as can be:
         groups of two or more, one in each of some neighbouring rows. Of these, the nearer one to the best spot comes first:

@@ -143,8 +143,8 @@ class BookingServiceServicer:
         The gap rule is judged again before the charge: of the caller's own bookings, only those that are paid for count as
         taken. So a caller who holds A1, A2 and A3 in three bookings and cancels A2 can pay for A1 or for A3, but not for
         both. A caller who pays for all bookings in the order of their creation is never refused, unless one of them has
-        given up a seat beside another one. Nor is a booking that was made while the caller had no other booking beside it.
-        What other customers do later makes no difference.
+        given up a seat beside another one. Nor is a booking that was made while the caller had no other booking beside it,
+        unless one that was made later is paid for already. What other customers do later makes no difference.
         Showtimes with SEAT_GAP_POLICY_ALLOW skip this check.
 
         Errors:

@@ -117,9 +117,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_SINGLE_SEAT_GAP: _ErrorReason.ValueType  # 18
     """FAILED_PRECONDITION. The booking would leave single free seats. All of them are named, in row order. From
-    CreateBooking, UpdateHold and SellSeats: choose other seats. From ConfirmPayment, with a booking_id: the booking was made beside another
-    booking of the caller that is not paid for. Pay for the stranded seats first, after booking them if they are free,
-    or cancel the booking. The payment can then be retried with the same request_id.
+    CreateBooking, UpdateHold and SellSeats: choose other seats. From ConfirmPayment, with a booking_id: the booking was
+    made beside another booking of the caller that is not paid for. Pay for the stranded seats first, after booking them
+    if they are free, or cancel the booking. The payment can then be retried with the same request_id.
 
     Metadata, for example: {"stranded_seats": "A2"}; from ConfirmPayment {"booking_id":
     "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "stranded_seats": "A2"}
@@ -452,9 +452,9 @@ Metadata, for example: {"seats": "A1,A2"}
 """
 ERROR_REASON_SINGLE_SEAT_GAP: ErrorReason.ValueType  # 18
 """FAILED_PRECONDITION. The booking would leave single free seats. All of them are named, in row order. From
-CreateBooking, UpdateHold and SellSeats: choose other seats. From ConfirmPayment, with a booking_id: the booking was made beside another
-booking of the caller that is not paid for. Pay for the stranded seats first, after booking them if they are free,
-or cancel the booking. The payment can then be retried with the same request_id.
+CreateBooking, UpdateHold and SellSeats: choose other seats. From ConfirmPayment, with a booking_id: the booking was
+made beside another booking of the caller that is not paid for. Pay for the stranded seats first, after booking them
+if they are free, or cancel the booking. The payment can then be retried with the same request_id.
 
 Metadata, for example: {"stranded_seats": "A2"}; from ConfirmPayment {"booking_id":
 "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d", "stranded_seats": "A2"}
