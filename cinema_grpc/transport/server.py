@@ -117,6 +117,7 @@ class Server:
         self._calls = calls
         self._health = service_health
         self._probes = probes
+        self._termination: asyncio.Task[bool] | None = None
 
     @property
     def port(self) -> int:
@@ -132,6 +133,7 @@ class Server:
         """Start to serve calls."""
         await self.set_serving(serving=True)
         await self._calls.server.start()
+        self._termination = asyncio.create_task(self._calls.server.wait_for_termination(), name="gRPC's server")
         if self._probes is not None:
             await self._probes.server.start()
 
@@ -141,8 +143,15 @@ class Server:
         await self._health.set_serving(serving=serving)
 
     async def ended(self) -> None:
-        """Wait until gRPC has ended the server, by `stop` or by a fault of its own, which is raised."""
-        await self._calls.server.wait_for_termination()
+        """Wait until gRPC has ended the server, by `stop` or by a fault of its own, which is raised.
+
+        Raises:
+            ValueError: The server was not started.
+        """
+        if self._termination is None:
+            raise ValueError("the server was not started")
+        # gRPC's `stop` waits for the same future as `wait_for_termination`, and ends at once if that is cancelled.
+        await asyncio.shield(self._termination)
 
     async def announce_stop(self) -> None:
         """Report NOT_SERVING, refuse new calls and end streams, and wait until clients have learned of it.

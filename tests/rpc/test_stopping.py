@@ -5,10 +5,12 @@ import time
 
 import grpc
 import pytest
+from structlog.testing import capture_logs
 
 from cinema_grpc.adapters.simulated_payments import SimulatedPayments
 from cinema_grpc.application.payment_ports import Charge, ChargeOutcome
 from cinema_grpc.server import ServerEnded
+from tests.database import writing
 from tests.rpc.conftest import DEADLINE, refusal, running
 
 GRACE = 8
@@ -63,6 +65,32 @@ async def test_a_call_that_runs_is_finished(database_url: str) -> None:
         await app.sign_in("ada")
         for booking_id in kept:
             assert (await app.read(booking_id)).booking_id == booking_id
+
+
+async def test_a_call_that_outlasts_the_grace_period(postgresql_url: str) -> None:
+    """It is cut off and logged before the database is closed, also if the end of the server was waited for."""
+    limits = "&lock_timeout=60000&statement_timeout=60000&idle_in_transaction_session_timeout=60000"
+    async with running(f"{postgresql_url}{limits}", shutdown_seconds=1) as app:
+        showtime_id = (await app.showtime()).showtime_id
+        await app.customer()
+        stop = asyncio.Event()
+        waiting = asyncio.create_task(app.server.wait(stop))
+        async with writing(app.server.database) as connection:
+            await connection.exec_driver_sql("SELECT 1 FROM showtime FOR NO KEY UPDATE")
+            booking = asyncio.create_task(app.book(showtime_id, "A1", "A2"))
+            async with asyncio.timeout(DEADLINE):
+                while not app.server._selling.box_office.contended_showtimes:  # noqa: ASYNC110 (it waits for the lock)
+                    await asyncio.sleep(0.01)
+                stop.set()
+                await waiting
+                with capture_logs() as lines:
+                    closing = asyncio.create_task(app.server.close())
+                    with pytest.raises(grpc.aio.AioRpcError):
+                        await booking
+                    while not any(line["event"] == "call" for line in lines):  # noqa: ASYNC110 (it is about to be logged)
+                        await asyncio.sleep(0.01)
+                assert not closing.done()
+        await closing
 
 
 async def test_a_server_that_ends_by_itself(database_url: str) -> None:
