@@ -11,14 +11,14 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import TextIO
 
-CAPACITY = 1024 * 1024
-"""How much text may wait to be written, in characters: about 4,000 lines."""
+CAPACITY = 4 * 1024 * 1024
+"""How much text may wait to be written, in characters: about 16,000 lines, more than a process has open calls."""
 SECONDS_TO_DRAIN = 1.0
 """How long a process that ends waits for its last lines to be written."""
 
 
 class LogWriter:
-    """Takes text without blocking or failing. Text that does not fit into the queue is dropped and counted.
+    """Takes text without blocking or failing. Lines that do not fit into the queue are dropped and counted.
 
     Lines of one turn of the event loop are written in one system call. Write errors are ignored, so a full disk never
     fails a request.
@@ -71,11 +71,14 @@ class LogWriter:
         texts, self._texts = self._texts, []
         text = "".join(texts)
         with self._lock:
-            if self._waiting + len(text) > self._capacity:
-                self._dropped += text.count("\n")
-                return
+            room = self._capacity - self._waiting
+            if len(text) > room:
+                fits = text.rfind("\n", 0, max(room, 0)) + 1
+                self._dropped += text.count("\n", fits)
+                text = text[:fits]
             self._waiting += len(text)
-        self._queue.put(text)
+        if text:
+            self._queue.put(text)
 
     def _write_queued(self) -> None:
         while True:

@@ -98,6 +98,18 @@ class TestLogWriter:
         assert [int(line) for line in text[full:].splitlines()] == list(range(100))
         assert reports == [400]
 
+    def test_of_a_burst_as_much_as_fits_is_kept(self, pipe: tuple[int, int]) -> None:
+        """Such as the lines of all streams that a server ends in one turn of the event loop."""
+        reader, descriptor = pipe
+        reports: list[int] = []
+        writer = LogWriter(descriptor, reports.append, capacity=1_005)
+        for number in range(500):
+            writer.write(f"{number:9}\n")
+        writer.flush()
+        assert writer.drain(60)
+        assert [int(line) for line in os.read(reader, 10_000).splitlines()] == list(range(100))
+        assert reports == [400]
+
     def test_lines_of_two_writers_do_not_mix(self, pipe: tuple[int, int]) -> None:
         """As those of worker processes, if the pipe is full again and again. A long line is written whole, too."""
         reader, descriptor = pipe
