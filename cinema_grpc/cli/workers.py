@@ -111,7 +111,8 @@ class Workers:
             metrics_address = metrics_address_of(worker, self.settings.metrics_address)
             environment = {**environment, variable("metrics_address"): metrics_address}
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cinema_grpc", "serve", "--no-migrate", "--worker-at", address),
+            # "-P": this program, not a package of its name in the working folder
+            *(sys.executable, "-P", "-m", "cinema_grpc", "serve", "--no-migrate", "--worker-at", address),
             stdin=PIPE,
             env=environment,
         )

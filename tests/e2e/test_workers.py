@@ -43,11 +43,12 @@ def serving_lines(server: Serving) -> int:
 
 
 async def test_a_port_with_three_processes(postgresql_url: str, tmp_path: Path) -> None:
-    """Each sells. A killed worker is replaced while the others go on. SIGTERM ends all with 0."""
+    """Each sells, whatever the working folder has. A killed one is replaced meanwhile. SIGTERM ends all with 0."""
     database = Database(postgresql_url)
     chain = Chain(postgresql_url, database)
     await chain.furnish(showtimes=1, customers=1)
     await database.close()
+    (tmp_path / "cinema_grpc.py").write_text("raise SystemExit('a module of the working folder')")
     with serving(tmp_path, "--workers", "3", CINEMA_DATABASE_URL=postgresql_url, **measured()) as server:
         await until(lambda: serving_lines(server) == 3)
         workers = worker_ids(server)
