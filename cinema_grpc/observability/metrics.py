@@ -26,6 +26,7 @@ from cinema_grpc.observability.readings import Sources
 MAX_CONNECTIONS = 20
 """Maximum concurrent connections, each with a thread. The next one closes the oldest."""
 SECONDS_TO_ANSWER = 5.0
+SECONDS_AFTER_FAILURE = 0.1
 """Maximum lifetime of a connection."""
 
 
@@ -105,6 +106,18 @@ class _MetricsServer(ThreadingHTTPServer):
     def server_bind(self) -> None:
         """Bind without HTTPServer's look-up of the host name, which could wait for DNS."""
         TCPServer.server_bind(self)
+
+    def get_request(self) -> Any:
+        """Accept a connection; pause if that fails, as at the limit of open files: the connection goes on waiting.
+
+        Raises:
+            OSError: It failed; the base class ignores that.
+        """
+        try:
+            return super().get_request()
+        except OSError:
+            time.sleep(SECONDS_AFTER_FAILURE)
+            raise
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve a connection in a thread; close the oldest one if there are too many."""

@@ -3,12 +3,14 @@
 import asyncio
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from cinema_grpc.adapters.simulated_payments import FaultProfile, SimulatedPayments
 from cinema_grpc.application.background import BackgroundTask
@@ -89,6 +91,16 @@ async def test_connections_that_hang_are_cut_off(url: str, monkeypatch: pytest.M
             for connection in hanging:
                 with suppress(ConnectionError):
                     assert await asyncio.to_thread(connection.recv, 1_000) == b""
+
+
+def test_a_connection_that_can_not_be_accepted() -> None:
+    """As at the limit of open files: it stays in the queue, so the thread pauses before it tries again."""
+    server = metrics._MetricsServer("127.0.0.1", 0, CollectorRegistry())
+    server.socket.close()
+    start = time.monotonic()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        server.get_request()
+    assert time.monotonic() - start >= metrics.SECONDS_AFTER_FAILURE
 
 
 async def test_an_address_of_ipv6(url: str) -> None:
