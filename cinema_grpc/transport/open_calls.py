@@ -23,6 +23,8 @@ from cinema_grpc.transport.limits import Limits
 from cinema_grpc.transport.resets import close_connections, reset_streams
 
 LONGEST_SWEEP_INTERVAL = 1.0
+SECONDS_TO_COLLECT = 1.0
+"""How long connections that are to be closed are collected: each time, all open files are looked at."""
 SECONDS_TO_READ_WHEN_SHORT = 1.0
 """Seconds that a client has to read a response while other calls lack the place or the memory that it holds."""
 
@@ -154,7 +156,9 @@ class OpenCalls:
             return
         self._logger.warning("connection closed: too many requests did not arrive in time", peer=connection)
         if not self._closing:
-            asyncio.get_running_loop().call_soon(self._close_connections)
+            asyncio.get_running_loop().call_later(
+                SECONDS_TO_COLLECT, self._close_connections, context=ContextVariables()
+            )
         self._closing.add(connection)
 
     def _close_connections(self) -> None:
