@@ -2,7 +2,9 @@
 
 import atexit
 import logging
+import os
 import sys
+from pathlib import Path
 from typing import Any, Literal, TextIO, cast
 
 import orjson
@@ -17,6 +19,8 @@ def set_up_logging(log_format: Literal["console", "json"], level: str) -> None:
 
     Replaces `sys.stderr`, so that everything that Python writes to it takes the same way.
     """
+    if sys.stderr is None:  # it was closed; its number, the lowest that is free, must not become that of another file
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 (for as long as the process lives)
     console = log_format == "console"
     colors = sys.stderr.isatty()
     make_pipe_non_blocking(sys.stderr.fileno())

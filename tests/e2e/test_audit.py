@@ -2,10 +2,11 @@
 
 import json
 import sqlite3
+import subprocess
 from contextlib import closing
 from pathlib import Path
 
-from tests.e2e.conftest import run, run_here, serving
+from tests.e2e.conftest import CINEMA, SECONDS, environment, run, run_here, serving
 
 
 def test_beside_a_running_server(demo_folder: Path) -> None:
@@ -36,6 +37,15 @@ def test_without_a_database(tmp_path: Path) -> None:
     assert (missing.returncode, missing.stdout) == (2, "")
     assert missing.stderr == "cinema: CINEMA_DATABASE_URL: there is no file cinema.db\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_standard_error(tmp_path: Path) -> None:
+    """As with it, but for what it would say there: 1 would mean that an invariant is broken."""
+    command = ["/bin/sh", "-c", 'exec "$0" audit 2>&-', str(CINEMA)]
+    audit = subprocess.run(  # noqa: S603 (our own program)
+        command, cwd=tmp_path, env=environment(), capture_output=True, timeout=SECONDS, check=False
+    )
+    assert (audit.returncode, audit.stdout) == (2, b"")
 
 
 def test_of_a_file_that_another_process_has_locked(tmp_path: Path) -> None:
