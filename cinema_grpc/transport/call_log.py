@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextvars import Context
 from typing import Any
 
 import structlog
@@ -66,7 +67,9 @@ class CallLog:
             self._logger.error("call", **line, exc_info=fault)
             return
         if not self._lines:
-            asyncio.get_running_loop().call_later(0 if alone else SECONDS_TO_COLLECT_LINES, self.flush)
+            delay = 0 if alone else SECONDS_TO_COLLECT_LINES
+            # Without the context of this call, whose trace the lines of others would get.
+            asyncio.get_running_loop().call_later(delay, self.flush, context=Context())
         self._lines.append(line)
 
     def flush(self) -> None:
