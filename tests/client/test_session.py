@@ -208,6 +208,17 @@ async def test_a_new_password_begins_a_new_session(app: App, either: Either) -> 
     assert await either.who_am_i() == "ada"
 
 
+async def test_a_callers_own_token_that_has_expired(app: App, proxy: Proxy, either: Either) -> None:
+    """It is no reason to renew those of the session."""
+    await either.sign_in(app, "ada")
+    expired = await app.customer("bob")
+    app.clock.advance(HOUR)
+    request = auth_service_pb2.GetCurrentUserRequest()
+    with pytest.raises(errors.TokenExpired):
+        await either.call(either.client.auth.GetCurrentUser, request, metadata=expired)
+    assert (len(proxy.of("GetCurrentUser")), proxy.of("RefreshTokens")) == (1, [])
+
+
 async def test_a_callers_own_authorization_is_left_alone(app: App, either: Either) -> None:
     await either.sign_in(app, "ada")
     request = auth_service_pb2.GetCurrentUserRequest()

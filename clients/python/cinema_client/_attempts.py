@@ -75,8 +75,9 @@ class Attempts:
     def start(self) -> Metadata:
         """Begin an attempt, and return its metadata."""
         self._attempts += 1
-        self._tokens = self._session.tokens
-        if self._tokens is None or any(key.lower() == "authorization" for key, _ in self._metadata):
+        own = any(key.lower() == "authorization" for key, _ in self._metadata)
+        self._tokens = None if own else self._session.tokens
+        if self._tokens is None:
             return self._metadata
         return (*self._metadata, ("authorization", f"Bearer {self._tokens.access_token}"))
 
