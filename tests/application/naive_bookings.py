@@ -56,10 +56,18 @@ class Attempt:
         else:
             held.pay_too_late(now)
 
-    def recover(self, fails_at: str, now: datetime) -> None:
-        """Record what recovery makes of it, with a provider that fails at `fails_at`."""
+    def recover(self, fails_at: str, now: datetime, *, voids_declined: bool) -> None:
+        """Record what recovery makes of it, with a provider that fails at `fails_at`.
+
+        Args:
+            fails_at: Such as "void after", or "".
+            now: The present moment.
+            voids_declined: Whether the provider has to void a declined charge, which may succeed later otherwise.
+        """
         if not self.called_off:
             if fails_at.startswith("find"):
+                return
+            if self.made and self.declined and voids_declined and fails_at.startswith("void"):
                 return
             if self.made and self.declined:
                 self.booking.attempt = None

@@ -218,7 +218,7 @@ class Machine(Staff):
                 attempt.due = now + backoff(attempt.tries)
                 attempt.tries += 1
                 if attempt.replica != at:
-                    attempt.recover(fails_at, now)
+                    attempt.recover(fails_at, now, voids_declined=self.gateway == "stripe")
 
     def pay_refunds(self, at: int, fails_at: str) -> None:
         self.provider.fails_at = fails_at
