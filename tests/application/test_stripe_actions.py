@@ -118,6 +118,23 @@ async def test_a_call_that_another_one_overtakes(
     await shop.check_books()
 
 
+async def test_a_customer_who_acts_at_the_last_moment(shop: Shop) -> None:
+    """And does not come back: the last look at the payment is just before the hold ends."""
+    await ask(shop)
+    for _ in range(19):  # half a minute each, so the next look would be at the end
+        shop.app.clock.advance(timedelta(seconds=30))
+        await shop.second.recover()
+    shop.app.clock.advance(timedelta(seconds=24))
+    shop.stripe.account.authenticate(shop.intent)
+    await shop.second.recover()
+    assert await shop.attempts() == ["OPEN"]
+    shop.app.clock.advance(timedelta(seconds=1))
+    await shop.second.recover()
+    assert await shop.attempts() == ["CHARGED"]
+    assert (await shop.read()).status is BookingStatus.CONFIRMED
+    await shop.check_books()
+
+
 async def test_the_audit_allows_for_the_customer(shop: Shop) -> None:
     """Who has as long as the hold lasts; recovery asks every 30 seconds, and calls it off soon after the end."""
     await ask(shop)

@@ -14,6 +14,8 @@ from cinema_grpc.domain.money import Money
 
 LONGEST_PAUSE_FOR_CUSTOMER = timedelta(seconds=30)
 """How long a payment may stay unnoticed whose customer has acted and has not come back, or whose hold has ended."""
+LAST_LOOK = timedelta(seconds=5)
+"""How long before the end of its hold such a payment is looked at in any case: in time to confirm the booking."""
 
 _BOOKING, _ATTEMPT = schema.booking.c, schema.payment_attempt.c
 
@@ -72,9 +74,12 @@ class SqlPaymentStore:
         """
         (key,) = table.primary_key.columns
 
-        def pause(row: Row[Any]) -> timedelta:
-            waits_for_customer = table is schema.payment_attempt and row.action
-            return min(backoff(row.tries), LONGEST_PAUSE_FOR_CUSTOMER) if waits_for_customer else backoff(row.tries)
+        def next_time(row: Row[Any], now: datetime) -> datetime:
+            pause = backoff(row.tries)
+            if table is schema.refund or not row.action:
+                return now + pause
+            later, last = now + min(pause, LONGEST_PAUSE_FOR_CUSTOMER), row.hold_expire_time - LAST_LOOK
+            return min(later, last) if now < last else later
 
         def take(connection: Connection) -> tuple[datetime, Sequence[Row[Any]]]:
             now = self._database.time(connection)
@@ -84,7 +89,7 @@ class SqlPaymentStore:
                 postpone = update(table).where(key == bindparam("taken"))
                 connection.execute(
                     postpone.values(due_time=bindparam("next_time"), tries=table.c.tries + 1),
-                    [{"taken": getattr(row, key.name), "next_time": now + pause(row)} for row in rows],
+                    [{"taken": getattr(row, key.name), "next_time": next_time(row, now)} for row in rows],
                 )
             return now, rows
 
@@ -96,7 +101,7 @@ def _due(table: Table, condition: str, limit: int) -> Select[Any]:
 
     Rows that another process has locked are skipped.
     """
-    query = select(table, _BOOKING.showtime_id, _BOOKING.user_id).join(
+    query = select(table, _BOOKING.showtime_id, _BOOKING.user_id, _BOOKING.hold_expire_time).join(
         schema.booking, _BOOKING.booking_id == table.c.booking_id
     )
     if table is schema.refund:
