@@ -65,8 +65,19 @@ def with_payment_resumed(booking: Booking, terms: Terms, now: datetime, request:
         if booking.cancel_cause is CancelCause.SHOWTIME:
             raise ShowtimeCancelled(booking.showtime_id, charged=True)
         raise HoldExpired(booking.booking_id, booking.hold_expire_time, charged=True)
+    _check_not_voiding(booking)
     booking.check_payable(terms, now)
     raise PaymentDeclined(booking.booking_id)
+
+
+def _check_not_voiding(booking: Booking) -> None:
+    """Check that the latest attempt is not being voided: until that is done, the charge may have succeeded.
+
+    Raises:
+        PaymentInProgress: It is.
+    """
+    if booking.payment is not None and booking.payment.status is AttemptStatus.VOIDING:
+        raise PaymentInProgress(booking.booking_id)
 
 
 def with_charge_settled(
@@ -100,6 +111,7 @@ def with_charge_settled(
     if attempt is None and booking.attempt(attempt_id, AttemptStatus.CHARGED, AttemptStatus.DECLINED):
         return booking
     if attempt is None:
+        _check_not_voiding(booking)
         booking.check_payable(terms, now)
         raise PaymentInProgress(booking.booking_id)
     charged = attempt.to(AttemptStatus.CHARGED)

@@ -147,7 +147,7 @@ class TestASlowReplica:
             scene.provider.before.set()
             await scene.provider.made.wait()
             scene.provider.after.set()
-            await fails(slow, HoldExpired if over else PaymentInProgress)
+            await fails(slow, PaymentInProgress)
             return await void(charge)
 
         monkeypatch.setattr(scene.provider, "void", void_a_charge_that_has_just_arrived)
