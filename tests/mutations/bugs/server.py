@@ -27,7 +27,7 @@ MUTATIONS = (
     mutation(
         "log lines that are dropped are not counted",
         "cinema_grpc/observability/log_writer.py",
-        r'self._dropped += text.count("\n")',
+        r'self._dropped += text.count("\n", fits)',
         "self._dropped += 0",
         "tests/e2e/test_log.py::TestLogWriter",
     ),
