@@ -67,13 +67,15 @@ class Attempt:
         if not self.called_off:
             if fails_at.startswith("find"):
                 return
-            if self.made and self.declined and voids_declined and fails_at.startswith("void"):
+            voided = self.declined and voids_declined and self.fenced  # then the provider knows of no charge
+            if self.made and self.declined and voids_declined and fails_at.startswith("void") and not voided:
+                self.fenced = fails_at == "void after"
                 return
-            if self.made and self.declined:
+            if self.made and self.declined and not voided:
                 self.booking.attempt = None
                 self.settled = True
                 return
-            if self.made:
+            if self.made and not voided:
                 self.settle_charge(now)
                 return
             self.called_off = True
