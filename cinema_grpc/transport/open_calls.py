@@ -23,8 +23,8 @@ from cinema_grpc.transport.limits import Limits
 from cinema_grpc.transport.resets import close_connections, reset_streams
 
 LONGEST_SWEEP_INTERVAL = 1.0
-SECONDS_TO_COLLECT = 1.0
-"""How long connections that are to be closed are collected: each time, all open files are looked at."""
+SECONDS_BETWEEN_CLOSINGS = 1.0
+"""Minimum time between two times that connections are closed: each time, all open files are looked at."""
 SECONDS_TO_READ_WHEN_SHORT = 1.0
 """Seconds that a client has to read a response while other calls lack the place or the memory that it holds."""
 
@@ -56,6 +56,7 @@ class OpenCalls:
         self._late: Counter[str] = Counter()
         self._late_until = 0.0
         self._closing: set[str] = set()
+        self._close_time = 0.0
         self._logger = structlog.get_logger().bind()
 
     def __len__(self) -> int:
@@ -147,6 +148,8 @@ class OpenCalls:
         connection with other calls is kept: it may be a proxy's.
         """
         connection = call.client.connection
+        if connection in self._closing:
+            return
         self._late[connection] += 1
         if not 0 < self._limits.late_requests_per_connection <= self._late[connection]:
             return
@@ -156,13 +159,12 @@ class OpenCalls:
             return
         self._logger.warning("connection closed: too many requests did not arrive in time", peer=connection)
         if not self._closing:
-            asyncio.get_running_loop().call_later(
-                SECONDS_TO_COLLECT, self._close_connections, context=ContextVariables()
-            )
+            delay = max(0.0, self._close_time + SECONDS_BETWEEN_CLOSINGS - time.monotonic())
+            asyncio.get_running_loop().call_later(delay, self._close_connections, context=ContextVariables())
         self._closing.add(connection)
 
     def _close_connections(self) -> None:
-        closing, self._closing = self._closing, set()
+        closing, self._closing, self._close_time = self._closing, set(), time.monotonic()
         close_connections(closing)
 
     def _sweep_later(self) -> None:
