@@ -4,7 +4,6 @@ import atexit
 import logging
 import os
 import sys
-from pathlib import Path
 from typing import Any, Literal, TextIO, cast
 
 import orjson
@@ -13,14 +12,19 @@ import structlog
 from cinema_grpc.observability.log_writer import LogStream, LogWriter, make_pipe_non_blocking
 from cinema_grpc.transport.call import add_request_id
 
+STANDARD_ERROR = 2
+"""Its file descriptor."""
+
 
 def set_up_logging(log_format: Literal["console", "json"], level: str) -> None:
     """Write log lines of at least `level` to standard error by a LogWriter, which never blocks.
 
     Replaces `sys.stderr`, so that everything that Python writes to it takes the same way.
     """
-    if sys.stderr is None:  # it was closed; its number, the lowest that is free, must not become that of another file
-        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 (for as long as the process lives)
+    if sys.stderr is None:  # it was closed; its number must not become that of another file
+        while (null := os.open(os.devnull, os.O_WRONLY)) < STANDARD_ERROR:
+            pass
+        sys.stderr = os.fdopen(null, "w")
     console = log_format == "console"
     colors = sys.stderr.isatty()
     make_pipe_non_blocking(sys.stderr.fileno())

@@ -39,9 +39,9 @@ def test_without_a_database(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_standard_error(tmp_path: Path) -> None:
-    """As with it, but for what it would say there: 1 would mean that an invariant is broken."""
-    command = ["/bin/sh", "-c", 'exec "$0" audit 2>&-', str(CINEMA)]
+def test_without_standard_error_and_input(tmp_path: Path) -> None:
+    """As with them, but for what it would say there: 1 would mean that an invariant is broken."""
+    command = ["/bin/sh", "-c", 'exec "$0" audit 2>&- <&-', str(CINEMA)]
     audit = subprocess.run(  # noqa: S603 (our own program)
         command, cwd=tmp_path, env=environment(), capture_output=True, timeout=SECONDS, check=False
     )
