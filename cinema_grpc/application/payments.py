@@ -221,7 +221,7 @@ class Payments:
             if unsettled is None:
                 return
             response = await self._saga.carry(booking, unsettled)
-        except WaitsForCustomer:
+        except (WaitsForCustomer, PaymentInProgress):  # or another process is calling it off
             return
         except (PaymentDeclined, HoldExpired, ShowtimeCancelled) as end:
             logger.info("an open payment is settled", **context, outcome=end.reason)
