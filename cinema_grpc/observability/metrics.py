@@ -26,8 +26,9 @@ from cinema_grpc.observability.readings import Sources
 MAX_CONNECTIONS = 20
 """Maximum concurrent connections, each with a thread. The next one closes the oldest."""
 SECONDS_TO_ANSWER = 5.0
-SECONDS_AFTER_FAILURE = 0.1
 """Maximum lifetime of a connection."""
+SECONDS_AFTER_FAILURE = 0.1
+"""The pause after a connection could not be accepted."""
 
 
 class Metrics:

@@ -63,7 +63,7 @@ class CallLog:
         if call.trace_id:
             line["trace_id"] = call.trace_id
         if fault is not None:
-            self.flush()
+            Context().run(self.flush)
             self._logger.error("call", **line, exc_info=fault)
             return
         if not self._lines:
