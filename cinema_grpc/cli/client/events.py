@@ -7,7 +7,7 @@ import click
 
 from cinema_grpc.cli.client.arguments import limit
 from cinema_grpc.cli.client.lists import say_that_more_follow
-from cinema_grpc.cli.client.session import ClientCommand, Session
+from cinema_grpc.cli.client.session import ClientCommand, Session, until_ctrl_c
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +59,7 @@ def events(
 
     filters = {"showtime_id": showtime, "cinema_id": cinema, "booking_id": booking}
     kinds = [value(EventType, each) for each in types]
-    with suppress(KeyboardInterrupt), session.client() as client:
+    with suppress(KeyboardInterrupt), session.client() as client, until_ctrl_c():
         position = _oldest(client) if after is None else after
         found = _follow if follow else _list
         for number, event in enumerate(found(client, position, kinds, filters)):

@@ -10,7 +10,7 @@ import click
 
 from cinema_grpc.cli.client.arguments import Moment, limit, timestamp
 from cinema_grpc.cli.client.lists import read_list, show_list
-from cinema_grpc.cli.client.session import ClientCommand, Session
+from cinema_grpc.cli.client.session import ClientCommand, Session, until_ctrl_c
 
 # ruff: noqa: PLC0415 (see session.py)
 
@@ -94,7 +94,7 @@ def watch(session: Session, showtime: str) -> None:
     """
     from cinema_grpc.cli.client.watching import watch_seats
 
-    with suppress(KeyboardInterrupt), session.client(anonymous=True) as client:
+    with suppress(KeyboardInterrupt), session.client(anonymous=True) as client, until_ctrl_c():
         watch_seats(client, showtime, session.output)
 
 

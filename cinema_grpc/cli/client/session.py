@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -176,6 +176,20 @@ def session_with(server: str, files: TlsFiles, output: str) -> Session:
         BadInput: An option is wrong.
     """
     return Session(parse_server(server, files), TokenStore(Path(click.get_app_dir("cinema")) / "sign-ins"), output)
+
+
+@contextmanager
+def until_ctrl_c() -> Iterator[None]:
+    """End the process with 0 on Ctrl-C, and close no connection.
+
+    After an interrupted call gRPC's Channel.close (1.83) may wait for ever, for events that only that thread takes.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        with suppress(OSError):
+            sys.stdout.flush()
+        os._exit(0)
 
 
 @contextmanager

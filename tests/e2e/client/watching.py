@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from tests.e2e.client.shop import Shop
 from tests.e2e.conftest import CINEMA, SECONDS, environment
@@ -31,18 +31,9 @@ def watching(
     )
     try:
         yield process
-        _press_ctrl_c(process)
+        process.send_signal(signal.SIGINT)
         assert process.stderr is not None
         assert (process.wait(SECONDS), process.stderr.read()) == (0, "")
     finally:
         process.kill()
         process.communicate()
-
-
-def _press_ctrl_c(process: "subprocess.Popen[str]") -> None:
-    """As a person does: again if it has no effect. Python drops a KeyboardInterrupt that comes during a callback."""
-    for _ in range(3):
-        process.send_signal(signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(SECONDS / 3)
-            return
