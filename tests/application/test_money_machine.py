@@ -89,7 +89,8 @@ class Machine(Staff):
             return
         if seats:
             self.claim(show, seats, now)
-            before, held.types = held.types, dict(zip(seats, types, strict=True))
+            before = {seat: held.types[seat] for seat in held.prices}  # without those that were given up
+            held.types = dict(zip(seats, types, strict=True))
             held.prices = {
                 seat: held.prices[seat] if before.get(seat) == type_ else show.price_of(seat, type_)
                 for seat, type_ in held.types.items()

@@ -165,9 +165,9 @@ class TestRenewal:
                 assert await ask(app.server.address, before.client()) is OK
             assert "stays as it was" in str(logs)
             async with asyncio.timeout(SECONDS):
-                while await ask(app.server.address, before.client()) is OK:
+                while await ask(app.server.address, after.client()) is not OK:
                     pass
-            assert await ask(app.server.address, after.client()) is OK
+            assert await ask(app.server.address, before.client()) is UNAVAILABLE
 
     async def test_unusable_files_are_not_read_at_every_handshake(self, tmp_path: Path) -> None:
         """Until they change, be it only their permissions."""
