@@ -1,4 +1,4 @@
-"""Turns: so many at once, in order of arrival, and a refusal for those who would wait too long."""
+"""Turns: a limit on how many run at once, in order of arrival; those that would wait too long are refused."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Turns: how many may use something at once, with admission control for those that wait."""
+"""Turns: a limit on how many run at once, with admission control for those that wait."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ from cinema_grpc.application.admission_control import AdmissionControl
 
 
 class Turns:
-    """Lets so many go on at once; the others wait, first come, first served.
+    """Limits how many run at once; the others wait, first come, first served.
 
     Attributes:
         admission: Estimates waits by how long turns have taken.
@@ -19,7 +19,7 @@ class Turns:
         """Set up.
 
         Args:
-            places: How many have their turn at once.
+            places: How many may run at once.
             longest_wait: How long a wait may be expected to take, in seconds.
         """
         self.admission = AdmissionControl(longest_wait)
