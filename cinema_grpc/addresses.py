@@ -51,3 +51,9 @@ def check_address(address: str) -> str:
     if not (is_port(port, least=0) and (is_ipv6(host[1:-1]) if in_brackets else is_host_name(host))):
         raise ValueError("must be HOST:PORT, such as 127.0.0.1:50051, or [::1]:50051 for IPv6")
     return address
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """Return the parts of HOST:PORT, an IPv6 host without its brackets."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)

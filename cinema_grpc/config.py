@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from cinema_grpc.addresses import check_address, is_loopback
+from cinema_grpc.addresses import check_address, host_and_port, is_loopback
 from cinema_grpc.application.throttle import SignInLimits
 from cinema_grpc.database_url import check_database_url
 from cinema_grpc.domain.sign_in import Limit
@@ -222,7 +222,7 @@ class Settings(BaseSettings):
     @property
     def loopback_only(self) -> bool:
         """Whether the listen address is reachable from this machine only."""
-        return is_loopback(self.listen_address.rpartition(":")[0].strip("[]"))
+        return is_loopback(host_and_port(self.listen_address)[0])
 
     @property
     def with_reflection(self) -> bool:

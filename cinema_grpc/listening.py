@@ -8,6 +8,7 @@ from dataclasses import fields
 import structlog
 
 from cinema_grpc.adapters.signing_keys import key_files
+from cinema_grpc.addresses import host_and_port
 from cinema_grpc.config import PREFIX, BadSettings, Settings, variable
 from cinema_grpc.files import readable_by_all
 from cinema_grpc.transport.certificates import (
@@ -62,9 +63,8 @@ def check_addresses(settings: Settings) -> None:
     for name in ("listen_address", "health_address", "metrics_address"):
         address = getattr(settings, name)
         if address is not None:
-            host, _, port = address.rpartition(":")
             try:
-                family, *_, found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
+                family, *_, found = socket.getaddrinfo(*host_and_port(address), type=socket.SOCK_STREAM)[0]
                 socket.create_server(found, family=family).close()
             except OSError as error:
                 raise BadSettings(f"{variable(name)}: {CannotListen(address)}") from error

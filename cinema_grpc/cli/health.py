@@ -9,6 +9,7 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from cinema_grpc.addresses import host_and_port
 from cinema_grpc.config import BadSettings, Settings, variable
 
 TIMEOUT_SECONDS = 5.0
@@ -123,10 +124,10 @@ async def _speaks_tls(address: str) -> bool:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols(["h2"])
-    host, _, port = address.rpartition(":")
+    host, port = host_and_port(address)
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
-            _, writer = await asyncio.open_connection(host.strip("[]"), int(port), ssl=context)
+            _, writer = await asyncio.open_connection(host, port, ssl=context)
     except (OSError, TimeoutError):
         return False
     # Without a polite end, for which the server may let us wait. uvloop complains of a socket that is open at the end.

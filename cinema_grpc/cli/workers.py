@@ -12,7 +12,7 @@ from subprocess import PIPE
 
 import structlog
 
-from cinema_grpc.addresses import LARGEST_PORT
+from cinema_grpc.addresses import LARGEST_PORT, host_and_port
 from cinema_grpc.cli.exit_timer import NOT_CLEAN, SECONDS_BEYOND_GRACE
 from cinema_grpc.config import BadSettings, Settings, variable, with_port
 
@@ -151,7 +151,7 @@ def metrics_address_of(worker: int, address: str) -> str:
     Raises:
         BadSettings: There is no such port.
     """
-    port = int(address.rpartition(":")[2])
+    _, port = host_and_port(address)
     if port == 0:
         return address
     if port + worker - 1 > LARGEST_PORT:
@@ -177,11 +177,8 @@ def reserve_address(reserved: ExitStack, setting: str, address: str) -> str:
     Raises:
         BadSettings: The address can't be bound, or another program uses it.
     """
-    host, _, port = address.rpartition(":")
     try:
-        (family, kind, protocol, _, found), *_ = socket.getaddrinfo(
-            host.strip("[]"), int(port), type=socket.SOCK_STREAM
-        )
+        (family, kind, protocol, _, found), *_ = socket.getaddrinfo(*host_and_port(address), type=socket.SOCK_STREAM)
         # Bound without SO_REUSEPORT first, which fails if another program has the port, even one that shares it.
         with socket.socket(family, kind, protocol) as alone:
             alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

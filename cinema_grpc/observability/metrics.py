@@ -19,6 +19,7 @@ from prometheus_client.metrics_core import Metric as PrometheusMetric
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from cinema_grpc.addresses import host_and_port
 from cinema_grpc.application.distribution import Distribution
 from cinema_grpc.observability.metric_list import METRICS, Kind, Metric
 from cinema_grpc.observability.readings import Sources
@@ -46,8 +47,7 @@ class Metrics:
         Raises:
             OSError: The address is in use or not available.
         """
-        host, _, port = address.rpartition(":")
-        self._server = _MetricsServer(host.strip("[]"), int(port), self._registry)
+        self._server = _MetricsServer(*host_and_port(address), self._registry)
         Thread(target=self._server.serve_forever, daemon=True).start()
         return int(self._server.server_address[1])
 

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from cinema_grpc.addresses import check_address, is_loopback
+from cinema_grpc.addresses import check_address, host_and_port, is_loopback
 
 DEFAULT = "127.0.0.1:50051"
 PLAINTEXT, TLS = "http://", "https://"
@@ -83,7 +83,7 @@ def parse_server(text: str, files: TlsFiles) -> Server:
     given = files.given()
     if scheme == PLAINTEXT and given:
         raise BadInput(f"{given[0]}: needs TLS, and --server says http://")
-    if scheme == PLAINTEXT or (not scheme and not given and is_loopback(address.rpartition(":")[0].strip("[]"))):
+    if scheme == PLAINTEXT or (not scheme and not given and is_loopback(host_and_port(address)[0])):
         return Server(address, plaintext=True)
     roots = _read_certificates(files.ca) if files.ca else system_roots()
     return Server(address, False, roots, *_read_own_certificate(files))  # noqa: FBT003 (plaintext)
