@@ -25,7 +25,8 @@ from cinema_grpc.domain.door import (
     RecordOutcome,
     check_redeemable,
     door_ticket,
-    record_redemption,
+    door_tickets,
+    record_redemptions,
     with_redemption_reversed,
     with_ticket_redeemed,
 )
@@ -66,7 +67,7 @@ class RecordedRedemption:
     """What became of a redemption that was recorded.
 
     Attributes:
-        shown: The ticket as it is then.
+        shown: The ticket, once all of the request's redemptions with its booking are recorded.
         kept: The redemption as it is kept.
     """
 
@@ -229,13 +230,15 @@ class Door:
         redemption_ids = [str(uuid_utils.uuid7()) for _ in group]
 
         def change(decision: Decision) -> bytes:
-            showtime, now, recorded = decision.showtime, decision.now, []
-            for redemption_id, (_, issued, each) in zip(redemption_ids, group, strict=True):
-                reported = Redemption(redemption_id, issued.ticket_id, each.gate, each.redeem_time, staff, now)
-                booking, outcome, kept = record_redemption(showtime.booking(issued.booking_id), reported)
-                showtime.put(booking)
-                recorded.append(RecordedRedemption(outcome, door_ticket(booking, issued.ticket_id), kept))
-            return encode(recorded)
+            showtime, now = decision.showtime, decision.now
+            reported = [
+                Redemption(redemption_id, issued.ticket_id, each.gate, each.redeem_time, staff, now)
+                for redemption_id, (_, issued, each) in zip(redemption_ids, group, strict=True)
+            ]
+            booking, recorded = record_redemptions(showtime.booking(group[0][1].booking_id), reported)
+            showtime.put(booking)
+            shown = {each.ticket.ticket_id: each for each in door_tickets(booking)}
+            return encode([RecordedRedemption(outcome, shown[kept.ticket_id], kept) for outcome, kept in recorded])
 
         return [number for number, *_ in group], await self._box_office.execute(
             _command(group[0][1], change, staff, call)

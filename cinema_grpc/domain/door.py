@@ -1,6 +1,7 @@
 """Letting people in: redeeming tickets, reversing that, and recording what doors did while they were offline."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
@@ -33,12 +34,27 @@ class RecordOutcome(Enum):
     ADMITTED_VOID = "ADMITTED_VOID"
 
 
+WHEN_RECORDED = {
+    TicketStatus.VALID: (RedemptionKind.ADMITTED, RecordOutcome.ACCEPTED),
+    TicketStatus.REDEEMED: (RedemptionKind.CONFLICT, RecordOutcome.CONFLICT),
+    TicketStatus.VOID: (RedemptionKind.ADMITTED_VOID, RecordOutcome.ADMITTED_VOID),
+}
+"""What a redemption is that a door reports later, by what its ticket is then."""
+
+
 @dataclass(frozen=True, slots=True)
 class DoorTicket:
-    """A ticket as the door needs it: with its booking, and the seat that it is for."""
+    """A ticket as the door needs it: with its booking, and the seat that it is for.
+
+    Attributes:
+        redemptions: All redemptions with this ticket, oldest record first.
+        redemption: The one that stands; None if the ticket is not redeemed.
+    """
 
     booking: Booking
     ticket: Ticket
+    redemptions: Sequence[Redemption]
+    redemption: Redemption | None
 
     @property
     def seat(self) -> BookedSeat:
@@ -52,16 +68,6 @@ class DoorTicket:
             return TicketStatus.VOID
         return TicketStatus.VALID if self.redemption is None else TicketStatus.REDEEMED
 
-    @property
-    def redemption(self) -> Redemption | None:
-        """The redemption that stands; None if the ticket is not redeemed."""
-        return standing_redemptions(self.redemptions).get(self.ticket.ticket_id)
-
-    @property
-    def redemptions(self) -> tuple[Redemption, ...]:
-        """All redemptions with this ticket, oldest record first."""
-        return tuple(each for each in self.booking.redemptions if each.ticket_id == self.ticket.ticket_id)
-
 
 def door_ticket(booking: Booking, ticket_id: str) -> DoorTicket:
     """Return a ticket of a booking.
@@ -71,13 +77,21 @@ def door_ticket(booking: Booking, ticket_id: str) -> DoorTicket:
     """
     for ticket in booking.tickets:
         if ticket.ticket_id == ticket_id:
-            return DoorTicket(booking, ticket)
+            own = [each for each in booking.redemptions if each.ticket_id == ticket_id]
+            return DoorTicket(booking, ticket, own, standing_redemptions(own).get(ticket_id))
     raise TicketNotFound(ticket_id)
 
 
 def door_tickets(booking: Booking) -> list[DoorTicket]:
     """Return the tickets of a booking, in the order of its seats."""
-    return [DoorTicket(booking, ticket) for ticket in booking.tickets]
+    redemptions = defaultdict[str, list[Redemption]](list)
+    for each in booking.redemptions:
+        redemptions[each.ticket_id].append(each)
+    standing = standing_redemptions(booking.redemptions)
+    return [
+        DoorTicket(booking, ticket, redemptions[ticket.ticket_id], standing.get(ticket.ticket_id))
+        for ticket in booking.tickets
+    ]
 
 
 def check_redeemable(shown: DoorTicket, terms: Terms, now: datetime) -> None:
@@ -124,32 +138,40 @@ def with_redemption_reversed(booking: Booking, ticket_id: str, reversal: Reversa
     return replace(booking, redemptions=tuple(undone if each is standing else each for each in booking.redemptions))
 
 
-def record_redemption(booking: Booking, reported: Redemption) -> tuple[Booking, RecordOutcome, Redemption]:
-    """Record that a door let someone in while it was offline. It can't be refused: it has happened.
+def record_redemptions(
+    booking: Booking, reported: Iterable[Redemption]
+) -> tuple[Booking, list[tuple[RecordOutcome, Redemption]]]:
+    """Record whom doors let in while they were offline. Nothing can be refused: it has happened.
 
     The same ticket, time and gate are the same redemption.
 
     Args:
-        booking: The booking of the ticket.
-        reported: The redemption; its kind is decided here.
+        booking: The booking of the tickets.
+        reported: The redemptions, one after the other; their kind is decided here.
 
     Returns:
-        The booking, what became of the redemption, and the redemption as it is kept.
+        The booking, the same object if nothing was added, and what became of each redemption, with that as it is kept.
 
     Raises:
         TicketNotFound.
     """
-    shown = door_ticket(booking, reported.ticket_id)
-    for known in shown.redemptions:
-        if (known.redeem_time, known.gate) == (reported.redeem_time, reported.gate):
-            return booking, RecordOutcome.DUPLICATE, known
-    kind, outcome = RedemptionKind.ADMITTED, RecordOutcome.ACCEPTED
-    if shown.status is TicketStatus.VOID:
-        kind, outcome = RedemptionKind.ADMITTED_VOID, RecordOutcome.ADMITTED_VOID
-    elif shown.status is TicketStatus.REDEEMED:
-        kind, outcome = RedemptionKind.CONFLICT, RecordOutcome.CONFLICT
-    kept = replace(reported, kind=kind)
-    return replace(booking, redemptions=(*booking.redemptions, kept)), outcome, kept
+    statuses = {shown.ticket.ticket_id: shown.status for shown in door_tickets(booking)}
+    known = {(each.ticket_id, each.redeem_time, each.gate): each for each in reversed(booking.redemptions)}
+    recorded, added = [], []
+    for each in reported:
+        if each.ticket_id not in statuses:
+            raise TicketNotFound(each.ticket_id)
+        same = known.get(key := (each.ticket_id, each.redeem_time, each.gate))
+        if same is not None:
+            recorded.append((RecordOutcome.DUPLICATE, same))
+            continue
+        kind, outcome = WHEN_RECORDED[statuses[each.ticket_id]]
+        if outcome is RecordOutcome.ACCEPTED:
+            statuses[each.ticket_id] = TicketStatus.REDEEMED
+        known[key] = kept = replace(each, kind=kind)
+        recorded.append((outcome, kept))
+        added.append(kept)
+    return replace(booking, redemptions=(*booking.redemptions, *added)) if added else booking, recorded
 
 
 def check_cancellable_by_customer(booking: Booking, chosen: Iterable[BookedSeat]) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from functools import partial
+from itertools import islice, takewhile
 
 from cinema.v1 import ticket_pb2
 from cinema.v1 import ticket_service_pb2 as pb
@@ -139,6 +140,7 @@ def _render_recorded(recorded: RecordedRedemption) -> pb.RecordedRedemption:
         redemption=render_redemption(recorded.kept),
     )
     if recorded.outcome in {RecordOutcome.CONFLICT, RecordOutcome.ADMITTED_VOID}:
-        others = [each for each in recorded.shown.redemptions if each is not recorded.kept and each.reversal is None]
-        message.others.extend(map(render_redemption, others[:MAX_OTHERS]))
+        before = takewhile(lambda each: each is not recorded.kept, recorded.shown.redemptions)
+        others = islice((each for each in before if each.reversal is None), MAX_OTHERS)
+        message.others.extend(map(render_redemption, others))
     return message

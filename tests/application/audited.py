@@ -17,7 +17,7 @@ from cinema_grpc.domain.cancellation import void
 from cinema_grpc.domain.charging import with_charge_settled, with_refund_settled
 from cinema_grpc.domain.claims import Selection
 from cinema_grpc.domain.counter import sell
-from cinema_grpc.domain.door import record_redemption, with_redemption_reversed
+from cinema_grpc.domain.door import record_redemptions, with_redemption_reversed
 from cinema_grpc.domain.payment import RefundStatus, Settlement
 from cinema_grpc.domain.sale import Sale, Tender
 from cinema_grpc.domain.session import RefreshToken, Session
@@ -185,7 +185,7 @@ async def _at_the_door(app: App) -> None:
 
 
 def _record(reported: Redemption, name: str, decision: Decision) -> None:
-    booking, _, _ = record_redemption(decision.showtime.booking(name), reported)
+    booking, _ = record_redemptions(decision.showtime.booking(name), [reported])
     decision.showtime.put(booking)
 
 

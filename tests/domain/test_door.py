@@ -10,7 +10,7 @@ from cinema_grpc.domain.door import (
     GATE_OPENS,
     RecordOutcome,
     door_ticket,
-    record_redemption,
+    record_redemptions,
     with_redemption_reversed,
     with_ticket_redeemed,
 )
@@ -92,6 +92,11 @@ class TestCancelling:
         assert door_ticket(booking, "t-A1").redemption is not None
 
 
+def record_redemption(booking: Booking, reported: Redemption) -> tuple[Booking, RecordOutcome, Redemption]:
+    booking, ((outcome, kept),) = record_redemptions(booking, [reported])
+    return booking, outcome, kept
+
+
 class TestReversing:
     def test_it_can_be_redeemed_again(self) -> None:
         reversal = Reversal("staff", NOW, "a mistake")
@@ -145,7 +150,20 @@ class TestRecording:
         booking = record_redemption(record_redemption(a_sale(), entry())[0], entry(gate="south"))[0]
         for number, gate in enumerate(("north", "south")):
             again, outcome, kept = record_redemption(booking, entry(gate=gate))
-            assert (again, outcome, kept) == (booking, RecordOutcome.DUPLICATE, booking.redemptions[number])
+            assert again is booking
+            assert (outcome, kept) == (RecordOutcome.DUPLICATE, booking.redemptions[number])
+
+    def test_each_of_a_list_follows_on_those_before(self) -> None:
+        entries = [entry(), entry(gate="south"), entry(), entry("t-A2"), entry(gate="south")]
+        booking, recorded = record_redemptions(a_sale(), entries)
+        first, conflict, other = booking.redemptions
+        assert recorded == [
+            (RecordOutcome.ACCEPTED, first),
+            (RecordOutcome.CONFLICT, conflict),
+            (RecordOutcome.DUPLICATE, first),
+            (RecordOutcome.ACCEPTED, other),
+            (RecordOutcome.DUPLICATE, conflict),
+        ]
 
     def test_a_void_ticket(self) -> None:
         booking = void(a_sale(), TERMS, (), 100, "unwell", "refund", NOW)

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from cinema_grpc.domain.booking import BookingStatus
 from cinema_grpc.domain.cancellation import void
-from cinema_grpc.domain.door import record_redemption, with_redemption_reversed, with_ticket_redeemed
+from cinema_grpc.domain.door import record_redemptions, with_redemption_reversed, with_ticket_redeemed
 from cinema_grpc.domain.events import NewEvent, events_of
 from cinema_grpc.domain.payment import RefundStatus
 from cinema_grpc.domain.showtime import Showtime
@@ -189,4 +189,4 @@ def at_the_door() -> tuple[Showtime, Redemption]:
 
 
 def record(showtime: Showtime, entry: Redemption) -> None:
-    showtime.update("b1", lambda booking: record_redemption(booking, entry)[0])
+    showtime.update("b1", lambda booking: record_redemptions(booking, [entry])[0])

@@ -30,8 +30,8 @@ MUTATIONS = (
     mutation(
         "a report that is sent again is a conflict",
         f"{DOMAIN}/door.py",
-        "== (reported.redeem_time, reported.gate)",
-        "== (reported.record_time, reported.gate)",
+        "known.get(key := (each.ticket_id, each.redeem_time,",
+        "known.get(key := (each.ticket_id, each.record_time,",
         "tests/rpc/test_offline_doors.py::test_a_repeat_gets_the_same_response",
         "tests/rpc/test_offline_doors.py::test_a_recorded_redemption_counts",
     ),
