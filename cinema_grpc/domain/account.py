@@ -103,8 +103,9 @@ def password_violations(
         email: The email of the account; may be empty.
         common_passwords: The passwords refused as too common, in lower case.
     """
-    unprintable = any(unicodedata.category(character) in UNPRINTABLE for character in password)
-    if not MINIMUM_PASSWORD_LENGTH <= len(password) <= MAX_PASSWORD_LENGTH or unprintable:
+    if not MINIMUM_PASSWORD_LENGTH <= len(password) <= MAX_PASSWORD_LENGTH or any(
+        unicodedata.category(character) in UNPRINTABLE for character in password
+    ):
         problem = f"must be {MINIMUM_PASSWORD_LENGTH} to {MAX_PASSWORD_LENGTH} characters, without control characters"
     elif fold(password) in {fold(username), fold(email)}:
         problem = "must not be the username or the email"

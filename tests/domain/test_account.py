@@ -1,6 +1,7 @@
 """Which usernames, names, emails and passwords are accepted."""
 
 import unicodedata
+from collections.abc import Iterator
 
 import pytest
 
@@ -153,3 +154,19 @@ def test_names_that_differ_only_in_case_are_equal(one: str, other: str) -> None:
 
 def test_other_names_differ() -> None:
     assert fold("ada") != fold("adá")
+
+
+class Sealed(str):
+    """A text that nobody looks through."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> Iterator[str]:
+        raise AssertionError
+
+
+def test_what_is_too_long_for_a_password_is_not_looked_through() -> None:
+    """A million characters would take a tenth of a second, before the caller has an account."""
+    sealed = Sealed("x" * 257)
+    (violation,) = password_violations(sealed, "password", "ada", "ada@example.com", COMMONEST)
+    assert violation.description.startswith("must be 8 to 256 characters")
