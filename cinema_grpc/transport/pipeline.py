@@ -271,6 +271,8 @@ class CallPipeline(grpc.GenericRpcHandler):
         except grpc.aio.AbortError as abort:
             # gRPC keeps this error, and raises it again as soon as the handler is done.
             abort.__traceback__ = abort.__context__ = None
+        except grpc.aio.InternalError:
+            pass  # the call has just ended: the client hung up or its deadline passed
         return True
 
     def _cause(self, call: Call, error: BaseException) -> BaseException | None:
