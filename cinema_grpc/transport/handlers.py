@@ -26,6 +26,8 @@ Response = Message | bytes
 """A message of the method's response type, or its serialization, which is sent unchanged."""
 SECONDS_BEFORE_DEADLINE = 0.1
 """A client whose deadline passes hangs up a moment before it passes here."""
+LONGEST_UNCHECKED = 1_000
+"""Maximum bytes of a request that only asks for a name. It stays in memory as long as its stream."""
 
 
 class MethodTraits(NamedTuple):
@@ -55,7 +57,6 @@ class Method:
         traits: How it is served.
         call: Takes a request, or the requests of a stream, and the context. Returns the response, a coroutine that does
             or, if `yields`, an asynchronous iterator of responses.
-        parse: Parses a request; raises InvalidRequest for bytes that are no message.
         reads_stream: Whether it takes a stream of requests.
         writes_stream: Whether it returns a stream of responses.
         yields: Whether it yields the responses; else it writes them to the context.
@@ -73,7 +74,7 @@ class Method:
         call: Any = handler.unary_unary or handler.unary_stream or handler.stream_stream
         self.traits = traits
         self.call: Callable[[Any, Context], Any] = _shielded(call) if traits.shielded else call
-        self.parse = rejecting_malformed(handler.request_deserializer or bytes)
+        self._parse = rejecting_malformed(handler.request_deserializer or bytes)
         self.reads_stream = handler.request_streaming
         self.writes_stream = handler.response_streaming
         self.yields = inspect.isasyncgenfunction(call)
@@ -95,6 +96,16 @@ class Method:
         if violations:
             await self.traits.check.refuse(request, violations)
         return request
+
+    def parse(self, message: bytes) -> Any:
+        """Return the request in a message of a method that has no check: one of health or reflection.
+
+        Raises:
+            InvalidRequest: It is malformed, or longer than any name that these methods ask for.
+        """
+        if len(message) > LONGEST_UNCHECKED:
+            raise InvalidRequest(FieldViolation("", f"must be at most {LONGEST_UNCHECKED} bytes"))
+        return self._parse(message)
 
     def encode(self, response: Response) -> bytes:
         """Serialize a response that is not serialized yet."""

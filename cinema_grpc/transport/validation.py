@@ -52,7 +52,7 @@ ALTERNATIVES: Mapping[str, Sequence[str]] = {
 """By full name of a request, fields of which exactly one must be set."""
 
 SHORT = 1_000
-"""Requests up to this many bytes may keep unknown fields while they wait."""
+"""Requests may keep this many bytes of unknown fields in memory while they wait."""
 
 EMPTY = "must be at least 1 characters"
 """What protovalidate says of an empty text with `min_len: 1`."""
@@ -124,7 +124,10 @@ def _reader(request_type: Descriptor) -> Callable[[bytes], tuple[Message, Sequen
     def read(raw: bytes) -> tuple[Message, Sequence[FieldViolation]]:
         message: Message = parse(raw)
         if len(raw) > SHORT:
-            message.DiscardUnknownFields()  # they would stay in memory while the call waits
+            # What the message does not show, such as unknown fields, would stay in memory with it while the call waits.
+            message.DiscardUnknownFields()
+            if len(raw) - message.ByteSize() > SHORT:
+                message = parse(message.SerializeToString())
         ambiguous = _bad_alternatives(message, alternatives) if alternatives else ()
         overlong = _clear_overlong(message, lists) if lists else ()
         broken = VALIDATOR.collect_violations(message)

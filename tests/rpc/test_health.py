@@ -7,6 +7,8 @@ from pathlib import Path
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
+from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 
 from cinema_grpc import storage
 from cinema_grpc.storage import SECONDS_TO_CHECK
@@ -122,3 +124,18 @@ async def test_an_unknown_service(app: App) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await health_pb2_grpc.HealthStub(app.channel).Check(health_pb2.HealthCheckRequest(service="none"))
     assert raised.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+async def test_a_name_that_is_too_long_is_refused(app: App) -> None:
+    """A stream keeps its request, and one client may open thousands."""
+    health, longest = health_pb2_grpc.HealthStub(app.channel), "x" * 997
+    watch = health.Watch(health_pb2.HealthCheckRequest(service=longest), timeout=60)
+    assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+    watch.cancel()
+    too_long = health_pb2.HealthCheckRequest(service=longest + "x")
+    for call in (health.Check(too_long), health.Watch(too_long).read()):
+        refused = await refusal(call)
+        assert (refused.code, refused.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
+    reflection = ServerReflectionStub(app.channel)
+    requests = [ServerReflectionRequest(file_containing_symbol=longest + "x")]
+    assert (await refusal(reflection.ServerReflectionInfo(iter(requests)).read())).reason == "INVALID_REQUEST"

@@ -1,5 +1,6 @@
 """Malformed requests are refused; the error names each bad field by its path, and the rule that it breaks."""
 
+import os
 import time
 import unicodedata
 from typing import Any
@@ -22,6 +23,7 @@ from cinema_grpc.transport.contract import SERVICES
 from cinema_grpc.transport.handlers import Handler, MethodTraits
 from cinema_grpc.transport.pipeline import CallPipeline
 from cinema_grpc.transport.validation import request_checks
+from tests.proofs.vitals import MEBIBYTE, memory
 from tests.transport.conftest import Serve
 from tests.transport.wire import failure, reason_of, violations_of
 
@@ -226,6 +228,27 @@ async def test_a_huge_request_is_refused_quickly(channel: Any, request_: Message
     begin = time.process_time()
     assert reason_of(await failure(send(channel, request_))) == "INVALID_REQUEST"
     assert time.process_time() - begin < 5  # other threads count too; a check of each element with each takes minutes
+
+
+async def test_unknown_fields_take_no_memory_while_a_call_waits(serve: Serve) -> None:
+    kept: list[Message] = []
+
+    async def keep(request: Message, _context: object) -> bytes:
+        kept.append(request)
+        return b""
+
+    method = METHODS["cinema.v1.GetBookingRequest"]
+    traits = {method: MethodTraits(request_checks(SERVICES)[method])}
+    channel = await serve(CallPipeline({method: grpc.unary_unary_rpc_method_handler(keep)}, traits=traits))
+    ours = descriptor_pb2.FileDescriptorProto(name="x" * 1_000_000).SerializeToString().replace(b"\n", b"\x7a", 1)
+    raw = booking.GetBookingRequest(booking_id="b").SerializeToString() + ours
+    assert len(booking.GetBookingRequest.FromString(raw).SerializeToString()) > 1_000_000
+    await channel.unary_unary(method)(raw)
+    before = memory(os.getpid())
+    for _ in range(100):
+        await channel.unary_unary(method)(raw)
+    assert memory(os.getpid()) - before < 50 * MEBIBYTE
+    assert kept == [booking.GetBookingRequest(booking_id="b")] * 101
 
 
 def test_the_password_rule_allows_for_nfc() -> None:
