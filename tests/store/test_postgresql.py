@@ -20,6 +20,7 @@ from cinema_grpc.adapters.database.postgresql import PARAMETERS, PostgresqlDrive
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.ports import Page
 from tests.e2e.conftest import run_here
+from tests.faults import failing, make_breakable
 from tests.postgresql import SPEED, PostgresServer, execute, in_thread, make_tables, with_database
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -58,6 +59,16 @@ async def test_text_with_a_nul_finds_nothing(database: Database) -> None:
     assert await SqlBookingReader(database).of_user("ada", "s1\0", None, "", 10) == Page([])
     assert await SqlListingsReader(database).entry("s1\0", 1) is None
     await SqlAccountStore(database).disable("ada\0")
+
+
+async def test_a_connection_whose_rollback_failed_is_not_used_again(database: Database) -> None:
+    """As one may whose statement is cancelled: the connection is not lost, but still in its transaction."""
+    make_breakable(database)
+    fails = {"SELECT 2", "ROLLBACK"}
+    with failing(database, fails.__contains__) as failed, pytest.raises(StorageUnavailable):
+        await database.transact(lambda connection: [connection.exec_driver_sql(f"SELECT {n}") for n in (1, 2)])
+    assert {*failed} == fails
+    assert await database.transact(lambda connection: connection.exec_driver_sql("SELECT 3").scalar_one()) == 3
 
 
 async def test_ten_migrations_at_once(database_url: str) -> None:

@@ -60,7 +60,6 @@ PARAMETERS = {
 }
 """The parameters of each connection, unless its URL sets them. statement_timeout does not apply to COMMIT: the server
 stops the timer before the commit begins."""
-
 CLOCK_BEFORE = "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint"
 """The time at which a statement arrived: before the snapshot that it reads."""
 PREPARED = "cinema_prepared"
@@ -138,8 +137,11 @@ class PostgresqlDriver:
         """Run a transaction that writes."""
         async with self.engine.connect() as connection:
             await connection.execution_options(isolation_level="READ COMMITTED")
-            async with connection.begin():
-                return await connection.run_sync(work)
+            try:
+                async with connection.begin():
+                    return await connection.run_sync(work)
+            finally:
+                await _roll_back(connection)  # where SQLAlchemy's own rollback failed, and the connection is not lost
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["PostgresqlTransaction"]:
