@@ -1,6 +1,7 @@
 """Imports on each database: all or nothing, in one transaction, and repeatable."""
 
 import asyncio
+import gc
 import sys
 import time
 from datetime import UTC, datetime, timedelta
@@ -115,11 +116,13 @@ async def calls_to_plan(url: str, files: list[Path]) -> int:
         calls += event in {"call", "c_call"}
 
     def decide(existing: Existing, now: datetime) -> Plan:
+        gc.disable()  # what it collects may be called, too
         sys.setprofile(count)
         try:
             return plan_import(wanted, refusals, existing, now)
         finally:
             sys.setprofile(None)
+            gc.enable()
 
     database = Database(url)
     assert (await SqlImportStore(database).carry_out(wanted, decide, write=False)).problems == []
