@@ -9,9 +9,9 @@ is: the lists were checked before, and what their auditoriums and other showtime
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Set
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from operator import eq
 from typing import TypeVar
 from zoneinfo import ZoneInfo
@@ -20,6 +20,7 @@ from uuid_utils import uuid7
 
 from cinema_grpc.application.catalog_import import Existing, ExistingShowtime, Plan, Problem, Wanted, WantedShowtime
 from cinema_grpc.application.catalog_rules import PriceRule, provider_violations
+from cinema_grpc.application.former_starts import FormerStarts
 from cinema_grpc.domain.catalog import (
     TIME_BETWEEN_SHOWTIMES,
     Auditorium,
@@ -38,6 +39,8 @@ from cinema_grpc.domain.text import clean
 E = TypeVar("E", Movie, Cinema, Auditorium)
 Refusals = Mapping[Money | PriceList, Sequence[FieldViolation]]
 """Why the payment provider can't charge prices, by the price of every seat or the price list; [] if it can."""
+_Slot = tuple[Movie, Cinema, Auditorium, datetime]
+"""What a row asks for: a movie in an auditorium of a cinema, at a time."""
 CHANGES_NOTHING = "an import only adds what is missing"
 
 
@@ -62,8 +65,7 @@ def plan_import(wanted: Wanted, refusals: Refusals, existing: Existing, now: dat
     """
     planner = _Planner(existing, now, refusals)
     planner.name_entries(wanted)
-    for row in wanted.showtimes:
-        planner.schedule(row)
+    planner.schedule(wanted.showtimes)
     planner.check_overlaps()
     return planner.plan
 
@@ -83,14 +85,10 @@ class _Planner:
         self._cinemas = _by_key(existing.cinemas, lambda cinema: cinema.name)
         self._auditoriums = _by_key(existing.auditoriums, lambda room: (room.cinema_id, room.name))
         self._showtimes: dict[tuple[str, datetime], ExistingShowtime] = {}
-        self._changed: dict[tuple[str, datetime, str], ExistingShowtime] = {}
         for each in existing.showtimes:
-            starts = list(each.former_starts)
             if each.status is ShowtimeStatus.SCHEDULED:
                 self._showtimes[each.auditorium_id, each.start_time] = each
-            else:
-                starts.append(each.start_time)
-            self._changed |= {(each.auditorium_id, start, each.movie_id): each for start in starts}
+        self._former_starts = FormerStarts(existing.showtimes)
         self._places: dict[tuple[str, Hashable], str] = {}
         self._places_of_showtimes: dict[str, str] = {}
         self._categories: dict[str, frozenset[str]] = {}
@@ -118,21 +116,41 @@ class _Planner:
                 fixed, key = ("rows", "areas", "wheelchair_spaces"), (owner.cinema_id, name)
                 self._name(room.place, self._auditoriums, "name", key, auditorium, fixed, plan.auditoriums)
 
-    def schedule(self, row: WantedShowtime) -> None:
-        """Plan a showtime."""
+    def schedule(self, rows: Sequence[WantedShowtime]) -> None:
+        """Plan showtimes."""
+        wanted = [(row, slot) for row in rows if (slot := self._slot(row)) is not None]
+        named = {there.showtime_id for _, slot in wanted if (there := self._scheduled(slot)) is not None}
+        for row, slot in wanted:
+            self._schedule(row, slot, named)
+        numbers = {row.place: number for number, row in enumerate(rows)}
+        self.plan.problems.sort(key=lambda problem: numbers.get(problem.place, -1))
+
+    def _slot(self, row: WantedShowtime) -> _Slot | None:
+        """Return what a row asks for, or name the problems and return None."""
         movie = self._one(row.place, self._movies, "movie", row.movie, clean(row.movie))
         cinema = self._one(row.place, self._cinemas, "cinema", row.cinema, clean(row.cinema))
         if cinema is None:
-            return
+            return None
         key = (cinema.cinema_id, clean(row.auditorium))
         auditorium = self._one(row.place, self._auditoriums, "auditorium", row.auditorium, key)
         start_time = self._moment(row, cinema)
         if movie is None or auditorium is None or start_time is None:
-            return
+            return None
+        return movie, cinema, auditorium, start_time
+
+    def _scheduled(self, slot: _Slot) -> ExistingShowtime | None:
+        """Return the showtime that a row asks for, if it is there and was not changed."""
+        movie, _, auditorium, start_time = slot
         there = self._showtimes.get((auditorium.auditorium_id, start_time))
-        if there is not None and there.movie_id == movie.movie_id:
+        return there if there is not None and there.movie_id == movie.movie_id else None
+
+    def _schedule(self, row: WantedShowtime, slot: _Slot, named: Set[str]) -> None:
+        """Plan a showtime; `named` are those that rows name at their present starts."""
+        movie, cinema, auditorium, start_time = slot
+        left = partial(self._former_starts.find, auditorium.auditorium_id, movie.movie_id, start_time, named)
+        if (there := self._scheduled(slot)) is not None:
             self._compare(row, there, self._prices(row, auditorium))
-        elif changed := self._changed.get((auditorium.auditorium_id, start_time, movie.movie_id)):
+        elif (changed := left()) is not None:
             self.plan.unchanged += 1
             self.plan.notes.append(f"{row.place}: {_change(changed)}")
         elif violations := [
