@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cinema_grpc.adapters.database.audit import Books, Report, audit, report_on
+from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.invariants import invariants
 from tests.application.audit_breaches import BREACHES
 from tests.application.audited import HELD, a_history
@@ -129,6 +130,24 @@ async def test_a_damaged_file(app: App) -> None:
         raw.execute(f"UPDATE sqlite_schema SET sql = replace(sql, '(booking_id)', '(seat)') WHERE name = '{index}'")
     found = broken(await audit(app.database))
     assert {"the file is sound", "what a row refers to is there"} <= found
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("damaged", ["ticket", "ticket_booking_id_index"])
+async def test_a_file_too_damaged_for_the_other_rules(app: App, tmp_path: Path, damaged: str) -> None:
+    """SQLite's own check names what is damaged, or fails at it."""
+    await a_history(app)
+    path = Path(str(app.database.engine.url.database))
+    with closing(sqlite3.connect(path)) as raw:
+        query = "SELECT rootpage, page_size FROM sqlite_schema, pragma_page_size WHERE name = ?"
+        ((page, size),) = raw.execute(query, (damaged,))
+    data = path.read_bytes()  # noqa: ASYNC240 (a test's)
+    copy = tmp_path / "damaged.db"
+    copy.write_bytes(data[: (page - 1) * size + 8] + b"\xff" * (size - 8) + data[page * size :])
+    database = Database(f"sqlite+aiosqlite:///{copy}")
+    finding, *_ = (await audit(database)).findings
+    assert (finding.rule, finding.breaches > 0) == ("the file is sound", True)
+    await database.close()
 
 
 @ON_SQLITE

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import text
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cinema_grpc.adapters.database.column_types import microseconds
@@ -115,7 +116,13 @@ async def audit(database: Database) -> Report:
     async with _snapshot(database) as connection:
         later = await database.now()
         damage = await _damage(connection)
-        report = await report_on(connection, now, later)
+        try:
+            damage += await _orphans(connection)
+            report = await report_on(connection, now, later)
+        except (DatabaseError, UnicodeDecodeError):
+            if not any(each.breaches for each in damage):
+                raise
+            report = Report(now, [], [])  # no other rule can be checked
     return replace(report, findings=damage + report.findings)
 
 
@@ -182,14 +189,20 @@ async def _damage(connection: AsyncConnection) -> list[Finding]:
     """Have SQLite check its file. PostgreSQL does so by itself, with checksums."""
     if connection.dialect.name != "sqlite":
         return []
-    found = [str(row[0]) for row in await connection.exec_driver_sql("PRAGMA integrity_check")]
-    orphans = [list(row) for row in await connection.exec_driver_sql("PRAGMA foreign_key_check")]
+    try:
+        found = [str(row[0]) for row in await connection.exec_driver_sql("PRAGMA integrity_check")]
+    except DatabaseError as error:
+        if getattr(error.orig, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF != sqlite3.SQLITE_CORRUPT:
+            raise
+        found = [str(error.orig)]
     damage = [] if found == ["ok"] else found
-    return [
-        Finding("the file is sound", len(damage), [{"damage": each} for each in damage[:EXAMPLES]]),
-        Finding(
-            "what a row refers to is there",
-            len(orphans),
-            [{"table": table, "refers_to": parent} for table, _, parent, _ in orphans[:EXAMPLES]],
-        ),
-    ]
+    return [Finding("the file is sound", len(damage), [{"damage": each} for each in damage[:EXAMPLES]])]
+
+
+async def _orphans(connection: AsyncConnection) -> list[Finding]:
+    """Have SQLite check all references. PostgreSQL does so with each change."""
+    if connection.dialect.name != "sqlite":
+        return []
+    orphans = [list(row) for row in await connection.exec_driver_sql("PRAGMA foreign_key_check")]
+    examples = [{"table": table, "refers_to": parent} for table, _, parent, _ in orphans[:EXAMPLES]]
+    return [Finding("what a row refers to is there", len(orphans), examples)]
