@@ -63,6 +63,8 @@ def _tracing(settings: Settings) -> "Tracing":
     try:
         # The extra may not be installed.
         from cinema_grpc.observability.tracing import Tracing, UnknownProtocol  # noqa: PLC0415
+    except ValueError as error:  # OpenTelemetry reads some of its variables when it is imported
+        raise BadSettings(f"{PREFIX}TRACING: a variable OTEL_... is wrong: {error}") from error
     except ModuleNotFoundError as error:
         install = "pip install ./clients/python '.[otel]' in a checkout"
         raise BadSettings(f"{PREFIX}TRACING: needs a library: {install}") from error
@@ -70,3 +72,5 @@ def _tracing(settings: Settings) -> "Tracing":
         return Tracing("sqlite" if settings.database_url.startswith("sqlite") else "postgresql")
     except UnknownProtocol as error:
         raise BadSettings(str(error)) from error
+    except ValueError as error:
+        raise BadSettings(f"{PREFIX}TRACING: a variable OTEL_... is wrong: {error}") from error

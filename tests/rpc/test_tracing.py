@@ -193,3 +193,10 @@ async def test_another_protocol_is_refused(url: str, monkeypatch: pytest.MonkeyP
     with pytest.raises(BadSettings, match="OTEL_EXPORTER_OTLP_PROTOCOL: must be http/protobuf"):
         async with running(url, tracing=True):
             pass
+
+
+async def test_a_variable_of_opentelemetry_that_it_refuses(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "-x")
+    with pytest.raises(BadSettings, match=r"a variable OTEL_\.\.\. is wrong: OTEL_SPAN_ATTRIBUTE_COUNT"):
+        async with running(url, tracing=True):
+            pass
