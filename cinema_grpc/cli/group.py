@@ -39,6 +39,10 @@ STAFF_COMMANDS = {
 OTHER_COMMANDS = {"version": "shell", "completion": "shell"}
 CLIENT_COMMANDS: Mapping[str, str] = {**CUSTOMER_COMMANDS, **STAFF_COMMANDS, **OTHER_COMMANDS}
 """The commands that do without the server's modules, each with its own in `cinema_grpc.cli.client`."""
+READING = {"serve", "audit", "report", "reconcile", "health"}
+"""The other commands that change nothing, or end as they should after Ctrl-C."""
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as shells have it. That of commands of the client is in docs/cli.md."""
 LONGEST_SENTENCE = 200
 """More letters than the first sentence of any command's help has, so that it is shown whole."""
 
@@ -55,6 +59,11 @@ class AllCommands(click.Group):
             sys.stdout.reconfigure(errors="replace")
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            if ctx.invoked_subcommand in CLIENT_COMMANDS:
+                raise
+            effect = "" if ctx.invoked_subcommand in READING else "; what it had begun may have been carried out"
+            refuse(f"interrupted{effect}", INTERRUPTED)
         except OSError as error:
             discard(sys.stdout)
             refuse(str(error) or type(error).__name__)

@@ -1,8 +1,12 @@
 """`cinema import`: files of movies, cinemas, auditoriums and showtimes, all of them or nothing."""
 
 import json
+import os
 import re
+import signal
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +14,8 @@ import grpc
 import pytest
 from cinema.v1 import showtime_service_pb2, showtime_service_pb2_grpc
 
-from tests.e2e.conftest import SECONDS, run, run_here, serving
+from tests.e2e.client.watching import WITH_CTRL_C
+from tests.e2e.conftest import CINEMA, SECONDS, environment, run, run_here, serving
 from tests.e2e.importing import DAY, FILES, counts, database_in, edit, import_, write_files
 
 PROJECT = Path(__file__).parents[2]
@@ -249,3 +254,16 @@ def test_rows_of_json(tmp_path: Path, rows: dict[str, Any], problem: str) -> Non
     (tmp_path / "x.json").write_text(json.dumps(rows))
     ended = run_here(tmp_path, "import", str(tmp_path / "x.json"))
     assert (ended.returncode, problem in ended.stderr) == (1, True), ended.stderr
+
+
+def test_ctrl_c(tmp_path: Path) -> None:
+    """The exit code is not that of wrong rows, after which nothing was imported."""
+    pipe = tmp_path / "movies.csv"
+    os.mkfifo(pipe)
+    command: list[str | Path] = [sys.executable, "-c", WITH_CTRL_C, CINEMA, "import", pipe]
+    with subprocess.Popen(command, env=environment(), cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603 (our own program)
+        with pipe.open("w") as movies:  # it waits for the command to read
+            process.send_signal(signal.SIGINT)
+            movies.write(FILES["movies.csv"])
+        _, errors = process.communicate(timeout=SECONDS)
+    assert (process.returncode, errors) == (130, "cinema: interrupted; what it had begun may have been carried out\n")
