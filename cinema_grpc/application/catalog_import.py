@@ -85,9 +85,6 @@ class Wanted:
     showtimes: list[WantedShowtime] = field(default_factory=list)
     price_lists: dict[tuple[PriceLine, ...], PriceList] = field(default_factory=dict)
 
-    def __len__(self) -> int:
-        return len(self.movies) + len(self.cinemas) + len(self.auditoriums) + len(self.showtimes)
-
 
 @dataclass(frozen=True, slots=True)
 class ExistingShowtime:

@@ -33,15 +33,18 @@ async def import_catalog(settings: Settings, files: Sequence[Path], *, dry_run: 
         StorageUnavailable: The database failed.
     """
     problems: list[Problem] = []
-    reader = RowReader()
+    reader, number = RowReader(), 0
     for file in files:
         for row in read_rows(file, problems):
+            number += 1
+            if number > MAX_ROWS:
+                raise BadSettings(
+                    f"one import has at most {MAX_ROWS:,} rows, and {row.place} is one more; split the files"
+                )
             reader.add(row)
     problems += reader.problems
     if problems:
         return Plan(problems)
-    if len(reader.wanted) > MAX_ROWS:
-        raise BadSettings(f"one import has at most {MAX_ROWS} rows, not {len(reader.wanted)}; split the files")
     read_stripe_key(settings)  # before anything is migrated
     async with opened(settings, IMPORTING, with_migration=not dry_run) as database:
         provider = build_provider(settings, database)

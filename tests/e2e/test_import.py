@@ -14,6 +14,7 @@ import grpc
 import pytest
 from cinema.v1 import showtime_service_pb2, showtime_service_pb2_grpc
 
+from cinema_grpc.cli import import_catalog
 from tests.e2e.client.watching import WITH_CTRL_C
 from tests.e2e.conftest import CINEMA, SECONDS, environment, run, run_here, serving
 from tests.e2e.importing import DAY, FILES, counts, database_in, edit, import_, write_files
@@ -254,6 +255,15 @@ def test_rows_of_json(tmp_path: Path, rows: dict[str, Any], problem: str) -> Non
     (tmp_path / "x.json").write_text(json.dumps(rows))
     ended = run_here(tmp_path, "import", str(tmp_path / "x.json"))
     assert (ended.returncode, problem in ended.stderr) == (1, True), ended.stderr
+
+
+def test_more_rows_than_one_import_may_have(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_catalog, "MAX_ROWS", 8)
+    ended = import_(folder)
+    said = "cinema: one import has at most 8 rows, and showtimes.csv row 4 is one more; split the files\n"
+    assert (ended.returncode, ended.stderr, (folder / "cinema.db").exists()) == (2, said, False)
+    monkeypatch.setattr(import_catalog, "MAX_ROWS", 9)
+    assert import_(folder).returncode == 0
 
 
 def test_ctrl_c(tmp_path: Path) -> None:
