@@ -1,5 +1,6 @@
 """Sales reports from the rows of bookings and refunds: whole, however the events lie in time."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -191,6 +192,27 @@ async def test_windows_of_time(database: Database, window: int) -> None:
     (total,) = (await report(database, window=window)).totals
     assert (total.seats_sold, total.seats_cancelled) == (len(mine), len(mine))
     assert (total.gross, total.refunded) == (sum(mine), sum(number // 2 for number in mine))
+
+
+async def test_other_calls_get_their_turn(database: Database) -> None:
+    """Though all sales are of one moment: the seats of 500 large bookings take a second to read."""
+    await sell(database, [booking(number, confirm_time=OPENING) for number in range(120)])
+    turns, done = [0], asyncio.Event()
+
+    async def others() -> None:
+        while not done.is_set():
+            turns[-1] += 1
+            await asyncio.sleep(0)
+
+    going_on = asyncio.create_task(others())
+    sizes = []
+    async for part in SqlSalesReader(database).events(IN_C1, OPENING, CLOSING):
+        sizes.append(len(part))
+        turns.append(0)
+    done.set()
+    await going_on
+    assert [size for size in sizes if size] == [50, 50, 20]
+    assert all(turns[1:3])
 
 
 async def test_more_lines_than_a_response_has_room_for(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

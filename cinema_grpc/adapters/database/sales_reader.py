@@ -1,6 +1,7 @@
 """Reads sales, cancellations and conflicts at the door for reports, in the order of time."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence, Set
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -15,7 +16,9 @@ from cinema_grpc.application.sales_report import SalesFilter
 from cinema_grpc.domain.sales import ONLINE, PricedSeat, SalesEvent
 
 EVENTS_A_WINDOW = 500
-"""How many events of all cinemas a part covers. A commit of the box office may add up to 256 at the same moment."""
+"""How many events of all cinemas a query covers. A commit of the box office may add up to 256 at the same moment."""
+EVENTS_A_PART = 50
+"""How many events are handed over at a time; each may be of 100 seats."""
 
 _BOOKING, _REFUND, _SHOWTIME = schema.booking.c, schema.refund.c, schema.showtime.c
 _AUDITORIUM, _REDEMPTION, _TICKET = schema.auditorium.c, schema.redemption.c, schema.ticket.c
@@ -43,7 +46,7 @@ class SqlSalesReader:
 
         Args:
             database: The database.
-            window: How many events a part covers.
+            window: How many events a query covers.
         """
         self._database = database
         self._window = window
@@ -77,7 +80,9 @@ class SqlSalesReader:
             # Windows end between two moments. Events at one moment are all in one window, even if they are many.
             until = max(microseconds(found[0][0]), after + 1) if found else last
             _, rows = await self._database.read(query, after=after, until=until, **filters)
-            yield rows
+            for first in range(0, len(rows) or 1, EVENTS_A_PART):
+                yield rows[first : first + EVENTS_A_PART]
+                await asyncio.sleep(0)  # each part may have thousands of seats, and other calls wait
             after = until
 
 
@@ -143,7 +148,6 @@ def _cancellation(
     cancelled: str,
     amount: int,
 ) -> SalesEvent:
-    labels = set(from_json(cancelled))
     return SalesEvent(
         time,
         showtime_id,
@@ -151,7 +155,7 @@ def _cancellation(
         total_seats,
         currency_code,
         tender or ONLINE,
-        tuple(seat for seat in _priced(seats) if seat.label in labels),
+        tuple(_priced(seats, set(from_json(cancelled)))),
         sold=confirm_time is None,  # a charge that came too late
         cancelled=True,
         refunded=amount,
@@ -168,11 +172,14 @@ def _conflict(
     seats: str,
     label: str,
 ) -> SalesEvent:
-    (seat,) = (each for each in _priced(seats) if each.label == label)
+    (seat,) = _priced(seats, {label})
     return SalesEvent(
         time, showtime_id, movie_id, total_seats, currency_code, tender or ONLINE, (seat,), is_conflict=True
     )
 
 
-def _priced(seats: str) -> Iterator[PricedSeat]:
-    return (PricedSeat(label, price, category, type_) for label, price, category, type_, *_ in from_json(seats))
+def _priced(seats: str, labels: Set[str] | None = None) -> Iterator[PricedSeat]:
+    """Return the seats of a booking: all, or those with the given labels."""
+    for label, price, category, type_, *_ in from_json(seats):
+        if labels is None or label in labels:
+            yield PricedSeat(label, price, category, type_)
