@@ -24,6 +24,9 @@ from cinema_grpc.transport.rendering import (
 )
 from cinema_grpc.transport.selections import parse_selection
 
+MAX_REDEMPTIONS = 1_000
+"""Maximum number of redemptions that a found booking is shown with, some 140 bytes each."""
+
 
 def parse_search(request: pb.FindBookingsRequest) -> BookingSearch:
     """Return what to find bookings by."""
@@ -67,7 +70,7 @@ def render_found(found: CustomerBooking) -> pb.FoundBooking:
             full_name=customer.full_name,
             email=customer.email,
         ),
-        redemptions=map(render_redemption, found.booking.redemptions),
+        redemptions=map(render_redemption, found.booking.redemptions[:MAX_REDEMPTIONS]),
     )
 
 

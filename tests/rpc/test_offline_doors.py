@@ -8,6 +8,7 @@ import pytest
 from cinema.v1 import booking_pb2, box_office_service_pb2, ticket_pb2
 from cinema.v1 import ticket_service_pb2 as pb
 
+from cinema_grpc.transport import desk_messages
 from tests.builders import NOW
 from tests.rpc.app import App, new_id
 from tests.rpc.gates import offline, open_showtime, outcomes, record, redeem, reverse, sold
@@ -60,8 +61,8 @@ async def test_three_gates_in_any_order(app: App, order: tuple[int, ...]) -> Non
     assert [each.status for each in found.redemptions] == [ticket_pb2.REDEMPTION_STATUS_ADMITTED, conflict, conflict]
 
 
-async def test_a_door_that_reports_one_ticket_again_and_again(app: App) -> None:
-    """All of it is kept, and each answer names the first ten others."""
+async def test_a_door_that_reports_one_ticket_again_and_again(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it is kept, each answer names the first ten others, and staff find so many that an answer has room."""
     showtime = await open_showtime(app)
     ticket = (await sold(app, showtime.showtime_id, "A1", "A2")).tickets[0]
     recorded = await record(app, *(offline(ticket.code, f"gate {number}", NOW) for number in range(15)))
@@ -70,6 +71,9 @@ async def test_a_door_that_reports_one_ticket_again_and_again(app: App) -> None:
     search = box_office_service_pb2.FindBookingsRequest(ticket_code=ticket.code)
     (found,) = (await app.box_office.FindBookings(search, metadata=await app.staff())).bookings
     assert len(found.redemptions) == 15
+    monkeypatch.setattr(desk_messages, "MAX_REDEMPTIONS", 14)
+    (shortened,) = (await app.box_office.FindBookings(search, metadata=await app.staff())).bookings
+    assert shortened.redemptions == found.redemptions[:14]
 
 
 async def test_after_a_redemption_online(app: App) -> None:

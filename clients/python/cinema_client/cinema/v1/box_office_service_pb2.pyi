@@ -325,7 +325,9 @@ class FoundBooking(_message.Message):
 
     @_builtins.property
     def redemptions(self) -> _containers.RepeatedCompositeFieldContainer[_ticket_pb2.Redemption]:
-        """Everyone who was let in with its tickets, oldest record first: REVERSED ones, and those in CONFLICT, included."""
+        """Everyone who was let in with its tickets, oldest record first: REVERSED ones, and those in CONFLICT, included. At most
+        1,000: a faulty door may report one ticket thousands of times.
+        """
 
     def __init__(
         self,
