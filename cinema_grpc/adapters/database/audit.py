@@ -160,6 +160,9 @@ async def _snapshot(database: Database) -> AsyncIterator[AsyncConnection]:
                 # The connections of the server have these off, for queries that read little; this reads everything.
                 for plan in ("seqscan", "bitmapscan", "hashjoin", "mergejoin"):
                     await connection.exec_driver_sql(f"SET LOCAL enable_{plan} = on")
+                # Tables without statistics, as after pg_restore, look small to PostgreSQL. It would go through one for
+                # each row of another.
+                await connection.exec_driver_sql("SET LOCAL enable_nestloop = off")
                 await connection.exec_driver_sql("SELECT 1")  # takes the snapshot
                 yield connection
         return
