@@ -105,6 +105,9 @@ BREACHES = {
     "the revision and the commit of a showtime are the latest in the commit log": (
         "UPDATE showtime SET commit_id = 'lost' WHERE showtime_id = 's1'"
     ),
+    "no showtime was changed more than 10 seconds in the future, as by a clock that was ahead": (
+        "UPDATE showtime SET latest_time = latest_time + 86400000000000 WHERE showtime_id = 's1'"
+    ),
     "the terms of a showtime changed at a revision that it has had": (
         "UPDATE showtime SET terms_revision = revision + 1 WHERE showtime_id = 's1'"
     ),

@@ -57,6 +57,13 @@ def _ago(time: timedelta) -> str:
 
 _OF_TIME = [
     Invariant(
+        "no showtime was changed more than 10 seconds in the future, as by a clock that was ahead",
+        f"""
+        SELECT showtime_id, latest_time FROM showtime
+        WHERE latest_time > CAST(:later AS BIGINT) + {LATEST_SWEEP // MICROSECOND}
+        """,
+    ),
+    Invariant(
         "a lapsed hold is EXPIRED within 10 seconds (while a server runs)",
         f"""
         SELECT booking_id, showtime_id, hold_expire_time FROM booking
