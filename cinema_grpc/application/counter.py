@@ -10,7 +10,7 @@ from cinema_grpc.application.box_office.box_office import BoxOffice
 from cinema_grpc.application.box_office.command import Command, Decision
 from cinema_grpc.application.idempotency import IdempotentCall
 from cinema_grpc.application.tickets import TicketIssuer
-from cinema_grpc.domain.account import User
+from cinema_grpc.domain.account import Role, User
 from cinema_grpc.domain.cancellation import UnitRule, any_amount, void
 from cinema_grpc.domain.claims import Selection
 from cinema_grpc.domain.counter import sell
@@ -93,8 +93,10 @@ class Counter:
             use_house_seats=wanted.use_house_seats,
         ):
             raise InvalidRequest(*violations)
-        if wanted.customer and await self._find_user(wanted.customer) is None:
-            raise UserNotFound(wanted.customer)
+        if wanted.customer:
+            customer = await self._find_user(wanted.customer)
+            if customer is None or customer.role is Role.SERVICE:  # a program books nothing
+                raise UserNotFound(wanted.customer)
         booking_id, owner = str(uuid_utils.uuid7()), wanted.customer or seller
         sale = Sale(wanted.tender, seller, clean(wanted.reason))
         issue = self._issuer.begin()

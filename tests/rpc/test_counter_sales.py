@@ -13,7 +13,7 @@ from cinema.v1.money_pb2 import Money
 from cinema.v1.showtime_pb2 import PriceLine, Showtime
 
 from tests.builders import NOW
-from tests.rpc.app import App, moment
+from tests.rpc.app import PASSWORD, App, moment
 from tests.rpc.conftest import running
 from tests.rpc.programme import MICROSECOND, RUNTIME
 from tests.rpc.providers import Provider
@@ -215,6 +215,8 @@ class TestRefusals:
             "USER_NOT_FOUND",
             {"user_id": "none"},
         )
+        service = (await app.server.accounts.create_service("billing", PASSWORD)).user_id
+        assert (await refusal(app.sell(showtime_id, "A4", customer_user_id=service))).reason == "USER_NOT_FOUND"
         assert (await refusal(app.sell("none", "Z1"))).reason == "SHOWTIME_NOT_FOUND"
         assert (await refusal(app.sell("none", "Z", customer_user_id="none"))).fields == ["seats[0]"]
 
