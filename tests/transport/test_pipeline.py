@@ -1,6 +1,7 @@
 """Every call ends with a status, an x-request-id and one line in the log, whatever becomes of it."""
 
 import asyncio
+from contextvars import ContextVar
 from typing import Any
 
 import grpc
@@ -225,6 +226,42 @@ class TestLog:
                 assert [line["method"] for line in logs] == [METHOD]
                 may_end.set()
                 await running
+
+    @pytest.mark.parametrize("fails", [False, True])
+    async def test_lines_of_other_calls_are_written_without_the_context_of_this_one(
+        self, serve: Serve, *, fails: bool
+    ) -> None:
+        """Which may have a trace. A call that fails has the lines written that wait to be."""
+        trace, began, may_end = ContextVar("trace", default="none"), asyncio.Event(), asyncio.Event()
+        traces, written = dict[str, str](), asyncio.Semaphore(0)
+
+        async def end(_request: object, _context: object) -> pb.GetBookingResponse:
+            trace.set("its own")
+            began.set()
+            await may_end.wait()
+            if fails:
+                raise ValueError
+            return pb.GetBookingResponse()
+
+        def note(_logger: object, _level: str, line: EventDict) -> EventDict:
+            traces[line["method"]] = trace.get()
+            written.release()
+            return line
+
+        other = "/test.Other/Method"
+        channel = await serve(CallPipeline(unary(answer) | {other: unary(end)[METHOD]}))
+        with capture_logs(processors=[note]):
+            running = channel.unary_unary(other)(b"")
+            await began.wait()
+            await channel.unary_unary(METHOD)(b"")
+            async with asyncio.timeout(30):
+                if not fails:
+                    await written.acquire()
+                may_end.set()
+                await running.code()
+                while len(traces) < 2:
+                    await written.acquire()
+        assert traces == {METHOD: "none", other: "its own" if fails else "none"}
 
     async def test_the_line_of_a_refusal_has_the_reason(self, serve: Serve) -> None:
         channel = await serve(CallPipeline(raising(SeatsUnavailable(["A1"]))))
