@@ -1,6 +1,9 @@
 """Connections: several addresses, and those that are lost without a word."""
 
 import asyncio
+import subprocess
+import sys
+import textwrap
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -124,3 +127,20 @@ async def test_no_proxy_between_programs_of_one_machine(
         either = Either(kind(target, timeout=10), [])
         await either.call(either.client.catalog.ListMovies, catalog_service_pb2.ListMoviesRequest())
         await either.close()
+
+
+def test_a_client_that_is_used_after_it_was_closed() -> None:
+    """Also by methods that it has never called: gRPC would crash there."""
+    program = """
+        from cinema_client import Client
+        with Client("127.0.0.1:9") as client:
+            pass
+        for use in (lambda: client.login("ada", "a password"), lambda: next(client.watch_seats("s"))):
+            try:
+                use()
+            except ValueError as error:
+                print("closed" in str(error))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 (ours)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "True\nTrue\n", "")

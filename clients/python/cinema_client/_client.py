@@ -37,6 +37,15 @@ if TYPE_CHECKING:
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
+STUBS = (
+    AuthServiceStub,
+    CatalogServiceStub,
+    ShowtimeServiceStub,
+    BookingServiceStub,
+    BoxOfficeServiceStub,
+    TicketServiceStub,
+    EventServiceStub,
+)
 
 
 class Client(Pages):
@@ -80,6 +89,8 @@ class Client(Pages):
             self._channel = grpc.secure_channel(target, secure, options(target))
         self._session = Session(tokens, on_tokens, newer_tokens)
         self._interceptor = Interceptor(self._session, timeout, self._refresh)
+        for stub in STUBS:
+            stub(self._channel)  # registers its methods; gRPC crashes where that is done after the channel was closed
         channel = grpc.intercept_channel(self._channel, self._interceptor)
         self.auth = AuthServiceStub(channel)
         self.catalog = CatalogServiceStub(channel)
