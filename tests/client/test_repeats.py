@@ -1,12 +1,13 @@
 """Which calls are repeated, when, and with which request_id."""
 
+import asyncio
 import time
 import uuid
 from datetime import timedelta
 
 import grpc
 import pytest
-from cinema_client import CinemaError, errors
+from cinema_client import CinemaError, Client, errors
 from cinema_client.cinema.v1 import booking_service_pb2, catalog_service_pb2
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
@@ -136,3 +137,21 @@ async def test_a_refusal_is_not_repeated(app: App, proxy: Proxy, either: Either)
     with pytest.raises(errors.SingleSeatGap):
         await either.book(showtime.showtime_id, "A1", "A3")
     assert len(proxy.of("CreateBooking")) == 1
+
+
+async def test_a_client_that_is_closed_before_a_repeat(proxy: Proxy, either: Either) -> None:
+    """The error is that of the first attempt, with its request_id; closing an AsyncClient cancels its calls."""
+    client = Either(type(either.client)(proxy.address), [])
+    proxy.faults = [overloaded(2_000)]
+    request = booking_service_pb2.CreateBookingRequest(showtime_id="none", seats=["A1"])
+    calling = asyncio.create_task(client.call(client.client.bookings.CreateBooking, request))
+    async with asyncio.timeout(30):
+        while not proxy.of("CreateBooking"):  # noqa: ASYNC110 (of the proxy)
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.3)  # for the answer to arrive, before which a call would be cut off
+        await client.close()
+        with pytest.raises((CinemaError, asyncio.CancelledError)) as raised:
+            await calling
+    assert isinstance(raised.value, CinemaError if isinstance(client.client, Client) else asyncio.CancelledError)
+    if isinstance(raised.value, CinemaError):
+        assert (raised.value.reason, len(raised.value.request_id)) == ("OVERLOADED", 36)

@@ -100,7 +100,9 @@ class AsyncClient(AsyncPages):
     async def close(self) -> None:
         """Close the connections. The session continues: see `tokens`.
 
-        If new tokens are under way, it waits for them for up to 5 seconds, as the refresh token has been used by then.
+        Calls and streams that are under way raise asyncio.CancelledError; those that wait to be repeated or resumed may
+        raise gRPC's UsageError. If new tokens are under way, it waits for them for up to 5 seconds, as the refresh
+        token has been used by then.
         """
         try:
             if self._interceptor.refreshes:

@@ -46,13 +46,19 @@ class Interceptor(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterc
         """Make a call, and repeat it as long as it may be."""
         timeout = self._timeout if details.timeout is None else details.timeout
         attempts = Attempts(details.method, request, timeout, details.metadata, self._session)
+        latest: grpc.RpcError | None = None
         while True:
             metadata = attempts.start()
-            call = continuation(Details(details, attempts.timeout, metadata), attempts.request)
             try:
+                call = continuation(Details(details, attempts.timeout, metadata), attempts.request)
                 response = call.result()
             except grpc.RpcError as failed:
+                latest = failed
                 repeat = attempts.after(failed)
+            except ValueError:
+                if latest is None:
+                    raise
+                raise typed(latest, attempts.request_id) from None  # the client was closed before the repeat
             else:
                 self._session.follow(attempts.request, response)
                 return call
@@ -62,6 +68,8 @@ class Interceptor(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterc
                 except CinemaError as error:
                     error.request_id = attempts.request_id  # of the call that is to be repeated, not of the refresh
                     raise
+                except ValueError:
+                    raise typed(latest, attempts.request_id) from None  # as above
             time.sleep(repeat.delay)
 
     def intercept_unary_stream(self, continuation: Any, details: Any, request: Any) -> Any:
