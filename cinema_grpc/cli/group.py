@@ -1,9 +1,11 @@
 """The group of all commands: it loads those of the client when they are asked for, and reports errors in one line."""
 
 import io
+import os
 import sys
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 
 import click
 
@@ -57,6 +59,8 @@ class AllCommands(click.Group):
         """Run the command. A letter that the terminal's encoding does not have is written as a question mark."""
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="replace")
+        if sys.stdin is None:  # it was closed
+            sys.stdin = Path(os.devnull).open(encoding="ascii")  # noqa: SIM115 (until the program ends)
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:

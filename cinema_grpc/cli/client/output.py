@@ -20,6 +20,7 @@ from cinema_grpc.cli.amounts import major
 from cinema_grpc.cli.printing import plain
 
 JSON = "json"
+DEFAULT_COLUMNS = 80
 
 
 class PlainConsole(Console):
@@ -32,7 +33,10 @@ class PlainConsole(Console):
 
 def console() -> Console:
     """Return a console on standard output. In a pipe it has no colours, and 80 columns unless COLUMNS is set."""
-    return PlainConsole(highlight=False, emoji=False, markup=False)
+    screen = PlainConsole(highlight=False, emoji=False, markup=False)
+    if screen.width < 1:  # COLUMNS=0
+        screen.width = DEFAULT_COLUMNS
+    return screen
 
 
 def show(output: str, message: Message, draw: Callable[[], RenderableType]) -> None:

@@ -28,7 +28,7 @@ def watch_seats(client: "Client", showtime_id: str, output: str) -> None:
     board = Board.of(response, auditorium_of(client, response.showtime))
     frames = client.watch_seats(showtime_id, response.showtime.revision)
     screen = console()
-    if not screen.is_terminal:
+    if not screen.is_terminal or screen.is_dumb_terminal:
         screen.print(board.draw(screen.width))
         for frame in frames:
             if change := board.apply(frame):

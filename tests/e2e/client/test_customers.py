@@ -221,3 +221,4 @@ class TestBuying:
         assert "  21 ~~.......3.........4.........5.........6.........7.........8 80 " in drawn
         assert "1998 of 2000 seats are free" in drawn
         assert "\x1b" not in drawn
+        assert anyone.run("seats", showtime, COLUMNS="0").stdout == drawn

@@ -134,6 +134,40 @@ def test_watching_in_a_terminal(shop: Shop, no_color: str) -> None:
     assert ("\x1b[32m" in seen) == (not no_color)
 
 
+def test_watching_in_a_terminal_that_can_not_redraw(shop: Shop) -> None:
+    """As that of an editor: a line for each change, as in a pipe."""
+    showtime = shop.new_showtime(ROWS).showtime_id
+    ours, theirs = pty.openpty()
+    seen = ""
+    with watching(shop, "watch", showtime, output=theirs, TERM="dumb", COLUMNS="80"):
+        os.close(theirs)
+        while "prices" not in seen:
+            seen += os.read(ours, 65_536).decode()
+        block(shop, showtime, "A2", "A3")
+        while "A2 A3 blocked" not in seen:
+            seen += os.read(ours, 65_536).decode()
+    os.close(ours)
+    assert "\x1b" not in seen
+
+
+def test_standard_input_that_is_closed(shop: Shop, clerk: Person) -> None:
+    """It has nothing to read, as /dev/null."""
+    redeem = ("redeem", shop.new_showtime(ROWS).showtime_id, "--gate", "north")
+    settings = {"CINEMA_SERVER": shop.address, "XDG_CONFIG_HOME": str(clerk.folder)}
+    ended = subprocess.run(  # noqa: S603 (our own program)
+        ["/bin/sh", "-c", 'exec "$@" <&-', "sh", CINEMA, *redeem],
+        env=environment(**settings),
+        cwd=clerk.folder,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    with_nothing = run(clerk.folder, *redeem, **settings)
+    assert (ended.returncode, ended.stderr) == (with_nothing.returncode, with_nothing.stderr)
+    assert ended.returncode == ExitCode.USAGE
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion(tmp_path: Path, shell: str) -> None:
     """The script asks `cinema` for what fits."""
