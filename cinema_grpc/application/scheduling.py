@@ -147,6 +147,7 @@ class Scheduling:
         listed, why = await self._listed(showtime_id), clean(reason)
 
         def change(decision: Decision) -> bytes:
+            decision.showtime.terms.check_running(decision.now)  # which a changed revision must not hide
             decision.check_revision(execution.expected_revision)
             before = _as_decided(listed, decision) if execution.validate_only else None
             impact = cancel_showtime(decision.showtime, why, _new_id, decision.now)
@@ -174,6 +175,7 @@ class Scheduling:
         slots_within = None if changes.start_time is None else _time_of_neighbours(changes.start_time)
 
         def change(decision: Decision) -> bytes:
+            decision.showtime.terms.check_running(decision.now)  # which a changed revision must not hide
             decision.check_revision(execution.expected_revision)
             before = _as_decided(listed, decision) if execution.validate_only else None
             impact = update_showtime(decision.showtime, changes, decision.slots, self._hold_for, decision.now)
