@@ -201,10 +201,10 @@ class PaymentSaga:
         payer: Payer | None,
         expected: AttemptStatus = AttemptStatus.OPEN,
     ) -> bytes:
-        issue, refund_id, showtime_cancelled = self.issuer.begin(), str(uuid_utils.uuid7()), False
+        issue, refund_id, settled = self.issuer.begin(), str(uuid_utils.uuid7()), booking
 
         def settle(decision: Decision) -> bytes | None:
-            nonlocal showtime_cancelled
+            nonlocal settled
             showtime = decision.showtime
             settled = showtime.update(
                 booking.booking_id,
@@ -216,7 +216,6 @@ class PaymentSaga:
                 decision.now,
                 expected=expected,
             )
-            showtime_cancelled = settled.cancel_cause is CancelCause.SHOWTIME
             if settled.confirm_time is not None:
                 return self.encode(settled)
             return REFUSED if settled.refunds else None
@@ -226,10 +225,10 @@ class PaymentSaga:
         if response is None:
             logger.error("the provider took the money of a declined payment", attempt_id=attempt.attempt_id)
             raise PaymentUnavailable(booking.booking_id)
-        if response == REFUSED and showtime_cancelled:
+        if response == REFUSED and settled.cancel_cause is CancelCause.SHOWTIME:
             raise ShowtimeCancelled(booking.showtime_id, charged=True)
         if response == REFUSED:
-            raise HoldExpired(booking.booking_id, booking.hold_expire_time, charged=True)
+            raise HoldExpired(booking.booking_id, settled.hold_expire_time, charged=True)
         return response
 
     async def _update(

@@ -112,8 +112,18 @@ class TestPreview:
             "SHOWTIME_CHANGED"
         )
         await app.cancel_showtime(showtime_id)
-        for validate_only in (True, False):
-            refused = await refusal(app.cancel_showtime(showtime_id, validate_only=validate_only))
+        ended = (await app.showtime(NOW + timedelta(hours=1))).showtime_id
+        app.clock.advance(timedelta(hours=4))
+        await app.sign_in("staff")
+        assert (await refusal(app.cancel_showtime(ended, expected_revision=99))).reason == "SHOWTIME_ENDED"
+        calls: list[Awaitable[Any]] = [
+            app.cancel_showtime(showtime_id, validate_only=True),
+            app.cancel_showtime(showtime_id),
+            app.cancel_showtime(showtime_id, expected_revision=1),  # whose answer was lost, and which is repeated
+            app.update_showtime(showtime_id, changes={"start_time": moment(NOW)}, expected_revision=1),
+        ]
+        for call in calls:
+            refused = await refusal(call)
             assert (refused.code, refused.reason) == (Code.FAILED_PRECONDITION, "SHOWTIME_CANCELLED")
             assert refused.metadata == {"showtime_id": showtime_id}
 
@@ -226,6 +236,23 @@ class TestAfterwards:
         for call in calls:
             refused = await refusal(call)
             assert (refused.reason, refused.metadata["status"]) == ("BOOKING_NOT_CANCELLABLE", "CANCELLED")
+
+    async def test_a_charge_that_comes_too_late_after_a_move(self, database_url: str) -> None:
+        """Names the end of the hold as it is after the move."""
+        provider = Provider()
+        async with running(database_url, gateway=provider) as app:
+            showtime_id = (await app.showtime(NOW + timedelta(minutes=5))).showtime_id
+            booking = await app.book(showtime_id, "A1", "A2")
+            slow = asyncio.create_task(app.pay(booking.booking_id, token="tok_slow"))
+            await provider.asked.wait()
+            await app.update_showtime(showtime_id, changes={"start_time": moment(NOW + timedelta(hours=1))})
+            app.clock.advance(timedelta(minutes=10))
+            provider.answer.set()
+            refused = await refusal(slow)
+            assert (refused.reason, refused.metadata["charged"]) == ("HOLD_EXPIRED", "true")
+            end = (await app.read(booking.booking_id)).hold_expire_time
+            assert end == moment(NOW + timedelta(minutes=10))
+            assert refused.metadata["hold_expire_time"] == end.ToJsonString()
 
     async def test_a_charge_that_comes_through_later(self, database_url: str) -> None:
         """Is refunded in full; the impact counts the payment that is under way."""
