@@ -234,7 +234,7 @@ class Showtime(_message.Message):
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """End: start_time plus the movie's runtime."""
+        """End: start_time plus the runtime that the movie had when the showtime was created."""
 
     @_builtins.property
     def price(self) -> _money_pb2.Money:

@@ -601,7 +601,7 @@ class UpdateShowtimeRequest(_message.Message):
     showtime_id: _builtins.str
     """Identifier of the showtime. Required."""
     seat_gap_policy: _showtime_pb2.SeatGapPolicy.ValueType
-    """Whether a booking may leave a single free seat."""
+    """Whether a booking may leave a single free seat. Unset, with update_mask naming it: REFUSE."""
     reason: _builtins.str
     """Reason, for the log: at most 200 characters. Optional."""
     validate_only: _builtins.bool

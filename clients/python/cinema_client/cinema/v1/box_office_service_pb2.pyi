@@ -576,7 +576,9 @@ class GetSalesReportRequest(_message.Message):
     from_date: _builtins.str
     """First business day, as "2026-05-01". Required."""
     until_date: _builtins.str
-    """The day after the last business day, at most 400 days after from_date. Required."""
+    """The day after the last business day, at most 400 days after from_date. Required. Days are from 1970 to 9998, and a
+    report has at most 20,000 lines.
+    """
     group_by: Global___SalesGroup.ValueType
     """What the lines stand for. Unset means SALES_GROUP_DAY."""
     def __init__(

@@ -177,11 +177,11 @@ class CreateAuditoriumRequest(_message.Message):
 
     @_builtins.property
     def areas(self) -> _containers.RepeatedCompositeFieldContainer[_catalog_pb2.SeatArea]:
-        """Seats of other categories than "standard", by which prices differ. At most 20 categories."""
+        """Seats of other categories than "standard", by which prices differ. At most 20 areas."""
 
     @_builtins.property
     def wheelchair_spaces(self) -> _containers.RepeatedCompositeFieldContainer[_catalog_pb2.WheelchairSpace]:
-        """Wheelchair spaces. A seat is in at most one of them, as the space or as a companion seat."""
+        """Wheelchair spaces, at most 200. A seat is in at most one of them, as the space or as a companion seat."""
 
     def __init__(
         self,

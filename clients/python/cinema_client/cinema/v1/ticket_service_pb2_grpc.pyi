@@ -102,7 +102,8 @@ class TicketServiceStub:
     ListTickets: _grpc.UnaryUnaryMultiCallable[_ticket_service_pb2.ListTicketsRequest, _ticket_service_pb2.ListTicketsResponse]
     """Lists the tickets of a showtime that changed after a revision, void ones included: the door's list. Keep it by
     ticket_id: an entry replaces the earlier one. A ticket that changes while the list is read can appear twice, the
-    later entry being the newer.
+    later entry being the newer: a redemption gives all tickets of its booking a new place at the end. So read large
+    pages while people are let in, with a page_size of 200.
 
     Access: staff.
 
@@ -185,7 +186,8 @@ class TicketServiceAsyncStub(TicketServiceStub):
     ListTickets: _aio.UnaryUnaryMultiCallable[_ticket_service_pb2.ListTicketsRequest, _ticket_service_pb2.ListTicketsResponse]  # type: ignore[assignment]
     """Lists the tickets of a showtime that changed after a revision, void ones included: the door's list. Keep it by
     ticket_id: an entry replaces the earlier one. A ticket that changes while the list is read can appear twice, the
-    later entry being the newer.
+    later entry being the newer: a redemption gives all tickets of its booking a new place at the end. So read large
+    pages while people are let in, with a page_size of 200.
 
     Access: staff.
 
@@ -301,7 +303,8 @@ class TicketServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_ticket_service_pb2.ListTicketsResponse, _abc.Awaitable[_ticket_service_pb2.ListTicketsResponse]]:
         """Lists the tickets of a showtime that changed after a revision, void ones included: the door's list. Keep it by
         ticket_id: an entry replaces the earlier one. A ticket that changes while the list is read can appear twice, the
-        later entry being the newer.
+        later entry being the newer: a redemption gives all tickets of its booking a new place at the end. So read large
+        pages while people are let in, with a page_size of 200.
 
         Access: staff.
 
