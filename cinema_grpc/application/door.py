@@ -230,19 +230,16 @@ class Door:
         redemption_ids = [str(uuid_utils.uuid7()) for _ in group]
 
         def change(decision: Decision) -> bytes:
-            showtime, now = decision.showtime, decision.now
             reported = [
-                Redemption(redemption_id, issued.ticket_id, each.gate, each.redeem_time, staff, now)
+                Redemption(redemption_id, issued.ticket_id, each.gate, each.redeem_time, staff, decision.now)
                 for redemption_id, (_, issued, each) in zip(redemption_ids, group, strict=True)
             ]
-            booking, recorded = record_redemptions(showtime.booking(group[0][1].booking_id), reported)
-            showtime.put(booking)
-            shown = {each.ticket.ticket_id: each for each in door_tickets(booking)}
+            booking, recorded = record_redemptions(decision.showtime.booking(group[0][1].booking_id), reported)
+            shown = {each.ticket.ticket_id: each for each in door_tickets(decision.showtime.put(booking))}
             return encode([RecordedRedemption(outcome, shown[kept.ticket_id], kept) for outcome, kept in recorded])
 
-        return [number for number, *_ in group], await self._box_office.execute(
-            _command(group[0][1], change, staff, call)
-        )
+        command = _command(group[0][1], change, staff, call)
+        return [number for number, *_ in group], await self._box_office.execute(command)
 
     async def tickets(self, showtime_id: str, after: Place, limit: int) -> ListedTickets:
         """Return the tickets of a showtime after a place in the door's list, void ones included.

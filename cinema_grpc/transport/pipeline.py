@@ -268,11 +268,9 @@ class CallPipeline(grpc.GenericRpcHandler):
         request_id = (REQUEST_ID_HEADER, call.x_request_id)
         try:
             await context.abort(code, status.message, trailing_metadata=(details, request_id))
-        except grpc.aio.AbortError as abort:
-            # gRPC keeps this error, and raises it again as soon as the handler is done.
-            abort.__traceback__ = abort.__context__ = None
-        except grpc.aio.InternalError:
-            pass  # the call has just ended: the client hung up or its deadline passed
+        except (grpc.aio.AbortError, grpc.aio.InternalError) as end:  # the latter if the call has ended already
+            # gRPC keeps the former, and raises it again as soon as the handler is done.
+            end.__traceback__ = end.__context__ = None
         return True
 
     def _cause(self, call: Call, error: BaseException) -> BaseException | None:

@@ -157,7 +157,7 @@ def test_other_names_differ() -> None:
 
 
 class Sealed(str):
-    """A text that nobody looks through."""
+    """A text whose characters must not be read."""
 
     __slots__ = ()
 
@@ -165,7 +165,7 @@ class Sealed(str):
         raise AssertionError
 
 
-def test_what_is_too_long_for_a_password_is_not_looked_through() -> None:
+def test_the_characters_of_what_is_too_long_for_a_password_are_not_read() -> None:
     """A million characters would take a tenth of a second, before the caller has an account."""
     sealed = Sealed("x" * 257)
     (violation,) = password_violations(sealed, "password", "ada", "ada@example.com", COMMONEST)

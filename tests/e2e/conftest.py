@@ -54,10 +54,12 @@ def measured() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
 
 
-def run(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run `cinema` to its end."""
+def run(
+    folder: Path, *arguments: str, program: Sequence[str] = (str(CINEMA),), **settings: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `cinema` to its end, or a `program` that does so."""
     return subprocess.run(  # noqa: S603 (our own program)
-        [CINEMA, *arguments],
+        [*program, *arguments],
         cwd=folder,
         env=environment(**settings),
         stdin=subprocess.DEVNULL,

@@ -154,15 +154,8 @@ def test_standard_input_that_is_closed(shop: Shop, clerk: Person) -> None:
     """It has nothing to read, as /dev/null."""
     redeem = ("redeem", shop.new_showtime(ROWS).showtime_id, "--gate", "north")
     settings = {"CINEMA_SERVER": shop.address, "XDG_CONFIG_HOME": str(clerk.folder)}
-    ended = subprocess.run(  # noqa: S603 (our own program)
-        ["/bin/sh", "-c", 'exec "$@" <&-', "sh", CINEMA, *redeem],
-        env=environment(**settings),
-        cwd=clerk.folder,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
+    closing = ("/bin/sh", "-c", 'exec "$@" <&-', "sh", str(CINEMA))
+    ended = run(clerk.folder, *redeem, program=closing, **settings)
     with_nothing = run(clerk.folder, *redeem, **settings)
     assert (ended.returncode, ended.stderr) == (with_nothing.returncode, with_nothing.stderr)
     assert ended.returncode == ExitCode.USAGE
