@@ -11,7 +11,7 @@ is: the lists were checked before, and what their auditoriums and other showtime
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Set
 from datetime import UTC, datetime, timedelta
-from functools import cache, partial
+from functools import cache
 from operator import eq
 from typing import TypeVar
 from zoneinfo import ZoneInfo
@@ -147,10 +147,9 @@ class _Planner:
     def _schedule(self, row: WantedShowtime, slot: _Slot, named: Set[str]) -> None:
         """Plan a showtime; `named` are those that rows name at their present starts."""
         movie, cinema, auditorium, start_time = slot
-        left = partial(self._former_starts.find, auditorium.auditorium_id, movie.movie_id, start_time, named)
         if (there := self._scheduled(slot)) is not None:
             self._compare(row, there, self._prices(row, auditorium))
-        elif (changed := left()) is not None:
+        elif changed := self._former_starts.find(auditorium.auditorium_id, movie.movie_id, start_time, named):
             self.plan.unchanged += 1
             self.plan.notes.append(f"{row.place}: {_change(changed)}")
         elif violations := [
