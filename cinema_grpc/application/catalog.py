@@ -17,8 +17,8 @@ from cinema_grpc.application.catalog_rules import (
 )
 from cinema_grpc.application.idempotency import IdempotentCall, ResponseSlot
 from cinema_grpc.application.ports import CatalogStore, ResponseAlreadyStored
-from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie, check_not_archived, new_showtime
-from cinema_grpc.domain.errors import AuditoriumNotFound, CinemaNotFound, FieldViolation, InvalidRequest, MovieNotFound
+from cinema_grpc.domain.catalog import Auditorium, Cinema, E, ListedShowtime, Movie, check_not_archived, new_showtime
+from cinema_grpc.domain.errors import FieldViolation, InvalidRequest
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.pricing import PriceLine, PriceList, single_price
 from cinema_grpc.domain.seating import SeatArea, SeatPlan, SeatRow, WheelchairSpace
@@ -74,7 +74,7 @@ class Catalog:
         async def build() -> Movie:
             return Movie(str(uuid7()), clean(title), runtime, clean(rating), clean(synopsis), await self._store.now())
 
-        return await self._create(call, encode, build, self._store.add_movie)
+        return await self._create(call, encode, build)
 
     async def create_cinema(
         self, name: str, time_zone: str, call: IdempotentCall | None, encode: Callable[[Cinema], R]
@@ -90,7 +90,7 @@ class Catalog:
                 raise InvalidRequest(*violations)
             return Cinema(str(uuid7()), clean(name), time_zone, await self._store.now())
 
-        return await self._create(call, encode, build, self._store.add_cinema)
+        return await self._create(call, encode, build)
 
     async def create_auditorium(
         self,
@@ -112,11 +112,11 @@ class Catalog:
 
         async def build() -> Auditorium:
             plan = SeatPlan(rows, areas, wheelchair_spaces)
-            await self.get_cinema(cinema_id)
+            await self.get(Cinema, cinema_id)
             now = await self._store.now()
             return Auditorium(str(uuid7()), cinema_id, clean(name), plan.rows, now, plan.areas, plan.wheelchair_spaces)
 
-        return await self._create(call, encode, build, self._store.add_auditorium)
+        return await self._create(call, encode, build)
 
     async def create_showtime(
         self,
@@ -164,40 +164,18 @@ class Catalog:
         lines = [replace(line, proof=clean(line.proof)) for line in prices]
         return await self._change(call, encode, carry_out)
 
-    async def update_movie(
-        self, movie_id: str, changes: Changes, call: IdempotentCall | None, encode: Callable[[Movie], R]
+    async def update(
+        self, kind: type[E], entry_id: str, changes: Changes, call: IdempotentCall | None, encode: Callable[[E], R]
     ) -> R:
-        """Change a movie.
+        """Change a movie, a cinema, or name and `archived` of an auditorium.
 
         Raises:
-            MovieNotFound: There is no such movie.
+            MovieNotFound, CinemaNotFound, AuditoriumNotFound: There is no such entry.
+            NameTaken: The cinema has another auditorium of that name.
             InvalidRequest: The runtime would change, and the movie has showtimes that are still to start.
         """
         change = partial(_changed, changes)
-        return await self._change(call, encode, lambda slot: self._store.update_movie(movie_id, change, slot))
-
-    async def update_cinema(
-        self, cinema_id: str, changes: Changes, call: IdempotentCall | None, encode: Callable[[Cinema], R]
-    ) -> R:
-        """Change a cinema.
-
-        Raises:
-            CinemaNotFound: There is no such cinema.
-        """
-        change = partial(_changed, changes)
-        return await self._change(call, encode, lambda slot: self._store.update_cinema(cinema_id, change, slot))
-
-    async def update_auditorium(
-        self, auditorium_id: str, changes: Changes, call: IdempotentCall | None, encode: Callable[[Auditorium], R]
-    ) -> R:
-        """Change an auditorium.
-
-        Raises:
-            AuditoriumNotFound: There is no such auditorium.
-            NameTaken: The cinema has another auditorium of that name.
-        """
-        change = partial(_changed, changes)
-        return await self._change(call, encode, lambda slot: self._store.update_auditorium(auditorium_id, change, slot))
+        return await self._change(call, encode, lambda slot: self._store.update(kind, entry_id, change, slot))
 
     async def showtime_violations(
         self, start_time: datetime | None, price: Money | None, prices: Sequence[PriceLine]
@@ -205,74 +183,39 @@ class Catalog:
         """Return what is wrong with the start of a new showtime, unless it is None, and with its prices."""
         return showtime_violations(start_time, price, prices, await self._store.now(), self._price_rule)
 
-    async def get_movie(self, movie_id: str) -> Movie:
-        """Return a movie.
+    async def get(self, kind: type[E], entry_id: str) -> E:
+        """Return a movie, a cinema or an auditorium.
 
         Raises:
-            MovieNotFound.
+            MovieNotFound, CinemaNotFound, AuditoriumNotFound: There is no such entry.
         """
-        movie = await self._store.movie(movie_id)
-        if movie is None:
-            raise MovieNotFound(movie_id)
-        return movie
+        return await self._store.get(kind, entry_id)
 
-    async def get_cinema(self, cinema_id: str) -> Cinema:
-        """Return a cinema.
+    async def page(self, kind: type[E], after: str, limit: int, *, archived: bool = False) -> list[E]:
+        """Return movies or cinemas."""
+        return await self._store.page(kind, after, limit, archived=archived)
 
-        Raises:
-            CinemaNotFound.
-        """
-        cinema = await self._store.cinema(cinema_id)
-        if cinema is None:
-            raise CinemaNotFound(cinema_id)
-        return cinema
-
-    async def get_auditorium(self, auditorium_id: str) -> Auditorium:
-        """Return an auditorium.
-
-        Raises:
-            AuditoriumNotFound.
-        """
-        auditorium = await self._store.auditorium(auditorium_id)
-        if auditorium is None:
-            raise AuditoriumNotFound(auditorium_id)
-        return auditorium
-
-    async def list_movies(self, after: str, limit: int, *, archived: bool = False) -> list[Movie]:
-        """Return movies."""
-        return await self._store.movies(after, limit, archived=archived)
-
-    async def list_cinemas(self, after: str, limit: int, *, archived: bool = False) -> list[Cinema]:
-        """Return cinemas."""
-        return await self._store.cinemas(after, limit, archived=archived)
-
-    async def list_auditoriums(
-        self, cinema_id: str, after: str, limit: int, *, archived: bool = False
-    ) -> list[Auditorium]:
+    async def auditoriums(self, cinema_id: str, after: str, limit: int, *, archived: bool = False) -> list[Auditorium]:
         """Return the auditoriums of a cinema.
 
         Raises:
             CinemaNotFound.
         """
-        await self.get_cinema(cinema_id)
-        return await self._store.auditoriums(cinema_id, after, limit, archived=archived)
+        await self.get(Cinema, cinema_id)
+        return await self._store.page(Auditorium, after, limit, archived=archived, cinema_id=cinema_id)
 
     async def now(self) -> datetime:
         """Return the time by the clock that decides."""
         return await self._store.now()
 
     async def _create(
-        self,
-        call: IdempotentCall | None,
-        encode: Callable[[A], R],
-        build: Callable[[], Awaitable[A]],
-        add: Callable[[A, ResponseSlot[A] | None], Awaitable[None]],
+        self, call: IdempotentCall | None, encode: Callable[[E], R], build: Callable[[], Awaitable[E]]
     ) -> R:
-        """Return the stored response of a repeated call, or `build` and `add` an entry and return its response."""
+        """Return the stored response of a repeated call, or `build` and add an entry and return its response."""
 
-        async def carry_out(slot: ResponseSlot[A] | None) -> A:
+        async def carry_out(slot: ResponseSlot[E] | None) -> E:
             entry = await build()
-            await add(entry, slot)
+            await self._store.add(entry, slot)
             return entry
 
         return await self._change(call, encode, carry_out)
@@ -295,6 +238,8 @@ class Catalog:
             return await self._change(call, encode, carry_out)
 
 
-def _changed(changes: Changes, entry: A) -> A:
-    stored = {name: clean(value) if isinstance(value, str) else value for name, value in changes.items()}
-    return replace(entry, **stored)  # type: ignore[type-var] # an entry is a dataclass
+def _changed(changes: Changes, entry: E) -> E:
+    stored: dict[str, Any] = {
+        name: clean(value) if isinstance(value, str) else value for name, value in changes.items()
+    }
+    return replace(entry, **stored)

@@ -11,7 +11,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from cinema_grpc.application.idempotency import IdempotencyKey, ResponseSlot, StoredResponse
 from cinema_grpc.domain.booking import Booking, BookingStatus
-from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
+from cinema_grpc.domain.catalog import Auditorium, Cinema, E, ListedShowtime, Movie
 from cinema_grpc.domain.terms import Move
 
 T = TypeVar("T")
@@ -84,19 +84,11 @@ class CatalogStore(Protocol):
         """Return the response of an earlier call, or None."""
         ...
 
-    async def add_movie(self, movie: Movie, slot: ResponseSlot[Movie] | None) -> None:
-        """Add a movie."""
-        ...
-
-    async def add_cinema(self, cinema: Cinema, slot: ResponseSlot[Cinema] | None) -> None:
-        """Add a cinema."""
-        ...
-
-    async def add_auditorium(self, auditorium: Auditorium, slot: ResponseSlot[Auditorium] | None) -> None:
-        """Add an auditorium to an existing cinema.
+    async def add(self, entry: E, slot: ResponseSlot[E] | None) -> None:
+        """Add an entry; an auditorium to an existing cinema.
 
         Raises:
-            NameTaken: The cinema has another one of that name.
+            NameTaken: The cinema has another auditorium of that name.
         """
         ...
 
@@ -121,60 +113,28 @@ class CatalogStore(Protocol):
         """
         ...
 
-    async def update_movie(
-        self, movie_id: str, change: Callable[[Movie], Movie], slot: ResponseSlot[Movie] | None
-    ) -> Movie:
-        """Replace a movie by what `change` makes of it, and return that.
+    async def update(self, kind: type[E], entry_id: str, change: Callable[[E], E], slot: ResponseSlot[E] | None) -> E:
+        """Replace an entry by what `change` makes of it, and return that.
 
         Raises:
-            MovieNotFound: There is no such movie.
+            MovieNotFound, CinemaNotFound, AuditoriumNotFound: There is no such entry.
+            NameTaken: The cinema has another auditorium of that name.
             InvalidRequest: The runtime would change, and the movie has showtimes that are still to start.
         """
         ...
 
-    async def update_cinema(
-        self, cinema_id: str, change: Callable[[Cinema], Cinema], slot: ResponseSlot[Cinema] | None
-    ) -> Cinema:
-        """Replace a cinema by what `change` makes of it, and return that.
+    async def get(self, kind: type[E], entry_id: str) -> E:
+        """Return an entry.
 
         Raises:
-            CinemaNotFound: There is no such cinema.
+            MovieNotFound, CinemaNotFound, AuditoriumNotFound: There is no such entry.
         """
         ...
 
-    async def update_auditorium(
-        self, auditorium_id: str, change: Callable[[Auditorium], Auditorium], slot: ResponseSlot[Auditorium] | None
-    ) -> Auditorium:
-        """Replace name and `archived` of an auditorium by what `change` makes of them, and return it.
-
-        Raises:
-            AuditoriumNotFound: There is no such auditorium.
-            NameTaken: The cinema has another one of that name.
-        """
-        ...
-
-    async def movie(self, movie_id: str) -> Movie | None:
-        """Return a movie, or None."""
-        ...
-
-    async def cinema(self, cinema_id: str) -> Cinema | None:
-        """Return a cinema, or None."""
-        ...
-
-    async def auditorium(self, auditorium_id: str) -> Auditorium | None:
-        """Return an auditorium, or None."""
-        ...
-
-    async def movies(self, after: str, limit: int, *, archived: bool = False) -> list[Movie]:
-        """Return at most `limit` movies, with the archived ones if `archived`."""
-        ...
-
-    async def cinemas(self, after: str, limit: int, *, archived: bool = False) -> list[Cinema]:
-        """Return at most `limit` cinemas, with the archived ones if `archived`."""
-        ...
-
-    async def auditoriums(self, cinema_id: str, after: str, limit: int, *, archived: bool = False) -> list[Auditorium]:
-        """Return at most `limit` auditoriums of a cinema, with the archived ones if `archived`."""
+    async def page(
+        self, kind: type[E], after: str, limit: int, *, archived: bool = False, cinema_id: str | None = None
+    ) -> list[E]:
+        """Return at most `limit` entries, with the archived ones if `archived`; of auditoriums those of a cinema."""
         ...
 
 

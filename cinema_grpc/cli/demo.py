@@ -45,8 +45,8 @@ async def fill(server: CinemaServer, secrets: DemoSecrets) -> Demo | None:
     catalog, accounts, store = server.catalog, server.accounts, server.account_store
     staff = await store.find_by_username(STAFF)
     customer = await store.find_by_username(CUSTOMER)
-    cinemas = {cinema.name: cinema for cinema in await catalog.list_cinemas("", len(CINEMAS) + 1, archived=True)}
-    movies = {movie.title: movie for movie in await catalog.list_movies("", len(MOVIES) + 1, archived=True)}
+    cinemas = {cinema.name: cinema for cinema in await catalog.page(Cinema, "", len(CINEMAS) + 1, archived=True)}
+    movies = {movie.title: movie for movie in await catalog.page(Movie, "", len(MOVIES) + 1, archived=True)}
     is_empty = not (staff or customer or cinemas or movies)
     is_demo = staff is not None and staff[0].role is Role.STAFF
     is_only_demo = set(cinemas) <= {name for name, _ in CINEMAS} and set(movies) <= {title for title, *_ in MOVIES}
@@ -111,7 +111,7 @@ async def _fill_auditorium(
 ) -> list[Planned]:
     """Create an auditorium if it is missing, schedule three weeks of showtimes in it, and return them."""
     now = await server.catalog.now()
-    listed = await server.catalog.list_auditoriums(cinema.cinema_id, "", len(AUDITORIUMS), archived=True)
+    listed = await server.catalog.auditoriums(cinema.cinema_id, "", len(AUDITORIUMS), archived=True)
     auditorium = {each.name: each for each in listed}.get(wanted.name)
     if auditorium is None:
         auditorium = await server.catalog.create_auditorium(

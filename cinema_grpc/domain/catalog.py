@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from cinema_grpc.domain.errors import Archived, FieldViolation, InvalidRequest, ShowtimeOverlap, rfc3339
 from cinema_grpc.domain.money import Money
@@ -65,6 +66,10 @@ class Auditorium:
     def categories(self) -> frozenset[str]:
         """The categories of its seats."""
         return frozenset(SeatPlan(self.rows, self.areas, self.wheelchair_spaces).categories)
+
+
+Entry = Movie | Cinema | Auditorium
+E = TypeVar("E", Movie, Cinema, Auditorium)
 
 
 @dataclass(frozen=True, slots=True)

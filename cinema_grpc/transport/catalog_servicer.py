@@ -9,6 +9,7 @@ from cinema.v1 import catalog_service_pb2 as pb
 from cinema.v1 import catalog_service_pb2_grpc
 
 from cinema_grpc.application.catalog import Catalog
+from cinema_grpc.domain.catalog import Auditorium, Cinema, Movie
 from cinema_grpc.transport.idempotency import idempotent_call
 from cinema_grpc.transport.page_tokens import query_of
 from cinema_grpc.transport.pages import read_page, whole
@@ -77,7 +78,8 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         changes = parse_changes(request, MOVIE_FIELDS)
         if "runtime" in changes:
             changes["runtime"] = parse_duration(request.runtime, "runtime")
-        body = await self._catalog.update_movie(
+        body = await self._catalog.update(
+            Movie,
             request.movie_id,
             changes,
             idempotent_call(request),
@@ -87,7 +89,8 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
 
     async def UpdateCinema(self, request: pb.UpdateCinemaRequest, _context: object) -> pb.UpdateCinemaResponse:
         """Change a cinema."""
-        body = await self._catalog.update_cinema(
+        body = await self._catalog.update(
+            Cinema,
             request.cinema_id,
             parse_changes(request, NAMED_FIELDS),
             idempotent_call(request),
@@ -99,7 +102,8 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         self, request: pb.UpdateAuditoriumRequest, _context: object
     ) -> pb.UpdateAuditoriumResponse:
         """Change an auditorium."""
-        body = await self._catalog.update_auditorium(
+        body = await self._catalog.update(
+            Auditorium,
             request.auditorium_id,
             parse_changes(request, NAMED_FIELDS),
             idempotent_call(request),
@@ -109,15 +113,15 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
 
     async def GetMovie(self, request: pb.GetMovieRequest, _context: object) -> pb.GetMovieResponse:
         """Return a movie."""
-        return pb.GetMovieResponse(movie=render_movie(await self._catalog.get_movie(request.movie_id)))
+        return pb.GetMovieResponse(movie=render_movie(await self._catalog.get(Movie, request.movie_id)))
 
     async def GetCinema(self, request: pb.GetCinemaRequest, _context: object) -> pb.GetCinemaResponse:
         """Return a cinema."""
-        return pb.GetCinemaResponse(cinema=render_cinema(await self._catalog.get_cinema(request.cinema_id)))
+        return pb.GetCinemaResponse(cinema=render_cinema(await self._catalog.get(Cinema, request.cinema_id)))
 
     async def GetAuditorium(self, request: pb.GetAuditoriumRequest, _context: object) -> pb.GetAuditoriumResponse:
         """Return an auditorium."""
-        auditorium = await self._catalog.get_auditorium(request.auditorium_id)
+        auditorium = await self._catalog.get(Auditorium, request.auditorium_id)
         return pb.GetAuditoriumResponse(auditorium=render_auditorium(auditorium))
 
     async def ListMovies(self, request: pb.ListMoviesRequest, _context: object) -> pb.ListMoviesResponse:
@@ -125,7 +129,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         movies, next_page_token = await read_page(
             request,
             query_of(request),
-            whole(partial(self._catalog.list_movies, archived=request.include_archived)),
+            whole(partial(self._catalog.page, Movie, archived=request.include_archived)),
             lambda movie: movie.movie_id,
             render_movie,
             self._largest_page,
@@ -137,7 +141,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         cinemas, next_page_token = await read_page(
             request,
             query_of(request),
-            whole(partial(self._catalog.list_cinemas, archived=request.include_archived)),
+            whole(partial(self._catalog.page, Cinema, archived=request.include_archived)),
             lambda cinema: cinema.cinema_id,
             render_cinema,
             self._largest_page,
@@ -149,7 +153,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         auditoriums, next_page_token = await read_page(
             request,
             query_of(request),
-            whole(partial(self._catalog.list_auditoriums, request.cinema_id, archived=request.include_archived)),
+            whole(partial(self._catalog.auditoriums, request.cinema_id, archived=request.include_archived)),
             lambda auditorium: auditorium.auditorium_id,
             render_auditorium,
             self._largest_page,

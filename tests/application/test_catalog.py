@@ -46,12 +46,12 @@ async def test_what_was_entered_is_read_and_listed(app: CatalogApp) -> None:
     assert movie == Movie(movie.movie_id, "Metropolis", RUNTIME, "PG-13", "A city and its machine.", NOW)
     assert cinema == Cinema(cinema.cinema_id, "Odeon", "Europe/Berlin", NOW)
     assert auditorium == Auditorium(auditorium.auditorium_id, cinema.cinema_id, "Screen 1", tuple(ROWS), NOW)
-    assert await catalog.get_movie(movie.movie_id) == movie
-    assert await catalog.get_cinema(cinema.cinema_id) == cinema
-    assert await catalog.get_auditorium(auditorium.auditorium_id) == auditorium
-    assert await catalog.list_movies("", 10) == [movie]
-    assert await catalog.list_cinemas("", 10) == [cinema]
-    assert await catalog.list_auditoriums(cinema.cinema_id, "", 10) == [auditorium]
+    assert await catalog.get(Movie, movie.movie_id) == movie
+    assert await catalog.get(Cinema, cinema.cinema_id) == cinema
+    assert await catalog.get(Auditorium, auditorium.auditorium_id) == auditorium
+    assert await catalog.page(Movie, "", 10) == [movie]
+    assert await catalog.page(Cinema, "", 10) == [cinema]
+    assert await catalog.auditoriums(cinema.cinema_id, "", 10) == [auditorium]
 
 
 async def test_a_showtime_tells_all_about_itself(app: CatalogApp) -> None:
@@ -82,8 +82,8 @@ async def test_identifiers_sort_by_creation(app: CatalogApp) -> None:
         await app.catalog.create_movie(f"Film {number}", RUNTIME, "", "", None, unencoded) for number in range(20)
     ]
     assert all(UUID(movie.movie_id).version == 7 for movie in entered)
-    assert await app.catalog.list_movies("", 100) == [app.movie, *entered]
-    assert await app.catalog.list_movies(entered[4].movie_id, 3) == entered[5:8]
+    assert await app.catalog.page(Movie, "", 100) == [app.movie, *entered]
+    assert await app.catalog.page(Movie, entered[4].movie_id, 3) == entered[5:8]
 
 
 async def test_the_time_is_that_of_the_store(app: CatalogApp) -> None:
@@ -94,16 +94,16 @@ async def test_the_time_is_that_of_the_store(app: CatalogApp) -> None:
 async def test_what_is_not_known_is_not_found(app: CatalogApp) -> None:
     catalog = app.catalog
     with pytest.raises(MovieNotFound) as no_movie:
-        await catalog.get_movie("nothing")
+        await catalog.get(Movie, "nothing")
     assert no_movie.value.metadata == {"movie_id": "nothing"}
     with pytest.raises(CinemaNotFound):
-        await catalog.get_cinema(app.movie.movie_id)
+        await catalog.get(Cinema, app.movie.movie_id)
     with pytest.raises(AuditoriumNotFound):
-        await catalog.get_auditorium("nothing")
+        await catalog.get(Auditorium, "nothing")
     with pytest.raises(ShowtimeNotFound):
         await app.listings.seat_map("nothing")
     with pytest.raises(CinemaNotFound):
-        await catalog.list_auditoriums("nothing", "", 10)
+        await catalog.auditoriums("nothing", "", 10)
     with pytest.raises(CinemaNotFound):
         await catalog.create_auditorium("nothing", "Screen 1", ROWS, None, unencoded)
     with pytest.raises(MovieNotFound):

@@ -14,6 +14,7 @@ from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.application.catalog import unencoded
 from cinema_grpc.application.errors import RequestIdReused
 from cinema_grpc.application.idempotency import IdempotencyKey, IdempotentCall
+from cinema_grpc.domain.catalog import Cinema, Movie
 from cinema_grpc.domain.errors import InvalidRequest, ShowtimeOverlap
 from tests.application.catalog_app import ROWS, RUNTIME, CatalogApp, encoded, open_app
 from tests.builders import NOW
@@ -38,15 +39,15 @@ async def test_a_repeated_call_gets_the_response_of_the_first(app: CatalogApp) -
     of_movie, of_cinema, of_auditorium = map(new_call, ("CreateMovie", "CreateCinema", "CreateAuditorium"))
     movie = await catalog.create_movie("Solaris", RUNTIME, "12", "A sea.", of_movie, encoded)
     cinema = await catalog.create_cinema("Rex", "Asia/Tokyo", of_cinema, encoded)
-    cinema_id = (await catalog.list_cinemas("", 10))[-1].cinema_id
+    cinema_id = (await catalog.page(Cinema, "", 10))[-1].cinema_id
     auditorium = await catalog.create_auditorium(cinema_id, "Screen 1", ROWS, of_auditorium, encoded)
     app.clock.advance(timedelta(hours=1))
     assert await catalog.create_movie("Solaris", RUNTIME, "12", "A sea.", of_movie, encoded) == movie
     assert await catalog.create_cinema("Rex", "Asia/Tokyo", of_cinema, encoded) == cinema
     assert await catalog.create_auditorium(cinema_id, "Screen 1", ROWS, of_auditorium, encoded) == auditorium
-    assert [encoded(each) for each in await catalog.list_movies("", 10)] == [encoded(app.movie), movie]
-    assert [encoded(each) for each in await catalog.list_cinemas("", 10)] == [encoded(app.cinema), cinema]
-    assert [encoded(each) for each in await catalog.list_auditoriums(cinema_id, "", 10)] == [auditorium]
+    assert [encoded(each) for each in await catalog.page(Movie, "", 10)] == [encoded(app.movie), movie]
+    assert [encoded(each) for each in await catalog.page(Cinema, "", 10)] == [encoded(app.cinema), cinema]
+    assert [encoded(each) for each in await catalog.auditoriums(cinema_id, "", 10)] == [auditorium]
 
 
 async def test_a_repeat_is_answered_even_when_the_showtime_has_started(app: CatalogApp) -> None:
@@ -65,7 +66,7 @@ async def test_a_request_id_with_another_request_is_refused(app: CatalogApp) -> 
     with pytest.raises(RequestIdReused) as refusal:
         await app.catalog.create_movie("Stalker", RUNTIME, "", "", with_other_request(call), encoded)
     assert refusal.value.metadata == {"request_id": call.key.request_id}
-    assert len(await app.catalog.list_movies("", 10)) == 2
+    assert len(await app.catalog.page(Movie, "", 10)) == 2
 
 
 async def test_without_a_request_id_every_call_is_a_new_one(app: CatalogApp) -> None:
@@ -96,8 +97,8 @@ async def test_of_ten_calls_at_once_with_one_request_id_one_has_an_effect(app: C
     ]
     for call in calls:
         assert len(set(await asyncio.gather(*(call() for _ in range(10))))) == 1
-    assert len(await catalog.list_movies("", 100)) == 2
-    assert len(await catalog.list_auditoriums(cinema_id, "", 100)) == 2
+    assert len(await catalog.page(Movie, "", 100)) == 2
+    assert len(await catalog.auditoriums(cinema_id, "", 100)) == 2
     assert len(await app.shown()) == 1
 
 
@@ -112,7 +113,7 @@ async def test_of_calls_at_once_with_one_request_id_those_with_another_request_a
     )
     assert sum(isinstance(answer, bytes) for answer in answers) == 2
     assert sum(isinstance(answer, RequestIdReused) for answer in answers) == 2
-    assert len(await app.catalog.list_movies("", 100)) == 2
+    assert len(await app.catalog.page(Movie, "", 100)) == 2
 
 
 async def test_a_repeat_is_answered_after_a_restart(app: CatalogApp, database_url: str) -> None:
@@ -144,5 +145,5 @@ async def test_a_caller_who_hangs_up_may_repeat_the_call(app: CatalogApp) -> Non
         uncut = not call.cancelled()
         steps += 1
         await app.catalog.create_movie(f"Film {steps}", RUNTIME, "", "", once, encoded)
-        assert len(await app.catalog.list_movies("", 100)) == steps + 1
+        assert len(await app.catalog.page(Movie, "", 100)) == steps + 1
     assert steps > 4

@@ -12,7 +12,7 @@ from sqlalchemy import update
 
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.application.catalog import unencoded
-from cinema_grpc.domain.catalog import ListedShowtime, Movie
+from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
 from cinema_grpc.domain.errors import Archived, InvalidRequest
 from tests.application.catalog_app import RUNTIME, TOMORROW, CatalogApp, open_app
 from tests.database import writing
@@ -58,7 +58,7 @@ async def test_a_showtime_to_come_has_the_runtime_of_its_movie(app: CatalogApp) 
         changes = {"runtime": timedelta(hours=1)}
         calls: list[Any] = [
             app.show(TOMORROW + timedelta(hours=3 * number), movie_id=movie.movie_id),
-            app.catalog.update_movie(movie.movie_id, changes, None, unencoded),
+            app.catalog.update(Movie, movie.movie_id, changes, None, unencoded),
         ]
         if number % 2:
             calls.reverse()
@@ -66,7 +66,7 @@ async def test_a_showtime_to_come_has_the_runtime_of_its_movie(app: CatalogApp) 
         (showtime,) = [each for each in outcomes if isinstance(each, ListedShowtime)]
         (updated,) = [each for each in outcomes if each is not showtime]
         assert isinstance(updated, Movie | InvalidRequest)
-        runtime = (await app.catalog.get_movie(movie.movie_id)).runtime
+        runtime = (await app.catalog.get(Movie, movie.movie_id)).runtime
         assert showtime.end_time - showtime.start_time == runtime
 
 
@@ -80,9 +80,9 @@ async def test_updates_and_showtimes_at_once_all_come_to_an_end(app: CatalogApp)
     for number in range(8):
         calls += [
             app.show(TOMORROW + timedelta(hours=3 * number)),
-            catalog.update_movie(app.movie.movie_id, {"title": f"Film {number}"}, None, unencoded),
-            catalog.update_cinema(app.cinema.cinema_id, {"name": f"House {number}"}, None, unencoded),
-            catalog.update_auditorium(app.auditorium.auditorium_id, {"name": f"Room {number}"}, None, unencoded),
+            catalog.update(Movie, app.movie.movie_id, {"title": f"Film {number}"}, None, unencoded),
+            catalog.update(Cinema, app.cinema.cinema_id, {"name": f"House {number}"}, None, unencoded),
+            catalog.update(Auditorium, app.auditorium.auditorium_id, {"name": f"Room {number}"}, None, unencoded),
         ]
     outcomes = await asyncio.wait_for(asyncio.gather(*calls), timeout=60)
     assert len(outcomes) == len(calls)

@@ -8,6 +8,7 @@ from cinema.v1 import showtime_service_pb2 as pb
 from cinema_grpc.cli import demo
 from cinema_grpc.cli.demo_data import AUDITORIUMS, TICKET_TYPES, DemoAuditorium
 from cinema_grpc.cli.demo_secrets import DemoSecrets
+from cinema_grpc.domain.catalog import Auditorium
 from tests.builders import NOW
 from tests.rpc.app import App, moment
 
@@ -47,7 +48,7 @@ class TestTheFirstSeatMap:
             assert states == drawn(auditorium)
             assert set(states.values()) == {"SOLD", "HELD", "BLOCKED"}
             assert not states.keys() & {"A1", "A2", "B1", "B2", "C1", "C2"}
-            plan = await app.server.catalog.get_auditorium(showtime.auditorium_id)
+            plan = await app.server.catalog.get(Auditorium, showtime.auditorium_id)
             assert {line.category for line in showtime.prices} == plan.categories
             assert len(plan.categories) == 3
             assert {line.ticket_type for line in showtime.prices} == set(TICKET_TYPES)

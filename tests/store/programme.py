@@ -73,10 +73,10 @@ class Programme:
 
     async def fill(self) -> None:
         for number in (1, 2):
-            await self.store.add_movie(movie(number), None)
-            await self.store.add_cinema(cinema(number), None)
+            await self.store.add(movie(number), None)
+            await self.store.add(cinema(number), None)
         for number, of in ((1, 1), (2, 1), (3, 2)):
-            await self.store.add_auditorium(auditorium(number, of), None)
+            await self.store.add(auditorium(number, of), None)
 
     def showtime(
         self, start_time: datetime, *, auditorium_number: int = 1, film: Movie | None = None

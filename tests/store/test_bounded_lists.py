@@ -120,10 +120,10 @@ async def test_a_programme_with_many_showtimes(database: Database, meter: Meter)
     """By all combinations of filters, those that nothing fits too; hundreds of them start at once."""
     store = SqlCatalogStore(database)
     for number in (1, 2, 3):
-        await store.add_movie(movie(number), None)
-        await store.add_cinema(cinema(number), None)
+        await store.add(movie(number), None)
+        await store.add(cinema(number), None)
     for number in (1, 2, 3, 4):
-        await store.add_auditorium(auditorium(number, of=2 - number % 2), None)
+        await store.add(auditorium(number, of=2 - number % 2), None)
     await add_showtimes(database, 0, FEW)
     reader = SqlListingsReader(database)
     starts: list[tuple[datetime, str] | None] = [None, (NOW + HOUR, "showtime-000100")]

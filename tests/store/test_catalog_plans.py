@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.listings_reader import SqlListingsReader
 from cinema_grpc.application.ports import ShowtimeFilter
+from cinema_grpc.domain.catalog import Auditorium, Cinema, Movie
 from tests.builders import NOW
 from tests.database import reading
 from tests.postgresql import libpq_url
@@ -111,12 +112,12 @@ async def test_everything_else_is_found_by_indexes(programme: Programme) -> None
     shown = await programme.add(NOW + timedelta(days=1))
     calls: list[Callable[[], Awaitable[object]]] = [
         lambda: SqlListingsReader(programme.database).entry(shown.showtime_id, 1),
-        lambda: store.movie("movie-0001"),
-        lambda: store.cinema("cinema-0001"),
-        lambda: store.auditorium("auditorium-0001"),
-        lambda: store.movies("movie-0001", 50),
-        lambda: store.cinemas("cinema-0001", 50),
-        lambda: store.auditoriums("cinema-0001", "auditorium-0001", 50),
+        lambda: store.get(Movie, "movie-0001"),
+        lambda: store.get(Cinema, "cinema-0001"),
+        lambda: store.get(Auditorium, "auditorium-0001"),
+        lambda: store.page(Movie, "movie-0001", 50),
+        lambda: store.page(Cinema, "cinema-0001", 50),
+        lambda: store.page(Auditorium, "auditorium-0001", 50, cinema_id="cinema-0001"),
         lambda: store.stored_response(stored_response("request-1").key),
         lambda: programme.add(NOW + timedelta(days=2)),
     ]

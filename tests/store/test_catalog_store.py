@@ -21,8 +21,8 @@ from cinema_grpc.application.errors import Overloaded, StorageUnavailable
 from cinema_grpc.application.idempotency import IdempotencyKey
 from cinema_grpc.application.ports import ResponseAlreadyStored
 from cinema_grpc.config import SMALLEST_POOL
-from cinema_grpc.domain.catalog import Auditorium
-from cinema_grpc.domain.errors import NameTaken, ShowtimeOverlap
+from cinema_grpc.domain.catalog import Auditorium, Cinema, Movie
+from cinema_grpc.domain.errors import AuditoriumNotFound, CinemaNotFound, MovieNotFound, NameTaken, ShowtimeOverlap
 from cinema_grpc.domain.showtime import SeatStatus
 from tests.builders import NOW
 from tests.database import furnish, reading, writing
@@ -33,20 +33,23 @@ from tests.store.programme import EVERYTHING, Programme, auditorium, cinema, mov
 
 async def test_entries_are_read_as_they_were_entered(programme: Programme) -> None:
     store = programme.store
-    assert await store.movie("movie-0002") == movie(2)
-    assert await store.cinema("cinema-0002") == cinema(2)
-    assert await store.auditorium("auditorium-0003") == auditorium(3, of=2)
+    assert await store.get(Movie, "movie-0002") == movie(2)
+    assert await store.get(Cinema, "cinema-0002") == cinema(2)
+    assert await store.get(Auditorium, "auditorium-0003") == auditorium(3, of=2)
     shown = await programme.add(NOW + timedelta(days=1, microseconds=1))
     found, seats = await programme.seats(shown)
     assert found == shown
     assert set(seats.values()) == {SeatStatus.AVAILABLE}
 
 
-async def test_what_is_not_there_is_none(programme: Programme) -> None:
+async def test_what_is_not_there_is_not_found(programme: Programme) -> None:
     store = programme.store
-    assert await store.movie("cinema-0001") is None
-    assert await store.cinema("movie-0001") is None
-    assert await store.auditorium("cinema-0001") is None
+    with pytest.raises(MovieNotFound):
+        await store.get(Movie, "cinema-0001")
+    with pytest.raises(CinemaNotFound):
+        await store.get(Cinema, "movie-0001")
+    with pytest.raises(AuditoriumNotFound):
+        await store.get(Auditorium, "cinema-0001")
     assert await programme.reader.entry("movie-0001", 1) is None
     assert await store.stored_response(IdempotencyKey("caller", "RPC", "request-1")) is None
 
@@ -60,29 +63,30 @@ async def test_what_was_entered_is_there_for_another_store_on_the_same_file(
     programme: Programme, database_url: str
 ) -> None:
     shown = await programme.add(NOW + timedelta(days=1))
-    await programme.store.add_movie(movie(3), slot_of(stored_response("request-1")))
+    await programme.store.add(movie(3), slot_of(stored_response("request-1")))
     await programme.database.close()
     again = Database(database_url, programme.clock)
     store = SqlCatalogStore(again)
     assert await store.stored_response(stored_response("request-1").key) == stored_response("request-1")
     assert (await SqlListingsReader(again).page(EVERYTHING, None, 10))[1] == [shown]
-    assert await store.movies("", 10) == [movie(1), movie(2), movie(3)]
+    assert await store.page(Movie, "", 10) == [movie(1), movie(2), movie(3)]
     await again.close()
 
 
 async def test_a_name_is_taken_in_its_own_cinema_alone(programme: Programme) -> None:
     other = replace(auditorium(9, of=1), name="Screen 1")
     with pytest.raises(NameTaken) as refusal:
-        await programme.store.add_auditorium(other, None)
+        await programme.store.add(other, None)
     assert refusal.value.metadata == {"name": "Screen 1"}
-    await programme.store.add_auditorium(replace(other, cinema_id="cinema-0002"), None)
-    await programme.store.add_auditorium(replace(auditorium(10, of=1), name="screen 1"), None)
-    assert [each.name for each in await programme.store.auditoriums("cinema-0002", "", 10)] == ["Screen 3", "Screen 1"]
+    await programme.store.add(replace(other, cinema_id="cinema-0002"), None)
+    await programme.store.add(replace(auditorium(10, of=1), name="screen 1"), None)
+    auditoriums = await programme.store.page(Auditorium, "", 10, cinema_id="cinema-0002")
+    assert [each.name for each in auditoriums] == ["Screen 3", "Screen 1"]
 
 
 async def test_another_fault_is_not_taken_for_a_taken_name(programme: Programme) -> None:
     with pytest.raises(StorageConflict):
-        await programme.store.add_auditorium(auditorium(9, of=7), None)
+        await programme.store.add(auditorium(9, of=7), None)
 
 
 # Once
@@ -90,7 +94,7 @@ async def test_another_fault_is_not_taken_for_a_taken_name(programme: Programme)
 
 async def test_a_response_is_stored_with_its_entry(programme: Programme) -> None:
     programme.clock.advance(timedelta(hours=1))
-    await programme.store.add_cinema(cinema(3), slot_of(stored_response("request-1")))
+    await programme.store.add(cinema(3), slot_of(stored_response("request-1")))
     assert await programme.store.stored_response(stored_response("request-1").key) == stored_response("request-1")
     async with reading(programme.database) as connection:
         kept = await connection.execute(select(schema.stored_response.c.create_time))
@@ -99,43 +103,41 @@ async def test_a_response_is_stored_with_its_entry(programme: Programme) -> None
 
 async def test_nothing_is_written_if_the_key_has_a_stored_response(programme: Programme) -> None:
     store = programme.store
-    await store.add_movie(movie(3), slot_of(stored_response("request-1")))
+    await store.add(movie(3), slot_of(stored_response("request-1")))
     second = stored_response("request-1")._replace(response=b"another")
     calls: list[Callable[[], Awaitable[object]]] = [
-        lambda: store.add_movie(movie(4), slot_of(second)),
-        lambda: store.add_cinema(cinema(4), slot_of(second)),
-        lambda: store.add_auditorium(auditorium(4), slot_of(second)),
-        lambda: store.add_auditorium(auditorium(1), slot_of(second)),
+        lambda: store.add(movie(4), slot_of(second)),
+        lambda: store.add(cinema(4), slot_of(second)),
+        lambda: store.add(auditorium(4), slot_of(second)),
+        lambda: store.add(auditorium(1), slot_of(second)),
         lambda: programme.put(programme.showtime(NOW + timedelta(days=1)), second),
     ]
     for call in calls:
         with pytest.raises(ResponseAlreadyStored):
             await call()
     assert await store.stored_response(stored_response("request-1").key) == stored_response("request-1")
-    assert len(await store.movies("", 10)) == 3
-    assert len(await store.cinemas("", 10)) == 2
-    assert len(await store.auditoriums("cinema-0001", "", 10)) == 2
+    assert len(await store.page(Movie, "", 10)) == 3
+    assert len(await store.page(Cinema, "", 10)) == 2
+    assert len(await store.page(Auditorium, "", 10, cinema_id="cinema-0001")) == 2
     assert await programme.page(EVERYTHING, None, 10) == []
 
 
 async def test_no_response_is_stored_for_a_refused_call(programme: Programme) -> None:
     await programme.add(NOW + timedelta(days=1))
     with pytest.raises(NameTaken):
-        await programme.store.add_auditorium(
-            replace(auditorium(9), name="Screen 1"), slot_of(stored_response("request-1"))
-        )
+        await programme.store.add(replace(auditorium(9), name="Screen 1"), slot_of(stored_response("request-1")))
     with pytest.raises(ShowtimeOverlap):
         await programme.put(programme.showtime(NOW + timedelta(days=1)), stored_response("request-1"))
     assert await programme.store.stored_response(stored_response("request-1").key) is None
-    await programme.store.add_movie(movie(3), slot_of(stored_response("request-1")))
+    await programme.store.add(movie(3), slot_of(stored_response("request-1")))
 
 
 async def test_the_same_request_id_of_another_caller_or_call_is_another_request(programme: Programme) -> None:
     one = stored_response("request-1")
-    await programme.store.add_movie(movie(3), slot_of(one))
-    await programme.store.add_movie(movie(4), slot_of(one._replace(key=one.key._replace(caller="other"))))
-    await programme.store.add_movie(movie(5), slot_of(one._replace(key=one.key._replace(rpc="Other"))))
-    assert len(await programme.store.movies("", 10)) == 5
+    await programme.store.add(movie(3), slot_of(one))
+    await programme.store.add(movie(4), slot_of(one._replace(key=one.key._replace(caller="other"))))
+    await programme.store.add(movie(5), slot_of(one._replace(key=one.key._replace(rpc="Other"))))
+    assert len(await programme.store.page(Movie, "", 10)) == 5
 
 
 # Lists
@@ -144,20 +146,20 @@ async def test_the_same_request_id_of_another_caller_or_call_is_another_request(
 async def test_lists_run_in_the_order_of_their_identifiers_from_the_one_after(programme: Programme) -> None:
     store = programme.store
     for number in (5, 3, 4):
-        await store.add_movie(movie(number), None)
-        await store.add_cinema(cinema(number), None)
-        await store.add_auditorium(auditorium(number + 10, of=2), None)
-    assert await store.movies("", 3) == [movie(1), movie(2), movie(3)]
-    assert await store.movies("movie-0003", 3) == [movie(4), movie(5)]
-    assert await store.cinemas("cinema-0001", 2) == [cinema(2), cinema(3)]
-    assert [each.auditorium_id[-2:] for each in await store.auditoriums("cinema-0002", "", 10)] == [
+        await store.add(movie(number), None)
+        await store.add(cinema(number), None)
+        await store.add(auditorium(number + 10, of=2), None)
+    assert await store.page(Movie, "", 3) == [movie(1), movie(2), movie(3)]
+    assert await store.page(Movie, "movie-0003", 3) == [movie(4), movie(5)]
+    assert await store.page(Cinema, "cinema-0001", 2) == [cinema(2), cinema(3)]
+    assert [each.auditorium_id[-2:] for each in await store.page(Auditorium, "", 10, cinema_id="cinema-0002")] == [
         "03",
         "13",
         "14",
         "15",
     ]
-    assert await store.auditoriums("cinema-0002", "auditorium-0013", 1) == [auditorium(14, of=2)]
-    assert await store.auditoriums("cinema-0009", "", 10) == []
+    assert await store.page(Auditorium, "auditorium-0013", 1, cinema_id="cinema-0002") == [auditorium(14, of=2)]
+    assert await store.page(Auditorium, "", 10, cinema_id="cinema-0009") == []
 
 
 # Beside an import
@@ -180,7 +182,7 @@ async def beside_an_import(
 
 
 def change(store: SqlCatalogStore, auditorium_id: str) -> "asyncio.Task[Auditorium]":
-    return asyncio.create_task(store.update_auditorium(auditorium_id, lambda each: each, None))
+    return asyncio.create_task(store.update(Auditorium, auditorium_id, lambda each: each, None))
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -188,9 +190,9 @@ async def test_changes_that_wait_for_a_lock_leave_connections_to_others(database
     """Any number of changes may wait; reads and sign-ins do not, nor do entries that need no lock."""
     async with beside_an_import(database_url, 60_000) as (database, store), asyncio.timeout(30):
         changes = [change(store, "a1") for _ in range(9)]
-        assert await store.movie("m1") is not None
+        await store.get(Movie, "m1")
         await SqlAccountStore(database).enable("ada")
-        await store.add_movie(movie(9), None)
+        await store.add(movie(9), None)
         assert database.waiting == 8
         assert not any(each.done() for each in changes)
         for each in changes:
@@ -241,4 +243,4 @@ async def test_changes_that_would_wait_too_long_for_others_are_refused(database_
                 await change(store, "a1")
         refused = await asyncio.gather(*(change(store, "a1") for _ in range(9)), return_exceptions=True)
         assert Overloaded in {type(each) for each in refused}
-        assert await store.movie("m1") is not None
+        await store.get(Movie, "m1")

@@ -46,7 +46,7 @@ async def test_fifteen_minutes_lie_between_showtimes_of_an_auditorium(
 ) -> None:
     """Entered in either order."""
     film = movie(3, runtime)
-    await programme.store.add_movie(film, None)
+    await programme.store.add(film, None)
     for number, days in ((1, 10), (2, 20)):
         first = NOW + timedelta(days=days)
         pair = [(first, movie()), (first + starts_after, film)]
@@ -63,7 +63,7 @@ async def test_fifteen_minutes_lie_between_showtimes_of_an_auditorium(
 
 async def test_a_showtime_that_starts_as_the_longest_one_is_about_to_end_is_refused(programme: Programme) -> None:
     film = movie(3, LONGEST_RUNTIME)
-    await programme.store.add_movie(film, None)
+    await programme.store.add(film, None)
     await programme.add(NOW, film=film)
     with pytest.raises(ShowtimeOverlap):
         await programme.add(NOW + LONGEST_RUNTIME + GAP - MICROSECOND)
@@ -78,7 +78,7 @@ async def test_other_auditoriums_are_free_at_the_same_time(programme: Programme)
 
 async def test_the_earliest_showtime_in_the_way_is_named(programme: Programme) -> None:
     film = movie(3, timedelta(hours=12))
-    await programme.store.add_movie(film, None)
+    await programme.store.add(film, None)
     later = await programme.add(NOW + timedelta(hours=27))
     earlier = await programme.add(NOW + timedelta(hours=24))
     with pytest.raises(ShowtimeOverlap) as refusal:

@@ -6,62 +6,32 @@ other in a circle. SQLite has one writer, and needs no locks.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from datetime import datetime
 from time import time_ns
-from typing import Any, TypeVar
+from typing import Any
 
-from sqlalchemy import BigInteger, Column, Select, bindparam, case, insert, select, update
+from sqlalchemy import BigInteger, Select, bindparam, case, insert, select, update
 from sqlalchemy.engine import Connection
 
 from cinema_grpc.adapters.database import price_lists, schema
+from cinema_grpc.adapters.database.catalog_entries import ENTRY_TYPES
 from cinema_grpc.adapters.database.event_rows import add_events
-from cinema_grpc.adapters.database.seat_plans import (
-    areas_to_text,
-    spaces_to_text,
-    to_areas,
-    to_rows,
-    to_spaces,
-    to_text,
-)
 from cinema_grpc.application.box_office.store import new_commit_id
 from cinema_grpc.domain.catalog import (
     LONGEST_RUNTIME,
     TIME_BETWEEN_SHOWTIMES,
     Auditorium,
     Cinema,
+    E,
     ListedShowtime,
     Movie,
     check_overlap,
     check_runtime,
 )
-from cinema_grpc.domain.errors import AuditoriumNotFound, CinemaNotFound, MovieNotFound
 from cinema_grpc.domain.events import EventType, NewEvent
 from cinema_grpc.domain.terms import ShowtimeStatus
 
-A = TypeVar("A")
-
-_MOVIE, _CINEMA, _AUDITORIUM, _SHOWTIME = (
-    table.c for table in (schema.movie, schema.cinema, schema.auditorium, schema.showtime)
-)
-AUDITORIUM_COLUMNS = [
-    _AUDITORIUM.auditorium_id,
-    _AUDITORIUM.cinema_id,
-    _AUDITORIUM.name,
-    _AUDITORIUM.rows,
-    _AUDITORIUM.create_time,
-    _AUDITORIUM.areas,
-    _AUDITORIUM.wheelchair_spaces,
-    _AUDITORIUM.archived,
-]
-
-
-def to_auditorium(row: Any) -> Auditorium:
-    """Return the auditorium of a row of AUDITORIUM_COLUMNS."""
-    auditorium_id, cinema_id, name, rows, create_time, areas, spaces, archived = row
-    return Auditorium(
-        auditorium_id, cinema_id, name, to_rows(rows), create_time, to_areas(areas), to_spaces(spaces), archived
-    )
+_SHOWTIME = schema.showtime.c
 
 
 def add_showtime(
@@ -84,9 +54,9 @@ def add_showtime(
         MovieNotFound, AuditoriumNotFound: There is no such thing.
         ShowtimeOverlap: The auditorium is not free then.
     """
-    movie = _locked_movie(connection, movie_id, shared=True)
-    auditorium = _locked_auditorium(connection, auditorium_id)  # so that no other showtime is added to it meanwhile
-    cinema = _locked_cinema(connection, auditorium.cinema_id, shared=True)
+    movie = _locked(connection, Movie, movie_id, shared=True)
+    auditorium = _locked(connection, Auditorium, auditorium_id)  # so that no other showtime is added to it meanwhile
+    cinema = _locked(connection, Cinema, auditorium.cinema_id, shared=True)
     showtime = schedule(movie, cinema, auditorium)
     _check_overlaps(connection, showtime)
     decide_time = now()
@@ -125,99 +95,54 @@ def commit_row(showtime: Mapping[str, Any]) -> dict[str, Any]:
     return {**commit, "decide_time": showtime["latest_time"]}
 
 
-def auditorium_row(auditorium: Auditorium) -> dict[str, Any]:
-    """Return a new auditorium as a row."""
-    return asdict(auditorium) | {
-        "rows": to_text(auditorium.rows),
-        "areas": areas_to_text(auditorium.areas),
-        "wheelchair_spaces": spaces_to_text(auditorium.wheelchair_spaces),
-        "total_seats": auditorium.total_seats,
-    }
-
-
-def update_movie(
-    connection: Connection, now: Callable[[], datetime], movie_id: str, change: Callable[[Movie], Movie]
-) -> Movie:
-    """Replace a movie by what `change` makes of it, and return that.
+def update_entry(
+    connection: Connection, now: Callable[[], datetime], kind: type[E], entry_id: str, change: Callable[[E], E]
+) -> E:
+    """Replace an entry by what `change` makes of it, and return that. Raise the revision of the catalog if they differ.
 
     Raises:
-        MovieNotFound: There is no such movie.
+        MovieNotFound, CinemaNotFound, AuditoriumNotFound: There is no such entry.
         InvalidRequest: The runtime would change, and the movie has showtimes that are still to start.
     """
-    before = _locked_movie(connection, movie_id)
+    before = _locked(connection, kind, entry_id)
     after = change(before)
-    next_start = connection.execute(
+    if isinstance(before, Movie):
+        check_runtime(before, after.runtime, _next_start(connection, entry_id, now()))
+    if after != before:
+        stored = ENTRY_TYPES[kind]
+        old, new = stored.to_row(before), stored.to_row(after)
+        differing = {name: value for name, value in new.items() if value != old[name]}
+        connection.execute(update(stored.key.table).where(stored.key == entry_id).values(differing))
+        # A time in microseconds, so that after a failover that lost commits no revision that was seen comes again.
+        revision, microseconds = schema.catalog_revision.c.revision, time_ns() // 1000
+        later = case((revision < microseconds, bindparam(None, microseconds, BigInteger)), else_=revision + 1)
+        connection.execute(update(schema.catalog_revision).values(revision=later))
+    return after
+
+
+def _next_start(connection: Connection, movie_id: str, now: datetime) -> datetime | None:
+    """Return the start of the next showtime of a movie, or None."""
+    start = connection.execute(
         select(_SHOWTIME.start_time)
         .where(
             _SHOWTIME.movie_id == movie_id,
-            _SHOWTIME.start_time > now(),
+            _SHOWTIME.start_time > now,
             _SHOWTIME.status == ShowtimeStatus.SCHEDULED.value,
         )
         .order_by(_SHOWTIME.start_time)
         .limit(1)
     )
-    check_runtime(before, after.runtime, next_start.scalar_one_or_none())
-    return _replace(connection, _MOVIE.movie_id, before, after, asdict(after))
+    return start.scalar_one_or_none()
 
 
-def update_cinema(connection: Connection, cinema_id: str, change: Callable[[Cinema], Cinema]) -> Cinema:
-    """Replace a cinema by what `change` makes of it, and return that.
-
-    Raises:
-        CinemaNotFound: There is no such cinema.
-    """
-    before = _locked_cinema(connection, cinema_id)
-    after = change(before)
-    return _replace(connection, _CINEMA.cinema_id, before, after, asdict(after))
-
-
-def update_auditorium(
-    connection: Connection, auditorium_id: str, change: Callable[[Auditorium], Auditorium]
-) -> Auditorium:
-    """Replace name and `archived` of an auditorium by what `change` makes of them, and return it.
-
-    Raises:
-        AuditoriumNotFound: There is no such auditorium.
-    """
-    before = _locked_auditorium(connection, auditorium_id)
-    after = change(before)
-    values = {"auditorium_id": auditorium_id, "name": after.name, "archived": after.archived}
-    return _replace(connection, _AUDITORIUM.auditorium_id, before, after, values)
-
-
-def _replace(connection: Connection, key: Column[str], before: A, after: A, values: Mapping[str, Any]) -> A:
-    """Write an entry and raise the revision of the catalog, unless they are equal."""
-    if after != before:
-        connection.execute(update(key.table).where(key == values[key.name]).values(values))
-        # A time in microseconds, so that after a failover that lost commits no revision that was seen comes again.
-        revision, now = schema.catalog_revision.c.revision, time_ns() // 1000
-        later = case((revision < now, bindparam(None, now, BigInteger)), else_=revision + 1)
-        connection.execute(update(schema.catalog_revision).values(revision=later))
-    return after
-
-
-def _locked_movie(connection: Connection, movie_id: str, *, shared: bool = False) -> Movie:
-    query = select(*_MOVIE).where(_MOVIE.movie_id == movie_id)
+def _locked(connection: Connection, kind: type[E], entry_id: str, *, shared: bool = False) -> E:
+    stored = ENTRY_TYPES[kind]
+    query = select(*stored.columns).where(stored.key == entry_id)
     row = connection.execute(locking(query, shared=shared)).one_or_none()
     if row is None:
-        raise MovieNotFound(movie_id)
-    return Movie(*row)
-
-
-def _locked_cinema(connection: Connection, cinema_id: str, *, shared: bool = False) -> Cinema:
-    query = select(*_CINEMA).where(_CINEMA.cinema_id == cinema_id)
-    row = connection.execute(locking(query, shared=shared)).one_or_none()
-    if row is None:
-        raise CinemaNotFound(cinema_id)
-    return Cinema(*row)
-
-
-def _locked_auditorium(connection: Connection, auditorium_id: str) -> Auditorium:
-    query = select(*AUDITORIUM_COLUMNS).where(_AUDITORIUM.auditorium_id == auditorium_id)
-    row = connection.execute(locking(query)).one_or_none()
-    if row is None:
-        raise AuditoriumNotFound(auditorium_id)
-    return to_auditorium(row)
+        raise stored.not_found(entry_id)
+    entry: E = stored.from_row(row)
+    return entry
 
 
 def locking(query: Select[Any], *, shared: bool = False) -> Select[Any]:

@@ -2,50 +2,48 @@
 
 from base64 import b64encode
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, Insert, bindparam, false, insert, select, update
+from sqlalchemy import bindparam, false, insert, select, update
 from sqlalchemy.engine import Connection
 
 from cinema_grpc.adapters.database import catalog_changes, schema
 from cinema_grpc.adapters.database.booking_rows import read_response
-from cinema_grpc.adapters.database.catalog_changes import AUDITORIUM_COLUMNS, auditorium_row, to_auditorium
+from cinema_grpc.adapters.database.catalog_entries import ENTRY_TYPES, EntryType
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.statements import Query
 from cinema_grpc.application.box_office.store import StorageConflict
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.idempotency import IdempotencyKey, ResponseSlot, StoredResponse
 from cinema_grpc.application.ports import ResponseAlreadyStored
-from cinema_grpc.domain.catalog import Auditorium, Cinema, ListedShowtime, Movie
+from cinema_grpc.domain.catalog import Auditorium, Cinema, E, ListedShowtime, Movie
 from cinema_grpc.domain.errors import NameTaken
 
 A = TypeVar("A")
 
-_MOVIE, _CINEMA, _AUDITORIUM = schema.movie.c, schema.cinema.c, schema.auditorium.c
+_AUDITORIUM = schema.auditorium.c
 _RESPONSE = schema.stored_response.c
 
 
-def _one(key: Column[Any], *columns: Column[Any]) -> Query:
-    return Query(select(*columns).where(key == bindparam("key")))
+def _list(stored: EntryType, *, archived: bool) -> Query:
+    query = select(*stored.columns).where(stored.key > bindparam("after")).order_by(stored.key)
+    if not archived:
+        query = query.where(stored.key.table.c.archived == false())
+    if stored.key is _AUDITORIUM.auditorium_id:
+        query = query.where(_AUDITORIUM.cinema_id == bindparam("cinema_id"))
+    return Query(query.limit(bindparam("limit")))
 
 
-def _lists(key: Column[Any], *columns: Column[Any], by: Column[Any] | None = None) -> dict[bool, Query]:
-    """Return the query for a list, by whether it has the archived entries too."""
-    query = select(*columns).where(key > bindparam("after")).order_by(key).limit(bindparam("limit"))
-    if by is not None:
-        query = query.where(by == bindparam(by.name))
-    return {True: Query(query), False: Query(query.where(key.table.c.archived == false()))}
-
-
-_MOVIE_BY_ID = _one(_MOVIE.movie_id, *_MOVIE)
-_MOVIES = _lists(_MOVIE.movie_id, *_MOVIE)
-_CINEMA_BY_ID = _one(_CINEMA.cinema_id, *_CINEMA)
-_CINEMAS = _lists(_CINEMA.cinema_id, *_CINEMA)
-_AUDITORIUM_BY_ID = _one(_AUDITORIUM.auditorium_id, *AUDITORIUM_COLUMNS)
-_AUDITORIUMS = _lists(_AUDITORIUM.auditorium_id, *AUDITORIUM_COLUMNS, by=_AUDITORIUM.cinema_id)
+_BY_ID = {
+    kind: Query(select(*stored.columns).where(stored.key == bindparam("key"))) for kind, stored in ENTRY_TYPES.items()
+}
+_LISTS = {
+    (kind, archived): _list(stored, archived=archived)
+    for kind, stored in ENTRY_TYPES.items()
+    for archived in (False, True)
+}
 _NAMED = Query(
     select(_AUDITORIUM.auditorium_id).where(
         _AUDITORIUM.cinema_id == bindparam("cinema_id"), _AUDITORIUM.name == bindparam("name")
@@ -82,24 +80,23 @@ class SqlCatalogStore:
         _, rows = await self._database.read(_STORED_RESPONSE, **key._asdict())
         return read_response(rows[0]) if rows else None
 
-    async def add_movie(self, movie: Movie, slot: ResponseSlot[Movie] | None) -> None:
-        """Add a movie."""
-        await self._add(slot, movie, insert(schema.movie).values(asdict(movie)))
-
-    async def add_cinema(self, cinema: Cinema, slot: ResponseSlot[Cinema] | None) -> None:
-        """Add a cinema."""
-        await self._add(slot, cinema, insert(schema.cinema).values(asdict(cinema)))
-
-    async def add_auditorium(self, auditorium: Auditorium, slot: ResponseSlot[Auditorium] | None) -> None:
-        """Add an auditorium to an existing cinema.
+    async def add(self, entry: E, slot: ResponseSlot[E] | None) -> None:
+        """Add an entry; an auditorium to an existing cinema.
 
         Raises:
-            NameTaken: The cinema has another one of that name.
+            NameTaken: The cinema has another auditorium of that name.
         """
+
+        def write(connection: Connection) -> E:
+            stored = ENTRY_TYPES[type(entry)]
+            connection.execute(insert(stored.key.table).values(stored.to_row(entry)))
+            return entry
+
         try:
-            await self._add(slot, auditorium, insert(schema.auditorium).values(auditorium_row(auditorium)))
+            await self._transact(slot, write)
         except StorageConflict:
-            await self._check_name(auditorium)
+            if isinstance(entry, Auditorium):
+                await self._check_name(entry)
             raise
 
     async def add_showtime(
@@ -121,77 +118,48 @@ class SqlCatalogStore:
 
         return await self._transact(slot, add, may_wait_for_locks=True)
 
-    async def update_movie(
-        self, movie_id: str, change: Callable[[Movie], Movie], slot: ResponseSlot[Movie] | None
-    ) -> Movie:
-        """Replace a movie.
+    async def update(self, kind: type[E], entry_id: str, change: Callable[[E], E], slot: ResponseSlot[E] | None) -> E:
+        """Replace an entry by what `change` makes of it.
 
         Raises:
-            MovieNotFound, InvalidRequest.
+            MovieNotFound, CinemaNotFound, AuditoriumNotFound, NameTaken, InvalidRequest.
         """
 
-        def replace(connection: Connection) -> Movie:
-            return catalog_changes.update_movie(connection, partial(self._database.time, connection), movie_id, change)
+        def replace(connection: Connection) -> E:
+            now = partial(self._database.time, connection)
+            return catalog_changes.update_entry(connection, now, kind, entry_id, change)
 
-        return await self._update(slot, replace)
-
-    async def update_cinema(
-        self, cinema_id: str, change: Callable[[Cinema], Cinema], slot: ResponseSlot[Cinema] | None
-    ) -> Cinema:
-        """Replace a cinema.
-
-        Raises:
-            CinemaNotFound.
-        """
-        return await self._update(slot, lambda connection: catalog_changes.update_cinema(connection, cinema_id, change))
-
-    async def update_auditorium(
-        self, auditorium_id: str, change: Callable[[Auditorium], Auditorium], slot: ResponseSlot[Auditorium] | None
-    ) -> Auditorium:
-        """Replace name and `archived` of an auditorium.
-
-        Raises:
-            AuditoriumNotFound, NameTaken.
-        """
         try:
-            return await self._update(
-                slot, lambda connection: catalog_changes.update_auditorium(connection, auditorium_id, change)
-            )
+            return await self._transact(slot, replace, lambda _: self._on_update(), may_wait_for_locks=True)
+        except StorageUnavailable:
+            self._on_update()  # it may have been committed
+            raise
         except StorageConflict:
-            before = await self.auditorium(auditorium_id)
-            if before is not None:
-                await self._check_name(change(before))
+            changed = change(await self.get(kind, entry_id))
+            if isinstance(changed, Auditorium):
+                await self._check_name(changed)
             raise
 
-    async def movie(self, movie_id: str) -> Movie | None:
-        """Return a movie, or None."""
-        _, rows = await self._database.read(_MOVIE_BY_ID, key=movie_id)
-        return Movie(*rows[0]) if rows else None
+    async def get(self, kind: type[E], entry_id: str) -> E:
+        """Return an entry.
 
-    async def cinema(self, cinema_id: str) -> Cinema | None:
-        """Return a cinema, or None."""
-        _, rows = await self._database.read(_CINEMA_BY_ID, key=cinema_id)
-        return Cinema(*rows[0]) if rows else None
+        Raises:
+            MovieNotFound, CinemaNotFound, AuditoriumNotFound.
+        """
+        stored = ENTRY_TYPES[kind]
+        _, rows = await self._database.read(_BY_ID[kind], key=entry_id)
+        if not rows:
+            raise stored.not_found(entry_id)
+        entry: E = stored.from_row(rows[0])
+        return entry
 
-    async def auditorium(self, auditorium_id: str) -> Auditorium | None:
-        """Return an auditorium, or None."""
-        _, rows = await self._database.read(_AUDITORIUM_BY_ID, key=auditorium_id)
-        return to_auditorium(rows[0]) if rows else None
-
-    async def movies(self, after: str, limit: int, *, archived: bool = False) -> list[Movie]:
-        """Return at most `limit` movies."""
-        _, rows = await self._database.read(_MOVIES[archived], after=after, limit=limit)
-        return [Movie(*row) for row in rows]
-
-    async def cinemas(self, after: str, limit: int, *, archived: bool = False) -> list[Cinema]:
-        """Return at most `limit` cinemas."""
-        _, rows = await self._database.read(_CINEMAS[archived], after=after, limit=limit)
-        return [Cinema(*row) for row in rows]
-
-    async def auditoriums(self, cinema_id: str, after: str, limit: int, *, archived: bool = False) -> list[Auditorium]:
-        """Return at most `limit` auditoriums of a cinema."""
-        _, rows = await self._database.read(_AUDITORIUMS[archived], cinema_id=cinema_id, after=after, limit=limit)
-        return [to_auditorium(row) for row in rows]
+    async def page(
+        self, kind: type[E], after: str, limit: int, *, archived: bool = False, cinema_id: str | None = None
+    ) -> list[E]:
+        """Return at most `limit` entries; of auditoriums those of a cinema."""
+        of: dict[str, Any] = {} if cinema_id is None else {"cinema_id": cinema_id}
+        _, rows = await self._database.read(_LISTS[kind, archived], after=after, limit=limit, **of)
+        return [ENTRY_TYPES[kind].from_row(row) for row in rows]
 
     async def _check_name(self, auditorium: Auditorium) -> None:
         """Check the name of an auditorium that a constraint refused.
@@ -202,23 +170,6 @@ class SqlCatalogStore:
         _, same_name = await self._database.read(_NAMED, cinema_id=auditorium.cinema_id, name=auditorium.name)
         if any(auditorium_id != auditorium.auditorium_id for (auditorium_id,) in same_name):
             raise NameTaken(auditorium.name) from None
-
-    async def _add(self, slot: ResponseSlot[A] | None, entry: A, statement: Insert) -> None:
-        """Run a transaction that adds an entry."""
-
-        def add(connection: Connection) -> A:
-            connection.execute(statement)
-            return entry
-
-        await self._transact(slot, add)
-
-    async def _update(self, slot: ResponseSlot[A] | None, replace: Callable[[Connection], A]) -> A:
-        """Run a transaction that updates an entry."""
-        try:
-            return await self._transact(slot, replace, lambda _: self._on_update(), may_wait_for_locks=True)
-        except StorageUnavailable:
-            self._on_update()  # it may have been committed
-            raise
 
     async def _transact(
         self,

@@ -1,7 +1,6 @@
 """Imports movies, cinemas, auditoriums and showtimes in one transaction."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,20 +8,14 @@ from sqlalchemy import Column, Select, insert, or_, select, text
 from sqlalchemy.engine import Connection
 
 from cinema_grpc.adapters.database import price_lists, schema
-from cinema_grpc.adapters.database.catalog_changes import (
-    AUDITORIUM_COLUMNS,
-    auditorium_row,
-    commit_row,
-    locking,
-    showtime_row,
-    to_auditorium,
-)
+from cinema_grpc.adapters.database.catalog_changes import commit_row, locking, showtime_row
+from cinema_grpc.adapters.database.catalog_entries import ENTRY_TYPES
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.event_rows import add_events
 from cinema_grpc.adapters.database.terms_rows import read_moves
 from cinema_grpc.application.box_office.store import new_commit_id
 from cinema_grpc.application.catalog_import import Existing, ExistingShowtime, Plan, Wanted
-from cinema_grpc.domain.catalog import LONGEST_RUNTIME, TIME_BETWEEN_SHOWTIMES, Cinema, Movie
+from cinema_grpc.domain.catalog import LONGEST_RUNTIME, TIME_BETWEEN_SHOWTIMES, Auditorium, Cinema, E, Movie
 from cinema_grpc.domain.events import EventType, NewEvent
 from cinema_grpc.domain.terms import SeatGapPolicy, ShowtimeStatus
 from cinema_grpc.domain.text import clean
@@ -89,17 +82,12 @@ def _existing(connection: Connection, wanted: Wanted) -> Existing:
     titles = {clean(each) for each in (*(row.title for row in wanted.movies), *(row.movie for row in wanted.showtimes))}
     named = (wanted.showtimes, wanted.auditoriums)
     names = {clean(row.name) for row in wanted.cinemas} | {clean(row.cinema) for rows in named for row in rows}
-    movies = _found(connection, select(*_MOVIE), _MOVIE.title, titles, shared=True)
+    movies = _locked(connection, Movie, _MOVIE.title, titles, shared=True)
     ids = [row[0] for row in _found(connection, select(_CINEMA.cinema_id), _CINEMA.name, names)]
-    rooms = _found(connection, select(*AUDITORIUM_COLUMNS), _AUDITORIUM.cinema_id, ids, shared=False)
-    cinemas = _found(connection, select(*_CINEMA), _CINEMA.cinema_id, ids, shared=True)
-    auditoriums = [to_auditorium(row) for row in rooms]
-    return Existing(
-        [Movie(*row) for row in movies],
-        [Cinema(*row) for row in cinemas],
-        auditoriums,
-        _showtimes(connection, wanted, [each.auditorium_id for each in auditoriums]),
-    )
+    auditoriums = _locked(connection, Auditorium, _AUDITORIUM.cinema_id, ids, shared=False)
+    cinemas = _locked(connection, Cinema, _CINEMA.cinema_id, ids, shared=True)
+    showtimes = _showtimes(connection, wanted, [each.auditorium_id for each in auditoriums])
+    return Existing(movies, cinemas, auditoriums, showtimes)
 
 
 def _showtimes(connection: Connection, wanted: Wanted, auditorium_ids: Sequence[str]) -> list[ExistingShowtime]:
@@ -139,20 +127,20 @@ def _showtimes(connection: Connection, wanted: Wanted, auditorium_ids: Sequence[
     ]
 
 
-def _found(
-    connection: Connection,
-    query: Select[Any],
-    column: Column[Any],
-    values: Collection[str],
-    *,
-    shared: bool | None = None,
-) -> list[Any]:
-    """Return the rows of a query with one of some values in a column; locked, unless `shared` is None."""
+def _locked(
+    connection: Connection, kind: type[E], column: Column[Any], values: Collection[str], *, shared: bool
+) -> list[E]:
+    """Return the entries with one of some values in a column, and lock them."""
+    stored = ENTRY_TYPES[kind]
+    rows = _found(connection, locking(select(*stored.columns), shared=shared), column, values)
+    return [stored.from_row(row) for row in rows]
+
+
+def _found(connection: Connection, query: Select[Any], column: Column[Any], values: Collection[str]) -> list[Any]:
+    """Return the rows of a query with one of some values in a column."""
     ordered = sorted(values)
     rows: list[Any] = []
     query = query.order_by(*column.table.primary_key)
-    if shared is not None:
-        query = locking(query, shared=shared)
     for first in range(0, len(ordered), MAX_PARAMETERS):
         rows += connection.execute(query.where(column.in_(ordered[first : first + MAX_PARAMETERS]))).all()
     return rows
@@ -162,15 +150,12 @@ def _create(connection: Connection, plan: Plan, now: datetime) -> None:
     """Write the entries of a plan; the showtimes have one commit."""
     commit_id = new_commit_id()
     showtimes = [showtime_row(each, commit_id, now) for each in plan.showtimes]
-    for table, rows in (
-        (schema.movie, [asdict(each) for each in plan.movies]),
-        (schema.cinema, [asdict(each) for each in plan.cinemas]),
-        (schema.auditorium, [auditorium_row(each) for each in plan.auditoriums]),
-        (schema.showtime, showtimes),
-        (schema.commit_log, [commit_row(row) for row in showtimes]),
-    ):
-        if rows:
-            connection.execute(insert(table), rows)
+    for entries in (plan.movies, plan.cinemas, plan.auditoriums):
+        if entries:
+            stored = ENTRY_TYPES[type(entries[0])]
+            connection.execute(insert(stored.key.table), [stored.to_row(each) for each in entries])
     if showtimes:
+        connection.execute(insert(schema.showtime), showtimes)
+        connection.execute(insert(schema.commit_log), [commit_row(row) for row in showtimes])
         versions = [(each.showtime_id, each.revision) for each in plan.showtimes]
         add_events(connection, versions, now, [NewEvent(EventType.SHOWTIME_CREATED)])

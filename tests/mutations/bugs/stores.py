@@ -23,15 +23,15 @@ MUTATIONS = (
     mutation(
         "showtimes are added to an auditorium that is not locked",
         f"{DATABASE}/catalog_changes.py",
-        "row = connection.execute(locking(query)).one_or_none()",
+        "row = connection.execute(locking(query, shared=shared)).one_or_none()",
         "row = connection.execute(query).one_or_none()",
         "tests/store/test_programme_store.py::test_of_many_showtimes_that_overlap_and_come_at_once_one_is_kept",
     ),
     mutation(
         "a movie can be archived or get another runtime while a showtime of it is scheduled",
         f"{DATABASE}/catalog_changes.py",
-        "movie = _locked_movie(connection, movie_id, shared=True)",
-        "movie = Movie(*connection.execute(select(*_MOVIE).where(_MOVIE.movie_id == movie_id)).one())",
+        "movie = _locked(connection, Movie, movie_id, shared=True)",
+        "movie = Movie(*connection.execute(select(schema.movie).where(schema.movie.c.movie_id == movie_id)).one())",
         "tests/application/test_catalog_races.py",
     ),
     mutation(
