@@ -6,14 +6,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc
+import structlog
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from grpc import StatusCode
 
-from cinema_grpc.domain.errors import FieldViolation, InvalidRequest
+from cinema_grpc.domain.errors import CinemaError, FieldViolation, InvalidRequest
 from cinema_grpc.transport.call_counts import CallCounts
 from cinema_grpc.transport.validation import RequestCheck, rejecting_malformed
+
+logger = structlog.get_logger()
 
 if TYPE_CHECKING:
     Handler = grpc.RpcMethodHandler[Any, Any]
@@ -128,10 +131,20 @@ def _shielded(call: Callable[[Any, Context], Any]) -> Callable[[Any, Context], A
         task.add_done_callback(running.discard)
         try:
             return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_take_outcome)
+            raise
         finally:
             del task  # else an error that the task holds leads to this frame and back: a reference cycle
 
     return run
+
+
+def _take_outcome(task: "asyncio.Task[Response]") -> None:
+    """Take the outcome of a call whose client has gone: a refusal has no reader, a bug is logged."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None and not isinstance(error, CinemaError):
+        logger.error("a call failed after its client had gone", exc_info=error)
 
 
 def handlers_of(service: ServiceDescriptor, servicer: object) -> dict[str, Handler]:
