@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable
 from datetime import date
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from cinema_client.cinema.v1 import booking_pb2, box_office_service_pb2, catalog_pb2, event_pb2, showtime_pb2
@@ -17,6 +18,7 @@ from rich.console import Console, RenderableType
 
 from cinema_grpc.cli.client import bookings, desk, showtimes
 from cinema_grpc.cli.client.board import Board
+from cinema_grpc.cli.client.output import moment
 from cinema_grpc.cli.report_output import PrintedReport, describe
 from cinema_grpc.domain.sales import SalesLine
 
@@ -85,3 +87,10 @@ def test_reports() -> None:
     drawn = describe(printed)
     assert drawn.replace("\n", "").isprintable()
     assert "1250 (minor units)" in drawn  # of a currency that this program does not know
+
+
+@pytest.mark.parametrize("seconds", [-62_135_596_800, 253_402_300_799])
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York"])
+def test_a_moment_at_an_end_of_the_calendar_is_shown(seconds: int, zone: str) -> None:
+    """Doors may report one, and some time zones have no date for it."""
+    assert moment(Timestamp(seconds=seconds), ZoneInfo(zone))

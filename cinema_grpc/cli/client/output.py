@@ -91,7 +91,12 @@ def money(amount: Money) -> str:
 
 def moment(time: Timestamp, zone: tzinfo | None = None) -> str:
     """Return a time as people write it, in a time zone; None for that of this machine."""
-    return time.ToDatetime(UTC).astimezone(zone).strftime("%a %Y-%m-%d %H:%M")
+    utc = time.ToDatetime(UTC)
+    try:
+        local = utc.astimezone(zone)
+    except OverflowError:  # in the year 1 or 9999, which doors may report
+        local = utc
+    return local.strftime("%a %Y-%m-%d %H:%M")
 
 
 def clock() -> str:
