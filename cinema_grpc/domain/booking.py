@@ -235,7 +235,8 @@ class Booking:
         once.
         """
         total = self.total_price
-        before = sum(seat.price.minor_units for seat in self.seats if not seat.active)
+        refunded = {label for refund in self.refunds if refund.percent == percent for label in refund.seats}
+        before = sum(seat.price.minor_units for seat in self.seats if seat.label in refunded)
         after = before + sum(seat.price.minor_units for seat in chosen)
         shares = [Money(total.currency_code, amount).percent(percent).minor_units for amount in (before, after)]
         return Money(total.currency_code, shares[1] - shares[0])

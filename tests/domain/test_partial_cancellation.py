@@ -90,10 +90,20 @@ class TestSums:
         """At any mix of percents, each part pays between nothing and the price of its seats; the rest is left."""
         booking = paid(prices)
         price_of = {seat.label: seat.price.minor_units for seat in booking.seats}
+        percents = data.draw(st.lists(st.integers(0, 100), min_size=1, max_size=3))
         for part in parts_of(data, booking):
-            booking = void(booking, part, data.draw(st.integers(0, 100)))
+            booking = void(booking, part, data.draw(st.sampled_from(percents)))
             assert 0 <= booking.refunds[-1].amount.minor_units <= sum(price_of[seat] for seat in part)
         assert left_to_refund(booking) == Money("EUR", sum(prices) - refunded(booking))
+        for percent in percents:
+            refunds = [each for each in booking.refunds if each.percent == percent]
+            price = Money("EUR", sum(price_of[seat] for each in refunds for seat in each.seats))
+            assert sum(each.amount.minor_units for each in refunds) == price.percent(percent).minor_units
+
+    def test_seats_cancelled_at_another_percent_play_no_part(self) -> None:
+        """Two seats at 12.51, one cancelled at 100%: the other is paid back 6.26 at 50%, as a single one is."""
+        booking = void(void(paid([1251, 1251]), ["A1"], 100), ["A2"], 50)
+        assert [refund.amount.minor_units for refund in booking.refunds] == [1251, 626]
 
     def test_half_units_round_up_once(self) -> None:
         """Three seats at 333 and 50%: 167, then 166, then 167, which is 500 of 999."""

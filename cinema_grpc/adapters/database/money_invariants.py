@@ -150,17 +150,17 @@ def books(json: Json) -> str:
 def _owed(json: Json) -> str:
     """Make the query for what each refund should be, beside the price of its seats.
 
-    Those of one booking are in the order in which they were made. They telescope: at one percent they add up to that
-    percent of all of their seats, rounded once. The last one of a booking that is refunded in full is the rest.
+    They telescope: those of a booking at one percent, in the order in which they were made, add up to that percent of
+    all of their seats, rounded once. The last one of a booking that is refunded in full is the rest.
     """
     included = f"SELECT 1 FROM {json.rows('refund.seats', 'gone')} WHERE {json.itself('gone')} = {json.label}"
     return f"""
         SELECT refund_id, booking_id, currency_code, percent, amount, price,
             CASE WHEN is_rest THEN total_price - refunded
-            ELSE (percent * all_seats + 50) / 100 - (percent * (all_seats - price) + 50) / 100 END AS owed
+            ELSE (percent * seats + 50) / 100 - (percent * (seats - price) + 50) / 100 END AS owed
         FROM (
             SELECT refund_id, booking_id, currency_code, percent, amount, price, total_price,
-                CAST(sum(price) OVER earlier AS BIGINT) AS all_seats,
+                CAST(sum(price) OVER earlier_at_percent AS BIGINT) AS seats,
                 CAST(sum(amount) OVER earlier AS BIGINT) - amount AS refunded,
                 in_full AND row_number() OVER earlier = count(*) OVER (PARTITION BY booking_id) AS is_rest
             FROM (
@@ -170,7 +170,8 @@ def _owed(json: Json) -> str:
                 FROM {_REFUNDED} CROSS JOIN {json.seats} WHERE EXISTS ({included})
                 GROUP BY refund.refund_id, booking.booking_id
             ) AS part
-            WINDOW earlier AS (PARTITION BY booking_id ORDER BY create_time, refund_id)
+            WINDOW earlier AS (PARTITION BY booking_id ORDER BY create_time, refund_id),
+                earlier_at_percent AS (PARTITION BY booking_id, percent ORDER BY create_time, refund_id)
         ) AS ordered
     """
 
