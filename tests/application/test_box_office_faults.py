@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 from sqlalchemy import update
+from structlog.testing import capture_logs
 
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.box_office_store import SqlBoxOfficeStore, SqlTransaction
@@ -43,7 +44,7 @@ class ContendedStore(SqlBoxOfficeStore):
             yield transaction
             if self.times:
                 self.times -= 1
-                raise StorageContention
+                raise StorageContention("locked")
 
 
 @pytest.mark.parametrize(("times", "expected"), [(2, Booking), (3, StorageUnavailable)])
@@ -52,9 +53,12 @@ async def test_contention_is_tried_again_twice(app: App, times: int, expected: t
     store = ContendedStore(app.database)
     store.times = times
     async with app.other_process(store) as other:
-        (result,) = await outcomes(other.hold("A1", call=idempotent_call("r1")))
+        with capture_logs() as logs:
+            (result,) = await outcomes(other.hold("A1", call=idempotent_call("r1")))
     assert isinstance(result, expected)
     assert len(await app.rows("booking")) == 1
+    said = [line["error"] for line in logs if line["event"] == "storage failed"]
+    assert said == (["StorageContention('locked')"] if expected is StorageUnavailable else [])
 
 
 async def test_a_faulty_change_fails_alone(app: App) -> None:
@@ -124,9 +128,12 @@ async def test_a_claim_is_deleted_by_its_owner_alone(app: App) -> None:
 
 async def test_a_commit_that_fails_is_undone(app: App) -> None:
     """It is looked up: nothing was kept, so the callers may try again."""
-    with failing(app.database, lambda statement: statement == "COMMIT"):
+    with capture_logs() as logs, failing(app.database, lambda statement: statement == "COMMIT"):
         results = await outcomes(app.hold("A1", call=idempotent_call("r1")))
     assert isinstance(results[0], StorageUnavailable)
+    said = [line["error"] for line in logs if line["event"] == "commit answer lost"]
+    assert said
+    assert all("the disk is on fire" in each for each in said)
     assert await app.rows("booking") == []
     assert (await app.hold("A1", call=idempotent_call("r1"))).labels == ("A1",)
 

@@ -9,6 +9,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
+from structlog.testing import capture_logs
 
 from cinema_grpc import storage
 from cinema_grpc.storage import SECONDS_TO_CHECK
@@ -105,10 +106,26 @@ async def test_a_database_file_that_is_gone(tmp_path: Path) -> None:
         watch = health_pb2_grpc.HealthStub(app.channel).Watch(health_pb2.HealthCheckRequest(), timeout=60)
         assert (await watch.read()).status == SERVING
         await asyncio.to_thread((tmp_path / "cinema.db").unlink)
-        app.server.watch_storage.wake()
-        assert (await watch.read()).status == NOT_SERVING
+        with capture_logs() as logs:
+            app.server.watch_storage.wake()
+            assert (await watch.read()).status == NOT_SERVING
+        assert any("No such file" in line.get("error", "") for line in logs)
         refused = await refusal(app.book(showtime.showtime_id, "A1", "A2"))
         assert refused.reason == "STORAGE_UNAVAILABLE"
+        watch.cancel()
+
+
+async def test_a_database_file_that_is_replaced(tmp_path: Path) -> None:
+    """SQLite itself says only that it may not write to it."""
+    async with running(f"sqlite+aiosqlite:///{tmp_path}/cinema.db") as app:
+        watch = health_pb2_grpc.HealthStub(app.channel).Watch(health_pb2.HealthCheckRequest(), timeout=60)
+        assert (await watch.read()).status == SERVING
+        (tmp_path / "copy.db").write_bytes((tmp_path / "cinema.db").read_bytes())
+        with capture_logs() as logs:
+            (tmp_path / "copy.db").replace(tmp_path / "cinema.db")
+            app.server.watch_storage.wake()
+            assert (await watch.read()).status == NOT_SERVING
+        assert any("file was replaced" in line.get("error", "") for line in logs)
         watch.cancel()
 
 

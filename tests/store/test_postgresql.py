@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from structlog.testing import capture_logs
 
 from cinema_grpc.adapters.database.account_store import SqlAccountStore
 from cinema_grpc.adapters.database.booking_reader import SqlBookingReader
@@ -19,6 +20,7 @@ from cinema_grpc.adapters.database.migrate import CannotMigrate, check_schema, m
 from cinema_grpc.adapters.database.postgresql import PARAMETERS, PostgresqlDriver
 from cinema_grpc.application.errors import StorageUnavailable
 from cinema_grpc.application.ports import Page
+from tests.database import writing
 from tests.e2e.conftest import run_here
 from tests.faults import failing, make_breakable
 from tests.postgresql import SPEED, PostgresServer, execute, in_thread, make_tables, with_database
@@ -69,6 +71,19 @@ async def test_a_connection_whose_rollback_failed_is_not_used_again(database: Da
         await database.transact(lambda connection: [connection.exec_driver_sql(f"SELECT {n}") for n in (1, 2)])
     assert {*failed} == fails
     assert await database.transact(lambda connection: connection.exec_driver_sql("SELECT 3").scalar_one()) == 3
+
+
+@pytest.mark.parametrize("table", ["showtime", "booking", "seat_claim"])
+async def test_a_table_of_sales_that_another_session_locks(database_url: str, table: str) -> None:
+    """As VACUUM FULL does: nothing can be sold, and the check fails until the lock is released."""
+    database = Database(f"{database_url}&lock_timeout=100ms")
+    async with writing(database) as other:
+        await other.exec_driver_sql(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        with capture_logs() as logs, pytest.raises(StorageUnavailable):
+            await database.check()
+    assert ["lock timeout" in line["error"] for line in logs] == [True]
+    await database.check()
+    await database.close()
 
 
 async def test_ten_migrations_at_once(database_url: str) -> None:

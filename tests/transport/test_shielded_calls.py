@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from cinema_grpc.domain.errors import MovieNotFound
 from cinema_grpc.transport.call_counts import CallCounts
-from cinema_grpc.transport.handlers import Method, MethodTraits
+from cinema_grpc.transport.handlers import Context, Method, MethodTraits
 
 
 @pytest.mark.parametrize(("error", "logged"), [(MovieNotFound("m1"), []), (ZeroDivisionError(), ["error"])])
@@ -26,7 +26,7 @@ async def test_what_is_logged_of_its_end(error: Exception, logged: list[str]) ->
 
     method = Method("/M", grpc.unary_unary_rpc_method_handler(fail), MethodTraits(shielded=True), CallCounts())
     with capture_logs() as logs:
-        caller = asyncio.ensure_future(method.call(b"", None))
+        caller = asyncio.ensure_future(method.call(b"", cast("Context", None)))
         await entered.wait()
         caller.cancel()
         with pytest.raises(asyncio.CancelledError):

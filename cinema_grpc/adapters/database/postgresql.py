@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from cinema_grpc.adapters.database.column_types import microseconds, moment, searchable
 from cinema_grpc.adapters.database.connect import connect
 from cinema_grpc.adapters.database.driver import PROOF_BYTES, Read, Rights, RowsAt, Turn
-from cinema_grpc.adapters.database.postgresql_fitness import check_fitness
+from cinema_grpc.adapters.database.postgresql_fitness import check_fitness, check_locks
 from cinema_grpc.adapters.database.postgresql_transaction import (
     CONSTRAINT,
     CONTENTION,
@@ -65,7 +65,6 @@ CLOCK_BEFORE = "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint"
 PREPARED = "cinema_prepared"
 MIGRATION_LOCK = 7_209_385_611
 """The key of the advisory lock for migrations."""
-
 NEXT_SERVER = (
     OSError,
     asyncpg.PostgresConnectionError,
@@ -178,6 +177,7 @@ class PostgresqlDriver:
                 await connection.invalidate()  # `dispose` closes only those that are not in use
                 await self.engine.dispose()
                 raise ConnectionError("the database server is read-only, as a standby is")
+            await check_locks(raw)
         if by_writing:
             await self.transact(_write)
 

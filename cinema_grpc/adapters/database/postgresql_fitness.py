@@ -27,3 +27,14 @@ async def check_fitness(raw: "asyncpg.Connection[asyncpg.Record]", rights: Right
     if lacking:
         what = "; ".join(f"{', '.join(privileges)} on {name}" for name, privileges in lacking.items())
         raise PermissionError(f"the role {await raw.fetchval('SELECT current_user')} lacks {what}")
+
+
+async def check_locks(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Check that no other session keeps a table of sales locked, as VACUUM FULL does.
+
+    Raises:
+        asyncpg.LockNotAvailableError: One does, for longer than `lock_timeout`.
+    """
+    for table in ("showtime", "booking", "seat_claim"):
+        # Two statements are a transaction. One for each table, so that none waits for one while it holds another.
+        await connection.execute(f"LOCK TABLE {table} IN ROW EXCLUSIVE MODE; SELECT 1")

@@ -144,28 +144,26 @@ class SqliteDriver:
         await connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     async def check(self, *, by_writing: bool) -> None:
-        """Check that the file can be written to, and that it is still the one that was first seen.
+        """Check that the file can be written to, and that it is still the one that was first opened.
 
         Raises:
             OSError: It is not.
         """
 
-        def write(driver: sqlite3.Connection) -> tuple[int, int]:
+        def write(driver: sqlite3.Connection) -> None:
+            # Before the statements: SQLite reports a file that is gone as a disk error, or as one it may not write to.
+            if self._stored_file() != self._file:
+                raise FileNotFoundError("the database file was replaced; what is written now would be lost")
             try:
                 driver.execute("BEGIN IMMEDIATE").close()
                 driver.execute("UPDATE alembic_version SET version_num = version_num").close()
-                status = Path(str(self.engine.url.database)).stat()
             finally:
                 driver.rollback()
             if by_writing:
                 for statement in PROOF:
                     driver.execute(statement).close()
-            return status.st_dev, status.st_ino
 
-        file = await self._on_thread(write)
-        self._file = self._file or file
-        if file != self._file:
-            raise FileNotFoundError("the database file was replaced; what is written now would be lost")
+        await self._on_thread(write)
 
     async def check_fitness(self, rights: Rights) -> None:
         """Do nothing: a file stores any text, and has no users."""
@@ -200,6 +198,12 @@ class SqliteDriver:
 
     def _remember(self, connection: Any, _record: object) -> None:
         self._connection, self._core = connection.driver_connection, None
+        self._file = self._file or self._stored_file()
+
+    def _stored_file(self) -> tuple[int, int]:
+        """Return what identifies the file that has the name now."""
+        status = Path(str(self.engine.url.database)).stat()
+        return status.st_dev, status.st_ino
 
     def _forget(self, *_: object) -> None:
         self._connection = self._core = None

@@ -133,10 +133,11 @@ class BatchRunner:
             except StorageContention as contention:
                 failure = contention
             except CommitOutcomeUnknown as unknown:
-                if result.updates and await self._was_committed(result.updates):
+                if result.updates and await self._was_committed(result.updates, unknown):
                     break
                 failure = unknown
         else:
+            logger.error("storage failed", error=repr(failure))
             raise StorageUnavailable from failure
         for state in result.states:
             self._cache.put(state)
@@ -151,13 +152,13 @@ class BatchRunner:
             except Exception:
                 logger.exception("listener failed after a commit")  # what is committed must not be run again
 
-    async def _was_committed(self, updates: Sequence[ShowtimeUpdate]) -> bool:
+    async def _was_committed(self, updates: Sequence[ShowtimeUpdate], unknown: CommitOutcomeUnknown) -> bool:
         """Return whether a commit whose answer was lost was kept.
 
         Raises:
             CommitOutcomeUnknown: That was not learned in time.
         """
-        logger.warning("commit answer lost", showtimes=len(updates))
+        logger.warning("commit answer lost", showtimes=len(updates), error=repr(unknown.__cause__))
         loop = asyncio.get_running_loop()
         deadline, pause = loop.time() + SECONDS_TO_FIND_OUT, 0.05
         while True:

@@ -120,7 +120,7 @@ MUTATIONS = (
     mutation(
         "a commit whose answer is lost counts as undone",
         f"{BATCHES}/batch_runner.py",
-        "if result.updates and await self._was_committed(result.updates):\n",
+        "if result.updates and await self._was_committed(result.updates, unknown):\n",
         "if False:\n",
         f"{FAULTS}::test_a_commit_whose_answer_is_lost_is_found",
     ),
@@ -181,7 +181,7 @@ MUTATIONS = (
     mutation(
         "a commit whose answer is lost counts as done",
         f"{BATCHES}/batch_runner.py",
-        "if result.updates and await self._was_committed(result.updates):\n",
+        "if result.updates and await self._was_committed(result.updates, unknown):\n",
         "if True:\n",
         f"{FAULTS}::test_a_commit_that_fails_is_undone",
     ),
