@@ -2,6 +2,7 @@
 
 import sqlite3
 import subprocess
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -43,10 +44,8 @@ def import_(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def counts(folder: Path) -> tuple[int, ...]:
     """Return how many movies, cinemas, auditoriums, showtimes, commits and events there are."""
     tables = ("movie", "cinema", "auditorium", "showtime", "commit_log", "event")
-    with sqlite3.connect(folder / "cinema.db") as connection:
-        found = tuple(connection.execute(f"SELECT count(*) FROM {each}").fetchone()[0] for each in tables)  # noqa: S608
-    connection.close()
-    return found
+    with closing(sqlite3.connect(folder / "cinema.db")) as connection, connection:
+        return tuple(connection.execute(f"SELECT count(*) FROM {each}").fetchone()[0] for each in tables)  # noqa: S608
 
 
 def edit(folder: Path, name: str, before: str, after: str) -> None:

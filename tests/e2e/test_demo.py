@@ -4,6 +4,7 @@ import json
 import socket
 import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import grpc
@@ -24,7 +25,7 @@ class TestDemo:
             await buy_a_seat(server.address)
             first = server.wait_for("customer  demo-customer")
             assert server.stop() == 0
-        with sqlite3.connect(tmp_path / "cinema.db") as connection:
+        with closing(sqlite3.connect(tmp_path / "cinema.db")) as connection, connection:
             counts = {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0]  # noqa: S608 (our names)
                       for name in ("movie", "cinema", "auditorium", "showtime")}  # fmt: skip
             tiers = {
@@ -39,7 +40,6 @@ class TestDemo:
             days = connection.execute("SELECT (max(start_time) - min(start_time)) / 86400e6 FROM showtime").fetchone()[
                 0
             ]
-        connection.close()
         assert (counts["movie"], counts["cinema"], counts["auditorium"]) == (6, 2, 3)
         assert tiers == {0, 50, 100}
         assert largest == (300, 3)
@@ -48,9 +48,8 @@ class TestDemo:
         with serving(tmp_path, "--demo") as server:
             assert server.wait_for("customer  demo-customer") == first
             await buy_a_seat(server.address)
-        with sqlite3.connect(tmp_path / "cinema.db") as connection:
+        with closing(sqlite3.connect(tmp_path / "cinema.db")) as connection, connection:
             assert connection.execute("SELECT count(*) FROM showtime").fetchone()[0] == counts["showtime"]
-        connection.close()
 
     async def test_a_restart_keeps_passwords_and_sessions(self, demo_folder: Path) -> None:
         """They are in a file beside the database that only its owner may read. Without it there are new ones."""
@@ -90,7 +89,7 @@ class TestDemo:
             server.wait_for("--demo leaves it alone")
 
     def test_a_fill_that_was_broken_off_is_completed(self, demo_folder: Path) -> None:
-        with sqlite3.connect(demo_folder / "cinema.db") as connection:
+        with closing(sqlite3.connect(demo_folder / "cinema.db")) as connection, connection:
             for statement in (
                 "DELETE FROM showtime WHERE auditorium_id <> (SELECT min(auditorium_id) FROM auditorium)",
                 "DELETE FROM auditorium WHERE auditorium_id <> (SELECT min(auditorium_id) FROM auditorium)",
@@ -98,25 +97,22 @@ class TestDemo:
                 "DELETE FROM account WHERE username = 'demo-customer'",
             ):
                 connection.execute(statement)
-        connection.close()
         with serving(demo_folder, "--demo") as server:
             server.wait_for("cancel them")
-        with sqlite3.connect(demo_folder / "cinema.db") as connection:
+        with closing(sqlite3.connect(demo_folder / "cinema.db")) as connection, connection:
             counts = connection.execute(
                 "SELECT (SELECT count(*) FROM cinema), (SELECT count(*) FROM auditorium),"
                 " (SELECT count(*) FROM account)"
             ).fetchone()
-        connection.close()
         assert counts == (2, 3, 2)
 
     def test_a_demo_whose_movies_are_archived(self, demo_folder: Path) -> None:
         """Without a showtime for the printed calls the server does not start."""
-        with sqlite3.connect(demo_folder / "cinema.db") as connection:
+        with closing(sqlite3.connect(demo_folder / "cinema.db")) as connection, connection:
             connection.execute("UPDATE movie SET archived = 1")
             connection.execute(
                 "UPDATE showtime SET start_time = start_time - 40 * 86400e6, end_time = end_time - 40 * 86400e6"
             )
-        connection.close()
         ended = run_here(demo_folder, "serve", "--demo")
         assert ended.returncode == 2
         assert ended.stderr.splitlines()[-1].startswith(
@@ -125,23 +121,20 @@ class TestDemo:
 
     def test_other_data_is_left_alone(self, tmp_path: Path) -> None:
         run_here(tmp_path, "create-staff", "ada", CINEMA_STAFF_PASSWORD="a long and private one")
-        with sqlite3.connect(tmp_path / "cinema.db") as connection:
+        with closing(sqlite3.connect(tmp_path / "cinema.db")) as connection, connection:
             connection.execute("INSERT INTO cinema VALUES ('c', 'A House', 'UTC', 0, 0)")
-        connection.close()
         with serving(tmp_path, "--demo") as server:
             line = server.wait_for("--demo leaves it alone")
             assert "name another database, as in CINEMA_DATABASE_URL=sqlite+aiosqlite:///demo.db" in line
             assert "passwords" not in line
         assert not (tmp_path / "cinema.db-demo").exists()
-        with sqlite3.connect(tmp_path / "cinema.db") as connection:
+        with closing(sqlite3.connect(tmp_path / "cinema.db")) as connection, connection:
             assert connection.execute("SELECT count(*) FROM account").fetchone()[0] == 1
-        connection.close()
 
     async def test_a_demo_with_a_cinema_of_ones_own(self, demo_folder: Path) -> None:
         """It is left alone, and the log says where the passwords are, which still hold."""
-        with sqlite3.connect(demo_folder / "cinema.db") as connection:
+        with closing(sqlite3.connect(demo_folder / "cinema.db")) as connection, connection:
             connection.execute("INSERT INTO cinema VALUES ('c', 'A House', 'UTC', 0, 0)")
-        connection.close()
         with serving(demo_folder, "--demo") as server:
             assert '"passwords_of_an_earlier_demo":"cinema.db-demo"' in server.wait_for("--demo leaves it alone")
             await _sign_in(

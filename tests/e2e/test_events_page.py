@@ -4,6 +4,7 @@ import asyncio
 import re
 import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,8 @@ async def test_the_consumer(database_url: str, tmp_path: Path) -> None:
         handled.append(event.position)
 
     def run(address: str) -> None:
-        with pytest.raises(Enough):
-            consume(address, "billing", PASSWORD, database, handle)
+        with closing(sqlite3.connect(database)) as own, pytest.raises(Enough):
+            consume(address, "billing", PASSWORD, own, handle)
 
     async with running(database_url) as app:
         showtime_id = await _some_events(app)
@@ -61,7 +62,7 @@ async def test_the_consumer(database_url: str, tmp_path: Path) -> None:
                 while thread.is_alive():  # noqa: ASYNC110 (a thread has no event)
                     await asyncio.sleep(0.01)
     assert handled == [1, 2, 1, 2, 3, 4, 5]  # the first response was rolled back
-    with sqlite3.connect(database) as own:
+    with closing(sqlite3.connect(database)) as own:
         assert own.execute("SELECT position FROM feed").fetchone() == (5,)
         assert [row[0] for row in own.execute("SELECT position FROM effect")] == [1, 2, 3, 4, 5]
 
@@ -70,16 +71,15 @@ async def test_the_consumer(database_url: str, tmp_path: Path) -> None:
 async def test_the_consumer_stops_at_a_restored_backup(database_url: str, tmp_path: Path) -> None:
     """It has handled events that the feed no longer has; it says so, and keeps its position."""
     database = str(tmp_path / "consumer.db")
-    with sqlite3.connect(database) as own:
+    with closing(sqlite3.connect(database)) as own, own:
         own.execute("CREATE TABLE feed (position INTEGER)")
         own.execute("INSERT INTO feed VALUES (9)")
     said: list[str] = []
 
     def run(address: str) -> None:
-        try:
-            consumer()(address, "billing", PASSWORD, database, lambda *_: said.append("an event"))
-        except SystemExit as stop:
-            said.append(str(stop))
+        with closing(sqlite3.connect(database)) as own, pytest.raises(SystemExit) as stop:
+            consumer()(address, "billing", PASSWORD, own, lambda *_: said.append("an event"))
+        said.append(str(stop.value))
 
     async with running(database_url) as app:
         await _some_events(app)
@@ -87,7 +87,7 @@ async def test_the_consumer_stops_at_a_restored_backup(database_url: str, tmp_pa
         thread.start()
         await asyncio.to_thread(thread.join, DEADLINE)
     assert said == ["the feed ends at 5, before 9: see A restored backup"]
-    with sqlite3.connect(database) as own:
+    with closing(sqlite3.connect(database)) as own:
         assert own.execute("SELECT position FROM feed").fetchone() == (9,)
 
 
@@ -99,8 +99,8 @@ async def test_the_consumer_stops_when_a_failover_loses_events(database_url: str
     said: list[str] = []
 
     def run(address: str) -> None:
-        with pytest.raises(SystemExit) as stop:
-            consumer()(address, "billing", PASSWORD, database, lambda _, event: handled.append(event.position))
+        with closing(sqlite3.connect(database)) as own, pytest.raises(SystemExit) as stop:
+            consumer()(address, "billing", PASSWORD, own, lambda _, event: handled.append(event.position))
         said.append(str(stop.value))
 
     async with running(database_url) as app:

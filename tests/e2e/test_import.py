@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -178,10 +179,9 @@ def test_what_is_there_and_differs(folder: Path, name: str, before: str, after: 
 
 def test_archived_entries_and_names_that_two_have(folder: Path) -> None:
     assert import_(folder).returncode == 0
-    with sqlite3.connect(folder / "cinema.db") as connection:
+    with closing(sqlite3.connect(folder / "cinema.db")) as connection, connection:
         connection.execute("UPDATE auditorium SET archived = 1 WHERE name = 'Room'")
         connection.execute("INSERT INTO movie SELECT movie_id || 'x', title, runtime, '', '', 0, 0 FROM movie")
-    connection.close()
     with (folder / "showtimes.csv").open("w") as file:
         file.write("movie,cinema,auditorium,start_time,price\n")
         file.write(f"Orbit of Two,Harbor,Hall,{DAY} 10:00,12 EUR\n")

@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import grpc
@@ -57,10 +58,9 @@ class TestStarting:
         """A file that is not a database, and one of a later version, are refused and not changed."""
         path = tmp_path / "cinema.db"
         if content is None:
-            with sqlite3.connect(path) as connection:
+            with closing(sqlite3.connect(path)) as connection, connection:
                 connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
                 connection.execute("INSERT INTO alembic_version VALUES ('9999')")
-            connection.close()
         else:
             path.write_bytes(content)
         before = path.read_bytes()
