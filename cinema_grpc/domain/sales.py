@@ -45,6 +45,7 @@ class SalesEvent:
         sold: Whether they were sold.
         cancelled: Whether they were cancelled.
         refunded: The refund in minor units.
+        restored: What of it is paid back for seats that were cancelled before their showtime was, by seat.
         is_conflict: Whether someone was let in with a ticket that was void, or had let someone in elsewhere.
     """
 
@@ -58,6 +59,7 @@ class SalesEvent:
     sold: bool = False
     cancelled: bool = False
     refunded: int = 0
+    restored: Sequence[tuple[PricedSeat, int]] = ()
     is_conflict: bool = False
 
 
@@ -166,9 +168,13 @@ class SalesBook:
             case SalesGroup.TENDER:
                 yield event.tender, event.seats, event.refunded
             case SalesGroup.CATEGORY | SalesGroup.TICKET_TYPE as group:
-                shares = distribute(event.refunded, [seat.price for seat in event.seats])
+                of_category = group is SalesGroup.CATEGORY
+                restored = sum(amount for _, amount in event.restored)
+                shares = distribute(event.refunded - restored, [seat.price for seat in event.seats])
                 for seat, share in zip(event.seats, shares, strict=True):
-                    yield seat.category if group is SalesGroup.CATEGORY else seat.ticket_type, (seat,), share
+                    yield seat.category if of_category else seat.ticket_type, (seat,), share
+                for seat, amount in event.restored:
+                    yield seat.category if of_category else seat.ticket_type, (), amount
 
 
 def distribute(amount: int, weights: Sequence[int]) -> list[int]:

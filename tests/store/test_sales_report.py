@@ -105,6 +105,24 @@ async def test_a_cancelled_showtime_pays_back_what_was_kept(database: Database) 
     assert shown(found.totals) == {"": (2, 2, 1_500, 1_500, 0)}
 
 
+async def test_what_a_cancelled_showtime_pays_back_counts_with_its_seats(database: Database) -> None:
+    """Two adults at 0% and 50%, then a free child with the rest: 12.51 and half of 10.01."""
+    booked = [*seats(1_251, 1_001), *seats(0, ticket_type="child", category="lap", first=3)]
+    await sell(
+        database,
+        [booking(1, "CANCELLED", confirm_time=OPENING, seats=booked)],
+        [
+            refund(1, 1, 0, "A1", time=OPENING),
+            refund(2, 1, 501, "A2", time=OPENING + MICROSECOND),
+            refund(3, 1, 1_751, "A3", time=OPENING + 2 * MICROSECOND),
+        ],
+    )
+    for group, names in ((SalesGroup.TICKET_TYPE, ("adult", "child")), (SalesGroup.CATEGORY, ("standard", "lap"))):
+        found = await report(database, group)
+        assert shown(found.lines) == dict(zip(names, [(2, 2, 2_252, 2_252, 0), (1, 1, 0, 0, 0)], strict=True))
+        assert shown(found.totals) == {"": (3, 3, 2_252, 2_252, 0)}
+
+
 async def test_groups(database: Database) -> None:
     booked = [
         *seats(1_000, category="vip"),

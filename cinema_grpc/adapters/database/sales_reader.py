@@ -13,7 +13,7 @@ from cinema_grpc.adapters.database.column_types import from_json, microseconds
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.statements import Query
 from cinema_grpc.application.sales_report import SalesFilter
-from cinema_grpc.domain.sales import ONLINE, PricedSeat, SalesEvent
+from cinema_grpc.domain.sales import ONLINE, PricedSeat, SalesEvent, distribute
 
 EVENTS_A_WINDOW = 500
 """How many events of all cinemas a query covers. A commit of the box office may add up to 256 at the same moment."""
@@ -32,6 +32,9 @@ _EVENT = [
     _BOOKING.seats,
 ]
 """The columns of every event, after its time."""
+_REFUNDS = Query(
+    select(_REFUND.create_time, _REFUND.seats, _REFUND.amount).where(_REFUND.booking_id == bindparam("booking_id"))
+)
 
 
 class SqlSalesReader:
@@ -61,7 +64,7 @@ class SqlSalesReader:
         async for rows in self._windows(_BOOKING.confirm_time, sales, start, end):
             yield [_sale(*row) for row in rows]
         async for rows in self._windows(_REFUND.create_time, sales, start, end):
-            yield [_cancellation(*row) for row in rows]
+            yield [await self._cancellation(*row) for row in rows]
         async for rows in self._windows(_REDEMPTION.redeem_time, sales, start, end):
             yield [_conflict(*row) for row in rows]
 
@@ -85,6 +88,42 @@ class SqlSalesReader:
                 await asyncio.sleep(0)  # each part may have thousands of seats, and other calls wait
             after = until
 
+    async def _cancellation(
+        self,
+        time: datetime,
+        showtime_id: str,
+        movie_id: str,
+        total_seats: int,
+        currency_code: str,
+        tender: str | None,
+        seats: str,
+        confirm_time: datetime | None,
+        booking_id: str,
+        cancelled: str,
+        amount: int,
+    ) -> SalesEvent:
+        given_up = tuple(_priced(seats, set(from_json(cancelled))))
+        restored: list[tuple[PricedSeat, int]] = []
+        if amount > sum(seat.price for seat in given_up):
+            _, refunds = await self._database.read(_REFUNDS, booking_id=booking_id)
+            for labels, refunded in (each for create_time, *each in refunds if create_time < time):
+                earlier = [*_priced(seats, set(from_json(labels)))]
+                shares = distribute(refunded, [seat.price for seat in earlier])
+                restored += [(seat, seat.price - share) for seat, share in zip(earlier, shares, strict=True)]
+        return SalesEvent(
+            time,
+            showtime_id,
+            movie_id,
+            total_seats,
+            currency_code,
+            tender or ONLINE,
+            given_up,
+            sold=confirm_time is None,  # a charge that came too late
+            cancelled=True,
+            refunded=amount,
+            restored=restored,
+        )
+
 
 @cache
 def _window_query(time: Column[datetime]) -> Query:
@@ -97,7 +136,7 @@ def _events_query(time: Column[datetime], filters: frozenset[str]) -> Query:
     """Make the query for the sales, refunds or conflicts of a window, by the column of their time."""
     columns: list[Any] = [time, *_EVENT]
     if time.table is schema.refund:
-        columns += [_BOOKING.confirm_time, _REFUND.seats.label("refunded_seats"), _REFUND.amount]
+        columns += [_BOOKING.confirm_time, _REFUND.booking_id, _REFUND.seats.label("refunded_seats"), _REFUND.amount]
         events = select(*columns).join_from(schema.refund, schema.booking, _REFUND.booking_id == _BOOKING.booking_id)
         showtime_id = _REFUND.showtime_id
     elif time.table is schema.redemption:
@@ -134,32 +173,6 @@ def _sale(
 ) -> SalesEvent:
     sold = tuple(_priced(seats))
     return SalesEvent(time, showtime_id, movie_id, total_seats, currency_code, tender or ONLINE, sold, sold=True)
-
-
-def _cancellation(
-    time: datetime,
-    showtime_id: str,
-    movie_id: str,
-    total_seats: int,
-    currency_code: str,
-    tender: str | None,
-    seats: str,
-    confirm_time: datetime | None,
-    cancelled: str,
-    amount: int,
-) -> SalesEvent:
-    return SalesEvent(
-        time,
-        showtime_id,
-        movie_id,
-        total_seats,
-        currency_code,
-        tender or ONLINE,
-        tuple(_priced(seats, set(from_json(cancelled)))),
-        sold=confirm_time is None,  # a charge that came too late
-        cancelled=True,
-        refunded=amount,
-    )
 
 
 def _conflict(
