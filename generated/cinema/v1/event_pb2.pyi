@@ -54,7 +54,9 @@ class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.V
     EVENT_TYPE_SEAT_BLOCKS_CHANGED: _EventType.ValueType  # 10
     """The cinema keeps exactly `seats` of the showtime now, in all of its blocks together."""
     EVENT_TYPE_REFUND_OWED: _EventType.ValueType  # 11
-    """A refund of `amount` is owed for `seats`. Also one of 0."""
+    """A refund of `amount` is owed for `seats`. Also one of 0. If the booking had no BOOKING_CONFIRMED, a charge came too
+    late: `amount` was charged, and is paid back.
+    """
     EVENT_TYPE_REFUND_COMPLETED: _EventType.ValueType  # 12
     """A refund was paid, or there was nothing to pay."""
     EVENT_TYPE_REFUND_FAILED: _EventType.ValueType  # 13
@@ -98,7 +100,9 @@ paid back.
 EVENT_TYPE_SEAT_BLOCKS_CHANGED: EventType.ValueType  # 10
 """The cinema keeps exactly `seats` of the showtime now, in all of its blocks together."""
 EVENT_TYPE_REFUND_OWED: EventType.ValueType  # 11
-"""A refund of `amount` is owed for `seats`. Also one of 0."""
+"""A refund of `amount` is owed for `seats`. Also one of 0. If the booking had no BOOKING_CONFIRMED, a charge came too
+late: `amount` was charged, and is paid back.
+"""
 EVENT_TYPE_REFUND_COMPLETED: EventType.ValueType  # 12
 """A refund was paid, or there was nothing to pay."""
 EVENT_TYPE_REFUND_FAILED: EventType.ValueType  # 13
