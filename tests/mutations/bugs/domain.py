@@ -1,6 +1,6 @@
 """Known bugs of the domain."""
 
-from tests.mutations.mutation import DOMAIN, mutation
+from tests.mutations.mutation import DATABASE, DOMAIN, mutation
 
 MUTATIONS = (
     mutation(
@@ -129,5 +129,19 @@ MUTATIONS = (
         'unicodedata.normalize("NFC", text).split()',
         "text.split()",
         "tests/rpc/test_catalog.py::TestEntering::test_texts_that_look_the_same_are_the_same",
+    ),
+    mutation(
+        "the rounding of a refund counts seats that were cancelled at another percent",
+        f"{DOMAIN}/booking.py",
+        "for refund in self.refunds if refund.percent == percent for label",
+        "for refund in self.refunds for label",
+        "tests/domain/test_partial_cancellation.py::TestSums",
+    ),
+    mutation(
+        "the sales report counts all that a cancelled showtime pays back with the seats that were cancelled last",
+        f"{DATABASE}/sales_reader.py",
+        "if amount > sum(seat.price for seat in given_up):",
+        "if amount < 0:",
+        "tests/store/test_sales_report.py::test_what_a_cancelled_showtime_pays_back_counts_with_its_seats",
     ),
 )
