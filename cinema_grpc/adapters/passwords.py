@@ -133,7 +133,8 @@ class Argon2Passwords:
         self._start_jobs()
         result: T
         try:
-            result = await asyncio.shield(job.future)
+            await asyncio.wait([job.future])
+            result = job.future.result()
         except asyncio.CancelledError:
             if self._waiting.discard(network, job) or not shielded:
                 raise

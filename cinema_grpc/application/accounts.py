@@ -217,7 +217,8 @@ class Accounts:
 
         task = asyncio.create_task(attempt())
         try:
-            return await asyncio.shield(task)
+            await asyncio.wait([task])
+            return task.result()
         except asyncio.CancelledError:
             task.cancel()  # ends it only if the check has not begun
             await asyncio.wait([task])

@@ -89,10 +89,10 @@ class Payments:
         first = None if idempotency is None else self._calls.get(idempotency.key)
         if idempotency is not None and first is not None and first.idempotency is not None:
             idempotency.check(first.idempotency.digest())
-            try:
-                return await asyncio.wait_for(asyncio.shield(first.outcome), PROVIDER_SECONDS)
-            except TimeoutError:
-                raise PaymentUnavailable(booking_id) from None
+            await asyncio.wait([first.outcome], timeout=PROVIDER_SECONDS)
+            if not first.outcome.done():
+                raise PaymentUnavailable(booking_id)
+            return first.outcome.result()
         call = _Call(showtime_id, booking_id, user_id, payment_token, idempotency)
         if idempotency is not None:
             self._calls[idempotency.key] = call

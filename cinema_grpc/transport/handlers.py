@@ -126,11 +126,12 @@ def _shielded(call: Callable[[Any, Context], Any]) -> Callable[[Any, Context], A
     running: set[asyncio.Task[Response]] = set()  # the event loop alone would let them be collected
 
     async def run(request: Any, context: Context) -> Response:
-        task = asyncio.create_task(call(request, context))
+        task: asyncio.Task[Response] = asyncio.create_task(call(request, context))
         running.add(task)
         task.add_done_callback(running.discard)
         try:
-            return await asyncio.shield(task)
+            await asyncio.wait([task])
+            return task.result()
         except asyncio.CancelledError:
             task.add_done_callback(_take_outcome)
             raise

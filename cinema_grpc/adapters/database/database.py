@@ -173,7 +173,8 @@ class Database:
             self._not_begun.add(task)
         task.add_done_callback(self._end)
         try:
-            return await asyncio.shield(task)
+            await asyncio.wait([task])  # which, unlike a shield, is silent about an error that comes later
+            return task.result()
         except asyncio.CancelledError:
             if task.cancelled() and not is_cancelled():
                 raise StorageUnavailable from None  # the database is being closed

@@ -65,7 +65,9 @@ class AsyncInterceptor(aio.UnaryUnaryClientInterceptor):
         task = asyncio.create_task(self._refresh(expired))
         self.refreshes.add(task)
         task.add_done_callback(self.refreshes.discard)
-        await asyncio.shield(task)
+        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # its caller may have gone
+        await asyncio.wait([task])
+        task.result()
 
     async def _refresh(self, expired: Tokens) -> None:
         begin = time.monotonic()
