@@ -105,8 +105,8 @@ async def test_a_database_file_that_is_gone(tmp_path: Path) -> None:
         await app.customer()
         watch = health_pb2_grpc.HealthStub(app.channel).Watch(health_pb2.HealthCheckRequest(), timeout=60)
         assert (await watch.read()).status == SERVING
-        await asyncio.to_thread((tmp_path / "cinema.db").unlink)
         with capture_logs() as logs:
+            await asyncio.to_thread((tmp_path / "cinema.db").unlink)
             app.server.watch_storage.wake()
             assert (await watch.read()).status == NOT_SERVING
         assert any("No such file" in line.get("error", "") for line in logs)

@@ -33,8 +33,11 @@ async def check_locks(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     """Check that no other session keeps a table of sales locked, as VACUUM FULL does.
 
     Raises:
-        asyncpg.LockNotAvailableError: One does, for longer than `lock_timeout`.
+        OSError: One does, for longer than `lock_timeout`; the message names the table.
     """
     for table in ("showtime", "booking", "seat_claim"):
-        # Two statements are a transaction. One for each table, so that none waits for one while it holds another.
-        await connection.execute(f"LOCK TABLE {table} IN ROW EXCLUSIVE MODE; SELECT 1")
+        try:
+            # Two statements are a transaction. One for each table, so that none waits for one while it holds another.
+            await connection.execute(f"LOCK TABLE {table} IN ROW EXCLUSIVE MODE; SELECT 1")
+        except asyncpg.LockNotAvailableError as error:
+            raise TimeoutError(f"another session keeps the table {table} locked") from error
