@@ -37,8 +37,13 @@ class SalesReader(Protocol):
         """Return the time zone of a cinema, or None."""
         ...
 
-    def events(self, sales: SalesFilter, start: datetime, end: datetime) -> AsyncIterator[Sequence[SalesEvent]]:
-        """Read sales and cancellations from `start` until before `end`, in parts that take a few milliseconds each."""
+    def events(
+        self, sales: SalesFilter, start: datetime, end: datetime, *, by_seat: bool
+    ) -> AsyncIterator[Sequence[SalesEvent]]:
+        """Read sales and cancellations from `start` until before `end`, in parts that take a few milliseconds each.
+
+        `restored` is read only if `by_seat`.
+        """
         ...
 
 
@@ -78,7 +83,8 @@ class SalesReports:
         """
         days = BusinessDays(from_date, until_date, await self.time_zone(sales.cinema_id))
         book = SalesBook(group, days)
-        async for events in self._reader.events(sales, days.start, days.end):
+        by_seat = group in {SalesGroup.CATEGORY, SalesGroup.TICKET_TYPE}
+        async for events in self._reader.events(sales, days.start, days.end, by_seat=by_seat):
             book.add(events)
             if len(book) > MAX_LINES:
                 problem = f"must be earlier: the report would have more than {MAX_LINES} lines"

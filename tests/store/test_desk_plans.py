@@ -97,7 +97,7 @@ async def test_reports(database: Database, meter: Meter) -> None:
         return lambda: reports.report(sales, today, today + DAY, SalesGroup.DAY)
 
     async def first_window() -> None:
-        async for _ in reader.events(SalesFilter("c2"), NOW - 600 * DAY, NOW):
+        async for _ in reader.events(SalesFilter("c2"), NOW - 600 * DAY, NOW, by_seat=True):
             return
 
     filters = (SalesFilter("c1"), SalesFilter("c1", "s1"), SalesFilter("c1", movie_id="m1"), SalesFilter("c2"))

@@ -59,12 +59,14 @@ class SqlSalesReader:
         _, rows = await self._database.read(_TIME_ZONE, cinema_id=cinema_id)
         return rows[0][0] if rows else None
 
-    async def events(self, sales: SalesFilter, start: datetime, end: datetime) -> AsyncIterator[Sequence[SalesEvent]]:
+    async def events(
+        self, sales: SalesFilter, start: datetime, end: datetime, *, by_seat: bool = False
+    ) -> AsyncIterator[Sequence[SalesEvent]]:
         """Read sales, then cancellations, then conflicts from `start` until before `end`."""
         async for rows in self._windows(_BOOKING.confirm_time, sales, start, end):
             yield [_sale(*row) for row in rows]
         async for rows in self._windows(_REFUND.create_time, sales, start, end):
-            yield [await self._cancellation(*row) for row in rows]
+            yield [await self._cancellation(*row, by_seat=by_seat) for row in rows]
         async for rows in self._windows(_REDEMPTION.redeem_time, sales, start, end):
             yield [_conflict(*row) for row in rows]
 
@@ -101,10 +103,12 @@ class SqlSalesReader:
         booking_id: str,
         cancelled: str,
         amount: int,
+        *,
+        by_seat: bool,
     ) -> SalesEvent:
         given_up = tuple(_priced(seats, set(from_json(cancelled))))
         restored: list[tuple[PricedSeat, int]] = []
-        if amount > sum(seat.price for seat in given_up):
+        if by_seat and amount > sum(seat.price for seat in given_up):
             _, refunds = await self._database.read(_REFUNDS, booking_id=booking_id)
             for labels, refunded in (each for create_time, *each in refunds if create_time < time):
                 earlier = [*_priced(seats, set(from_json(labels)))]
