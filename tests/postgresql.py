@@ -30,6 +30,8 @@ SECONDS = 60
 LOWEST_PORT, LOWEST_PORT_GIVEN_OUT = 10_000, 32_768
 """The latter is Linux's default; elsewhere it is higher."""
 TEMPLATE = "cinema_test_template"
+WAITING = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+"""Finds connections that wait for a lock."""
 SPEED = ("fsync=off", "full_page_writes=off", "shared_buffers=64MB", "max_connections=300", "listen_addresses=")
 """Settings of a server whose machine never loses its power."""
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from cinema_grpc.domain.booking import BookedSeat, Booking, BookingStatus
+from cinema_grpc.domain.charging import with_refund_settled
 from cinema_grpc.domain.money import Money
 from cinema_grpc.domain.payment import Refund, RefundStatus, Settlement
 from cinema_grpc.domain.settlement import with_refund_settled_by_hand
@@ -53,3 +54,10 @@ def test_a_refund_that_is_not(attempt_id: str, status: RefundStatus) -> None:
 def test_an_unknown_refund() -> None:
     with pytest.raises(RefundNotFound):
         with_refund_settled_by_hand(cancelled(), "r1", SETTLEMENT)
+
+
+@pytest.mark.parametrize("status", list(RefundStatus))
+def test_what_was_paid_by_hand_stays_so(status: RefundStatus) -> None:
+    """Whatever the payment provider says of it later."""
+    settled = with_refund_settled_by_hand(cancelled(refund("attempt", RefundStatus.FAILED)), "r1", SETTLEMENT)
+    assert with_refund_settled(settled, "r1", status, "re_1") == settled

@@ -8,13 +8,18 @@ from datetime import datetime, timedelta
 
 import pytest
 import pytest_asyncio
+from sqlalchemy import update
 
+from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.account_store import SqlAccountStore
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.application.box_office.store import StorageConflict
 from cinema_grpc.domain.account import Role, User
 from cinema_grpc.domain.errors import EmailTaken, UsernameTaken
+from cinema_grpc.domain.session import RefreshToken
 from tests.builders import NOW, FakeClock
+from tests.database import writing
+from tests.postgresql import WAITING, fetch
 
 ADA = User("user-1", "Ada", "Ada Lovelace", "Ada@Example.com", Role.CUSTOMER, NOW + timedelta(microseconds=123456))
 GRACE = User("user-2", "grace", "Grace Hopper", "grace@example.com", Role.STAFF, NOW)
@@ -155,3 +160,20 @@ async def test_text_of_any_script_and_quotes_are_kept_as_they_are(store: SqlAcco
     found = await store.find("user-1")
     assert found is not None
     assert found.full_name == name
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_a_session_that_begins_as_the_password_is_changed_waits_for_that(
+    store: SqlAccountStore, database_url: str
+) -> None:
+    """With the old password: it would go on for ever, since the change ends only the sessions that it sees."""
+    await store.add(ADA, "old hash")
+    token = RefreshToken(b"f" * 16, b"s" * 32)
+    async with writing(store._database) as connection:
+        await connection.execute(update(schema.account).values(password_hash="new hash"))
+        begun = asyncio.create_task(store.begin_session("user-1", "old hash", token, lambda: None))
+        async with asyncio.timeout(10):
+            while not begun.done() and not await fetch(database_url, WAITING):  # noqa: ASYNC110 (of the server)
+                await asyncio.sleep(0.01)
+        assert not begun.done()
+    assert await begun is None

@@ -17,10 +17,9 @@ from cinema_grpc.domain.holds import hold
 from tests.builders import FakeClock
 from tests.database import furnish, writing
 from tests.faults import failing, make_breakable
-from tests.postgresql import fetch
+from tests.postgresql import WAITING, fetch
 
 LOCK_S1 = "SELECT 1 FROM showtime WHERE showtime_id = 's1' FOR NO KEY UPDATE"
-WAITING = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 HOLD = timedelta(minutes=10)
 
 

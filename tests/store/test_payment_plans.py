@@ -1,4 +1,6 @@
-"""How refunds that may still fail are found among all that ever were, and charges that are named."""
+"""How refunds that are owed or may still fail are found among all that ever were, and charges that are named."""
+
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
@@ -6,8 +8,10 @@ from sqlalchemy import text
 from cinema_grpc.adapters.database import schema
 from cinema_grpc.adapters.database.database import Database
 from cinema_grpc.adapters.database.ledger_reader import CHARGES, among
-from cinema_grpc.adapters.database.payment_store import _due
+from cinema_grpc.adapters.database.payment_store import SqlPaymentStore, _due
 from tests.builders import NOW
+from tests.database import writing
+from tests.store.desk_rows import booking, furnished, refund, write
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -33,3 +37,19 @@ async def test_the_charges_that_are_named_are_hashed(database_url: str) -> None:
     await database.close()
     assert "hashed SubPlan" in plan, plan
     assert "Sort" not in plan, plan
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_replicas_take_different_refunds(database_url: str) -> None:
+    """While another replica takes one, others take the rest, without waiting: none is asked for twice."""
+    async with furnished(database_url) as database:
+        await write(database, schema.booking, [booking(number, "CANCELLED") for number in (1, 2)])
+        attempt = {"status": "CHARGED", "request": "", "create_time": NOW, "due_time": NOW, "tries": 0}
+        of = [{"attempt_id": f"t{number}", "booking_id": f"b{number:06}"} for number in (1, 2)]
+        await write(database, schema.payment_attempt, [{**attempt, **each} for each in of])
+        owed = [refund(number, number, 625, status="PENDING", attempt_id=f"t{number}") for number in (1, 2)]
+        await write(database, schema.refund, owed)
+        async with writing(database) as connection:
+            await connection.exec_driver_sql("SELECT 1 FROM refund WHERE refund_id = 'r000001' FOR UPDATE")
+            taken = await SqlPaymentStore(database).take_refunds(timedelta(), 10, lambda _: timedelta(hours=1))
+            assert [each.refund_id for each in taken] == ["r000002"]
