@@ -188,8 +188,9 @@ class PositionTrimmed(CinemaError):
     kind = ErrorKind.OUT_OF_RANGE
     reason = "POSITION_TRIMMED"
     template = (
-        "events after position {after_position} are no longer kept; the oldest is at {earliest_position}: rebuild what "
-        "you derive from events, then read with after_position = earliest_position - 1"
+        "events after position {after_position} are no longer kept; the oldest is at {earliest_position}: note the "
+        "latest_position that ListEvents returns for after_position = earliest_position - 1, rebuild what you derive "
+        "from events, and go on after it"
     )
 
     def __init__(self, after: int, earliest: int) -> None:

@@ -778,8 +778,9 @@ class TicketNotRedeemed(CinemaError):
 
 
 class PositionTrimmed(CinemaError):
-    """OUT_OF_RANGE. Events after after_position are no longer kept. earliest_position is the oldest that is.
-    Rebuild what you derive from events, then read from the beginning: with after_position = earliest_position - 1.
+    """OUT_OF_RANGE. Events after after_position are no longer kept. earliest_position is the oldest that is. Note
+    the latest_position that ListEvents returns for after_position = earliest_position - 1, rebuild what you derive
+    from events, and go on after it.
     """
 
     reason = "POSITION_TRIMMED"

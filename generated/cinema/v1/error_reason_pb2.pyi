@@ -336,8 +336,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata, for example: {"ticket_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"}
     """
     ERROR_REASON_POSITION_TRIMMED: _ErrorReason.ValueType  # 53
-    """OUT_OF_RANGE. Events after after_position are no longer kept. earliest_position is the oldest that is. Rebuild what
-    you derive from events, then read from the beginning: with after_position = earliest_position - 1.
+    """OUT_OF_RANGE. Events after after_position are no longer kept. earliest_position is the oldest that is. Note
+    the latest_position that ListEvents returns for after_position = earliest_position - 1, rebuild what you derive from
+    events, and go on after it.
 
     Metadata, for example: {"after_position": "17", "earliest_position": "1042"}
     """
@@ -671,8 +672,9 @@ ERROR_REASON_TICKET_NOT_REDEEMED: ErrorReason.ValueType  # 52
 Metadata, for example: {"ticket_id": "0190b6f0-7a3c-7d3e-9f27-2f1c1a4b5c6d"}
 """
 ERROR_REASON_POSITION_TRIMMED: ErrorReason.ValueType  # 53
-"""OUT_OF_RANGE. Events after after_position are no longer kept. earliest_position is the oldest that is. Rebuild what
-you derive from events, then read from the beginning: with after_position = earliest_position - 1.
+"""OUT_OF_RANGE. Events after after_position are no longer kept. earliest_position is the oldest that is. Note
+the latest_position that ListEvents returns for after_position = earliest_position - 1, rebuild what you derive from
+events, and go on after it.
 
 Metadata, for example: {"after_position": "17", "earliest_position": "1042"}
 """
