@@ -73,7 +73,7 @@ class App:
         store, cache = store or self.store, ShowtimeCache()
         box_office = BoxOffice(store, cache, **{"waiting_tasks": self.database.driver.waiting_tasks} | options)
         box_office.start()
-        yield replace(self, store=store, box_office=box_office, cache=cache, names=self.names + 1_000)
+        yield replace(self, store=store, box_office=box_office, cache=cache, names=self.names + 1_000_000)
         await box_office.stop()
 
 

@@ -215,8 +215,8 @@ class Stage:
 
     async def ask(self, query: str) -> int:
         """Ask the database for a number."""
-        ((number,),) = await self.chain.rows(query)
-        return int(str(number))
+        rows: Any = await self.chain.rows(query)
+        return int(rows[0][0])  # a decimal on PostgreSQL
 
     async def state(self) -> list[object]:
         """Read everything that a cancellation changes."""
