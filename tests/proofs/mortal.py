@@ -1,8 +1,8 @@
 """`cinema` that kills itself at a statement: python -m tests.proofs.mortal serve.
 
 The environment says at which: MORTAL_SINCE is what statements are counted after, the "call" or the "write" of a
-cancellation, or "refund"; MORTAL_AT is the number of the fatal one, or "COMMIT" for the first of these; and
-MORTAL_DELAY is how many seconds later the process dies, 0 for before the statement.
+cancellation, or "refund"; MORTAL_AT is the number of the fatal one, "COMMIT" for the first of these, or both, as in
+"4,COMMIT", for what comes first; and MORTAL_DELAY is how many seconds later the process dies, 0 for before it.
 What it dies at is printed, and which statements before were not like the one before them.
 """
 
@@ -37,7 +37,7 @@ class Death:
     """Counts statements, and kills the process at one."""
 
     def __init__(self, at: str, delay: float) -> None:
-        self._at = at
+        self._at = at.split(",")
         self._delay = delay
         self._count = 0
         self._latest = ""
@@ -56,7 +56,7 @@ class Death:
             if text != self._latest:
                 self._firsts.append(self._count)
                 self._latest = text
-            if self._at == str(self._count) or statement == self._at:
+            if str(self._count) in self._at or statement in self._at:
                 died = {"died": text, "statement": self._count, "firsts": self._firsts}
                 self._counting = False
                 os.write(1, f"{json.dumps(died)}\n".encode())

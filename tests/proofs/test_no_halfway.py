@@ -167,14 +167,15 @@ class Stage:
         before = await self.state()
         at_commit = await self.die("write", "COMMIT")
         assert await self.state() == before
-        deaths: list[tuple[str, int]] = []
+        deaths: list[tuple[str, str]] = []
         if kills > 1:
             last = at_commit["statement"]
             others = random.sample(range(1, last), min(kills, last) - 1)
-            deaths += [("call", number) for number in range(1, STATEMENTS_OF_A_CALL + 1)]
-            deaths += [("write", number) for number in sorted({*at_commit["firsts"], *others})]
-        for since, number in deaths:
-            await self.die(since, str(number))
+            deaths += [("call", str(number)) for number in range(1, STATEMENTS_OF_A_CALL + 1)]
+            # The COMMIT may come earlier the next time: statements of other tasks count too.
+            deaths += [("write", f"{number},COMMIT") for number in sorted({*at_commit["firsts"], *others})]
+        for since, at in deaths:
+            await self.die(since, at)
             assert await self.state() == before
 
     async def die_in_the_commit(self, delay: float) -> None:
