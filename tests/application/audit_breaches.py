@@ -9,6 +9,7 @@ from tests.database import START
 # ruff: noqa: S608 (SQL that is put together from texts of this file)
 
 MINUTE = 60_000_000
+LATER = 1_000 * 86_400_000_000
 ATTEMPT = "INSERT INTO payment_attempt (request, due_time, tries, attempt_id, booking_id, status, create_time) VALUES "
 
 FIRST = "type = 'SHOWTIME_CREATED' AND showtime_id = 's1'"
@@ -105,8 +106,14 @@ BREACHES = {
     "the revision and the commit of a showtime are the latest in the commit log": (
         "UPDATE showtime SET commit_id = 'lost' WHERE showtime_id = 's1'"
     ),
-    "no showtime was changed more than 10 seconds in the future, as by a clock that was ahead": (
-        "UPDATE showtime SET latest_time = latest_time + 86400000000000 WHERE showtime_id = 's1'"
+    "nothing was done more than 10 seconds in the future, as by a clock that was ahead": (
+        f"UPDATE showtime SET latest_time = latest_time + {LATER} WHERE showtime_id = 's1'",
+        f"UPDATE account SET revoke_time = create_time + {LATER} WHERE user_id = 'ada'",
+        f"UPDATE refund SET status = 'PENDING', create_time = create_time + {LATER} WHERE booking_id = '{CANCELLED}'",
+        (
+            f"UPDATE payment_attempt SET status = 'OPEN', create_time = create_time + {LATER}"
+            f" WHERE booking_id = '{CANCELLED}'"
+        ),
     ),
     "the terms of a showtime changed at a revision that it has had": (
         "UPDATE showtime SET terms_revision = revision + 1 WHERE showtime_id = 's1'"

@@ -57,10 +57,15 @@ def _ago(time: timedelta) -> str:
 
 _OF_TIME = [
     Invariant(
-        "no showtime was changed more than 10 seconds in the future, as by a clock that was ahead",
+        "nothing was done more than 10 seconds in the future, as by a clock that was ahead",
         f"""
-        SELECT showtime_id, latest_time FROM showtime
-        WHERE latest_time > CAST(:later AS BIGINT) + {LATEST_SWEEP // MICROSECOND}
+        SELECT kind, identifier, time FROM (
+            SELECT 'showtime' AS kind, showtime_id AS identifier, latest_time AS time FROM showtime
+            UNION ALL SELECT 'refund', refund_id, create_time FROM refund WHERE status = 'PENDING'
+            UNION ALL SELECT 'payment attempt', attempt_id, create_time FROM payment_attempt
+            WHERE status IN ('OPEN', 'VOIDING')
+            UNION ALL SELECT 'account', user_id, revoke_time FROM account
+        ) AS waiting WHERE time > CAST(:later AS BIGINT) + {LATEST_SWEEP // MICROSECOND}
         """,
     ),
     Invariant(
