@@ -121,6 +121,19 @@ class TestTable:
         three.pay("b1")
         three.pay("b2")
 
+    @pytest.mark.parametrize("beside", [False, True])
+    def test_another_customer_cancels_the_seats_beside(self, *, beside: bool) -> None:
+        """A4 and A5 are on hold, each by itself: whichever is paid for, the other has a free neighbour or its own."""
+        box = Box()
+        box.hold("rival", "A6", "A7", by="bob")
+        box.pay("rival", by="bob")
+        box.hold("b1", "A5")
+        box.hold("b2", "A4")
+        box.cancel("rival", by="bob")
+        if beside:
+            box.hold("b3", "A6")
+        box.pay("b2")
+
     def test_two_independent_payments_at_once(self) -> None:
         box = Box()
         box.hold("b1", "A1", "A2")

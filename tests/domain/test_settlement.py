@@ -61,3 +61,10 @@ def test_what_was_paid_by_hand_stays_so(status: RefundStatus) -> None:
     """Whatever the payment provider says of it later."""
     settled = with_refund_settled_by_hand(cancelled(refund("attempt", RefundStatus.FAILED)), "r1", SETTLEMENT)
     assert with_refund_settled(settled, "r1", status, "re_1") == settled
+
+
+def test_a_refund_that_fails_later_keeps_its_identifier() -> None:
+    """By which it is found at the payment provider; what asks for its state does not name it again."""
+    paid = with_refund_settled(cancelled(refund("attempt", RefundStatus.PENDING)), "r1", RefundStatus.COMPLETED, "re_1")
+    (failed,) = with_refund_settled(paid, "r1", RefundStatus.FAILED).refunds
+    assert (failed.status, failed.provider_id) == (RefundStatus.FAILED, "re_1")

@@ -86,6 +86,11 @@ def test_a_joiner_out_of_place_is_invisible(text: str) -> None:
     assert NAME.problem(text) is not None
 
 
+@pytest.mark.parametrize("text", ["ب\u00adب", "ب\u200bب", "क\u094d\u00adष"])
+def test_what_joins_nothing_is_invisible_where_a_joiner_is_not(text: str) -> None:
+    assert NAME.problem(text) is not None
+
+
 @pytest.mark.parametrize("text", ["", " ", "\u3000\u00a0", "\u0301", " \u0301\u0308"])
 def test_a_name_is_not_blank(text: str) -> None:
     assert NAME.problem(text) == "must be 1 to 200 characters, not blank, without control characters"

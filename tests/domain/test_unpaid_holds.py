@@ -14,7 +14,7 @@ from cinema_grpc.domain.seating import SeatRow
 from cinema_grpc.domain.showtime import Showtime
 from cinema_grpc.domain.unpaid_holds import COUNTED_FOR, HoldLimits, UnpaidHolds
 from tests.builders import NOW, a_showtime
-from tests.domain.commands import TEN_MINUTES, settle_charge
+from tests.domain.commands import TEN_MINUTES, settle_charge, settle_decline
 
 MINUTE = timedelta(minutes=1)
 ROWS = (SeatRow("A", (20,)), SeatRow("B", (20,)))
@@ -103,6 +103,18 @@ def test_paid_holds_do_not_count() -> None:
     seller.now += TEN_MINUTES
     settle_charge(seller.showtime, late, "two", after=seller.now - NOW)
     seller.hold("A1", "A2")
+
+
+def test_holds_whose_payment_was_declined_count() -> None:
+    """Else a card that is refused would end all limits."""
+    seller = Seller(HoldLimits(unpaid_holds=3))
+    for number in (1, 3, 5):
+        held = seller.hold(f"A{number}", f"A{number + 1}").booking_id
+        seller.showtime.open_payment(held, "ada", f"attempt of {held}", seller.now)
+        settle_decline(seller.showtime, held, f"attempt of {held}")
+    seller.now += TEN_MINUTES
+    seller.showtime.expire(10, seller.now)
+    assert seller.wait() == MINUTE
 
 
 def test_holds_that_staff_end_do_not_count() -> None:

@@ -86,6 +86,7 @@ class TestAreas:
             ([WheelchairSpace()], ["wheelchair_spaces[0].seat"]),
             ([WheelchairSpace(seat="A")], ["wheelchair_spaces[0].seat"]),
             ([WheelchairSpace(seat="C1")], ["wheelchair_spaces[0].seat"]),
+            ([WheelchairSpace(seat="C1", companion_seats=["A1"])], ["wheelchair_spaces[0].seat"]),
             ([WheelchairSpace(seat="A1"), WheelchairSpace(seat="A1")], ["wheelchair_spaces[1].seat"]),
             (
                 [WheelchairSpace(seat="A1", companion_seats=["A2"]), WheelchairSpace(seat="A2")],
