@@ -136,6 +136,7 @@ class Held:
         types: The ticket types of its seats, by label.
         renewed: Whether its owner has extended the hold.
         gone: The seats that were sold and given up.
+        gone_at: What these cost, by the percent that is paid back.
         refunds: What was owed back, oldest first, with the percent.
     """
 
@@ -152,6 +153,7 @@ class Held:
     extended: bool = False
     attempt: Attempt | None = None
     gone: list[str] = field(default_factory=list)
+    gone_at: dict[int, int] = field(default_factory=dict)
     refunds: list[tuple[int, int]] = field(default_factory=list)
     ledger: list[Entry] = field(default_factory=list)
 
@@ -221,10 +223,10 @@ class Held:
             else:
                 self.prices = {seat: price for seat, price in self.prices.items() if seat not in seats}
             return
-        before = sum(self.prices[seat] for seat in self.gone)
-        self.gone += seats
-        after = sum(self.prices[seat] for seat in self.gone)
+        before = self.gone_at.get(percent, 0)
+        after = self.gone_at[percent] = before + sum(self.prices[seat] for seat in seats)
         amount = self.price - self.refunded if rest else share(after, percent) - share(before, percent)
+        self.gone += seats
         if self.refunds:  # each is a microsecond later than the one before it, at least
             now = max(now, self.ledger[-1].time + timedelta(microseconds=1))
         self.refunds.append((amount, percent))
