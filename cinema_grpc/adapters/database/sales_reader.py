@@ -1,7 +1,7 @@
 """Reads sales, cancellations and conflicts at the door for reports, in the order of time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence, Set
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence, Set
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -64,11 +64,11 @@ class SqlSalesReader:
     ) -> AsyncIterator[Sequence[SalesEvent]]:
         """Read sales, then cancellations, then conflicts from `start` until before `end`."""
         async for rows in self._windows(_BOOKING.confirm_time, sales, start, end):
-            yield [_sale(*row) for row in rows]
+            yield [_sale(row) for row in rows]
         async for rows in self._windows(_REFUND.create_time, sales, start, end):
-            yield [await self._cancellation(*row, by_seat=by_seat) for row in rows]
+            yield [await self._cancellation(row, by_seat=by_seat) for row in rows]
         async for rows in self._windows(_REDEMPTION.redeem_time, sales, start, end):
-            yield [_conflict(*row) for row in rows]
+            yield [_conflict(row) for row in rows]
 
     async def _windows(
         self, time: Column[datetime], sales: SalesFilter, start: datetime, end: datetime
@@ -90,23 +90,9 @@ class SqlSalesReader:
                 await asyncio.sleep(0)  # each part may have thousands of seats, and other calls wait
             after = until
 
-    async def _cancellation(
-        self,
-        time: datetime,
-        showtime_id: str,
-        movie_id: str,
-        total_seats: int,
-        currency_code: str,
-        tender: str | None,
-        seats: str,
-        confirm_time: datetime | None,
-        booking_id: str,
-        cancelled: str,
-        amount: int,
-        *,
-        by_seat: bool,
-    ) -> SalesEvent:
-        given_up = tuple(_priced(seats, set(from_json(cancelled))))
+    async def _cancellation(self, row: Sequence[Any], *, by_seat: bool) -> SalesEvent:
+        time, *_, seats, confirm_time, booking_id, cancelled, amount = row
+        given_up = [*_priced(seats, set(from_json(cancelled)))]
         restored: list[tuple[PricedSeat, int]] = []
         if by_seat and amount > sum(seat.price for seat in given_up):
             _, refunds = await self._database.read(_REFUNDS, booking_id=booking_id)
@@ -114,19 +100,8 @@ class SqlSalesReader:
                 earlier = [*_priced(seats, set(from_json(labels)))]
                 shares = distribute(refunded, [seat.price for seat in earlier])
                 restored += [(seat, seat.price - share) for seat, share in zip(earlier, shares, strict=True)]
-        return SalesEvent(
-            time,
-            showtime_id,
-            movie_id,
-            total_seats,
-            currency_code,
-            tender or ONLINE,
-            given_up,
-            sold=confirm_time is None,  # a charge that came too late
-            cancelled=True,
-            refunded=amount,
-            restored=restored,
-        )
+        # Both at once, if the charge came too late.
+        return _event(row, given_up, sold=confirm_time is None, cancelled=True, refunded=amount, restored=restored)
 
 
 @cache
@@ -166,33 +141,20 @@ def _between(query: Select[Any], time: Column[datetime]) -> Select[Any]:
     return query.where(time.is_not(None), time >= after, time < until)
 
 
-def _sale(
-    time: datetime,
-    showtime_id: str,
-    movie_id: str,
-    total_seats: int,
-    currency_code: str,
-    tender: str | None,
-    seats: str,
-) -> SalesEvent:
-    sold = tuple(_priced(seats))
-    return SalesEvent(time, showtime_id, movie_id, total_seats, currency_code, tender or ONLINE, sold, sold=True)
+def _sale(row: Sequence[Any]) -> SalesEvent:
+    *_, seats = row
+    return _event(row, _priced(seats), sold=True)
 
 
-def _conflict(
-    time: datetime,
-    showtime_id: str,
-    movie_id: str,
-    total_seats: int,
-    currency_code: str,
-    tender: str | None,
-    seats: str,
-    label: str,
-) -> SalesEvent:
-    (seat,) = _priced(seats, {label})
-    return SalesEvent(
-        time, showtime_id, movie_id, total_seats, currency_code, tender or ONLINE, (seat,), is_conflict=True
-    )
+def _conflict(row: Sequence[Any]) -> SalesEvent:
+    *_, seats, label = row
+    return _event(row, _priced(seats, {label}), is_conflict=True)
+
+
+def _event(row: Sequence[Any], seats: Iterable[PricedSeat], **fields: Any) -> SalesEvent:
+    """Make an event of a row that begins with its time and the columns of _EVENT."""
+    time, showtime_id, movie_id, total_seats, currency_code, tender, *_ = row
+    return SalesEvent(time, showtime_id, movie_id, total_seats, currency_code, tender or ONLINE, tuple(seats), **fields)
 
 
 def _priced(seats: str, labels: Set[str] | None = None) -> Iterator[PricedSeat]:
